@@ -1,0 +1,74 @@
+"""The errors of this project, one tree.
+
+Raised where something is wrong with a configuration, a route, a template or an address; a handler
+raises `SMTPError` to choose the reply that Postfix is given. Each error says what is wrong and where
+in one line: the command prints that line and exits with `exit_code` (sysexits).
+"""
+
+from __future__ import annotations
+
+import os
+
+from lamson.reply import Reply
+
+
+class LamsonError(Exception):
+    """Anything this project raises on purpose. ``exit_code`` is the command's exit status."""
+
+    exit_code = os.EX_SOFTWARE
+
+
+class AddressError(LamsonError, ValueError):
+    """A text is not the mail address or path it should be."""
+
+    exit_code = os.EX_DATAERR
+
+
+class SettingsError(LamsonError):
+    """The configuration is wrong: names the file, the key and what is expected."""
+
+    exit_code = os.EX_CONFIG
+
+
+class RouteError(LamsonError):
+    """A route or handler module cannot be used. ``file`` and ``line`` say where it stands."""
+
+    exit_code = os.EX_CONFIG
+
+    def __init__(self, problem: str, *, file: str = "", line: int = 0) -> None:
+        where = f"{file}:{line}: " if file and line else f"{file}: " if file else ""
+        super().__init__(where + problem)
+        self.problem, self.file, self.line = problem, file, line
+
+
+class TemplateError(LamsonError):
+    """A template is missing or could not be rendered."""
+
+
+class DatabaseError(LamsonError):
+    """The database is missing, from a newer version, or not upgraded yet."""
+
+    exit_code = os.EX_CONFIG
+
+
+class UnavailableError(LamsonError):
+    """A server that is needed does not answer, or an address is already in use."""
+
+    exit_code = os.EX_UNAVAILABLE
+
+
+class SMTPError(LamsonError):
+    """A handler's verdict on one delivery: its transaction is rolled back, this reply is given.
+
+    ``SMTPError(550, "5.7.1", "members only")``: the text is public, Postfix puts it into the bounce
+    that it sends to the envelope sender. That sender may be forged, so a refusal is better made
+    while the stranger's server is still connected. A 4xx code leaves the message in Postfix's queue.
+    Raises ValueError where code and enhanced status contradict each other or the code is not 4xx
+    or 5xx. The private cause goes after ``from``: it is logged, never sent.
+    """
+
+    def __init__(self, code: int, enhanced: str, text: str) -> None:
+        if not 400 <= code <= 599:
+            raise ValueError(f"an SMTPError has a 4xx or 5xx code, not {code}")
+        self.reply = Reply(code, enhanced, text)
+        super().__init__(str(self.reply))
