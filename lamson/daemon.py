@@ -1,0 +1,316 @@
+"""Servers that run in the background: pid files, detaching, readiness, termination.
+
+For `lamson start` and `lamson log`. A pid file is held with a lock, and the lock alone says whether
+the server lives: a file left behind by a crash is recognised, whoever has that pid today. A server
+that cannot start says why to the command that started it, with the exit status; the command returns
+only when the server is ready or gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import select
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, NoReturn
+
+from lamson.errors import LamsonError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    Ready = Callable[[str], None]
+
+_held: set[PidFile] = set()
+
+
+class PidFile:
+    """A pid file: a line with the pid, then what the server says of itself, both while it lives.
+
+    Use as a context manager. The lock belongs to this process alone: forked children let go of it,
+    so that workers which outlive their supervisor do not pass for it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = -1
+
+    def acquire(self) -> None:
+        """Lock the file and write the pid. Raises UnavailableError where a live process has it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                _lock(descriptor, self.path)
+                # The former owner may have removed the file between our open and our lock.
+                current = _identity(self.path) == _identity(descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if current:
+                break
+            os.close(descriptor)
+        self._descriptor = descriptor
+        _held.add(self)
+        self.describe("")
+
+    def describe(self, text: str) -> None:
+        """Write what `read_description` is to tell, such as what the server listens on."""
+        content = f"{os.getpid()}\n{text}".rstrip("\n") + "\n"
+        os.pwrite(self._descriptor, content.encode(), 0)  # first: a reader never sees it empty
+        os.ftruncate(self._descriptor, len(content.encode()))
+
+    def release(self) -> None:
+        """Remove the file and unlock it. Does nothing where it is not held."""
+        if self._descriptor >= 0:
+            with contextlib.suppress(FileNotFoundError):
+                self.path.unlink()
+            self._forget()
+
+    def _forget(self) -> None:
+        os.close(self._descriptor)
+        self._descriptor = -1
+        _held.discard(self)
+
+    def __enter__(self) -> PidFile:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def _forget_in_child() -> None:
+    for pid_file in list(_held):
+        pid_file._forget()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
+
+
+def _identity(file: Path | int) -> tuple[int, int] | None:
+    try:
+        status = os.stat(file)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """Take the lock. A reader holds it (shared) for an instant only: that is waited out."""
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        if _is_locked(descriptor):
+            pid = _first_line(descriptor) or "unknown"
+            raise UnavailableError(f"already running (pid {pid}, {path})")
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+def _first_line(descriptor: int) -> str:
+    return os.pread(descriptor, 65536, 0).decode(errors="replace").partition("\n")[0]
+
+
+def _read(pid_file: Path) -> tuple[int, str] | None:
+    try:
+        descriptor = os.open(pid_file, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        if not _is_locked(descriptor):
+            return None
+        pid, _, text = os.pread(descriptor, 65536, 0).decode(errors="replace").partition("\n")
+    finally:
+        os.close(descriptor)
+    return (int(pid), text.rstrip("\n")) if pid.isdecimal() else None
+
+
+def read(pid_file: Path) -> int | None:
+    """The pid of the live server that holds the file; None where there is none."""
+    found = _read(pid_file)
+    return found[0] if found else None
+
+
+def read_description(pid_file: Path) -> str:
+    """What the live server says of itself, "" where there is none."""
+    found = _read(pid_file)
+    return found[1] if found else ""
+
+
+def terminate(pid_file: Path, timeout: float, *, kill: bool = False) -> bool:
+    """Ask the server to end (SIGTERM) and wait up to ``timeout`` seconds; True once it has ended.
+
+    With ``kill`` it is killed when the time is over. True, too, where no server was running. Raises
+    LamsonError where the process belongs to somebody else.
+    """
+    pid = read(pid_file)
+    if pid is None:
+        return True
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return read(pid_file) is None
+    try:
+        if read(pid_file) != pid:  # it ended in between; the pid may be somebody else's by now
+            return True
+        _signal(process, signal.SIGTERM, pid)
+        if _ended(process, timeout):
+            return True
+        if not kill:
+            return False
+        _signal(process, signal.SIGKILL, pid)
+        return _ended(process, 10)
+    finally:
+        os.close(process)
+
+
+def _signal(process: int, number: signal.Signals, pid: int) -> None:
+    try:
+        signal.pidfd_send_signal(process, number)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        error = LamsonError(f"not permitted to stop process {pid}: it belongs to another user")
+        error.exit_code = os.EX_NOPERM
+        raise error from None
+
+
+def _ended(process: int, timeout: float) -> bool:
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    return bool(poll.poll(timeout * 1000))
+
+
+def daemonise(pid_file: Path, run: Callable[[Ready], None], log: Path | None) -> str:
+    """Run ``run(ready)`` in the background, holding ``pid_file``; return what it gave to ready().
+
+    Standard output and error of the server go to the end of ``log`` (nowhere when None). Returns
+    once the server calls ``ready(text)``; ``text`` is kept in the pid file too. Raises
+    UnavailableError, with the exit status of the cause, where the server fails before that. The
+    server ends when ``run`` returns; an interruption of the caller while it waits ends it too.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _detach(reading, writing, pid_file, run, log)
+    os.close(writing)
+    os.waitpid(child, 0)
+    try:
+        with open(reading, "rb") as pipe:
+            answer = pipe.read()
+    except KeyboardInterrupt:
+        terminate(pid_file, 5, kill=True)
+        raise
+    return _outcome(answer, log)
+
+
+def _outcome(answer: bytes, log: Path | None) -> str:
+    if not answer:
+        where = f"; see {log}" if log else ""
+        raise UnavailableError(f"the server ended before it was ready{where}")
+    outcome = json.loads(answer)
+    if "error" in outcome:
+        error = UnavailableError(outcome["error"])
+        error.exit_code = outcome["exit_code"]
+        raise error
+    return str(outcome["ready"])
+
+
+def _detach(
+    reading: int, writing: int, pid_file: Path, run: Callable[[Ready], None], log: Path | None
+) -> NoReturn:
+    """In the first child: fork again, so that the server can never own a terminal, and serve."""
+    status = os.EX_SOFTWARE
+    try:
+        os.close(reading)
+        os.setsid()
+        status = _serve(writing, pid_file, run, log) if os.fork() == 0 else os.EX_OK
+    finally:
+        os._exit(status)  # never unwind into the caller's stack
+
+
+def _serve(writing: int, pid_file: Path, run: Callable[[Ready], None], log: Path | None) -> int:
+    waiting = [writing]
+
+    def tell(**outcome: object) -> None:
+        if waiting:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(waiting[0], json.dumps(outcome).encode())
+            os.close(waiting.pop())
+
+    lock = PidFile(pid_file)
+
+    def ready(text: str) -> None:
+        lock.describe(text)
+        tell(ready=text)
+
+    # Workers must not keep the pipe open: the caller waits for its end.
+    os.register_at_fork(after_in_child=lambda: os.close(waiting.pop()) if waiting else None)
+    try:
+        _redirect(log)
+        with lock:
+            run(ready)
+    except LamsonError as error:
+        tell(error=str(error), exit_code=error.exit_code)
+        logging.getLogger("lamson").error("%s", error)
+        return error.exit_code
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else os.EX_SOFTWARE
+        return os.EX_OK if leaving.code is None else code
+    except BaseException as error:  # noqa: BLE001 - the last frame of this process: report, then end
+        traceback.print_exc()
+        code = os.EX_OSERR if isinstance(error, OSError) else os.EX_SOFTWARE
+        tell(error=_describe(error), exit_code=code)
+        return code
+    finally:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return os.EX_OK
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {error}"
+
+
+def _redirect(log: Path | None) -> None:
+    """Let go of the terminal, or of the pipes of whoever started us: they wait for their end."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    if log is None:
+        output = nothing
+    else:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    for descriptor in {nothing, output} - {0, 1, 2}:
+        os.close(descriptor)
+    # The caller may have had objects of its own here (a test does), with an encoding of its own.
+    sys.stdout = open(1, "w", encoding="utf-8", buffering=1, closefd=False)
+    sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)
