@@ -312,5 +312,6 @@ def _redirect(log: Path | None) -> None:
     for descriptor in {nothing, output} - {0, 1, 2}:
         os.close(descriptor)
     # The caller may have had objects of its own here (a test does), with an encoding of its own.
-    sys.stdout = open(1, "w", encoding="utf-8", buffering=1, closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = open(descriptor, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)

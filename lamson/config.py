@@ -1,0 +1,178 @@
+"""Find a project, run its ``config/settings.py``, and put the environment and secrets over it.
+
+For the command and the service. Where a key is set more than once the first of these wins:
+
+1. the environment: ``LAMSON_DATABASE``, ``LAMSON_LMTP__LISTEN``, …
+2. a secret file of the same name in lower case (``lamson_submission__secret``) in
+   ``$CREDENTIALS_DIRECTORY`` (systemd), ``$LAMSON_SECRETS_DIR``, or ``config/secrets``
+3. ``config/settings.py``
+4. the default
+
+Anything wrong raises SettingsError: one line with the file and line, or the variable, the key, and
+what is expected. Nothing is half loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from lamson import complaint
+from lamson.complaint import nearest
+from lamson.errors import SettingsError
+from lamson.layers import environment, secret_files, settings_file
+from lamson.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lamson.complaint import Key
+
+FILE = Path("config", "settings.py")
+
+_UNIX_PATH_LIMIT = 107  # octets of sockaddr_un.sun_path, without the final NUL
+_SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)([^?]+)(.*)", re.DOTALL)
+_URL_PASSWORD = re.compile(r"((?<=://)[^:@/]*:|[?&]password=)([^&]*(?=@)|[^&]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One effective setting: dotted key, value as text (secrets masked), where it was set."""
+
+    key: str
+    value: str
+    where: str
+
+
+def find_project(start: Path) -> Path:
+    """The nearest directory from ``start`` upwards with a ``config/settings.py``, absolute.
+
+    Raises SettingsError where there is none.
+    """
+    start = start.resolve()
+    for directory in (start, *start.parents):
+        if (directory / FILE).is_file():
+            return directory
+    raise SettingsError(
+        f"{start}: no {FILE} here or above; make a project: lamson gen -project NAME"
+    )
+
+
+def load(project: Path) -> Settings:
+    """The effective settings of the project, all paths absolute. Raises SettingsError.
+
+    The project's directory is put first on ``sys.path``, for its settings, handlers and models.
+    """
+    return _load(project)[0]
+
+
+def origins(project: Path) -> list[Origin]:
+    """Every setting with its effective value and where that came from. Raises SettingsError."""
+    settings, found = _load(project)
+    return [
+        Origin(".".join(map(str, key)), _shown(key, value), nearest(found, key) or "default")
+        for key, value in _flat(settings)
+    ]
+
+
+def _load(project: Path) -> tuple[Settings, dict[Key, str]]:
+    project = project.resolve()
+    file = project / FILE
+    if str(project) in sys.path:
+        sys.path.remove(str(project))
+    sys.path.insert(0, str(project))
+    merged: dict[str, Any] = {}
+    found: dict[Key, str] = {}
+    for layer in (settings_file(file), *secret_files(project), environment()):
+        for key, value in _leaves(layer.values):
+            _put(merged, key, value)
+            found[key] = layer.where(key)
+    try:
+        settings = Settings.model_validate(merged)
+    except ValidationError as error:
+        raise complaint.wrong(
+            error, (), lambda key: nearest(found, key) or complaint.shown(file)
+        ) from None
+    return _made_absolute(settings, project, found), found
+
+
+def _leaves(values: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict) and not above:
+            yield from _leaves(value, (name,))
+        else:
+            yield (*above, name), value
+
+
+def _put(target: dict[str, Any], key: Key, value: object) -> None:
+    for part in key[:-1]:
+        inner = target.get(str(part))
+        if not isinstance(inner, dict):
+            inner = target[str(part)] = {}
+        target = inner
+    target[str(key[-1])] = value
+
+
+def _flat(settings: BaseModel, above: Key = ()) -> Iterator[tuple[Key, Any]]:
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            yield from _flat(value, (*above, name))
+        else:
+            yield (*above, name), value
+
+
+def _shown(key: Key, value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, SecretStr):
+        return "********"
+    if key == ("database",):
+        return _URL_PASSWORD.sub(r"\1********", str(value))
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={item}" for name, item in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _made_absolute(settings: Settings, project: Path, found: Mapping[Key, str]) -> Settings:
+    lmtp, submission = settings.lmtp, settings.submission
+    if lmtp.unix_path is not None:
+        path = project / lmtp.unix_path
+        if len(os.fsencode(path)) > _UNIX_PATH_LIMIT:
+            where = nearest(found, ("lmtp", "listen"))
+            raise SettingsError(
+                f"{where}: lmtp.listen: expected a path of at most {_UNIX_PATH_LIMIT} octets, "
+                f"got {path}"
+            )
+        lmtp = lmtp.model_copy(update={"listen": f"unix:{path}"})
+    submission = submission.model_copy(
+        update={
+            name: project / file
+            for name in ("secret_file", "ca_file")
+            if (file := getattr(submission, name)) is not None
+        }
+    )
+    submission.password()  # an unreadable secret is found at the start, not with the first mail
+    return settings.model_copy(
+        update={
+            "lmtp": lmtp,
+            "submission": submission,
+            "database": _absolute_database(settings.database, project),
+            "templates": [project / path for path in settings.templates],
+            "run_dir": project / settings.run_dir,
+            "log_file": settings.log_file and project / settings.log_file,
+        }
+    )
+
+
+def _absolute_database(url: str | None, project: Path) -> str | None:
+    found = _SQLITE_FILE.fullmatch(url or "")
+    return f"{found[1]}{project / found[2]}{found[3]}" if found else url

@@ -1,0 +1,336 @@
+"""What a project can set, with its defaults: the vocabulary of ``config/settings.py``.
+
+For the person who writes that file::
+
+    settings = Settings(lmtp=Lmtp("127.0.0.1:8823"), handlers=["app.handlers.sample"])
+
+The values are checked as they are made: an unknown key or a wrong value raises pydantic's
+ValidationError, which `lamson.config` turns into one line with file, key and what is expected. The
+same module adds the environment and the secret files and makes paths absolute. The descriptions
+here are the text of ``docs/reference/settings.md``. Times are in seconds, sizes in octets.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import NoDecode
+
+from lamson.errors import SettingsError
+
+_MIB = 1024 * 1024
+_DAY = 86400.0
+_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})")
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """Read ``"127.0.0.1:8823"`` or ``"[::1]:8823"``. Raises ValueError, saying what is expected."""
+    found = _HOST_PORT.fullmatch(text)
+    if not found or int(found[2]) > 65535:
+        raise ValueError("expected host:port")
+    return found[1].strip("[]"), int(found[2])
+
+
+def is_loopback(host: str) -> bool:
+    """True where mail for ``host`` never leaves this machine. Asks no name server."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def read_secret(path: Path) -> str:
+    """The content of a secret file, without the final line end.
+
+    Raises SettingsError where it cannot be read, or can be read by everybody on the machine.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_mode & stat.S_IROTH:
+                raise SettingsError(f"{path}: everybody can read this secret; chmod o-r {path}")
+            return file.read().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise SettingsError(f"{path}: cannot read the secret: {reason}") from None
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError("expected valid JSON") from None
+
+
+def _list(value: object) -> object:
+    """The environment gives a text: a JSON list, or items with commas between them."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return _json(value)
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def _mapping(value: object) -> object:
+    return _json(value) if isinstance(value, str) else value
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(_list)]
+Paths = Annotated[list[Path], NoDecode, BeforeValidator(_list)]
+Patterns = Annotated[dict[str, str], NoDecode, BeforeValidator(_mapping)]
+OptionalText = Annotated[str | None, BeforeValidator(_empty_is_none)]
+OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
+Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
+
+
+class _Group(BaseModel):
+    """Settings that belong together; nothing can be changed after the start."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Lmtp(_Group):
+    """The LMTP server that Postfix delivers to: `Lmtp("127.0.0.1:8823")`."""
+
+    listen: str = Field(
+        "127.0.0.1:8823",
+        description="Where to listen: `host:port`, or `unix:path` for a socket in the file system. "
+        "Port 0 takes any free port.",
+    )
+    socket_mode: str = Field("0660", description="Access mode of the unix socket, octal.")
+    socket_group: str | None = Field(
+        None, description="Group that the unix socket is given to, such as `postfix`."
+    )
+    hostname: str | None = Field(
+        None, description="Name in the greeting. Default: the name of this machine."
+    )
+    max_size: int = Field(
+        50 * _MIB, ge=1, description="Largest message accepted, in octets; a larger one: 552."
+    )
+    max_recipients: int = Field(
+        1000, ge=1, description="Recipients of one transaction; those beyond get 452."
+    )
+    max_line: int = Field(
+        4096, ge=512, description="Longest command line, in octets, CRLF included."
+    )
+    max_connections: int = Field(
+        1000, ge=1, description="Connections at a time in one worker; those beyond get 421."
+    )
+    idle_timeout: float = Field(
+        300.0, gt=0, description="Seconds that a client may be silent before it gets 421."
+    )
+    transaction_timeout: float = Field(
+        600.0, gt=0, description="Seconds that one transaction's commands and data may take."
+    )
+    max_buffered: int = Field(
+        512 * _MIB,
+        ge=1,
+        description="Octets of messages being received in all sessions of one worker; beyond: 452.",
+    )
+
+    def __init__(self, listen: str | None = None, /, **values: Any) -> None:
+        if listen is not None:
+            values["listen"] = listen
+        super().__init__(**values)
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str) -> str:
+        try:
+            if not value.removeprefix("unix:"):
+                raise ValueError
+            if not value.startswith("unix:"):
+                split_host_port(value)
+        except ValueError:
+            raise ValueError("expected host:port or unix:path") from None
+        return value
+
+    @field_validator("socket_mode")
+    @classmethod
+    def _check_mode(cls, value: str) -> str:
+        if not re.fullmatch("0?[0-7]{3}", value):
+            raise ValueError("expected an octal mode such as 0660")
+        return value
+
+    @property
+    def unix_path(self) -> Path | None:
+        """The path of the unix socket, None for TCP."""
+        return Path(self.listen[5:]) if self.listen.startswith("unix:") else None
+
+    @property
+    def host_port(self) -> tuple[str, int] | None:
+        """Host and port for TCP, None for a unix socket."""
+        return None if self.listen.startswith("unix:") else split_host_port(self.listen)
+
+    @property
+    def mode(self) -> int:
+        """``socket_mode`` as a number."""
+        return int(self.socket_mode, 8)
+
+
+Security = Literal["none", "starttls", "tls"]
+
+
+def _security_for(values: dict[str, Any]) -> Security:
+    server = values.get("server", "")
+    return "none" if is_loopback(server.rpartition(":")[0].strip("[]")) else "starttls"
+
+
+class Submission(_Group):
+    """The submission service that replies and forwards go out through: `Submission("mail:587")`."""
+
+    server: str = Field("127.0.0.1:8899", description="The server, as `host:port`.")
+    security: Security = Field(
+        default_factory=_security_for,
+        description="`none`, `starttls` (required and verified) or `tls` (from the first octet, "
+        "port 465). Default: `none` for this very machine, else `starttls`.",
+    )
+    user: OptionalText = Field(None, description="User name for SASL. Default: no authentication.")
+    secret: SecretStr | None = Field(
+        None, description="Password for SASL. Better kept in a secret file or in `secret_file`."
+    )
+    secret_file: OptionalPath = Field(
+        None, description="File that holds the password; refused where everybody can read it."
+    )
+    ca_file: OptionalPath = Field(
+        None, description="Certificates to trust, PEM. Default: those of the system."
+    )
+    connections: int = Field(4, ge=1, description="Connections kept open by one worker, at most.")
+    timeout: float = Field(60.0, gt=0, description="Seconds to wait for each of its replies.")
+    max_age: float = Field(
+        5 * _DAY,
+        gt=0,
+        description="Seconds after which a message that cannot be submitted is given up and kept "
+        "in `run/undeliverable`. Default: five days, as Postfix's own queue.",
+    )
+
+    def __init__(self, server: str | None = None, /, **values: Any) -> None:
+        if server is not None:
+            values["server"] = server
+        super().__init__(**values)
+
+    @field_validator("server")
+    @classmethod
+    def _check_server(cls, value: str) -> str:
+        split_host_port(value)
+        return value
+
+    @model_validator(mode="after")
+    def _check_secrets(self) -> Submission:
+        if self.secret is not None and self.secret_file is not None:
+            raise ValueError("expected secret or secret_file, not both")
+        has_secret = self.secret is not None or self.secret_file is not None
+        if has_secret != (self.user is not None):
+            raise ValueError("expected user together with secret or secret_file")
+        if has_secret and self.security == "none" and not is_loopback(self.host):
+            raise ValueError("expected security starttls or tls, lest the password go in clear")
+        return self
+
+    @property
+    def host(self) -> str:
+        """The server's name or IP address."""
+        return split_host_port(self.server)[0]
+
+    @property
+    def port(self) -> int:
+        """The server's port."""
+        return split_host_port(self.server)[1]
+
+    def password(self) -> str | None:
+        """The secret, read afresh where it is in a file. Raises SettingsError (`read_secret`)."""
+        if self.secret_file is not None:
+            return read_secret(self.secret_file)
+        return self.secret.get_secret_value() if self.secret else None
+
+
+class Settings(_Group):
+    """All settings of a project: `config/settings.py` makes one, called `settings`."""
+
+    lmtp: Lmtp = Field(Lmtp(), description="The LMTP server that Postfix delivers to.")
+    submission: Submission = Field(
+        Submission(), description="The server that takes replies and forwards."
+    )
+    database: OptionalText = Field(
+        None,
+        description="SQLAlchemy URL, such as `sqlite:///run/lamson.db` (a path relative to the "
+        "project) or `postgresql+psycopg://user@host/name`. Default: none; states are then kept "
+        "in memory, and nothing survives a restart.",
+    )
+    handlers: Names = Field(
+        ..., description="Modules with handlers, in the order in which their routes are tried."
+    )
+    route_defaults: Patterns = Field(
+        {}, description="Regular expressions of the captures that a route does not define itself."
+    )
+    domains: Names = Field(
+        [], description="Mail domains of this application, in which its own addresses stand."
+    )
+    templates: Paths = Field(
+        [Path("app/templates")], description="Directories in which templates are searched for."
+    )
+    metadata: OptionalText = Field(
+        "app.model:Base",
+        description="The project's SQLAlchemy base class or MetaData, as `module:name`; empty for "
+        "none. `lamson syncdb` creates its tables.",
+    )
+    run_dir: Path = Field(
+        Path("run"), description="Directory of pid files and queues; `undeliverable` is one."
+    )
+    log_file: OptionalPath = Field(
+        Path("logs/lamson.log"), description="The log; empty for none but standard error."
+    )
+    log_level: Level = Field("INFO", description="The least important level that is logged.")
+    workers: int = Field(1, ge=1, description="Processes that share the listening sockets.")
+    threads: int = Field(8, ge=1, description="Threads of one worker that run handlers.")
+    handler_deadline: float = Field(
+        300.0,
+        gt=0,
+        description="Seconds that a handler may take. Keep it below Postfix's "
+        "`lmtp_data_done_timeout` (600).",
+    )
+
+    @field_validator("handlers")
+    @classmethod
+    def _check_handlers(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if not _MODULE.fullmatch(name):
+                raise ValueError(f"expected module names such as app.handlers.sample, not {name!r}")
+        return value
+
+    @field_validator("metadata")
+    @classmethod
+    def _check_metadata(cls, value: str | None) -> str | None:
+        module, _, name = (value or "a:b").partition(":")
+        if not (_MODULE.fullmatch(module) and name.isidentifier()):
+            raise ValueError("expected module:name such as app.model:Base")
+        return value
+
+    @field_validator("database")
+    @classmethod
+    def _check_database(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"[a-z][a-z0-9_+]*://", value):
+            raise ValueError("expected an SQLAlchemy URL such as sqlite:///run/lamson.db")
+        return value
