@@ -143,7 +143,7 @@ def default_of(parameter: str) -> str | None:
 
 
 def _newline_settings() -> dict[str, str]:
-    """Postfix 3.5.25, 3.6.15, 3.7.11 and 3.8.6 know `normalize`, those shortly before only `yes`."""
+    """Some late patch levels of Postfix 3.5 to 3.8 know only `yes`, the last ones `normalize`."""
     if default_of("smtpd_forbid_bare_newline_reject_code") is not None:
         return {"smtpd_forbid_bare_newline": "normalize"}
     if default_of("smtpd_forbid_bare_newline") is not None:
