@@ -1,0 +1,66 @@
+"""Bytes of a declared charset as text, whatever the bytes and whatever was declared.
+
+For everything that shows a stranger's mail as text. Never raises: where charset and bytes disagree,
+the text is the best that can be had, and `defects` says what was wrong.
+
+Only charsets from a fixed list are asked of Python's codec registry. It keeps every name that it
+was ever asked for, so names from mail would fill the memory; and some of its codecs are no charsets
+(``unicode_escape``) or take quadratic time (``punycode``).
+"""
+
+from __future__ import annotations
+
+import re
+from encodings import normalize_encoding
+from encodings.aliases import aliases
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+Defects = dict[str, None]
+"""What was wrong, in words, in the order found, each once."""
+
+_NOT_TEXT = {"base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec"}
+_NOT_TEXT |= {"zlib_codec", "mbcs", "oem"}
+_NO_ALIAS = {"cp720", "cp737", "cp856", "cp874", "koi8_t", "koi8_u", "mac_farsi", "utf_8_sig"}
+
+# What is declared stands for more than it says: every mail reader takes the wider charset.
+_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "latin_1": "cp1252", "ascii": "utf_8"}
+_MORE_NAMES = {
+    "windows_874": "cp874",
+    "x_sjis": "shift_jis",
+    "x_gbk": "gb18030",
+    "utf8mb4": "utf_8",
+}
+
+_CODECS = {name: codec for name, codec in aliases.items() if codec not in _NOT_TEXT}
+_CODECS |= {codec: codec for codec in {*_CODECS.values(), *_NO_ALIAS}} | _MORE_NAMES
+_CODECS = {name: _WIDER.get(codec, codec) for name, codec in _CODECS.items()}
+
+_SURROGATE = re.compile("[\ud800-\udfff]")  # utf-7 can spell one; no database or socket takes it
+
+
+def decode(data: bytes, charset: str, defects: MutableMapping[str, None], where: str) -> str:
+    """``data`` as text. ``charset`` is the declared name, "" for none; ``where`` is for defects."""
+    if data.isascii() and charset.lower() in ("", "us-ascii", "utf-8", "iso-8859-1"):
+        return data.decode("ascii")
+    codec = _CODECS.get(_plain_name(charset)) if charset else "utf_8"
+    if codec is None:
+        defects[f"{where}: unknown charset {charset[:40]!r}"] = None
+        codec = "utf_8"
+    try:
+        return _SURROGATE.sub("\ufffd", data.decode(codec))
+    except UnicodeError:
+        defects[f"{where}: not valid in charset {charset[:40] or 'utf-8'!r}"] = None
+    try:
+        return data.decode("utf_8")
+    except UnicodeError:
+        fallback = "cp1252" if codec == "utf_8" else codec
+        return _SURROGATE.sub("\ufffd", data.decode(fallback, "replace"))
+
+
+def _plain_name(charset: str) -> str:
+    if len(charset) > 40 or not charset.isascii():
+        return ""
+    return normalize_encoding(charset.strip()).lower()

@@ -1,0 +1,67 @@
+"""The mailboxes in an address field that we write: ``Zed Shaw <zed@example.com>, joe@example.com``.
+
+For `MailResponse`. Strict, as this is our own output: whatever is not a mailbox raises
+`AddressError` at the assignment. What strangers wrote is read by `lamson.address.single_mailbox`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from lamson.address import parse_mailbox
+from lamson.compose import encode_words, is_plain
+from lamson.errors import AddressError
+
+_BETWEEN_COMMAS = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*+")++')
+_EMPTY_GROUP = re.compile(r"[A-Za-z0-9 _-]+: *;")  # undisclosed-recipients:; (RFC 5322 section 3.4)
+_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
+_ESCAPED = re.compile(r"\\(.)")
+_TO_ESCAPE = re.compile(r'(["\\])')
+_MAX_DISPLAY = 500  # characters
+
+
+class Mailbox(NamedTuple):
+    """A display name, "" for none, and a canonical address."""
+
+    display: str
+    address: str
+
+    def __str__(self) -> str:
+        if not self.display:
+            return self.address
+        if _ATOMS.fullmatch(self.display):
+            return f"{self.display} <{self.address}>"
+        quoted = _TO_ESCAPE.sub(r"\\\1", self.display)
+        return f'"{quoted}" <{self.address}>'
+
+    def encoded(self, *, utf8: bool) -> str:
+        """As it stands in a field; the display name as encoded words where it must be."""
+        if is_plain(self.display, utf8=utf8):
+            return str(self)
+        return f"{encode_words(self.display)} <{self.address}>"
+
+
+def parse(value: str) -> tuple[Mailbox, ...]:
+    """The mailboxes of a field's value; none of them for an empty group."""
+    if _EMPTY_GROUP.fullmatch(value):
+        return ()
+    pieces = _BETWEEN_COMMAS.findall(value)
+    if len(",".join(pieces)) != len(value):
+        raise AddressError(f"not a list of mail addresses: {value[:200]!r}")
+    return tuple(parse_one(piece) for piece in pieces)
+
+
+def parse_one(value: str) -> Mailbox:
+    """``Name <address>`` or ``address``, exactly one. Raises AddressError."""
+    text = value.strip()
+    display, bracket, rest = text.rpartition("<")
+    if not bracket:
+        return Mailbox("", parse_mailbox(text, smtputf8=True))
+    display = display.strip()
+    quoted = len(display) > 1 and display[0] == display[-1] == '"'
+    if not rest.endswith(">") or len(display) > _MAX_DISPLAY or (not quoted and '"' in display):
+        raise AddressError(f"not a mail address: {value[:200]!r}")
+    if quoted:
+        display = _ESCAPED.sub(r"\1", display[1:-1])
+    return Mailbox(display.strip(), parse_mailbox(rest[:-1], smtputf8=True))
