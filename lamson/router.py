@@ -1,0 +1,195 @@
+"""The Router: which handlers an address belongs to, and which states a handler module has.
+
+Built once from the modules named in the setting `handlers`; then asked per recipient by the LMTP
+front end and the engine. Anything wrong with a module, a route or a handler is a RouteError while
+it is built, one line with file and line number; nothing is left for the first message to find.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from lamson.errors import RouteError
+from lamson.handler_module import HandlerModule
+from lamson.mismatch import why_not
+from lamson.pattern import Pattern, PatternError, compile_format
+from lamson.pattern_set import PatternSet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lamson.handler import DeclaredRoute, Handler
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """One format of one handler; ``file`` and ``line`` say where its decorator stands."""
+
+    format: str
+    handler: Handler
+    pattern: Pattern
+    file: str
+    line: int
+
+
+class Match:
+    """A route that an address matches, and what it captured of the address."""
+
+    __slots__ = ("_address", "_captures", "route")
+
+    def __init__(self, route: Route, address: str) -> None:
+        self.route = route
+        self._address = address
+        self._captures: dict[str, str] | None = None
+
+    @property
+    def handler(self) -> Handler:
+        return self.route.handler
+
+    @property
+    def captures(self) -> dict[str, str]:
+        """Found when first asked for: whether an address is routed at all needs none."""
+        if self._captures is None:
+            self._captures = self.route.pattern.match(self._address) or {}
+        return self._captures
+
+    def __repr__(self) -> str:
+        return f"<Match {self.handler} {self.captures}>"
+
+
+class Explanation(NamedTuple):
+    """What became of one route: what it captured, else None and the reason in words."""
+
+    route: Route
+    captures: dict[str, str] | None
+    why_not: str
+
+
+class Router:
+    """All routes of an application, in the order of the modules and of their functions.
+
+    ``modules`` are the names of the handler modules.
+    """
+
+    def __init__(self, modules: Sequence[HandlerModule], defaults: Mapping[str, str]) -> None:
+        self._modules = {module.name: module for module in modules}
+        self.modules = tuple(self._modules)
+        self.routes = tuple(
+            _make_route(handler, declared, defaults)
+            for module in modules
+            for handler, declaration in module.declared
+            for declared in declaration.routes
+        )
+        for module in modules:
+            self._check_error_state(module)
+        self._set = PatternSet([route.pattern for route in self.routes])
+
+    @classmethod
+    def collect(cls, modules: Sequence[str], defaults: Mapping[str, str]) -> Router:
+        """Import the handler modules and build their Router.
+
+        ``defaults`` are the patterns of the captures for which a decorator gives none, the setting
+        `route_defaults`. Raises RouteError for whatever could not work.
+        """
+        for number, name in enumerate(modules):
+            if name in modules[:number]:
+                raise RouteError(f"the setting handlers names the module {name} twice")
+        return cls([HandlerModule.load(name) for name in modules], defaults)
+
+    def match(self, address: str) -> tuple[Match, ...]:
+        """The routes of an address, one per handler, in definition order; () if it is not routed.
+
+        Takes microseconds whatever the number of routes, and never raises.
+        """
+        numbers = self._set.match(address)
+        if len(numbers) == 1:
+            return (Match(self.routes[numbers[0]], address),)
+        found: dict[Handler, Match] = {}
+        for number in numbers:
+            route = self.routes[number]
+            if route.handler not in found:
+                found[route.handler] = Match(route, address)
+        return tuple(found.values())
+
+    def explain(self, address: str) -> list[Explanation]:
+        """What becomes of each route for this address, in definition order."""
+        return [
+            Explanation(route, route.pattern.match(address), why_not(route.pattern, address))
+            for route in self.routes
+        ]
+
+    def error_state(self, module: str) -> Handler | None:
+        """The function ERROR of a handler module, None where it has none."""
+        return self._modules[module].error
+
+    def states_of(self, module: str) -> tuple[str, ...]:
+        """The names of the states a sender may be in, in definition order."""
+        return tuple(self._modules[module].states)
+
+    def state_key(self, match: Match, message: object) -> str:
+        """What the sender's state is kept for: the module's name, or what the module makes of it.
+
+        Raises what the module's `@state_key_generator` raises, RouteError if it gives no text.
+        """
+        module = self._modules[match.handler.module]
+        generate = module.state_key_generator
+        if generate is None:
+            return module.name
+        key = generate(module.name, message)
+        if not isinstance(key, str) or not key:
+            raise RouteError(
+                f"{module.name}.{generate.__name__} returned {key!r}: a state key is a text",
+                file=module.file,
+            )
+        return key
+
+    def next_state(self, handler: Handler, returned: object) -> str | None:
+        """The name of the state that a handler asked for by what it returned; None to stay.
+
+        Raises RouteError where that is neither a state of its module nor the name of one.
+        """
+        if returned is None:
+            return None
+        states = self._modules[handler.module].states
+        if isinstance(returned, str) and returned in states:
+            return returned
+        for name, state in states.items():
+            if state.function is returned:
+                return name
+        shown = getattr(returned, "__qualname__", None) or repr(returned)
+        raise RouteError(
+            f"{handler} returned {shown}, which is no state of its module; it has"
+            f" {', '.join(states) or 'none'}",
+            file=handler.file,
+            line=handler.line,
+        )
+
+    def _check_error_state(self, module: HandlerModule) -> None:
+        """The error state gets the captures of whichever route failed."""
+        if module.error is None:
+            return
+        for route in self.routes:
+            if route.handler.module == module.name:
+                for name in module.error.required:
+                    if name not in route.pattern.names:
+                        raise RouteError(
+                            f"ERROR needs {name!r}, which {route.format!r} does not capture; give"
+                            " it a default",
+                            file=module.error.file,
+                            line=module.error.line,
+                        )
+
+
+def _make_route(handler: Handler, declared: DeclaredRoute, defaults: Mapping[str, str]) -> Route:
+    file, line = declared.file, declared.line
+    captures = {**defaults, **declared.captures}
+    try:
+        pattern = compile_format(declared.format, captures, engine=declared.engine)
+    except PatternError as problem:
+        raise RouteError(str(problem), file=file, line=line) from None
+    for name in declared.captures:
+        if name not in pattern.names:
+            raise RouteError(f"{declared.format!r} has no capture ({name})", file=file, line=line)
+    handler.check_captures(pattern.names, file=file, line=line)
+    return Route(declared.format, handler, pattern, file, line)
