@@ -6,17 +6,18 @@ The envelope alone decides routing; header fields never do. Everything here is p
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Long queue ids (enable_long_queue_ids=yes): seconds in base 52, microseconds in base 52, "z", inode
-# in base 51, no vowels, so that they never spell a word. Short ids are upper-case hexadecimal.
-_DIGIT = "[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]"
-_LONG_QUEUE_ID = re.compile(f"{_DIGIT}{{10,}}z{_DIGIT}+")
+# Long queue ids (enable_long_queue_ids=yes): six digits of seconds, four of microseconds in base
+# 52, "z", the inode in base 51. No vowels, so that they never spell a word. Short ids are upper-case
+# hexadecimal, so that the two cannot be taken for each other.
+_BASE_51 = "[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]"
+_LONG_QUEUE_ID = re.compile(f"(?:{_BASE_51}|z){{10,}}z{_BASE_51}+")
 
 _NO_CAPTURES: Mapping[str, str] = MappingProxyType({})
 
@@ -32,6 +33,9 @@ class QueueId(str):
         return _LONG_QUEUE_ID.fullmatch(self) is not None
 
 
+_UNKNOWN = QueueId("")
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """The client that handed the message to Postfix, as XFORWARD told it; "" where unknown.
@@ -44,7 +48,7 @@ class Peer:
     port: str = ""
     proto: str = ""
     helo: str = ""
-    ident: QueueId = QueueId("")
+    ident: QueueId = _UNKNOWN
     source: str = ""
 
 
@@ -56,7 +60,7 @@ class Recipient:
     """One envelope recipient (RCPT TO) and what the matching route captured from it."""
 
     address: str
-    captures: Mapping[str, str] = _NO_CAPTURES
+    captures: Mapping[str, str] = field(default_factory=lambda: _NO_CAPTURES)
 
     def __str__(self) -> str:
         return self.address

@@ -1,0 +1,121 @@
+"""The application: all parts of one project, built from its settings, for one process.
+
+Used by the service's workers, by commands that need the parts, and by tests. Building it checks
+what can be checked: handlers, routes, templates' directories, the database's schema; whatever is
+wrong raises a LamsonError of one clear line. Nothing runs before `start`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from lamson import config
+from lamson.batch import Batcher
+from lamson.db import Database
+from lamson.engine import Engine
+from lamson.outbox import Outbox
+from lamson.queue import Queue
+from lamson.relay import Relay
+from lamson.routing import Router
+from lamson.submission import Endpoint, Submitter
+from lamson.view import View
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lamson.settings import Settings
+
+BATCH_LIMIT = 256  # deliveries that share a commit on SQLite, at most
+BATCH_LIMIT_SERVER = 16  # and on a database server, where other connections commit beside
+
+
+class Application:
+    """The parts of one project. Make it with `load`."""
+
+    def __init__(self, project: Path, settings: Settings, *, raise_errors: bool = False) -> None:
+        """``raise_errors``: a handler's exception reaches the caller (see lamson/testing.py)."""
+        self.project = project
+        self.settings = settings
+        self.hostname = settings.lmtp.hostname or socket.getfqdn()
+        self.router = Router.collect(settings.handlers, settings.route_defaults)
+        self.view = View(settings.templates)
+        self.undeliverable = Queue(settings.run_dir / "undeliverable")
+        self.database: Database | None = None
+        self.outbox: Outbox | None = None
+        self.relay: Relay | None = None
+        if settings.database is not None:
+            self.database = Database(settings.database, connections=settings.threads + 4)
+            self.outbox = Outbox(self.database, self.owner(os.getpid()))
+            submission = settings.submission
+            self.relay = Relay(
+                self.outbox,
+                self.undeliverable,
+                lambda: Submitter(self._endpoint()),
+                connections=submission.connections,
+                max_age=submission.max_age,
+            )
+        is_sqlite = self.database is not None and self.database.is_sqlite
+        self.batcher = Batcher(
+            self.router,
+            hostname=self.hostname,
+            database=self.database,
+            outbox=self.outbox,
+            view=self.view,
+            undeliverable=self.undeliverable,
+            suppress_seen=not os.environ.get("LAMSON_SKIP_SEEN_CHECK"),
+            raise_errors=raise_errors,
+        )
+        self.engine = Engine(
+            self.router,
+            self.batcher,
+            threads=1 if is_sqlite else settings.threads,
+            batch_limit=BATCH_LIMIT if is_sqlite else BATCH_LIMIT_SERVER,
+            deadline=settings.handler_deadline,
+        )
+        if self.relay is not None:
+            self.engine.on_outgoing = self.relay.submit
+
+    @classmethod
+    def load(cls, project: Path) -> Application:
+        """Build the application of the project in ``project`` and check its database.
+
+        Raises SettingsError, RouteError, DatabaseError or UnavailableError.
+        """
+        application = cls(project, config.load(project))
+        if application.database is not None:
+            application.database.check()
+        return application
+
+    def owner(self, pid: int | str) -> str:
+        """Who holds a lease in the outbox: this machine, this project, that process."""
+        return f"{socket.gethostname()}:{self.project}:{pid}"[-128:]
+
+    async def start(self) -> None:
+        """Start engine and relay on the running loop."""
+        self.engine.start(asyncio.get_running_loop())
+        if self.relay is not None:
+            await self.relay.start()
+
+    async def stop(self, timeout: float) -> None:
+        """Stop both; mail committed already is submitted for ``timeout`` seconds at most."""
+        self.engine.stop()
+        if self.relay is not None:
+            await self.relay.drain(timeout)
+        if self.database is not None:
+            self.database.close()
+
+    def _endpoint(self) -> Endpoint:
+        submission = self.settings.submission
+        return Endpoint(
+            host=submission.host,
+            port=submission.port,
+            security=submission.security,
+            user=submission.user,
+            secret=submission.password(),
+            ca_file=submission.ca_file,
+            timeout=submission.timeout,
+            hostname=self.hostname,
+        )

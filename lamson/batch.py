@@ -1,0 +1,332 @@
+"""Runs a batch of deliveries in one transaction: what was seen, states, handlers, outbox rows.
+
+The bookkeeping is a handful of statements for the whole batch. Each handler's own work stands in a
+savepoint, opened when it first touches its session, so that one that fails disturbs no neighbour:
+what it wrote is rolled back and its message is answered 4xx or 5xx, the others commit. Nothing is
+answered here before the commit; a commit whose outcome is unknown raises, and the engine answers
+451.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy import exc
+from sqlalchemy.orm import Session
+
+from lamson import failpoint, log, seen
+from lamson.delivery import AnswerLimit, Delivery
+from lamson.envelope import Recipient
+from lamson.errors import LamsonError, SMTPError
+from lamson.reply import LOCAL_ERROR, OK, Reply
+from lamson.state import ERROR, MemoryStateStore, SqlStateStore, StateKey, StateStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sqlalchemy.engine import Connection
+
+    from lamson.db import Database
+    from lamson.mail import MailRequest
+    from lamson.outbox import Outbox, Outgoing
+    from lamson.queue import Queue
+    from lamson.routing import Match, Router
+    from lamson.view import View
+
+_RETRY = {"40001", "40P01"}  # serialization_failure, deadlock_detected
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One recipient of one message. ``key`` is its digest, None where nothing identifies it."""
+
+    message: MailRequest
+    matches: Sequence[Match]
+    key: bytes | None
+    answers: list[Callable[[Reply], None]] = field(default_factory=list)
+    started: float = 0.0
+    reply: Reply | None = None
+
+
+@dataclass(slots=True)
+class _Result:
+    """What handling one job came to, before it is committed."""
+
+    job: Job
+    reply: Reply = OK
+    outgoing: list[Outgoing] = field(default_factory=list)
+    states: dict[StateKey, str] = field(default_factory=dict)
+    handled: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    failed: bool = False
+    error_state: StateKey | None = None  # where to put the author, if the module has ERROR
+    retry: bool = False
+
+
+class Batcher:
+    """Knows how to run jobs; holds no job itself. Used by all threads of the engine at once."""
+
+    def __init__(
+        self,
+        router: Router,
+        *,
+        hostname: str,
+        database: Database | None = None,
+        outbox: Outbox | None = None,
+        view: View | None = None,
+        undeliverable: Queue | None = None,
+        suppress_seen: bool = True,
+        raise_errors: bool = False,
+    ) -> None:
+        """Without ``suppress_seen`` nothing counts as handled before: for proofs that it matters.
+
+        With ``raise_errors`` a handler's exception is raised by `run`: for tests.
+        """
+        self._router = router
+        self._database = database
+        self._outbox = outbox
+        self._view = view
+        self._hostname = hostname
+        self._undeliverable = undeliverable
+        self._suppress_seen = suppress_seen
+        self._raise_errors = raise_errors
+        self._answers = AnswerLimit()
+        self._memory = MemoryStateStore()
+
+    def run(self, jobs: Sequence[Job], record: Callable[[Job, float], None]) -> list[Outgoing]:
+        """Handle ``jobs``: commit, set the reply of each, give the mail that may now be submitted.
+
+        ``record`` is told how long the handlers of each job took, in seconds. A job left without a
+        reply was hit by a deadlock and may be run again, alone. Raises SQLAlchemy's exceptions when
+        the database failed; then nothing was committed, or it is not known.
+        """
+        with self._transaction() as (connection, store):
+            if failpoint.ACTIVE:
+                failpoint.reach(failpoint.AFTER_BEGIN)
+            fresh = self._claim(connection, jobs)
+            results = self._handle_all(fresh, connection, store)
+            outgoing = self._write(results, connection, store)
+            if failpoint.ACTIVE:
+                failpoint.reach(failpoint.BEFORE_COMMIT)
+        if failpoint.ACTIVE:
+            failpoint.reach(failpoint.AFTER_COMMIT)
+        for result in results:
+            record(result.job, result.seconds)
+            try:
+                self._settle(result)
+            except Exception:  # noqa: BLE001 - committed all the same; Postfix asks again
+                log.logger.exception("id=%s: answered 451", result.job.message.envelope.id)
+                result.job.reply = LOCAL_ERROR
+        return outgoing
+
+    @contextmanager
+    def _transaction(self) -> Iterator[tuple[Connection | None, StateStore]]:
+        if self._database is None:
+            with self._memory.lock:
+                yield None, self._memory
+        else:
+            with self._database.begin() as connection:
+                yield connection, SqlStateStore(connection)
+
+    def _claim(self, connection: Connection | None, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs that were not handled before; the others are answered 250."""
+        keys = [job.key for job in jobs if job.key is not None]
+        if connection is None or not keys:
+            return list(jobs)
+        new = seen.claim(connection, keys, time.time())
+        if failpoint.ACTIVE:
+            failpoint.reach(failpoint.AFTER_SEEN)
+        fresh = []
+        for job in jobs:
+            if job.key is None or job.key in new or not self._suppress_seen:
+                fresh.append(job)
+            else:
+                job.reply = OK
+                message = job.message
+                log.event("duplicate", message.envelope.id, recipient=message.recipient)
+        return fresh
+
+    def _handle_all(
+        self, jobs: Sequence[Job], connection: Connection | None, store: StateStore
+    ) -> list[_Result]:
+        results = [_Result(job) for job in jobs]
+        keys: list[list[StateKey | None]] = []
+        for result in results:
+            try:
+                keys.append([self._state_key(match, result.job) for match in result.job.matches])
+            except Exception as error:  # noqa: BLE001 - a user's function may raise anything
+                keys.append([])
+                self._fail(result, error)
+        states = store.load({key for own in keys for key in own if key is not None})
+        for result, own in zip(results, keys, strict=True):
+            if not result.failed:
+                self._handle(result, own, states, connection)
+                if not result.failed:
+                    states.update(result.states)
+        return results
+
+    def _handle(
+        self,
+        result: _Result,
+        keys: Sequence[StateKey | None],
+        states: dict[StateKey, str],
+        connection: Connection | None,
+    ) -> None:
+        job = result.job
+        delivery = Delivery(
+            job.message,
+            digest=job.key or secrets.token_bytes(32),
+            hostname=self._hostname,
+            view=self._view,
+            answers=self._answers,
+        )
+        session: Session | None = None
+        match: Match | None = None
+        key: StateKey | None = None
+        began = time.perf_counter()
+        try:
+            is_moved = False
+            for match, key in zip(job.matches, keys, strict=True):
+                handler = match.handler
+                if key is not None and (is_moved or states[key] != handler.name):
+                    continue
+                if handler.needs_session and session is None:
+                    session = self._session(connection)
+                delivery.captures = match.captures
+                delivery.message = message = self._matched(job, match)
+                returned = handler.call(message, match.captures, delivery, session)
+                moved = self._router.next_state(handler, returned)
+                result.handled.append(str(handler))
+                if key is not None:
+                    is_moved = True
+                    if moved is not None:
+                        result.states[key] = moved
+            if delivery.outgoing and self._outbox is None:
+                raise LamsonError("sending mail needs a database: set `database` in the settings")
+            if session is not None:
+                session.commit()
+            if not result.handled:
+                self._keep(job.message, "no handler for this author's state")
+            result.outgoing = delivery.outgoing
+        except SMTPError as error:
+            result.failed, result.reply = True, error.reply
+            if session is not None:
+                session.rollback()
+        except BaseException as error:  # also SystemExit: the worker stays
+            if session is not None:
+                session.rollback()
+            if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+                raise  # the whole transaction is gone
+            self._fail(result, error, key, match)
+        finally:
+            if session is not None:
+                session.close()
+            result.seconds = time.perf_counter() - began
+        if failpoint.ACTIVE:
+            failpoint.reach(failpoint.AFTER_HANDLER)
+
+    def _write(
+        self, results: Sequence[_Result], connection: Connection | None, store: StateStore
+    ) -> list[Outgoing]:
+        states: dict[StateKey, str] = {}
+        outgoing: list[Outgoing] = []
+        failed: list[bytes] = []
+        for result in results:
+            if not result.failed:
+                states.update(result.states)
+                outgoing += result.outgoing
+            elif result.job.key is not None:
+                failed.append(result.job.key)
+        store.save(states)
+        if connection is None or self._outbox is None:
+            return []
+        seen.forget(connection, failed)
+        return self._outbox.insert(connection, outgoing) if outgoing else []
+
+    def _settle(self, result: _Result) -> None:
+        """After the commit: log, and set the reply."""
+        job, message = result.job, result.job.message
+        if result.retry:
+            return
+        if result.error_state is not None:
+            self._enter_error_state(message, job.key, result.error_state)
+            result.reply = OK
+        job.reply = result.reply
+        log.event(
+            "handled" if result.handled and not result.failed else "failed",
+            message.envelope.id,
+            recipient=message.recipient,
+            handler=",".join(result.handled) or None,
+            state=",".join(result.states.values()) or None,
+            sent=len(result.outgoing) or None,
+            ms=f"{result.seconds * 1000:.1f}",
+        )
+
+    def _enter_error_state(
+        self, message: MailRequest, seen_key: bytes | None, state_key: StateKey
+    ) -> None:
+        """Keep the message, and move its author to ERROR in a fresh transaction."""
+        self._keep(message, "its handler raised an exception; see the log")
+        with self._transaction() as (connection, store):
+            if connection is not None and seen_key is not None:
+                seen.claim(connection, [seen_key], time.time())
+            store.save({state_key: ERROR})
+
+    def _fail(
+        self,
+        result: _Result,
+        error: BaseException,
+        key: StateKey | None = None,
+        match: Match | None = None,
+    ) -> None:
+        if self._raise_errors:
+            raise error
+        result.failed = True
+        if isinstance(error, exc.DBAPIError) and getattr(error.orig, "sqlstate", "") in _RETRY:
+            result.retry = True
+            return
+        message = result.job.message
+        log.logger.error(
+            "id=%s recipient=%s: handler failed: %r",
+            message.envelope.id,
+            message.recipient,
+            error,
+            exc_info=error,
+        )
+        result.reply = LOCAL_ERROR
+        if match is not None and self._router.error_state(match.handler.module) is not None:
+            result.error_state = key
+
+    def _keep(self, message: MailRequest, reason: str) -> None:
+        if self._undeliverable is None:
+            raise LamsonError(f"nowhere to keep a message: {reason}")
+        key = self._undeliverable.push(
+            message.raw,
+            {
+                "X-Lamson-Reason": reason,
+                "X-Lamson-Sender": message.sender,
+                "X-Lamson-Recipient": message.recipient.address,
+                "X-Lamson-Id": message.envelope.id,
+            },
+        )
+        log.event("kept", message.envelope.id, recipient=message.recipient, reason=reason, key=key)
+
+    def _state_key(self, match: Match, job: Job) -> StateKey | None:
+        if match.handler.is_stateless:
+            return None
+        message = self._matched(job, match)
+        return StateKey(self._router.state_key(match, message), message.author)
+
+    @staticmethod
+    def _matched(job: Job, match: Match) -> MailRequest:
+        """The message as the handler of ``match`` sees it: with that route's captures."""
+        return job.message.for_recipient(Recipient(job.message.recipient.address, match.captures))
+
+    def _session(self, connection: Connection | None) -> Session:
+        if connection is None:
+            raise LamsonError("a Session needs a database: set `database` in the settings")
+        return Session(connection, join_transaction_mode="create_savepoint")

@@ -1,0 +1,234 @@
+"""What a handler gets besides the message: the means to answer, forward and send.
+
+Nothing leaves at once. What a handler sends is final here (bytes, Date and Message-ID) and becomes
+rows of the outbox in the transaction of its delivery: if the handler fails, nothing was sent; if
+the process dies later, the same bytes go out with the same Message-ID.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+from lamson import address, log
+from lamson.errors import LamsonError, SMTPError
+from lamson.mail import MailRequest, MailResponse, normalise_newlines, prepend_headers
+from lamson.outbox import Outgoing
+from lamson.reply import LOOP_DETECTED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lamson.view import View
+
+MAX_HOPS = 50  # Received fields; Postfix's own hopcount_limit is 50 as well
+
+
+class AnswerLimit:
+    """How many automatic answers one correspondent gets in an hour (RFC 3834 section 2).
+
+    It ends a loop with another robot that every other rule let pass. It counts in memory, in each
+    process for itself: a limit of the order of magnitude is all that is needed.
+    """
+
+    def __init__(self, per_hour: int = 30, *, remember: int = 10_000) -> None:
+        self._per_hour = per_hour
+        self._remember = remember
+        self._counts: OrderedDict[tuple[str, int], int] = OrderedDict()
+
+    def allows(self, correspondent: str) -> bool:
+        """Count one more answer, and tell whether it may go out."""
+        key = (correspondent, int(time.time() // 3600))
+        count = self._counts.pop(key, 0) + 1
+        self._counts[key] = count
+        if len(self._counts) > self._remember:
+            self._counts.popitem(last=False)
+        return count <= self._per_hour
+
+
+class Delivery:
+    """One message on its way to one recipient, as a handler sees it.
+
+    ``message`` is the message, ``captures`` what the route captured, ``id`` how log lines call the
+    mail (Postfix's queue id, where known).
+    """
+
+    __slots__ = ("_answers", "_digest", "_hostname", "_view", "captures", "message", "outgoing")
+
+    def __init__(
+        self,
+        message: MailRequest,
+        *,
+        digest: bytes,
+        hostname: str,
+        view: View | None = None,
+        answers: AnswerLimit | None = None,
+        captures: Mapping[str, str] | None = None,
+    ) -> None:
+        self.message = message
+        self.captures: Mapping[str, str] = captures or {}
+        self.outgoing: list[Outgoing] = []
+        self._digest = digest
+        self._hostname = hostname
+        self._view = view
+        self._answers = answers
+
+    @property
+    def id(self) -> str:
+        return self.message.envelope.id
+
+    def reply(
+        self,
+        template: str | None = None,
+        *,
+        subject: str | None = None,
+        sender: str | None = None,
+        to: str | None = None,
+        body: str | None = None,
+        html: str | None = None,
+        envelope_sender: str = address.NULL_PATH,
+        **variables: Any,
+    ) -> MailResponse | None:
+        """Answer the author of the message, as RFC 3834 wants it from a program.
+
+        ``template`` names a template; it sees ``message``, the route's captures and ``variables``.
+        Without one, ``body`` (and ``html``) are the text. ``sender`` is the From address (default:
+        the address that was written to), ``subject`` by default "Re: " and the old one. Bounces of
+        the answer go nowhere unless ``envelope_sender`` is given.
+
+        Gives None, and logs why, where no answer may be given: to a bounce, to mail from a list or
+        another program, or beyond the limit per hour. Raises TemplateError, or ValueError for a
+        header value or address that cannot be.
+        """
+        message = self.message
+        correspondent = to or message.author
+        reason = message.automatic_reason
+        if reason is None and not correspondent:
+            reason = "nobody to answer"
+        if reason is None and self._answers and not self._answers.allows(correspondent):
+            reason = "too many answers to this correspondent within an hour"
+        if reason is not None:
+            log.event("unanswered", self.id, recipient=message.recipient, reason=reason)
+            return None
+        response = self.compose(
+            template,
+            to=correspondent,
+            sender=sender or message.recipient.address,
+            subject=subject if subject is not None else _answer_to(message.subject),
+            body=body,
+            html=html,
+            **variables,
+        )
+        response["Auto-Submitted"] = "auto-replied"
+        if message_id := _one_line(message.message_id):
+            response["In-Reply-To"] = message_id
+            response["References"] = f"{_one_line(message['References'])} {message_id}".strip()
+        self.send(response, sender=envelope_sender)
+        return response
+
+    def compose(
+        self,
+        template: str | None = None,
+        *,
+        to: str | Sequence[str],
+        sender: str,
+        subject: str,
+        body: str | None = None,
+        html: str | None = None,
+        **variables: Any,
+    ) -> MailResponse:
+        """Make a message from a template or a text, without sending it (see `reply`)."""
+        if template is None:
+            return MailResponse(to=to, sender=sender, subject=subject, body=body, html=html)
+        if self._view is None:
+            raise LamsonError(f"template {template!r} asked for, but no templates are configured")
+        names = {"message": self.message, "delivery": self, **self.captures, **variables}
+        return self._view.respond(template, names, to=to, sender=sender, subject=subject, html=html)
+
+    def send(
+        self,
+        response: MailResponse,
+        *,
+        sender: str | None = None,
+        to: str | Sequence[str] | None = None,
+    ) -> str:
+        """Send ``response``; gives its Message-ID.
+
+        ``to`` are the envelope recipients (default: those of the To field), ``sender`` is the
+        envelope sender (default: the response's own, else its From address; "" is the null
+        reverse-path). Raises AddressError for an address that is none.
+        """
+        message_id = f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{self._hostname}>"
+        if response["Message-ID"] is None:
+            response["Message-ID"] = message_id
+        if response["Date"] is None:
+            response["Date"] = formatdate(localtime=True)
+        if sender is None:
+            sender = response.envelope_sender
+        recipients = [to] if isinstance(to, str) else list(to if to is not None else response.to)
+        self._post(
+            sender=sender,
+            recipients=recipients,
+            content=response.to_bytes(),
+            message_id=message_id,
+            smtputf8=response.needs_smtputf8,
+        )
+        return str(response["Message-ID"])
+
+    def forward(self, to: str | Sequence[str] | None = None, *, sender: str | None = None) -> None:
+        """Send the message on as it is, byte for byte, with one Delivered-To field on top.
+
+        ``to`` are the recipients (default: the address that was written to), ``sender`` is the
+        envelope sender (default: the message's own). Raises SMTPError (554 5.4.6) for a message
+        that has been here before.
+        """
+        message = self.message
+        here = message.recipient.address
+        been = {address.normalise(value) for value in message.get_all("Delivered-To")}
+        if address.normalise(here) in been or len(message.get_all("Received")) > MAX_HOPS:
+            raise SMTPError(LOOP_DETECTED.code, LOOP_DETECTED.enhanced, LOOP_DETECTED.text)
+        recipients = [to] if isinstance(to, str) else list(to if to is not None else [here])
+        self._post(
+            sender=message.sender if sender is None else sender,
+            recipients=recipients,
+            content=prepend_headers(message.raw, [("Delivered-To", here)]),
+            message_id=f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{self._hostname}>",
+            smtputf8=message.envelope.smtputf8,
+        )
+
+    def _post(
+        self,
+        *,
+        sender: str,
+        recipients: Sequence[str],
+        content: bytes,
+        message_id: str,
+        smtputf8: bool,
+    ) -> None:
+        checked = [address.parse_mailbox(one, smtputf8=True) for one in recipients]
+        if not checked:
+            raise ValueError("a message needs at least one recipient")
+        if sender != address.NULL_PATH:
+            sender = address.parse_mailbox(sender, smtputf8=True)
+        self.outgoing.append(
+            Outgoing(
+                source=self.id,
+                message_id=message_id,
+                sender=sender,
+                recipients=tuple(checked),
+                content=normalise_newlines(content),
+                smtputf8=smtputf8 or not all(map(str.isascii, (sender, *checked))),
+            )
+        )
+
+
+def _answer_to(subject: str) -> str:
+    text = _one_line(subject)
+    return text if text[:3].lower() == "re:" else f"Re: {text}"
+
+
+def _one_line(value: str | None) -> str:
+    """A header value of a stranger's message, made safe to stand in one of ours."""
+    return " ".join((value or "").replace("\0", " ").split())[:900]

@@ -1,0 +1,243 @@
+"""The engine: deliveries in from the event loop, batches through worker threads, replies out.
+
+`deliver` and every reply happen on the loop's thread; handlers and SQL happen on the engine's
+threads. A thread takes one delivery and, when its handlers are known to be quick, what else waits:
+that batch shares one transaction (see lamson/batch.py). A handler not yet known, or known to be
+slow, runs alone.
+
+When things go wrong every recipient still gets a reply: 451 when the database failed, when a
+handler passed its deadline, and for a message that is being handled at this moment already.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from sqlalchemy import exc
+
+from lamson import address, log, seen
+from lamson.batch import Batcher, Job
+from lamson.content import Content
+from lamson.envelope import Recipient
+from lamson.mail import MailRequest
+from lamson.reply import BUSY, LOCAL_ERROR, Reply
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from lamson.envelope import Envelope
+    from lamson.outbox import Outgoing
+    from lamson.routing import Handler, Match, Router
+
+QUICK = 0.005  # seconds: handlers faster than this may share a transaction
+BATCH_SECONDS = 0.05  # what the handlers of one batch may be expected to take together
+ATTEMPTS = 3  # runs of a delivery that deadlocks with others
+
+
+class Engine:
+    """Runs deliveries for one process."""
+
+    def __init__(
+        self,
+        router: Router,
+        batcher: Batcher,
+        *,
+        threads: int = 8,
+        batch_limit: int = 256,
+        deadline: float = 300.0,
+    ) -> None:
+        """``deadline``: seconds after which a delivery is answered 451 whatever its handler does.
+
+        With SQLite one thread is right: it has one writer.
+        """
+        self._router = router
+        self._batcher = batcher
+        self._batch_limit = batch_limit
+        self._deadline = deadline
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"lamson-engine-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        self._cost: dict[Handler, float] = {}
+        self._pending: set[Job] = set()
+        self._running: set[bytes] = set()
+        self._finished: deque[Job] = deque()
+        self._outgoing: deque[Outgoing] = deque()
+        self._is_report_due = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+        self.on_outgoing: Callable[[Sequence[Outgoing]], None] = lambda rows: None
+        self.on_stuck: Callable[[], None] = lambda: None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the threads; replies are given on ``loop``."""
+        self._loop = loop
+        for thread in self._threads:
+            thread.start()
+        self._watch()
+
+    def stop(self) -> None:
+        """End the threads once they have done what waits. Does not wait for them."""
+        for _ in self._threads:
+            self._queue.put(None)
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+
+    @property
+    def pending(self) -> int:
+        """Deliveries that have no reply yet."""
+        return len(self._pending)
+
+    def route(self, recipient: str) -> Sequence[Match]:
+        """The routes that ``recipient`` matches; none means that it must be refused."""
+        return self._router.match(recipient)
+
+    def deliver(
+        self,
+        envelope: Envelope,
+        content: bytes,
+        routed: Sequence[Sequence[Match]],
+        done: Callable[[int, Reply], None],
+    ) -> None:
+        """Take a message over: ``done(index, reply)`` is called once for each recipient.
+
+        ``routed`` holds what `route` gave for each of ``envelope.recipients``. A recipient that
+        stands there twice is handled once and answered twice.
+        """
+        shared = Content(content)
+        source = seen.source_id(envelope, content)
+        jobs: dict[str, Job] = {}
+        now = time.monotonic()
+        for index, recipient in enumerate(envelope.recipients):
+            identity = address.normalise(recipient)
+            job = jobs.get(identity)
+            if job is None:
+                key = None
+                if source is not None:
+                    key = seen.digest(source, envelope.sender, identity)
+                    if key in self._running:
+                        done(index, BUSY)
+                        continue
+                    self._running.add(key)
+                message = MailRequest(shared, envelope, Recipient(recipient))
+                job = jobs[identity] = Job(message, routed[index], key, started=now)
+                self._pending.add(job)
+            job.answers.append(lambda reply, index=index: done(index, reply))  # type: ignore[misc]
+        for job in jobs.values():
+            self._queue.put(job)
+
+    def _work(self) -> None:
+        """What a thread does: take what may run together, run it, hand the replies to the loop."""
+        held: Job | None = None
+        while True:
+            job = held or self._queue.get()
+            held = None
+            if job is None:
+                return
+            batch = [job]
+            left = BATCH_SECONDS - self._expected(job)
+            while left > 0 and len(batch) < self._batch_limit:
+                try:
+                    following = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if following is None:
+                    self._queue.put(None)
+                    break
+                left -= self._expected(following)
+                if left <= 0:
+                    held = following
+                    break
+                batch.append(following)
+            self._run(batch)
+
+    def _expected(self, job: Job) -> float:
+        """Seconds that a job's handlers will probably take; a whole batch's worth when unknown."""
+        total = 0.0
+        for match in job.matches:
+            cost = self._cost.get(match.handler, QUICK)
+            total += cost if cost < QUICK else BATCH_SECONDS
+        return total
+
+    def _record(self, job: Job, seconds: float) -> None:
+        for match in job.matches:
+            known = self._cost.get(match.handler)
+            self._cost[match.handler] = seconds if known is None else 0.8 * known + 0.2 * seconds
+
+    def _run(self, batch: Sequence[Job]) -> None:
+        try:
+            outgoing = self._batcher.run(batch, self._record)
+            for job in batch:
+                if job.reply is None:
+                    outgoing += self._run_again(job)
+            self._outgoing.extend(outgoing)
+        except BaseException as error:  # noqa: BLE001 - a thread that dies would answer nobody
+            self._explain(error, batch)
+        finally:
+            for job in batch:
+                job.reply = job.reply or LOCAL_ERROR
+            self._finished.extend(batch)
+            if not self._is_report_due and self._loop is not None:
+                self._is_report_due = True
+                self._loop.call_soon_threadsafe(self._report)
+
+    def _run_again(self, job: Job) -> list[Outgoing]:
+        """Run one delivery alone that was the victim of a deadlock."""
+        for _ in range(ATTEMPTS):
+            outgoing = self._batcher.run([job], self._record)
+            if job.reply is not None:
+                return outgoing
+        return []
+
+    def _report(self) -> None:
+        """On the loop: give the replies, and the relay its work."""
+        self._is_report_due = False
+        log.flush()
+        if self._outgoing:
+            rows = [self._outgoing.popleft() for _ in range(len(self._outgoing))]
+            self.on_outgoing(rows)
+        for _ in range(len(self._finished)):
+            job = self._finished.popleft()
+            if job.key is not None:
+                self._running.discard(job.key)
+            self._answer(job, job.reply or LOCAL_ERROR)
+
+    def _answer(self, job: Job, reply: Reply) -> None:
+        if job in self._pending:
+            self._pending.remove(job)
+            for answer in job.answers:
+                answer(reply)
+
+    def _watch(self) -> None:
+        """Once a second: answer for handlers that passed their deadline."""
+        assert self._loop is not None
+        self._watchdog = self._loop.call_later(1.0, self._watch)
+        limit = time.monotonic() - self._deadline
+        late = [job for job in self._pending if job.started < limit]
+        for job in late:
+            message = job.message
+            log.event(
+                "late", message.envelope.id, recipient=message.recipient, seconds=self._deadline
+            )
+            self._answer(job, LOCAL_ERROR)
+        if late:
+            self.on_stuck()
+        log.flush()
+
+    def _explain(self, error: BaseException, batch: Sequence[Job]) -> None:
+        """Log why a batch failed; one line when it is the database, a traceback when it is us."""
+        is_database = isinstance(error, exc.SQLAlchemyError | OSError)
+        text = str(getattr(error, "orig", None) or error).strip() or repr(error)
+        log.logger.error(
+            "%d deliveries answered 451: %s: %s",
+            len(batch),
+            "the database failed" if is_database else "unexpected error",
+            text,
+            exc_info=None if is_database else error,
+        )

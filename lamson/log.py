@@ -1,0 +1,148 @@
+"""The log: one line for each event in the life of a mail, and the usual Python log for the rest.
+
+A line names the event, the mail (by Postfix's queue id, so that one ``grep`` shows its way through
+both programs) and what is known, as ``key=value``. Lines wait in memory until `flush`, which the
+engine and the front ends call once for all that they did at one go; nothing waits longer than a
+second. Where no file is configured, events go to the logger ``lamson.mail``. A value from a mail
+cannot forge a line: what is not printable is escaped.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+import time
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+logger = logging.getLogger("lamson")
+_mail_logger = logging.getLogger("lamson.mail")
+
+_FORMAT = "%(asctime)s.%(msecs)03d+00:00 %(levelname)s %(name)s: %(message)s"
+_DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"
+
+_waiting: list[str] = []
+_handler: _EventFile | _EventStream | None = None
+_second: tuple[int, str] = (0, "")
+
+
+def event(name: str, id: str, /, **fields: object) -> None:
+    """Note that ``name`` happened to the mail called ``id``. Fields that are None are left out."""
+    line = f"{name} id={id}" + "".join(
+        [f" {key}={_safe(value)}" for key, value in fields.items() if value is not None]
+    )
+    if _handler is None:
+        _mail_logger.info("%s", line)
+    else:
+        _waiting.append(f"{_timestamp()} {line}\n")
+
+
+def flush() -> None:
+    """Write the events that wait. Safe to call from any thread; cheap when there are none."""
+    if _waiting and _handler is not None:
+        _handler.write_events()
+
+
+def configure(path: Path | None, *, level: str = "INFO", console: bool = False) -> None:
+    """Send everything to the file at ``path`` and, for people and containers, to standard error.
+
+    The file may be renamed by logrotate at any time. ``level`` is for everything but mail events,
+    which are always written. Raises OSError when the file cannot be opened.
+    """
+    global _handler
+    logging.raiseExceptions = False
+    formatter = logging.Formatter(_FORMAT, _DATE_FORMAT)
+    formatter.converter = time.gmtime
+    handlers: list[logging.Handler] = []
+    _handler = None
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _handler = _EventFile(path, console=console)
+    elif console:
+        _handler = _EventStream(sys.stderr)
+    if _handler is not None:
+        handlers.append(_handler)
+    if path is not None and console:
+        handlers.append(logging.StreamHandler(sys.stderr))
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+        old.close()
+    for handler in handlers:
+        handler.setFormatter(formatter)
+        root.addHandler(handler)
+    root.setLevel(level)
+    # Libraries below WARNING would drown our own lines.
+    for name in ("aiosmtplib", "asyncio", "sqlalchemy", "alembic", "mail.log"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _take() -> str:
+    # Appending is atomic, so what another thread adds meanwhile is taken now or next time.
+    count = len(_waiting)
+    lines = "".join(_waiting[:count])
+    del _waiting[:count]
+    return lines
+
+
+class _EventFile(logging.handlers.WatchedFileHandler):
+    """A log file that also takes the waiting events, in the order in which things happened."""
+
+    def __init__(self, path: Path, *, console: bool) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.write_events()
+        super().emit(record)
+
+    def write_events(self) -> None:
+        self.acquire()
+        try:
+            if not _waiting:
+                return
+            self.reopenIfNeeded()
+            lines = _take()
+            if self.stream is not None:
+                self.stream.write(lines)
+                self.stream.flush()
+            if self._console:
+                sys.stderr.write(lines)
+        finally:
+            self.release()
+
+
+class _EventStream(logging.StreamHandler[TextIO]):
+    """The same for standard error alone."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.write_events()
+        super().emit(record)
+
+    def write_events(self) -> None:
+        self.acquire()
+        try:
+            sys.stderr.write(_take())
+        finally:
+            self.release()
+
+
+def _timestamp() -> str:
+    global _second
+    now = time.time()
+    whole = int(now)
+    known, text = _second
+    if known != whole:
+        text = time.strftime(_DATE_FORMAT, time.gmtime(whole))
+        _second = (whole, text)
+    return f"{text}.{int((now - whole) * 1000):03d}+00:00"
+
+
+def _safe(value: object) -> str:
+    text = str(value)
+    if text.isprintable() and " " not in text and text:
+        return text
+    return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'

@@ -1,0 +1,68 @@
+"""The tables that the framework itself keeps, beside those of the application.
+
+Three tables, all small: what was handled already, where each conversation stands, and the mail that
+waits to be submitted. Times are seconds since the epoch. `SCHEMA_REVISION` is the newest migration
+under ``migrations/versions``.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+SCHEMA_REVISION = "0001"
+VERSION_TABLE = "lamson_version"
+
+metadata = MetaData()
+
+# What has been handled: a digest for each queue entry and recipient (see lamson/seen.py).
+seen = Table(
+    "lamson_seen",
+    metadata,
+    Column("key", LargeBinary(32), primary_key=True),
+    Column("handled_at", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# Where a correspondent stands in a module's state machine. No row means START.
+state = Table(
+    "lamson_state",
+    metadata,
+    Column("module", String(512), primary_key=True),
+    Column("author", String(512), primary_key=True),
+    Column("state", String(128), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Mail that was committed and not yet taken by Postfix. `id` rises with time, so it is the order.
+outbox = Table(
+    "lamson_outbox",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("source", String(64), nullable=False),
+    Column("message_id", String(256), nullable=False),
+    Column("sender", String(512), nullable=False),
+    Column("recipients", Text, nullable=False),
+    Column("conversation", String(1100), nullable=False),
+    Column("smtputf8", Boolean, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", Float, nullable=False),
+    Column("lease_owner", String(128), nullable=False, default=""),
+    Column("lease_until", Float, nullable=False, default=0),
+    Column("last_error", Text, nullable=False, default=""),
+    Index("lamson_outbox_conversation", "conversation", "id"),
+    Index("lamson_outbox_due", "due_at"),
+)

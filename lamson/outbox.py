@@ -1,0 +1,206 @@
+"""The outbox: mail that handlers sent, as rows of the transaction in which they ran.
+
+A row holds the final bytes. It is inserted under a lease of this process, submitted after the
+commit and deleted once Postfix took it. A row whose lease ran out (its process died) or whose time
+for another attempt has come is claimed by whichever process looks first. Rows of one conversation
+(sender and recipients) leave in the order in which they were made: a later row waits for an
+earlier one.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+from sqlalchemy.orm import aliased
+
+from lamson.models import outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from sqlalchemy.engine import Connection
+
+    from lamson.db import Database
+
+LEASE = 300.0  # seconds
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """One message to submit. ``source`` is how log lines call the mail that it came from."""
+
+    source: str
+    message_id: str
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes
+    smtputf8: bool = False
+    id: int = 0
+    created_at: float = 0.0
+    attempts: int = 0
+    last_error: str = ""
+    lease_until: float = 0.0
+    conversation: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.conversation:
+            self.conversation = " ".join((self.sender, *sorted(self.recipients)))[:1100]
+
+
+class Outbox:
+    """The rows of one database, as one process (``owner``) sees them."""
+
+    def __init__(self, database: Database, owner: str, *, lease: float = LEASE) -> None:
+        self._database = database
+        self._owner = owner
+        self._lease = lease
+        self._last_id = 0
+        self._id_lock = threading.Lock()
+        self.is_full = False  # set by the relay when enough mail waits in memory
+
+    def insert(self, connection: Connection, rows: Sequence[Outgoing]) -> list[Outgoing]:
+        """Insert ``rows`` in the caller's transaction.
+
+        Gives back those that are leased to us and may be submitted as soon as that transaction is
+        committed; the others stand behind an earlier row and are claimed later.
+        """
+        now = time.time()
+        held = self._conversations_in_use(connection, {row.conversation for row in rows})
+        mine, values = [], []
+        for row in rows:
+            row.id, row.created_at = self._next_id(), now
+            is_mine = not self.is_full and row.conversation not in held
+            if is_mine:
+                row.lease_until = now + self._lease
+                mine.append(row)
+            values.append(_values(row, self._owner if is_mine else ""))
+        if values:
+            connection.execute(insert(outbox), values)
+        return mine
+
+    def claim(self, limit: int) -> list[Outgoing]:
+        """Lease and give up to ``limit`` rows that are due and first in their conversation."""
+        now = time.time()
+        earlier = aliased(outbox)
+        is_free = and_(outbox.c.due_at <= now, outbox.c.lease_until <= now)
+        is_first = ~(
+            select(earlier.c.id)
+            .where(earlier.c.conversation == outbox.c.conversation, earlier.c.id < outbox.c.id)
+            .exists()
+        )
+        query = select(outbox).where(is_free, is_first).order_by(outbox.c.id).limit(limit)
+        if not self._database.is_sqlite:
+            query = query.with_for_update(skip_locked=True)
+        with self._database.begin() as connection:
+            rows = [
+                _outgoing(row, now + self._lease) for row in connection.execute(query).mappings()
+            ]
+            if rows:
+                connection.execute(
+                    update(outbox)
+                    .where(outbox.c.id.in_([row.id for row in rows]))
+                    .values(lease_owner=self._owner, lease_until=now + self._lease)
+                )
+        return rows
+
+    def delete(self, ids: Collection[int]) -> None:
+        """Remove rows that Postfix took, or that are kept elsewhere now."""
+        with self._database.begin() as connection:
+            connection.execute(delete(outbox).where(outbox.c.id == bindparam("row")), _rows(ids))
+
+    def defer(self, row: Outgoing, *, due_at: float) -> None:
+        """Give ``row`` back, with its remaining recipients and error, until ``due_at``."""
+        with self._database.begin() as connection:
+            connection.execute(
+                update(outbox)
+                .where(outbox.c.id == row.id)
+                .values(
+                    recipients=json.dumps(row.recipients),
+                    attempts=row.attempts,
+                    last_error=row.last_error,
+                    due_at=due_at,
+                    lease_owner="",
+                    lease_until=0,
+                )
+            )
+
+    def release(self, ids: Iterable[int]) -> None:
+        """Give rows back untouched, so that the next process need not wait for the lease."""
+        with self._database.begin() as connection:
+            connection.execute(
+                update(outbox)
+                .where(outbox.c.id == bindparam("row"))
+                .values(lease_owner="", lease_until=0),
+                _rows(ids),
+            )
+
+    def release_owner(self, prefix: str) -> int:
+        """Give back all leases of owners that begin with ``prefix``: processes known to be dead."""
+        with self._database.begin() as connection:
+            return connection.execute(
+                update(outbox)
+                .where(outbox.c.lease_owner.startswith(prefix, autoescape=True))
+                .values(lease_owner="", lease_until=0)
+            ).rowcount
+
+    def count(self) -> int:
+        """The number of rows that Postfix has not taken yet."""
+        with self._database.read() as connection:
+            return connection.execute(select(func.count()).select_from(outbox)).scalar_one()
+
+    def _next_id(self) -> int:
+        with self._id_lock:
+            self._last_id = max(self._last_id + 1, time.time_ns())
+            return self._last_id
+
+    @staticmethod
+    def _conversations_in_use(connection: Connection, names: Collection[str]) -> set[str]:
+        if not names:
+            return set()
+        query = select(outbox.c.conversation).where(outbox.c.conversation.in_(names)).distinct()
+        return set(connection.execute(query).scalars())
+
+
+def _rows(ids: Iterable[int]) -> list[dict[str, int]]:
+    return [{"row": id} for id in ids]
+
+
+def _values(row: Outgoing, owner: str) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "source": row.source,
+        "message_id": row.message_id,
+        "sender": row.sender,
+        "recipients": json.dumps(row.recipients),
+        "conversation": row.conversation,
+        "smtputf8": row.smtputf8,
+        "content": row.content,
+        "created_at": row.created_at,
+        "attempts": 0,
+        "due_at": row.created_at,
+        "lease_owner": owner,
+        "lease_until": row.lease_until,
+        "last_error": "",
+    }
+
+
+def _outgoing(row: Any, lease_until: float) -> Outgoing:
+    return Outgoing(
+        source=row["source"],
+        message_id=row["message_id"],
+        sender=row["sender"],
+        recipients=tuple(json.loads(row["recipients"])),
+        content=bytes(row["content"]),
+        smtputf8=row["smtputf8"],
+        id=row["id"],
+        created_at=row["created_at"],
+        attempts=row["attempts"],
+        last_error=row["last_error"],
+        lease_until=lease_until,
+        conversation=row["conversation"],
+    )

@@ -1,0 +1,248 @@
+"""The relay: submits the outbox to Postfix over a few kept connections.
+
+It runs on the event loop of its process. Rows come from the engine right after their commit, and
+from a sweep of the table at the start and every few seconds (rows whose time has come, rows that a
+dead process left). One message of a conversation is under way at a time, so their order is kept.
+
+A row is deleted only after Postfix's 250. A temporary refusal or a broken connection gives the row
+back for a later attempt (exponential back-off with jitter); a permanent one, or one that lasts
+longer than `max_age`, moves the message to the undeliverable queue with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from lamson import failpoint, log
+from lamson.submission import Refusal, Submitter, SubmitterDown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lamson.outbox import Outbox, Outgoing
+    from lamson.queue import Queue
+
+T = TypeVar("T")
+
+SWEEP_INTERVAL = 5.0  # seconds
+SWEEP_LIMIT = 500  # rows claimed at one go
+ENOUGH = 2000  # rows in memory; what is committed beyond them waits in the table
+FIRST_DELAY, LONGEST_DELAY = 5.0, 3600.0  # seconds before the second and before a late attempt
+LEASE_MARGIN = 90.0  # seconds of its lease that a row must have left to be submitted
+
+
+class Relay:
+    """Submits mail for one process, with ``connections`` connections at most."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        undeliverable: Queue,
+        make_submitter: Callable[[], Submitter],
+        *,
+        connections: int = 4,
+        max_age: float = 5 * 24 * 3600.0,
+    ) -> None:
+        """``max_age``: seconds after which a message that is always deferred is given up."""
+        self._outbox = outbox
+        self._undeliverable = undeliverable
+        self._make_submitter = make_submitter
+        self._connections = connections
+        self._max_age = max_age
+        self._conversations: dict[str, deque[Outgoing]] = {}
+        self._ready: asyncio.Queue[str] = asyncio.Queue()
+        self._waiting = 0
+        self._taken: list[int] = []
+        self._has_taken = asyncio.Event()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        self._down_until = 0.0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to sweep and to submit."""
+        self._tasks = [
+            asyncio.create_task(self._submit_for_ever()) for _ in range(self._connections)
+        ]
+        self._tasks += [
+            asyncio.create_task(self._delete_for_ever()),
+            asyncio.create_task(self._sweep_for_ever()),
+        ]
+
+    async def drain(self, timeout: float) -> None:
+        """Submit what waits in memory for up to ``timeout`` seconds; give the rest back; stop."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._is_idle.wait(), timeout)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._delete_taken()
+        left = [row.id for rows in self._conversations.values() for row in rows]
+        if left:
+            await self._store(self._outbox.release, left)
+        log.flush()
+
+    def submit(self, rows: Sequence[Outgoing]) -> None:
+        """Take over committed rows that are leased to this process. On the loop's thread."""
+        for row in rows:
+            known = self._conversations.get(row.conversation)
+            if known is None:
+                self._conversations[row.conversation] = deque([row])
+                self._ready.put_nowait(row.conversation)
+            else:
+                known.append(row)
+        self._count(len(rows))
+
+    def _count(self, change: int) -> None:
+        self._waiting += change
+        self._outbox.is_full = self._waiting >= ENOUGH
+        if self._waiting or self._taken:
+            self._is_idle.clear()
+        else:
+            self._is_idle.set()
+
+    async def _submit_for_ever(self) -> None:
+        submitter = self._make_submitter()
+        try:
+            while True:
+                conversation = await self._ready.get()
+                rows = self._conversations[conversation]
+                if await self._submit_one(submitter, rows[0]):
+                    rows.popleft()
+                    done = 1
+                else:  # those behind it must wait for it
+                    rest = [row.id for row in rows][1:]
+                    done = len(rows)
+                    rows.clear()
+                    await self._store(self._outbox.release, rest)
+                if rows:
+                    self._ready.put_nowait(conversation)
+                else:
+                    del self._conversations[conversation]
+                self._count(-done)
+        finally:
+            await submitter.close()
+
+    async def _submit_one(self, submitter: Submitter, row: Outgoing) -> bool:
+        """Try one row once. True when it is done with, False when it was given back."""
+        if time.time() > row.lease_until - LEASE_MARGIN:
+            return False  # it waited too long here; the sweep finds it
+        try:
+            if time.monotonic() < self._down_until:
+                raise SubmitterDown(row.last_error or "submission does not answer")
+            refusals = await submitter.submit(row)
+        except SubmitterDown as error:
+            self._down_until = max(self._down_until, time.monotonic() + 1.0)
+            return await self._defer(row, str(error))
+        except Exception as error:  # noqa: BLE001 - a bug here must not stop the other mail
+            log.logger.exception("id=%s: submitting %s failed", row.source, row.message_id)
+            return await self._defer(row, repr(error))
+        if failpoint.ACTIVE:
+            failpoint.reach(failpoint.AFTER_SUBMISSION)
+        return await self._conclude(row, refusals)
+
+    async def _conclude(self, row: Outgoing, refusals: Sequence[Refusal]) -> bool:
+        refused = {refusal.recipient for refusal in refusals}
+        if taken := [one for one in row.recipients if one not in refused]:
+            log.event(
+                "submitted", row.source, message_id=row.message_id, recipients=",".join(taken)
+            )
+        for refusal in refusals:
+            if refusal.is_permanent and not await self._give_up(row, [refusal]):
+                return await self._defer(row, refusal.reply)
+        later = [refusal for refusal in refusals if not refusal.is_permanent]
+        if later:
+            row.recipients = tuple(refusal.recipient for refusal in later)
+            return await self._defer(row, later[0].reply)
+        self._taken.append(row.id)
+        self._has_taken.set()
+        return True
+
+    async def _defer(self, row: Outgoing, reason: str) -> bool:
+        """Give a row back for later, or give it up when it is too old. True when given up."""
+        row.attempts += 1
+        row.last_error = reason
+        if time.time() - row.created_at > self._max_age:
+            refusals = [Refusal(one, f"given up: {reason}", True) for one in row.recipients]
+            if await self._give_up(row, refusals):
+                self._taken.append(row.id)
+                self._has_taken.set()
+                return True
+        delay = min(FIRST_DELAY * 2 ** (row.attempts - 1), LONGEST_DELAY) * random.uniform(0.8, 1.2)
+        log.event(
+            "deferred",
+            row.source,
+            message_id=row.message_id,
+            recipients=",".join(row.recipients),
+            attempt=row.attempts,
+            delay=f"{delay:.0f}",
+            reason=reason,
+        )
+        await self._store(self._outbox.defer, row, time.time() + delay)
+        return False
+
+    async def _give_up(self, row: Outgoing, refusals: Sequence[Refusal]) -> bool:
+        """Keep the message in the undeliverable queue. False when even that failed."""
+        recipients = ", ".join(refusal.recipient for refusal in refusals)
+        headers = {
+            "X-Lamson-Reason": f"submission refused it: {refusals[0].reply}",
+            "X-Lamson-Sender": row.sender,
+            "X-Lamson-Recipient": recipients,
+            "X-Lamson-Id": row.source,
+        }
+        log.event(
+            "refused",
+            row.source,
+            message_id=row.message_id,
+            recipients=recipients,
+            reason=refusals[0].reply,
+        )
+        try:
+            await asyncio.to_thread(self._undeliverable.push, row.content, headers)
+        except OSError as error:
+            log.logger.error("id=%s: the undeliverable queue failed: %s", row.source, error)
+            return False
+        return True
+
+    async def _delete_for_ever(self) -> None:
+        while True:
+            await self._has_taken.wait()
+            await self._delete_taken()
+
+    async def _delete_taken(self) -> None:
+        self._has_taken.clear()
+        ids, self._taken = self._taken, []
+        if ids:
+            await self._store(self._outbox.delete, ids)
+        self._count(0)
+        log.flush()
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            if time.monotonic() >= self._down_until:
+                await self.sweep()
+            await asyncio.sleep(SWEEP_INTERVAL)
+
+    async def sweep(self) -> None:
+        """Take what is due from the table, until nothing is or enough waits in memory."""
+        while self._waiting < ENOUGH:
+            rows = await self._store(self._outbox.claim, SWEEP_LIMIT) or []
+            self.submit(rows)
+            if len(rows) < SWEEP_LIMIT:
+                return
+
+    @staticmethod
+    async def _store(function: Callable[..., T], *arguments: object) -> T | None:
+        """Call the outbox off the loop. A database that fails is logged: the lease will run out."""
+        try:
+            return await asyncio.to_thread(function, *arguments)
+        except (SQLAlchemyError, OSError) as error:
+            log.logger.error("outbox: the database failed: %s", getattr(error, "orig", error))
+            return None

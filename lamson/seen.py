@@ -1,0 +1,84 @@
+"""What was handled already: the digest of one queue entry and one recipient.
+
+A message that Postfix hands over again (its connection broke before our reply arrived) must not
+run a handler again. The digest stands over the source id, the envelope sender and the recipient:
+per recipient, because Postfix regroups them between attempts. A false duplicate would be lost
+mail, so where no trustworthy source id exists nothing is suppressed. The Message-ID is never used:
+a stranger could have claimed it first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete
+from sqlalchemy.dialects import postgresql, sqlite
+
+from lamson.models import seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy.engine import Connection
+
+    from lamson.envelope import Envelope
+
+KEEP = 30 * 24 * 3600.0  # seconds
+
+# Postfix puts its Received field on top; with `flags=` lmtp(8) adds the three others above it. Its
+# value says "(Postfix)" after our own server's name, or "(Postfix, from userid N)" for sendmail(1).
+_POSTFIX_RECEIVED = re.compile(
+    rb"(?:(?:Return-Path|Delivered-To|X-Original-To):[^\n]*\n)*"
+    rb"Received: (?:from [^\n]*\n(?:[ \t][^\n]*\n){0,4}?[ \t]+)?"
+    rb"by [^\n ]+ \(Postfix(?:, from userid \d+)?\)"
+)
+_HEADER_START = 4096  # bytes in which that field is looked for
+
+
+def source_id(envelope: Envelope, content: bytes) -> bytes | None:
+    """What identifies the queue entry that a message came from, or None where nothing does.
+
+    A long queue id is never used again. A short one is, so then (and for mail from sendmail(1),
+    which has no XFORWARD IDENT) the message itself is the identity, provided that Postfix stamped
+    it: its Received field holds the queue id and the time.
+    """
+    if envelope.queue_id.is_long:
+        return b"queue-id:" + envelope.queue_id.encode("ascii")
+    if _POSTFIX_RECEIVED.match(content[:_HEADER_START]):
+        return b"content:" + hashlib.sha256(content).digest()
+    return None
+
+
+def digest(source: bytes, sender: str, recipient: str) -> bytes:
+    """The key of one delivery: 32 bytes."""
+    parts = (source, sender.encode("utf-8", "surrogateescape"), recipient.encode("utf-8"))
+    return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest()
+
+
+_SQLITE = sqlite.insert(seen).on_conflict_do_nothing().returning(seen.c.key)
+_POSTGRES = postgresql.insert(seen).on_conflict_do_nothing().returning(seen.c.key)
+
+
+def claim(connection: Connection, keys: Iterable[bytes], now: float) -> set[bytes]:
+    """Insert ``keys`` and give back those that were new; the others were handled before.
+
+    On PostgreSQL this waits for another transaction that holds one of them.
+    """
+    rows = [{"key": key, "handled_at": now} for key in sorted(keys)]
+    if not rows:
+        return set()
+    statement = _SQLITE if connection.dialect.name == "sqlite" else _POSTGRES
+    return set(connection.execute(statement, rows).scalars())
+
+
+def forget(connection: Connection, keys: Sequence[bytes]) -> None:
+    """Take back claims of this transaction whose handlers failed."""
+    if keys:
+        connection.execute(delete(seen).where(seen.c.key.in_(keys)))
+
+
+def purge(connection: Connection, now: float) -> int:
+    """Drop what is older than 30 days. Gives the number of rows."""
+    return connection.execute(delete(seen).where(seen.c.handled_at < now - KEEP)).rowcount

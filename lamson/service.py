@@ -1,0 +1,357 @@
+"""The supervisor: owns the listening sockets, forks workers, replaces them, stops them.
+
+For `lamson start`. The supervisor imports no handler and opens no database; a worker does both,
+tells through a pipe that it is ready, or why it is not. Since the listener is the supervisor's, a
+worker that dies never means "connection refused": connections wait until its replacement accepts
+them.
+
+SIGTERM and SIGINT drain and stop. SIGHUP replaces the workers one by one by new ones, which read
+handlers and settings afresh; when a new one does not get ready, the old one stays. A worker whose
+supervisor died drains and ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
+
+from lamson import config, daemon, log
+from lamson.errors import LamsonError, UnavailableError
+from lamson.listen import bind, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from lamson.settings import Settings
+
+    RunWorker = Callable[["Path", Sequence[socket.socket], "Link"], None]
+
+DRAIN = 30.0  # seconds that a worker has to finish what it began
+READY = 60.0  # seconds that a worker has to get ready
+PID_FILE = "lamson.pid"
+_FIRST_LISTEN_FD = 3  # sd_listen_fds(3)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+class Link:
+    """A worker's end of the pipe to its supervisor, and of the one that tells of its death."""
+
+    def __init__(self, status: int, alive: int, lost_pid: int) -> None:
+        self._status = status
+        self.alive = alive  # readable (end of file) once the supervisor is gone
+        self.lost_pid = lost_pid  # the worker that this one replaces after its sudden death, or 0
+
+    def ready(self) -> None:
+        self._tell(state="ready")
+
+    def failed(self, error: BaseException) -> None:
+        self._tell(state="failed", error=str(error), code=getattr(error, "exit_code", 70))
+
+    def recycle(self) -> None:
+        """Ask to be replaced."""
+        self._tell(state="recycle")
+
+    def _tell(self, **message: object) -> None:
+        with suppress(BrokenPipeError):
+            os.write(self._status, json.dumps(message).encode() + b"\n")
+
+
+class _Worker:
+    """A forked worker, as its supervisor sees it."""
+
+    def __init__(self, pid: int, status: int) -> None:
+        self.pid = pid
+        self.status = status
+        self.is_ready = False
+        self.is_leaving = False
+        self.error = ""
+        self.code = os.EX_SOFTWARE
+        self.wants_replacement = False
+        self._buffer = b""
+
+    def read(self) -> bool:
+        """Take in what it says. False at the end of the pipe."""
+        data = os.read(self.status, 65536)
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for message in map(json.loads, lines):
+            if message["state"] == "ready":
+                self.is_ready = True
+            elif message["state"] == "recycle":
+                self.wants_replacement = True
+            else:
+                self.error, self.code = message["error"], message["code"]
+        return bool(data)
+
+
+class Supervisor:
+    """One service: its sockets and its workers."""
+
+    def __init__(self, project: Path, settings: Settings, run_worker: RunWorker) -> None:
+        self._project = project
+        self._settings = settings
+        self._run_worker = run_worker
+        self._sockets: list[socket.socket] = []
+        self._workers: dict[int, _Worker] = {}
+        self._signals: list[int] = []
+        self._alive_read, self._alive_write = os.pipe()
+        self._wakeup_read, self._wakeup_write = os.pipe()
+        self._not_before = 0.0
+
+    def run(self, ready: Callable[[str], None]) -> None:
+        """Bind, start the workers, call ``ready`` with what is listened on, serve until SIGTERM.
+
+        Raises UnavailableError or the first worker's error when the service cannot start.
+        """
+        # Signals first, so that none is lost between a fork and our readiness for it.
+        for number in (self._wakeup_read, self._wakeup_write):
+            os.set_blocking(number, False)
+        signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, lambda number, frame: self._signals.append(number))
+        self._sockets = inherited_sockets() or [
+            bind(
+                self._settings.lmtp.listen,
+                mode=self._settings.lmtp.mode,
+                group=self._settings.lmtp.socket_group,
+            )
+        ]
+        try:
+            workers = [self._fork() for _ in range(self._settings.workers)]
+            for worker in workers:
+                self._wait_ready(worker)
+            names = ", ".join(describe(one) for one in self._sockets)
+            ready(f"LMTP on {names}")
+            notify("READY=1")
+            log.logger.info("listening for LMTP on %s, %d worker(s)", names, len(workers))
+            self._serve()
+        finally:
+            notify("STOPPING=1")
+            self._stop()
+
+    def _serve(self) -> None:
+        while True:
+            self._pause(self._timeout())
+            signals, self._signals = self._signals, []
+            if signal.SIGTERM in signals or signal.SIGINT in signals:
+                log.logger.info("stopping: finishing what was begun")
+                return
+            self._reap()
+            if signal.SIGHUP in signals:
+                self._reload()
+            for worker in list(self._workers.values()):
+                if worker.wants_replacement and not worker.is_leaving:
+                    self._replace(worker)
+            self._fill()
+
+    def _timeout(self) -> float | None:
+        return max(0.0, self._not_before - time.monotonic()) if self._missing() else None
+
+    def _pause(self, timeout: float | None) -> None:
+        """Wait for a signal or for a worker's message."""
+        poll = select.poll()
+        poll.register(self._wakeup_read, select.POLLIN)
+        by_descriptor = {worker.status: worker for worker in self._workers.values()}
+        for descriptor in by_descriptor:
+            poll.register(descriptor, select.POLLIN)
+        for descriptor, _ in poll.poll(None if timeout is None else timeout * 1000):
+            if descriptor == self._wakeup_read:
+                with suppress(BlockingIOError):
+                    os.read(self._wakeup_read, 4096)
+            elif not by_descriptor[descriptor].read():
+                self._reap(block=by_descriptor[descriptor].pid)
+
+    def _reap(self, block: int = 0) -> None:
+        """Bury workers that ended; ``block`` is one that is known to be ending."""
+        for worker in list(self._workers.values()):
+            pid, status = os.waitpid(worker.pid, 0 if worker.pid == block else os.WNOHANG)
+            if pid:
+                while worker.read():
+                    pass
+                self._bury(worker, status)
+
+    def _bury(self, worker: _Worker, status: int) -> None:
+        del self._workers[worker.pid]
+        os.close(worker.status)
+        if worker.is_leaving:
+            return
+        code = os.waitstatus_to_exitcode(status)
+        how = f"signal {-code}" if code < 0 else f"status {code}"
+        log.logger.error(
+            "worker %d ended with %s; replacing it%s", worker.pid, how, _colon(worker.error)
+        )
+        # One that never got ready would only fail again: not more than once a second.
+        self._not_before = time.monotonic() + (0.0 if worker.is_ready else 1.0)
+        self._lost_pid = worker.pid
+
+    _lost_pid = 0
+
+    def _missing(self) -> int:
+        present = sum(not worker.is_leaving for worker in self._workers.values())
+        return max(0, self._settings.workers - present)
+
+    def _fill(self) -> None:
+        if time.monotonic() >= self._not_before:
+            for _ in range(self._missing()):
+                self._fork()
+
+    def _fork(self) -> _Worker:
+        reading, writing = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        log.flush()
+        lost_pid, self._lost_pid = self._lost_pid, 0
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(writing, lost_pid)
+        os.close(writing)
+        worker = self._workers[pid] = _Worker(pid, reading)
+        return worker
+
+    def _become_worker(self, status: int, lost_pid: int) -> NoReturn:
+        code = os.EX_SOFTWARE
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's goes to the supervisor
+            inherited = [self._alive_write, self._wakeup_read, self._wakeup_write]
+            inherited += [worker.status for worker in self._workers.values()]
+            for descriptor in inherited:
+                os.close(descriptor)
+            link = Link(status, self._alive_read, lost_pid)
+            try:
+                self._run_worker(self._project, self._sockets, link)
+                code = os.EX_OK
+            except LamsonError as error:
+                link.failed(error)
+                code = error.exit_code
+            except Exception as error:  # noqa: BLE001 - the supervisor is told
+                log.logger.exception("the worker failed")
+                link.failed(error)
+        finally:
+            log.flush()
+            # Threads of a handler that hangs must not keep the process alive.
+            os._exit(code)
+
+    def _wait_ready(self, worker: _Worker) -> None:
+        """Wait until a new worker serves. Raises UnavailableError with its reason when it fails."""
+        deadline = time.monotonic() + READY
+        while not worker.is_ready:
+            if worker.pid not in self._workers:
+                error = UnavailableError(worker.error or "a worker ended before it was ready")
+                error.exit_code = worker.code
+                raise error
+            if signal.SIGTERM in self._signals or signal.SIGINT in self._signals:
+                raise UnavailableError("stopped before it was ready")
+            if time.monotonic() > deadline:
+                self._end(worker)
+                raise UnavailableError(f"a worker was not ready after {READY:.0f} s")
+            self._pause(0.5)
+
+    def _reload(self) -> None:
+        """Replace every worker by one with fresh settings and handlers."""
+        notify("RELOADING=1")
+        try:
+            self._settings = config.load(self._project)
+            old = [worker for worker in self._workers.values() if not worker.is_leaving]
+            if all(map(self._replace, old)):
+                log.logger.info("reloaded: every worker was replaced")
+        except LamsonError as error:
+            log.logger.error("not reloaded, the old workers stay: %s", error)
+        notify("READY=1")
+
+    def _replace(self, worker: _Worker) -> bool:
+        worker.wants_replacement = False
+        new = self._fork()
+        new.is_leaving = True  # does not count, and is not replaced, until it is ready
+        try:
+            self._wait_ready(new)
+        except UnavailableError as error:
+            log.logger.error("worker %d stays: its replacement failed: %s", worker.pid, error)
+            return False
+        new.is_leaving = False
+        self._end(worker)
+        return True
+
+    def _end(self, worker: _Worker) -> None:
+        worker.is_leaving = True
+        with suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGTERM)
+
+    def _stop(self) -> None:
+        for one in self._sockets:
+            one.close()
+        for worker in self._workers.values():
+            self._end(worker)
+        deadline = time.monotonic() + DRAIN + 5
+        while self._workers and time.monotonic() < deadline:
+            self._pause(1.0)
+            self._reap()
+        for worker in list(self._workers.values()):
+            log.logger.error("worker %d did not end in time; killing it", worker.pid)
+            os.kill(worker.pid, signal.SIGKILL)
+            self._reap(block=worker.pid)
+        path = self._settings.lmtp.unix_path
+        if path is not None and "LISTEN_FDS" not in os.environ:
+            path.unlink(missing_ok=True)
+        signal.set_wakeup_fd(-1)
+
+
+def start(
+    project: Path,
+    run_worker: RunWorker,
+    *,
+    foreground: bool = False,
+    ready: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Start the service of ``project``; ``ready`` is told what it listens on.
+
+    In the background this returns once the service is ready; in the foreground, when it has ended.
+    Raises SettingsError, UnavailableError (in use, running already) or what the worker raised.
+    """
+    settings = config.load(project)
+    pid_file = settings.run_dir / PID_FILE
+
+    def run(is_ready: Callable[[str], None]) -> None:
+        log.configure(settings.log_file, level=settings.log_level, console=foreground)
+        Supervisor(project, settings, run_worker).run(is_ready)
+
+    if not foreground:
+        ready(daemon.daemonise(pid_file, run, settings.log_file))
+        return
+    with daemon.PidFile(pid_file) as lock:
+
+        def tell(text: str) -> None:
+            lock.describe(text)
+            ready(text)
+
+        run(tell)
+
+
+def inherited_sockets() -> list[socket.socket]:
+    """Listening sockets that systemd passed (sd_listen_fds(3)); none where it did not."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    return [socket.socket(fileno=_FIRST_LISTEN_FD + number) for number in range(count)]
+
+
+def notify(state: str) -> None:
+    """Tell systemd how the service is doing (sd_notify(3)). Does nothing elsewhere."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
+            sender.connect("\0" + path[1:] if path.startswith("@") else path)
+            sender.send(state.encode())
+
+
+def _colon(text: str) -> str:
+    return f": {text}" if text else ""

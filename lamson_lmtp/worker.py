@@ -1,0 +1,53 @@
+"""A worker: the application and its LMTP server on one event loop, until SIGTERM.
+
+The supervisor forks it (see lamson/service.py). On SIGTERM, or when the supervisor is gone, it
+stops accepting, lets running transactions get their replies, submits what waits in memory, and
+ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from lamson.app import Application
+from lamson.service import DRAIN
+from lamson_lmtp.server import LmtpServer
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lamson.service import Link
+
+# The loop and the engine's threads share the interpreter. The default of 5 ms would let a handler
+# that computes keep every session waiting that long, each time.
+_SWITCH_INTERVAL = 0.001  # seconds
+
+
+def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
+    """Serve until told to stop. Raises what `Application.load` raises."""
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    application = Application.load(project)
+    asyncio.run(_serve(application, sockets, link))
+
+
+async def _serve(application: Application, sockets: Sequence[socket.socket], link: Link) -> None:
+    loop = asyncio.get_running_loop()
+    leaving = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, leaving.set)
+    loop.add_reader(link.alive, leaving.set)
+    if link.lost_pid and application.outbox is not None:
+        await asyncio.to_thread(application.outbox.release_owner, application.owner(link.lost_pid))
+    application.engine.on_stuck = link.recycle
+    await application.start()
+    server = LmtpServer.from_settings(application.engine, application.settings.lmtp)
+    await server.start(sockets)
+    link.ready()
+    await leaving.wait()
+    loop.remove_reader(link.alive)
+    await server.drain(DRAIN * 2 / 3)
+    await application.stop(DRAIN / 3)

@@ -1,0 +1,64 @@
+"""lamson.log"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lamson import log
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Path]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    for handler in handlers:
+        root.removeHandler(handler)
+    path = tmp_path / "logs" / "lamson.log"
+    log.configure(path)
+    yield path
+    log.configure(None)
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(level)
+
+
+def test_an_event_is_one_line(file: Path) -> None:
+    log.event("received", "4Qz", sender="<a@b>", size=12, nothing=None)
+    assert file.read_text() == ""
+    log.flush()
+    line = file.read_text()
+    assert line.endswith(" received id=4Qz sender=<a@b> size=12\n")
+    assert line.startswith("20")
+
+
+def test_a_value_cannot_forge_a_line(file: Path) -> None:
+    log.event("received", "1", sender='a\n2026 refused id=1 "x"', empty="")
+    log.flush()
+    (line,) = file.read_text().splitlines()
+    assert line.endswith(r'sender="a\n2026 refused id=1 \"x\"" empty=""')
+
+
+def test_events_and_records_keep_their_order(file: Path) -> None:
+    log.event("received", "1")
+    log.logger.error("broken")
+    log.event("handled", "1")
+    log.flush()
+    words = [line.split()[1] for line in file.read_text().splitlines()]
+    assert words == ["received", "ERROR", "handled"]
+
+
+def test_the_file_may_be_rotated(file: Path) -> None:
+    log.event("received", "1")
+    log.flush()
+    file.rename(file.with_suffix(".1"))
+    log.event("received", "2")
+    log.flush()
+    assert "id=2" in file.read_text()
+
+
+def test_unconfigured_events_go_to_the_logger(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "lamson.mail"):
+        log.event("received", "1", size=2)
+    assert caplog.messages == ["received id=1 size=2"]
