@@ -1,0 +1,129 @@
+"""Bind a listening socket from its name in the settings, and name a bound socket.
+
+For the supervisor, which binds before it forks, and for `lamson log`. An address that cannot be had
+raises UnavailableError, which names it and says what to do; nothing is left behind then.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import stat
+from pathlib import Path
+
+from lamson.errors import SettingsError, UnavailableError
+
+PROBE_TIMEOUT = 2.0  # seconds in which a server on an existing socket file has to answer
+
+
+def bind(
+    listen: str, *, mode: int = 0o660, group: str | None = None, backlog: int = 512
+) -> socket.socket:
+    """A listening, non-blocking socket for ``host:port``, ``[::1]:port`` or ``unix:path``.
+
+    ``mode`` and ``group`` (a name) are for the file of a unix socket. A file left by a server that
+    is gone is removed first; one on which somebody answers is not. Port 0 takes any free port.
+    Raises UnavailableError where the address cannot be had, SettingsError where ``listen`` is none.
+    """
+    if listen.startswith("unix:") and len(listen) > len("unix:"):
+        sock = _bind_unix(Path(listen[len("unix:") :]), mode, group)
+    else:
+        sock = _bind_tcp(listen)
+    sock.listen(backlog)
+    sock.setblocking(False)
+    return sock
+
+
+def describe(sock: socket.socket) -> str:
+    """The name of a bound socket, in the form that `bind` takes."""
+    address = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{os.fsdecode(address)}"
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _bind_tcp(listen: str) -> socket.socket:
+    host, port = _split(listen)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot listen on {listen}: no address is known for {host!r}"
+        ) from error
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        raise UnavailableError(_explain(listen, error)) from error
+    return sock
+
+
+def _split(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    plain = host[1:-1] if bracketed else host
+    is_port = port.isascii() and port.isdigit() and int(port) <= 65535
+    if not plain or not colon or not is_port or (":" in plain) != bracketed:
+        raise SettingsError(f"{listen!r}: expected host:port, [IPv6 address]:port or unix:path")
+    return plain, int(port)
+
+
+def _bind_unix(path: Path, mode: int, group: str | None) -> socket.socket:
+    listen = f"unix:{path}"
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    is_bound = False
+    try:
+        _remove_stale(path)
+        # Nobody may connect before the mode is what it should be.
+        umask = os.umask(0o777)
+        try:
+            sock.bind(os.fspath(path))
+        finally:
+            os.umask(umask)
+        is_bound = True
+        if group is not None:
+            shutil.chown(path, group=group)
+        path.chmod(mode)
+    except (OSError, LookupError) as error:
+        sock.close()
+        if is_bound:
+            path.unlink()
+        raise UnavailableError(_explain(listen, error)) from error
+    return sock
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the socket file of a server that is gone. Raises OSError where it is in use."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise FileExistsError(errno.EEXIST, "it exists and is not a socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PROBE_TIMEOUT)
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except TimeoutError:
+            pass  # somebody is there, and busy
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _explain(listen: str, error: OSError | LookupError) -> str:
+    problem = f"cannot listen on {listen}"
+    if not isinstance(error, OSError):
+        return f"{problem}: {error}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{problem}: it is in use; stop the server that has it, or choose another"
+    if error.errno == errno.EACCES:
+        return f"{problem}: permission denied; ports below 1024 need root, a path its directory"
+    return f"{problem}: {error.strerror or error}"

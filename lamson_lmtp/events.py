@@ -1,0 +1,96 @@
+"""What the LMTP connection tells the session: events, two signals, two kinds of error.
+
+Made by `connection.Connection.next_event`, read by `session.Session`. Plain data. A mistake of the
+client is a `RemoteProtocolError` inside the connection and reaches the client as a reply; a mistake
+in our own use of the connection is a `LocalProtocolError` and is raised to whoever made it.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lamson.envelope import NOBODY
+from lamson.errors import LamsonError
+
+if TYPE_CHECKING:
+    from lamson.envelope import Peer
+    from lamson.reply import Reply
+
+
+class LocalProtocolError(LamsonError):
+    """This program used the connection wrongly: a reply nobody waits for, an event not answered."""
+
+
+class RemoteProtocolError(LamsonError):
+    """The client broke the protocol. ``reply`` is what it is told; it never leaves the package."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
+class Signal(enum.Enum):
+    """What `next_event` gives where there is nothing to decide."""
+
+    NEED_DATA = "need data"  # nothing more until receive_data or receive_eof
+    ANSWERED = "answered"  # a line was answered by the connection itself; ask again
+    PAUSED = "paused"  # nothing more until every recipient of the last message has its reply
+
+
+NEED_DATA = Signal.NEED_DATA
+ANSWERED = Signal.ANSWERED
+PAUSED = Signal.PAUSED
+
+
+@dataclass(slots=True)
+class MailFrom:
+    """MAIL: a transaction is asked for. Wants one reply; a positive one begins it.
+
+    ``sender`` is "" for the null reverse-path. ``size`` is what SIZE= announced, in octets, 0 where
+    it was not given (RFC 1870). ``peer`` is what XFORWARD told before.
+    """
+
+    sender: str
+    size: int = 0
+    eight_bit: bool = False
+    smtputf8: bool = False
+    peer: Peer = NOBODY
+
+
+@dataclass(slots=True)
+class RcptTo:
+    """RCPT: one more recipient. Wants one reply; a positive one accepts it."""
+
+    recipient: str
+
+
+@dataclass(slots=True)
+class DataBegins:
+    """DATA, with a recipient accepted. Wants one reply: 354 lets the content come."""
+
+
+@dataclass(slots=True)
+class Message:
+    """The end of the data. Wants one reply for each accepted recipient, in their order.
+
+    ``content`` is what was sent, octet for octet, dots un-stuffed (RFC 5321 section 4.5.2).
+    """
+
+    content: bytes
+
+
+@dataclass(slots=True)
+class Discarded:
+    """The end of data that was not kept: each recipient was answered with ``reply`` already."""
+
+    reply: Reply
+
+
+@dataclass(slots=True)
+class Closed:
+    """The connection is over: QUIT, end of file, or too many errors. Nothing comes after it."""
+
+
+Event = MailFrom | RcptTo | DataBegins | Message | Discarded | Closed | Signal

@@ -1,0 +1,304 @@
+"""The LMTP server: asyncio transports for sessions, limits on all of them, and the drain.
+
+For a worker process, which gives it bound sockets (see `lamson.listen`) and the engine. Too many
+connections, a client that is silent for too long and one that takes too long for a transaction are
+told 421 and closed. A client that does not read its replies is not read from either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from lamson import log
+from lamson import reply as replies
+from lamson_lmtp.connection import Connection, Limits
+from lamson_lmtp.session import Budget, Counters, Session, make_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lamson.reply import Reply
+    from lamson_lmtp.session import Engine
+
+BACKLOG = 512  # connections that wait to be accepted
+READ_SIZE = 64 * 1024  # octets read from one client at a time
+MAX_UNREAD = 64 * 1024  # octets taken from a client ahead of its turn
+LINGER = 5.0  # seconds to send the last reply in
+LOG_DELAY = 0.05  # seconds that log lines are collected for
+
+
+class LmtpServer:
+    """Serves LMTP on any number of sockets, on the running event loop.
+
+    ``idle_timeout`` and ``transaction_timeout`` are in seconds, ``max_buffered`` is in octets of
+    message content, that of deliveries included. ``counters`` says what happened so far.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        limits: Limits | None = None,
+        hostname: str | None = None,
+        max_connections: int = 1000,
+        max_buffered: int = 512 * 1024 * 1024,
+        idle_timeout: float = 300.0,
+        transaction_timeout: float = 600.0,
+    ) -> None:
+        self.engine = engine
+        self.limits = limits or Limits()
+        self.hostname = hostname or socket.gethostname()
+        self.max_connections = max_connections
+        self.idle_timeout = idle_timeout
+        self.transaction_timeout = transaction_timeout
+        self.budget = Budget(max_buffered)
+        self.counters = Counters()
+        self.ids = make_ids()
+        self.buffer = memoryview(bytearray(READ_SIZE))
+        self.draining = False
+        self.connections: set[_Connection] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._servers: list[asyncio.AbstractServer] = []
+        self._sweep_timer: asyncio.TimerHandle | None = None
+        self._is_flush_due = False
+        self._all_gone = asyncio.Event()
+
+    async def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept connections on these bound sockets, which now belong to the server."""
+        loop = self._loop = asyncio.get_running_loop()
+        for sock in sockets:
+            self._servers.append(await _serve(loop, sock, lambda: _Connection(self, loop)))
+        # Often enough that a deadline is met within a tenth of it, at most once a second.
+        shortest = min(self.idle_timeout, self.transaction_timeout)
+        self._sweep_every = min(1.0, max(0.01, shortest / 10))
+        self._sweep_timer = loop.call_later(self._sweep_every, self._sweep)
+
+    async def drain(self, deadline: float) -> None:
+        """Stop accepting and end all sessions, within ``deadline`` seconds.
+
+        Idle sessions are told 421 at once, the others when the transaction they are in has had its
+        replies. At the deadline recipients that still wait for one are told 451.
+        """
+        for server in self._servers:
+            server.close()
+        self.draining = True
+        for connection in list(self.connections):
+            connection.drain()
+        try:
+            async with asyncio.timeout(deadline):
+                await self._gone()
+        except TimeoutError:
+            for connection in list(self.connections):
+                connection.end(replies.SHUTTING_DOWN)
+                connection.abort_if_stuck()
+            await self._gone()
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+        log.flush()
+
+    def add(self, connection: _Connection) -> bool:
+        """Count one more connection; False where it is one too many."""
+        self.counters.sessions += 1
+        if len(self.connections) >= self.max_connections:
+            return False
+        self.connections.add(connection)
+        return True
+
+    def remove(self, connection: _Connection) -> None:
+        self.connections.discard(connection)
+        if not self.connections:
+            self._all_gone.set()
+
+    def flush_log_soon(self) -> None:
+        """Write the log lines of this and the next few reads together."""
+        if not self._is_flush_due and self._loop is not None:
+            self._is_flush_due = True
+            self._loop.call_later(LOG_DELAY, self._flush_log)
+
+    def _flush_log(self) -> None:
+        self._is_flush_due = False
+        log.flush()
+
+    async def _gone(self) -> None:
+        while self.connections:
+            self._all_gone.clear()
+            await self._all_gone.wait()
+
+    def _sweep(self) -> None:
+        assert self._loop is not None
+        self._sweep_timer = self._loop.call_later(self._sweep_every, self._sweep)
+        now = time.monotonic()
+        for connection in list(self.connections):
+            connection.check_deadlines(now)
+
+
+class _Connection(asyncio.BufferedProtocol):
+    """The transport's side of one session: moves bytes, watches the flow and the clock.
+
+    All connections of a server read into one buffer. Where each read makes its own, as with
+    `asyncio.Protocol`, the C library maps and unmaps memory each time: three times the whole cost.
+    """
+
+    def __init__(self, server: LmtpServer, loop: asyncio.AbstractEventLoop) -> None:
+        self._server = server
+        self._loop = loop
+        self._buffer = server.buffer
+        self._can_write = True
+        self._is_reading = True
+        self._is_turn_due = False
+        self._active = time.monotonic()
+        self._closing_since: float | None = None
+        self._transport: asyncio.Transport
+        self._session: Session | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        server = self._server
+        if server.draining or not server.add(self):
+            refusal = replies.SHUTTING_DOWN if server.draining else replies.TOO_MANY_CONNECTIONS
+            self._transport.write(bytes(refusal))
+            self._transport.close()
+            return
+        self._session = Session(
+            server.engine,
+            Connection(server.limits, server.hostname),
+            budget=server.budget,
+            counters=server.counters,
+            ids=server.ids,
+            client=_client(transport.get_extra_info("peername")),
+            wake=self._wake,
+        )
+        self._flush(self._session)
+
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        session = self._session
+        if session is not None and self._closing_since is None:
+            self._active = time.monotonic()
+            session.receive(bytes(self._buffer[:nbytes]))
+            self._turn(session)
+
+    def eof_received(self) -> bool:
+        session = self._session
+        if session is None or self._closing_since is not None:
+            return False
+        session.receive_eof()
+        self._turn(session)
+        return not session.closed  # keeps our side open until the replies are out
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        if self._session is not None:
+            self._session.lost()
+            self._session = None
+        self._server.remove(self)
+
+    def pause_writing(self) -> None:
+        self._can_write = False
+
+    def resume_writing(self) -> None:
+        self._can_write = True
+        self._active = time.monotonic()
+        self._take_turn()
+
+    def drain(self) -> None:
+        """The server stops: end the session unless it is in a transaction."""
+        if self._session is not None and not self._session.in_transaction:
+            self.end(replies.SHUTTING_DOWN)
+
+    def end(self, reply: Reply) -> None:
+        """End the session with a 421."""
+        if self._session is not None and self._closing_since is None:
+            self._session.close(reply)
+            self._flush(self._session)
+            self._close()
+
+    def abort_if_stuck(self) -> None:
+        """Drop a connection whose client does not take our last replies."""
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+
+    def check_deadlines(self, now: float) -> None:
+        """End what is over time: a silent client, a slow transaction, a last reply not taken."""
+        session, server = self._session, self._server
+        if session is None:
+            return
+        if self._closing_since is not None:
+            if now - self._closing_since > LINGER:
+                self._transport.abort()
+        elif session.delivering and self._can_write:
+            self._active = now  # the client waits for us; the engine has its own deadline
+        elif now - self._active > server.idle_timeout:
+            self.end(replies.IDLE_TOO_LONG)
+        elif session.in_transaction and now - session.began > server.transaction_timeout:
+            self.end(replies.TOOK_TOO_LONG)
+
+    def _turn(self, session: Session) -> None:
+        """Handle what was received, send the replies, and see to the flow."""
+        more = session.advance() if self._can_write and not self._is_turn_due else False
+        self._flush(session)
+        if session.closed:
+            self._close()
+            return
+        if more and self._can_write:
+            self._is_turn_due = True
+            self._loop.call_soon(self._take_turn)
+        if self._server.draining and not session.in_transaction:
+            self.end(replies.SHUTTING_DOWN)
+        elif session.unread > MAX_UNREAD:
+            if self._is_reading:
+                self._is_reading = False
+                self._transport.pause_reading()
+        elif not self._is_reading:
+            self._is_reading = True
+            self._transport.resume_reading()
+
+    def _take_turn(self) -> None:
+        self._is_turn_due = False
+        if self._session is not None and self._closing_since is None:
+            self._turn(self._session)
+
+    def _wake(self) -> None:
+        """A reply became known. Those of one message that come together are sent together."""
+        session = self._session
+        if session is None or self._closing_since is not None:
+            return
+        if not session.delivering:
+            self._turn(session)
+        elif not self._is_turn_due:
+            self._is_turn_due = True
+            self._loop.call_soon(self._take_turn)
+
+    def _flush(self, session: Session) -> None:
+        data = session.data_to_send()
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
+            self._server.flush_log_soon()
+
+    def _close(self) -> None:
+        self._closing_since = time.monotonic()
+        self._transport.close()
+
+
+async def _serve(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, factory: Any
+) -> asyncio.AbstractServer:
+    # asyncio sets TCP_NODELAY on the connections it accepts.
+    if sock.family != socket.AF_UNIX:
+        return await loop.create_server(factory, sock=sock, backlog=BACKLOG)
+    if sys.version_info >= (3, 13):
+        # The socket's file belongs to the supervisor, which other workers may still serve.
+        return await loop.create_unix_server(
+            factory, sock=sock, backlog=BACKLOG, cleanup_socket=False
+        )
+    return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
+
+
+def _client(peername: Any) -> str:
+    """How the log calls a client of which Postfix told nothing."""
+    return f"[{peername[0]}]" if isinstance(peername, tuple) else "[local]"

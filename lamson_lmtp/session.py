@@ -1,0 +1,317 @@
+"""One LMTP session: the connection's events become questions to the engine and replies.
+
+For `server`, which moves the bytes. The engine is asked for a route at each RCPT and is given the
+message at the end of the data; each accepted recipient then has exactly one reply, in RCPT order,
+sent as soon as all before it are known (RFC 2033 section 4.2).
+
+What goes wrong in here or in the engine is logged with its traceback and answered 451: the client
+keeps the message and tries again. The connection is not dropped for it, because Postfix stops
+sending to a server that hangs up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lamson import log
+from lamson import reply as replies
+from lamson.envelope import Envelope
+from lamson_lmtp.connection import CLOSED, DATA, REPLYING
+from lamson_lmtp.events import (
+    NEED_DATA,
+    PAUSED,
+    Closed,
+    DataBegins,
+    Discarded,
+    LocalProtocolError,
+    MailFrom,
+    Message,
+    RcptTo,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from lamson.envelope import Peer
+    from lamson.reply import Reply
+    from lamson_lmtp.connection import Connection
+    from lamson_lmtp.events import Event
+
+MAX_TURN = 100  # events handled before other sessions have their turn
+
+
+class Engine(Protocol):
+    """What handles the mail. Both methods are called on the event loop's thread."""
+
+    def route(self, address: str) -> Sequence[Any]:
+        """What handles mail to ``address``; empty where nothing does. Must take microseconds."""
+
+    def deliver(
+        self,
+        envelope: Envelope,
+        content: bytes,
+        routed: Sequence[Any],
+        done: Callable[[int, Reply], None],
+    ) -> None:
+        """Take a message: ``routed[i]`` is what `route` gave for ``envelope.recipients[i]``.
+
+        ``done(i, reply)`` is to be called exactly once for each recipient, on the same thread, in
+        any order, before or after this method returns.
+        """
+
+
+class Budget:
+    """The octets of content that all sessions of a server hold together, and may hold."""
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+
+class Counters:
+    """What happened since the server started."""
+
+    __slots__ = ("messages", "recipients", "refused", "sessions")
+
+    def __init__(self) -> None:
+        self.sessions = 0  # connections accepted
+        self.messages = 0  # handed to the engine
+        self.recipients = 0  # of those messages
+        self.refused = 0  # recipients refused at RCPT
+
+
+def make_ids() -> Iterator[str]:
+    """Names for messages that have no queue id: unlike those of any other process."""
+    prefix = secrets.token_hex(4)
+    return (f"{prefix}.{number}" for number in itertools.count(1))
+
+
+class Session:
+    """One client. ``wake`` is called when replies became known while nothing was being received.
+
+    After `receive`, `receive_eof` or a wake call `advance`, send `data_to_send`, and close where
+    `closed` says so.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        connection: Connection,
+        *,
+        budget: Budget,
+        counters: Counters,
+        ids: Iterator[str],
+        client: str,
+        wake: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._connection = connection
+        self._budget = budget
+        self._counters = counters
+        self._ids = ids
+        self._client = client
+        self._wake = wake
+        self._advancing = False
+        self._charged = 0  # octets of unfinished content that the budget counts for us
+        self._delivery: _Delivery | None = None
+        self._answered = 0  # recipients of that delivery
+        self._mail = MailFrom("")
+        self._id = "-"
+        self._recipients: list[str] = []
+        self._routed: list[Sequence[Any]] = []
+        self.began = 0.0
+        """When the open transaction began (`time.monotonic`, seconds)."""
+
+        self.receive_eof = connection.receive_eof
+        self.receive = connection.receive_data
+        self.data_to_send = connection.data_to_send
+
+    @property
+    def closed(self) -> bool:
+        """Nothing more is to be received; what `data_to_send` still gives is the last."""
+        return self._connection.state is CLOSED
+
+    @property
+    def in_transaction(self) -> bool:
+        """MAIL was accepted, and not all is done that follows from it."""
+        return self._connection.state.in_transaction
+
+    @property
+    def delivering(self) -> bool:
+        """The engine has the message; the client waits for us."""
+        return self._connection.state is REPLYING
+
+    @property
+    def unread(self) -> int:
+        """Octets received that wait for their turn."""
+        return self._connection.unread
+
+    def advance(self) -> bool:
+        """Handle what was received. True where more waits for the next turn."""
+        connection = self._connection
+        self._advancing = True
+        try:
+            for _ in range(MAX_TURN):
+                event = connection.next_event()
+                if event is NEED_DATA:
+                    if connection.state is DATA:
+                        self._account(connection.buffered)
+                    return False
+                if event is PAUSED or type(event) is Closed:
+                    return False
+                try:
+                    self._handle(event)
+                except Exception:  # noqa: BLE001 - the client is answered, whatever it is
+                    log.logger.exception("%s: cannot handle %s", self._id, type(event).__name__)
+                    self._give_up()
+            return True
+        finally:
+            self._advancing = False
+
+    def close(self, reply: Reply) -> None:
+        """End the session with ``reply``, a 421; recipients still without a reply are told 451."""
+        self._give_up()
+        self._connection.close(reply)
+        self._account(0)
+
+    def lost(self) -> None:
+        """The client is gone. What the engine has goes on; its replies go nowhere."""
+        self._delivery = None
+        self._account(0)
+
+    def take_replies(self, delivery: _Delivery) -> None:
+        """Send the replies whose turn has come. For `_Delivery`, when one became known."""
+        if delivery is not self._delivery:
+            return
+        recipients, known = delivery.envelope.recipients, delivery.replies
+        while self._answered < len(known):
+            reply = known[self._answered]
+            if reply is None:
+                break
+            self._send_reply(recipients[self._answered], reply)
+        else:
+            self._delivery = None
+        if not self._advancing:
+            self._wake()
+
+    def _handle(self, event: Event) -> None:
+        # By type, most frequent first; a table of bound methods would be made for each session.
+        if isinstance(event, RcptTo):
+            self._on_rcpt(event.recipient)
+        elif isinstance(event, MailFrom):
+            self._on_mail(event)
+        elif isinstance(event, DataBegins):
+            full = self._budget.used >= self._budget.limit
+            self._connection.reply(replies.NO_STORAGE if full else replies.START_DATA)
+        elif isinstance(event, Message):
+            self._on_message(event.content)
+        elif isinstance(event, Discarded):
+            self._account(0)
+            for recipient in self._recipients:
+                log.event("replied", self._id, recipient=recipient, reply=event.reply)
+
+    def _on_mail(self, event: MailFrom) -> None:
+        if self._budget.used + event.size > self._budget.limit:
+            self._connection.reply(replies.NO_STORAGE)
+            return
+        self._mail = event
+        self._id = event.peer.ident or next(self._ids)
+        self._recipients, self._routed = [], []
+        self.began = time.monotonic()
+        self._connection.reply(replies.SENDER_OK)
+
+    def _on_rcpt(self, recipient: str) -> None:
+        routed = self._engine.route(recipient)
+        if routed:
+            self._connection.reply(replies.RECIPIENT_OK)
+            self._recipients.append(recipient)
+            self._routed.append(routed)
+        else:
+            self._connection.reply(replies.NO_SUCH_RECIPIENT)
+            self._counters.refused += 1
+            log.event("refused", self._id, recipient=recipient, reply=replies.NO_SUCH_RECIPIENT)
+
+    def _on_message(self, content: bytes) -> None:
+        mail, recipients = self._mail, tuple(self._recipients)
+        self._account(0)
+        envelope = Envelope(
+            mail.sender,
+            recipients,
+            mail.peer,
+            mail.smtputf8,
+            mail.eight_bit,
+            time.time(),
+            self._id,
+        )
+        log.event(
+            "received",
+            self._id,
+            sender=mail.sender or "<>",
+            recipients=len(recipients),
+            size=len(content),
+            client=_told(mail.peer) or self._client,
+        )
+        self._counters.messages += 1
+        self._counters.recipients += len(recipients)
+        self._answered = 0
+        self._delivery = _Delivery(self, envelope, len(content), self._budget)
+        self._engine.deliver(envelope, content, self._routed, self._delivery.done)
+
+    def _send_reply(self, recipient: str, reply: Reply) -> None:
+        self._answered += 1
+        self._connection.reply(reply)
+        log.event("replied", self._id, recipient=recipient, reply=reply)
+
+    def _give_up(self) -> None:
+        """Answer whatever waits for a reply: with what is known, else with 451."""
+        delivery, self._delivery = self._delivery, None
+        if delivery is not None:
+            for index in range(self._answered, len(delivery.replies)):
+                reply = delivery.replies[index] or replies.LOCAL_ERROR
+                self._send_reply(delivery.envelope.recipients[index], reply)
+        self._connection.fail(replies.LOCAL_ERROR)
+
+    def _account(self, held: int) -> None:
+        """Let the budget know that ``held`` octets of a message that is coming in are held."""
+        if held == self._charged:
+            return
+        self._budget.used += held - self._charged
+        self._charged = held
+        if held and self._budget.used > self._budget.limit:
+            self._connection.discard(replies.NO_STORAGE)
+            self._account(0)
+
+
+class _Delivery:
+    """A message that the engine has, and the replies it gave so far."""
+
+    __slots__ = ("_budget", "_left", "_session", "_size", "envelope", "replies")
+
+    def __init__(self, session: Session, envelope: Envelope, size: int, budget: Budget) -> None:
+        self._session = session
+        self._size = size
+        self._budget = budget
+        self._left = len(envelope.recipients)
+        self.envelope = envelope
+        self.replies: list[Reply | None] = [None] * self._left
+        budget.used += size
+
+    def done(self, index: int, reply: Reply) -> None:
+        """The engine's answer for one recipient. Raises LocalProtocolError for a second one."""
+        if self.replies[index] is not None:
+            raise LocalProtocolError(f"recipient {index} was answered already, now with {reply}")
+        self.replies[index] = reply
+        self._left -= 1
+        if not self._left:
+            self._budget.used -= self._size
+        self._session.take_replies(self)
+
+
+def _told(peer: Peer) -> str:
+    """The client as Postfix told it; "" where it did not."""
+    return f"{peer.name or 'unknown'}[{peer.addr}]" if peer.addr else peer.name
