@@ -1,0 +1,22 @@
+"""The server takes the mail it is there for, and no other."""
+
+from collections.abc import Callable
+
+import pytest
+from lamson.testing import Conversation, Refused, Sent
+
+
+def test_is_no_open_relay(conversation: Callable[[str], Conversation], sent: list[Sent]) -> None:
+    spammer = conversation("spammer@example.com")
+    with pytest.raises(Refused):
+        spammer.say("victim@elsewhere.example", "Buy this", "now")
+    assert sent == []
+
+
+def test_forwards_mail(conversation: Callable[[str], Conversation], sent: list[Sent]) -> None:
+    me = conversation("me@mydomain.com")
+    me.say("test@test.com", "My test.", "Hi there.")
+    [forwarded] = sent
+    assert forwarded.sender == "me@mydomain.com"
+    assert forwarded.recipients == ("test@test.com",)
+    assert forwarded["Subject"] == "My test."
