@@ -2,8 +2,8 @@ r"""The header of a message or part, read without parsing: fields are found wher
 
 For `Content`, which is asked for a field or two per message, thousands of times per second. A
 look-up is one search for ``\nname:`` in a lower-cased copy; nothing is indexed, and only the field
-that was asked for is decoded. Lines may end in CRLF or LF, mixed. Any bytes give an answer in linear
-time; what was wrong with them is said in `defects`.
+that was asked for is decoded. Lines may end in CRLF or LF, mixed. Any bytes give an answer in
+linear time; what was wrong with them is said in `defects`.
 """
 
 from __future__ import annotations
@@ -42,18 +42,20 @@ class Header:
         self._defects = defects
         first = _FIRST.match(source, start, end)
         begin = first.end() if first else start
+        limit = end
+        if end - begin > MAX_BLOCK:  # at a line end, or a name cut in two would end the header
+            limit = source.rfind(b"\n", begin, begin + MAX_BLOCK)
+            limit = limit if limit >= 0 else begin + MAX_BLOCK
         if first is None:
-            stop = start - 1
-        elif found := _END.search(source, begin, min(begin + MAX_BLOCK, end)):
-            stop = found.start()
+            stop, after = begin, begin
+        elif found := _END.search(source, begin, limit):
+            stop, after = found.start(), found.end()
+        elif limit == end:
+            stop, after = end, end
         else:
-            stop = min(begin + MAX_BLOCK, end)
-        if stop >= begin + MAX_BLOCK - 1 and stop < end - 1:
             defects[f"the header is longer than {MAX_BLOCK} octets: not all of it was read"] = None
-            ends = (source.find(b"\n\r\n", stop, end), source.find(b"\n\n", stop, end))
-            after = min((at + 1 for at in ends if at >= 0), default=end)
-        else:
-            after = min(stop + 1, end)
+            ends = (source.find(b"\n\r\n", limit, end), source.find(b"\n\n", limit, end))
+            stop, after = limit, min((at + 1 for at in ends if at >= 0), default=end)
         separator = _EMPTY_LINE.match(source, after, end)
         if separator is None and after < end:
             defects["the empty line between header and body is missing"] = None

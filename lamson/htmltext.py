@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import re
 
-MAX_HTML = 1 << 20  # characters that are read
+MAX_HTML = 1 << 18  # characters that are read
 
 # Each expression consumes what it has scanned, so that many openings without an end stay linear.
 _HIDDEN = re.compile(

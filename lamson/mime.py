@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 50
 MAX_PARTS = 1000
 MAX_PARAMETERS = 2048  # octets of a Content-Type or Content-Disposition field that are parsed
+MAX_SEMICOLONS = 64  # in such a field: the email package takes time quadratic in them
 
 _TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+", re.ASCII)  # RFC 6838 section 4.2
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
@@ -182,9 +183,9 @@ def parameter(headers: Header, field: str, name: str, defects: Defects) -> str |
         if name.encode() not in raw.lower():
             return None
         value = unfold(raw)
-        if len(value) > MAX_PARAMETERS:
-            defects[f"{field}: longer than {MAX_PARAMETERS} octets, the rest was not read"] = None
-            value = value[:MAX_PARAMETERS]
+        if len(value) > MAX_PARAMETERS or value.count(b";") > MAX_SEMICOLONS:
+            defects[f"{field}: longer than anybody needs, the rest was not read"] = None
+            value = b";".join(value[:MAX_PARAMETERS].split(b";", MAX_SEMICOLONS)[:MAX_SEMICOLONS])
         parsed = Message()
         parsed[field] = value.decode("utf-8", "surrogateescape")
         found = parsed.get_param(name, header=field)

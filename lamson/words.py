@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 MAX_VALUE = 8192  # octets of a value in which encoded words are looked for
 
-_FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _LINE_BREAKS = re.compile("[\r\n\0]+")
 # An underscore is a space in Q; the language after "*" is RFC 2231 section 5.
 _WORD = re.compile(r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*)\?=")
@@ -27,8 +26,8 @@ _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 
 
 def unfold(value: bytes) -> bytes:
-    """The value on one line (RFC 5322 section 2.2.3)."""
-    return _FOLD.sub(b"", value) if b"\n" in value else value
+    """The value of a field, as `Header` cut it out, on one line (RFC 5322 section 2.2.3)."""
+    return value.replace(b"\r\n", b"").replace(b"\n", b"") if b"\n" in value else value
 
 
 def decode_words(value: bytes, defects: Defects, name: str) -> str:
@@ -36,7 +35,7 @@ def decode_words(value: bytes, defects: Defects, name: str) -> str:
     value = unfold(value)
     if value.isascii() and b"=?" not in value and b"\r" not in value and b"\0" not in value:
         return value.decode("ascii")
-    where = f"header field {name[:40]}"
+    where = f"header field {name[:40].lower()}"
     text = decode(value, "", defects, where)
     if len(value) > MAX_VALUE:
         if "=?" in text:
