@@ -27,7 +27,7 @@ from lamson import complaint
 from lamson.complaint import nearest
 from lamson.errors import SettingsError
 from lamson.layers import environment, secret_files, settings_file
-from lamson.settings import Settings
+from lamson.settings import Settings, Submission, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -160,7 +160,7 @@ def _made_absolute(settings: Settings, project: Path, found: Mapping[Key, str]) 
             if (file := getattr(submission, name)) is not None
         }
     )
-    submission.password()  # an unreadable secret is found at the start, not with the first mail
+    _check_secrets(submission, found)
     return settings.model_copy(
         update={
             "lmtp": lmtp,
@@ -171,6 +171,24 @@ def _made_absolute(settings: Settings, project: Path, found: Mapping[Key, str]) 
             "log_file": settings.log_file and project / settings.log_file,
         }
     )
+
+
+def _check_secrets(submission: Submission, found: Mapping[Key, str]) -> None:
+    """Checked at the start, so that it is not found with the first mail."""
+    given = [name for name in ("secret", "secret_file") if getattr(submission, name) is not None]
+    problem = ""
+    if len(given) == 2:
+        problem = "expected secret or secret_file, not both"
+    elif given and submission.user is None:
+        problem = f"expected user beside {given[0]}"
+    elif submission.user is not None and not given:
+        problem = "expected secret or secret_file beside user"
+    elif given and submission.security == "none" and not is_loopback(submission.host):
+        problem = "expected security starttls or tls, lest the password go in clear"
+    if problem:
+        key: Key = ("submission", given[0] if given else "user")
+        raise SettingsError(f"{nearest(found, key)}: submission: {problem}")
+    submission.password()
 
 
 def _absolute_database(url: str | None, project: Path) -> str | None:

@@ -27,7 +27,6 @@ from pydantic import (
     Field,
     SecretStr,
     field_validator,
-    model_validator,
 )
 from pydantic_settings import NoDecode
 
@@ -134,7 +133,7 @@ class Lmtp(_Group):
         1000, ge=1, description="Recipients of one transaction; those beyond get 452."
     )
     max_line: int = Field(
-        4096, ge=512, description="Longest command line, in octets, CRLF included."
+        2048, ge=512, description="Longest command line, in octets, CRLF included."
     )
     max_connections: int = Field(
         1000, ge=1, description="Connections at a time in one worker; those beyond get 421."
@@ -238,17 +237,6 @@ class Submission(_Group):
         split_host_port(value)
         return value
 
-    @model_validator(mode="after")
-    def _check_secrets(self) -> Submission:
-        if self.secret is not None and self.secret_file is not None:
-            raise ValueError("expected secret or secret_file, not both")
-        has_secret = self.secret is not None or self.secret_file is not None
-        if has_secret != (self.user is not None):
-            raise ValueError("expected user together with secret or secret_file")
-        if has_secret and self.security == "none" and not is_loopback(self.host):
-            raise ValueError("expected security starttls or tls, lest the password go in clear")
-        return self
-
     @property
     def host(self) -> str:
         """The server's name or IP address."""
@@ -269,44 +257,51 @@ class Submission(_Group):
 class Settings(_Group):
     """All settings of a project: `config/settings.py` makes one, called `settings`."""
 
-    lmtp: Lmtp = Field(Lmtp(), description="The LMTP server that Postfix delivers to.")
+    lmtp: Lmtp = Field(default=Lmtp(), description="The LMTP server that Postfix delivers to.")
     submission: Submission = Field(
-        Submission(), description="The server that takes replies and forwards."
+        default=Submission(), description="The server that takes replies and forwards."
     )
     database: OptionalText = Field(
-        None,
+        default=None,
         description="SQLAlchemy URL, such as `sqlite:///run/lamson.db` (a path relative to the "
         "project) or `postgresql+psycopg://user@host/name`. Default: none; states are then kept "
-        "in memory, and nothing survives a restart.",
+        "in memory, and handlers cannot send mail.",
     )
     handlers: Names = Field(
-        ..., description="Modules with handlers, in the order in which their routes are tried."
+        default=...,
+        description="Modules with handlers, in the order in which their routes are tried.",
     )
     route_defaults: Patterns = Field(
-        {}, description="Regular expressions of the captures that a route does not define itself."
+        default={},
+        description="Regular expressions of the captures that a route does not define itself.",
     )
     domains: Names = Field(
-        [], description="Mail domains of this application, in which its own addresses stand."
+        default=[],
+        description="Mail domains of this application, in which its own addresses stand.",
     )
     templates: Paths = Field(
-        [Path("app/templates")], description="Directories in which templates are searched for."
+        default=[Path("app/templates")],
+        description="Directories in which templates are searched for.",
     )
     metadata: OptionalText = Field(
-        "app.model:Base",
+        default="app.model:Base",
         description="The project's SQLAlchemy base class or MetaData, as `module:name`; empty for "
         "none. `lamson syncdb` creates its tables.",
     )
     run_dir: Path = Field(
-        Path("run"), description="Directory of pid files and queues; `undeliverable` is one."
+        default=Path("run"),
+        description="Directory of pid files and queues; `undeliverable` is one.",
     )
     log_file: OptionalPath = Field(
-        Path("logs/lamson.log"), description="The log; empty for none but standard error."
+        default=Path("logs/lamson.log"), description="The log; empty for none but standard error."
     )
-    log_level: Level = Field("INFO", description="The least important level that is logged.")
-    workers: int = Field(1, ge=1, description="Processes that share the listening sockets.")
-    threads: int = Field(8, ge=1, description="Threads of one worker that run handlers.")
+    log_level: Level = Field(
+        default="INFO", description="The least important level that is logged."
+    )
+    workers: int = Field(default=1, ge=1, description="Processes that share the listening sockets.")
+    threads: int = Field(default=8, ge=1, description="Threads of one worker that run handlers.")
     handler_deadline: float = Field(
-        300.0,
+        default=300.0,
         gt=0,
         description="Seconds that a handler may take. Keep it below Postfix's "
         "`lmtp_data_done_timeout` (600).",

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 HEAD = "from lamson.settings import Lmtp, Settings, Submission\n"
 PLAIN = HEAD + 'settings = Settings(handlers=["app.handlers.sample"])\n'
+SUBMISSION = (
+    HEAD
+    + "s = Submission(\n  'mail:25',\n  {})\nsettings = Settings(handlers=['a'], submission=s)\n"
+)
 
 
 @pytest.fixture
@@ -139,6 +143,7 @@ def test_secrets_are_masked(write: Write, monkeypatch: pytest.MonkeyPatch) -> No
         + '  submission=Submission("mail:587", user="u", secret="hunter2"))\n'
     )
     shown = {origin.key: origin.value for origin in origins(project)}
+    assert load(project).submission.password() == "hunter2"
     assert shown["database"] == "postgresql://zed:********@db/x?password=********&b=c"
     assert shown["submission.secret"] == "********"
     assert shown["submission.user"] == "u"
@@ -188,8 +193,20 @@ def test_secrets_are_masked(write: Write, monkeypatch: pytest.MonkeyPatch) -> No
             "config/settings.py:4: lmtp: expected Lmtp(...), got '127.0.0.1:8823'",
         ),
         (
-            HEAD + "s = Submission(\n  'mail:25',\n user='u')\nsettings = Settings(handlers=['a'])",
-            "config/settings.py:2: submission: expected user together with secret or secret_file",
+            SUBMISSION.format("user='u'"),
+            "config/settings.py:4: submission: expected secret or secret_file beside user",
+        ),
+        (
+            SUBMISSION.format("secret='u'"),
+            "config/settings.py:4: submission: expected user beside secret",
+        ),
+        (
+            SUBMISSION.format("user='u', secret='u', secret_file='f'"),
+            "config/settings.py:4: submission: expected secret or secret_file, not both",
+        ),
+        (
+            SUBMISSION.format("user='u', secret='u', security='none'"),
+            "config/settings.py:4: submission: expected security starttls or tls",
         ),
         (
             HEAD + "s = Submission('mail:25',\n security='clear')\n",
@@ -265,7 +282,7 @@ def test_a_wrong_secret_file_is_one_clear_line(write: Write) -> None:
     secret(secrets, "lamson_submission__secret", "x", 0o644)
     assert "everybody can read this secret" in problem(project)
     secret(secrets, "lamson_submission__secret", "x")
-    assert problem(project).endswith("expected user together with secret or secret_file")
+    assert problem(project).endswith("submission: expected user beside secret")
     secret(secrets, "lamson_databse", "x")
     assert "lamson_databse: unknown key; did you mean lamson_database?" in problem(project)
 

@@ -87,13 +87,6 @@ def test_security_follows_from_where_the_server_is() -> None:
         (lambda: Lmtp(max_size=0), "greater than or equal to 1"),
         (lambda: Lmtp(max_sise=5), "Extra inputs"),
         (lambda: Submission("mail"), "expected host:port"),
-        (lambda: Submission(user="a"), "expected user together with secret"),
-        (lambda: Submission(secret="a"), "expected user together with secret"),
-        (lambda: Submission(user="a", secret="b", secret_file="c"), "not both"),
-        (
-            lambda: Submission("mail:25", user="a", secret="b", security="none"),
-            "starttls or tls",
-        ),
         (lambda: Settings(handlers=["app/handlers"]), "expected module names"),
         (lambda: Settings(handlers=["app"], metadata="app.model"), "expected module:name"),
         (

@@ -1,0 +1,49 @@
+"""`lamson help` and `lamson version`."""
+
+from __future__ import annotations
+
+import click
+
+from lamson.cli.group import COMMANDS, lamson, overview, unknown
+from lamson.cli.options import command, option
+
+
+@command("help")
+@option("for", dest="name", metavar="NAME", help="The command to explain.")
+@option("reference", is_flag=True, hidden=True, help="Print docs/reference/commands.md.")
+@click.argument("topic", required=False, metavar="[NAME]")
+def help_command(name: str | None, reference: bool, topic: str | None) -> None:
+    """Show all commands, or how one of them is used.
+
+    \b
+    Example:
+      lamson help -for send
+    """
+    name = name or topic
+    if reference:
+        from lamson.cli.reference import commands
+
+        click.echo(commands(), nl=False)
+    elif name is None:
+        click.echo(overview(), nl=False)
+    elif name not in COMMANDS:
+        raise click.UsageError(unknown(name))
+    else:
+        click.echo(explanation(name))
+
+
+def explanation(name: str) -> str:
+    """The usage of a command, with its options."""
+    with click.Context(lamson, info_name="lamson") as parent:
+        explained = lamson.get_command(parent, name)
+        assert explained is not None
+        with click.Context(explained, info_name=name, parent=parent, max_content_width=100) as own:
+            return explained.get_help(own)
+
+
+@command("version")
+def version_command() -> None:
+    """Show the version."""
+    from importlib.metadata import version
+
+    click.echo(f"lamson {version('lamson')}")

@@ -1,0 +1,103 @@
+"""The table of commands, and the group that imports a command only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import click
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command: the module of this package that has it, and what it does in one line."""
+
+    module: str
+    section: str
+    summary: str
+
+
+_PROJECT, _SERVICE, _MAIL, _SELF = "A project", "Its servers", "Mail by hand", "This command"
+
+COMMANDS = {
+    "gen": Entry("project", _PROJECT, "make a new project"),
+    "syncdb": Entry("project", _PROJECT, "create or upgrade the tables of its database"),
+    "config": Entry("inspect", _PROJECT, "show the settings and where each comes from"),
+    "routes": Entry("inspect", _PROJECT, "show the routes, or which of them an address takes"),
+    "start": Entry("servers", _SERVICE, "start the mail server of the project"),
+    "stop": Entry("servers", _SERVICE, "stop it"),
+    "restart": Entry("servers", _SERVICE, "stop it and start it again"),
+    "status": Entry("servers", _SERVICE, "show which servers run and where they listen"),
+    "log": Entry("sink", _SERVICE, "start a server that stores all mail in a queue, for a look"),
+    "send": Entry("send", _MAIL, "send a message to a server and show what it answers"),
+    "sendmail": Entry("sendmail", _MAIL, "send a message from standard input, as sendmail(1) does"),
+    "queue": Entry("queue", _MAIL, "look into a queue of messages"),
+    "help": Entry("about", _SELF, "show the commands, or how one of them is used"),
+    "version": Entry("about", _SELF, "show the version"),
+}
+
+
+class Group(click.Group):
+    """Imports ``lamson.cli.MODULE`` for a command and takes its ``NAME_command``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"lamson.cli.{COMMANDS[cmd_name].module}")
+        command = getattr(module, f"{cmd_name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        command = self.get_command(ctx, args[0])
+        if command is None:
+            raise click.UsageError(unknown(args[0]), ctx)
+        return args[0], command, args[1:]
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(overview())
+
+
+def unknown(name: str) -> str:
+    """What to say of a command that there is not."""
+    near = get_close_matches(name, COMMANDS, 1)
+    return f"there is no command {name!r}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def overview() -> str:
+    """All commands, a line each."""
+    lines = ["Usage: lamson COMMAND [OPTIONS]", ""]
+    section = ""
+    for name, entry in COMMANDS.items():
+        if entry.section != section:
+            section = entry.section
+            lines.append(f"{section}:")
+        lines.append(f"  {name:10}{entry.summary}")
+    lines += ["", "Options take one dash or two. How a command is used: lamson help -for NAME"]
+    return "\n".join(lines) + "\n"
+
+
+@click.command(
+    cls=Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "-help", "--help"]},
+)
+@click.option("-version", "--version", is_flag=True, help="Show the version.")
+@click.pass_context
+def lamson(context: click.Context, version: bool) -> None:
+    """Write e-mail applications the way you write web applications, behind Postfix."""
+    if version:
+        show = lamson.get_command(context, "version")
+        assert show is not None
+        context.invoke(show)
+        context.exit()
+    if context.invoked_subcommand is None:
+        click.echo(overview(), nl=False, err=True)
+        context.exit(os.EX_USAGE)

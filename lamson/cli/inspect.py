@@ -1,0 +1,110 @@
+"""`lamson routes` and `lamson config`: what a project consists of, all things put together."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from lamson.cli.options import command, option, project, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from lamson.router import Router
+
+NOT_ROUTED = 1
+
+
+@command("routes")
+@option("test", metavar="ADDRESS", help="Show what becomes of mail to this address.")
+def routes_command(test: str | None) -> int:
+    """Show the routes in the order in which they are tried, or those that an address takes.
+
+    With -test every route says what it captures of the address, or why it does not match; the exit
+    status is 1 where none does.
+
+    \b
+    Example:
+      lamson routes
+      lamson routes -test users-subscribe@test.com
+    """
+    from lamson.router import Router
+
+    effective = settings()
+    router = Router.collect(effective.handlers, effective.route_defaults)
+    return _list(router) if test is None else _test(router, test)
+
+
+def _list(router: Router) -> int:
+    _print(
+        (
+            str(number),
+            route.format,
+            str(route.handler),
+            _place(route.file, route.line),
+            "stateless" if route.handler.is_stateless else "",
+        )
+        for number, route in enumerate(router.routes, 1)
+    )
+    return os.EX_OK
+
+
+def _test(router: Router, address: str) -> int:
+    found = {match.route for match in router.match(address)}
+    rows = []
+    for number, (route, captures, why_not) in enumerate(router.explain(address), 1):
+        if captures is None:
+            verdict = f"no: {why_not}"
+        else:
+            verdict = "yes" if route in found else "yes, but its handler was found already"
+            values = ", ".join(f"{name}={value}" for name, value in captures.items())
+            verdict += f": {values}" if values else ""
+        rows.append((str(number), route.format, str(route.handler), verdict))
+    _print(rows)
+    if not found:
+        click.echo(f"{address} is not routed: it is refused with 550 5.1.1")
+        return NOT_ROUTED
+    stateless = [match.handler for match in router.match(address) if match.handler.is_stateless]
+    states = [match.handler for match in router.match(address) if not match.handler.is_stateless]
+    for handler in stateless:
+        click.echo(f"{address} runs {handler} (stateless)")
+    if states:
+        click.echo(
+            f"{address} runs the first of these whose state its sender is in (at first START): "
+            + ", ".join(map(str, states))
+        )
+    return os.EX_OK
+
+
+def _place(file: str, line: int) -> str:
+    relative = os.path.relpath(file)
+    return f"{file if relative.startswith('..') else relative}:{line}"
+
+
+@command("config")
+@option("reference", is_flag=True, hidden=True, help="Print docs/reference/settings.md.")
+def config_command(reference: bool) -> None:
+    """Show the settings of the project and where each comes from. Secrets are not shown.
+
+    \b
+    Example:
+      lamson config
+    """
+    if reference:
+        from lamson.cli.reference import settings as settings_reference
+
+        click.echo(settings_reference(), nl=False)
+        return
+    from lamson import config
+
+    _print((origin.key, origin.value, origin.where) for origin in config.origins(project()))
+
+
+def _print(rows: Iterable[Sequence[str]]) -> None:
+    """Columns, each as wide as it needs to be, within reason."""
+    table = [list(row) for row in rows]
+    widths = [min(max(map(len, column)), 48) for column in zip(*table, strict=True)]
+    for row in table:
+        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())

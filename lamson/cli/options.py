@@ -1,0 +1,80 @@
+"""Options and commands as Lamson spells them: ``-project`` and ``--project`` are the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lamson.settings import Settings
+
+    Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+HELP = {"help_option_names": ["-h", "-help", "--help"]}
+
+
+class _Option(click.Option):
+    """Shows one spelling in the help; the others are the same with two dashes or in lower case."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        value = "" if self.is_flag else f" {self.make_metavar(ctx)}"
+        return f"{self.opts[0]}{value}", record[1]
+
+
+def option(
+    *names: str, dest: str | None = None, **attributes: Any
+) -> Callable[[Decorated], Decorated]:
+    """An option with every name in its old spelling (one dash) and the usual one (two).
+
+    A name in capitals, such as ``FORCE``, works in lower case too. ``dest`` is the parameter's name
+    where the first name cannot be it.
+    """
+    spellings: list[str] = []
+    for name in names:
+        for form in dict.fromkeys((name, name.lower())):
+            spellings += [f"-{form}"] if len(form) == 1 else [f"-{form}", f"--{form}"]
+    destination = dest or names[0].lower().replace("-", "_")
+    return click.option(*spellings, destination, cls=_Option, **attributes)
+
+
+def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command; its docstring is its help."""
+    return click.command(name, context_settings=HELP)
+
+
+def port(default: int) -> Callable[[Decorated], Decorated]:
+    """The option ``-port``."""
+    return option(
+        "port",
+        type=click.IntRange(0, 65535),
+        default=default,
+        show_default=True,
+        metavar="NUMBER",
+        help="TCP port.",
+    )
+
+
+def printable(text: str) -> str:
+    """A stranger's text without what a terminal would obey."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def project() -> Path:
+    """The project that the current directory belongs to. Raises SettingsError."""
+    from lamson import config
+
+    return config.find_project(Path.cwd())
+
+
+def settings() -> Settings:
+    """The settings of that project. Raises SettingsError."""
+    from lamson import config
+
+    return config.load(project())

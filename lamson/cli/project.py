@@ -1,0 +1,129 @@
+"""`lamson gen` makes a project, `lamson syncdb` its tables."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+import click
+
+from lamson.cli.options import command, option, settings
+from lamson.cli.options import project as current_project
+from lamson.errors import LamsonError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SKELETON = Path(__file__).parents[1] / "skeleton"
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_NEXT = """\
+made {project}; now:
+  cd {project}
+  lamson syncdb
+  lamson start
+  lamson log -queue run/queue -port 8899
+  pytest
+"""
+
+
+@command("gen")
+@option("project", metavar="NAME", required=True, help="The directory to make; its name names it.")
+@option("FORCE", is_flag=True, help="Write into a directory that has files; replace those of ours.")
+def gen_command(project: str, force: bool) -> None:
+    """Make a new project: a mail application that works, with its tests.
+
+    \b
+    Example:
+      lamson gen -project mymailserver
+    """
+    directory = Path(project)
+    if not _NAME.fullmatch(directory.name):
+        raise click.BadParameter(
+            f"{directory.name!r} is no name for a project: letters, digits, '-', '_' and '.', "
+            "a letter first",
+            param_hint="-project",
+        )
+    generate(directory, SKELETON, force=force)
+    click.echo(_NEXT.format(project=project), nl=False)
+
+
+def generate(directory: Path, skeleton: Path, *, force: bool = False) -> None:
+    """Write the skeleton to ``directory``.
+
+    Files called ``*.tmpl`` lose that ending and get ``${project}`` filled in; the others are copied
+    as they are. Raises LamsonError (EX_CANTCREAT) for a directory that has files, unless forced, or
+    that cannot be written.
+    """
+    try:
+        if not force and directory.exists() and any(directory.iterdir()):
+            raise _cannot_create(f"{directory}: has files already; -FORCE writes into it")
+        for source in _files(skeleton):
+            target = directory / source.relative_to(skeleton)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.suffix == ".tmpl":
+                text = Template(source.read_text(encoding="utf-8"))
+                target.with_suffix("").write_text(
+                    text.substitute(project=directory.name), encoding="utf-8"
+                )
+            else:
+                shutil.copyfile(source, target)
+    except OSError as error:
+        raise _cannot_create(f"{error.filename}: {error.strerror}") from None
+
+
+def _files(skeleton: Path) -> Iterator[Path]:
+    for path in sorted(skeleton.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path
+
+
+def _cannot_create(problem: str) -> LamsonError:
+    error = LamsonError(problem)
+    error.exit_code = os.EX_CANTCREAT
+    return error
+
+
+@command("syncdb")
+@option(
+    "revise",
+    metavar="MESSAGE",
+    help="Instead write a new migration: what app/model.py has and the database has not.",
+)
+def syncdb_command(revise: str | None) -> None:
+    """Create or upgrade the tables: those of lamson, then those of the project (migrations/).
+
+    \b
+    Example:
+      lamson syncdb
+      lamson syncdb -revise "lists have owners"
+    """
+    from lamson import schema
+    from lamson.db import Database
+
+    directory, effective = current_project(), settings()
+    if effective.database is None:
+        raise SettingsError(f"{directory}/config/settings.py: database: there is none to create")
+    effective.run_dir.mkdir(parents=True, exist_ok=True)
+    database = Database(effective.database)
+    migrations = directory / "migrations"
+    try:
+        if revise is not None:
+            click.echo(f"wrote {schema.revise(database, migrations, revise)}")
+            return
+        _report("lamson's", *schema.upgrade_ours(database))
+        if (migrations / "env.py").is_file():
+            _report("the project's", *schema.upgrade(database, migrations, "alembic_version"))
+    finally:
+        database.close()
+
+
+def _report(whose: str, before: str, after: str) -> None:
+    if before == after:
+        click.echo(f"{whose} tables are up to date ({after or 'no migrations'})")
+    else:
+        click.echo(f"{whose} tables: {before or 'none'} -> {after}")

@@ -1,0 +1,134 @@
+"""`lamson start`, `stop`, `restart` and `status`: the servers of a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lamson import daemon
+from lamson.cli.options import command, option, project, settings
+from lamson.errors import SettingsError, UnavailableError
+
+NOT_RUNNING = 3  # as LSB init scripts have it
+SERVER = "lamson.pid"
+
+_timeout = option(
+    "timeout",
+    type=click.FloatRange(0),
+    default=45.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait until mail being handled is done.",
+)
+
+
+@command("start")
+@option("foreground", is_flag=True, help="Stay: for systemd and containers.")
+def start_command(foreground: bool) -> None:
+    """Start the mail server of the project.
+
+    Returns once it is listening, else says why it is not.
+
+    \b
+    Example:
+      lamson start
+    """
+    _start(foreground)
+
+
+@command("restart")
+@_timeout
+def restart_command(timeout: float) -> None:
+    """Stop the mail server of the project and start it again.
+
+    The settings are looked at first: with a mistake in them the server goes on running.
+
+    \b
+    Example:
+      lamson restart
+    """
+    _stop([settings().run_dir / SERVER], timeout, kill=False)
+    _start(foreground=False)
+
+
+def _start(foreground: bool) -> None:
+    from lamson import service
+    from lamson_lmtp import worker
+
+    service.start(
+        project(),
+        worker.run,
+        foreground=foreground,
+        ready=lambda text: click.echo(f"lamson is listening: {text}"),
+    )
+
+
+@command("stop")
+@option("ALL", dest="every", metavar="DIR", help="Stop every server with a pid file in DIR.")
+@option("pid", metavar="FILE", help="Stop the server with this pid file.")
+@option("KILL", is_flag=True, help="Kill what has not ended in time.")
+@_timeout
+def stop_command(every: str | None, pid: str | None, kill: bool, timeout: float) -> None:
+    """Stop the mail server of the project, once mail being handled is done.
+
+    \b
+    Example:
+      lamson stop
+      lamson stop -ALL run
+    """
+    if every is not None and pid is not None:
+        raise click.UsageError("-ALL and -pid cannot go together")
+    if pid is not None:
+        files = [Path(pid)]
+    elif every is not None:
+        if not Path(every).is_dir():
+            raise click.BadParameter(f"{every}: no such directory", param_hint="-ALL")
+        files = sorted(Path(every).glob("*.pid"))
+    else:
+        files = [_run_dir() / SERVER]
+    if not _stop(files, timeout, kill=kill):
+        click.echo("nothing is running")
+
+
+def _stop(files: list[Path], timeout: float, *, kill: bool) -> bool:
+    """Stop the servers; True where one was running. Raises UnavailableError if one goes on."""
+    running = [(file, pid) for file in files if (pid := daemon.read(file)) is not None]
+    for file, pid in running:
+        if not daemon.terminate(file, timeout, kill=kill):
+            raise UnavailableError(
+                f"{file.stem} (pid {pid}) has not ended after {timeout:g} s; -KILL ends it at once"
+            )
+        click.echo(f"stopped {file.stem} (pid {pid})")
+    return bool(running)
+
+
+def _run_dir() -> Path:
+    """The directory of pid files: a server can be stopped whatever its settings have become."""
+    directory = project()
+    try:
+        return settings().run_dir
+    except SettingsError as error:
+        click.echo(f"lamson: {error}; looking for pid files in {directory / 'run'}", err=True)
+        return directory / "run"
+
+
+@command("status")
+def status_command() -> None:
+    """Show which servers of the project run and where they listen.
+
+    Exits with 3 where the mail server is not running.
+
+    \b
+    Example:
+      lamson status
+    """
+    server = _run_dir() / SERVER
+    for file in sorted({server, *server.parent.glob("*.pid")}):
+        pid = daemon.read(file)
+        if pid is not None:
+            click.echo(f"{file.stem}: running (pid {pid}), {daemon.read_description(file)}")
+        elif file == server:
+            click.echo(f"{file.stem}: not running")
+    if daemon.read(server) is None:
+        click.get_current_context().exit(NOT_RUNNING)

@@ -1,0 +1,132 @@
+"""`lamson log`: an SMTP server that stores every message in a queue, for development.
+
+It takes what the application submits, as Postfix would, and keeps it where mutt can read it. It is
+no mail server: it asks for no authentication, so it listens on this machine alone unless told
+otherwise. aiosmtpd is imported here only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lamson import daemon
+from lamson.cli.options import command, option, port
+from lamson.compose import prepend_headers
+from lamson.errors import LamsonError
+from lamson.listen import bind, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lamson.queue import Queue
+
+MAX_SIZE = 50 * 1024 * 1024  # octets
+
+
+@command("log")
+@option("queue", default="run/queue", show_default=True, metavar="DIR", help="Maildir to fill.")
+@option("host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
+@port(8899)
+@option("pid", default="run/log.pid", show_default=True, metavar="FILE", help="Pid file.")
+@option("foreground", is_flag=True, help="Stay, and show each message as it comes.")
+def log_command(queue: str, host: str, port: int, pid: str, foreground: bool) -> None:
+    """Start an SMTP server that stores all mail in a queue, so that you can look at it.
+
+    Stop it with: lamson stop -ALL run
+
+    \b
+    Example:
+      lamson log -queue run/queue -port 8899
+    """
+    directory, pid_file = Path(queue).absolute(), Path(pid).absolute()
+
+    def run(ready: Callable[[str], None]) -> None:
+        serve(directory, host, port, ready)
+
+    def tell(text: str) -> None:
+        click.echo(f"lamson log is listening: {text}")
+
+    if not foreground:
+        logs = Path("logs").absolute()
+        tell(daemon.daemonise(pid_file, run, logs / "log.log" if logs.is_dir() else None))
+        return
+    with daemon.PidFile(pid_file) as lock:
+
+        def ready(text: str) -> None:
+            lock.describe(text)
+            tell(text)
+
+        serve(directory, host, port, ready)
+
+
+def serve(directory: Path, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT. Raises UnavailableError where the address cannot be had."""
+    from lamson.queue import Queue
+
+    try:
+        queue = Queue(directory)
+    except OSError as error:
+        problem = LamsonError(f"{error.filename or directory}: {error.strerror}")
+        problem.exit_code = os.EX_CANTCREAT
+        raise problem from None
+    asyncio.run(_serve(queue, directory, host, port, ready))
+
+
+async def _serve(
+    queue: Queue, directory: Path, host: str, port: int, ready: Callable[[str], None]
+) -> None:
+    from aiosmtpd.smtp import SMTP
+
+    loop = asyncio.get_running_loop()
+    leaving = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leaving.set)
+    handler = Storing(queue)
+
+    def protocol() -> asyncio.Protocol:
+        server: asyncio.Protocol = SMTP(
+            handler,
+            data_size_limit=MAX_SIZE,
+            enable_SMTPUTF8=True,
+            hostname="localhost",
+            ident="lamson log",
+            loop=loop,
+        )
+        return server
+
+    sock = bind(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    server = await loop.create_server(protocol, sock=sock)
+    ready(f"SMTP on {describe(sock)}, storing in {directory}")
+    await leaving.wait()
+    server.close()
+
+
+class Storing:
+    """What aiosmtpd calls. A message is stored once, whatever the number of its recipients."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        """Store, then answer: 452 where the disk will not have it."""
+        content = stored(envelope.mail_from or "", envelope.rcpt_tos, envelope.content)
+        try:
+            key = await asyncio.to_thread(self._queue.push, content)
+        except OSError as error:
+            return f"452 4.3.1 Cannot store the message: {error.strerror}"
+        click.echo(f"{key} from=<{envelope.mail_from or ''}> to={','.join(envelope.rcpt_tos)}")
+        return f"250 2.0.0 Ok: stored as {key}"
+
+
+def stored(sender: str, recipients: list[str], content: bytes) -> bytes:
+    """The message with what a final delivery puts on top of it (RFC 5321 section 4.4)."""
+    fields = [("Return-Path", f"<{sender}>")]
+    for recipient in recipients:
+        fields += [("Delivered-To", recipient), ("X-Original-To", recipient)]
+    return prepend_headers(content, fields)
