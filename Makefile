@@ -1,0 +1,53 @@
+# What can be done here; `make` alone shows it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench faults clean packages
+
+help:
+	@echo "make demo      run the introduction, line by line, and show the mail that comes out"
+	@echo "make test      install what the tests need, check the code, run all tests"
+	@echo "               (as root, also those with a real Postfix; ARGS='-k name' goes to pytest)"
+	@echo "make lint      check the code alone: ruff, mypy, import-linter"
+	@echo "make format    let ruff format the code"
+	@echo "make bench     measure, and print ratios against peers measured in the same run"
+	@echo "make faults    kill, cut and fill what can fail, and count what comes out"
+	@echo "make clean     remove what the above made"
+
+demo:
+	@PYTHON=$(PYTHON) scripts/demo.sh
+
+test: packages lint
+	@$(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/complete
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/complete
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: packages $(VENV)/complete
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+faults: packages $(VENV)/complete
+	@$(BIN)/pytest tests/faults $(ARGS)
+
+packages:
+	@scripts/packages.sh python3-venv mutt less openssl postfix postgresql
+
+$(VENV)/complete: pyproject.toml | packages
+	scripts/venv.sh $(PYTHON) $(VENV) -e ".[test,quality,postgres]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	    .import_linter_cache .bench
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
