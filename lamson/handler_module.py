@@ -34,7 +34,7 @@ class HandlerModule:
 
     def __init__(self, module: ModuleType) -> None:
         self.name = module.__name__
-        self.file = module.__file__ or self.name
+        self.file = getattr(module, "__file__", None) or self.name
         self.declared: list[tuple[Handler, Declaration]] = []
         self.states: dict[str, Handler] = {}
         self.error: Handler | None = None

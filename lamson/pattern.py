@@ -179,7 +179,10 @@ def _pieces(
 
 def _own(format: str, name: str, captures: Mapping[str, str]) -> str:
     if name in captures:
-        return captures[name]
+        own = captures[name]
+        if not isinstance(own, str):
+            raise PatternError(f"({name}) is given {own!r}, but a pattern is a text")
+        return own
     near = difflib.get_close_matches(name, captures, n=3, cutoff=0.5)
     hint = " or ".join(f"({other})" for other in near)
     raise PatternError(

@@ -9,12 +9,12 @@ from lamson import address
 from lamson.errors import AddressError
 
 # Texts made of what addresses are made of go deeper than texts of any characters.
-_parts = st.sampled_from(
-    ["a", "B", "zed", ".", "..", "@", '"', "\\", " ", "<", ">", "(", ")", "[", "]", ":", ";", ","]
-    + ["+", "-", "=", "~2e", "_", "192.0.2.1", "IPv6:", "::1", "x.example", "\u00e9", "\u0130"]
-    + ["\t", "\r\n", "\0", "\udc80", "postmaster"]
+_parts = st.one_of(
+    st.sampled_from(list('aB.@"\\<>()[]:;,+-=_\0\u00e9\u0130\udc80')),
+    st.sampled_from(["zed", "..", "~2e", "192.0.2.1", "IPv6:", "::1", "x.example", "postmaster"]),
 )
-texts = st.one_of(st.text(), st.lists(_parts, max_size=25).map("".join))
+_blanks = st.sampled_from([" ", "\t", "\r\n"])
+texts = st.one_of(st.text(), st.lists(_parts | _blanks, max_size=25).map("".join))
 atoms = st.text("abcXYZ019!#$%&'*+/=?^_`{|}~-.\u00e9 @\"\\", min_size=1, max_size=20)
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,5}[a-z0-9])?", fullmatch=True)
 domains = st.lists(labels, min_size=1, max_size=3).map(".".join)
