@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -104,7 +104,7 @@ class Batcher:
         reply was hit by a deadlock and may be run again, alone. Raises SQLAlchemy's exceptions when
         the database failed; then nothing was committed, or it is not known.
         """
-        with self._transaction() as (connection, store):
+        with self._transaction(jobs) as (connection, store):
             if failpoint.ACTIVE:
                 failpoint.reach(failpoint.AFTER_BEGIN)
             fresh = self._claim(connection, jobs)
@@ -124,9 +124,10 @@ class Batcher:
         return outgoing
 
     @contextmanager
-    def _transaction(self) -> Iterator[tuple[Connection | None, StateStore]]:
+    def _transaction(self, jobs: Sequence[Job]) -> Iterator[tuple[Connection | None, StateStore]]:
         if self._database is None:
-            with self._memory.lock:
+            stateful = any(not match.handler.is_stateless for job in jobs for match in job.matches)
+            with self._memory.lock if stateful else nullcontext():
                 yield None, self._memory
         else:
             with self._database.begin() as connection:
@@ -253,7 +254,7 @@ class Batcher:
         if result.retry:
             return
         if result.error_state is not None:
-            self._enter_error_state(message, job.key, result.error_state)
+            self._enter_error_state(job, result.error_state)
             result.reply = OK
         job.reply = result.reply
         log.event(
@@ -266,14 +267,12 @@ class Batcher:
             ms=f"{result.seconds * 1000:.1f}",
         )
 
-    def _enter_error_state(
-        self, message: MailRequest, seen_key: bytes | None, state_key: StateKey
-    ) -> None:
+    def _enter_error_state(self, job: Job, state_key: StateKey) -> None:
         """Keep the message, and move its author to ERROR in a fresh transaction."""
-        self._keep(message, "its handler raised an exception; see the log")
-        with self._transaction() as (connection, store):
-            if connection is not None and seen_key is not None:
-                seen.claim(connection, [seen_key], time.time())
+        self._keep(job.message, "its handler raised an exception; see the log")
+        with self._transaction([job]) as (connection, store):
+            if connection is not None and job.key is not None:
+                seen.claim(connection, [job.key], time.time())
             store.save({state_key: ERROR})
 
     def _fail(

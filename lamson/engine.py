@@ -35,8 +35,11 @@ if TYPE_CHECKING:
     from lamson.routing import Handler, Match, Router
 
 QUICK = 0.005  # seconds: handlers faster than this may share a transaction
-BATCH_SECONDS = 0.05  # what the handlers of one batch may be expected to take together
 ATTEMPTS = 3  # runs of a delivery that deadlocks with others
+
+_Work = tuple[
+    bool, list[Job]
+]  # whether more may be added, and what runs together; [] ends a thread
 
 
 class Engine:
@@ -59,7 +62,8 @@ class Engine:
         self._batcher = batcher
         self._batch_limit = batch_limit
         self._deadline = deadline
-        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._arrived: list[Job] = []
+        self._queue: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"lamson-engine-{number}", daemon=True)
             for number in range(threads)
@@ -85,7 +89,7 @@ class Engine:
     def stop(self) -> None:
         """End the threads once they have done what waits. Does not wait for them."""
         for _ in self._threads:
-            self._queue.put(None)
+            self._queue.put((False, []))
         if self._watchdog is not None:
             self._watchdog.cancel()
 
@@ -129,41 +133,43 @@ class Engine:
                 job = jobs[identity] = Job(message, routed[index], key, started=now)
                 self._pending.add(job)
             job.answers.append(lambda reply, index=index: done(index, reply))  # type: ignore[misc]
-        for job in jobs.values():
-            self._queue.put(job)
+        if not self._arrived and jobs and self._loop is not None:
+            self._loop.call_soon(self._hand_over)
+        for recipient, job in jobs.items():
+            handlers = ",".join([str(match.handler) for match in job.matches])
+            log.event("routed", envelope.id, recipient=recipient, handlers=handlers)
+            self._arrived.append(job)
+
+    def _hand_over(self) -> None:
+        """Give what arrived in one turn of the loop to the threads: quick handlers together."""
+        arrived, self._arrived = self._arrived, []
+        together: list[Job] = []
+        for job in arrived:
+            if all(self._cost.get(match.handler, QUICK) < QUICK for match in job.matches):
+                together.append(job)
+            else:
+                self._queue.put((False, [job]))
+        if together:
+            self._queue.put((True, together))
 
     def _work(self) -> None:
         """What a thread does: take what may run together, run it, hand the replies to the loop."""
-        held: Job | None = None
+        held: _Work | None = None
         while True:
-            job = held or self._queue.get()
+            is_quick, batch = held or self._queue.get()
             held = None
-            if job is None:
+            if not batch:
                 return
-            batch = [job]
-            left = BATCH_SECONDS - self._expected(job)
-            while left > 0 and len(batch) < self._batch_limit:
+            while is_quick and len(batch) < self._batch_limit:
                 try:
-                    following = self._queue.get_nowait()
+                    held = self._queue.get_nowait()
                 except queue.Empty:
                     break
-                if following is None:
-                    self._queue.put(None)
+                if not held[0]:
                     break
-                left -= self._expected(following)
-                if left <= 0:
-                    held = following
-                    break
-                batch.append(following)
+                batch += held[1]
+                held = None
             self._run(batch)
-
-    def _expected(self, job: Job) -> float:
-        """Seconds that a job's handlers will probably take; a whole batch's worth when unknown."""
-        total = 0.0
-        for match in job.matches:
-            cost = self._cost.get(match.handler, QUICK)
-            total += cost if cost < QUICK else BATCH_SECONDS
-        return total
 
     def _record(self, job: Job, seconds: float) -> None:
         for match in job.matches:

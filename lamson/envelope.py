@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Long queue ids (enable_long_queue_ids=yes): six digits of seconds, four of microseconds in base
-# 52, "z", the inode in base 51. No vowels, so that they never spell a word. Short ids are upper-case
-# hexadecimal, so that the two cannot be taken for each other.
+# 52, "z", the inode in base 51. No vowels, so that they never spell a word. Short ids are in
+# upper-case hexadecimal, so that the two cannot be taken for each other.
 _BASE_51 = "[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]"
 _LONG_QUEUE_ID = re.compile(f"(?:{_BASE_51}|z){{10,}}z{_BASE_51}+")
 

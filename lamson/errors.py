@@ -1,8 +1,8 @@
 """The errors of this project, one tree.
 
 Raised where something is wrong with a configuration, a route, a template or an address; a handler
-raises `SMTPError` to choose the reply that Postfix is given. Each error says what is wrong and where
-in one line: the command prints that line and exits with `exit_code` (sysexits).
+raises `SMTPError` to choose the reply that Postfix is given. Each error says what is wrong and
+where in one line: the command prints that line and exits with `exit_code` (sysexits).
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ class UnavailableError(LamsonError):
 class SMTPError(LamsonError):
     """A handler's verdict on one delivery: its transaction is rolled back, this reply is given.
 
-    ``SMTPError(550, "5.7.1", "members only")``: the text is public, Postfix puts it into the bounce
-    that it sends to the envelope sender. That sender may be forged, so a refusal is better made
-    while the stranger's server is still connected. A 4xx code leaves the message in Postfix's queue.
-    Raises ValueError where code and enhanced status contradict each other or the code is not 4xx
-    or 5xx. The private cause goes after ``from``: it is logged, never sent.
+    ``SMTPError(550, "5.7.1", "members only")``: the text is public, Postfix puts it into the
+    bounce that it sends to the envelope sender. That sender may be forged, so a refusal is better
+    made while the stranger's server is still connected. A 4xx code leaves the message in Postfix's
+    queue. Raises ValueError where code and enhanced status contradict each other or the code is
+    not 4xx or 5xx. The private cause goes after ``from``: it is logged, never sent.
     """
 
     def __init__(self, code: int, enhanced: str, text: str) -> None:

@@ -72,9 +72,7 @@ class Reply:
     def __bytes__(self) -> bytes:
         """The reply as it stands on the wire, CRLF included."""
         status = f"{self.enhanced} " if self.enhanced else ""
-        lines = [
-            status + _UNPRINTABLE.sub("?", line)[:_MAX_TEXT] for line in self.text.split("\n")
-        ]
+        lines = [status + _UNPRINTABLE.sub("?", line)[:_MAX_TEXT] for line in self.text.split("\n")]
         last = len(lines) - 1
         return "".join(
             f"{self.code}{'-' if number < last else ' '}{line}\r\n"

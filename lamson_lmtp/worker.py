@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lamson.app import Application
 from lamson.service import DRAIN
+from lamson_lmtp.connection import Limits
 from lamson_lmtp.server import LmtpServer
 
 if TYPE_CHECKING:
@@ -44,10 +45,25 @@ async def _serve(application: Application, sockets: Sequence[socket.socket], lin
         await asyncio.to_thread(application.outbox.release_owner, application.owner(link.lost_pid))
     application.engine.on_stuck = link.recycle
     await application.start()
-    server = LmtpServer.from_settings(application.engine, application.settings.lmtp)
+    server = _server(application)
     await server.start(sockets)
     link.ready()
     await leaving.wait()
     loop.remove_reader(link.alive)
     await server.drain(DRAIN * 2 / 3)
     await application.stop(DRAIN / 3)
+
+
+def _server(application: Application) -> LmtpServer:
+    lmtp = application.settings.lmtp
+    return LmtpServer(
+        application.engine,
+        limits=Limits(
+            max_line=lmtp.max_line, max_size=lmtp.max_size, max_recipients=lmtp.max_recipients
+        ),
+        hostname=application.hostname,
+        max_connections=lmtp.max_connections,
+        max_buffered=lmtp.max_buffered,
+        idle_timeout=lmtp.idle_timeout,
+        transaction_timeout=lmtp.transaction_timeout,
+    )

@@ -1,0 +1,45 @@
+"""What several unit tests share: routers from handler source, messages, sockets that answer."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import textwrap
+from itertools import count
+from typing import TYPE_CHECKING
+
+from lamson.envelope import Envelope, Peer, QueueId, Recipient
+from lamson.mail import MailRequest
+from lamson.routing import Router
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_numbers = count(1)
+
+DEFAULTS = {"host": r"test\.com", "user": "[a-z0-9.]+"}
+
+
+def make_router(directory: Path, source: str) -> Router:
+    """A Router over one handler module with ``source``, written into ``directory``."""
+    name = f"handlers_under_test_{next(_numbers)}"
+    text = "from lamson import *\nfrom sqlalchemy.orm import Session\nfrom sqlalchemy import text\n"
+    (directory / f"{name}.py").write_text(text + textwrap.dedent(source), encoding="utf-8")
+    importlib.invalidate_caches()
+    sys.path.insert(0, str(directory))
+    try:
+        return Router.collect([name], DEFAULTS)
+    finally:
+        sys.path.remove(str(directory))
+
+
+def make_message(
+    content: bytes = b"From: zed@example.com\r\nSubject: hello\r\n\r\nbody\r\n",
+    *,
+    sender: str = "zed@example.com",
+    recipient: str = "list@test.com",
+    queue_id: str = "",
+    captures: dict[str, str] | None = None,
+) -> MailRequest:
+    envelope = Envelope(sender, (recipient,), Peer(ident=QueueId(queue_id)), id=queue_id or "local")
+    return MailRequest(content, envelope, Recipient(recipient, captures or {}))

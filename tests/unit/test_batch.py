@@ -1,0 +1,325 @@
+"""lamson.batch: on SQLite; tests/postgres runs the same stories on PostgreSQL."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+from support import make_message, make_router
+
+from lamson.batch import Batcher, Job
+from lamson.db import Database
+from lamson.models import outbox as outbox_table
+from lamson.models import seen, state
+from lamson.outbox import Outbox
+from lamson.queue import Queue
+
+LONG = "4QzXwN0Jk1z5tVb"
+
+Run = Callable[..., list[Job]]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/test.db")
+    database.create_all()
+    with database.begin() as connection:
+        connection.execute(text("CREATE TABLE note (word VARCHAR(50) PRIMARY KEY)"))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def undeliverable(tmp_path: Path) -> Queue:
+    return Queue(tmp_path / "undeliverable")
+
+
+@pytest.fixture
+def make_run(tmp_path: Path, database: Database, undeliverable: Queue) -> Callable[..., Run]:
+    """``make_run(source, **options)`` gives a function that runs messages in one batch."""
+
+    def make(source: str, **options: Any) -> Run:
+        router = make_router(tmp_path, source)
+        values: dict[str, Any] = {
+            "database": database,
+            "outbox": Outbox(database, "test"),
+            "undeliverable": undeliverable,
+            "hostname": "mx.test.com",
+        }
+        batcher = Batcher(router, **(values | options))
+
+        def run(*messages: Any, keys: list[bytes | None] | None = None) -> list[Job]:
+            jobs = [
+                Job(message, router.match(message.recipient.address), key)
+                for message, key in zip(messages, keys or [None] * len(messages), strict=True)
+            ]
+            batcher.run(jobs, lambda job, seconds: None)
+            return jobs
+
+        return run
+
+    return make
+
+
+def codes(jobs: list[Job]) -> list[int]:
+    return [job.reply.code if job.reply else 0 for job in jobs]
+
+
+def rows(database: Database, table: Any) -> list[Any]:
+    with database.read() as connection:
+        return list(connection.execute(select(table)))
+
+
+def words(database: Database) -> list[str]:
+    with database.read() as connection:
+        return list(connection.execute(text("SELECT word FROM note ORDER BY word")).scalars())
+
+
+NOTE = """
+    @route("(user)@(host)")
+    @stateless
+    def note(message, session: Session, delivery: Delivery, user, host):
+        session.execute(text("INSERT INTO note VALUES (:word)"), {"word": message.subject})
+        delivery.send(MailResponse(to="a@b.example", sender="c@test.com", subject="x", body="x"))
+        if message.body.startswith("refuse"):
+            raise SMTPError(550, "5.7.1", "no")
+        if message.body.startswith("break"):
+            raise RuntimeError("broken")
+        if message.body.startswith("exit"):
+            raise SystemExit(3)
+"""
+
+
+def note(word: str, body: str = "") -> Any:
+    return make_message(f"From: z@e.example\r\nSubject: {word}\r\n\r\n{body}\r\n".encode())
+
+
+def test_all_of_a_delivery_is_committed_together(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    jobs = make_run(NOTE)(note("one"), keys=[b"1" * 32])
+    assert codes(jobs) == [250]
+    assert words(database) == ["one"]
+    assert len(rows(database, outbox_table)) == 1
+    assert [row.key for row in rows(database, seen)] == [b"1" * 32]
+
+
+def test_a_failing_neighbour_disturbs_nobody(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    jobs = make_run(NOTE)(
+        note("a"), note("b", "refuse"), note("c", "break"), note("d", "exit"), note("e"),
+        keys=[b"a", b"b", b"c", b"d", b"e"],
+    )  # fmt: skip
+    assert codes(jobs) == [250, 550, 451, 451, 250]
+    assert words(database) == ["a", "e"]
+    assert len(rows(database, outbox_table)) == 2
+    assert sorted(row.key for row in rows(database, seen)) == [b"a", b"e"]
+
+
+def test_a_violated_constraint_is_one_deliverys_failure(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    jobs = make_run(NOTE)(note("same"), note("same"), note("other"))
+    assert codes(jobs) == [250, 451, 250]
+    assert words(database) == ["other", "same"]
+
+
+def test_what_was_handled_is_not_handled_again(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    run = make_run(NOTE)
+    run(note("one"), keys=[b"k"])
+    assert codes(run(note("two"), keys=[b"k"])) == [250]
+    assert words(database) == ["one"]
+
+
+def test_what_failed_is_handled_again(make_run: Callable[..., Run], database: Database) -> None:
+    run = make_run(NOTE)
+    assert codes(run(note("one", "break"), keys=[b"k"])) == [451]
+    assert codes(run(note("one"), keys=[b"k"])) == [250]
+    assert words(database) == ["one"]
+
+
+def test_without_the_seen_check_it_would_be(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    run = make_run(NOTE, suppress_seen=False)
+    run(note("one"), keys=[b"k"])
+    run(note("two"), keys=[b"k"])
+    assert words(database) == ["one", "two"]
+
+
+LIST = """
+    @route("(user)@(host)")
+    def START(message, user, host):
+        return CONFIRMING
+
+    @route("(user)@(host)")
+    def CONFIRMING(message, user, host):
+        if message.subject == "stay":
+            return None
+        if message.subject == "nonsense":
+            return "NOWHERE"
+        if message.subject == "break":
+            raise RuntimeError("broken")
+        return "DONE"
+
+    @route("never@(host)")
+    def DONE(message, host):
+        return None
+"""
+
+
+def states(database: Database) -> dict[str, str]:
+    return {row.author: row.state for row in rows(database, state)}
+
+
+def test_a_conversation_moves_from_state_to_state(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    run = make_run(LIST)
+    run(note("first"))
+    assert states(database) == {"z@e.example": "CONFIRMING"}
+    run(note("stay"))
+    assert states(database) == {"z@e.example": "CONFIRMING"}
+    run(note("go"))
+    assert states(database) == {"z@e.example": "DONE"}
+
+
+def test_two_messages_of_one_author_in_one_batch(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    assert codes(make_run(LIST)(note("first"), note("second"))) == [250, 250]
+    assert states(database) == {"z@e.example": "DONE"}
+
+
+def test_a_failing_handler_moves_nobody(make_run: Callable[..., Run], database: Database) -> None:
+    run = make_run(LIST)
+    run(note("first"))
+    assert codes(run(note("break"), note("nonsense"))) == [451, 451]
+    assert states(database) == {"z@e.example": "CONFIRMING"}
+
+
+def test_a_message_that_no_state_takes_is_kept(
+    make_run: Callable[..., Run], undeliverable: Queue
+) -> None:
+    run = make_run(LIST)
+    jobs = run(note("1"), note("2"), note("3"))
+    assert codes(jobs) == [250, 250, 250]
+    (key,) = undeliverable.keys()
+    content = undeliverable.get(key)
+    assert content is not None
+    assert content.startswith(b"X-Lamson-Reason: no handler")
+    assert b"Subject: 3" in content
+
+
+def test_the_error_state_takes_the_author_and_keeps_the_message(
+    make_run: Callable[..., Run], database: Database, undeliverable: Queue
+) -> None:
+    run = make_run(
+        """
+        @route("(user)@(host)")
+        def START(message, session: Session, user, host):
+            session.execute(text("INSERT INTO note VALUES ('half')"))
+            raise RuntimeError("broken")
+
+        def ERROR(message, user=None, host=None):
+            return None
+        """
+    )
+    assert codes(run(note("one"), keys=[b"k"])) == [250]
+    assert states(database) == {"z@e.example": "ERROR"}
+    assert undeliverable.count() == 1
+    assert words(database) == []
+    assert codes(run(note("one"), keys=[b"k"])) == [250]
+    assert undeliverable.count() == 1
+
+
+def test_stateless_handlers_all_run_and_of_the_others_the_first_in_state(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    run = make_run(
+        """
+        def write(session, word):
+            session.execute(text("INSERT INTO note VALUES (:word)"), {"word": word})
+
+        @route("(user)@(host)")
+        @stateless
+        def ONE(message, session: Session, user, host):
+            write(session, "one")
+
+        @route("(user)@(host)")
+        def START(message, session: Session, user, host):
+            write(session, "start")
+
+        @route("(user)@(host)")
+        def OTHER(message, session: Session, user, host):
+            write(session, "other")
+
+        @route("(user)@(host)")
+        @stateless
+        def TWO(message, session: Session, user, host):
+            write(session, "two")
+        """
+    )
+    assert codes(run(note("x"))) == [250]
+    assert words(database) == ["one", "start", "two"]
+
+
+def test_a_state_key_may_be_per_list(make_run: Callable[..., Run], database: Database) -> None:
+    run = make_run(
+        """
+        @state_key_generator
+        def per_user(module, message):
+            return "lists:" + message.recipient.captures["user"]
+
+        @route("(user)@(host)")
+        def START(message, user, host):
+            return NEXT
+
+        @route("(user)@(host)")
+        def NEXT(message, user, host):
+            return START
+        """
+    )
+    run(make_message(recipient="a@test.com"), make_message(recipient="b@test.com"))
+    run(make_message(recipient="b@test.com"))
+    found = {row.module: row.state for row in rows(database, state)}
+    assert found == {"lists:a": "NEXT", "lists:b": "START"}
+
+
+def test_without_a_database_states_live_in_memory(make_run: Callable[..., Run]) -> None:
+    run = make_run(LIST, database=None, outbox=None)
+    assert codes(run(note("1"), note("stay"))) == [250, 250]
+    assert codes(run(note("nonsense"))) == [451]
+
+
+def test_sending_without_a_database_is_refused(make_run: Callable[..., Run]) -> None:
+    run = make_run(
+        """
+        @route("(user)@(host)")
+        def START(message, delivery: Delivery, user, host):
+            delivery.forward()
+        """,
+        database=None,
+        outbox=None,
+    )
+    assert codes(run(note("1"))) == [451]
+
+
+def test_a_failed_commit_raises_and_answers_nobody(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    run = make_run(NOTE)
+    with database.begin() as connection:
+        connection.execute(text("DROP TABLE lamson_outbox"))
+    with pytest.raises(Exception, match="no such table"):
+        run(note("one"))
+    assert words(database) == []
+
+
+def test_tests_may_see_the_exception(make_run: Callable[..., Run]) -> None:
+    with pytest.raises(RuntimeError, match="broken"):
+        make_run(NOTE, raise_errors=True)(note("one", "break"))

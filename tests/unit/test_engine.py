@@ -1,0 +1,186 @@
+"""lamson.engine, without a database; what it commits is tests/unit/test_batch.py."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from support import make_router
+
+from lamson.batch import Batcher, Job
+from lamson.engine import Engine
+from lamson.envelope import Envelope, Peer, QueueId
+from lamson.reply import OK, Reply
+
+LONG = QueueId("4QzXwN0Jk1z5tVb")
+CONTENT = b"From: z@e.example\r\n\r\nx\r\n"
+
+HANDLERS = """
+    import sys
+    hooks = sys.modules[__name__]
+    ran = []
+
+    @route("(user)@(host)")
+    @stateless
+    def handle(message, user, host):
+        ran.append(user)
+        if user == "slow":
+            hooks.gate.wait(10)
+        if user == "bad":
+            raise RuntimeError("broken")
+"""
+
+
+class Bench:
+    """An engine and the replies it gave."""
+
+    def __init__(self, engine: Engine, hooks: Any) -> None:
+        self.engine, self.hooks = engine, hooks
+        self.replies: dict[tuple[int, int], Reply] = {}
+        self._message = 0
+        self._changed = asyncio.Event()
+
+    def deliver(self, *recipients: str, queue_id: str = "") -> int:
+        self._message += 1
+        number = self._message
+        envelope = Envelope("z@e.example", recipients, Peer(ident=QueueId(queue_id)))
+
+        def done(index: int, reply: Reply) -> None:
+            assert (number, index) not in self.replies
+            self.replies[number, index] = reply
+            self._changed.set()
+
+        routed = [self.engine.route(one) for one in recipients]
+        self.engine.deliver(envelope, CONTENT, routed, done)
+        return number
+
+    async def wait_for(self, count: int) -> list[int]:
+        async with asyncio.timeout(10):
+            while len(self.replies) < count:
+                self._changed.clear()
+                await self._changed.wait()
+        return [self.replies[key].code for key in sorted(self.replies)]
+
+
+@asynccontextmanager
+async def running(
+    directory: Path, *, batcher: Callable[[Any], Any] | None = None, **options: Any
+) -> AsyncIterator[Bench]:
+    router = make_router(directory, HANDLERS)
+    hooks = __import__("sys").modules[router.modules[0]]
+    hooks.gate = threading.Event()
+    made = Batcher(router, hostname="mx.test.com") if batcher is None else batcher(router)
+    engine = Engine(router, made, **{"threads": 2, **options})
+    engine.start(asyncio.get_running_loop())
+    try:
+        yield Bench(engine, hooks)
+    finally:
+        hooks.gate.set()
+        engine.stop()
+
+
+def test_each_recipient_has_one_reply(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path) as bench:
+            bench.deliver("a@test.com", "bad@test.com", "c@test.com")
+            assert await bench.wait_for(3) == [250, 451, 250]
+            assert bench.engine.pending == 0
+
+    asyncio.run(story())
+
+
+def test_one_recipient_twice_runs_once_and_is_answered_twice(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path) as bench:
+            bench.deliver("a@test.com", "A@test.com", "b@test.com")
+            assert await bench.wait_for(3) == [250, 250, 250]
+            assert sorted(bench.hooks.ran) == ["a", "b"]
+
+    asyncio.run(story())
+
+
+def test_an_attempt_that_overlaps_is_told_to_come_back(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path) as bench:
+            bench.deliver("slow@test.com", queue_id=LONG)
+            bench.deliver("slow@test.com", queue_id=LONG)
+            assert await bench.wait_for(1) == [451]
+            bench.hooks.gate.set()
+            assert await bench.wait_for(2) == [250, 451]
+            assert bench.hooks.ran == ["slow"]
+
+    asyncio.run(story())
+
+
+def test_a_slow_handler_holds_nobody_up(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path) as bench:
+            bench.deliver("slow@test.com")
+            for _ in range(50):
+                bench.deliver("quick@test.com")
+            await bench.wait_for(50)
+            assert (1, 0) not in bench.replies
+            bench.hooks.gate.set()
+            assert await bench.wait_for(51) == [250] * 51
+
+    asyncio.run(story())
+
+
+def test_a_handler_past_its_deadline_is_answered_451(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path, deadline=0.0) as bench:
+            stuck = asyncio.Event()
+            bench.engine.on_stuck = stuck.set
+            bench.deliver("slow@test.com")
+            assert await bench.wait_for(1) == [451]
+            assert stuck.is_set()
+
+    asyncio.run(story())
+
+
+class BrokenDatabase:
+    """A batcher whose database is gone."""
+
+    def __init__(self, router: Any) -> None:
+        pass
+
+    def run(self, jobs: list[Job], record: object) -> list[Any]:
+        raise OperationalError("SELECT", {}, Exception("server closed the connection"))
+
+
+def test_a_database_that_fails_means_451(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with running(tmp_path, batcher=BrokenDatabase) as bench:
+            bench.deliver("a@test.com", "b@test.com")
+            assert await bench.wait_for(2) == [451, 451]
+
+    asyncio.run(story())
+    assert "the database failed: server closed the connection" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+class Deadlocking:
+    """A batcher whose first two attempts are the victims of a deadlock."""
+
+    def __init__(self, router: Any) -> None:
+        self.runs = 0
+
+    def run(self, jobs: list[Job], record: object) -> list[Any]:
+        self.runs += 1
+        if self.runs > 2:
+            for job in jobs:
+                job.reply = OK
+        return []
+
+
+def test_the_victim_of_a_deadlock_is_run_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path, batcher=Deadlocking) as bench:
+            bench.deliver("a@test.com")
+            assert await bench.wait_for(1) == [250]
+
+    asyncio.run(story())

@@ -1,0 +1,108 @@
+"""lamson.outbox"""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from lamson.db import Database
+from lamson.outbox import Outbox, Outgoing
+
+
+@pytest.fixture
+def database() -> Iterator[Database]:
+    database = Database("sqlite://")
+    database.create_all()
+    yield database
+    database.close()
+
+
+def make(recipient: str = "zed@example.com", number: int = 1) -> Outgoing:
+    return Outgoing("4Qz", f"<{number}@test>", "list@test.com", (recipient,), b"x\r\n")
+
+
+def insert(database: Database, outbox: Outbox, rows: Sequence[Outgoing]) -> list[Outgoing]:
+    with database.begin() as connection:
+        return outbox.insert(connection, rows)
+
+
+def test_what_was_inserted_is_leased_to_us(database: Database) -> None:
+    ours, other = Outbox(database, "a"), Outbox(database, "b")
+    mine = insert(database, ours, [make()])
+    assert [row.message_id for row in mine] == ["<1@test>"]
+    assert other.claim(10) == []
+    assert ours.count() == 1
+
+
+def test_a_rolled_back_row_is_not_there(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    with database.begin() as connection:
+        outbox.insert(connection, [make()])
+        connection.rollback()
+    assert outbox.count() == 0
+
+
+def test_a_lease_that_ran_out_is_claimed_whole(database: Database) -> None:
+    dead, alive = Outbox(database, "dead", lease=0.0), Outbox(database, "alive")
+    (row,) = insert(database, dead, [make()])
+    (claimed,) = alive.claim(10)
+    assert (claimed.content, claimed.id) == (row.content, row.id)
+    assert claimed.recipients == ("zed@example.com",)
+    assert claimed.lease_until > time.time()
+    assert alive.claim(10) == []
+
+
+def test_leases_of_the_dead_are_given_back(database: Database) -> None:
+    insert(database, Outbox(database, "host:/srv/app:17"), [make()])
+    outbox = Outbox(database, "host:/srv/app:18")
+    assert outbox.release_owner("host:/srv/other:") == 0
+    assert outbox.release_owner("host:/srv/app:") == 1
+    assert len(outbox.claim(10)) == 1
+
+
+def test_a_conversation_keeps_its_order(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    assert len(insert(database, outbox, [make(number=1), make(number=2)])) == 2
+    assert insert(database, outbox, [make(number=3)]) == []
+    assert len(insert(database, outbox, [make("ann@example.com", 4)])) == 1
+
+
+def test_only_the_first_of_a_conversation_is_claimed(database: Database) -> None:
+    dead = Outbox(database, "dead", lease=0.0)
+    insert(database, dead, [make(number=1), make(number=2), make("ann@example.com", 3)])
+    outbox = Outbox(database, "a")
+    first = outbox.claim(10)
+    assert [row.message_id for row in first] == ["<1@test>", "<3@test>"]
+    outbox.delete([row.id for row in first])
+    assert [row.message_id for row in outbox.claim(10)] == ["<2@test>"]
+
+
+def test_a_deferred_row_comes_back_when_it_is_due(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    (row,) = insert(database, outbox, [make()])
+    row.attempts, row.last_error, row.recipients = 1, "451 later", ("zed@example.com",)
+    outbox.defer(row, due_at=time.time() + 60)
+    assert outbox.claim(10) == []
+    outbox.defer(row, due_at=time.time() - 1)
+    (again,) = outbox.claim(10)
+    assert (again.attempts, again.last_error) == (1, "451 later")
+
+
+def test_released_rows_can_be_claimed_at_once(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    (row,) = insert(database, outbox, [make()])
+    outbox.release([row.id])
+    assert len(Outbox(database, "b").claim(10)) == 1
+
+
+def test_a_full_relay_leaves_new_rows_in_the_table(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    outbox.is_full = True
+    assert insert(database, outbox, [make()]) == []
+    assert len(outbox.claim(10)) == 1
+
+
+def test_ids_rise(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    rows = insert(database, outbox, [make(f"{n}@example.com") for n in range(100)])
+    assert [row.id for row in rows] == sorted({row.id for row in rows})
