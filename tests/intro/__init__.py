@@ -1,0 +1,1 @@
+"""The introduction of README.md, as one types it."""
