@@ -75,7 +75,7 @@ class Database:
                 revision = connection.execute(
                     sqlalchemy.text(f"SELECT version_num FROM {models.VERSION_TABLE}")
                 ).scalar()
-        except exc.OperationalError as error:
+        except exc.DBAPIError as error:
             raise UnavailableError(f"database {self} cannot be used: {error.orig}") from error
         if revision != models.SCHEMA_REVISION:
             raise DatabaseError(

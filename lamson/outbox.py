@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
 from lamson.models import outbox
@@ -70,7 +70,7 @@ class Outbox:
         committed; the others stand behind an earlier row and are claimed later.
         """
         now = time.time()
-        held = self._conversations_in_use(connection, {row.conversation for row in rows})
+        held = self._held_elsewhere(connection, {row.conversation for row in rows}, now)
         mine, values = [], []
         for row in rows:
             row.id, row.created_at = self._next_id(), now
@@ -110,10 +110,12 @@ class Outbox:
 
     def delete(self, ids: Collection[int]) -> None:
         """Remove rows that Postfix took, or that are kept elsewhere now."""
+        if not ids:
+            return
         with self._database.begin() as connection:
             connection.execute(delete(outbox).where(outbox.c.id == bindparam("row")), _rows(ids))
 
-    def defer(self, row: Outgoing, *, due_at: float) -> None:
+    def defer(self, row: Outgoing, due_at: float) -> None:
         """Give ``row`` back, with its remaining recipients and error, until ``due_at``."""
         with self._database.begin() as connection:
             connection.execute(
@@ -129,8 +131,10 @@ class Outbox:
                 )
             )
 
-    def release(self, ids: Iterable[int]) -> None:
+    def release(self, ids: Collection[int]) -> None:
         """Give rows back untouched, so that the next process need not wait for the lease."""
+        if not ids:
+            return
         with self._database.begin() as connection:
             connection.execute(
                 update(outbox)
@@ -158,12 +162,13 @@ class Outbox:
             self._last_id = max(self._last_id + 1, time.time_ns())
             return self._last_id
 
-    @staticmethod
-    def _conversations_in_use(connection: Connection, names: Collection[str]) -> set[str]:
+    def _held_elsewhere(self, connection: Connection, names: set[str], now: float) -> set[str]:
+        """Those conversations that have a row which is not on its way from this process."""
         if not names:
             return set()
-        query = select(outbox.c.conversation).where(outbox.c.conversation.in_(names)).distinct()
-        return set(connection.execute(query).scalars())
+        is_elsewhere = or_(outbox.c.lease_owner != self._owner, outbox.c.lease_until <= now)
+        query = select(outbox.c.conversation).where(outbox.c.conversation.in_(names), is_elsewhere)
+        return set(connection.execute(query.distinct()).scalars())
 
 
 def _rows(ids: Iterable[int]) -> list[dict[str, int]]:

@@ -24,7 +24,7 @@ from lamson import failpoint, log
 from lamson.submission import Refusal, Submitter, SubmitterDown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from lamson.outbox import Outbox, Outgoing
     from lamson.queue import Queue
@@ -35,6 +35,7 @@ SWEEP_INTERVAL = 5.0  # seconds
 SWEEP_LIMIT = 500  # rows claimed at one go
 ENOUGH = 2000  # rows in memory; what is committed beyond them waits in the table
 FIRST_DELAY, LONGEST_DELAY = 5.0, 3600.0  # seconds before the second and before a late attempt
+HOLD_BACK = 30.0  # seconds for which new rows of a conversation are given back after an earlier one
 LEASE_MARGIN = 90.0  # seconds of its lease that a row must have left to be submitted
 
 
@@ -63,8 +64,10 @@ class Relay:
         self._has_taken = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
+        self._held_back: dict[str, float] = {}  # conversations given back, and when
         self._down_until = 0.0
         self._tasks: list[asyncio.Task[None]] = []
+        self._loose: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
         """Begin to sweep and to submit."""
@@ -82,7 +85,7 @@ class Relay:
             await asyncio.wait_for(self._is_idle.wait(), timeout)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._loose, return_exceptions=True)
         await self._delete_taken()
         left = [row.id for rows in self._conversations.values() for row in rows]
         if left:
@@ -91,6 +94,10 @@ class Relay:
 
     def submit(self, rows: Sequence[Outgoing]) -> None:
         """Take over committed rows that are leased to this process. On the loop's thread."""
+        late = [row.id for row in rows if row.conversation in self._held_back]
+        if late:  # committed while an earlier row of theirs was given back
+            self._later(self._store(self._outbox.release, late))
+            rows = [row for row in rows if row.conversation not in self._held_back]
         for row in rows:
             known = self._conversations.get(row.conversation)
             if known is None:
@@ -99,6 +106,11 @@ class Relay:
             else:
                 known.append(row)
         self._count(len(rows))
+
+    def _later(self, work: Coroutine[object, object, object]) -> None:
+        task = asyncio.create_task(work)
+        self._loose.add(task)
+        task.add_done_callback(self._loose.discard)
 
     def _count(self, change: int) -> None:
         self._waiting += change
@@ -113,22 +125,30 @@ class Relay:
         try:
             while True:
                 conversation = await self._ready.get()
-                rows = self._conversations[conversation]
-                if await self._submit_one(submitter, rows[0]):
-                    rows.popleft()
-                    done = 1
-                else:  # those behind it must wait for it
-                    rest = [row.id for row in rows][1:]
-                    done = len(rows)
-                    rows.clear()
-                    await self._store(self._outbox.release, rest)
-                if rows:
-                    self._ready.put_nowait(conversation)
-                else:
-                    del self._conversations[conversation]
-                self._count(-done)
+                await self._advance(submitter, conversation)
         finally:
             await submitter.close()
+
+    async def _advance(self, submitter: Submitter, conversation: str) -> None:
+        """Try the first row of a conversation; when it must wait, so must those behind it."""
+        rows = self._conversations[conversation]
+        try:
+            is_done = await self._submit_one(submitter, rows[0])
+        except Exception:  # noqa: BLE001 - a bug here must not stop the other mail
+            log.logger.exception("id=%s: %s stays", rows[0].source, rows[0].message_id)
+            is_done = False
+        if is_done:
+            rows.popleft()
+            self._count(-1)
+            if rows:
+                self._ready.put_nowait(conversation)
+            else:
+                del self._conversations[conversation]
+        else:
+            del self._conversations[conversation]
+            self._held_back[conversation] = time.monotonic()
+            self._count(-len(rows))
+            await self._store(self._outbox.release, [row.id for row in rows][1:])
 
     async def _submit_one(self, submitter: Submitter, row: Outgoing) -> bool:
         """Try one row once. True when it is done with, False when it was given back."""
@@ -155,8 +175,10 @@ class Relay:
                 "submitted", row.source, message_id=row.message_id, recipients=",".join(taken)
             )
         for refusal in refusals:
-            if refusal.is_permanent and not await self._give_up(row, [refusal]):
-                return await self._defer(row, refusal.reply)
+            if refusal.is_permanent:
+                reason = f"refused by the submission server: {refusal.reply}"
+                if not await self._give_up(row, refusal.recipient, reason):
+                    return await self._defer(row, refusal.reply)
         later = [refusal for refusal in refusals if not refusal.is_permanent]
         if later:
             row.recipients = tuple(refusal.recipient for refusal in later)
@@ -170,8 +192,8 @@ class Relay:
         row.attempts += 1
         row.last_error = reason
         if time.time() - row.created_at > self._max_age:
-            refusals = [Refusal(one, f"given up: {reason}", True) for one in row.recipients]
-            if await self._give_up(row, refusals):
+            why = f"given up after {row.attempts} attempts: {reason}"
+            if await self._give_up(row, ", ".join(row.recipients), why):
                 self._taken.append(row.id)
                 self._has_taken.set()
                 return True
@@ -188,21 +210,16 @@ class Relay:
         await self._store(self._outbox.defer, row, time.time() + delay)
         return False
 
-    async def _give_up(self, row: Outgoing, refusals: Sequence[Refusal]) -> bool:
+    async def _give_up(self, row: Outgoing, recipients: str, reason: str) -> bool:
         """Keep the message in the undeliverable queue. False when even that failed."""
-        recipients = ", ".join(refusal.recipient for refusal in refusals)
         headers = {
-            "X-Lamson-Reason": f"submission refused it: {refusals[0].reply}",
+            "X-Lamson-Reason": reason,
             "X-Lamson-Sender": row.sender,
             "X-Lamson-Recipient": recipients,
             "X-Lamson-Id": row.source,
         }
         log.event(
-            "refused",
-            row.source,
-            message_id=row.message_id,
-            recipients=recipients,
-            reason=refusals[0].reply,
+            "refused", row.source, message_id=row.message_id, recipients=recipients, reason=reason
         )
         try:
             await asyncio.to_thread(self._undeliverable.push, row.content, headers)
@@ -226,6 +243,9 @@ class Relay:
 
     async def _sweep_for_ever(self) -> None:
         while True:
+            long_ago = time.monotonic() - HOLD_BACK
+            for name in [name for name, at in self._held_back.items() if at < long_ago]:
+                del self._held_back[name]
             if time.monotonic() >= self._down_until:
                 await self.sweep()
             await asyncio.sleep(SWEEP_INTERVAL)
@@ -234,6 +254,8 @@ class Relay:
         """Take what is due from the table, until nothing is or enough waits in memory."""
         while self._waiting < ENOUGH:
             rows = await self._store(self._outbox.claim, SWEEP_LIMIT) or []
+            for row in rows:
+                self._held_back.pop(row.conversation, None)
             self.submit(rows)
             if len(rows) < SWEEP_LIMIT:
                 return

@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from lamson import models
 from lamson.errors import DatabaseError, UnavailableError
@@ -44,7 +44,7 @@ def upgrade(database: Database, migrations: Path, version_table: str) -> tuple[s
             with contextlib.redirect_stdout(io.StringIO()):
                 command.upgrade(config, "head")
             return before, _revision(connection, version_table)
-    except OperationalError as error:
+    except DBAPIError as error:
         raise UnavailableError(f"database {database} cannot be used: {error.orig}") from error
 
 

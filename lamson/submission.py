@@ -126,6 +126,8 @@ class Submitter:
         )
         try:
             await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                await client.ehlo()
         except (errors.SMTPException, OSError) as error:
             client.close()
             raise SubmitterDown(f"{self}: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import socket
 import sys
 import textwrap
 from itertools import count
@@ -43,3 +44,9 @@ def make_message(
 ) -> MailRequest:
     envelope = Envelope(sender, (recipient,), Peer(ident=QueueId(queue_id)), id=queue_id or "local")
     return MailRequest(content, envelope, Recipient(recipient, captures or {}))
+
+
+def free_port() -> int:
+    """A port on which nobody listens at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])

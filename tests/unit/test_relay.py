@@ -1,0 +1,259 @@
+"""lamson.relay: what becomes of a row, with a double for the connection to Postfix."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamson.db import Database
+from lamson.outbox import Outbox, Outgoing
+from lamson.queue import Queue
+from lamson.relay import Relay
+from lamson.submission import Refusal, SubmitterDown
+
+
+class Server:
+    """The submission server, as the double of a connection to it sees it."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.answer: Callable[[Outgoing], list[Refusal]] = lambda row: []
+        self.gate: asyncio.Event | None = None
+        self.under_way = 0
+        self.most_under_way = 0
+
+    async def submit(self, row: Outgoing) -> list[Refusal]:
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+            refusals = self.answer(row)
+            self.taken.append(row.message_id)
+            return refusals
+        finally:
+            self.under_way -= 1
+
+    async def close(self) -> None:
+        pass
+
+
+class Rig:
+    def __init__(self, database: Database, directory: Path) -> None:
+        self.database = database
+        self.outbox = Outbox(database, "test")
+        self.undeliverable = Queue(directory / "undeliverable")
+        self.server = Server()
+
+    def commit(self, *rows: Outgoing) -> list[Outgoing]:
+        with self.database.begin() as connection:
+            return self.outbox.insert(connection, rows)
+
+    @asynccontextmanager
+    async def relay(self, **options: Any) -> AsyncIterator[Relay]:
+        made: Any = lambda: self.server  # noqa: E731
+        relay = Relay(self.outbox, self.undeliverable, made, **options)
+        await relay.start()
+        yield relay
+        await relay.drain(5.0)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    database = Database(f"sqlite:///{tmp_path}/test.db")
+    database.create_all()
+    yield Rig(database, tmp_path)
+    database.close()
+
+
+def row(number: int = 1, recipient: str = "zed@example.com", *more: str) -> Outgoing:
+    return Outgoing("4Qz", f"<{number}@test>", "l@test.com", (recipient, *more), b"x\r\n")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def test_a_row_is_deleted_after_it_was_taken(rig: Rig) -> None:
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row()))
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+
+
+def test_what_another_process_left_is_swept_at_the_start(rig: Rig) -> None:
+    rig.outbox.release([one.id for one in rig.commit(row())])
+
+    async def story() -> None:
+        async with rig.relay():
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+
+
+def test_a_temporary_refusal_keeps_the_row(rig: Rig) -> None:
+    rig.server.answer = lambda row: [Refusal(row.recipients[0], "451 4.2.1 busy", False)]
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row()))
+            await until(lambda: len(rig.server.taken) == 1)
+
+    asyncio.run(story())
+    assert rig.outbox.count() == 1
+    assert rig.undeliverable.count() == 0
+
+
+def test_a_permanent_refusal_keeps_the_message_with_the_reason(rig: Rig) -> None:
+    rig.server.answer = lambda row: [Refusal(row.recipients[0], "550 5.1.1 nobody", True)]
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row()))
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    content = rig.undeliverable.get(rig.undeliverable.keys()[0])
+    assert content is not None
+    assert b"X-Lamson-Reason: refused by the submission server: 550 5.1.1" in content
+
+
+def test_each_recipient_has_a_fate_of_its_own(rig: Rig) -> None:
+    rig.server.answer = lambda row: [
+        Refusal("no@example.com", "550 5.1.1 nobody", True),
+        Refusal("later@example.com", "451 4.2.1 busy", False),
+    ]
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(
+                rig.commit(row(1, "yes@example.com", "no@example.com", "later@example.com"))
+            )
+            await until(lambda: len(rig.server.taken) == 1)
+
+    asyncio.run(story())
+    assert rig.undeliverable.count() == 1
+    claimed = Outbox(rig.database, "other")
+    with rig.database.begin() as connection:
+        connection.exec_driver_sql("UPDATE lamson_outbox SET due_at = 0")
+    (left,) = claimed.claim(10)
+    assert left.recipients == ("later@example.com",)
+
+
+def test_too_old_is_given_up(rig: Rig) -> None:
+    def down(row: Outgoing) -> list[Refusal]:
+        raise SubmitterDown("submission to mx:587: connection refused")
+
+    rig.server.answer = down
+
+    async def story() -> None:
+        async with rig.relay(max_age=0.0) as relay:
+            relay.submit(rig.commit(row()))
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    content = rig.undeliverable.get(rig.undeliverable.keys()[0])
+    assert content is not None
+    assert b"X-Lamson-Reason: given up after 1 attempts: submission to" in content
+
+
+def test_a_conversation_leaves_in_order_and_others_beside_it(rig: Rig) -> None:
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        async with rig.relay() as relay:
+            rows = [row(1), row(2), row(3), row(4, "ann@example.com")]
+            relay.submit(rig.commit(*rows))
+            await until(lambda: rig.server.under_way == 2)
+            rig.server.gate.set()
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert [one for one in rig.server.taken if one != "<4@test>"] == [
+        "<1@test>", "<2@test>", "<3@test>",
+    ]  # fmt: skip
+    assert rig.server.most_under_way == 2
+
+
+def test_those_behind_a_deferred_row_wait_in_the_table(rig: Rig) -> None:
+    def busy(row: Outgoing) -> list[Refusal]:
+        return [Refusal(row.recipients[0], "451 busy", False)]
+
+    rig.server.answer = busy
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row(1), row(2)))
+            await until(lambda: len(rig.server.taken) == 1)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+    assert rig.outbox.count() == 2
+    assert Outbox(rig.database, "other").claim(10) == []
+
+
+def test_a_row_committed_just_after_is_given_back_too(rig: Rig) -> None:
+    rig.server.answer = lambda row: [Refusal(row.recipients[0], "451 busy", False)]
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            rows = rig.commit(row(1), row(2))
+            relay.submit(rows[:1])
+            await until(lambda: relay._held_back != {})
+            relay.submit(rows[1:])
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+    assert Outbox(rig.database, "other").claim(10) == []
+
+
+def test_drain_gives_back_what_it_could_not_submit(rig: Rig) -> None:
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        relay = Relay(rig.outbox, rig.undeliverable, lambda: rig.server)  # type: ignore[arg-type, return-value]
+        await relay.start()
+        relay.submit(rig.commit(row()))
+        await until(lambda: rig.server.under_way == 1)
+        await relay.drain(0.01)
+
+    asyncio.run(story())
+    assert len(Outbox(rig.database, "other").claim(10)) == 1
+
+
+def test_a_row_whose_lease_has_almost_run_out_is_left_to_the_sweep(rig: Rig) -> None:
+    short = Outbox(rig.database, "test", lease=30.0)
+    rig.outbox = short
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row()))
+
+    asyncio.run(story())
+    assert rig.server.taken == []
+    assert rig.outbox.count() == 1
+
+
+def test_a_surprise_stops_no_other_mail(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    def surprise(row: Outgoing) -> list[Refusal]:
+        if row.message_id == "<1@test>":
+            raise RuntimeError("a bug")
+        return []
+
+    rig.server.answer = surprise
+
+    async def story() -> None:
+        async with rig.relay(connections=1) as relay:
+            relay.submit(rig.commit(row(1), row(2, "ann@example.com")))
+            await until(lambda: "<2@test>" in rig.server.taken)
+
+    asyncio.run(story())
+    assert "a bug" in caplog.text
+    assert rig.outbox.count() == 1
