@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source=$PWD
-export TERM=${TERM:-dumb} PYTHONDONTWRITEBYTECODE=1
+export TERM=${TERM:-dumb} PYTHONDONTWRITEBYTECODE=1 PIP_QUIET=2
 
 say() { printf '\n# %s\n' "$*"; }
 
@@ -23,6 +23,7 @@ fail() {
 tidy() {
     local status=$?
     trap - EXIT
+    set +e
     if [[ -d $work/mymailserver/run && -x $work/venv/bin/lamson ]]; then
         (cd "$work/mymailserver" && "$work/venv/bin/lamson" stop -ALL run -KILL) >/dev/null 2>&1
         ((status)) && [[ -s $work/mymailserver/logs/lamson.log ]] &&
@@ -43,7 +44,7 @@ scripts/venv.sh "${PYTHON:-python3}" "$work/venv"
 export PATH=$work/venv/bin:$PATH
 
 say "The introduction, as in README.md"
-typed 'pip install --quiet .'
+typed 'pip install .'
 cd "$work"
 typed 'lamson gen -project mymailserver'
 typed 'cd mymailserver'

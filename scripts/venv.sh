@@ -16,4 +16,4 @@ if [[ ! -x $directory/bin/pip ]]; then
     }
     "$python" -m venv "$directory"
 fi
-((!$#)) || "$directory/bin/pip" install --quiet "$@"
+((!$#)) || "$directory/bin/pip" install -qq "$@"

@@ -48,7 +48,7 @@ class Shell:
             text=True,
         )
 
-    def type(self, line: str) -> Outcome:
+    def enter(self, line: str) -> Outcome:
         """Run one line, exactly as it stands, to its end."""
         assert self._bash.stdin is not None
         assert self._bash.stdout is not None

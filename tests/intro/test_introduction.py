@@ -38,12 +38,12 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     with Shell(tmp_path) as shell:
         yield shell
         if (tmp_path / "mymailserver" / "run").is_dir():
-            shell.type(f"cd {tmp_path}/mymailserver && lamson stop -ALL run -KILL")
+            shell.enter(f"cd {tmp_path}/mymailserver && lamson stop -ALL run -KILL")
 
 
 def run(shell: Shell, line: str) -> str:
     """Type a line that has to work; gives what it shows."""
-    status, output = shell.type(line)
+    status, output = shell.enter(line)
     assert status == 0, f"$ {line}\n{output}"
     return output
 
