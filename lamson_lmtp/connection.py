@@ -24,15 +24,13 @@ from lamson_lmtp import grammar
 from lamson_lmtp.content import Content
 from lamson_lmtp.events import (
     ANSWERED,
+    CLOSED,
+    DATA_BEGINS,
     NEED_DATA,
     PAUSED,
-    Closed,
-    DataBegins,
     Discarded,
     LocalProtocolError,
-    MailFrom,
     Message,
-    RcptTo,
     RemoteProtocolError,
 )
 
@@ -81,7 +79,7 @@ MAIL = State("MAIL", in_transaction=True)  # a sender, no recipient yet
 RCPT = State("RCPT", in_transaction=True)  # at least one recipient
 DATA = State("DATA", in_transaction=True)  # the content is coming
 REPLYING = State("REPLYING", in_transaction=True)  # the content was handed over
-CLOSED = State("CLOSED")
+GONE = State("GONE")  # nothing more is looked at
 
 
 class Connection:
@@ -98,38 +96,38 @@ class Connection:
         "_errors",
         "_lhlo",
         "_limits",
+        "_max_line",
         "_out",
         "_peer",
         "_position",
         "_recipients",
         "_smtputf8",
-        "_state",
         "_swallowing",
         "_waiting",
         "_xforward",
+        "has_more",
+        "state",
     )
 
     def __init__(self, limits: Limits, hostname: str) -> None:
         self._limits = limits
+        self._max_line = limits.max_line
         self._lhlo = _lhlo_reply(hostname, limits.max_size)
-        self._out = [bytes(Reply(220, "", f"{hostname} LMTP ready"))]
-        self._state = NEW
+        self._out = bytes(Reply(220, "", f"{hostname} LMTP ready"))
+        self.state = NEW  # this and has_more are to be read, not set, by others
+        self.has_more = False  # where not, next_event gives NEED_DATA (or PAUSED)
         self._buffer = b""  # received, from _position on not looked at yet
         self._position = 0
         self._swallowing = False  # the rest of a line that is too long
         self._eof = False
         self._errors = 0
-        self._waiting: MailFrom | RcptTo | DataBegins | None = None  # for a reply
+        self._waiting: State | None = None  # for a reply: the state if it is positive
         self._xforward: dict[str, str] = {}
         self._peer = NOBODY
         self._smtputf8 = False
         self._recipients = 0
         self._awaited = 0  # replies after the data
         self._content = _NO_CONTENT  # of the message that is coming in
-
-    @property
-    def state(self) -> State:
-        return self._state
 
     @property
     def unread(self) -> int:
@@ -143,49 +141,46 @@ class Connection:
 
     def receive_data(self, data: bytes) -> None:
         """Take what the client sent. Ignored once the connection is closed."""
-        if self._state is CLOSED:
+        if self.state is GONE:
             return
         if self._position == len(self._buffer):
             self._buffer = data
         else:
             self._buffer = self._buffer[self._position :] + data
         self._position = 0
+        self.has_more = True
 
     def receive_eof(self) -> None:
         """The client will send nothing more. A message cut short is no message."""
-        self._eof = True
+        self._eof = self.has_more = True
 
     def data_to_send(self) -> bytes:
         """What is to be sent now; b"" when there is nothing."""
-        out = self._out
-        if not out:
-            return b""
-        data = out[0] if len(out) == 1 else b"".join(out)
-        out.clear()
+        data, self._out = self._out, b""
         return data
 
     def next_event(self) -> Event:
         """Look at one more line, or at the content. At most one line is used up in a call."""
         if self._waiting is not None:
-            raise LocalProtocolError(f"{self._waiting} has no reply yet")
-        if self._state is DATA:
-            return self._next_content()
-        if self._state is REPLYING:
-            return PAUSED
-        if self._state is CLOSED:
-            return Closed()
+            raise LocalProtocolError(f"no reply was given that leads to {self._waiting}")
+        commands = self.state.commands
+        if not commands:
+            if self.state is DATA:
+                return self._next_content()
+            return PAUSED if self.state is REPLYING else CLOSED
         buffer, start = self._buffer, self._position
         end = buffer.find(b"\n", start)
         if end < 0:
             return self._part_of_line()
         self._position = end + 1
-        if self._swallowing or end - start >= self._limits.max_line:
+        self.has_more = end + 1 < len(buffer) or self._eof
+        if end - start >= self._max_line or self._swallowing:
             self._swallowing = False
             return self._wrong(replies.LINE_TOO_LONG)
         if end == start or buffer[end - 1] != 13:
             return self._wrong(replies.BARE_LINE_END)
         verb, _, arguments = buffer[start : end - 1].partition(b" ")
-        command = self._state.commands.get(verb) or self._state.commands.get(verb.upper())
+        command = commands.get(verb) or commands.get(verb.upper())
         if command is None:
             return self._wrong(replies.UNKNOWN_COMMAND if verb.isalpha() else replies.SYNTAX_ERROR)
         try:
@@ -199,30 +194,25 @@ class Connection:
         Raises LocalProtocolError where no reply is due.
         """
         waiting = self._waiting
-        self._out.append(_encoded(reply))
         if waiting is not None:
             self._waiting = None
             if reply.code < 400:
-                if type(waiting) is RcptTo:
+                self.state = waiting
+                if waiting is RCPT:
                     self._recipients += 1
-                    self._state = RCPT
-                elif type(waiting) is MailFrom:
-                    self._smtputf8 = waiting.smtputf8
-                    self._state = MAIL
-                else:
+                elif waiting is DATA:
                     self._content = Content(self._limits.max_size)
-                    self._state = DATA
-        elif self._state is REPLYING:
+        elif self.state is REPLYING:
             self._awaited -= 1
             if not self._awaited:
                 self._end_transaction()
         else:
-            self._out.pop()
             raise LocalProtocolError(f"nothing waits for the reply {reply}")
+        self._out += _ENCODED.get(id(reply)) or bytes(reply)
 
     def fail(self, reply: Reply) -> None:
         """Answer all that waits for a reply, if anything does, with ``reply``."""
-        while self._waiting is not None or self._state is REPLYING:
+        while self._waiting is not None or self.state is REPLYING:
             self.reply(reply)
 
     def discard(self, reply: Reply) -> None:
@@ -230,14 +220,14 @@ class Connection:
 
         Raises LocalProtocolError where no content is coming in.
         """
-        if self._state is not DATA:
-            raise LocalProtocolError(f"there is no content to discard in state {self._state}")
+        if self.state is not DATA:
+            raise LocalProtocolError(f"there is no content to discard in state {self.state}")
         self._content.refuse(reply)
 
     def close(self, reply: Reply) -> None:
         """Say ``reply`` (421, see RFC 5321 section 3.8) and look at nothing more."""
-        if self._state is not CLOSED:
-            self._out.append(bytes(reply))
+        if self.state is not GONE:
+            self._out += bytes(reply)
             self._shut()
 
     # Commands. Each is given what stands behind the verb and gives an event.
@@ -245,30 +235,31 @@ class Connection:
     def _on_lhlo(self, arguments: bytes) -> Event:
         grammar.parse_lhlo(arguments)
         self._end_transaction()  # RFC 5321 section 4.1.4: as if RSET had been said
-        self._state = READY
+        self.state = READY
         return self._answer(self._lhlo)
 
     def _on_mail(self, arguments: bytes) -> Event:
-        event = self._waiting = grammar.parse_mail(arguments, self._peer)
+        event = grammar.parse_mail(arguments, self._peer)
         if event.size > self._limits.max_size:
-            self._waiting = None
-            return self._answer(_encoded(replies.TOO_BIG))  # RFC 1870 section 6.1
+            return self._answer(bytes(replies.TOO_BIG))  # RFC 1870 section 6.1
+        self._smtputf8 = event.smtputf8
+        self._waiting = MAIL
         self._errors = 0
         return event
 
     def _on_rcpt(self, arguments: bytes) -> Event:
-        event = grammar.parse_rcpt(arguments, smtputf8=self._smtputf8)
+        event = grammar.parse_rcpt(arguments, self._smtputf8)
         if self._recipients >= self._limits.max_recipients:
-            return self._answer(_encoded(replies.TOO_MANY_RECIPIENTS))  # RFC 5321 4.5.3.1.10
-        self._waiting = event
+            return self._answer(bytes(replies.TOO_MANY_RECIPIENTS))  # RFC 5321 4.5.3.1.10
+        self._waiting = RCPT
         self._errors = 0
         return event
 
     def _on_data(self, arguments: bytes) -> Event:
         _expect_nothing(arguments)
-        event = self._waiting = DataBegins()
+        self._waiting = DATA
         self._errors = 0
-        return event
+        return DATA_BEGINS
 
     def _on_xforward(self, arguments: bytes) -> Event:
         self._xforward.update(grammar.parse_xforward(arguments))
@@ -286,36 +277,37 @@ class Connection:
     def _on_vrfy(self, arguments: bytes) -> Event:
         if not arguments.strip():
             raise RemoteProtocolError(replies.BAD_ARGUMENTS)
-        return self._answer(_encoded(replies.CANNOT_VERIFY))
+        return self._answer(bytes(replies.CANNOT_VERIFY))
 
     def _on_help(self, _arguments: bytes) -> Event:
-        return self._answer(_encoded(COMMANDS))
+        return self._answer(bytes(COMMANDS))
 
     def _on_quit(self, arguments: bytes) -> Event:
         _expect_nothing(arguments)
         self.close(replies.BYE)
-        return Closed()
+        return CLOSED
 
     # What becomes of a line.
 
     def _answer(self, encoded: bytes) -> Event:
         self._errors = 0
-        self._out.append(encoded)
+        self._out += encoded
         return ANSWERED
 
     def _wrong(self, reply: Reply) -> Event:
         self._errors += 1
         if self._errors >= self._limits.max_errors:
             self.close(TOO_MANY_ERRORS)
-            return Closed()
-        self._out.append(_encoded(reply))
+            return CLOSED
+        self._out += bytes(reply)
         return ANSWERED
 
     def _part_of_line(self) -> Event:
         if self._eof:
             self._shut()
-            return Closed()
-        if self.unread >= self._limits.max_line:
+            return CLOSED
+        self.has_more = False
+        if self.unread >= self._max_line:
             self._swallowing = True
         if self._swallowing:
             self._buffer, self._position = b"", 0
@@ -323,13 +315,13 @@ class Connection:
 
     def _shut(self) -> None:
         self._end_transaction()
-        self._state = CLOSED
+        self.state = GONE
         self._waiting = None
         self._buffer, self._position = b"", 0
 
     def _end_transaction(self) -> None:
-        if self._state is not NEW:
-            self._state = READY
+        if self.state is not NEW:
+            self.state = READY
         self._recipients = self._awaited = 0
         self._content = _NO_CONTENT
         if self._xforward:  # Postfix sends it anew for each message
@@ -339,30 +331,25 @@ class Connection:
     def _next_content(self) -> Event:
         chunk = self._buffer[self._position :] if self._position else self._buffer
         self._buffer, self._position = b"", 0
-        if not chunk:
-            if self._eof:
-                self._shut()
-                return Closed()
-            return NEED_DATA
         content = self._content
         rest = content.receive(chunk)
         if rest is None:
+            if self._eof:
+                self._shut()
+                return CLOSED
+            self.has_more = False
             return NEED_DATA
         self._buffer = rest
+        self.has_more = bool(rest) or self._eof
         if content.refusal is not None:
             reply = content.refusal
-            self._out.append(_encoded(reply) * self._recipients)  # RFC 2033 section 4.2
+            self._out += bytes(reply) * self._recipients  # RFC 2033 section 4.2
             self._end_transaction()
             return Discarded(reply)
-        self._state = REPLYING
+        self.state = REPLYING
         self._awaited = self._recipients
         self._content = _NO_CONTENT
         return Message(content.take())
-
-
-@functools.lru_cache(maxsize=256)
-def _encoded(reply: Reply) -> bytes:
-    return bytes(reply)
 
 
 @functools.lru_cache(maxsize=16)
@@ -393,6 +380,11 @@ def _refusing(reply: Reply) -> Callable[[Connection, bytes], Event]:
 
 
 _OK = bytes(replies.OK)
+# By identity, as a look-up by value costs as much as the encoding: what is sent for each message.
+_ENCODED = {
+    id(reply): bytes(reply)
+    for reply in (replies.OK, replies.SENDER_OK, replies.RECIPIENT_OK, replies.START_DATA)
+}
 _NO_CONTENT = Content(0)
 
 _ALWAYS = {

@@ -1,4 +1,4 @@
-"""What the LMTP connection tells the session: events, two signals, two kinds of error.
+"""What the LMTP connection tells the session: events, signals, two kinds of error.
 
 Made by `connection.Connection.next_event`, read by `session.Session`. Plain data. A mistake of the
 client is a `RemoteProtocolError` inside the connection and reaches the client as a reply; a mistake
@@ -32,16 +32,20 @@ class RemoteProtocolError(LamsonError):
 
 
 class Signal(enum.Enum):
-    """What `next_event` gives where there is nothing to decide."""
+    """What `next_event` gives where there is nothing to tell but this."""
 
     NEED_DATA = "need data"  # nothing more until receive_data or receive_eof
     ANSWERED = "answered"  # a line was answered by the connection itself; ask again
+    DATA_BEGINS = "data begins"  # DATA wants one reply; 354 lets the content come
     PAUSED = "paused"  # nothing more until every recipient of the last message has its reply
+    CLOSED = "closed"  # QUIT, end of file, or too many errors: nothing comes after it
 
 
 NEED_DATA = Signal.NEED_DATA
 ANSWERED = Signal.ANSWERED
+DATA_BEGINS = Signal.DATA_BEGINS
 PAUSED = Signal.PAUSED
+CLOSED = Signal.CLOSED
 
 
 @dataclass(slots=True)
@@ -67,11 +71,6 @@ class RcptTo:
 
 
 @dataclass(slots=True)
-class DataBegins:
-    """DATA, with a recipient accepted. Wants one reply: 354 lets the content come."""
-
-
-@dataclass(slots=True)
 class Message:
     """The end of the data. Wants one reply for each accepted recipient, in their order.
 
@@ -88,9 +87,4 @@ class Discarded:
     reply: Reply
 
 
-@dataclass(slots=True)
-class Closed:
-    """The connection is over: QUIT, end of file, or too many errors. Nothing comes after it."""
-
-
-Event = MailFrom | RcptTo | DataBegins | Message | Discarded | Closed | Signal
+Event = MailFrom | RcptTo | Message | Discarded | Signal

@@ -9,6 +9,7 @@ RFC 3461 section 4 (xtext), Postfix's XFORWARD_README.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -61,11 +62,11 @@ def parse_mail(arguments: bytes, peer: Peer = NOBODY) -> MailFrom:
         size, eight_bit, smtputf8 = _mail_parameters(parameters)
     else:
         size, eight_bit, smtputf8 = 0, False, False
-    sender = _parse_path(path, BAD_SENDER, smtputf8=smtputf8, null=True)
+    sender = _parse_path(path, smtputf8, True)
     return MailFrom(sender, size, eight_bit, smtputf8, peer)
 
 
-def parse_rcpt(arguments: bytes, *, smtputf8: bool = False) -> RcptTo:
+def parse_rcpt(arguments: bytes, smtputf8: bool = False) -> RcptTo:
     """``TO:<path>`` as an event. No parameter is known: DSN is not offered."""
     match = _RCPT.fullmatch(arguments)
     if match is None:
@@ -73,7 +74,7 @@ def parse_rcpt(arguments: bytes, *, smtputf8: bool = False) -> RcptTo:
     path, parameters = match.groups()
     if parameters and not parameters.isspace():
         raise RemoteProtocolError(reply.UNKNOWN_PARAMETER)
-    return RcptTo(_parse_path(path, BAD_RECIPIENT, smtputf8=smtputf8, null=False))
+    return RcptTo(_parse_path(path, smtputf8, False))
 
 
 def parse_lhlo(arguments: bytes) -> None:
@@ -116,20 +117,17 @@ def make_peer(attributes: Mapping[str, str]) -> Peer:
     )
 
 
-def _parse_path(path: bytes, wrong: Reply, *, smtputf8: bool, null: bool) -> str:
+@functools.lru_cache(maxsize=1024)  # a busy list is written to over and over
+def _parse_path(path: bytes, smtputf8: bool, is_sender: bool) -> str:
     try:
-        text = path.decode("ascii")
-    except UnicodeDecodeError:
+        text = path.decode("utf-8" if smtputf8 else "ascii")
+        return parse_path(text, smtputf8=smtputf8, null=is_sender)
+    except UnicodeDecodeError as error:
         if not smtputf8:
-            raise RemoteProtocolError(NOT_ASCII) from None
-        try:
-            text = path.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise RemoteProtocolError(wrong) from error
-    try:
-        return parse_path(text, smtputf8=smtputf8, null=null)
+            raise RemoteProtocolError(NOT_ASCII) from error
+        raise RemoteProtocolError(BAD_SENDER if is_sender else BAD_RECIPIENT) from error
     except AddressError as error:
-        raise RemoteProtocolError(wrong) from error
+        raise RemoteProtocolError(BAD_SENDER if is_sender else BAD_RECIPIENT) from error
 
 
 def _mail_parameters(parameters: bytes) -> tuple[int, bool, bool]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lamson import log
 from lamson import reply as replies
 from lamson_lmtp.connection import Connection, Limits
+from lamson_lmtp.events import ANSWERED, CLOSED, NEED_DATA
 from lamson_lmtp.session import Budget, Counters, Session, make_ids
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class LmtpServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._servers: list[asyncio.AbstractServer] = []
         self._sweep_timer: asyncio.TimerHandle | None = None
-        self._is_flush_due = False
+        self.is_flush_due = False
         self._all_gone = asyncio.Event()
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
@@ -115,12 +116,12 @@ class LmtpServer:
 
     def flush_log_soon(self) -> None:
         """Write the log lines of this and the next few reads together."""
-        if not self._is_flush_due and self._loop is not None:
-            self._is_flush_due = True
+        if self._loop is not None:
+            self.is_flush_due = True
             self._loop.call_later(LOG_DELAY, self._flush_log)
 
     def _flush_log(self) -> None:
-        self._is_flush_due = False
+        self.is_flush_due = False
         log.flush()
 
     async def _gone(self) -> None:
@@ -151,7 +152,6 @@ class _Connection(asyncio.BufferedProtocol):
         self._is_reading = True
         self._is_turn_due = False
         self._active = time.monotonic()
-        self._closing_since: float | None = None
         self._transport: asyncio.Transport
         self._session: Session | None = None
 
@@ -172,25 +172,25 @@ class _Connection(asyncio.BufferedProtocol):
             client=_client(transport.get_extra_info("peername")),
             wake=self._wake,
         )
-        self._flush(self._session)
+        self._transport.write(self._session.data_to_send())
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         session = self._session
-        if session is not None and self._closing_since is None:
+        if session is not None:
             self._active = time.monotonic()
             session.receive(bytes(self._buffer[:nbytes]))
             self._turn(session)
 
     def eof_received(self) -> bool:
         session = self._session
-        if session is None or self._closing_since is not None:
+        if session is None:
             return False
         session.receive_eof()
         self._turn(session)
-        return not session.closed  # keeps our side open until the replies are out
+        return self._session is not None  # keeps our side open until the replies are out
 
     def connection_lost(self, _exc: Exception | None) -> None:
         if self._session is not None:
@@ -213,9 +213,10 @@ class _Connection(asyncio.BufferedProtocol):
 
     def end(self, reply: Reply) -> None:
         """End the session with a 421."""
-        if self._session is not None and self._closing_since is None:
-            self._session.close(reply)
-            self._flush(self._session)
+        session = self._session
+        if session is not None:
+            session.close(reply)
+            self._transport.write(session.data_to_send())
             self._close()
 
     def abort_if_stuck(self) -> None:
@@ -227,9 +228,7 @@ class _Connection(asyncio.BufferedProtocol):
         """End what is over time: a silent client, a slow transaction, a last reply not taken."""
         session, server = self._session, self._server
         if session is None:
-            return
-        if self._closing_since is not None:
-            if now - self._closing_since > LINGER:
+            if now - self._active > LINGER:
                 self._transport.abort()
         elif session.delivering and self._can_write:
             self._active = now  # the client waits for us; the engine has its own deadline
@@ -240,33 +239,45 @@ class _Connection(asyncio.BufferedProtocol):
 
     def _turn(self, session: Session) -> None:
         """Handle what was received, send the replies, and see to the flow."""
-        more = session.advance() if self._can_write and not self._is_turn_due else False
-        self._flush(session)
-        if session.closed:
-            self._close()
+        if not self._can_write or self._is_turn_due:
+            self._see_to_reading(session)
             return
-        if more and self._can_write:
-            self._is_turn_due = True
-            self._loop.call_soon(self._take_turn)
-        if self._server.draining and not session.in_transaction:
+        signal = session.advance()
+        data = session.data_to_send()
+        server = self._server
+        if data:
+            self._transport.write(data)
+            if not server.is_flush_due:
+                server.flush_log_soon()
+        if signal is CLOSED:
+            self._close()
+        elif server.draining and not session.in_transaction:
             self.end(replies.SHUTTING_DOWN)
-        elif session.unread > MAX_UNREAD:
-            if self._is_reading:
-                self._is_reading = False
-                self._transport.pause_reading()
-        elif not self._is_reading:
-            self._is_reading = True
-            self._transport.resume_reading()
+        elif signal is not NEED_DATA or not self._is_reading:
+            if signal is ANSWERED:
+                self._is_turn_due = True
+                self._loop.call_soon(self._take_turn)
+            self._see_to_reading(session)
 
     def _take_turn(self) -> None:
         self._is_turn_due = False
-        if self._session is not None and self._closing_since is None:
+        if self._session is not None:
             self._turn(self._session)
+
+    def _see_to_reading(self, session: Session) -> None:
+        """Read from the client while what it sent is being used up, else let it wait."""
+        should_read = session.unread <= MAX_UNREAD
+        if should_read is not self._is_reading:
+            self._is_reading = should_read
+            if should_read:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
 
     def _wake(self) -> None:
         """A reply became known. Those of one message that come together are sent together."""
         session = self._session
-        if session is None or self._closing_since is not None:
+        if session is None:
             return
         if not session.delivering:
             self._turn(session)
@@ -274,14 +285,12 @@ class _Connection(asyncio.BufferedProtocol):
             self._is_turn_due = True
             self._loop.call_soon(self._take_turn)
 
-    def _flush(self, session: Session) -> None:
-        data = session.data_to_send()
-        if data and not self._transport.is_closing():
-            self._transport.write(data)
-            self._server.flush_log_soon()
-
     def _close(self) -> None:
-        self._closing_since = time.monotonic()
+        """Close once what was written is sent. What the client sends now is not looked at."""
+        if self._session is not None:
+            self._session.lost()
+            self._session = None
+        self._active = time.monotonic()
         self._transport.close()
 
 

@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lamson import log
 from lamson import reply as replies
 from lamson.envelope import Envelope
-from lamson_lmtp.connection import CLOSED, DATA, REPLYING
+from lamson_lmtp.connection import DATA, GONE, REPLYING
 from lamson_lmtp.events import (
+    ANSWERED,
+    DATA_BEGINS,
     NEED_DATA,
-    PAUSED,
-    Closed,
-    DataBegins,
     Discarded,
     LocalProtocolError,
     MailFrom,
     Message,
     RcptTo,
+    Signal,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from lamson.envelope import Peer
     from lamson.reply import Reply
     from lamson_lmtp.connection import Connection
-    from lamson_lmtp.events import Event
 
 MAX_TURN = 100  # events handled before other sessions have their turn
 
@@ -134,7 +133,7 @@ class Session:
     @property
     def closed(self) -> bool:
         """Nothing more is to be received; what `data_to_send` still gives is the last."""
-        return self._connection.state is CLOSED
+        return self._connection.state is GONE
 
     @property
     def in_transaction(self) -> bool:
@@ -151,27 +150,41 @@ class Session:
         """Octets received that wait for their turn."""
         return self._connection.unread
 
-    def advance(self) -> bool:
-        """Handle what was received. True where more waits for the next turn."""
+    def advance(self) -> Signal:
+        """Handle what was received. Gives why it ended: NEED_DATA, PAUSED or CLOSED.
+
+        ANSWERED says that more waits, for another turn.
+        """
         connection = self._connection
+        signal = ANSWERED
         self._advancing = True
-        try:
-            for _ in range(MAX_TURN):
-                event = connection.next_event()
-                if event is NEED_DATA:
-                    if connection.state is DATA:
-                        self._account(connection.buffered)
-                    return False
-                if event is PAUSED or type(event) is Closed:
-                    return False
-                try:
-                    self._handle(event)
-                except Exception:  # noqa: BLE001 - the client is answered, whatever it is
-                    log.logger.exception("%s: cannot handle %s", self._id, type(event).__name__)
-                    self._give_up()
-            return True
-        finally:
-            self._advancing = False
+        for _ in range(MAX_TURN):
+            event = connection.next_event()
+            try:
+                if type(event) is RcptTo:
+                    self._on_rcpt(event.recipient)
+                elif type(event) is MailFrom:
+                    self._on_mail(event)
+                elif event is DATA_BEGINS:
+                    full = self._budget.used >= self._budget.limit
+                    connection.reply(replies.NO_STORAGE if full else replies.START_DATA)
+                elif type(event) is Message:
+                    self._on_message(event.content)
+                elif type(event) is Discarded:
+                    self._on_discarded(event.reply)
+                elif isinstance(event, Signal) and event is not ANSWERED:
+                    signal = event
+                    break
+            except Exception:  # noqa: BLE001 - the client is answered, whatever it is
+                log.logger.exception("%s: cannot handle %s", self._id, type(event).__name__)
+                self._give_up()
+            if not connection.has_more:
+                signal = NEED_DATA
+                break
+        if connection.state is DATA:
+            self._account(connection.buffered)
+        self._advancing = False
+        return signal
 
     def close(self, reply: Reply) -> None:
         """End the session with ``reply``, a 421; recipients still without a reply are told 451."""
@@ -199,22 +212,6 @@ class Session:
         if not self._advancing:
             self._wake()
 
-    def _handle(self, event: Event) -> None:
-        # By type, most frequent first; a table of bound methods would be made for each session.
-        if isinstance(event, RcptTo):
-            self._on_rcpt(event.recipient)
-        elif isinstance(event, MailFrom):
-            self._on_mail(event)
-        elif isinstance(event, DataBegins):
-            full = self._budget.used >= self._budget.limit
-            self._connection.reply(replies.NO_STORAGE if full else replies.START_DATA)
-        elif isinstance(event, Message):
-            self._on_message(event.content)
-        elif isinstance(event, Discarded):
-            self._account(0)
-            for recipient in self._recipients:
-                log.event("replied", self._id, recipient=recipient, reply=event.reply)
-
     def _on_mail(self, event: MailFrom) -> None:
         if self._budget.used + event.size > self._budget.limit:
             self._connection.reply(replies.NO_STORAGE)
@@ -238,7 +235,8 @@ class Session:
 
     def _on_message(self, content: bytes) -> None:
         mail, recipients = self._mail, tuple(self._recipients)
-        self._account(0)
+        if self._charged:
+            self._account(0)
         envelope = Envelope(
             mail.sender,
             recipients,
@@ -261,6 +259,11 @@ class Session:
         self._answered = 0
         self._delivery = _Delivery(self, envelope, len(content), self._budget)
         self._engine.deliver(envelope, content, self._routed, self._delivery.done)
+
+    def _on_discarded(self, reply: Reply) -> None:
+        self._account(0)
+        for recipient in self._recipients:
+            log.event("replied", self._id, recipient=recipient, reply=reply)
 
     def _send_reply(self, recipient: str, reply: Reply) -> None:
         self._answered += 1
