@@ -31,7 +31,9 @@ _POSITIONAL = {"Lmtp": "listen", "Submission": "server"}
 
 def wrong(error: ValidationError, group: Key, where: Callable[[Key], str]) -> SettingsError:
     """One line for the first thing that is wrong; ``where`` tells where a key was set."""
-    detail = error.errors(include_url=False)[0]
+    # A misspelt key first: it may be the reason why another is missing.
+    details = sorted(error.errors(include_url=False), key=lambda one: one["type"] == "missing")
+    detail = details[0]
     key: Key = (*group, *detail["loc"])
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).lstrip(".")
     return SettingsError(f"{where(key)}: {text}: {_problem(detail, key)}" if text else str(detail))

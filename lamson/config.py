@@ -129,7 +129,7 @@ def _flat(settings: BaseModel, above: Key = ()) -> Iterator[tuple[Key, Any]]:
 
 
 def _shown(key: Key, value: object) -> str:
-    if value is None:
+    if value is None or value in ([], {}):
         return "none"
     if isinstance(value, SecretStr):
         return "********"

@@ -286,7 +286,7 @@ class Settings(_Group):
     metadata: OptionalText = Field(
         default="app.model:Base",
         description="The project's SQLAlchemy base class or MetaData, as `module:name`; empty for "
-        "none. `lamson syncdb` creates its tables.",
+        "none. The fixtures of `lamson.testing` create its tables.",
     )
     run_dir: Path = Field(
         default=Path("run"),

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from lamson.cli.group import lamson
+from lamson.cli.group import COMMANDS, lamson
 from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-_BROKEN_PIPE = 141  # 128 + SIGPIPE
+_BROKEN_PIPE = 1  # as click has it
 
 
 def main() -> NoReturn:
@@ -58,7 +58,7 @@ def _wrong_use(error: click.UsageError, arguments: Sequence[str]) -> int:
     message = error.format_message()
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
         message = _no_such_option(error.option_name, arguments, error.ctx.command)
-    name = error.ctx.info_name if error.ctx is not None and error.ctx.parent else "help"
+    name = arguments[0] if arguments and arguments[0] in COMMANDS else "help"
     click.echo(f"lamson: {message}", err=True)
     click.echo("Try: lamson help" + ("" if name == "help" else f" -for {name}"), err=True)
     return os.EX_USAGE

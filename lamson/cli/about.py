@@ -32,18 +32,25 @@ def help_command(name: str | None, reference: bool, topic: str | None) -> None:
         click.echo(explanation(name))
 
 
-def explanation(name: str) -> str:
-    """The usage of a command, with its options."""
+def explanation(name: str, width: int | None = None) -> str:
+    """The usage of a command, with its options, ``width`` columns wide (as the terminal is)."""
     with click.Context(lamson, info_name="lamson") as parent:
         explained = lamson.get_command(parent, name)
         assert explained is not None
-        with click.Context(explained, info_name=name, parent=parent, max_content_width=100) as own:
+        with explained.make_context(
+            name, [], parent, resilient_parsing=True, terminal_width=width, max_content_width=100
+        ) as own:
             return explained.get_help(own)
 
 
 @command("version")
 def version_command() -> None:
-    """Show the version."""
+    """Show the version.
+
+    \b
+    Example:
+      lamson version
+    """
     from importlib.metadata import version
 
     click.echo(f"lamson {version('lamson')}")

@@ -41,7 +41,7 @@ class Outcome:
 
     @property
     def is_deferred(self) -> bool:
-        return 400 <= self.code < 500
+        return self.code < 500 and not 200 <= self.code < 300
 
     def __str__(self) -> str:
         return f"{self.recipient}: {self.code} {self.text}"
@@ -63,7 +63,7 @@ def submit(
         try:
             code, text = client.connect(host, port)
             if code != 220:
-                raise UnavailableError(f"{server} does not take mail: {code} {_text(text)}")
+                raise _no_mail_server(server, code, text)
             assert client.sock is not None
             client.sock.settimeout(REPLY_TIMEOUT)
             is_lmtp = _greet(client, protocol, server)
@@ -87,7 +87,12 @@ def _greet(client: smtplib.LMTP, protocol: str, server: str) -> bool:
         code, text = client.helo()
         if code == 250:
             return False
-    raise UnavailableError(f"{server} does not take mail: {code} {_text(text)}")
+    raise _no_mail_server(server, code, text)
+
+
+def _no_mail_server(server: str, code: int, text: bytes) -> UnavailableError:
+    said = f"{code} {_text(text)}" if code >= 0 else "what it says is no reply of SMTP or LMTP"
+    return UnavailableError(f"{server} does not take mail: {said}")
 
 
 def _transact(

@@ -10,11 +10,23 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from click.types import OptionHelpExtra
+
     from lamson.settings import Settings
 
     Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 HELP = {"help_option_names": ["-h", "-help", "--help"]}
+
+
+class Command(click.Command):
+    """Has its help option without showing it: who sees the help knows."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        found = super().get_help_option(ctx)
+        if found is not None:
+            found.hidden = True
+        return found
 
 
 class _Option(click.Option):
@@ -26,6 +38,11 @@ class _Option(click.Option):
             return None
         value = "" if self.is_flag else f" {self.make_metavar(ctx)}"
         return f"{self.opts[0]}{value}", record[1]
+
+    def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
 
 
 def option(
@@ -46,7 +63,7 @@ def option(
 
 def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     """A command; its docstring is its help."""
-    return click.command(name, context_settings=HELP)
+    return click.command(name, cls=Command, context_settings=HELP)
 
 
 def port(default: int) -> Callable[[Decorated], Decorated]:

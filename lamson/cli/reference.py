@@ -105,5 +105,5 @@ def commands() -> str:
         if entry.section != section:
             section = entry.section
             parts.append(f"## {section}\n\n")
-        parts.append(f"### `lamson {name}`\n\n```\n{explanation(name)}\n```\n\n")
+        parts.append(f"### `lamson {name}`\n\n```\n{explanation(name, 90)}\n```\n\n")
     return "".join(parts).rstrip("\n") + "\n"

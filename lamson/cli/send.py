@@ -30,7 +30,13 @@ REFUSED = 1
 @option("body", metavar="TEXT", help="The text; - reads it from standard input.")
 @option("attach", multiple=True, metavar="FILE", help="A file to attach; may be repeated.")
 @option("file", metavar="FILE", help="Send this message (.eml) as it is; - is standard input.")
-@option("host", default="127.0.0.1", show_default=True, help="The server, or unix:PATH.")
+@option(
+    "host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="The server, or unix:PATH.",
+)
 @port(8823)
 @option(
     "protocol",

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lamson.cli.options import Command
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from email.message import Message
@@ -32,7 +34,7 @@ _HEADER_END = re.compile(rb"(?m)^\r?\n")
 _LONE_DOT = re.compile(rb"(?m)^\.\r?\n")
 
 
-class _Verbatim(click.Command):
+class _Verbatim(Command):
     """Leaves the arguments alone: sendmail's options are not click's (-oem, -f with a value)."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ otherwise. aiosmtpd is imported here only.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from pathlib import Path
@@ -83,6 +84,8 @@ async def _serve(
 ) -> None:
     from aiosmtpd.smtp import SMTP
 
+    # Its warnings are about single commands: `lamson send` asks for LMTP first, for one.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
     loop = asyncio.get_running_loop()
     leaving = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -115,12 +118,13 @@ class Storing:
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """Store, then answer: 452 where the disk will not have it."""
-        content = stored(envelope.mail_from or "", envelope.rcpt_tos, envelope.content)
+        sender = (envelope.mail_from or "").removeprefix("<").removesuffix(">")  # "<>" if null
+        content = stored(sender, envelope.rcpt_tos, envelope.content)
         try:
             key = await asyncio.to_thread(self._queue.push, content)
         except OSError as error:
             return f"452 4.3.1 Cannot store the message: {error.strerror}"
-        click.echo(f"{key} from=<{envelope.mail_from or ''}> to={','.join(envelope.rcpt_tos)}")
+        click.echo(f"{key} from=<{sender}> to={','.join(envelope.rcpt_tos)}")
         return f"250 2.0.0 Ok: stored as {key}"
 
 

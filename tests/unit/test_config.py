@@ -13,7 +13,7 @@ from lamson.config import find_project, load, origins
 from lamson.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     Write = Callable[[str], Path]
@@ -27,7 +27,7 @@ SUBMISSION = (
 
 
 @pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Writes the settings file of a project, which becomes the current directory."""
     for name in list(os.environ):
         if name.startswith("LAMSON_") or name == "CREDENTIALS_DIRECTORY":
@@ -170,6 +170,10 @@ def test_secrets_are_masked(write: Write, monkeypatch: pytest.MonkeyPatch) -> No
         (
             HEAD + 'settings = Settings(handlers=["a"], qqqq=1)\n',
             "config/settings.py:2: qqqq: unknown key; expected one of lmtp, submission, database, ",
+        ),
+        (
+            HEAD + "settings = Settings(handelrs=['a'])\n",
+            "config/settings.py:2: handelrs: unknown key; did you mean handlers?",
         ),
         (
             HEAD + "settings = Settings()\n",

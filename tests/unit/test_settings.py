@@ -38,7 +38,7 @@ def test_the_defaults_need_only_handlers() -> None:
 
 def test_nothing_changes_after_the_start() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Lmtp().listen = "127.0.0.1:1"  # type: ignore[misc]
+        Lmtp().listen = "127.0.0.1:1"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,162 @@
+"""The servers of a generated project, from the shell: each command a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from email import message_from_string
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson import daemon
+from lamson.queue import Queue
+from tests.waiting import free_port, listening, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+
+
+class Shell:
+    """A shell in a generated project, with ports of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.lmtp, self.log = free_port(), free_port()
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "LAMSON_LMTP__LISTEN": f"127.0.0.1:{self.lmtp}",
+            "LAMSON_SUBMISSION__SERVER": f"127.0.0.1:{self.log}",
+        }
+        self.project = directory
+        assert self("gen", "-project", "mine").returncode == 0
+        self.project = directory / "mine"
+
+    def __call__(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run `lamson` with these arguments."""
+        return subprocess.run(
+            [sys.executable, "-m", "lamson", *arguments],
+            cwd=self.project,
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def out(self, *arguments: str, given: str = "") -> str:
+        """Run `lamson`, which has to succeed; gives what it printed."""
+        done = self(*arguments, given=given)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    shell = Shell(tmp_path)
+    yield shell
+    for file in shell.project.glob("run/*.pid"):
+        assert daemon.terminate(file, 20, kill=True)
+
+
+def test_mail_goes_through_both_servers(shell: Shell) -> None:
+    assert shell.out("syncdb").startswith("lamson's tables: none -> ")
+    started = shell.out("start")
+    assert started == f"lamson is listening: LMTP on 127.0.0.1:{shell.lmtp}\n"
+    queue = Queue(shell.project / "run" / "queue")
+    logged = shell.out("log", "-queue", "run/queue", "-port", str(shell.log))
+    assert logged == (
+        f"lamson log is listening: SMTP on 127.0.0.1:{shell.log}, storing in {queue.path}\n"
+    )
+    sent = shell(
+        *("send", "-sender", "me@mydomain.com", "-to", "test@test.com", "-to", "a@elsewhere.com"),
+        *("-subject", "My test.", "-body", "Hi there.", "-port", str(shell.lmtp)),
+    )
+    assert sent.returncode == 1
+    assert sent.stdout.startswith("a@elsewhere.com: 550 5.1.1 ")
+    assert sent.stdout.endswith("\ntest@test.com: 250 2.0.0 Ok\n")
+    wait_for(queue.count, "the forwarded message in run/queue")
+
+    mutt = ("sendmail", "-port", str(shell.lmtp), "-oem", "-oi", "-f", "me@mydomain.com")
+    assert shell.out(*mutt, "--", "two@test.com", given="Subject: second\n\n.\nhi\n") == ""
+    wait_for(lambda: queue.count() == 2, "the second message in run/queue")
+    first, second = (shell.out("queue", "-name", "run/queue", "-show", key) for key in queue.keys())  # noqa: SIM118
+    assert message_from_string(first)["Subject"] == "My test."
+    assert message_from_string(first)["X-Original-To"] == "test@test.com"
+    assert message_from_string(second).get_payload() == ".\nhi\n"
+
+    status = shell("status")
+    assert status.returncode == 0
+    lines = status.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["lamson:", "log:"]
+    assert all("running (pid " in line for line in lines)
+
+    before = daemon.read(shell.project / "run" / "lamson.pid")
+    assert shell.out("restart", "-timeout", "20") == f"stopped lamson (pid {before})\n{started}"
+    assert daemon.read(shell.project / "run" / "lamson.pid") not in (None, before)
+
+    stopped = shell.out("stop", "-ALL", "run").splitlines()
+    assert [line.split()[1] for line in stopped] == ["lamson", "log"]
+    assert shell("status").returncode == 3
+    assert not listening(shell.lmtp)
+    assert not listening(shell.log)
+
+
+def test_what_keeps_a_server_from_starting_is_one_line(shell: Shell) -> None:
+    def refused(status: int) -> str:
+        done = shell("start")
+        assert done.returncode == status, done
+        assert done.stdout == ""
+        assert done.stderr.startswith("lamson: ")
+        assert done.stderr.count("\n") == 1
+        assert shell("status").returncode == 3
+        assert not listening(shell.lmtp)
+        return done.stderr
+
+    assert "has no tables yet: run `lamson syncdb`" in refused(os.EX_CONFIG)
+    shell.out("syncdb")
+
+    settings = shell.project / "config" / "settings.py"
+    good = settings.read_text()
+    settings.write_text(good.replace("handlers=", "handelrs="))
+    assert "handelrs: unknown key; did you mean handlers?" in refused(os.EX_CONFIG)
+    settings.write_text(good.replace("app.handlers.sample", "app.handlers.smaple"))
+    assert "app.handlers.smaple" in refused(os.EX_CONFIG)
+    settings.write_text(good)
+
+    shell.out("log", "-port", str(shell.lmtp))
+    done = shell("start")
+    assert done.returncode == os.EX_UNAVAILABLE
+    assert done.stderr.startswith(f"lamson: cannot listen on 127.0.0.1:{shell.lmtp}: it is in use")
+    shell.out("stop", "-ALL", "run")
+
+    shell.out("start")
+    again = shell("start")
+    assert again.returncode == os.EX_UNAVAILABLE
+    assert again.stderr.startswith("lamson: already running (pid ")
+    assert shell("status").returncode == 0
+
+
+def test_the_foreground_ends_with_sigterm(shell: Shell) -> None:
+    shell.out("syncdb")
+    with subprocess.Popen(
+        [sys.executable, "-m", "lamson", "start", "--foreground"],
+        cwd=shell.project,
+        env={**shell.environment, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line == f"lamson is listening: LMTP on 127.0.0.1:{shell.lmtp}\n"
+        assert f"LMTP on 127.0.0.1:{shell.lmtp}" in shell.out("status")
+        assert shell.out("stop") == f"stopped lamson (pid {process.pid})\n"
+        assert process.wait(20) == 0

@@ -1,0 +1,79 @@
+"""`lamson routes` and `lamson config`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.unit.cli.conftest import Done
+
+    Lamson = Callable[..., Done]
+
+MODULE = "handlers_of_the_cli_tests"
+
+
+@pytest.mark.usefixtures("project")
+def test_routes_in_the_order_in_which_they_are_tried(lamson: Lamson) -> None:
+    done = lamson("routes")
+    assert (done.status, done.err) == (0, "")
+    assert [line.split() for line in done.out.splitlines()] == [
+        ["1", "(name)@(host)", f"{MODULE}.START", f"{MODULE}.py:3"],
+        ["2", ".*@(host)", f"{MODULE}.WATCH", f"{MODULE}.py:6", "stateless"],
+    ]
+
+
+@pytest.mark.usefixtures("project")
+def test_an_address_is_followed_through_the_routes(lamson: Lamson) -> None:
+    done = lamson("routes", "-test", "zed@test.com")
+    assert done.status == 0
+    first, second, stateless, states = done.out.splitlines()
+    assert first.endswith("yes: name=zed, host=test.com")
+    assert second.endswith("yes: host=test.com")
+    assert stateless == f"zed@test.com runs {MODULE}.WATCH (stateless)"
+    assert states.endswith(f"whose state its sender is in (at first START): {MODULE}.START")
+
+
+@pytest.mark.usefixtures("project")
+def test_why_an_address_is_not_routed(lamson: Lamson) -> None:
+    done = lamson("routes", "-test", "zed@example.com")
+    assert done.status == 1
+    first, second, verdict = done.out.splitlines()
+    assert "no: host: 'example.com' does not match" in first
+    assert "no: " in second
+    assert verdict == "zed@example.com is not routed: it is refused with 550 5.1.1"
+
+
+def test_a_broken_handler_module_is_one_line(
+    lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAMSON_HANDLERS", "no_such_module_of_the_cli_tests")
+    done = lamson("routes")
+    assert done.status == os.EX_CONFIG
+    assert done.err.count("\n") == 1
+    assert "no_such_module_of_the_cli_tests" in done.err
+
+
+def test_config_shows_values_and_origins(
+    lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAMSON_THREADS", "3")
+    done = lamson("config")
+    assert done.status == 0
+    lines = {line.split()[0]: line.split()[1:] for line in done.out.splitlines()}
+    assert lines["threads"] == ["3", "environment", "LAMSON_THREADS"]
+    assert lines["handlers"] == [MODULE, "config/settings.py:2"]
+    assert lines["workers"] == ["1", "default"]
+    assert lines["domains"] == ["none", "default"]
+
+
+def test_outside_a_project(lamson: Lamson) -> None:
+    for name in ("config", "routes", "start", "status", "syncdb"):
+        done = lamson(name)
+        assert done.status == os.EX_CONFIG
+        assert "make a project: lamson gen -project NAME" in done.err

@@ -1,0 +1,97 @@
+"""`lamson gen` and `lamson syncdb`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.cli.project import generate
+from lamson.errors import LamsonError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.unit.cli.conftest import Done
+
+    Lamson = Callable[..., Done]
+
+
+@pytest.fixture
+def skeleton(tmp_path: Path) -> Path:
+    skeleton = tmp_path / "skeleton"
+    (skeleton / "run").mkdir(parents=True)
+    (skeleton / "run" / ".gitignore").write_text("*\n")
+    (skeleton / "__pycache__").mkdir()
+    (skeleton / "__pycache__" / "x.pyc").write_text("")
+    (skeleton / "README.md.tmpl").write_text("# ${project}\ncosts $$5\n")
+    (skeleton / "verbatim.py").write_text("'${project}'\n")
+    return skeleton
+
+
+def test_generating_fills_in_templates_and_copies_the_rest(tmp_path: Path, skeleton: Path) -> None:
+    generate(tmp_path / "mine", skeleton)
+    files = {path.relative_to(tmp_path / "mine").as_posix() for path in tmp_path.rglob("mine/**/*")}
+    assert files == {"README.md", "verbatim.py", "run", "run/.gitignore"}
+    assert (tmp_path / "mine" / "README.md").read_text() == "# mine\ncosts $5\n"
+    assert (tmp_path / "mine" / "verbatim.py").read_text() == "'${project}'\n"
+
+
+def test_files_are_replaced_only_when_forced(tmp_path: Path, skeleton: Path) -> None:
+    project = tmp_path / "mine"
+    project.mkdir()
+    generate(project, skeleton)  # an empty directory will do
+    (project / "verbatim.py").write_text("changed")
+    (project / "own.py").write_text("own")
+    with pytest.raises(LamsonError, match="has files already; -FORCE") as refused:
+        generate(project, skeleton)
+    assert refused.value.exit_code == os.EX_CANTCREAT
+    assert (project / "verbatim.py").read_text() == "changed"
+    generate(project, skeleton, force=True)
+    assert (project / "verbatim.py").read_text() == "'${project}'\n"
+    assert (project / "own.py").read_text() == "own"
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, skeleton: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LamsonError, match=r"file.*: Not a directory|file.*: File exists"):
+        generate(tmp_path / "file" / "mine", skeleton)
+
+
+@pytest.mark.parametrize("force", [[], ["-FORCE"], ["--FORCE"], ["-force"], ["--force"]])
+@pytest.mark.parametrize("option", ["-project", "--project"])
+def test_gen_in_every_spelling(
+    lamson: Lamson, tmp_path: Path, option: str, force: list[str]
+) -> None:
+    done = lamson("gen", option, "mymailserver", *force)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("made mymailserver; now:\n  cd mymailserver\n")
+    assert (tmp_path / "mymailserver" / "config" / "settings.py").is_file()
+    again = lamson("gen", option, "mymailserver", *force)
+    assert again.status == (0 if force else os.EX_CANTCREAT)
+
+
+@pytest.mark.parametrize("name", ["", "4x", "a b", "..", "x/", "-x", "ä/ö"])
+def test_gen_refuses_a_name_that_is_none(lamson: Lamson, name: str) -> None:
+    done = lamson("gen", f"-project={name}")
+    if name == "x/":
+        assert done.status == os.EX_OK  # as the shell completes it
+    else:
+        assert done.status == os.EX_USAGE
+        assert "is no name for a project" in done.err
+
+
+def test_syncdb_makes_the_tables_and_then_has_nothing_to_do(
+    lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = lamson("syncdb")
+    assert without.status == os.EX_CONFIG
+    assert "database: there is none to create" in without.err
+    monkeypatch.setenv("LAMSON_DATABASE", "sqlite:///run/lamson.db")
+    done = lamson("syncdb")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("lamson's tables: none -> ")
+    assert (project / "run" / "lamson.db").is_file()
+    assert lamson("syncdb").out.startswith("lamson's tables are up to date (")

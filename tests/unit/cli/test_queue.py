@@ -1,0 +1,72 @@
+"""`lamson queue`: looking into a Maildir."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.queue import Queue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.unit.cli.conftest import Done
+
+    Lamson = Callable[..., Done]
+
+
+@pytest.fixture
+def queue(project: Path) -> Queue:
+    return Queue(project / "run" / "undeliverable")
+
+
+def test_listing_counting_showing_removing(lamson: Lamson, queue: Queue) -> None:
+    first = queue.push(b"From: a@b.c\nSubject: one\n\nbody \xff\n")
+    second = queue.push(b"Subject: =?utf-8?q?=1B[2Jtwo?=\n\n")
+    assert lamson("queue").out == (
+        f"{first}        {len(queue.get(first) or b'')}  a@b.c  one\n"
+        f"{second}        {len(queue.get(second) or b'')}  -  ?[2Jtwo\n"
+    )
+    assert lamson("queue", "-list").out == lamson("queue").out
+    assert lamson("queue", "-count").out == "2\n"
+    assert "Subject: one" in lamson("queue", "-show", first).out
+    assert lamson("queue", "-remove", first).out == f"removed {first}\n"
+    assert queue.keys() == [second]
+    for option in ("-show", "-remove"):
+        done = lamson("queue", option, first)
+        assert done.status == os.EX_NOINPUT
+        assert f"there is no message {first}" in done.err
+
+
+def test_clearing_asks_first(lamson: Lamson, queue: Queue) -> None:
+    queue.push(b"x")
+    no = lamson("queue", "-clear", given=b"n\n")
+    assert no.status == 130
+    assert "Remove 1 message(s) from" in no.out
+    assert queue.count() == 1
+    assert lamson("queue", "-clear", given=b"y\n").out.endswith("removed 1 message(s)\n")
+    queue.push(b"x")
+    assert lamson("queue", "-clear", "-FORCE").out == "removed 1 message(s)\n"
+    assert queue.count() == 0
+
+
+def test_a_queue_is_found_from_anywhere_in_the_project(
+    lamson: Lamson, queue: Queue, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project / "config")
+    assert lamson("queue", "-name", "run/undeliverable", "-count").out == "0\n"
+    assert lamson("queue", "-name", str(queue.path), "-count").out == "0\n"
+
+
+def test_what_is_no_queue_is_not_made_one(lamson: Lamson, project: Path) -> None:
+    done = lamson("queue", "-name", "run/undeliverabel")
+    assert done.status == os.EX_NOINPUT
+    assert done.err.endswith("run/undeliverabel: there is no queue (Maildir) here\n")
+    assert not (project / "run").exists()
+
+
+def test_one_thing_at_a_time(lamson: Lamson, queue: Queue) -> None:
+    assert lamson("queue", "-list", "-count").status == os.EX_USAGE

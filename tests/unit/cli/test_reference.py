@@ -1,0 +1,41 @@
+"""The reference pages say what the code says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lamson.cli.group import COMMANDS
+from lamson.cli.reference import commands, settings
+from lamson.settings import Lmtp, Settings, Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.cli.conftest import Done
+
+PAGES = Path(__file__).parents[3] / "docs" / "reference"
+
+
+def test_the_page_of_settings_is_up_to_date() -> None:
+    assert (PAGES / "settings.md").read_text() == settings()
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    assert (PAGES / "commands.md").read_text() == commands()
+
+
+def test_every_setting_is_described() -> None:
+    page = settings()
+    for model in (Settings, Lmtp, Submission):
+        for name, field in model.model_fields.items():
+            assert field.description
+            assert f"| `{name}` |" in page
+
+
+def test_the_command_prints_them(lamson: Callable[..., Done]) -> None:
+    assert lamson("config", "--reference").out == settings()
+    page = lamson("help", "--reference").out
+    assert page == commands()
+    for name in COMMANDS:
+        assert f"### `lamson {name}`" in page

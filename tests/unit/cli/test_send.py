@@ -1,0 +1,130 @@
+"""`lamson send`: what it sends, what it prints, how it ends."""
+
+from __future__ import annotations
+
+import email
+import os
+from email.policy import default
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lamson.cli import client
+from lamson.cli.client import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.unit.cli.conftest import Done, Server
+
+    Lamson = Callable[..., Done]
+
+
+@pytest.fixture
+def submitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What was handed to the client, which accepts everything."""
+    calls: list[tuple[Any, ...]] = []
+
+    def submit(*arguments: Any) -> list[Outcome]:
+        calls.append(arguments)
+        return [Outcome(recipient, 250, "2.0.0 Ok") for recipient in arguments[4]]
+
+    monkeypatch.setattr(client, "submit", submit)
+    return calls
+
+
+def test_the_line_of_the_introduction(lamson: Lamson, submitted: list[tuple[Any, ...]]) -> None:
+    line = ["-sender", "me@mydomain.com", "-to", "test@test.com", "-subject", "My test."]
+    done = lamson("send", *line, "-body", "Hi there.", "-port", "8825")
+    assert (done.status, done.out, done.err) == (0, "test@test.com: 250 2.0.0 Ok\n", "")
+    host, port, protocol, sender, recipients, content = submitted[0]
+    assert (host, port, protocol) == ("127.0.0.1", 8825, "auto")
+    assert (sender, recipients) == ("me@mydomain.com", ["test@test.com"])
+    message = email.message_from_bytes(content, policy=default)
+    assert message["From"] == "me@mydomain.com"
+    assert message["To"] == "test@test.com"
+    assert message["Subject"] == "My test."
+    assert message.get_content().strip() == "Hi there."
+    assert message["Date"]
+    assert message["Message-ID"]
+
+
+def test_several_recipients_files_and_standard_input(
+    lamson: Lamson, submitted: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("attached")
+    (tmp_path / "b.bin").write_bytes(b"\0\xff")
+    done = lamson(
+        "send",
+        *("--sender=<>", "--to", "a@b.c, d@e.f", "--to=g@h.i", "--body=-", "--port=1"),
+        *("--attach", "a.txt", "--attach", "b.bin", "--protocol=lmtp", "--host=::1"),
+        given="grüße".encode(),
+    )
+    assert done.status == 0
+    host, port, protocol, sender, recipients, content = submitted[0]
+    assert (host, port, protocol) == ("::1", 1, "lmtp")
+    assert (sender, recipients) == ("", ["a@b.c", "d@e.f", "g@h.i"])
+    message = email.message_from_bytes(content, policy=default)
+    text, first, second = message.iter_parts()
+    assert text.get_content().strip() == "grüße"
+    assert (first.get_filename(), first.get_content_type()) == ("a.txt", "text/plain")
+    assert (second.get_filename(), second.get_content()) == ("b.bin", b"\0\xff")
+
+
+def test_a_whole_message_is_sent_as_it_is(
+    lamson: Lamson, submitted: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    (tmp_path / "x.eml").write_bytes(b"Subject: x\n\nbody \xff\n")
+    lamson("send", "-sender", "a@b.c", "-to", "d@e.f", "-file", "x.eml")
+    lamson("send", "-sender", "a@b.c", "-to", "d@e.f", "-file", "-", given=b"y")
+    assert [call[5] for call in submitted] == [b"Subject: x\n\nbody \xff\n", b"y"]
+    done = lamson("send", "-sender", "a@b.c", "-to", "d@e.f", "-file", "x.eml", "-body", "x")
+    assert done.status == os.EX_USAGE
+
+
+@pytest.mark.parametrize(
+    ("codes", "status"),
+    [([250, 250], 0), ([250, 550], 1), ([451, 550], 1), ([250, 451], 75), ([250, -1], 75)],
+)
+def test_the_status_tells_what_was_refused(
+    lamson: Lamson, monkeypatch: pytest.MonkeyPatch, codes: list[int], status: int
+) -> None:
+    monkeypatch.setattr(
+        client, "submit", lambda *arguments: [Outcome("a@b.c", code, "\x1b[2Jx") for code in codes]
+    )
+    done = lamson("send", "-sender", "a@b.c", "-to", "d@e.f")
+    assert done.status == status
+    assert done.out == "".join(f"a@b.c: {code} ?[2Jx\n" for code in codes)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-sender", "nobody", "-to", "a@b.c"],
+        ["-sender", "a@b.c", "-to", "a@b.c>\r\nDATA"],
+        ["-sender", "a@b.c", "-to", "a@b.c", "-subject", "x\r\nBcc: y@z"],
+    ],
+)
+def test_what_is_no_address_or_header_is_wrong_use(lamson: Lamson, arguments: list[str]) -> None:
+    done = lamson("send", *arguments)
+    assert done.status == os.EX_USAGE
+    assert done.err.startswith("lamson: ")
+    assert done.err.endswith("Try: lamson help -for send\n")
+
+
+def test_a_missing_file_is_named(lamson: Lamson) -> None:
+    for option in ("-file", "-attach"):
+        done = lamson("send", "-sender", "a@b.c", "-to", "d@e.f", option, "none")
+        assert (done.status, done.err) == (
+            os.EX_NOINPUT,
+            "lamson: none: No such file or directory\n",
+        )
+
+
+def test_an_unreachable_server(lamson: Lamson, server: type[Server]) -> None:
+    scripted = server("S: 220 never seen")
+    scripted._listener.close()
+    done = lamson("send", "-sender", "a@b.c", "-to", "d@e.f", "-port", str(scripted.port))
+    assert done.status == os.EX_UNAVAILABLE
+    assert done.err == f"lamson: 127.0.0.1:{scripted.port}: Connection refused\n"

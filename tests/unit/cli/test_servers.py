@@ -1,0 +1,100 @@
+"""`lamson stop` and `lamson status` on servers of the test's own."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson import daemon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.unit.cli.conftest import Done
+
+    Lamson = Callable[..., Done]
+
+
+@pytest.fixture
+def launch(project: Path) -> Iterator[Callable[..., int]]:
+    """Starts a server that waits for SIGTERM, or ignores it; gives its pid."""
+    run = project / "run"
+
+    def launch(name: str, *, deaf: bool = False) -> int:
+        def serve(ready: Callable[[str], None]) -> None:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            ready(f"LMTP on {name}")
+            if deaf:
+                signal.pause()
+            signal.sigwait({signal.SIGTERM})
+
+        daemon.daemonise(run / f"{name}.pid", serve, None)
+        pid = daemon.read(run / f"{name}.pid")
+        assert pid is not None
+        return pid
+
+    yield launch
+    for file in run.glob("*.pid"):
+        assert daemon.terminate(file, 0, kill=True)
+
+
+def test_stop_ends_the_mail_server_alone(
+    lamson: Lamson, project: Path, launch: Callable[..., int]
+) -> None:
+    pid, log = launch("lamson"), launch("log")
+    done = lamson("status")
+    assert done.status == 0
+    assert done.out == (
+        f"lamson: running (pid {pid}), LMTP on lamson\nlog: running (pid {log}), LMTP on log\n"
+    )
+    assert lamson("stop").out == f"stopped lamson (pid {pid})\n"
+    done = lamson("status")
+    assert done.status == 3
+    assert done.out == f"lamson: not running\nlog: running (pid {log}), LMTP on log\n"
+    assert lamson("stop") == lamson("stop")
+    assert lamson("stop").out == "nothing is running\n"
+
+
+@pytest.mark.parametrize("spelling", ["-ALL", "--ALL", "-all", "--all"])
+def test_stop_all(lamson: Lamson, launch: Callable[..., int], spelling: str) -> None:
+    pid, log = launch("lamson"), launch("log")
+    done = lamson("stop", spelling, "run")
+    assert done.status == 0
+    assert done.out == f"stopped lamson (pid {pid})\nstopped log (pid {log})\n"
+
+
+def test_stop_by_pid_file(lamson: Lamson, launch: Callable[..., int]) -> None:
+    pid = launch("other")
+    assert lamson("stop", "-pid", "run/other.pid").out == f"stopped other (pid {pid})\n"
+
+
+def test_what_does_not_end_is_killed_only_when_asked(
+    lamson: Lamson, launch: Callable[..., int]
+) -> None:
+    pid = launch("lamson", deaf=True)
+    done = lamson("stop", "-timeout", "0.05")
+    assert done.status == os.EX_UNAVAILABLE
+    assert "has not ended after 0.05 s; -KILL" in done.err
+    done = lamson("stop", "-timeout", "0.05", "-KILL")
+    assert done.out == f"stopped lamson (pid {pid})\n"
+
+
+def test_broken_settings_do_not_keep_a_server_from_being_stopped(
+    lamson: Lamson, project: Path, launch: Callable[..., int]
+) -> None:
+    pid = launch("lamson")
+    (project / "config" / "settings.py").write_text("settings = (")
+    restarted = lamson("restart")
+    assert restarted.status == os.EX_CONFIG
+    done = lamson("stop")
+    assert done.out == f"stopped lamson (pid {pid})\n"
+    assert "config/settings.py:1: syntax error" in done.err
+
+
+def test_wrong_use(lamson: Lamson) -> None:
+    assert lamson("stop", "-ALL", "none").status == os.EX_USAGE
+    assert lamson("stop", "-ALL", ".", "-pid", "x").status == os.EX_USAGE
