@@ -1,0 +1,73 @@
+"""The command line of the benchmark: `python -m tests.bench --help`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+
+from tests.bench import peers
+from tests.bench.load import LOADS
+from tests.bench.sections import SECTIONS, Effort
+
+
+def main() -> int:
+    """Measure, print, and return 0; 1 where a goal was not reached and ``--strict`` was given."""
+    options = _options()
+    if options.install:
+        peers.install_salmon()
+    effort = Effort(rounds=options.rounds, seconds=options.seconds)
+    if options.quick:
+        effort = Effort(rounds=3, seconds=0.4)
+    loads = [LOADS[name] for name in options.load or [next(iter(LOADS))]]
+    report = []
+    if not options.json:
+        print(_machine() + "\n")
+    for name in options.only or SECTIONS:
+        for section in SECTIONS[name](loads, effort):
+            report.append(section)
+            if not options.json:
+                print(section.as_text(), flush=True)
+    if options.json:
+        whole = {"machine": _machine(), "sections": [section.as_json() for section in report]}
+        json.dump(whole, sys.stdout, indent=2, ensure_ascii=False)
+        print()
+    missed = [goal for section in report for goal in section.goals if not goal.reached]
+    return 1 if options.strict and missed else 0
+
+
+def _machine() -> str:
+    load = os.getloadavg()[0]
+    return (
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} "
+        f"{platform.release()}; load average before: {load:.2f}"
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description="Measure Lamson beside what a user would pick instead, in one interleaved run.",
+    )
+    parser.add_argument("--quick", action="store_true", help="few and short rounds")
+    parser.add_argument("--rounds", type=int, default=Effort.rounds)
+    parser.add_argument("--seconds", type=float, default=Effort.seconds, help="of one run")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument(
+        "--only", action="append", choices=SECTIONS, help="this section; may be repeated"
+    )
+    parser.add_argument(
+        "--load",
+        action="append",
+        choices=LOADS,
+        help="this load instead of the first one; may be repeated",
+    )
+    parser.add_argument("--install", action="store_true", help="install missing peers first")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a goal is missed")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""What it costs to route one address among 10, 1,000 and 10,000 routes.
+
+Against a list of compiled regular expressions, which is what one would write first, and against
+Salmon's router where the package salmon-mail is there. All get the same routes and addresses; no
+address comes twice, half of them are routed. Times are in microseconds per address, the best of
+several rounds, except for the router just built, which has yet to find its automaton's states.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import random
+import re
+import time
+import types
+from typing import TYPE_CHECKING, Any
+
+from lamson.handler_module import HandlerModule
+from lamson.routing import Router, route, stateless
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+SIZES = (10, 1_000, 10_000)
+GOAL = 8.0  # times the cost among 10 routes that routing among 10,000 may take
+_DEFAULTS = {"host": r"(localhost|test\.com)", "list_name": "[a-z][a-z0-9]*"}
+
+
+def measure() -> dict[str, float]:
+    """Times by name and size (``router 10``), and ``router ratio``: 10,000 routes to 10."""
+    results: dict[str, float] = {}
+    salmon = _salmon_router_class()
+    for size in SIZES:
+        router = _router(size)
+        few = max(20, 200_000 // size)  # the loops take milliseconds for each
+        results[f"router, just built {size}"] = _best(router.match, size, 2_000, rounds=1)
+        results[f"router {size}"] = _best(router.match, size, 2_000)
+        read = functools.partial(_read, router)
+        results[f"router, captures read {size}"] = _best(read, size, 2_000)
+        sources = [item.pattern.source for item in router.routes]
+        compiled = [re.compile(source, re.IGNORECASE) for source in sources]
+        results[f"list of re {size}"] = _best(functools.partial(_loop, compiled), size, few)
+        if salmon is not None:
+            other = salmon()
+            for source in sources:
+                other.register_route(f"^{source}$", _loop)
+            results[f"salmon {size}"] = _best(functools.partial(_salmon, other), size, few)
+    results["router ratio"] = results[f"router {SIZES[-1]}"] / results[f"router {SIZES[0]}"]
+    return results
+
+
+def main() -> None:
+    results = measure()
+    ratio = results.pop("router ratio")
+    print(
+        f"{'microseconds per address':24}" + "".join(f"{size:>10,}" for size in SIZES) + "  routes"
+    )
+    for name in dict.fromkeys(key.rpartition(" ")[0] for key in results):
+        cells = (results[f"{name} {size}"] for size in SIZES)
+        print(f"{name:24}" + "".join(f"{cell:10.1f}" for cell in cells))
+    print(f"router, {SIZES[-1]:,} routes to {SIZES[0]}: {ratio:.1f} times (goal: at most {GOAL:g})")
+    for name in ("list of re", "salmon"):
+        if f"{name} {SIZES[-1]}" in results:
+            times = results[f"{name} {SIZES[-1]}"] / results[f"router {SIZES[-1]}"]
+            print(f"router against {name}, {SIZES[-1]:,} routes: {times:,.0f} times as fast")
+
+
+def _router(size: int) -> Router:
+    """Half the routes begin with what they capture, half with what tells them apart."""
+    module = types.ModuleType("bench_handlers")
+    for number in range(size):
+        if number % 2:
+            format = f"(list_name)-command{number}-(token)@(host)"
+        else:
+            format = f"list{number}-(token)@(host)"
+        handler = _make_handler(module.__name__, f"handler{number}")
+        setattr(module, handler.__name__, stateless(route(format, token="[a-z0-9]+")(handler)))
+    return Router([HandlerModule(module)], _DEFAULTS)
+
+
+def _make_handler(module: str, name: str) -> Callable[..., Any]:
+    def handler(message: object, **captures: str) -> None: ...
+
+    handler.__module__, handler.__name__ = module, name
+    return handler
+
+
+def _addresses(size: int, count: int, seed: int) -> list[str]:
+    chance = random.Random(seed)
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    addresses = []
+    for index in range(count):
+        number, token = chance.randrange(size), "".join(chance.choices(letters, k=6))
+        local = f"users-command{number}-{token}" if number % 2 else f"list{number}-{token}"
+        addresses.append(f"{local}@test.com" if index % 2 else f"{token}.{local}@test.com")
+    return addresses
+
+
+def _read(router: Router, address: str) -> list[dict[str, str]]:
+    return [match.captures for match in router.match(address)]
+
+
+def _loop(compiled: Sequence[re.Pattern[str]], address: str) -> list[dict[str, Any]]:
+    return [found.groupdict() for item in compiled if (found := item.fullmatch(address))]
+
+
+def _salmon(router: Any, address: str) -> list[Any]:
+    return list(router.match(address))
+
+
+def _best(match: Callable[[str], object], size: int, count: int, *, rounds: int = 5) -> float:
+    """Microseconds per address; every round has addresses of its own."""
+    times = []
+    for number in range(rounds):
+        addresses = _addresses(size, count, number)
+        began = time.perf_counter()
+        for address in addresses:
+            match(address)
+        times.append(time.perf_counter() - began)
+    return min(times) / count * 1e6
+
+
+def _salmon_router_class() -> Any:
+    try:
+        return importlib.import_module("salmon.routing").RoutingBase
+    except ImportError:
+        return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Servers that are measured beside Lamson, each a program run as a child process."""
