@@ -27,9 +27,11 @@ _FORBIDDEN = re.compile("[\r\n\0]")
 # What may stand in a field as it is: no controls, and nothing that others take for a line end.
 _PLAIN = re.compile(r"[\t -~]*+")
 _PLAIN_UTF8 = re.compile("[\t -~\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff]*+")
-_TOO_LONG = re.compile(r"[^ \t]{300}")  # at most 900 octets
+_TOO_LONG = re.compile(rb"[^ \t]{900}")  # octets that cannot be folded, beside the field's name
 _WORD = re.compile(r"[ \t]*[^ \t]+")
 _Q_SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/ ")
+_NOT_QUOTABLE = re.compile(r"[^ !#-\[\]-~]")
+_PERCENT_ENCODED = re.compile("(?:%..|.){1,20}")
 _HIGH = bytes(range(128, 256))
 
 
@@ -60,6 +62,7 @@ def field(name: str, value: str, *, utf8: bool = False) -> bytes:
     (RFC 6532). A value that looks like an encoded word is encoded too, so that it is shown as is.
     """
     check_field(name, value)
+    value = value.strip(" \t")
     if not is_plain(value, utf8=utf8):
         value = encode_words(value, first=WIDTH - len(name) - 2)
     return fold(name, value)
@@ -71,7 +74,7 @@ def is_plain(text: str, *, utf8: bool = False) -> bool:
     return (
         allowed.fullmatch(text) is not None
         and "=?" not in text
-        and (len(text) <= 300 or not _TOO_LONG.search(text))
+        and (len(text) <= 200 or not _TOO_LONG.search(text.encode()))
     )
 
 
@@ -81,9 +84,9 @@ def fold(name: str, value: str) -> bytes:
     if len(whole) <= WIDTH:
         return whole.encode() + b"\r\n"
     lines: list[str] = []
-    line = f"{name}:"
+    line = start = f"{name}:"
     for word in _WORD.findall(" " + value):
-        if len(line) + len(word) > WIDTH and len(line) > len(name) + 1:
+        if len(line) + len(word) > WIDTH and line is not start:
             lines.append(line)
             line = ""
         line += word
@@ -93,7 +96,7 @@ def fold(name: str, value: str) -> bytes:
 def encode_words(text: str, *, first: int = WIDTH) -> str:
     """``text`` as encoded words of at most 75 characters, the first of ``first`` (RFC 2047)."""
     q = [_q(character) for character in text]
-    use_q = sum(map(len, q)) <= len(text.encode()) * 4 / 3
+    use_q = sum(map(len, q)) <= 2 * len(text.encode())  # then most of it can be read
     room = max(first, 36) - 13  # =?utf-8?q??= and a space before it
     words, begin, used = [], 0, 0
     for at, character in enumerate(text):
@@ -157,10 +160,14 @@ def multipart(subtype: str, parts: Sequence[Entity]) -> Entity:
 
 def disposition(kind: str, filename: str) -> bytes:
     """The Content-Disposition field (RFC 2183); ``kind`` is "inline" or "attachment"."""
-    if not filename.isascii() or any(c in '"\\' or not " " <= c <= "~" for c in filename):
-        # RFC 2231 section 4
-        return fold("Content-Disposition", f"{kind}; filename*=utf-8''{quote(filename, safe='')}")
-    return fold("Content-Disposition", f'{kind}; filename="{filename}"')
+    if filename.isascii() and not _NOT_QUOTABLE.search(filename):
+        return fold("Content-Disposition", f'{kind}; filename="{filename}"')
+    pieces = _PERCENT_ENCODED.findall(quote(filename, safe=""))  # RFC 2231 sections 3 and 4
+    if len(pieces) == 1:
+        return fold("Content-Disposition", f"{kind}; filename*=utf-8''{pieces[0]}")
+    pieces[0] = f"utf-8''{pieces[0]}"
+    parameters = (f"; filename*{number}*={piece}" for number, piece in enumerate(pieces))
+    return fold("Content-Disposition", kind + "".join(parameters))
 
 
 def _is_7bit(data: bytes) -> bool:
@@ -199,6 +206,8 @@ def prepend_headers(content: bytes, headers: Sequence[tuple[str, str]]) -> bytes
     cannot be a field's.
     """
     block = b"".join(field(name, value, utf8=True) for name, value in headers)
+    if content.startswith((b" ", b"\t")):  # a body without a header would continue our last field
+        block += b"\r\n"
     first_line = content.find(b"\n")
     if first_line >= 0 and content[first_line - 1 : first_line] != b"\r":
         block = block.replace(b"\r\n", b"\n")

@@ -55,7 +55,8 @@ class Content:
         if author is None:
             fields = [unfold(raw).decode("utf-8", "replace") for raw in self.header.raw("From")]
             single = address.single_mailbox(fields[0]) if len(fields) == 1 else None
-            author = self._author = single or ""
+            author = "" if single is None or "\ufffd" in single else single
+            self._author = author
         return author
 
     @property

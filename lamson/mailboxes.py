@@ -13,12 +13,14 @@ from lamson.address import parse_mailbox
 from lamson.compose import encode_words, is_plain
 from lamson.errors import AddressError
 
-_BETWEEN_COMMAS = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*+")++')
+_ITEM = r'(?:[^",]|"(?:[^"\\]|\\.)*+")++'
+_BETWEEN_COMMAS = re.compile(_ITEM)
+_LIST = re.compile(f"{_ITEM}(?:,{_ITEM})*+")
 _EMPTY_GROUP = re.compile(r"[A-Za-z0-9 _-]+: *;")  # undisclosed-recipients:; (RFC 5322 section 3.4)
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _ESCAPED = re.compile(r"\\(.)")
 _TO_ESCAPE = re.compile(r'(["\\])')
-_MAX_DISPLAY = 500  # characters
+_MAX_DISPLAY = 200  # characters, so that it fits a line in any form
 
 
 class Mailbox(NamedTuple):
@@ -46,10 +48,9 @@ def parse(value: str) -> tuple[Mailbox, ...]:
     """The mailboxes of a field's value; none of them for an empty group."""
     if _EMPTY_GROUP.fullmatch(value):
         return ()
-    pieces = _BETWEEN_COMMAS.findall(value)
-    if len(",".join(pieces)) != len(value):
+    if not _LIST.fullmatch(value):
         raise AddressError(f"not a list of mail addresses: {value[:200]!r}")
-    return tuple(parse_one(piece) for piece in pieces)
+    return tuple(parse_one(item) for item in _BETWEEN_COMMAS.findall(value))
 
 
 def parse_one(value: str) -> Mailbox:
@@ -59,9 +60,10 @@ def parse_one(value: str) -> Mailbox:
     if not bracket:
         return Mailbox("", parse_mailbox(text, smtputf8=True))
     display = display.strip()
-    quoted = len(display) > 1 and display[0] == display[-1] == '"'
-    if not rest.endswith(">") or len(display) > _MAX_DISPLAY or (not quoted and '"' in display):
+    if len(display) > 1 and display[0] == display[-1] == '"':
+        display = _ESCAPED.sub(r"\1", display[1:-1]).strip()
+    elif '"' in display:
+        rest = ""
+    if not rest.endswith(">") or len(display) > _MAX_DISPLAY:
         raise AddressError(f"not a mail address: {value[:200]!r}")
-    if quoted:
-        display = _ESCAPED.sub(r"\1", display[1:-1])
-    return Mailbox(display.strip(), parse_mailbox(rest[:-1], smtputf8=True))
+    return Mailbox(display, parse_mailbox(rest[:-1], smtputf8=True))

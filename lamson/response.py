@@ -182,9 +182,10 @@ class MailResponse:
         """Attach a file. With ``inline``, the HTML shows it as ``cid:FILENAME`` (RFC 2392).
 
         A ``str`` of a text type is sent as UTF-8 text, its line ends normalised; ``bytes`` stay as
-        they are. Raises ValueError for a file name with control characters, or a wrong type.
+        they are. Raises ValueError for a wrong type, and for a file name that is empty, longer than
+        255 octets in UTF-8, or holds control characters.
         """
-        if not filename or len(filename) > 255 or _CONTROL.search(filename):
+        if not filename.strip() or _CONTROL.search(filename) or len(filename.encode()) > 255:
             raise ValueError(f"not a file name for an attachment: {filename[:80]!r}")
         if len(content_type) > 200 or not _CONTENT_TYPE.fullmatch(content_type):
             raise ValueError(f"not a content type such as image/png: {content_type[:80]!r}")

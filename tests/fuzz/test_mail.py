@@ -1,0 +1,234 @@
+"""Any bytes are a message; nothing that is put into a message breaks out of it."""
+
+from __future__ import annotations
+
+import email
+import re
+from email import policy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lamson import mailboxes
+from lamson.address import parse_mailbox
+from lamson.envelope import Envelope, Recipient
+from lamson.errors import AddressError
+from lamson.htmltext import text_of
+from lamson.mail import MailRequest, MailResponse, normalise_newlines, prepend_headers
+from lamson.mailboxes import Mailbox
+
+pytestmark = pytest.mark.timeout(300)
+
+ENVELOPE = Envelope("zed@example.com", ("list@test.com",))
+RECIPIENT = Recipient("list@test.com")
+
+PIECES = [
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\0",
+    b" ",
+    b"\t",
+    b":",
+    b";",
+    b'"',
+    b"=",
+    b"--",
+    b"--b",
+    b"\n--b\n",
+    b"\r\n--b\r\n",
+    b"\n--b--\n",
+    b"From ",
+    b"From: ",
+    b"Subject:",
+    b"\nSubject : ",
+    b"Content-Type: ",
+    b"\nContent-Type: multipart/mixed; boundary=b\n",
+    b"\nContent-Type: text/html; charset=",
+    b"multipart/digest; boundary*0=",
+    b"utf-7",
+    b"utf-16",
+    b"iso-2022-jp",
+    b"\nContent-Transfer-Encoding: base64\n",
+    b"\nContent-Transfer-Encoding: quoted-printable\n",
+    b"\nContent-Disposition: attachment; filename",
+    b"*=utf-8''%0A",
+    b"=?utf-8?q?",
+    b"=?utf-7?b?+2AA-",
+    b"?=",
+    b"\xff\xfe",
+    "ü".encode(),
+    b"<p>",
+    b"<style",
+    b"&#0;&#xD800;",
+    b"zed@example.com",
+]
+contents = st.binary(max_size=300) | st.lists(
+    st.sampled_from(PIECES) | st.binary(max_size=4), max_size=60
+).map(b"".join)
+
+
+@given(contents)
+def test_every_attribute_of_any_message_gives_an_answer(content: bytes) -> None:
+    message = MailRequest(content, ENVELOPE, RECIPIENT)
+    texts = [message.body, message.html or "", message.author, str(message), repr(message)]
+    values = [message.subject, message.message_id or "", message.automatic_reason or ""]
+    values += [value for _, value in message.items()]
+    for name in message.keys():  # noqa: SIM118
+        assert name in message
+        values += message.get_all(name)
+    for part in message.parts:
+        assert isinstance(part.content, bytes)
+        assert part.is_attachment in (True, False)
+        texts += [part.text, part.content_type, repr(part)]
+        values.append(part.filename or "")
+    for text in texts + values + message.defects:
+        text.encode()
+    for value in values:
+        assert not re.search("[\r\n\0]", value)
+    assert message.is_bounce in (True, False)
+    assert message.raw is content
+    assert all(part in message.parts for part in message.attachments)
+
+
+@given(contents)
+def test_what_a_stranger_wrote_can_be_put_into_an_answer(content: bytes) -> None:
+    message = MailRequest(content, ENVELOPE, RECIPIENT)
+    answer = MailResponse(
+        to="zed@example.com", sender="list@test.com", subject=message.subject, body=message.body
+    )
+    for name, value in message.items():
+        if name.lower().startswith("x-"):
+            answer.add_header(name, value)
+    answer["X-Subject"] = message.subject
+    sent = email.message_from_bytes(answer.to_bytes(), policy=policy.default)
+    assert sent["X-Subject"] == sent["Subject"]
+    assert sent.get_content_type() == "text/plain"
+    assert sent.get_all("To") == ["zed@example.com"]
+    assert not sent.defects
+
+
+@given(contents)
+def test_newlines_are_normal_afterwards_and_nothing_else_changes(content: bytes) -> None:
+    normal = normalise_newlines(content)
+    assert b"\r" not in normal.replace(b"\r\n", b"")
+    assert b"\n" not in normal.replace(b"\r\n", b"")
+    assert normalise_newlines(normal) is normal
+    assert re.split(rb"\r\n|\r|\n", content) == normal.split(b"\r\n")
+
+
+@given(contents, st.text())
+def test_fields_go_on_top_and_the_rest_stays(content: bytes, value: str) -> None:
+    try:
+        result = prepend_headers(content, [("X-Top", value)])
+    except ValueError:
+        assert re.search("[\r\n\0\ud800-\udfff]", value)
+        return
+    assert result.endswith(content)
+    message = MailRequest(result, ENVELOPE, RECIPIENT)
+    assert message["X-Top"] == value.strip(" \t")
+    assert message.get_all("X-Top")[1:] == MailRequest(content, ENVELOPE, RECIPIENT).get_all(
+        "X-Top"
+    )
+
+
+names = st.from_regex(r"X-[!-9;-~]{0,30}", fullmatch=True)
+line_texts = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=("Cs",)))
+
+
+@given(st.lists(st.tuples(names, line_texts)), line_texts, st.text(), st.text())
+def test_what_is_put_in_is_what_is_read(
+    fields: list[tuple[str, str]], subject: str, body: str, html: str
+) -> None:
+    message = MailResponse(
+        to="zed@example.com", sender="list@test.com", subject=subject, body=body, html=html
+    )
+    for name, value in fields:
+        message.add_header(name, value)
+    content = message.to_bytes()
+    assert content.isascii()
+    assert max(map(len, content.split(b"\r\n"))) <= 998
+    assert normalise_newlines(content) is content
+
+    read = MailRequest(content, ENVELOPE, RECIPIENT)
+    assert read.subject == subject.strip(" \t")
+    assert read.body == _sent(body)
+    assert read.html == _sent(html)
+    for name, _ in fields:
+        wanted = [value.strip(" \t") for other, value in fields if other.lower() == name.lower()]
+        assert read.get_all(name) == wanted
+    assert read.defects == []
+
+    stdlib = email.message_from_bytes(content)
+    assert [name for name, _ in stdlib.items()][3:-2] == [name for name, _ in fields]
+    text, page = stdlib.get_payload()
+    assert text.get_payload(decode=True).decode() == _sent(body).replace("\n", "\r\n")
+    assert page.get_payload(decode=True).decode() == _sent(html).replace("\n", "\r\n")
+
+
+def _sent(text: str) -> str:
+    """What becomes of a text on its way: line ends, surrogates."""
+    text = re.sub("\r\n?", "\n", re.sub("[\ud800-\udfff]", "?", text))
+    return text if text.endswith("\n") or not text else text + "\n"
+
+
+@given(
+    st.lists(st.tuples(st.binary(), st.text(min_size=1, max_size=50), st.booleans()), max_size=4)
+)
+def test_attachments_come_out_as_they_went_in(files: list[tuple[bytes, str, bool]]) -> None:
+    message = MailResponse(
+        to="zed@example.com", sender="list@test.com", subject="x", body="b", html="h"
+    )
+    attached = []
+    for data, filename, inline in files:
+        try:
+            message.attach(data, filename=filename, inline=inline)
+        except ValueError:
+            assert re.search("[\0-\x1f\x7f\ud800-\udfff]|^\\s*$", filename)
+        else:
+            attached.append((data, filename, inline))
+    content = message.to_bytes()
+    assert content.isascii()
+    stdlib = [part for part in email.message_from_bytes(content).walk() if part.get_filename()]
+    assert [(part.get_payload(decode=True), part.get_filename()) for part in stdlib] == [
+        (data, filename.strip())
+        for data, filename, inline in sorted(attached, key=lambda x: not x[2])
+    ]
+    read = MailRequest(content, ENVELOPE, RECIPIENT)
+    found = [part for part in read.parts if part.content_type == "application/octet-stream"]
+    assert [part.content for part in found] == [part.get_payload(decode=True) for part in stdlib]
+    assert read.defects == []
+
+
+displays = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=("Cs",)))
+
+
+@given(displays)
+def test_display_names_come_out_as_they_went_in(display: str) -> None:
+    mailbox = Mailbox(display.strip()[:200], "zed@example.com")
+    if mailbox.display == mailbox.display.strip():
+        assert mailboxes.parse(str(mailbox)) == (mailbox,)
+    message = MailResponse(to=str(mailbox), sender="list@test.com", subject="x")
+    content = message.to_bytes()
+    assert content.isascii()
+    assert message.to == ["zed@example.com"]
+    to = email.message_from_bytes(content, policy=policy.default)["To"]
+    assert [address.addr_spec for address in to.addresses] == ["zed@example.com"]
+    assert MailRequest(content.replace(b"To:", b"From:", 1), ENVELOPE, RECIPIENT)["To"] is None
+
+
+@given(st.text(max_size=60) | st.text('<>@,;:"\\ ab.\r\n', max_size=40))
+def test_any_text_is_an_address_field_or_an_error(text: str) -> None:
+    try:
+        found = mailboxes.parse(text)
+    except AddressError:
+        return
+    for mailbox in found:
+        assert parse_mailbox(mailbox.address, smtputf8=True) == mailbox.address
+        assert mailboxes.parse_one(str(mailbox)) == mailbox
+
+
+@given(st.text() | st.lists(st.sampled_from(["<", ">", "<p>", "<!--", "</style>", "&lt;", "a"])))
+def test_any_markup_has_a_text(markup: str | list[str]) -> None:
+    assert text_of("".join(markup)).endswith("\n")
