@@ -16,7 +16,7 @@ from tests.bench.sections import SECTIONS, Effort
 def main() -> int:
     """Measure, print, and return 0; 1 where a goal was not reached and ``--strict`` was given."""
     options = _options()
-    if options.install:
+    if not options.quick:
         peers.install_salmon()
     effort = Effort(rounds=options.rounds, seconds=options.seconds)
     if options.quick:
@@ -51,7 +51,9 @@ def _options() -> argparse.Namespace:
         prog="python -m tests.bench",
         description="Measure Lamson beside what a user would pick instead, in one interleaved run.",
     )
-    parser.add_argument("--quick", action="store_true", help="few and short rounds")
+    parser.add_argument(
+        "--quick", action="store_true", help="few and short rounds; install nothing"
+    )
     parser.add_argument("--rounds", type=int, default=Effort.rounds)
     parser.add_argument("--seconds", type=float, default=Effort.seconds, help="of one run")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
@@ -64,7 +66,6 @@ def _options() -> argparse.Namespace:
         choices=LOADS,
         help="this load instead of the first one; may be repeated",
     )
-    parser.add_argument("--install", action="store_true", help="install missing peers first")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a goal is missed")
     return parser.parse_args()
 

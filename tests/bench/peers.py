@@ -166,7 +166,7 @@ class Salmon(_Python):
     def unavailable(cls) -> str | None:
         if SALMON_PYTHON.exists():
             return None
-        return "salmon-mail is not installed; --install does it, into .bench/"
+        return "salmon-mail is not installed in .bench/salmon"
 
 
 class Lamson(Peer):
@@ -234,9 +234,17 @@ class LamsonDurable(Lamson):
 
 
 def install_salmon() -> None:
-    """Make the virtual environment with salmon-mail, where it is missing."""
+    """Make the virtual environment with salmon-mail, if it is missing and the network is there."""
     if SALMON_PYTHON.exists():
         return
     directory = SALMON_PYTHON.parents[1]
-    subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
-    subprocess.run([str(SALMON_PYTHON), "-m", "pip", "install", "-q", "salmon-mail"], check=True)
+    try:
+        subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
+        subprocess.run(
+            [str(SALMON_PYTHON), "-m", "pip", "install", "-q", "salmon-mail"],
+            check=True,
+            timeout=300,
+        )
+    except (subprocess.SubprocessError, OSError) as error:
+        print(f"salmon-mail cannot be installed: {error}", file=sys.stderr)
+        shutil.rmtree(directory, ignore_errors=True)
