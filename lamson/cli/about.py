@@ -51,6 +51,9 @@ def version_command() -> None:
     Example:
       lamson version
     """
-    from importlib.metadata import version
+    from importlib import metadata
 
-    click.echo(f"lamson {version('lamson')}")
+    try:
+        click.echo(f"lamson {metadata.version('lamson')}")
+    except metadata.PackageNotFoundError:
+        click.echo("lamson, run from its source without being installed")

@@ -83,6 +83,13 @@ class Server:
         self.data = b""
         self.problem: str | None = None
 
+    def listen_on(self, path: Path) -> None:
+        """Listen on a unix socket instead."""
+        self._listener.close()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+
     def __enter__(self) -> Server:
         self._thread.start()
         return self

@@ -11,6 +11,8 @@ from lamson.cli.client import Outcome, submit
 from lamson.errors import UnavailableError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.unit.cli.conftest import Server
 
 A, B = "a@test.com", "b@test.com"
@@ -191,6 +193,21 @@ def test_a_cut_after_some_replies_tells_them_first(server: type[Server]) -> None
         assert next(outcomes) == Outcome(A, 250, "2.0.0 Ok")
         with pytest.raises(UnavailableError, match="the connection was closed"):
             next(outcomes)
+
+
+def test_a_unix_socket(server: type[Server], tmp_path: Path) -> None:
+    scripted = server("""
+        S: 220 hello
+        C: lhlo me
+        S: 250 hello
+        C: MAIL FROM:<>
+        S: 550 5.7.1 no
+        C: QUIT
+    """)
+    scripted.listen_on(tmp_path / "sock")
+    with scripted:
+        outcomes = list(submit(f"unix:{tmp_path}/sock", 0, "auto", "", [A], b"x"))
+    assert outcomes == [Outcome(A, 550, "5.7.1 no")]
 
 
 def test_nobody_there() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,12 @@ def test_version(lamson: Lamson, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda name: "1.2.3")
     assert lamson("version").out == "lamson 1.2.3\n"
     assert lamson("--version").out == "lamson 1.2.3\n"
+
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", missing)
+    assert lamson("version").out == "lamson, run from its source without being installed\n"
 
 
 @pytest.mark.parametrize("arguments", [["help"], ["help", "-for", "send"], ["version", "-h"]])

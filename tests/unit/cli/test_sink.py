@@ -57,6 +57,14 @@ def test_a_message_is_stored_once_with_its_envelope(log: Lamson, tmp_path: Path)
     assert "from=<s@test.com> to=a@test.com" in (tmp_path / "logs" / "log.log").read_text()
 
 
+def test_ipv6(log: Lamson, lamson: Lamson) -> None:
+    port = log("-host", "::1").out.partition("[::1]:")[2].partition(",")[0]
+    line = ("send", "-sender", "a@b.c", "-to", "d@e.f")
+    done = lamson(*line, "-host", "::1", "-port", port)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("d@e.f: 250 2.0.0 Ok: stored as ")
+
+
 def test_a_second_one_and_a_port_in_use_are_refused(log: Lamson, tmp_path: Path) -> None:
     assert log().status == 0
     again = log()
