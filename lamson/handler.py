@@ -75,8 +75,9 @@ class Handler:
     """A function of a handler module, ready to be called.
 
     ``injected`` says what its annotated parameters are given (parameter name to `DELIVERY` or
-    `SESSION`); ``required`` and ``optional`` are the parameters that captures fill. Raises
-    RouteError where the function cannot be a handler at all.
+    `SESSION`); ``required`` and ``optional`` are the parameters that captures fill. With
+    ``lenient`` it is called with the routes of other handlers, and spared the captures that it has
+    no parameter for. Raises RouteError where the function cannot be a handler at all.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Handler:
         function: Callable[..., Any],
         *,
         is_stateless: bool = False,
+        lenient: bool = False,
         injectable: Mapping[str, str] = INJECTED,
     ) -> None:
         self.function = function
@@ -100,6 +102,9 @@ class Handler:
         self.needs_session = SESSION in self.injected.values()
         self._deliveries = tuple(n for n, what in self.injected.items() if what == DELIVERY)
         self._sessions = tuple(n for n, what in self.injected.items() if what == SESSION)
+        drops_some = lenient and not self.takes_any
+        known: frozenset[str] = frozenset(self.required + self.optional)
+        self._only = known if drops_some else None
 
     def __str__(self) -> str:
         return f"{self.module}.{self.name}"
@@ -114,6 +119,8 @@ class Handler:
 
         ``captures`` are those of one of its own routes, `check_captures` has seen them.
         """
+        if self._only is not None:
+            captures = {name: captures[name] for name in captures if name in self._only}
         if not self.injected:
             return self.function(message, **captures)
         arguments: dict[str, Any] = dict(captures)
@@ -122,15 +129,6 @@ class Handler:
         for name in self._sessions:
             arguments[name] = session
         return self.function(message, **arguments)
-
-    def call_with_known(
-        self, message: object, captures: Mapping[str, str], delivery: object, session: object
-    ) -> Any:
-        """As `call`, leaving out the captures it has no parameter for: for error states."""
-        if not self.takes_any:
-            known = {*self.required, *self.optional}
-            captures = {name: value for name, value in captures.items() if name in known}
-        return self.call(message, captures, delivery, session)
 
     def check_captures(self, names: Iterable[str], *, file: str, line: int) -> None:
         """Raise RouteError where a route with these captures, standing there, could not call it."""
@@ -142,7 +140,8 @@ class Handler:
                     file=file,
                     line=line,
                 )
-            if not self.takes_any and name not in self.required and name not in self.optional:
+            known = self.takes_any or self._only is not None
+            if not known and name not in self.required and name not in self.optional:
                 raise RouteError(
                     f"the route captures ({name}), but {self.name} has no parameter {name!r};"
                     " add it, or **captures",
@@ -152,7 +151,7 @@ class Handler:
         for name in self.required:
             if name not in names:
                 raise RouteError(
-                    f"{self.name} needs {name!r}, which this route does not capture; capture it,"
+                    f"{self.name} needs {name!r}, which the route does not capture; capture it,"
                     " give it a default, or annotate it as Delivery or sqlalchemy.orm.Session",
                     file=file,
                     line=line,

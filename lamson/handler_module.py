@@ -28,8 +28,8 @@ class HandlerModule:
     """What the Router needs to know of one module.
 
     ``declared`` are its routed handlers in source order; ``states`` those by name that are states,
-    `ERROR` included, which needs no route; ``error`` is that one; ``state_key_generator`` the
-    function so declared.
+    `ERROR` included; ``error`` is that one, which needs no route: it then has those of all states
+    of the module; ``state_key_generator`` is the function so declared.
     """
 
     def __init__(self, module: ModuleType) -> None:
@@ -81,8 +81,9 @@ class HandlerModule:
         return cls(module)
 
     def _add_handler(self, function: Callable[..., Any], declaration: Declaration) -> None:
-        handler = Handler(function, is_stateless=declaration.is_stateless)
-        if declaration.routes:
+        is_routed = bool(declaration.routes)
+        handler = Handler(function, is_stateless=declaration.is_stateless, lenient=not is_routed)
+        if is_routed:
             self.declared.append((handler, declaration))
         elif declaration.is_stateless:
             raise RouteError(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,9 @@ def compile_format(format: str, captures: Mapping[str, str], *, engine: str = "r
 def compile_source(source: str, engine: str) -> Any:
     """The engine's own object for a regex, as all our matching wants it: ignoring case."""
     if engine == "re":
-        return re.compile(source, re.IGNORECASE)
+        with warnings.catch_warnings():  # of set operations that Python might have one day
+            warnings.simplefilter("ignore", FutureWarning)
+            return re.compile(source, re.IGNORECASE)
     return re2.compile(source, options())
 
 
@@ -249,7 +252,7 @@ def _reason(problem: Exception, source: str) -> str:
     text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
     if isinstance(problem, re2.error):
         try:
-            re.compile(source)
+            compile_source(source, "re")
         except re.error:
             return f"it is no regular expression ({text})"
         return f'RE2 cannot take it ({text}); say engine="re", which takes longer'

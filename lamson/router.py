@@ -7,7 +7,7 @@ it is built, one line with file and line number; nothing is left for the first m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lamson.errors import RouteError
@@ -17,7 +17,7 @@ from lamson.pattern import Pattern, PatternError, compile_format
 from lamson.pattern_set import PatternSet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lamson.handler import DeclaredRoute, Handler
 
@@ -81,8 +81,7 @@ class Router:
             for handler, declaration in module.declared
             for declared in declaration.routes
         )
-        for module in modules:
-            self._check_error_state(module)
+        self._error_routes = dict(self._routes_of_errors())
         self._set = PatternSet([route.pattern for route in self.routes])
 
     @classmethod
@@ -100,14 +99,16 @@ class Router:
     def match(self, address: str) -> tuple[Match, ...]:
         """The routes of an address, one per handler, in definition order; () if it is not routed.
 
+        Where a state matches, the ERROR state of its module does too, after all others.
         Takes microseconds whatever the number of routes, and never raises.
         """
         numbers = self._set.match(address)
-        if len(numbers) == 1:
+        if len(numbers) == 1 and not self._error_routes:
             return (Match(self.routes[numbers[0]], address),)
+        routes = [self.routes[number] for number in numbers]
+        routes += [self._error_routes[n] for n in numbers if n in self._error_routes]
         found: dict[Handler, Match] = {}
-        for number in numbers:
-            route = self.routes[number]
+        for route in routes:
             if route.handler not in found:
                 found[route.handler] = Match(route, address)
         return tuple(found.values())
@@ -165,20 +166,18 @@ class Router:
             line=handler.line,
         )
 
-    def _check_error_state(self, module: HandlerModule) -> None:
-        """The error state gets the captures of whichever route failed."""
-        if module.error is None:
-            return
-        for route in self.routes:
-            if route.handler.module == module.name:
-                for name in module.error.required:
-                    if name not in route.pattern.names:
-                        raise RouteError(
-                            f"ERROR needs {name!r}, which {route.format!r} does not capture; give"
-                            " it a default",
-                            file=module.error.file,
-                            line=module.error.line,
-                        )
+    def _routes_of_errors(self) -> Iterator[tuple[int, Route]]:
+        """By the number of a state's route, the same route for the ERROR of its module.
+
+        A sender in that state is answered by it whatever address is written to. An ERROR with
+        routes of its own has only those.
+        """
+        routed = {route.handler for route in self.routes}
+        for number, route in enumerate(self.routes):
+            error = self._modules[route.handler.module].error
+            if error is not None and error not in routed and not route.handler.is_stateless:
+                error.check_captures(route.pattern.names, file=error.file, line=error.line)
+                yield number, replace(route, handler=error)
 
 
 def _make_route(handler: Handler, declared: DeclaredRoute, defaults: Mapping[str, str]) -> Route:

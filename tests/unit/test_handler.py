@@ -82,17 +82,21 @@ def test_a_call_leaves_the_captures_alone() -> None:
     assert captures == {"user": "zed"}
 
 
-def test_a_call_with_known_captures_only() -> None:
+def test_a_lenient_handler_is_spared_what_it_has_no_parameter_for() -> None:
     captures = {"user": "zed", "token": "1"}
-    assert Handler(plain).call_with_known("m", captures, None, None) == ("m", "zed", "here")
-    assert Handler(optional).call_with_known("m", captures, None, None) == ("m", None, captures)
+    lenient = Handler(plain, lenient=True)
+    lenient.check_captures(captures, file="", line=0)
+    assert lenient.call("m", captures, None, None) == ("m", "zed", "here")
+    assert Handler(optional, lenient=True).call("m", captures, None, None) == ("m", None, captures)
+    with pytest.raises(RouteError, match="plain needs 'user'"):
+        lenient.check_captures(["token"], file="", line=0)
 
 
 @pytest.mark.parametrize(
     ("function", "names", "message"),
     [
         (plain, ["user", "token"], r"captures \(token\), but plain has no parameter 'token'"),
-        (plain, ["host"], "plain needs 'user', which this route does not capture"),
+        (plain, ["host"], "plain needs 'user', which the route does not capture"),
         (plain, ["user", "message"], "parameter 'message' is not for a capture"),
         (both, ["user", "db"], "parameter 'db' is not for a capture"),
     ],

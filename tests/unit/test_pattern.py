@@ -54,6 +54,7 @@ def test_the_whole_address_has_to_match(address: str) -> None:
         ("a@x|(tag)@z", "y@z", {"tag": "y"}),
         (r"\Qa.(tag)\E@x", "a.(tag)@x", {}),
         ("(any)@(host)", "z\u00e9d\u00fc@test.com", {"any": "z\u00e9d\u00fc", "host": "test.com"}),
+        ("[[]a@x", "[a@x", {}),
         ("(list_name)@test.com", "users@testxcom", {"list_name": "users"}),
     ],
 )

@@ -63,3 +63,27 @@ def test_ten_thousand_patterns() -> None:
     for number in range(0, 10_000, 7):
         assert patterns.match(f"users-cmd{number}@b") == [number]
     assert patterns.match("users-cmd10000@b") == []
+    assert patterns.match("7users-cmd7@b") == []
+
+
+def test_a_crowd_with_one_lead_among_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pattern_set, "_FEW", 3)
+    monkeypatch.setattr(pattern_set, "_CROWD", 2)
+    formats = [
+        "(user)-a@x",
+        "b-(user)@x",
+        "(user)-c@x",
+        "(user)",
+        "(any)@x",
+        "(user)?d@x",
+        "(any)@y",
+    ]
+    captures = {"user": "[a-z]+", "any": ".*"}
+    patterns = PatternSet([compile_format(format, captures) for format in formats])
+    assert patterns.match("zed-a@x") == [0, 4]
+    assert patterns.match("b-c@x") == [1, 2, 4]
+    assert patterns.match("7-a@x") == [4]
+    assert patterns.match("zed") == [3]
+    assert patterns.match("d@x") == [4, 5]
+    assert patterns.match("\u00e9@y") == [6]
+    assert patterns.match("zed-a@xx") == []

@@ -26,7 +26,11 @@ def CONFIRMING(message, user, host, token): ...
 @route_like(START)
 def LOG(message, **captures): ...
 
-def ERROR(message, user, token=""): ...
+"""
+
+WITH_ERROR = f"""{LIST}
+def ERROR(message, user, token=""):
+    return START
 """
 
 EVERYTHING = """
@@ -86,7 +90,7 @@ def test_a_match_carries_route_and_captures(collect: Collect) -> None:
         (
             4,
             '@route("(user)@x")\ndef START(message, user): ...\ndef ERROR(message, host): ...',
-            r"ERROR needs 'host', which '\(user\)@x' does not capture",
+            "ERROR needs 'host', which the route does not capture",
         ),
     ],
 )
@@ -121,8 +125,26 @@ def test_explain_tells_of_every_route(collect: Collect) -> None:
     assert joined.why_not == ""
 
 
+def test_an_error_state_without_routes_has_those_of_all_states(collect: Collect) -> None:
+    router = collect(EVERYTHING, WITH_ERROR)
+    expected = ["one.ARCHIVE", "two.START", "two.LOG", "two.ERROR"]
+    assert names(router, "zed-join@test.com") == expected
+    assert names(router, "zed-confirm-1@localhost")[-1] == "two.ERROR"
+    assert names(router, "else@example.org") == ["one.ARCHIVE"]
+    match = router.match("zed-join@test.com")[-1]
+    returned = match.handler.call("m", match.captures, None, None)
+    assert router.next_state(match.handler, returned) == "START"
+
+
+def test_an_error_state_with_a_route_has_only_that(collect: Collect) -> None:
+    source = LIST + '@route("(user)-error@(host)")\ndef ERROR(message, user, host): ...\n'
+    router = collect(source)
+    assert names(router, "zed-error@test.com") == ["one.ERROR"]
+    assert names(router, "zed-join@test.com") == ["one.START", "one.LOG"]
+
+
 def test_states(collect: Collect) -> None:
-    router = collect(LIST, EVERYTHING)
+    router = collect(WITH_ERROR, EVERYTHING)
     assert router.states_of("one") == ("START", "CONFIRMING", "ERROR")
     assert router.states_of("two") == ()
     error = router.error_state("one")
@@ -132,7 +154,7 @@ def test_states(collect: Collect) -> None:
 
 
 def test_the_next_state_is_what_the_handler_returned(collect: Collect) -> None:
-    router = collect(LIST)
+    router = collect(WITH_ERROR)
     handler = router.routes[0].handler
     assert router.next_state(handler, None) is None
     assert router.next_state(handler, handler.function("m", "zed", "x")) == "CONFIRMING"
