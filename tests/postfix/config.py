@@ -88,6 +88,7 @@ scache     unix       - - n -    1 scache
 INCOMING: dict[str, str] = {
     "syslog_name": "postfix/smtpd-in",
     "mynetworks": "",
+    "local_header_rewrite_clients": "",
     "smtpd_relay_restrictions": "reject_unauth_destination",
     "smtpd_recipient_restrictions": "",
 }

@@ -1,7 +1,12 @@
-"""Fixtures with a real Postfix: `sink` is the outside world, `make_postfix` starts one in front."""
+"""Fixtures with a real Postfix.
+
+`sink` is the outside world, `make_postfix` starts a Postfix in front of anything, `stage` is one
+with the stories' project behind it.
+"""
 
 from __future__ import annotations
 
+import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +14,12 @@ import pytest
 
 from tests.postfix.instance import PostfixInstance, why_not
 from tests.postfix.sink import Sink
+from tests.postfix.stage import DOMAINS, Stage, make_project
+from tests.service import LamsonService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -35,3 +43,46 @@ def make_postfix(sink: Sink) -> Iterator[Callable[..., PostfixInstance]]:
             return postfix.start()
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def stories_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stories' project with an empty database, to be copied."""
+    return make_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture
+def make_stage(
+    make_postfix: Callable[..., PostfixInstance],
+    sink: Sink,
+    stories_project: Path,
+    tmp_path: Path,
+) -> Iterator[Callable[..., Stage]]:
+    """``make_stage(**options)``: the stories' project behind a Postfix with these options.
+
+    With ``unix=True`` Postfix reaches it through a unix socket.
+    """
+    with ExitStack() as running:
+
+        def start(*, unix: bool = False, **options: Any) -> Stage:
+            lamson = LamsonService(shutil.copytree(stories_project, tmp_path / "stories"))
+            transport = f"lmtp:inet:[127.0.0.1]:{lamson.port}"
+            postfix = make_postfix(routes=dict.fromkeys(DOMAINS, transport), **options)
+            if unix:
+                postfix.routes = dict.fromkeys(DOMAINS, f"lmtp:unix:{postfix.base}/lmtp")
+                postfix.write_config()
+                postfix.reload()
+                lamson.environment["LAMSON_LMTP__LISTEN"] = f"unix:{postfix.base}/lmtp"
+                lamson.environment["LAMSON_LMTP__SOCKET_GROUP"] = "postfix"
+            lamson.environment["LAMSON_SUBMISSION__SERVER"] = f"127.0.0.1:{postfix.submission_port}"
+            running.callback(lambda: print("\n".join(lamson.log_lines())))
+            running.enter_context(lamson)
+            return Stage(postfix, lamson, sink)
+
+        yield start
+
+
+@pytest.fixture
+def stage(make_stage: Callable[..., Stage]) -> Stage:
+    """The stories' project behind a Postfix, over TCP."""
+    return make_stage()

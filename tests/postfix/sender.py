@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import smtplib
 from dataclasses import dataclass, field
-from email.utils import make_msgid
+from email.utils import formatdate, make_msgid
 
 
 @dataclass
@@ -28,6 +28,7 @@ def letter(
     """A plain message in UTF-8, headers included (RFC 6532)."""
     return (
         f"From: {sender}\r\nTo: {recipient}\r\nSubject: {subject}\r\n"
+        f"Date: {formatdate()}\r\n"
         f"Message-ID: {make_msgid(domain='sender.test')}\r\n"
         f"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
         f"Content-Transfer-Encoding: 8bit\r\n\r\n{body}"
