@@ -12,8 +12,11 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from lamson import config
+from sqlalchemy.exc import SQLAlchemyError
+
+from lamson import config, log, seen
 from lamson.batch import Batcher
+from lamson.clock import ServiceClock
 from lamson.db import Database
 from lamson.engine import Engine
 from lamson.outbox import Outbox
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from lamson.settings import Settings
 
+HOUSEKEEPING = 600.0  # seconds
 BATCH_LIMIT = 256  # deliveries that share a commit on SQLite, at most
 BATCH_LIMIT_SERVER = 16  # and on a database server, where other connections commit beside
 
@@ -46,6 +50,8 @@ class Application:
         self.database: Database | None = None
         self.outbox: Outbox | None = None
         self.relay: Relay | None = None
+        self.clock: ServiceClock | None = None
+        self._housekeeper: asyncio.Task[None] | None = None
         if settings.database is not None:
             self.database = Database(settings.database, connections=settings.threads + 4)
             self.outbox = Outbox(self.database, self.owner(os.getpid()))
@@ -74,6 +80,7 @@ class Application:
             threads=1 if is_sqlite else settings.threads,
             batch_limit=BATCH_LIMIT if is_sqlite else BATCH_LIMIT_SERVER,
             deadline=settings.handler_deadline,
+            run_dir=settings.run_dir,
         )
         if self.relay is not None:
             self.engine.on_outgoing = self.relay.submit
@@ -87,6 +94,8 @@ class Application:
         application = cls(project, config.load(project))
         if application.database is not None:
             application.database.check()
+            with application.database.read() as connection:
+                application.batcher.clock = application.clock = ServiceClock(connection)
         return application
 
     def owner(self, pid: int | str) -> str:
@@ -98,14 +107,33 @@ class Application:
         self.engine.start(asyncio.get_running_loop())
         if self.relay is not None:
             await self.relay.start()
+        if self.clock is not None:
+            self._housekeeper = asyncio.create_task(self._keep_house(self.clock))
 
     async def stop(self, timeout: float) -> None:
         """Stop both; mail committed already is submitted for ``timeout`` seconds at most."""
         self.engine.stop()
+        if self._housekeeper is not None:
+            self._housekeeper.cancel()
         if self.relay is not None:
             await self.relay.drain(timeout)
         if self.database is not None:
             self.database.close()
+
+    async def _keep_house(self, clock: ServiceClock) -> None:
+        """From time to time: save the service clock, and forget what was handled long ago."""
+        while True:
+            await asyncio.sleep(HOUSEKEEPING)
+            try:
+                await asyncio.to_thread(self._tidy, clock)
+            except (SQLAlchemyError, OSError) as error:
+                log.logger.error("housekeeping failed: %s", getattr(error, "orig", error))
+
+    def _tidy(self, clock: ServiceClock) -> None:
+        assert self.database is not None
+        with self.database.begin() as connection:
+            clock.save(connection)
+            seen.purge(connection, clock())
 
     def _endpoint(self) -> Endpoint:
         submission = self.settings.submission

@@ -49,6 +49,8 @@ class Job:
     key: bytes | None
     answers: list[Callable[[Reply], None]] = field(default_factory=list)
     started: float = 0.0
+    crash_key: bytes = b""  # what a crash is counted against; `key` where there is one
+    deaths: int = 0  # of workers that had this delivery under way
     reply: Reply | None = None
 
 
@@ -94,6 +96,7 @@ class Batcher:
         self._undeliverable = undeliverable
         self._suppress_seen = suppress_seen
         self._raise_errors = raise_errors
+        self.clock: Callable[[], float] = time.monotonic  # the service clock, where there is one
         self._answers = AnswerLimit()
         self._memory = MemoryStateStore()
 
@@ -123,6 +126,22 @@ class Batcher:
                 result.job.reply = LOCAL_ERROR
         return outgoing
 
+    def give_up(self, job: Job) -> None:
+        """Keep a message whose handling kills workers, and answer 250, without running it."""
+        reason = f"its handling ended {job.deaths} worker processes"
+        message = job.message
+        log.logger.error(
+            "id=%s recipient=%s: not handled, kept: %s",
+            message.envelope.id,
+            message.recipient,
+            reason,
+        )
+        self._keep(message, reason)
+        with self._transaction([job]) as (connection, _):
+            if connection is not None and job.key is not None:
+                seen.claim(connection, [job.key], self.clock())
+        job.reply = OK
+
     @contextmanager
     def _transaction(self, jobs: Sequence[Job]) -> Iterator[tuple[Connection | None, StateStore]]:
         if self._database is None:
@@ -138,7 +157,7 @@ class Batcher:
         keys = [job.key for job in jobs if job.key is not None]
         if connection is None or not keys:
             return list(jobs)
-        new = seen.claim(connection, keys, time.time())
+        new = seen.claim(connection, keys, self.clock())
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_SEEN)
         fresh = []
@@ -272,7 +291,7 @@ class Batcher:
         self._keep(job.message, "its handler raised an exception; see the log")
         with self._transaction([job]) as (connection, store):
             if connection is not None and job.key is not None:
-                seen.claim(connection, [job.key], time.time())
+                seen.claim(connection, [job.key], self.clock())
             store.save({state_key: ERROR})
 
     def _fail(

@@ -15,6 +15,7 @@ import queue
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import exc
@@ -22,6 +23,7 @@ from sqlalchemy import exc
 from lamson import address, log, seen
 from lamson.batch import Batcher, Job
 from lamson.content import Content
+from lamson.crashes import TOO_OFTEN, Notes, Suspects
 from lamson.envelope import Recipient
 from lamson.mail import MailRequest
 from lamson.reply import BUSY, LOCAL_ERROR, Reply
@@ -29,6 +31,7 @@ from lamson.reply import BUSY, LOCAL_ERROR, Reply
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from lamson.envelope import Envelope
     from lamson.outbox import Outgoing
@@ -53,19 +56,23 @@ class Engine:
         threads: int = 8,
         batch_limit: int = 256,
         deadline: float = 300.0,
+        run_dir: Path | None = None,
     ) -> None:
         """``deadline``: seconds after which a delivery is answered 451 whatever its handler does.
 
-        With SQLite one thread is right: it has one writer.
+        With SQLite one thread is right: it has one writer. In ``run_dir`` each thread notes what it
+        runs, for the case that the process dies over it; None notes nothing.
         """
         self._router = router
         self._batcher = batcher
         self._batch_limit = batch_limit
         self._deadline = deadline
+        self._run_dir = run_dir
+        self._suspects = Suspects(run_dir) if run_dir is not None else None
         self._arrived: list[Job] = []
         self._queue: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._work, name=f"lamson-engine-{number}", daemon=True)
+            threading.Thread(target=self._work, args=(str(number),), daemon=True)
             for number in range(threads)
         ]
         self._cost: dict[Handler, float] = {}
@@ -131,6 +138,9 @@ class Engine:
                     self._running.add(key)
                 message = MailRequest(shared, envelope, Recipient(recipient))
                 job = jobs[identity] = Job(message, routed[index], key, started=now)
+                if self._suspects is not None:
+                    job.crash_key = key or seen.digest(content, envelope.sender, identity)
+                    job.deaths = self._suspects.deaths(job.crash_key)
                 self._pending.add(job)
             job.answers.append(lambda reply, index=index: done(index, reply))  # type: ignore[misc]
         if not self._arrived and jobs and self._loop is not None:
@@ -145,15 +155,17 @@ class Engine:
         arrived, self._arrived = self._arrived, []
         together: list[Job] = []
         for job in arrived:
-            if all(self._cost.get(match.handler, QUICK) < QUICK for match in job.matches):
+            costs = [self._cost.get(match.handler, QUICK) for match in job.matches]
+            if not job.deaths and max(costs) < QUICK:
                 together.append(job)
             else:
                 self._queue.put((False, [job]))
         if together:
             self._queue.put((True, together))
 
-    def _work(self) -> None:
+    def _work(self, name: str) -> None:
         """What a thread does: take what may run together, run it, hand the replies to the loop."""
+        notes = Notes(self._run_dir, name) if self._run_dir is not None else None
         held: _Work | None = None
         while True:
             is_quick, batch = held or self._queue.get()
@@ -169,7 +181,11 @@ class Engine:
                     break
                 batch += held[1]
                 held = None
+            if notes is not None:
+                notes.begin([job.crash_key for job in batch])
             self._run(batch)
+            if notes is not None:
+                notes.end()
 
     def _record(self, job: Job, seconds: float) -> None:
         for match in job.matches:
@@ -178,6 +194,9 @@ class Engine:
 
     def _run(self, batch: Sequence[Job]) -> None:
         try:
+            if batch[0].deaths >= TOO_OFTEN:  # a suspect is alone
+                self._batcher.give_up(batch[0])
+                return
             outgoing = self._batcher.run(batch, self._record)
             for job in batch:
                 if job.reply is None:
@@ -191,7 +210,8 @@ class Engine:
             self._finished.extend(batch)
             if not self._is_report_due and self._loop is not None:
                 self._is_report_due = True
-                self._loop.call_soon_threadsafe(self._report)
+                with suppress(RuntimeError):  # the loop is closed: nobody waits for the reply
+                    self._loop.call_soon_threadsafe(self._report)
 
     def _run_again(self, job: Job) -> list[Outgoing]:
         """Run one delivery alone that was the victim of a deadlock."""

@@ -1,8 +1,8 @@
 """The tables that the framework itself keeps, beside those of the application.
 
-Three tables, all small: what was handled already, where each conversation stands, and the mail that
-waits to be submitted. Times are seconds since the epoch. `SCHEMA_REVISION` is the newest migration
-under ``migrations/versions``.
+Four tables, all small: what was handled already, where each conversation stands, the mail that
+waits to be submitted, and the clock by which the first is forgotten. Times are seconds since the
+epoch. `SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
 """
 
 from __future__ import annotations
@@ -27,12 +27,21 @@ VERSION_TABLE = "lamson_version"
 metadata = MetaData()
 
 # What has been handled: a digest for each queue entry and recipient (see lamson/seen.py).
+# `handled_at` is in seconds of the service clock.
 seen = Table(
     "lamson_seen",
     metadata,
     Column("key", LargeBinary(32), primary_key=True),
     Column("handled_at", Float, nullable=False, index=True),
     sqlite_with_rowid=False,
+)
+
+# One row: how long the service has run (see lamson/clock.py).
+clock = Table(
+    "lamson_clock",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seconds", Float, nullable=False),
 )
 
 # Where a correspondent stands in a module's state machine. No row means START.

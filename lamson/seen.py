@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from lamson.envelope import Envelope
 
-KEEP = 30 * 24 * 3600.0  # seconds
+KEEP = 30 * 24 * 3600.0  # seconds of the service clock (see lamson/clock.py)
 
 # Postfix puts its Received field on top; with `flags=` lmtp(8) adds the three others above it. Its
 # value says "(Postfix)" after our own server's name, or "(Postfix, from userid N)" for sendmail(1).
@@ -64,6 +64,7 @@ _POSTGRES = postgresql.insert(seen).on_conflict_do_nothing().returning(seen.c.ke
 def claim(connection: Connection, keys: Iterable[bytes], now: float) -> set[bytes]:
     """Insert ``keys`` and give back those that were new; the others were handled before.
 
+    ``now`` is the time of the service clock.
     On PostgreSQL this waits for another transaction that holds one of them.
     """
     rows = [{"key": key, "handled_at": now} for key in sorted(keys)]
@@ -80,5 +81,5 @@ def forget(connection: Connection, keys: Sequence[bytes]) -> None:
 
 
 def purge(connection: Connection, now: float) -> int:
-    """Drop what is older than 30 days. Gives the number of rows."""
+    """Drop what is older than 30 days of the service clock. Gives the number of rows."""
     return connection.execute(delete(seen).where(seen.c.handled_at < now - KEEP)).rowcount

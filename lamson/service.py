@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from lamson import config, daemon, log
+from lamson.crashes import Suspects
 from lamson.errors import LamsonError, UnavailableError
 from lamson.listen import bind, describe
 
@@ -104,6 +105,8 @@ class Supervisor:
         self._alive_read, self._alive_write = os.pipe()
         self._wakeup_read, self._wakeup_write = os.pipe()
         self._not_before = 0.0
+        self._lost_pid = 0
+        self._suspects = Suspects(settings.run_dir)
 
     def run(self, ready: Callable[[str], None]) -> None:
         """Bind, start the workers, call ``ready`` with what is listened on, serve until SIGTERM.
@@ -180,9 +183,13 @@ class Supervisor:
     def _bury(self, worker: _Worker, status: int) -> None:
         del self._workers[worker.pid]
         os.close(worker.status)
+        code = os.waitstatus_to_exitcode(status)
+        if code >= 0:
+            self._suspects.forget(worker.pid)
+        elif suspects := self._suspects.blame(worker.pid):
+            log.logger.error("worker %d had %d deliveries under way", worker.pid, suspects)
         if worker.is_leaving:
             return
-        code = os.waitstatus_to_exitcode(status)
         how = f"signal {-code}" if code < 0 else f"status {code}"
         log.logger.error(
             "worker %d ended with %s; replacing it%s", worker.pid, how, _colon(worker.error)
@@ -190,8 +197,6 @@ class Supervisor:
         # One that never got ready would only fail again: not more than once a second.
         self._not_before = time.monotonic() + (0.0 if worker.is_ready else 1.0)
         self._lost_pid = worker.pid
-
-    _lost_pid = 0
 
     def _missing(self) -> int:
         present = sum(not worker.is_leaving for worker in self._workers.values())

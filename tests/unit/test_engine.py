@@ -1,6 +1,7 @@
 """lamson.engine, without a database; what it commits is tests/unit/test_batch.py."""
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +12,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from support import make_router
 
+from lamson import seen
 from lamson.batch import Batcher, Job
+from lamson.crashes import TOO_OFTEN, Notes, Suspects
 from lamson.engine import Engine
 from lamson.envelope import Envelope, Peer, QueueId
 from lamson.reply import OK, Reply
@@ -182,5 +185,29 @@ def test_the_victim_of_a_deadlock_is_run_again(tmp_path: Path) -> None:
         async with running(tmp_path, batcher=Deadlocking) as bench:
             bench.deliver("a@test.com")
             assert await bench.wait_for(1) == [250]
+
+    asyncio.run(story())
+
+
+class Careful(Batcher):
+    """A batcher that tells which deliveries it gave up."""
+
+    def give_up(self, job: Job) -> None:
+        self.given_up = job.message.recipient.address
+        job.reply = OK
+
+
+def test_a_message_that_kills_workers_is_given_up(tmp_path: Path) -> None:
+    async def story() -> None:
+        made: Any = lambda router: Careful(router, hostname="mx.test.com")  # noqa: E731
+        async with running(tmp_path, batcher=made, run_dir=tmp_path) as bench:
+            key = seen.digest(b"queue-id:" + LONG.encode(), "z@e.example", "a@test.com")
+            for _ in range(TOO_OFTEN):
+                Notes(tmp_path, "other").begin([key])
+                Suspects(tmp_path).blame(os.getpid())
+            bench.deliver("a@test.com", "b@test.com", queue_id=LONG)
+            assert await bench.wait_for(2) == [250, 250]
+            assert bench.engine._batcher.given_up == "a@test.com"  # type: ignore[attr-defined]
+            assert bench.hooks.ran == ["b"]
 
     asyncio.run(story())

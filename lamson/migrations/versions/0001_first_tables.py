@@ -1,4 +1,4 @@
-"""The first tables: what was seen, states, the outbox."""
+"""The first tables: what was seen, the clock, states, the outbox."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +15,11 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_lamson_seen_handled_at", "lamson_seen", ["handled_at"])
+    op.create_table(
+        "lamson_clock",
+        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("seconds", sa.Float(), nullable=False),
+    )
     op.create_table(
         "lamson_state",
         sa.Column("module", sa.String(512), primary_key=True),
@@ -44,5 +49,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("lamson_outbox", "lamson_state", "lamson_seen"):
+    for table in ("lamson_outbox", "lamson_state", "lamson_clock", "lamson_seen"):
         op.drop_table(table)

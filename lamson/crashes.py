@@ -1,0 +1,102 @@
+"""Which deliveries were under way when a worker died, and which of them to suspect.
+
+A message can kill the process that handles it, again and again: Postfix retries, and the service
+would go down each time. So each engine thread notes in a file what it runs; when a worker dies, its
+supervisor counts that against those deliveries. A suspect runs alone from then on, so that its
+neighbours are not counted with it, and after `TOO_OFTEN` deaths it is kept in ``run/undeliverable``
+instead of being run. The files lie in the run directory: a note costs two system calls for a batch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+TOO_OFTEN = 5  # deaths
+REMEMBER = 7 * 24 * 3600.0  # seconds: longer than Postfix's maximal_queue_lifetime by default
+_KEY_SIZE = 32  # octets
+
+
+class Notes:
+    """What one engine thread runs at this moment, in a file of its own."""
+
+    def __init__(self, run_dir: Path, name: str) -> None:
+        directory = _notes_of(run_dir, os.getpid())
+        directory.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+
+    def begin(self, keys: Iterable[bytes]) -> None:
+        os.pwrite(self._file, b"".join(keys), 0)
+
+    def end(self) -> None:
+        os.ftruncate(self._file, 0)
+
+
+class Suspects:
+    """The deliveries that were under way when a worker died, and how often."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._file = run_dir / "suspects.json"
+        self._version: tuple[int, int] | None = None
+        self._counts: dict[str, tuple[int, float]] = {}
+
+    def deaths(self, key: bytes) -> int:
+        """How many workers died over this delivery. Sees what the supervisor wrote meanwhile."""
+        self._refresh()
+        return self._counts[key.hex()][0] if self._counts and key.hex() in self._counts else 0
+
+    def blame(self, pid: int) -> int:
+        """In the supervisor: count the death of worker ``pid``; gives how many are suspected."""
+        directory = _notes_of(self._run_dir, pid)
+        keys: set[str] = set()
+        with suppress(FileNotFoundError):
+            for file in directory.iterdir():
+                content = file.read_bytes()
+                keys |= {
+                    content[at : at + _KEY_SIZE].hex() for at in range(0, len(content), _KEY_SIZE)
+                }
+        self.forget(pid)
+        if keys:
+            self._count(keys)
+        return len(keys)
+
+    def forget(self, pid: int) -> None:
+        """In the supervisor: drop the notes of a worker that ended as it should."""
+        shutil.rmtree(_notes_of(self._run_dir, pid), ignore_errors=True)
+
+    def _count(self, keys: set[str]) -> None:
+        self._refresh()
+        now = time.time()
+        counts = {key: one for key, one in self._counts.items() if now - one[1] < REMEMBER}
+        for key in keys:
+            counts[key] = (counts.get(key, (0, now))[0] + 1, now)
+        temporary = self._file.with_suffix(".new")
+        with temporary.open("w", encoding="ascii") as file:
+            json.dump(counts, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(self._file)
+
+    def _refresh(self) -> None:
+        try:
+            status = os.stat(self._file)
+        except FileNotFoundError:
+            return
+        version = (status.st_ino, status.st_mtime_ns)
+        if version != self._version:
+            self._version = version
+            loaded = json.loads(self._file.read_text(encoding="ascii"))
+            self._counts = {key: (count, at) for key, (count, at) in loaded.items()}
+
+
+def _notes_of(run_dir: Path, pid: int) -> Path:
+    return run_dir / "running" / str(pid)

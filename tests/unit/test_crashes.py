@@ -1,0 +1,51 @@
+"""lamson.crashes"""
+
+import os
+from pathlib import Path
+
+from lamson.crashes import Notes, Suspects
+
+ONE, TWO = b"1" * 32, b"2" * 32
+
+
+def test_what_was_under_way_is_suspected(tmp_path: Path) -> None:
+    notes = Notes(tmp_path, "0")
+    notes.begin([ONE, TWO])
+    worker = Suspects(tmp_path)
+    assert worker.deaths(ONE) == 0
+    supervisor = Suspects(tmp_path)
+    assert supervisor.blame(os.getpid()) == 2
+    assert worker.deaths(ONE) == 1
+    assert worker.deaths(TWO) == 1
+    assert worker.deaths(b"3" * 32) == 0
+
+
+def test_what_was_done_is_not(tmp_path: Path) -> None:
+    notes = Notes(tmp_path, "0")
+    notes.begin([ONE, TWO])
+    notes.end()
+    notes.begin([TWO])
+    supervisor = Suspects(tmp_path)
+    assert supervisor.blame(os.getpid()) == 1
+    assert supervisor.deaths(ONE) == 0
+
+
+def test_deaths_add_up_over_workers_and_restarts(tmp_path: Path) -> None:
+    for expected in (1, 2, 3):
+        Notes(tmp_path, "0").begin([ONE])
+        Suspects(tmp_path).blame(os.getpid())
+        assert Suspects(tmp_path).deaths(ONE) == expected
+
+
+def test_every_thread_is_heard(tmp_path: Path) -> None:
+    Notes(tmp_path, "0").begin([ONE])
+    Notes(tmp_path, "1").begin([TWO])
+    assert Suspects(tmp_path).blame(os.getpid()) == 2
+
+
+def test_a_worker_that_ended_well_leaves_nothing(tmp_path: Path) -> None:
+    Notes(tmp_path, "0").begin([ONE])
+    suspects = Suspects(tmp_path)
+    suspects.forget(os.getpid())
+    assert suspects.blame(os.getpid()) == 0
+    assert list((tmp_path / "running").iterdir()) == []
