@@ -1,0 +1,85 @@
+"""The how-to's main.cf and transport map, on a real Postfix, with the tutorial's list behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.docs.blocks import DOCS, blocks
+from tests.intro.shell import Shell
+from tests.postfix.sender import send
+from tests.service import LamsonService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.postfix.instance import PostfixInstance
+    from tests.postfix.sink import Sink
+
+HOWTO = "how-to/postfix.md"
+# What the fixture keeps: its own transport map, which gets the page's lines.
+OWN = {"transport_maps", "relay_domains"}
+
+
+def settings_of(text: str) -> dict[str, str]:
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def the(language: str) -> str:
+    [block] = [one for one in blocks(HOWTO) if one.language == language]
+    return block.text
+
+
+def test_readme_and_howto_say_the_same() -> None:
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert f"```\n{the('main')}```" in readme
+    assert f"```\n{the('transport')}```" in readme
+    assert len(the("main").splitlines()) <= 10
+
+
+@pytest.mark.slow
+@pytest.mark.postfix
+def test_a_list_behind_a_postfix_so_configured(
+    make_postfix: Callable[..., PostfixInstance], sink: Sink, tmp_path: Path
+) -> None:
+    with Shell(tmp_path) as shell:
+        for line in ("lamson gen -project lists", "rm lists/migrations/versions/*.py"):
+            assert shell.enter(line).status == 0
+        for block in blocks("tutorial.md"):
+            if block.file:
+                (tmp_path / "lists" / block.file).write_text(block.text)
+        for line in ("cd lists", "lamson syncdb", "lamson syncdb -revise all", "lamson syncdb"):
+            assert shell.enter(line).status == 0
+
+    lamson = LamsonService(tmp_path / "lists", LAMSON_ROUTE_DEFAULTS__HOST=r"lists\.example\.com")
+    page = settings_of(the("main"))
+    domain, transport = the("transport").replace("8823", str(lamson.port)).split()
+    assert page["relay_domains"] == domain
+    postfix = make_postfix(
+        routes={domain: transport},
+        main={key: value for key, value in page.items() if key not in OWN},
+        incoming={
+            "smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination",
+            "smtpd_recipient_restrictions": page["smtpd_recipient_restrictions"],
+        },
+    )
+    lamson.environment["LAMSON_SUBMISSION__SERVER"] = f"127.0.0.1:{postfix.submission_port}"
+    with lamson:
+        sent = send(
+            postfix.smtp_port,
+            "zed@sender.example",
+            "users-subscribe@lists.example.com",
+            "nolist-subscribe@lists.example.com",
+            "joe@elsewhere.example",
+        )
+        assert [code for code, _ in sent.recipients.values()] == [250, 550, 554]
+        [asked] = sink.wait(to="zed@sender.example")
+        assert asked.message["Subject"] == "Please confirm"
+        send(postfix.smtp_port, "zed@sender.example", asked.message["From"])
+        _, welcome = sink.wait(2, to="zed@sender.example")
+        assert welcome.message["Subject"] == "Welcome"
+        assert lamson.wait_log("received", sent.queue_id)
+        postfix.wait_empty()
