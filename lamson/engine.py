@@ -115,14 +115,17 @@ class Engine:
         content: bytes,
         routed: Sequence[Sequence[Match]],
         done: Callable[[int, Reply], None],
+        *,
+        again: bool = False,
     ) -> None:
         """Take a message over: ``done(index, reply)`` is called once for each recipient.
 
         ``routed`` holds what `route` gave for each of ``envelope.recipients``. A recipient that
-        stands there twice is handled once and answered twice.
+        stands there twice is handled once and answered twice. With ``again`` it does not matter
+        what was handled before.
         """
         shared = Content(content)
-        source = seen.source_id(envelope, content)
+        source = None if again else seen.source_id(envelope, content)
         jobs: dict[str, Job] = {}
         now = time.monotonic()
         for index, recipient in enumerate(envelope.recipients):

@@ -152,6 +152,26 @@ class Outbox:
                 .values(lease_owner="", lease_until=0)
             ).rowcount
 
+    def all(self) -> list[Outgoing]:
+        """All rows, oldest first, for people to look at."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(outbox).order_by(outbox.c.id)).mappings()
+            return [_outgoing(row, row["lease_until"]) for row in rows]
+
+    def get(self, id: int) -> Outgoing | None:
+        """One row, None where it is gone."""
+        with self._database.read() as connection:
+            row = connection.execute(select(outbox).where(outbox.c.id == id)).mappings().first()
+            return None if row is None else _outgoing(row, row["lease_until"])
+
+    def retry(self, id: int | None) -> int:
+        """Make a row due now, or all where None, unless it is under way; gives the number."""
+        statement = update(outbox).where(outbox.c.lease_until <= time.time()).values(due_at=0)
+        if id is not None:
+            statement = statement.where(outbox.c.id == id)
+        with self._database.begin() as connection:
+            return connection.execute(statement).rowcount
+
     def count(self) -> int:
         """The number of rows that Postfix has not taken yet."""
         with self._database.read() as connection:

@@ -31,6 +31,8 @@ COMMANDS = {
     "restart": Entry("servers", _SERVICE, "stop it and start it again"),
     "status": Entry("servers", _SERVICE, "show which servers run and where they listen"),
     "log": Entry("sink", _SERVICE, "start a server that stores all mail in a queue, for a look"),
+    "outbox": Entry("outbox", _MAIL, "look at the mail that waits to be submitted"),
+    "requeue": Entry("requeue", _MAIL, "give an undeliverable message to its handler again"),
     "send": Entry("send", _MAIL, "send a message to a server and show what it answers"),
     "sendmail": Entry("sendmail", _MAIL, "send a message from standard input, as sendmail(1) does"),
     "queue": Entry("queue", _MAIL, "look into a queue of messages"),

@@ -1,0 +1,91 @@
+"""`lamson outbox`: the mail that was committed and that Postfix has not taken yet."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from lamson.cli.options import command, option, printable, settings
+from lamson.errors import LamsonError, SettingsError
+
+if TYPE_CHECKING:
+    from lamson.outbox import Outbox, Outgoing
+
+
+@command("outbox")
+@option("list", dest="listing", is_flag=True, help="List the messages (what happens by default).")
+@option("count", is_flag=True, help="Print how many there are.")
+@option("show", type=int, metavar="ID", help="Print a message.")
+@option("retry", metavar="ID|ALL", help="Have a message tried again now, or all of them.")
+@option("drop", type=int, metavar="ID", help="Delete a message unsent; asks first.")
+@option("FORCE", is_flag=True, help="Drop without asking.")
+def outbox_command(
+    listing: bool, count: bool, show: int | None, retry: str | None, drop: int | None, force: bool
+) -> None:
+    """Look into the outbox: what handlers sent and Postfix has not taken yet.
+
+    \b
+    Example:
+      lamson outbox
+      lamson outbox -retry ALL
+    """
+    if sum((listing, count, show is not None, retry is not None, drop is not None)) > 1:
+        raise click.UsageError("expected one of -list, -count, -show, -retry and -drop")
+    outbox = _outbox()
+    if count:
+        click.echo(outbox.count())
+    elif show is not None:
+        sys.stdout.buffer.write(_get(outbox, show).content)
+    elif retry is not None:
+        _retry(outbox, retry)
+    elif drop is not None:
+        row = _get(outbox, drop)
+        if not force:
+            click.confirm(f"Delete {_line(row)}?", abort=True)
+        outbox.delete([drop])
+        click.echo(f"dropped {drop}")
+    else:
+        for row in outbox.all():
+            click.echo(printable(_line(row)))
+
+
+def _outbox() -> Outbox:
+    url = settings().database
+    if url is None:
+        raise SettingsError("database: none is set, so there is no outbox")
+    from lamson.db import Database
+    from lamson.outbox import Outbox
+
+    database = Database(url)
+    database.check()
+    return Outbox(database, f"command:{os.getpid()}")
+
+
+def _get(outbox: Outbox, id: int) -> Outgoing:
+    row = outbox.get(id)
+    if row is None:
+        error = LamsonError(f"there is no message {id} in the outbox; it may have been sent by now")
+        error.exit_code = os.EX_NOINPUT
+        raise error
+    return row
+
+
+def _retry(outbox: Outbox, which: str) -> None:
+    if which.upper() == "ALL":
+        number = outbox.retry(None)
+    elif which.isdecimal():
+        number = outbox.retry(_get(outbox, int(which)).id)
+    else:
+        raise click.BadParameter(f"expected ID or ALL, got {which!r}", param_hint="-retry")
+    click.echo(f"{number} message(s) will be tried at the next sweep, in some seconds")
+
+
+def _line(row: Outgoing) -> str:
+    age = time.time() - row.created_at
+    tried = f"tried {row.attempts} times: {row.last_error}" if row.attempts else "not tried yet"
+    recipients = ", ".join(row.recipients)
+    return f"{row.id}  {age:.0f}s old  <{row.sender}> to {recipients}  {row.message_id}  {tried}"
