@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench faults clean packages
+.PHONY: help demo test lint format bench faults clean packages python
 
 help:
 	@echo "make demo      run the introduction, line by line, and show the mail that comes out"
@@ -40,10 +40,13 @@ bench: packages $(VENV)/complete
 faults: packages $(VENV)/complete
 	@$(BIN)/pytest tests/faults $(ARGS)
 
-packages:
-	@scripts/packages.sh python3-venv mutt less openssl postfix postgresql
+python:
+	@scripts/packages.sh python3-venv
 
-$(VENV)/complete: pyproject.toml | packages
+packages:
+	@scripts/packages.sh mutt less openssl postfix postgresql
+
+$(VENV)/complete: pyproject.toml | python
 	scripts/venv.sh $(PYTHON) $(VENV) -e ".[test,quality,postgres]"
 	@touch $@
 
