@@ -30,7 +30,7 @@ _PLAIN_UTF8 = re.compile("[\t -~\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff]*+")
 _TOO_LONG = re.compile(rb"[^ \t]{900}")  # octets that cannot be folded, beside the field's name
 _WORD = re.compile(r"[ \t]*[^ \t]+")
 _Q_SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/ ")
-_NOT_QUOTABLE = re.compile(r"[^ !#-\[\]-~]")
+_NOT_QUOTABLE = re.compile(r"[^ !#-;=?-\[\]-~]")  # Python's reader takes <> for quotes
 _PERCENT_ENCODED = re.compile("(?:%..|.){1,20}")
 _HIGH = bytes(range(128, 256))
 
@@ -160,7 +160,7 @@ def multipart(subtype: str, parts: Sequence[Entity]) -> Entity:
 
 def disposition(kind: str, filename: str) -> bytes:
     """The Content-Disposition field (RFC 2183); ``kind`` is "inline" or "attachment"."""
-    if filename.isascii() and not _NOT_QUOTABLE.search(filename):
+    if not _NOT_QUOTABLE.search(filename) and "=?" not in filename:
         return fold("Content-Disposition", f'{kind}; filename="{filename}"')
     pieces = _PERCENT_ENCODED.findall(quote(filename, safe=""))  # RFC 2231 sections 3 and 4
     if len(pieces) == 1:

@@ -31,6 +31,7 @@ MAX_SEMICOLONS = 64  # in such a field: the email package takes time quadratic i
 
 _TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+", re.ASCII)  # RFC 6838 section 4.2
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+_MAY_HOLD_WORDS = ("filename", "name")  # against RFC 2047 section 5, and common
 _NEWLINE = re.compile("\r\n?")
 _PATH = re.compile(r".*[/\\]", re.DOTALL)
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f]")
@@ -76,8 +77,6 @@ class Part:
         """The name that the sender gave to the part, without any directories."""
         name = parameter(self.headers, "Content-Disposition", "filename", self._defects)
         name = name or parameter(self.headers, "Content-Type", "name", self._defects)
-        if name and "=?" in name:  # against RFC 2047 section 5, and common
-            name = decode_words(name.encode(), self._defects, "Content-Disposition")
         name = _UNPRINTABLE.sub("", _PATH.sub("", name or "")).strip()
         return None if name in ("", ".", "..") else name
 
@@ -144,7 +143,7 @@ def _pieces(
         defects["a multipart without a boundary"] = None
         return []
     # The line end before a boundary line belongs to it (RFC 2046 section 5.1.1).
-    mark = re.escape(boundary.encode("utf-8", "surrogateescape"))
+    mark = re.escape(boundary.encode())
     delimiter = re.compile(rb"\n--%b(--)?[ \t]*+\r?(?:\n|\Z)" % mark)
     pieces: list[tuple[int, int]] = []
     found = delimiter.search(source, start - 1, end)
@@ -187,10 +186,12 @@ def parameter(headers: Header, field: str, name: str, defects: Defects) -> str |
             defects[f"{field}: longer than anybody needs, the rest was not read"] = None
             value = b";".join(value[:MAX_PARAMETERS].split(b";", MAX_SEMICOLONS)[:MAX_SEMICOLONS])
         parsed = Message()
-        parsed[field] = value.decode("utf-8", "surrogateescape")
+        parsed[field] = charset.decode(value, "", defects, field)
         found = parsed.get_param(name, header=field)
         if isinstance(found, tuple):  # charset, language, octets as Latin-1: RFC 2231 section 4
             octets = found[2].encode("latin-1", "replace")
             return charset.decode(octets, found[0] or "", defects, field)
-        return None if found is None else str(found)
+        if found and "=?" in found and name in _MAY_HOLD_WORDS:
+            return decode_words(found.encode(), defects, field)
+        return found
     return None

@@ -92,6 +92,41 @@ def test_every_attribute_of_any_message_gives_an_answer(content: bytes) -> None:
     assert all(part in message.parts for part in message.attachments)
 
 
+PARAMETER_PIECES = [
+    "filename",
+    "name",
+    "charset",
+    "boundary",
+    *"*0123456789=;\"'\\%&<> (),ü",
+    "*0*=",
+]
+PARAMETER_PIECES += [
+    "''",
+    "%C3",
+    "%41",
+    "utf-8'en'",
+    "=?utf-8?q?",
+    "?=",
+    "\r\n ",
+    "\x85",
+    "\xa0",
+    "b",
+]
+
+
+@given(
+    st.sampled_from(["Content-Type: multipart/mixed;", "Content-Disposition: attachment;"]),
+    st.lists(st.sampled_from(PARAMETER_PIECES), max_size=40).map("".join),
+    st.sampled_from(["utf-8", "latin-1"]),
+)
+def test_any_parameters_are_read(field: str, parameters: str, encoding: str) -> None:
+    content = f"{field}{parameters}\r\n\r\n--b\r\n\r\ntext\r\n--b--\r\n".encode(encoding)
+    message = MailRequest(content, ENVELOPE, RECIPIENT)
+    for part in message.parts:
+        assert not re.search("[\r\n\0/]", part.filename or "")
+        part.text.encode()
+
+
 @given(contents)
 def test_what_a_stranger_wrote_can_be_put_into_an_answer(content: bytes) -> None:
     message = MailRequest(content, ENVELOPE, RECIPIENT)
