@@ -237,6 +237,10 @@ class Session:
         mail, recipients = self._mail, tuple(self._recipients)
         if self._charged:
             self._account(0)
+        if self._budget.used + len(content) > self._budget.limit:
+            self._connection.fail(replies.NO_STORAGE)
+            self._on_discarded(replies.NO_STORAGE)
+            return
         envelope = Envelope(
             mail.sender,
             recipients,

@@ -1,0 +1,137 @@
+import time
+
+import pytest
+
+from lamson.envelope import Peer, QueueId
+from lamson.reply import UNKNOWN_PARAMETER
+from lamson_lmtp import grammar
+from lamson_lmtp.events import MailFrom, RcptTo, RemoteProtocolError
+
+
+def refusal(parse, arguments):
+    with pytest.raises(RemoteProtocolError) as caught:
+        parse(arguments)
+    return caught.value.reply
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (b"FROM:<a@b.example>", MailFrom("a@b.example")),
+        (b"from:<a@B.Example>", MailFrom("a@b.example")),
+        (b"FROM:  <a@b.example>  ", MailFrom("a@b.example")),
+        (b"FROM:<>", MailFrom("")),
+        (b"FROM:<> SIZE=12", MailFrom("", 12)),
+        (b"FROM:<> BODY=8BITMIME  size=00012 smtputf8 ", MailFrom("", 12, True, True)),
+        (b"FROM:<> BODY=7BIT", MailFrom("")),
+        (b'FROM:<"a>b"@c.example>', MailFrom('"a>b"@c.example')),
+        (b"FROM:<@x.example:a@b.example>", MailFrom("a@b.example")),
+        ("FROM:<é@b.example> SMTPUTF8".encode(), MailFrom("é@b.example", smtputf8=True)),
+    ],
+)
+def test_mail(arguments, expected):
+    assert grammar.parse_mail(arguments) == expected
+
+
+def test_mail_carries_the_peer():
+    peer = Peer(name="x")
+    assert grammar.parse_mail(b"FROM:<>", peer).peer is peer
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reply"),
+    [
+        (b"", grammar.MAIL_SYNTAX),
+        (b"FROM:", grammar.MAIL_SYNTAX),
+        (b"FROM: ", grammar.MAIL_SYNTAX),
+        (b"FROM <a@b.example>", grammar.MAIL_SYNTAX),
+        (b"FROM:<a@b.example>>", grammar.MAIL_SYNTAX),
+        (b"FROM:<<a@b.example>", grammar.MAIL_SYNTAX),
+        (b"FROM:<a@b.example>\tSIZE=1", grammar.MAIL_SYNTAX),
+        (b"FROM:<a>", grammar.BAD_SENDER),
+        (b"FROM:<a@b.example\n>", grammar.BAD_SENDER),
+        (b"FROM:<\xe9@b.example>", grammar.NOT_ASCII),
+        (b"FROM:<\xe9@b.example> SMTPUTF8", grammar.BAD_SENDER),
+        (b"FROM:<> SIZE=+1", grammar.BAD_SIZE),
+        (b"FROM:<> SIZE=\xb2", grammar.BAD_SIZE),
+        (b"FROM:<> BODY", grammar.BAD_BODY),
+        (b"FROM:<> SIZE=1 BODY=7BIT SIZE=2", grammar.TWICE),
+        (b"FROM:<> SIZE=1\rBODY=7BIT", grammar.BAD_SIZE),
+        (b"FROM:<> x", UNKNOWN_PARAMETER),
+    ],
+)
+def test_wrong_mail(arguments, reply):
+    assert refusal(grammar.parse_mail, arguments) == reply
+
+
+def test_rcpt():
+    assert grammar.parse_rcpt(b"TO:<a@b.example>") == RcptTo("a@b.example")
+    assert grammar.parse_rcpt(b"to: <Postmaster> ") == RcptTo("postmaster")
+    assert grammar.parse_rcpt("TO:<é@b.example>".encode(), True) == RcptTo("é@b.example")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reply"),
+    [
+        (b"", grammar.RCPT_SYNTAX),
+        (b"TO:<a@b.example> \x00", UNKNOWN_PARAMETER),
+        (b"TO:<>", grammar.BAD_RECIPIENT),
+        (b"TO:<a@b.example", grammar.RCPT_SYNTAX),
+        ("TO:<é@b.example>".encode(), grammar.NOT_ASCII),
+    ],
+)
+def test_wrong_rcpt(arguments, reply):
+    assert refusal(grammar.parse_rcpt, arguments) == reply
+
+
+@pytest.mark.parametrize("arguments", [b"x", b"x ", b"[192.0.2.1]", b"\xe9.example"])
+def test_lhlo(arguments):
+    grammar.parse_lhlo(arguments)
+
+
+@pytest.mark.parametrize("arguments", [b"", b" ", b"a b", b"a\0", b"a\rb", b"a" * 256])
+def test_wrong_lhlo(arguments):
+    assert refusal(grammar.parse_lhlo, arguments) == grammar.LHLO_SYNTAX
+
+
+def test_xforward():
+    attributes = grammar.parse_xforward(b"NAME=a+2Eb ADDR=IPV6:::1  ident=4Qx port=[UNAVAILABLE]")
+    assert attributes == {"NAME": "a.b", "ADDR": "::1", "IDENT": "4Qx", "PORT": ""}
+    peer = grammar.make_peer(attributes)
+    assert peer == Peer(name="a.b", addr="::1", ident=QueueId("4Qx"))
+    assert isinstance(peer.ident, QueueId)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reply"),
+    [
+        (b"  ", grammar.XFORWARD_SYNTAX),
+        (b"NAME", grammar.XFORWARD_SYNTAX),
+        (b"=x", grammar.BAD_ATTRIBUTE),
+        (b"LOGIN=x", grammar.BAD_ATTRIBUTE),
+        (b"NAME=a+2", grammar.BAD_VALUE),
+        (b"NAME=\xe9", grammar.BAD_VALUE),
+        (b"NAME=" + b"a" * 256, grammar.BAD_VALUE),
+    ],
+)
+def test_wrong_xforward(arguments, reply):
+    assert refusal(grammar.parse_xforward, arguments) == reply
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        b"FROM:<" + b'"' * 4000,
+        b"FROM:<" + b'"\\' * 2000,
+        b"FROM:<" + b'""' * 2000,
+        b"FROM:<" + b'"a"' * 1300 + b"@",
+        b"FROM:" + b" " * 4000,
+        b"FROM:<>" + b" " * 4000 + b"\0",
+        b"FROM:<" + b"<" * 4000,
+    ],
+)
+def test_time_is_linear(arguments):
+    started = time.process_time()
+    for _ in range(20):
+        refusal(grammar.parse_mail, arguments)
+    assert time.process_time() - started < 1
