@@ -156,7 +156,7 @@ class Delivery:
     ) -> str:
         """Send ``response``; gives its Message-ID.
 
-        ``to`` are the envelope recipients (default: those of the To field), ``sender`` is the
+        ``to`` are the envelope recipients (default: those of its To, Cc and Bcc), ``sender`` is the
         envelope sender (default: the response's own, else its From address; "" is the null
         reverse-path). Raises AddressError for an address that is none.
         """
@@ -167,7 +167,9 @@ class Delivery:
             response["Date"] = formatdate(localtime=True)
         if sender is None:
             sender = response.envelope_sender
-        recipients = [to] if isinstance(to, str) else list(to if to is not None else response.to)
+        recipients = (
+            [to] if isinstance(to, str) else list(response.recipients if to is None else to)
+        )
         self._post(
             sender=sender,
             recipients=recipients,

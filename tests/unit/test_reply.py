@@ -24,7 +24,9 @@ def test_a_reply_line_keeps_within_the_limit() -> None:
     assert len(bytes(Reply(550, "5.7.1", "x" * 2000))) <= 512
 
 
-@pytest.mark.parametrize(("code", "enhanced"), [(550, "4.1.1"), (250, "5.0.0"), (99, ""), (600, "")])
+@pytest.mark.parametrize(
+    ("code", "enhanced"), [(550, "4.1.1"), (250, "5.0.0"), (99, ""), (600, "")]
+)
 def test_code_and_status_must_agree(code: int, enhanced: str) -> None:
     with pytest.raises(ValueError, match="code"):
         Reply(code, enhanced, "x")

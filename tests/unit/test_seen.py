@@ -17,7 +17,9 @@ SMTPD = (
     b"\tby mail.example (Postfix) with ESMTPS id 3F2A19C0B7\r\n"
     b"\tfor <c@d>; Sun, 22 Nov 2026 19:00:00 +0000 (UTC)\r\n"
 )
-PICKUP = b"Received: by mail.example (Postfix, from userid 0)\r\n\tid 3F2A19C0B7; Sun, 22 Nov 2026\r\n"
+PICKUP = (
+    b"Received: by mail.example (Postfix, from userid 0)\r\n\tid 3F2A19C0B7; Sun, 22 Nov 2026\r\n"
+)
 BODY = b"Subject: x\r\n\r\nbody\r\n"
 
 

@@ -1,0 +1,253 @@
+"""lamson.service: the real `lamson start`, its workers killed, reloaded, recycled and drained."""
+
+from __future__ import annotations
+
+import os
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson import daemon
+from tests.service import LamsonService
+from tests.waiting import free_port, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = """
+from lamson.settings import Lmtp, Settings, Submission
+
+settings = Settings(
+    submission=Submission("127.0.0.1:1"),
+    handlers=["handlers"],
+    route_defaults={"host": r"test\\.com"},
+    metadata=None,
+    workers=int(__import__("os").environ.get("WORKERS", "1")),
+    handler_deadline=2.0,
+)
+"""
+
+HANDLERS = """
+import os, signal, threading
+from pathlib import Path
+from lamson import MailRequest, SMTPError, route, stateless
+
+@route("(user)@(host)", user=".+")
+@stateless
+def handle(message: MailRequest, user: str, host: str) -> None:
+    if user == "die":
+        with open("deaths", "a") as file:
+            file.write("x")
+        os.kill(os.getpid(), signal.SIGKILL)
+    if user == "wait":
+        Path("waiting").touch()
+        while not Path("go").exists():
+            threading.Event().wait(0.01)
+    if user == "stuck":
+        threading.Event().wait()
+    raise SMTPError(550, "5.7.1", "VERSION 1")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "settings.py").write_text(SETTINGS)
+    (tmp_path / "handlers.py").write_text(HANDLERS)
+    return tmp_path
+
+
+@pytest.fixture
+def service(project: Path) -> Iterator[LamsonService]:
+    with LamsonService(project) as service:
+        yield service
+
+
+def workers(service: LamsonService) -> list[int]:
+    """The worker processes, oldest first."""
+    children = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text()
+    return [int(pid) for pid in children.split()]
+
+
+class Client:
+    """An LMTP client that sees each recipient's reply."""
+
+    def __init__(self, service: LamsonService) -> None:
+        self.lmtp = smtplib.LMTP("127.0.0.1", service.port, timeout=30)
+        self.lmtp.ehlo()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.lmtp.close()
+
+    def send(self, user: str, content: bytes = b"Subject: x\r\n\r\nx\r\n") -> tuple[int, bytes]:
+        self.lmtp.mail("z@e.example")
+        self.lmtp.rcpt(f"{user}@test.com")
+        return self.lmtp.data(content)
+
+
+def send(service: LamsonService, user: str) -> bytes:
+    """One message on a connection of its own; gives the reply."""
+    with Client(service) as client:
+        return client.send(user)[1]
+
+
+def in_thread(function: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    results: list[object] = []
+    thread = threading.Thread(target=lambda: results.append(function()), daemon=True)
+    thread.start()
+    return thread, results
+
+
+def test_a_killed_worker_is_replaced_and_no_connection_is_refused(service: LamsonService) -> None:
+    for _ in range(5):
+        (old,) = workers(service)
+        os.kill(old, signal.SIGKILL)
+        # The listener is the supervisor's: this waits in its backlog for the next worker.
+        assert b"VERSION 1" in send(service, "a")
+        wait_for(lambda old=old: workers(service) not in ([], [old]), "a new worker")
+    assert len(service.log_lines("ended with signal 9; replacing it")) == 5
+
+
+def test_sigterm_lets_a_transaction_finish_and_ends_idle_sessions(
+    service: LamsonService, project: Path
+) -> None:
+    with Client(service) as idle:
+        busy, results = in_thread(lambda: send(service, "wait"))
+        wait_for((project / "waiting").exists, "the handler is running")
+        os.kill(service.pid, signal.SIGTERM)
+        assert idle.lmtp.getreply() == (421, b"4.3.2 Service shutting down; try again later")
+    (project / "go").touch()
+    busy.join(30)
+    assert b"VERSION 1" in results[0]  # type: ignore[operator]
+    service.stop()
+    assert daemon.read(project / "run" / "lamson.pid") is None
+
+
+def test_sighup_brings_new_handlers_without_refusing_a_connection(
+    service: LamsonService, project: Path
+) -> None:
+    (old,) = workers(service)
+    assert b"VERSION 1" in send(service, "a")
+    (project / "handlers.py").write_text(HANDLERS.replace("VERSION 1", "VERSION 2, new"))
+    os.kill(service.pid, signal.SIGHUP)
+    wait_for(lambda: b"VERSION 2" in send(service, "a"), "the new handlers answer")
+    wait_for(lambda: old not in workers(service), "the old worker is gone")
+    assert service.log_lines("reloaded: every worker was replaced")
+
+
+def test_a_mistake_in_new_handlers_leaves_the_old_ones_running(
+    service: LamsonService, project: Path
+) -> None:
+    (project / "handlers.py").write_text("this is a mistake, and longer than before\n")
+    os.kill(service.pid, signal.SIGHUP)
+    service.wait_log("stays: its replacement failed", "handlers.py:1")
+    assert b"VERSION 1" in send(service, "a")
+    (project / "config" / "settings.py").write_text("settings = 17\n")
+    os.kill(service.pid, signal.SIGHUP)
+    service.wait_log("not reloaded, the old workers stay", "config/settings.py")
+    assert b"VERSION 1" in send(service, "a")
+
+
+def test_a_worker_whose_handler_hangs_is_recycled(service: LamsonService) -> None:
+    (old,) = workers(service)
+    assert send(service, "stuck").startswith(b"4.3.0 Local error")
+    wait_for(lambda: old not in workers(service), "the stuck worker is gone", timeout=60)
+    assert b"VERSION 1" in send(service, "a")
+
+
+def test_a_message_that_kills_its_worker_five_times_is_kept(
+    service: LamsonService, project: Path
+) -> None:
+    def attempt() -> bytes:
+        try:
+            return send(service, "die")
+        except (smtplib.SMTPServerDisconnected, ConnectionResetError):
+            return b""
+
+    reply = wait_for(attempt, "the message is taken", timeout=60)
+    assert b"2.0.0" in reply
+    assert (project / "deaths").read_text() == "xxxxx"
+    (kept,) = (project / "run" / "undeliverable" / "new").iterdir()
+    assert b"ended 5 worker processes" in kept.read_bytes()
+    assert service.log_lines("ERROR", "not handled, kept")
+    assert b"VERSION 1" in send(service, "a")
+
+
+def test_workers_share_the_listener_and_outlive_their_supervisor_only_to_drain(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKERS", "2")
+    service = LamsonService(project).start()
+    both = workers(service)
+    assert len(both) == 2
+    service.kill()
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in both), "the workers ended")
+    with service:
+        assert b"VERSION 1" in send(service, "a")
+
+
+def test_a_second_start_is_refused(service: LamsonService, project: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lamson", "start"], cwd=project, capture_output=True, text=True
+    )
+    assert done.returncode == os.EX_UNAVAILABLE
+    assert f"already running (pid {service.pid}" in done.stderr
+
+
+def test_a_port_in_use_starts_nothing(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "lamson", "start"],
+            cwd=project,
+            env={**os.environ, "LAMSON_LMTP__LISTEN": f"127.0.0.1:{port}"},
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == os.EX_UNAVAILABLE
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert daemon.read(project / "run" / "lamson.pid") is None
+
+
+def test_systemd_passes_the_socket_and_is_told(project: Path, tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", free_port())) as listener,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified,
+    ):
+        notified.bind(str(tmp_path / "notify"))
+        notified.settimeout(60)
+        script = (
+            "import os, sys\n"
+            f"os.dup2({listener.fileno()}, 3)\n"
+            "os.environ['LISTEN_PID'] = str(os.getpid())\n"
+            "os.execv(sys.executable, [sys.executable, '-m', 'lamson', 'start', '-foreground'])\n"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            cwd=project,
+            env={**os.environ, "LISTEN_FDS": "1", "NOTIFY_SOCKET": str(tmp_path / "notify")},
+            pass_fds=[listener.fileno()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            assert notified.recv(100) == b"READY=1"
+            with smtplib.LMTP(*listener.getsockname(), timeout=30) as lmtp:
+                assert lmtp.noop()[0] == 250
+            process.terminate()
+            assert notified.recv(100) == b"STOPPING=1"
+        finally:
+            process.terminate()
+            process.wait(60)
