@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamson.errors import SettingsError
-from lamson.settings import Lmtp, Settings, Submission
+from lamson.settings import Lmtp, Postfix, Settings, Socketmap, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     Key = tuple[str | int, ...]
     Lines = dict[Key, int]
 
-GROUPS: dict[str, type[BaseModel]] = {"lmtp": Lmtp, "submission": Submission}
-_POSITIONAL = {"Lmtp": "listen", "Submission": "server"}
+GROUPS: dict[str, type[BaseModel]] = {
+    "lmtp": Lmtp,
+    "submission": Submission,
+    "socketmap": Socketmap,
+    "postfix": Postfix,
+}
+_POSITIONAL = {"Lmtp": "listen", "Socketmap": "listen", "Submission": "server"}
 
 
 def wrong(error: ValidationError, group: Key, where: Callable[[Key], str]) -> SettingsError:

@@ -19,7 +19,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
@@ -27,7 +27,7 @@ from lamson import complaint
 from lamson.complaint import nearest
 from lamson.errors import SettingsError
 from lamson.layers import environment, secret_files, settings_file
-from lamson.settings import Settings, Submission, is_loopback
+from lamson.settings import Lmtp, Settings, Socketmap, Submission, is_loopback, read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from lamson.complaint import Key
 
 FILE = Path("config", "settings.py")
+
+Group = TypeVar("Group", bound=BaseModel)
+Listener = TypeVar("Listener", Lmtp, Socketmap)
 
 _UNIX_PATH_LIMIT = 107  # octets of sockaddr_un.sun_path, without the final NUL
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)([^?]+)(.*)", re.DOTALL)
@@ -143,34 +146,66 @@ def _shown(key: Key, value: object) -> str:
 
 
 def _made_absolute(settings: Settings, project: Path, found: Mapping[Key, str]) -> Settings:
-    lmtp, submission = settings.lmtp, settings.submission
-    if lmtp.unix_path is not None:
-        path = project / lmtp.unix_path
-        if len(os.fsencode(path)) > _UNIX_PATH_LIMIT:
-            where = nearest(found, ("lmtp", "listen"))
-            raise SettingsError(
-                f"{where}: lmtp.listen: expected a path of at most {_UNIX_PATH_LIMIT} octets, "
-                f"got {path}"
-            )
-        lmtp = lmtp.model_copy(update={"listen": f"unix:{path}"})
-    submission = submission.model_copy(
-        update={
-            name: project / file
-            for name in ("secret_file", "ca_file")
-            if (file := getattr(submission, name)) is not None
-        }
-    )
+    lmtp = _absolute(settings.lmtp, project, "tls_certificate", "tls_key", "client_ca_file")
+    lmtp = _absolute_listening(lmtp, "lmtp", project, found)
+    socketmap = _absolute_listening(settings.socketmap, "socketmap", project, found)
+    submission = _absolute(settings.submission, project, "secret_file", "ca_file")
+    _check_lmtp(lmtp, found)
     _check_secrets(submission, found)
     return settings.model_copy(
         update={
             "lmtp": lmtp,
+            "socketmap": socketmap,
             "submission": submission,
+            "postfix": _absolute(settings.postfix, project, "config_directory"),
             "database": _absolute_database(settings.database, project),
             "templates": [project / path for path in settings.templates],
             "run_dir": project / settings.run_dir,
             "log_file": settings.log_file and project / settings.log_file,
         }
     )
+
+
+def _absolute(group: Group, project: Path, *names: str) -> Group:
+    return group.model_copy(
+        update={name: project / file for name in names if (file := getattr(group, name))}
+    )
+
+
+def _absolute_listening(
+    group: Listener, name: str, project: Path, found: Mapping[Key, str]
+) -> Listener:
+    if group.unix_path is None:
+        return group
+    path = project / group.unix_path
+    if len(os.fsencode(path)) > _UNIX_PATH_LIMIT:
+        where = nearest(found, (name, "listen"))
+        raise SettingsError(
+            f"{where}: {name}.listen: expected a path of at most {_UNIX_PATH_LIMIT} octets, "
+            f"got {path}"
+        )
+    return group.model_copy(update={"listen": f"unix:{path}"})
+
+
+def _check_lmtp(lmtp: Lmtp, found: Mapping[Key, str]) -> None:
+    """Who reaches the LMTP server can have mail handled as if Postfix had checked it."""
+    key, problem = ("lmtp", "tls_certificate"), ""
+    if (lmtp.tls_certificate is None) != (lmtp.tls_key is None):
+        problem = "expected tls_certificate and tls_key, both or neither"
+        key = ("lmtp", "tls_key") if lmtp.tls_certificate is None else key
+    elif lmtp.client_ca_file is not None and lmtp.tls_certificate is None:
+        key, problem = ("lmtp", "client_ca_file"), "expected tls_certificate beside it"
+    elif lmtp.is_on_every_interface and lmtp.tls_certificate is None and not lmtp.allow:
+        key = ("lmtp", "listen")
+        problem = (
+            f"{lmtp.listen} is every interface: expected tls_certificate and tls_key, or allow"
+            " with the addresses of your Postfix; or listen on one address, such as"
+            " 127.0.0.1:8823"
+        )
+    if problem:
+        raise SettingsError(f"{nearest(found, key) or 'default'}: {'.'.join(key)}: {problem}")
+    if lmtp.tls_key is not None:
+        read_secret(lmtp.tls_key)
 
 
 def _check_secrets(submission: Submission, found: Mapping[Key, str]) -> None:

@@ -18,7 +18,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -102,6 +102,7 @@ Paths = Annotated[list[Path], NoDecode, BeforeValidator(_list)]
 Patterns = Annotated[dict[str, str], NoDecode, BeforeValidator(_mapping)]
 OptionalText = Annotated[str | None, BeforeValidator(_empty_is_none)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
+Networks = Annotated[list[str], NoDecode, BeforeValidator(_list)]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 
 
@@ -111,17 +112,100 @@ class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Lmtp(_Group):
+class _Listening(_Group):
+    """A server of ours: where it listens, and who may open its socket."""
+
+    listen: str
+    socket_mode: str = Field("0660", description="Access mode of the unix socket, octal.")
+    socket_group: str | None = Field(
+        None, description="Group that the unix socket is given to, such as `postfix`."
+    )
+    allow: Networks = Field(
+        [],
+        description="Addresses and networks (`10.0.0.0/8`) of the clients that may connect over "
+        "TCP. Default: any.",
+    )
+
+    def __init__(self, listen: str | None = None, /, **values: Any) -> None:
+        super().__init__(**(values if listen is None else {"listen": listen, **values}))
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str) -> str:
+        try:
+            if not value.removeprefix("unix:") and (value or not cls.may_be_off):
+                raise ValueError
+            if value and not value.startswith("unix:"):
+                split_host_port(value)
+        except ValueError:
+            raise ValueError("expected host:port or unix:path") from None
+        return value
+
+    @field_validator("socket_mode")
+    @classmethod
+    def _check_mode(cls, value: str) -> str:
+        if not re.fullmatch("0?[0-7]{3}", value):
+            raise ValueError("expected an octal mode such as 0660")
+        return value
+
+    @field_validator("allow")
+    @classmethod
+    def _check_allow(cls, value: list[str]) -> list[str]:
+        for text in value:
+            try:
+                ipaddress.ip_network(text)
+            except ValueError as error:
+                raise ValueError(f"expected addresses and networks: {error}") from None
+        return value
+
+    may_be_off: ClassVar[bool] = False  # by an empty `listen`
+
+    @property
+    def unix_path(self) -> Path | None:
+        """The path of the unix socket, None for TCP."""
+        return Path(self.listen[5:]) if self.listen.startswith("unix:") else None
+
+    @property
+    def host_port(self) -> tuple[str, int] | None:
+        """Host and port for TCP, None for a unix socket."""
+        return None if self.listen.startswith("unix:") else split_host_port(self.listen)
+
+    @property
+    def is_on_every_interface(self) -> bool:
+        """Anybody who can reach this machine can connect."""
+        if self.host_port is None:
+            return False
+        try:
+            return ipaddress.ip_address(self.host_port[0]).is_unspecified
+        except ValueError:
+            return False
+
+    @property
+    def mode(self) -> int:
+        """``socket_mode`` as a number."""
+        return int(self.socket_mode, 8)
+
+
+class Lmtp(_Listening):
     """The LMTP server that Postfix delivers to: `Lmtp("127.0.0.1:8823")`."""
 
     listen: str = Field(
         "127.0.0.1:8823",
         description="Where to listen: `host:port`, or `unix:path` for a socket in the file system. "
-        "Port 0 takes any free port.",
+        "Port 0 takes any free port. Every interface (`0.0.0.0`, `[::]`) needs `tls_certificate` "
+        "or `allow`.",
     )
-    socket_mode: str = Field("0660", description="Access mode of the unix socket, octal.")
-    socket_group: str | None = Field(
-        None, description="Group that the unix socket is given to, such as `postfix`."
+    tls_certificate: OptionalPath = Field(
+        None,
+        description="Certificate chain, PEM. With one, clients have to say STARTTLS first.",
+    )
+    tls_key: OptionalPath = Field(
+        None, description="Its private key, PEM; refused where everybody can read it."
+    )
+    client_ca_file: OptionalPath = Field(
+        None,
+        description="Certificates, PEM, one of which has to have signed the client's. Default: "
+        "clients need no certificate.",
     )
     hostname: str | None = Field(
         None, description="Name in the greeting. Default: the name of this machine."
@@ -151,43 +235,70 @@ class Lmtp(_Group):
     )
 
     def __init__(self, listen: str | None = None, /, **values: Any) -> None:
-        if listen is not None:
-            values["listen"] = listen
-        super().__init__(**values)
+        super().__init__(listen, **values)
 
-    @field_validator("listen")
+
+class Socketmap(_Listening):
+    """The server that Postfix asks whether an address is routed: `Socketmap("127.0.0.1:8824")`."""
+
+    may_be_off: ClassVar[bool] = True
+
+    listen: str = Field(
+        "",
+        description="Where to listen: `host:port` or `unix:path`. Default: nowhere; Postfix then "
+        "needs the tables that `lamson postfix maps` writes.",
+    )
+    max_connections: int = Field(
+        1000, ge=1, description="Connections at a time in one worker; those beyond are closed."
+    )
+    idle_timeout: float = Field(
+        300.0, gt=0, description="Seconds that a client may be silent before it is closed."
+    )
+
+    def __init__(self, listen: str | None = None, /, **values: Any) -> None:
+        super().__init__(listen, **values)
+
+
+class Postfix(_Group):
+    """The Postfix in front, for `lamson postfix`."""
+
+    config_directory: OptionalPath = Field(
+        default=None, description="Where its main.cf is. Default: what postconf(1) itself takes."
+    )
+    next_hop: OptionalText = Field(
+        default=None,
+        description="How it reaches our LMTP server, such as `lmtp:inet:[10.0.0.5]:8823`, where "
+        "that is not `lmtp.listen`.",
+    )
+    lookups: OptionalText = Field(
+        default=None,
+        description="How it reaches our socketmap, such as `inet:10.0.0.5:8824`, where that is not "
+        "`socketmap.listen`.",
+    )
+    smtpd: str = Field(
+        default="127.0.0.1:25",
+        description="Where it takes mail from the world, for `lamson postfix check`.",
+    )
+
+    @field_validator("next_hop")
     @classmethod
-    def _check_listen(cls, value: str) -> str:
-        try:
-            if not value.removeprefix("unix:"):
-                raise ValueError
-            if not value.startswith("unix:"):
-                split_host_port(value)
-        except ValueError:
-            raise ValueError("expected host:port or unix:path") from None
+    def _check_next_hop(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"lmtp:(inet:\S+|unix:\S+)", value):
+            raise ValueError("expected lmtp:inet:host:port or lmtp:unix:path")
         return value
 
-    @field_validator("socket_mode")
+    @field_validator("lookups")
     @classmethod
-    def _check_mode(cls, value: str) -> str:
-        if not re.fullmatch("0?[0-7]{3}", value):
-            raise ValueError("expected an octal mode such as 0660")
+    def _check_lookups(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"(inet:\S+:\d+|unix:\S+)", value):
+            raise ValueError("expected inet:host:port or unix:path")
         return value
 
-    @property
-    def unix_path(self) -> Path | None:
-        """The path of the unix socket, None for TCP."""
-        return Path(self.listen[5:]) if self.listen.startswith("unix:") else None
-
-    @property
-    def host_port(self) -> tuple[str, int] | None:
-        """Host and port for TCP, None for a unix socket."""
-        return None if self.listen.startswith("unix:") else split_host_port(self.listen)
-
-    @property
-    def mode(self) -> int:
-        """``socket_mode`` as a number."""
-        return int(self.socket_mode, 8)
+    @field_validator("smtpd")
+    @classmethod
+    def _check_smtpd(cls, value: str) -> str:
+        split_host_port(value)
+        return value
 
 
 Security = Literal["none", "starttls", "tls"]
@@ -216,6 +327,15 @@ class Submission(_Group):
     )
     ca_file: OptionalPath = Field(
         None, description="Certificates to trust, PEM. Default: those of the system."
+    )
+    tls_name: OptionalText = Field(
+        None, description="Name that its certificate has to have. Default: that of `server`."
+    )
+    any_sender: bool = Field(
+        False,
+        description="Allow envelope senders in domains that are not ours, and forward with the "
+        "original one. Default: those are refused, so that no mistake of a handler makes this an "
+        "open relay.",
     )
     connections: int = Field(4, ge=1, description="Connections kept open by one worker, at most.")
     timeout: float = Field(60.0, gt=0, description="Seconds to wait for each of its replies.")
@@ -261,6 +381,10 @@ class Settings(_Group):
     submission: Submission = Field(
         default=Submission(), description="The server that takes replies and forwards."
     )
+    socketmap: Socketmap = Field(
+        default=Socketmap(), description="The server that Postfix asks about recipients."
+    )
+    postfix: Postfix = Field(default=Postfix(), description="The Postfix in front.")
     database: OptionalText = Field(
         default=None,
         description="SQLAlchemy URL, such as `sqlite:///run/lamson.db` (a path relative to the "
@@ -277,7 +401,8 @@ class Settings(_Group):
     )
     domains: Names = Field(
         default=[],
-        description="Mail domains of this application, in which its own addresses stand.",
+        description="Mail domains of this application, in which its own addresses stand, besides "
+        "those that the routes end with.",
     )
     templates: Paths = Field(
         default=[Path("app/templates")],

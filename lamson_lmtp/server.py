@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from lamson import log
 from lamson import reply as replies
+from lamson_lmtp.accepting import client_name, serve
 from lamson_lmtp.connection import Connection, Limits
 from lamson_lmtp.events import ANSWERED, CLOSED, NEED_DATA
 from lamson_lmtp.session import Budget, Counters, Session, make_ids
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from lamson.reply import Reply
     from lamson_lmtp.session import Engine
 
-BACKLOG = 512  # connections that wait to be accepted
 READ_SIZE = 64 * 1024  # octets read from one client at a time
 MAX_UNREAD = 64 * 1024  # octets taken from a client ahead of its turn
 LINGER = 5.0  # seconds to send the last reply in
@@ -72,7 +71,7 @@ class LmtpServer:
         """Accept connections on these bound sockets, which now belong to the server."""
         loop = self._loop = asyncio.get_running_loop()
         for sock in sockets:
-            self._servers.append(await _serve(loop, sock, lambda: _Connection(self, loop)))
+            self._servers.append(await serve(loop, sock, lambda: _Connection(self, loop)))
         # Often enough that a deadline is met within a tenth of it, at most once a second.
         shortest = min(self.idle_timeout, self.transaction_timeout)
         self._sweep_every = min(1.0, max(0.01, shortest / 10))
@@ -169,7 +168,7 @@ class _Connection(asyncio.BufferedProtocol):
             budget=server.budget,
             counters=server.counters,
             ids=server.ids,
-            client=_client(transport.get_extra_info("peername")),
+            client=client_name(transport.get_extra_info("peername")),
             wake=self._wake,
         )
         self._transport.write(self._session.data_to_send())
@@ -292,22 +291,3 @@ class _Connection(asyncio.BufferedProtocol):
             self._session = None
         self._active = time.monotonic()
         self._transport.close()
-
-
-async def _serve(
-    loop: asyncio.AbstractEventLoop, sock: socket.socket, factory: Any
-) -> asyncio.AbstractServer:
-    # asyncio sets TCP_NODELAY on the connections it accepts.
-    if sock.family != socket.AF_UNIX:
-        return await loop.create_server(factory, sock=sock, backlog=BACKLOG)
-    if sys.version_info >= (3, 13):
-        # The socket's file belongs to the supervisor, which other workers may still serve.
-        return await loop.create_unix_server(
-            factory, sock=sock, backlog=BACKLOG, cleanup_socket=False
-        )
-    return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
-
-
-def _client(peername: Any) -> str:
-    """How the log calls a client of which Postfix told nothing."""
-    return f"[{peername[0]}]" if isinstance(peername, tuple) else "[local]"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from lamson.cli.about import explanation
 from lamson.cli.group import COMMANDS
-from lamson.settings import Lmtp, Settings, Submission
+from lamson.complaint import GROUPS
+from lamson.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -67,7 +68,7 @@ standard error.
 def settings() -> str:
     """docs/reference/settings.md"""
     parts = [_SETTINGS, _table("Settings", Settings)]
-    for name, model in (("lmtp", Lmtp), ("submission", Submission)):
+    for name, model in GROUPS.items():
         summary = " ".join((model.__doc__ or "").split())
         parts.append(f"\n## `{name}`\n\n{summary}\n\n" + _table("", model))
     return "".join(parts)
@@ -85,9 +86,9 @@ def _table(title: str, model: type[BaseModel]) -> str:
 def _default(name: str, field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    if name in ("lmtp", "submission"):
+    if name in GROUPS:
         return "see below"
-    if field.default is None or field.default_factory is not None:
+    if field.default in (None, "") or field.default_factory is not None:
         return "none"
     value = field.default
     if isinstance(value, list):

@@ -1,0 +1,32 @@
+"""Accepting connections on a bound socket of either family, for the servers of this package."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+
+BACKLOG = 512  # connections that wait to be accepted
+
+
+async def serve(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, factory: Any
+) -> asyncio.AbstractServer:
+    """Have ``factory`` make the protocol of every connection to ``sock``."""
+    # asyncio sets TCP_NODELAY on the connections it accepts.
+    if sock.family != socket.AF_UNIX:
+        return await loop.create_server(factory, sock=sock, backlog=BACKLOG)
+    if sys.version_info >= (3, 13):
+        # The socket's file belongs to the supervisor, which other workers may still serve.
+        return await loop.create_unix_server(
+            factory, sock=sock, backlog=BACKLOG, cleanup_socket=False
+        )
+    return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
+
+
+def client_name(peername: Any) -> str:
+    """How the log calls a client of which nothing else is known."""
+    return f"[{peername[0]}]" if isinstance(peername, tuple) else "[local]"
