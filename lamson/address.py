@@ -34,24 +34,26 @@ _UTF8 = "\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff"  # RFC 6531: no controls, 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _ULABEL = rf"[A-Za-z0-9_{_UTF8}](?:[A-Za-z0-9_{_UTF8}-]{{0,61}}[A-Za-z0-9_{_UTF8}])?"
 
-# Possessive quantifiers keep the expressions linear: nothing is ever tried a second time.
-_PLAIN = rf"([{_ATEXT}]++(?:\.[{_ATEXT}]++)*+)@({_LABEL}(?:\.{_LABEL})*+)"
+# Possessive quantifiers and atomic groups keep the expressions linear: nothing is ever tried a
+# second time. Possessive ones stand behind a single character only: behind a group they match what
+# they should not in CPython before 3.11.5, and Debian 12 has 3.11.2.
+_PLAIN = rf"([{_ATEXT}]++(?>(?:\.[{_ATEXT}]++)*))@({_LABEL}(?>(?:\.{_LABEL})*))"
 _PLAIN_PATH = re.compile(f"<{_PLAIN}>")
 _PLAIN_FROM = re.compile(
     rf'[ \t\r\n]*+(?:{_PLAIN}|(?:"[^"\\]*+"[ \t]*+|[^"\\<>()\[\]:;@,]*+)<{_PLAIN}>)[ \t\r\n]*+'
 )
-_DOT_STRING = re.compile(rf"[{_ATEXT}{_UTF8}]++(?:\.[{_ATEXT}{_UTF8}]++)*+")
+_DOT_STRING = re.compile(rf"[{_ATEXT}{_UTF8}]++(?>(?:\.[{_ATEXT}{_UTF8}]++)*)")
 _LOCAL = re.compile(
-    rf'[{_ATEXT}.{_UTF8}]++|"(?:[ !#-\[\]-~{_UTF8}]|\\[ -~])*+"'  # RFC 5321 4.1.2, RFC 6531 3.3
+    rf'[{_ATEXT}.{_UTF8}]++|"(?>(?:[ !#-\[\]-~{_UTF8}]|\\[ -~])*)"'  # RFC 5321 4.1.2, RFC 6531 3.3
 )
-_DOMAIN = re.compile(rf"{_ULABEL}(?:\.{_ULABEL})*+")
-_SOURCE_ROUTE = re.compile(rf"@{_LABEL}(?:\.{_LABEL})*+(?:,@{_LABEL}(?:\.{_LABEL})*+)*+:")
+_DOMAIN = re.compile(rf"{_ULABEL}(?>(?:\.{_ULABEL})*)")
+_SOURCE_ROUTE = re.compile(rf"@{_LABEL}(?>(?:\.{_LABEL})*)(?>(?:,@{_LABEL}(?>(?:\.{_LABEL})*))*):")
 _ESCAPED = re.compile(r"\\(.)")
 
 # A From: field falls into these; white space separates and is dropped (RFC 5322 section 3.2).
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]++)
-      | (?P<quoted>"(?:[^"\\]|\\.)*+")
+      | (?P<quoted>"(?>(?:[^"\\]|\\.)*)")
       | (?P<literal>\[[^\[\]\\]*+\])
       | (?P<special>[<>@,:;])
       | (?P<comment>\()

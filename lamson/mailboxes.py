@@ -13,9 +13,9 @@ from lamson.address import parse_mailbox
 from lamson.compose import encode_words, is_plain
 from lamson.errors import AddressError
 
-_ITEM = r'(?:[^",]|"(?:[^"\\]|\\.)*+")++'
+_ITEM = r'(?>(?:[^",]|"(?>(?:[^"\\]|\\.)*)")+)'
 _BETWEEN_COMMAS = re.compile(_ITEM)
-_LIST = re.compile(f"{_ITEM}(?:,{_ITEM})*+")
+_LIST = re.compile(f"{_ITEM}(?>(?:,{_ITEM})*)")
 _EMPTY_GROUP = re.compile(r"[A-Za-z0-9 _-]+: *;")  # undisclosed-recipients:; (RFC 5322 section 3.4)
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _ESCAPED = re.compile(r"\\(.)")

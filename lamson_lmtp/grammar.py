@@ -40,13 +40,13 @@ XFORWARD_ATTRIBUTES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE
 
 # A path: up to the first > that is not inside a quoted local part. The quantifiers are possessive,
 # so a line of quotes and backslashes is looked at once.
-_PATH = rb'(<(?:[^"<>\\]|"(?:[^"\\]|\\.)*+")*+>)'
+_PATH = rb'(<(?>(?:[^"<>\\]|"(?>(?:[^"\\]|\\.)*)")*)>)'
 # RFC 5321 section 3.3 allows no space after the colon; it is so common that nobody refuses it.
 _MAIL = re.compile(rb"FROM: *+" + _PATH + rb"(?: ++(.*))?", re.IGNORECASE | re.DOTALL)
 _RCPT = re.compile(rb"TO: *+" + _PATH + rb"(?: ++(.*))?", re.IGNORECASE | re.DOTALL)
 _HOST = re.compile(rb"[^\x00-\x20\x7f]{1,255} *")
 _DIGITS = re.compile(rb"[0-9]{1,20}")  # RFC 1870 section 3
-_XTEXT = re.compile(rb"(?:[!-*,-<>-~]|\+[0-9A-Fa-f]{2})*+")  # RFC 3461 section 4
+_XTEXT = re.compile(rb"(?>(?:[!-*,-<>-~]|\+[0-9A-Fa-f]{2})*)")  # RFC 3461 section 4
 _HEX = re.compile(rb"\+([0-9A-Fa-f]{2})")
 _UNSAFE = re.compile(r"[^!-~]")
 _MAX_VALUE = 255  # XFORWARD_README
