@@ -1,9 +1,10 @@
 """The supervisor: owns the listening sockets, forks workers, replaces them, stops them.
 
-For `lamson start`. The supervisor imports no handler and opens no database; a worker does both,
-tells through a pipe that it is ready, or why it is not. Since the listener is the supervisor's, a
-worker that dies never means "connection refused": connections wait until its replacement accepts
-them.
+For `lamson start`. The workers form groups, such as the LMTP server's and the milter's; those of
+a group share its sockets. The supervisor imports no handler and opens no database; a worker does
+both, tells through a pipe that it is ready, or why it is not. Since the listener is the
+supervisor's, a worker that dies never means "connection refused": connections wait until its
+replacement accepts them.
 
 SIGTERM and SIGINT drain and stop. SIGHUP replaces the workers one by one by new ones, which read
 handlers and settings afresh; when a new one does not get ready, the old one stays. A worker whose
@@ -20,6 +21,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from lamson import config, daemon, log
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from lamson.settings import Settings
 
-    RunWorker = Callable[["Path", Sequence[socket.socket], "Link"], None]
+    RunWorker = Callable[[Path, Sequence[socket.socket], "Link"], None]
 
 DRAIN = 30.0  # seconds that a worker has to finish what it began
 READY = 60.0  # seconds that a worker has to get ready
@@ -65,11 +67,52 @@ class Link:
             os.write(self._status, json.dumps(message).encode() + b"\n")
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An address to bind for a group, as `lamson.listen.bind` takes it.
+
+    ``is_blocking`` is for a library that accepts by itself.
+    """
+
+    listen: str
+    mode: int = 0o660
+    group: str | None = None
+    is_blocking: bool = False
+
+    def bind(self) -> socket.socket:
+        bound = bind(self.listen, mode=self.mode, group=self.group)
+        bound.setblocking(self.is_blocking)
+        return bound
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Workers of one kind.
+
+    ``name`` is for people; in lower case it is what systemd calls the group's sockets
+    (``FileDescriptorName=``), where there is more than one group;
+    ``listeners`` and ``count`` are asked of the settings: what to bind, and how many workers there
+    are. ``run`` is what a worker does.
+    """
+
+    name: str
+    listeners: Callable[[Settings], Sequence[Listener]]
+    count: Callable[[Settings], int]
+    run: RunWorker
+    sockets: list[socket.socket] = field(default_factory=list)
+    not_before: float = 0.0  # when the next worker may be forked
+    lost_pid: int = 0  # a worker that died and was not replaced yet
+
+    def __str__(self) -> str:
+        return f"{self.name} on {', '.join(map(describe, self.sockets))}"
+
+
 class _Worker:
     """A forked worker, as its supervisor sees it."""
 
-    def __init__(self, pid: int, status: int) -> None:
+    def __init__(self, pid: int, status: int, group: Group) -> None:
         self.pid = pid
+        self.group = group
         self.status = status
         self.is_ready = False
         self.is_leaving = False
@@ -95,17 +138,14 @@ class _Worker:
 class Supervisor:
     """One service: its sockets and its workers."""
 
-    def __init__(self, project: Path, settings: Settings, run_worker: RunWorker) -> None:
+    def __init__(self, project: Path, settings: Settings, groups: Sequence[Group]) -> None:
         self._project = project
         self._settings = settings
-        self._run_worker = run_worker
-        self._sockets: list[socket.socket] = []
+        self._groups = groups
         self._workers: dict[int, _Worker] = {}
         self._signals: list[int] = []
         self._alive_read, self._alive_write = os.pipe()
         self._wakeup_read, self._wakeup_write = os.pipe()
-        self._not_before = 0.0
-        self._lost_pid = 0
         self._suspects = Suspects(settings.run_dir)
 
     def run(self, ready: Callable[[str], None]) -> None:
@@ -119,25 +159,32 @@ class Supervisor:
         signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, lambda number, frame: self._signals.append(number))
-        self._sockets = inherited_sockets() or [
-            bind(
-                self._settings.lmtp.listen,
-                mode=self._settings.lmtp.mode,
-                group=self._settings.lmtp.socket_group,
-            )
-        ]
         try:
-            workers = [self._fork() for _ in range(self._settings.workers)]
+            self._listen()
+            workers = [
+                self._fork(group)
+                for group in self._groups
+                for _ in range(group.count(self._settings))
+            ]
             for worker in workers:
                 self._wait_ready(worker)
-            names = ", ".join(describe(one) for one in self._sockets)
-            ready(f"LMTP on {names}")
+            names = "; ".join(map(str, self._groups))
+            ready(names)
             notify("READY=1")
-            log.logger.info("listening for LMTP on %s, %d worker(s)", names, len(workers))
+            log.logger.info("listening for %s, %d worker(s)", names, len(workers))
             self._serve()
         finally:
             notify("STOPPING=1")
             self._stop()
+
+    def _listen(self) -> None:
+        by_name = {group.name.lower(): group for group in self._groups}
+        for name, inherited in inherited_sockets():
+            by_name.get(name, self._groups[0]).sockets.append(inherited)
+        for group in self._groups:
+            if not group.sockets:
+                for listener in group.listeners(self._settings):
+                    group.sockets.append(listener.bind())
 
     def _serve(self) -> None:
         while True:
@@ -155,7 +202,8 @@ class Supervisor:
             self._fill()
 
     def _timeout(self) -> float | None:
-        return max(0.0, self._not_before - time.monotonic()) if self._missing() else None
+        waiting = [group.not_before for group in self._groups if self._missing(group)]
+        return max(0.0, min(waiting) - time.monotonic()) if waiting else None
 
     def _pause(self, timeout: float | None) -> None:
         """Wait for a signal or for a worker's message."""
@@ -168,8 +216,11 @@ class Supervisor:
             if descriptor == self._wakeup_read:
                 with suppress(BlockingIOError):
                     os.read(self._wakeup_read, 4096)
-            elif not by_descriptor[descriptor].read():
-                self._reap(block=by_descriptor[descriptor].pid)
+                continue
+            worker = by_descriptor[descriptor]
+            # Reaping one buries whoever else has ended, too.
+            if worker.pid in self._workers and not worker.read():
+                self._reap(block=worker.pid)
 
     def _reap(self, block: int = 0) -> None:
         """Bury workers that ended; ``block`` is one that is known to be ending."""
@@ -195,32 +246,35 @@ class Supervisor:
             "worker %d ended with %s; replacing it%s", worker.pid, how, _colon(worker.error)
         )
         # One that never got ready would only fail again: not more than once a second.
-        self._not_before = time.monotonic() + (0.0 if worker.is_ready else 1.0)
-        self._lost_pid = worker.pid
+        worker.group.not_before = time.monotonic() + (0.0 if worker.is_ready else 1.0)
+        worker.group.lost_pid = worker.pid
 
-    def _missing(self) -> int:
-        present = sum(not worker.is_leaving for worker in self._workers.values())
-        return max(0, self._settings.workers - present)
+    def _missing(self, group: Group) -> int:
+        present = sum(
+            worker.group is group and not worker.is_leaving for worker in self._workers.values()
+        )
+        return max(0, group.count(self._settings) - present)
 
     def _fill(self) -> None:
-        if time.monotonic() >= self._not_before:
-            for _ in range(self._missing()):
-                self._fork()
+        for group in self._groups:
+            if time.monotonic() >= group.not_before:
+                for _ in range(self._missing(group)):
+                    self._fork(group)
 
-    def _fork(self) -> _Worker:
+    def _fork(self, group: Group) -> _Worker:
         reading, writing = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
         log.flush()
-        lost_pid, self._lost_pid = self._lost_pid, 0
+        lost_pid, group.lost_pid = group.lost_pid, 0
         pid = os.fork()
         if pid == 0:
-            self._become_worker(writing, lost_pid)
+            self._become_worker(group, writing, lost_pid)
         os.close(writing)
-        worker = self._workers[pid] = _Worker(pid, reading)
+        worker = self._workers[pid] = _Worker(pid, reading, group)
         return worker
 
-    def _become_worker(self, status: int, lost_pid: int) -> NoReturn:
+    def _become_worker(self, group: Group, status: int, lost_pid: int) -> NoReturn:
         code = os.EX_SOFTWARE
         try:
             signal.set_wakeup_fd(-1)
@@ -229,11 +283,17 @@ class Supervisor:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's goes to the supervisor
             inherited = [self._alive_write, self._wakeup_read, self._wakeup_write]
             inherited += [worker.status for worker in self._workers.values()]
+            inherited += [
+                one.detach()
+                for other in self._groups
+                if other is not group
+                for one in other.sockets
+            ]
             for descriptor in inherited:
                 os.close(descriptor)
             link = Link(status, self._alive_read, lost_pid)
             try:
-                self._run_worker(self._project, self._sockets, link)
+                group.run(self._project, group.sockets, link)
                 code = os.EX_OK
             except LamsonError as error:
                 link.failed(error)
@@ -275,7 +335,7 @@ class Supervisor:
 
     def _replace(self, worker: _Worker) -> bool:
         worker.wants_replacement = False
-        new = self._fork()
+        new = self._fork(worker.group)
         new.is_leaving = True  # does not count, and is not replaced, until it is ready
         try:
             self._wait_ready(new)
@@ -292,8 +352,15 @@ class Supervisor:
             os.kill(worker.pid, signal.SIGTERM)
 
     def _stop(self) -> None:
-        for one in self._sockets:
-            one.close()
+        paths = [
+            one.getsockname()
+            for group in self._groups
+            for one in group.sockets
+            if one.family == socket.AF_UNIX
+        ]
+        for group in self._groups:
+            for one in group.sockets:
+                one.close()
         for worker in self._workers.values():
             self._end(worker)
         deadline = time.monotonic() + DRAIN + 5
@@ -304,21 +371,23 @@ class Supervisor:
             log.logger.error("worker %d did not end in time; killing it", worker.pid)
             os.kill(worker.pid, signal.SIGKILL)
             self._reap(block=worker.pid)
-        path = self._settings.lmtp.unix_path
-        if path is not None and "LISTEN_FDS" not in os.environ:
-            path.unlink(missing_ok=True)
+        if "LISTEN_FDS" not in os.environ:
+            for path in paths:
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
         signal.set_wakeup_fd(-1)
 
 
 def start(
     project: Path,
-    run_worker: RunWorker,
+    groups: Callable[[Settings], Sequence[Group]],
     *,
     foreground: bool = False,
     ready: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Start the service of ``project``; ``ready`` is told what it listens on.
 
+    ``groups`` gives the groups of workers that these settings ask for.
     In the background this returns once the service is ready; in the foreground, when it has ended.
     Raises SettingsError, UnavailableError (in use, running already) or what the worker raised.
     """
@@ -327,7 +396,7 @@ def start(
 
     def run(is_ready: Callable[[str], None]) -> None:
         log.configure(settings.log_file, level=settings.log_level, console=foreground)
-        Supervisor(project, settings, run_worker).run(is_ready)
+        Supervisor(project, settings, groups(settings)).run(is_ready)
 
     if not foreground:
         ready(daemon.daemonise(pid_file, run, settings.log_file))
@@ -341,12 +410,15 @@ def start(
         run(tell)
 
 
-def inherited_sockets() -> list[socket.socket]:
-    """Listening sockets that systemd passed (sd_listen_fds(3)); none where it did not."""
+def inherited_sockets() -> list[tuple[str, socket.socket]]:
+    """Listening sockets that systemd passed (sd_listen_fds(3)) and their names; else none."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     count = int(os.environ.get("LISTEN_FDS", "0"))
-    return [socket.socket(fileno=_FIRST_LISTEN_FD + number) for number in range(count)]
+    names = [*os.environ.get("LISTEN_FDNAMES", "").split(":"), *[""] * count]
+    return [
+        (names[number], socket.socket(fileno=_FIRST_LISTEN_FD + number)) for number in range(count)
+    ]
 
 
 def notify(state: str) -> None:

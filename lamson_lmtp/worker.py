@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from lamson.app import Application
-from lamson.service import DRAIN
+from lamson.service import DRAIN, Group, Listener
 from lamson_lmtp.connection import Limits
 from lamson_lmtp.server import LmtpServer
 
@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 # The loop and the engine's threads share the interpreter. The default of 5 ms would let a handler
 # that computes keep every session waiting that long, each time.
 _SWITCH_INTERVAL = 0.001  # seconds
+
+
+def group() -> Group:
+    """The group of the LMTP workers, for the supervisor."""
+    return Group(
+        "LMTP",
+        lambda settings: [
+            Listener(settings.lmtp.listen, settings.lmtp.mode, settings.lmtp.socket_group)
+        ],
+        lambda settings: settings.workers,
+        run,
+    )
 
 
 def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:

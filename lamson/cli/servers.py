@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lamson import daemon
 from lamson.cli.options import command, option, project, settings
 from lamson.errors import SettingsError, UnavailableError
+
+if TYPE_CHECKING:
+    from lamson.service import Group
+    from lamson.settings import Settings
 
 NOT_RUNNING = 3  # as LSB init scripts have it
 SERVER = "lamson.pid"
@@ -54,14 +59,20 @@ def restart_command(timeout: float) -> None:
 
 def _start(foreground: bool) -> None:
     from lamson import service
-    from lamson_lmtp import worker
 
     service.start(
         project(),
-        worker.run,
+        _groups,
         foreground=foreground,
         ready=lambda text: click.echo(f"lamson is listening: {text}"),
     )
+
+
+def _groups(effective: Settings) -> list[Group]:
+    """What these settings want to be served."""
+    from lamson_lmtp import worker
+
+    return [worker.group()]
 
 
 @command("stop")
