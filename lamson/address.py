@@ -36,7 +36,7 @@ _ULABEL = rf"[A-Za-z0-9_{_UTF8}](?:[A-Za-z0-9_{_UTF8}-]{{0,61}}[A-Za-z0-9_{_UTF8
 
 # Possessive quantifiers and atomic groups keep the expressions linear: nothing is ever tried a
 # second time. Possessive ones stand behind a single character only: behind a group they match what
-# they should not in CPython before 3.11.5, and Debian 12 has 3.11.2.
+# they should not in CPython before 3.11.5 (issue 106052), and Debian 12 has 3.11.2.
 _PLAIN = rf"([{_ATEXT}]++(?>(?:\.[{_ATEXT}]++)*))@({_LABEL}(?>(?:\.{_LABEL})*))"
 _PLAIN_PATH = re.compile(f"<{_PLAIN}>")
 _PLAIN_FROM = re.compile(

@@ -1,0 +1,55 @@
+"""What `lamson gen` makes is short, typed, and at one with itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.intro.shell import Shell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REPOSITORY = Path(__file__).parents[2]
+FIVE_MINUTES = 300  # lines
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """A prompt in a fresh project."""
+    with Shell(tmp_path) as shell:
+        shell.enter("lamson gen -project mymailserver && cd mymailserver")
+        yield shell
+
+
+@pytest.mark.slow
+def test_the_code_is_clean_and_typed(shell: Shell) -> None:
+    for line in (
+        "ruff check .",
+        "ruff format --check .",
+        f"MYPYPATH={REPOSITORY} mypy --follow-imports=silent app config tests migrations",
+    ):
+        status, output = shell.enter(line)
+        assert status == 0, f"$ {line}\n{output}"
+
+
+def test_the_first_migration_makes_what_the_models_say(shell: Shell, tmp_path: Path) -> None:
+    assert shell.enter("lamson syncdb").status == 0
+    assert shell.enter("lamson syncdb -revise nothing").status == 0
+    [written] = (tmp_path / "mymailserver" / "migrations" / "versions").glob("*nothing.py")
+    assert written.read_text().count("    pass\n") == 2
+    assert shell.enter("lamson syncdb").status == 0
+
+
+def test_it_is_read_in_five_minutes(shell: Shell, tmp_path: Path) -> None:
+    files = [path for path in (tmp_path / "mymailserver").rglob("*") if path.is_file()]
+    assert sum(len(path.read_text().splitlines()) for path in files) <= FIVE_MINUTES
+
+
+def test_all_its_directories_are_there(shell: Shell, tmp_path: Path) -> None:
+    made = tmp_path / "mymailserver"
+    for name in ("run", "logs", "app/templates/mail", "migrations/versions", "tests/handlers"):
+        assert (made / name).is_dir(), name
+    assert "# mymailserver" in (made / "README.md").read_text()
