@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lamson import log
 from lamson import reply as replies
-from lamson.envelope import Envelope
+from lamson.envelope import NOBODY, Envelope
 from lamson_lmtp.connection import DATA, GONE, REPLYING
 from lamson_lmtp.events import (
     ANSWERED,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lamson_lmtp.connection import Connection
 
 MAX_TURN = 100  # events handled before other sessions have their turn
+_TURN = range(MAX_TURN)
 
 
 class Engine(Protocol):
@@ -158,7 +159,7 @@ class Session:
         connection = self._connection
         signal = ANSWERED
         self._advancing = True
-        for _ in range(MAX_TURN):
+        for _ in _TURN:
             event = connection.next_event()
             try:
                 if type(event) is RcptTo:
@@ -256,7 +257,7 @@ class Session:
             sender=mail.sender or "<>",
             recipients=len(recipients),
             size=len(content),
-            client=_told(mail.peer) or self._client,
+            client=self._client if mail.peer is NOBODY else _told(mail.peer) or self._client,
         )
         self._counters.messages += 1
         self._counters.recipients += len(recipients)

@@ -209,29 +209,44 @@ def test_too_many_connections():
 def test_an_idle_client():
     async def story():
         async with serving(FakeEngine(), idle_timeout=0.05) as running:
-            client = await running.client()
+            client = await running.connect()
+            await client.expect(b"220 mail.example LMTP ready\r\n")
             await client.expect(bytes(replies.IDLE_TOO_LONG))
             await client.expect_end()
+
+    asyncio.run(story())
+
+
+def test_a_client_that_falls_silent_in_the_content():
+    async def story():
+        async with serving(FakeEngine(), idle_timeout=300.0) as running:
             client = await running.client()
             client.send(ENVELOPE + b"half a mess")
-            await client.expect(ACCEPTED + bytes(replies.IDLE_TOO_LONG))
-            await client.expect_end()
+            await client.expect(ACCEPTED)
+            await until(lambda: running.server.budget.used)
+            [connection] = running.server.connections
+            connection.check_deadlines(time.monotonic() + 299.0)
+            assert running.server.budget.used
+            connection.check_deadlines(time.monotonic() + 301.0)
             assert running.server.budget.used == 0
+            await client.expect(bytes(replies.IDLE_TOO_LONG))
+            await client.expect_end()
 
     asyncio.run(story())
 
 
 def test_a_client_that_takes_too_long_for_a_transaction():
     async def story():
-        async with serving(FakeEngine(), transaction_timeout=0.1) as running:
+        async with serving(FakeEngine(), idle_timeout=1e6, transaction_timeout=600.0) as running:
             client = await running.client()
+            [connection] = running.server.connections
+            connection.check_deadlines(time.monotonic() + 601.0)  # no transaction yet
             client.send(ENVELOPE)
             await client.expect(ACCEPTED)
-            reply = asyncio.ensure_future(client.expect(bytes(replies.TOOK_TOO_LONG)))
-            while not reply.done():
-                client.send(b"one more line\r\n")
-                await asyncio.sleep(0.01)
-            await reply
+            connection.check_deadlines(time.monotonic() + 599.0)
+            client.send(b"one more line\r\n")
+            connection.check_deadlines(time.monotonic() + 601.0)
+            await client.expect(bytes(replies.TOOK_TOO_LONG))
 
     asyncio.run(story())
 
