@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source=$PWD
+[[ -e build ]] && had_build=yes || had_build=
 export TERM=${TERM:-dumb} PYTHONDONTWRITEBYTECODE=1 PIP_QUIET=2
 
 say() { printf '\n# %s\n' "$*"; }
@@ -30,6 +31,7 @@ tidy() {
             cat "$work/mymailserver/logs/lamson.log" >&2
     fi
     rm -rf "$work"
+    [[ $had_build ]] || rm -rf "$source/build" # of `pip install .`
     exit "$status"
 }
 
