@@ -13,6 +13,7 @@ import logging
 import logging.handlers
 import sys
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -26,14 +27,18 @@ _DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 _waiting: list[str] = []
 _handler: _EventFile | _EventStream | None = None
-_second: tuple[int, str] = (0, "")
+_millisecond: tuple[int, str] = (0, "")
 
 
 def event(name: str, id: str, /, **fields: object) -> None:
     """Note that ``name`` happened to the mail called ``id``. Fields that are None are left out."""
-    line = f"{name} id={id}" + "".join(
-        [f" {key}={_safe(value)}" for key, value in fields.items() if value is not None]
-    )
+    line = f"{name} id={id}"
+    for key, value in fields.items():
+        if value is not None:
+            text = value if type(value) is str else str(value)
+            if " " in text or not text or not text.isprintable():
+                text = _quoted(text)
+            line += f" {key}={text}"
     if _handler is None:
         _mail_logger.info("%s", line)
     else:
@@ -131,18 +136,16 @@ class _EventStream(logging.StreamHandler[TextIO]):
 
 
 def _timestamp() -> str:
-    global _second
-    now = time.time()
-    whole = int(now)
-    known, text = _second
-    if known != whole:
-        text = time.strftime(_DATE_FORMAT, time.gmtime(whole))
-        _second = (whole, text)
-    return f"{text}.{int((now - whole) * 1000):03d}+00:00"
+    global _millisecond
+    now = int(time.time() * 1000)
+    known, text = _millisecond
+    if known != now:
+        second = time.strftime(_DATE_FORMAT, time.gmtime(now // 1000))
+        text = f"{second}.{now % 1000:03d}+00:00"
+        _millisecond = (now, text)
+    return text
 
 
-def _safe(value: object) -> str:
-    text = str(value)
-    if text.isprintable() and " " not in text and text:
-        return text
+@lru_cache(maxsize=256)  # replies and reasons, the same ones again and again
+def _quoted(text: str) -> str:
     return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
