@@ -18,9 +18,12 @@ def main() -> int:
     options = _options()
     if not options.quick:
         peers.install_salmon()
-    effort = Effort(rounds=options.rounds, seconds=options.seconds)
-    if options.quick:
-        effort = Effort(rounds=3, seconds=0.4)
+    usual = Effort(rounds=3, seconds=0.4) if options.quick else Effort()
+    effort = Effort(
+        options.rounds or usual.rounds,
+        options.seconds or usual.seconds,
+        tuple(options.without or ()),
+    )
     loads = [LOADS[name] for name in options.load or [next(iter(LOADS))]]
     report = []
     if not options.json:
@@ -54,8 +57,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="few and short rounds; install nothing"
     )
-    parser.add_argument("--rounds", type=int, default=Effort.rounds)
-    parser.add_argument("--seconds", type=float, default=Effort.seconds, help="of one run")
+    parser.add_argument("--rounds", type=int, metavar="N")
+    parser.add_argument("--seconds", type=float, metavar="S", help="of one run")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument(
         "--only", action="append", choices=SECTIONS, help="this section; may be repeated"
@@ -65,6 +68,9 @@ def _options() -> argparse.Namespace:
         action="append",
         choices=LOADS,
         help="this load instead of the first one; may be repeated",
+    )
+    parser.add_argument(
+        "--without", action="append", metavar="PEER", help="leave this peer out; may be repeated"
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a goal is missed")
     return parser.parse_args()

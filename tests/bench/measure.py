@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.bench.load import Load
     from tests.bench.peers import Peer
 
-_PROBES = (100, 500)  # messages of the two runs whose difference tells how fast a peer is
+_PROBES = (100, 500)  # deliveries of the two runs whose difference tells how fast a peer is
 _LIMITS = (50, 60_000)  # messages of one run
 
 
@@ -70,12 +70,14 @@ def compare(peers: Sequence[Peer], load: Load, *, rounds: int, seconds: float) -
 def _probe(peer: Peer, load: Load) -> float:
     """Messages per second, without what it costs to start the sender and to connect."""
     result = Result(peer.name, load.name)
-    for messages in _PROBES:
+    few, many = (max(deliveries // load.recipients, 10) for deliveries in _PROBES)
+    for messages in (few, many):
         _run(peer, load, messages, result)
-    few, many = (
-        count * load.recipients / rate for count, rate in zip(_PROBES, result.finished, strict=True)
+    short, long = (
+        messages * load.recipients / rate
+        for messages, rate in zip((few, many), result.finished, strict=True)
     )
-    return (_PROBES[1] - _PROBES[0]) / max(many - few, 0.01)
+    return (many - few) / max(long - short, 0.01)
 
 
 def _run(peer: Peer, load: Load, messages: int, result: Result) -> None:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import ClassVar
 
 from tests.bench import process, projects
 from tests.bench.counter import Counter
@@ -31,7 +31,7 @@ class Peer:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.port = free_port()
-        directory.mkdir()
+        directory.mkdir(exist_ok=True)
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -63,35 +63,35 @@ class Peer:
 class _Child(Peer):
     """A peer that is one child process; its standard output goes to a file."""
 
-    _process: subprocess.Popen[bytes]
-    _output: IO[bytes]
+    _process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> list[str]:
         raise NotImplementedError
 
     def start(self) -> None:
-        self._output = (self.directory / "output").open("wb")
-        self._process = subprocess.Popen(
-            self.command(),
-            cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=self._output,
-            stderr=(self.directory / "errors").open("wb"),
-        )
-        wait_for(
-            lambda: self._process.poll() is not None or listening(self.port),
-            f"{self.name} listens",
-        )
-        if self._process.poll() is not None:
-            errors = (self.directory / "errors").read_text()
-            raise RuntimeError(f"{self.name} does not start: {errors}")
+        with (
+            (self.directory / "output").open("wb") as output,
+            (self.directory / "errors").open("wb") as errors,
+        ):
+            process = self._process = subprocess.Popen(
+                self.command(),
+                cwd=self.directory,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdout=output,
+                stderr=errors,
+            )
+        wait_for(lambda: process.poll() is not None or listening(self.port), f"{self.name} listens")
+        if process.poll() is not None:
+            reason = (self.directory / "errors").read_text()
+            raise RuntimeError(f"{self.name} does not start: {reason}")
 
     def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._output.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def pid(self) -> int:
+        assert self._process is not None, "not started"
         return self._process.pid
 
 
@@ -130,12 +130,14 @@ class _Python(_Child):
     """A peer that is a Python program of servers/, with a counter."""
 
     module: ClassVar[str]
+    arguments: ClassVar[tuple[str, ...]] = ()
     python: ClassVar[str] = sys.executable
 
     def command(self) -> list[str]:
         counter = self.directory / "counter"
         self._counter = Counter(counter, create=True)
-        return [self.python, "-m", f"tests.bench.servers.{self.module}", str(self.port), "counter"]
+        program = f"tests.bench.servers.{self.module}"
+        return [self.python, "-m", program, str(self.port), "counter", *self.arguments]
 
     def count(self) -> int:
         return self._counter.value
@@ -156,7 +158,7 @@ class Obvious(_Python):
 
 
 class Salmon(_Python):
-    """Salmon's LMTP receiver, empty handler."""
+    """Salmon's LMTP receiver, empty handler, logging as in a generated project."""
 
     name = "salmon"
     module = "empty_salmon"
@@ -169,6 +171,13 @@ class Salmon(_Python):
         return "salmon-mail is not installed in .bench/salmon"
 
 
+class SilentSalmon(Salmon):
+    """The same without its log."""
+
+    name = "salmon silent"
+    arguments = ("silent",)
+
+
 class Lamson(Peer):
     """The real service with a stateless handler that does nothing, and no database."""
 
@@ -179,12 +188,12 @@ class Lamson(Peer):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self._project = projects.write(directory / "project", self.handlers, self.database)
+        self._service = LamsonService(self._project, **self.environment())
+        self.port = self._service.port
         self._handled = 0
         self._offset = 0
 
     def start(self) -> None:
-        self._service = LamsonService(self._project, **self.environment())
-        self.port = self._service.port
         if self.database is not None:
             self._service.command("syncdb")
         self._service.start()
@@ -217,11 +226,15 @@ class LamsonDurable(Lamson):
     database = "sqlite:///run/lamson.db"
     answers = True
 
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        self._submission = Submission(directory / "submission")
+        super().__init__(directory)
+
     def environment(self) -> dict[str, str]:
         return {"LAMSON_SUBMISSION__SERVER": f"127.0.0.1:{self._submission.port}"}
 
     def start(self) -> None:
-        self._submission = Submission(self.directory / "submission")
         self._submission.start()
         super().start()
 
