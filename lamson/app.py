@@ -81,6 +81,7 @@ class Application:
             batch_limit=BATCH_LIMIT if is_sqlite else BATCH_LIMIT_SERVER,
             deadline=settings.handler_deadline,
             run_dir=settings.run_dir,
+            is_inline=self.database is None,
         )
         if self.relay is not None:
             self.engine.on_outgoing = self.relay.submit

@@ -47,7 +47,8 @@ class Job:
     message: MailRequest
     matches: Sequence[Match]
     key: bytes | None
-    answers: list[Callable[[Reply], None]] = field(default_factory=list)
+    done: Callable[[int, Reply], None] = lambda index, reply: None
+    indexes: list[int] = field(default_factory=list)  # among the recipients of the message
     started: float = 0.0
     crash_key: bytes = b""  # what a crash is counted against; `key` where there is one
     deaths: int = 0  # of workers that had this delivery under way
@@ -337,7 +338,7 @@ class Batcher:
         if match.handler.is_stateless:
             return None
         message = self._matched(job, match)
-        return StateKey(self._router.state_key(match, message), message.author)
+        return StateKey.make(self._router.state_key(match, message), message.author)
 
     @staticmethod
     def _matched(job: Job, match: Match) -> MailRequest:

@@ -50,9 +50,20 @@ class Suspects:
         self._counts: dict[str, tuple[int, float]] = {}
 
     def deaths(self, key: bytes) -> int:
-        """How many workers died over this delivery. Sees what the supervisor wrote meanwhile."""
-        self._refresh()
+        """How many workers died over this delivery, as far as `refresh` knows."""
         return self._counts[key.hex()][0] if self._counts and key.hex() in self._counts else 0
+
+    def refresh(self) -> None:
+        """Take in what the supervisor has written since."""
+        try:
+            status = os.stat(self._file)
+        except FileNotFoundError:
+            return
+        version = (status.st_ino, status.st_mtime_ns)
+        if version != self._version:
+            self._version = version
+            loaded = json.loads(self._file.read_text(encoding="ascii"))
+            self._counts = {key: (count, at) for key, (count, at) in loaded.items()}
 
     def blame(self, pid: int) -> int:
         """In the supervisor: count the death of worker ``pid``; gives how many are suspected."""
@@ -74,7 +85,7 @@ class Suspects:
         shutil.rmtree(_notes_of(self._run_dir, pid), ignore_errors=True)
 
     def _count(self, keys: set[str]) -> None:
-        self._refresh()
+        self.refresh()
         now = time.time()
         counts = {key: one for key, one in self._counts.items() if now - one[1] < REMEMBER}
         for key in keys:
@@ -85,17 +96,6 @@ class Suspects:
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(self._file)
-
-    def _refresh(self) -> None:
-        try:
-            status = os.stat(self._file)
-        except FileNotFoundError:
-            return
-        version = (status.st_ino, status.st_mtime_ns)
-        if version != self._version:
-            self._version = version
-            loaded = json.loads(self._file.read_text(encoding="ascii"))
-            self._counts = {key: (count, at) for key, (count, at) in loaded.items()}
 
 
 def _notes_of(run_dir: Path, pid: int) -> Path:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import zlib
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from lamson.routing import Handler, Match, Router
 
 QUICK = 0.005  # seconds: handlers faster than this may share a transaction
+INSTANT = 0.0001  # seconds: handlers faster than this may run without a thread
 ATTEMPTS = 3  # runs of a delivery that deadlocks with others
 
 _Work = tuple[
@@ -57,17 +59,21 @@ class Engine:
         batch_limit: int = 256,
         deadline: float = 300.0,
         run_dir: Path | None = None,
+        is_inline: bool = False,
     ) -> None:
         """``deadline``: seconds after which a delivery is answered 451 whatever its handler does.
 
         With SQLite one thread is right: it has one writer. In ``run_dir`` each thread notes what it
-        runs, for the case that the process dies over it; None notes nothing.
+        runs, for the case that the process dies over it; None notes nothing. With ``is_inline``
+        handlers that have always been instantaneous run on the loop: right where no database is.
         """
         self._router = router
         self._batcher = batcher
         self._batch_limit = batch_limit
         self._deadline = deadline
         self._run_dir = run_dir
+        self._is_inline = is_inline
+        self._loop_notes: Notes | None = None
         self._suspects = Suspects(run_dir) if run_dir is not None else None
         self._arrived: list[Job] = []
         self._queue: queue.SimpleQueue[_Work] = queue.SimpleQueue()
@@ -89,6 +95,8 @@ class Engine:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the threads; replies are given on ``loop``."""
         self._loop = loop
+        if self._run_dir is not None:
+            self._loop_notes = Notes(self._run_dir, "loop")
         for thread in self._threads:
             thread.start()
         self._watch()
@@ -127,7 +135,6 @@ class Engine:
         shared = Content(content)
         source = None if again else seen.source_id(envelope, content)
         jobs: dict[str, Job] = {}
-        now = time.monotonic()
         for index, recipient in enumerate(envelope.recipients):
             identity = address.normalise(recipient)
             job = jobs.get(identity)
@@ -140,30 +147,42 @@ class Engine:
                         continue
                     self._running.add(key)
                 message = MailRequest(shared, envelope, Recipient(recipient))
-                job = jobs[identity] = Job(message, routed[index], key, started=now)
-                if self._suspects is not None:
-                    job.crash_key = key or seen.digest(content, envelope.sender, identity)
-                    job.deaths = self._suspects.deaths(job.crash_key)
-                self._pending.add(job)
-            job.answers.append(lambda reply, index=index: done(index, reply))  # type: ignore[misc]
-        if not self._arrived and jobs and self._loop is not None:
+                job = jobs[identity] = Job(message, routed[index], key, done)
+                self._take(job, identity)
+            job.indexes.append(index)
+
+    def _take(self, job: Job, identity: str) -> None:
+        message = job.message
+        job.started = time.monotonic()
+        handlers = ",".join([str(match.handler) for match in job.matches])
+        log.event("routed", message.envelope.id, recipient=identity, handlers=handlers)
+        self._pending.add(job)
+        if not self._arrived and self._loop is not None:
             self._loop.call_soon(self._hand_over)
-        for recipient, job in jobs.items():
-            handlers = ",".join([str(match.handler) for match in job.matches])
-            log.event("routed", envelope.id, recipient=recipient, handlers=handlers)
-            self._arrived.append(job)
+        self._arrived.append(job)
 
     def _hand_over(self) -> None:
         """Give what arrived in one turn of the loop to the threads: quick handlers together."""
         arrived, self._arrived = self._arrived, []
         together: list[Job] = []
+        slowest = 0.0
+        if self._suspects is not None:
+            self._suspects.refresh()
+            for job in arrived:
+                job.crash_key = job.key or _crash_key(job.message)
+                job.deaths = self._suspects.deaths(job.crash_key)
         for job in arrived:
-            costs = [self._cost.get(match.handler, QUICK) for match in job.matches]
-            if not job.deaths and max(costs) < QUICK:
+            cost = max([self._cost.get(match.handler, QUICK) for match in job.matches])
+            if cost < QUICK and not job.deaths:
                 together.append(job)
+                slowest = max(slowest, cost)
             else:
                 self._queue.put((False, [job]))
-        if together:
+        if self._is_inline and slowest < INSTANT and together:
+            self._is_report_due = True
+            self._run_noted(together, self._loop_notes)
+            self._report()
+        elif together:
             self._queue.put((True, together))
 
     def _work(self, name: str) -> None:
@@ -184,16 +203,21 @@ class Engine:
                     break
                 batch += held[1]
                 held = None
-            if notes is not None:
-                notes.begin([job.crash_key for job in batch])
-            self._run(batch)
-            if notes is not None:
-                notes.end()
+            self._run_noted(batch, notes)
 
     def _record(self, job: Job, seconds: float) -> None:
+        """Learn how long handlers take: slowness at once, quickness little by little."""
         for match in job.matches:
-            known = self._cost.get(match.handler)
-            self._cost[match.handler] = seconds if known is None else 0.8 * known + 0.2 * seconds
+            known = self._cost.get(match.handler, 0.0)
+            self._cost[match.handler] = max(seconds, 0.9 * known + 0.1 * seconds)
+
+    def _run_noted(self, batch: Sequence[Job], notes: Notes | None) -> None:
+        if notes is None:
+            self._run(batch)
+        else:
+            notes.begin([job.crash_key for job in batch])
+            self._run(batch)
+            notes.end()
 
     def _run(self, batch: Sequence[Job]) -> None:
         try:
@@ -240,8 +264,8 @@ class Engine:
     def _answer(self, job: Job, reply: Reply) -> None:
         if job in self._pending:
             self._pending.remove(job)
-            for answer in job.answers:
-                answer(reply)
+            for index in job.indexes:
+                job.done(index, reply)
 
     def _watch(self) -> None:
         """Once a second: answer for handlers that passed their deadline."""
@@ -270,3 +294,10 @@ class Engine:
             text,
             exc_info=None if is_database else error,
         )
+
+
+def _crash_key(message: MailRequest) -> bytes:
+    """What a crash is counted against where nothing identifies the queue entry; 32 octets."""
+    envelope = f"{message.envelope.sender} {message.recipient.address}".encode()
+    content = message.raw
+    return b"%08x%08x%016x" % (zlib.crc32(content), zlib.crc32(envelope), len(content))

@@ -15,6 +15,7 @@ def test_what_was_under_way_is_suspected(tmp_path: Path) -> None:
     assert worker.deaths(ONE) == 0
     supervisor = Suspects(tmp_path)
     assert supervisor.blame(os.getpid()) == 2
+    worker.refresh()
     assert worker.deaths(ONE) == 1
     assert worker.deaths(TWO) == 1
     assert worker.deaths(b"3" * 32) == 0
@@ -34,7 +35,9 @@ def test_deaths_add_up_over_workers_and_restarts(tmp_path: Path) -> None:
     for expected in (1, 2, 3):
         Notes(tmp_path, "0").begin([ONE])
         Suspects(tmp_path).blame(os.getpid())
-        assert Suspects(tmp_path).deaths(ONE) == expected
+        worker = Suspects(tmp_path)
+        worker.refresh()
+        assert worker.deaths(ONE) == expected
 
 
 def test_every_thread_is_heard(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """lamson.engine, without a database; what it commits is tests/unit/test_batch.py."""
 
 import asyncio
-import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +13,7 @@ from support import make_router
 
 from lamson import seen
 from lamson.batch import Batcher, Job
-from lamson.crashes import TOO_OFTEN, Notes, Suspects
+from lamson.crashes import TOO_OFTEN, Suspects
 from lamson.engine import Engine
 from lamson.envelope import Envelope, Peer, QueueId
 from lamson.reply import OK, Reply
@@ -203,8 +202,10 @@ def test_a_message_that_kills_workers_is_given_up(tmp_path: Path) -> None:
         async with running(tmp_path, batcher=made, run_dir=tmp_path) as bench:
             key = seen.digest(b"queue-id:" + LONG.encode(), "z@e.example", "a@test.com")
             for _ in range(TOO_OFTEN):
-                Notes(tmp_path, "other").begin([key])
-                Suspects(tmp_path).blame(os.getpid())
+                dead = tmp_path / "running" / "1"
+                dead.mkdir(parents=True)
+                (dead / "0").write_bytes(key)
+                Suspects(tmp_path).blame(1)
             bench.deliver("a@test.com", "b@test.com", queue_id=LONG)
             assert await bench.wait_for(2) == [250, 250]
             assert bench.engine._batcher.given_up == "a@test.com"  # type: ignore[attr-defined]
