@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def cpu_seconds(pid: int) -> float:
@@ -15,11 +14,6 @@ def cpu_seconds(pid: int) -> float:
     Descendants that have ended count where their parent has waited for them.
     """
     return sum(sum(map(int, _stat(one)[11:15])) / _TICK for one in _tree(pid))
-
-
-def resident_bytes(pid: int) -> int:
-    """Resident memory of the process and its living descendants; shared pages count each time."""
-    return sum(int(_stat(one)[21]) * _PAGE for one in _tree(pid))
 
 
 def _tree(pid: int) -> list[int]:

@@ -6,6 +6,7 @@ sink, without a DNS lookup, so that bounces and replies are seen where the outsi
 
 from __future__ import annotations
 
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 HOSTNAME = "mail.postfix.test"
 
 _MAIN: dict[str, str] = {
-    "compatibility_level": "3.6",
     "mail_owner": "postfix",
     "setgid_group": "postdrop",
     "multi_instance_enable": "no",
@@ -33,7 +33,6 @@ _MAIN: dict[str, str] = {
     "biff": "no",
     "append_dot_mydomain": "no",
     "notify_classes": "",
-    "maillog_file_permissions": "0644",
     # what Lamson asks of the Postfix in front of it
     "enable_long_queue_ids": "yes",
     "lmtp_send_xforward_command": "yes",
@@ -106,7 +105,7 @@ def main_cf(base: Path, sink: str, routes: Mapping[str, str], extra: Mapping[str
     ``sink`` is a next hop such as ``[127.0.0.1]:2525``; ``routes`` maps a domain to its transport
     (``lmtp:inet:[127.0.0.1]:8823``); ``extra`` wins over everything.
     """
-    settings = _MAIN | _newline_settings()
+    settings = _MAIN | _version_settings()
     settings |= {
         "queue_directory": f"{base}/queue",
         "data_directory": f"{base}/data",
@@ -143,10 +142,16 @@ def default_of(parameter: str) -> str | None:
     return value.strip() if found else None
 
 
-def _newline_settings() -> dict[str, str]:
-    """Some late patch levels of Postfix 3.5 to 3.8 know only `yes`, the last ones `normalize`."""
+def _version_settings() -> dict[str, str]:
+    """What depends on the version. Before 3.6 compatibility levels are whole numbers.
+
+    Some late patch levels of 3.5 to 3.8 know only `yes` for bare newlines, the last `normalize`.
+    """
+    numbers = re.findall(r"\d+", default_of("mail_version") or "")
+    version = tuple(map(int, numbers[:2]))
+    settings = {"compatibility_level": "3.6" if version >= (3, 6) else "2"}
     if default_of("smtpd_forbid_bare_newline_reject_code") is not None:
-        return {"smtpd_forbid_bare_newline": "normalize"}
-    if default_of("smtpd_forbid_bare_newline") is not None:
-        return {"smtpd_forbid_bare_newline": "yes"}
-    return {}
+        settings["smtpd_forbid_bare_newline"] = "normalize"
+    elif default_of("smtpd_forbid_bare_newline") is not None:
+        settings["smtpd_forbid_bare_newline"] = "yes"
+    return settings
