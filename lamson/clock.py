@@ -12,7 +12,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from lamson.models import clock
 
@@ -38,6 +39,10 @@ class ServiceClock:
     def save(self, connection: Connection) -> None:
         """Keep where the clock stands for the processes to come."""
         now = self()
-        changed = connection.execute(update(clock).where(clock.c.seconds < now).values(seconds=now))
-        if not changed.rowcount and connection.execute(select(clock.c.id)).first() is None:
-            connection.execute(insert(clock), {"id": 1, "seconds": now})
+        statement = _SQLITE_FIRST if connection.dialect.name == "sqlite" else _POSTGRES_FIRST
+        connection.execute(statement, {"id": 1, "seconds": now})
+        connection.execute(update(clock).where(clock.c.seconds < now).values(seconds=now))
+
+
+_SQLITE_FIRST = sqlite.insert(clock).on_conflict_do_nothing()
+_POSTGRES_FIRST = postgresql.insert(clock).on_conflict_do_nothing()

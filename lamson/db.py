@@ -2,13 +2,21 @@
 
 SQLite is the embedded default (WAL, synchronous=FULL, one writer at a time: `BEGIN IMMEDIATE`,
 since the driver's deferred BEGIN lets two writers overwrite each other). PostgreSQL is for
-production. Anything that goes wrong surfaces as SQLAlchemy's exceptions; the engine answers those
-with 451.
+production, through psycopg 3: each connection asks for `synchronous_commit=on`, whatever is the
+server's default, and waits for a lock, a server or a broken network no longer than a few seconds.
+What the URL says about any of this (``?options=-c lock_timeout=3s``, ``?connect_timeout=2``,
+``?timeout=2`` for SQLite) wins.
+
+Anything that goes wrong surfaces as SQLAlchemy's exceptions; the engine answers those with 451. A
+connection whose transaction is gone is never used to its end: both databases would take a COMMIT
+after that for success.
 """
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -23,26 +31,53 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import URL, Connection, ExceptionContext
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT = 10.0  # seconds that SQLite waits for another process's write lock
+IDLE = 1.0  # seconds after which a connection to a server is tried before it is used again
+
+# For libpq. A server that vanished is noticed within half a minute, by either side.
+_CONNECTION = {
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+_SESSION = {
+    "lock_timeout": "10s",
+    "synchronous_commit": "on",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+_PSYCOPG = "postgresql+psycopg"
+_IN_ERROR = 3  # libpq's PQTRANS_INERROR
 
 
 class Database:
     """One database, by SQLAlchemy URL, for all threads of this process."""
 
     def __init__(self, url: str, *, connections: int = 10) -> None:
-        """Connect lazily. Raises DatabaseError for a URL that SQLAlchemy cannot use."""
+        """Connect lazily. Raises DatabaseError for a URL of a database that we cannot use."""
         try:
             parsed = sqlalchemy.make_url(url)
             self.is_sqlite = parsed.get_backend_name() == "sqlite"
+            if parsed.drivername == "postgresql":
+                parsed = parsed.set(drivername=_PSYCOPG)
+            if not self.is_sqlite and parsed.drivername != _PSYCOPG:
+                raise exc.ArgumentError(f"expected sqlite:///... or {_PSYCOPG}://...")
             options: dict[str, Any] = {}
             if self.is_sqlite:
-                options["connect_args"] = {"check_same_thread": False, "timeout": BUSY_TIMEOUT}
+                options["connect_args"] = {"check_same_thread": False}
+                if "timeout" not in parsed.query:
+                    options["connect_args"]["timeout"] = BUSY_TIMEOUT
                 if parsed.database in (None, "", ":memory:"):
                     options["poolclass"] = StaticPool
             else:
-                options |= {"pool_size": connections, "pool_timeout": 10, "pool_pre_ping": True}
+                options |= {"pool_size": connections, "pool_timeout": 10}
+                options["connect_args"] = _server_arguments(parsed)
             self.engine = sqlalchemy.create_engine(parsed, **options)
         except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError) as error:
             raise DatabaseError(f"database {url!r} cannot be used: {error}") from error
@@ -52,6 +87,13 @@ class Database:
             self._writer = threading.RLock()
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_immediate)
+            event.listen(self.engine, "commit", _check_sqlite)
+            if "poolclass" not in options:
+                event.listen(self.engine, "handle_error", _drop_ended)
+        else:
+            event.listen(self.engine, "checkin", _note_time)
+            event.listen(self.engine, "checkout", _check_idle)
+            event.listen(self.engine, "commit", _check_postgres)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -62,6 +104,22 @@ class Database:
     def read(self) -> Connection:
         """A connection for reading: it takes no lock, each statement stands for itself."""
         return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def read_only(self) -> Iterator[Connection]:
+        """A connection on which every attempt to write fails."""
+        if self.is_sqlite:
+            with self.read() as connection:
+                connection.exec_driver_sql("PRAGMA query_only=ON")
+                try:
+                    yield connection
+                finally:
+                    connection.exec_driver_sql("PRAGMA query_only=OFF")
+        else:
+            with self.engine.connect().execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            ) as connection:
+                yield connection
 
     def check(self) -> None:
         """Check that the tables are there and of the version we know.
@@ -109,6 +167,69 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-        return  # a reader takes no lock
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    if not _is_reader(connection):  # a reader takes no lock
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _is_reader(connection: Connection) -> bool:
+    return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+
+
+def _drop_ended(context: ExceptionContext) -> None:
+    """After some errors (a full disk) SQLite has rolled everything back.
+
+    What is executed then would be committed at once, each statement for itself. So the connection
+    is given up, like one to a server that went away. That also opens the file anew after an outage:
+    a connection made while it was read-only stays read-only.
+    """
+    connection = context.connection
+    if connection is None or connection.invalidated or _is_reader(connection):
+        return
+    if not _driver(connection).in_transaction:
+        context.is_disconnect = True
+
+
+def _check_sqlite(connection: Connection) -> None:
+    if not _is_reader(connection) and not _driver(connection).in_transaction:
+        raise exc.InvalidRequestError("the transaction ended before its commit")
+
+
+def _check_postgres(connection: Connection) -> None:
+    """After an error PostgreSQL answers COMMIT by ROLLBACK, and the driver finds that all right."""
+    if _driver(connection).pgconn.transaction_status == _IN_ERROR:
+        raise exc.InvalidRequestError("the transaction failed before its commit")
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+def _server_arguments(url: URL) -> dict[str, str]:
+    """What to ask libpq for beside the URL. The last one of several equal options counts."""
+    arguments = {name: value for name, value in _CONNECTION.items() if name not in url.query}
+    theirs = url.query.get("options", os.environ.get("PGOPTIONS", ""))
+    ours = [f"-c {name}={value}" for name, value in _SESSION.items()]
+    arguments["options"] = " ".join(
+        [*ours, theirs if isinstance(theirs, str) else " ".join(theirs)]
+    )
+    return arguments
+
+
+def _note_time(connection: object, entry: ConnectionPoolEntry) -> None:
+    entry.info["used_at"] = time.monotonic()
+
+
+def _check_idle(connection: Any, entry: ConnectionPoolEntry, proxy: object) -> None:
+    """Try a connection that has been idle, so that the first mail after an outage finds a live one.
+
+    One that was used a moment ago is not tried, since that costs a round trip: should the server
+    have been restarted within that moment, one transaction is answered 451.
+    """
+    if time.monotonic() - entry.info.get("used_at", time.monotonic()) < IDLE:
+        return
+    try:
+        connection.autocommit = True
+        connection.execute("")
+        connection.autocommit = False
+    except Exception as error:
+        raise exc.DisconnectionError(str(error)) from error

@@ -2,7 +2,8 @@
 
 Four tables, all small: what was handled already, where each conversation stands, the mail that
 waits to be submitted, and the clock by which the first is forgotten. Times are seconds since the
-epoch. `SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
+epoch. Texts have no limit, so that no mail can be too long for a column; those in an index are kept
+short where they are made. `SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    String,
     Table,
     Text,
 )
@@ -48,9 +48,9 @@ clock = Table(
 state = Table(
     "lamson_state",
     metadata,
-    Column("module", String(512), primary_key=True),
-    Column("author", String(512), primary_key=True),
-    Column("state", String(128), nullable=False),
+    Column("module", Text, primary_key=True),
+    Column("author", Text, primary_key=True),
+    Column("state", Text, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -59,17 +59,17 @@ outbox = Table(
     "lamson_outbox",
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
-    Column("source", String(64), nullable=False),
-    Column("message_id", String(256), nullable=False),
-    Column("sender", String(512), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("sender", Text, nullable=False),
     Column("recipients", Text, nullable=False),
-    Column("conversation", String(1100), nullable=False),
+    Column("conversation", Text, nullable=False),
     Column("smtputf8", Boolean, nullable=False),
     Column("content", LargeBinary, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("due_at", Float, nullable=False),
-    Column("lease_owner", String(128), nullable=False, default=""),
+    Column("lease_owner", Text, nullable=False, default=""),
     Column("lease_until", Float, nullable=False, default=0),
     Column("last_error", Text, nullable=False, default=""),
     Index("lamson_outbox_conversation", "conversation", "id"),

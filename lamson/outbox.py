@@ -4,11 +4,13 @@ A row holds the final bytes. It is inserted under a lease of this process, submi
 commit and deleted once Postfix took it. A row whose lease ran out (its process died) or whose time
 for another attempt has come is claimed by whichever process looks first. Rows of one conversation
 (sender and recipients) leave in the order in which they were made: a later row waits for an
-earlier one.
+earlier one. Ids are the time in nanoseconds; should two nodes make the same one, the later takes
+the next.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -16,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import aliased
 
 from lamson.models import outbox
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from lamson.db import Database
 
 LEASE = 300.0  # seconds
+_LONGEST_NAME = 1000  # octets of a conversation's name: an index takes 2,700 at most
 
 
 @dataclass(slots=True)
@@ -49,7 +53,7 @@ class Outgoing:
 
     def __post_init__(self) -> None:
         if not self.conversation:
-            self.conversation = " ".join((self.sender, *sorted(self.recipients)))[:1100]
+            self.conversation = _conversation(self.sender, self.recipients)
 
 
 class Outbox:
@@ -71,17 +75,28 @@ class Outbox:
         """
         now = time.time()
         held = self._held_elsewhere(connection, {row.conversation for row in rows}, now)
-        mine, values = [], []
+        mine = []
         for row in rows:
-            row.id, row.created_at = self._next_id(), now
+            row.created_at = now
             is_mine = not self.is_full and row.conversation not in held
             if is_mine:
                 row.lease_until = now + self._lease
                 mine.append(row)
-            values.append(_values(row, self._owner if is_mine else ""))
-        if values:
-            connection.execute(insert(outbox), values)
+        left = list(rows)
+        while left:
+            left = self._insert(connection, left)
         return mine
+
+    def _insert(self, connection: Connection, rows: Sequence[Outgoing]) -> list[Outgoing]:
+        """Insert ``rows``; gives those whose new id another node has used already."""
+        for row in rows:
+            row.id = self._next_id()
+        values = [_values(row, self._owner if row.lease_until else "") for row in rows]
+        if self._database.is_sqlite:  # it has one writer at a time, and so one time
+            connection.execute(insert(outbox), values)
+            return []
+        made = set(connection.execute(_INSERT, values).scalars())
+        return [row for row in rows if row.id not in made]
 
     def claim(self, limit: int) -> list[Outgoing]:
         """Lease and give up to ``limit`` rows that are due and first in their conversation."""
@@ -143,12 +158,12 @@ class Outbox:
                 _rows(ids),
             )
 
-    def release_owner(self, prefix: str) -> int:
-        """Give back all leases of owners that begin with ``prefix``: processes known to be dead."""
+    def release_owner(self, owner: str) -> int:
+        """Give back all leases of ``owner``, a process known to be dead; gives the number."""
         with self._database.begin() as connection:
             return connection.execute(
                 update(outbox)
-                .where(outbox.c.lease_owner.startswith(prefix, autoescape=True))
+                .where(outbox.c.lease_owner == owner)
                 .values(lease_owner="", lease_until=0)
             ).rowcount
 
@@ -189,6 +204,16 @@ class Outbox:
         is_elsewhere = or_(outbox.c.lease_owner != self._owner, outbox.c.lease_until <= now)
         query = select(outbox.c.conversation).where(outbox.c.conversation.in_(names), is_elsewhere)
         return set(connection.execute(query.distinct()).scalars())
+
+
+_INSERT = postgresql.insert(outbox).on_conflict_do_nothing().returning(outbox.c.id)
+
+
+def _conversation(sender: str, recipients: Collection[str]) -> str:
+    """A name for the conversation: the addresses, or where they are many a digest of them."""
+    name = " ".join((sender, *sorted(recipients)))
+    octets = name.encode("utf-8", "surrogatepass")
+    return name if len(octets) <= _LONGEST_NAME else hashlib.sha256(octets).hexdigest()
 
 
 def _rows(ids: Iterable[int]) -> list[dict[str, int]]:

@@ -1,7 +1,8 @@
 """Creates and upgrades the tables: ours by our migrations, the project's by its own.
 
-For `lamson syncdb`. Each step runs in one transaction where the database can do that. A database
-that a newer version made is left alone. Alembic is imported here only.
+For `lamson syncdb`. Each step runs in one transaction where the database can do that, and waits for
+another node that does the same. A database that a newer version made is left alone. Alembic is
+imported here only.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from lamson import models
@@ -38,6 +40,8 @@ def upgrade(database: Database, migrations: Path, version_table: str) -> tuple[s
     config = _config(migrations)
     try:
         with database.engine.begin() as connection:
+            if not database.is_sqlite:  # whose transaction locks everything
+                _wait_for_turn(connection)
             before = _revision(connection, version_table)
             _check_known(config, before, database)
             config.attributes["connection"] = connection
@@ -63,6 +67,13 @@ def revise(database: Database, migrations: Path, message: str) -> Path:
     if script is None or isinstance(script, list):
         raise DatabaseError(f"{migrations}: expected one head, found several")
     return Path(script.path)
+
+
+def _wait_for_turn(connection: Connection) -> None:
+    """Lock out other nodes that migrate, until the end of the transaction."""
+    connection.execute(text("SET LOCAL lock_timeout = '5min'"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('lamson syncdb'))"))
+    connection.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
 
 
 def _config(migrations: Path) -> Config:

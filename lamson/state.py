@@ -2,16 +2,20 @@
 
 The key is a module's name (or what its ``@state_key_generator`` returned) and the author's
 address. Whoever has no row is in `START`. The SQL store locks what it reads until the transaction
-ends, so that two messages of one author cannot race; the in-memory one is for services without a
-database and forgets at the end of the process.
+ends, so that two messages of one author cannot race. On PostgreSQL that takes a row, also for who
+has none: it is made, and removed again by `save` if it was of no use, so that the addresses which
+spam makes up leave nothing behind. The in-memory store is for services without a database and
+forgets at the end of the process.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 import threading
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import and_, bindparam, delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamson.models import state
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
 
 START = "START"
 ERROR = "ERROR"
+_NEW = ""  # the state in a row that was made to be locked
+_LONGEST = 1000  # octets of each half of a key: an index of PostgreSQL takes 2,700 for both
+_UNFIT = re.compile("[\0\ud800-\udfff]")  # what is no text to a database
 
 
 class StateKey(NamedTuple):
@@ -30,6 +37,18 @@ class StateKey(NamedTuple):
 
     module: str
     author: str
+
+    @classmethod
+    def make(cls, module: str, author: str) -> StateKey:
+        """A key that every database can hold; what is too long becomes a digest."""
+        return cls(_fit(module), _fit(author))
+
+
+def _fit(text: str) -> str:
+    octets = text.encode("utf-8", "surrogatepass")
+    if len(octets) > _LONGEST or _UNFIT.search(text):
+        return "sha256:" + hashlib.sha256(octets).hexdigest()
+    return text
 
 
 class StateStore(Protocol):
@@ -60,6 +79,7 @@ class SqlStateStore:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._is_sqlite = connection.dialect.name == "sqlite"
+        self._made: set[StateKey] = set()
 
     def load(self, keys: Collection[StateKey]) -> dict[StateKey, str]:
         found = dict.fromkeys(keys, START)
@@ -69,14 +89,22 @@ class SqlStateStore:
             statement = select(state).where(tuple_(state.c.module, state.c.author).in_(keys))
             rows = self._connection.execute(statement).all()
         else:  # a row must exist to be locked; the fixed order keeps two batches from deadlock
-            rows = self._connection.execute(_LOCK, self._rows(dict.fromkeys(keys, START))).all()
-        found.update((StateKey(row.module, row.author), row.state) for row in rows)
+            rows = self._connection.execute(_LOCK, self._rows(dict.fromkeys(keys, _NEW))).all()
+        for row in rows:
+            key = StateKey(row.module, row.author)
+            if row.state == _NEW:
+                self._made.add(key)
+            else:
+                found[key] = row.state
         return found
 
     def save(self, states: Mapping[StateKey, str]) -> None:
         if states:
             statement = _SQLITE_SAVE if self._is_sqlite else _POSTGRES_SAVE
             self._connection.execute(statement, self._rows(states))
+        if unused := self._made - states.keys():
+            self._connection.execute(_DELETE, self._rows(dict.fromkeys(unused, _NEW)))
+        self._made.clear()
 
     @staticmethod
     def _rows(states: Mapping[StateKey, str]) -> list[dict[str, str]]:
@@ -97,3 +125,10 @@ _POSTGRES_SAVE = _postgres_insert.on_conflict_do_update(
 _LOCK = _postgres_insert.on_conflict_do_update(
     index_elements=_PRIMARY_KEY, set_={"state": state.c.state}
 ).returning(state.c.module, state.c.author, state.c.state)
+_DELETE = delete(state).where(
+    and_(
+        state.c.module == bindparam("module"),
+        state.c.author == bindparam("author"),
+        state.c.state == bindparam("state"),
+    )
+)

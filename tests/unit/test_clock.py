@@ -1,7 +1,6 @@
 """lamson.clock: what was handled is forgotten after 30 days of service, not of calendar."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -20,14 +19,6 @@ class Monotonic:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-def database() -> Iterator[Database]:
-    database = Database("sqlite://")
-    database.create_all()
-    yield database
-    database.close()
 
 
 def start(database: Database, monotonic: Monotonic) -> ServiceClock:

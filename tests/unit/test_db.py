@@ -1,33 +1,36 @@
-"""lamson.db and lamson.schema: SQLite's transactions, and the tables' versions."""
+"""lamson.db and lamson.schema: transactions that mean what they say, and the tables' versions."""
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import exc, inspect, make_url, text
 
-from lamson import models, schema
+from lamson import db, models, schema
 from lamson.db import Database
 from lamson.errors import DatabaseError, UnavailableError
+from tests.postgres import PostgresInstance
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def sqlite(tmp_path: Path) -> Iterator[Database]:
     database = Database(f"sqlite:///{tmp_path}/test.db")
     yield database
     database.close()
 
 
-def test_writers_do_not_overwrite_each_other(database: Database) -> None:
-    with database.begin() as connection:
+def test_writers_do_not_overwrite_each_other(sqlite: Database) -> None:
+    with sqlite.begin() as connection:
         connection.execute(text("CREATE TABLE counter (value INTEGER)"))
         connection.execute(text("INSERT INTO counter VALUES (0)"))
 
     def count() -> None:
         for _ in range(50):
-            with database.begin() as connection:
+            with sqlite.begin() as connection:
                 value = connection.execute(text("SELECT value FROM counter")).scalar_one()
                 connection.execute(text("UPDATE counter SET value = :v"), {"v": value + 1})
 
@@ -36,24 +39,26 @@ def test_writers_do_not_overwrite_each_other(database: Database) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    with database.read() as connection:
+    with sqlite.read() as connection:
         assert connection.execute(text("SELECT value FROM counter")).scalar_one() == 200
 
 
-def test_a_reader_takes_no_lock(database: Database) -> None:
-    with database.begin() as writer:
+def test_a_reader_takes_no_lock(sqlite: Database) -> None:
+    with sqlite.begin() as writer:
         writer.execute(text("CREATE TABLE x (y INTEGER)"))
-        with database.read() as reader:
+        with sqlite.read() as reader:
             assert not inspect(reader).has_table("x")
 
 
-def test_commits_reach_the_disk(database: Database) -> None:
-    with database.read() as connection:
+def test_commits_reach_the_disk(sqlite: Database) -> None:
+    with sqlite.read() as connection:
         assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2  # FULL
         assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
 
 
-@pytest.mark.parametrize("url", ["nosuch://x/y", "not a url", "oracle://x"])
+@pytest.mark.parametrize(
+    "url", ["nosuch://x/y", "not a url", "oracle://x", "mysql://x", "postgresql+asyncpg://x"]
+)
 def test_an_unusable_url_is_one_clear_line(url: str) -> None:
     with pytest.raises(DatabaseError, match="cannot be used") as caught:
         Database(url)
@@ -70,26 +75,51 @@ def test_a_password_is_not_shown() -> None:
     assert "secret" not in str(Database("postgresql+psycopg://me:secret@localhost/x"))
 
 
-def test_syncdb_makes_the_tables_once(database: Database) -> None:
+def test_syncdb_makes_the_tables_once(empty_database: Database) -> None:
     with pytest.raises(DatabaseError, match="run `lamson syncdb`"):
-        database.check()
-    assert schema.upgrade_ours(database) == ("", models.SCHEMA_REVISION)
-    assert schema.upgrade_ours(database) == (models.SCHEMA_REVISION, models.SCHEMA_REVISION)
-    database.check()
+        empty_database.check()
+    assert schema.upgrade_ours(empty_database) == ("", models.SCHEMA_REVISION)
+    assert schema.upgrade_ours(empty_database) == (models.SCHEMA_REVISION, models.SCHEMA_REVISION)
+    empty_database.check()
 
 
-def test_the_migrations_make_the_tables_of_the_models(database: Database, tmp_path: Path) -> None:
-    schema.upgrade_ours(database)
-    other = create_engine("sqlite://")
-    models.metadata.create_all(other)
-    made, modelled = inspect(database.engine), inspect(other)
-    for table in models.metadata.tables:
-        assert [str(column) for column in made.get_columns(table)] == [
-            str(column) for column in modelled.get_columns(table)
-        ]
-        assert made.get_indexes(table) == modelled.get_indexes(table)
-        assert made.get_pk_constraint(table) == modelled.get_pk_constraint(table)
-    other.dispose()
+def test_nodes_that_run_syncdb_at_once_take_turns(empty_database: Database) -> None:
+    together = threading.Barrier(4)
+
+    def upgrade(_: int) -> tuple[str, str]:
+        node = Database(empty_database.engine.url.render_as_string(hide_password=False))
+        together.wait()
+        try:
+            return schema.upgrade_ours(node)
+        finally:
+            node.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(upgrade, range(4)))
+    newest = models.SCHEMA_REVISION
+    assert sorted(done) == [("", newest)] + [(newest, newest)] * 3
+    empty_database.check()
+
+
+def test_the_migrations_make_the_tables_of_the_models(empty_database: Database) -> None:
+    schema.upgrade_ours(empty_database)
+    made = described(empty_database)
+    models.metadata.drop_all(empty_database.engine)
+    empty_database.create_all()
+    assert made == described(empty_database)
+
+
+def described(database: Database) -> dict[str, object]:
+    """What the database itself says of our tables."""
+    found = inspect(database.engine)
+    return {
+        table: (
+            [str(column) for column in found.get_columns(table)],
+            found.get_indexes(table),
+            found.get_pk_constraint(table),
+        )
+        for table in models.metadata.tables
+    }
 
 
 def test_the_newest_migration_is_the_one_we_check_for() -> None:
@@ -97,14 +127,14 @@ def test_the_newest_migration_is_the_one_we_check_for() -> None:
     assert script.get_current_head() == models.SCHEMA_REVISION
 
 
-def test_a_newer_database_is_left_alone(database: Database) -> None:
-    schema.upgrade_ours(database)
-    with database.begin() as connection:
+def test_a_newer_database_is_left_alone(empty_database: Database) -> None:
+    schema.upgrade_ours(empty_database)
+    with empty_database.begin() as connection:
         connection.execute(text(f"UPDATE {models.VERSION_TABLE} SET version_num = '9999'"))
     with pytest.raises(DatabaseError, match="made by a newer"):
-        database.check()
+        empty_database.check()
     with pytest.raises(DatabaseError, match="made by a newer"):
-        schema.upgrade_ours(database)
+        schema.upgrade_ours(empty_database)
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
@@ -113,3 +143,106 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{path}")
     with pytest.raises(UnavailableError, match="not a database"):
         database.check()
+
+
+def write(database: Database, *statements: str, ignoring: tuple[type[Exception], ...] = ()) -> None:
+    """Statements in one transaction, by somebody who ignores some errors."""
+    with database.begin() as connection:
+        for statement in statements:
+            with suppress(*ignoring):
+                connection.execute(text(statement))
+
+
+def test_a_transaction_that_sqlite_gave_up_is_used_no_further(sqlite: Database) -> None:
+    write(sqlite, "CREATE TABLE x (y BLOB)")
+    full = "PRAGMA max_page_count = 20", "INSERT INTO x VALUES (zeroblob(1000000))"
+    with pytest.raises(exc.PendingRollbackError):
+        write(
+            sqlite,
+            "INSERT INTO x VALUES ('before')",
+            *full,
+            "INSERT INTO x VALUES ('after')",  # outside of a transaction it would be there at once
+            ignoring=(exc.OperationalError,),
+        )
+    with sqlite.read() as connection:
+        assert connection.execute(text("SELECT y FROM x")).scalars().all() == []
+    write(sqlite, "INSERT INTO x VALUES (zeroblob(1000000))")
+
+
+def test_a_transaction_that_somebody_ended_is_not_taken_for_committed(sqlite: Database) -> None:
+    with pytest.raises(exc.InvalidRequestError, match="ended before"):
+        write(sqlite, "CREATE TABLE x (y BLOB)", "ROLLBACK")
+
+
+@pytest.mark.postgres
+def test_a_failed_transaction_is_not_taken_for_committed(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    with pytest.raises(exc.InvalidRequestError, match="failed before"):
+        write(database, "CREATE TABLE x (y INTEGER)", "SELECT 1/0", ignoring=(exc.DataError,))
+    database.close()
+
+
+def test_the_url_says_how_long_to_wait(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    waiting, holding = Database(f"sqlite:///{path}?timeout=0.05"), Database(f"sqlite:///{path}")
+    with (
+        holding.begin(),
+        pytest.raises(exc.OperationalError, match="locked"),
+        waiting.begin(),
+    ):
+        pass
+    with waiting.begin():
+        pass
+    waiting.close()
+    holding.close()
+
+
+SHOW = text("SELECT current_setting('lock_timeout'), current_setting('synchronous_commit')")
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ("10s", "on")),
+        ("?options=-c lock_timeout=3s", ("3s", "on")),
+        ("?options=-c%20synchronous_commit%3Dremote_apply", ("10s", "remote_apply")),
+    ],
+)
+def test_postgres_sessions_are_durable_and_wait_for_a_bounded_time(
+    postgres: PostgresInstance, postgres_url: str, query: str, expected: tuple[str, str]
+) -> None:
+    name = make_url(postgres_url).database
+    postgres.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    database = Database(postgres_url.replace("+psycopg", "") + query)
+    with database.begin() as connection:
+        assert tuple(connection.execute(SHOW).one()) == expected
+    database.close()
+
+
+@pytest.mark.postgres
+def test_a_connection_that_was_idle_is_tried_first(
+    postgres: PostgresInstance, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = make_url(postgres_url).database or ""
+    database = Database(postgres_url)
+    with database.begin() as connection:
+        connection.execute(SHOW)
+    assert postgres.terminate_backends(name) == 1
+    monkeypatch.setattr(db, "IDLE", 0.0)
+    with database.begin() as connection:
+        connection.execute(SHOW)
+    monkeypatch.setattr(db, "IDLE", 100.0)
+    assert postgres.terminate_backends(name) == 1
+    with pytest.raises(exc.OperationalError), database.begin() as connection:
+        connection.execute(SHOW)
+    with database.begin() as connection:
+        connection.execute(SHOW)
+    database.close()
+
+
+@pytest.mark.postgres
+def test_a_server_that_is_not_there(postgres: PostgresInstance) -> None:
+    url = make_url(postgres.url()).set(port=1)
+    with pytest.raises(UnavailableError, match="refused"):
+        Database(url.render_as_string()).check()

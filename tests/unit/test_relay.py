@@ -1,7 +1,7 @@
 """lamson.relay: what becomes of a row, with a double for the connection to Postfix."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -62,11 +62,8 @@ class Rig:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    database = Database(f"sqlite:///{tmp_path}/test.db")
-    database.create_all()
-    yield Rig(database, tmp_path)
-    database.close()
+def rig(database: Database, tmp_path: Path) -> Rig:
+    return Rig(database, tmp_path)
 
 
 def row(number: int = 1, recipient: str = "zed@example.com", *more: str) -> Outgoing:

@@ -1,7 +1,5 @@
 """lamson.seen"""
 
-from collections.abc import Iterator
-
 import pytest
 
 from lamson import seen
@@ -57,14 +55,6 @@ def test_the_digest_depends_on_all_three_and_on_their_borders() -> None:
         for recipient in ("c", "bc", "a")
     }
     assert len(digests) == 18
-
-
-@pytest.fixture
-def database() -> Iterator[Database]:
-    database = Database("sqlite://")
-    database.create_all()
-    yield database
-    database.close()
 
 
 def test_a_key_can_be_claimed_once(database: Database) -> None:

@@ -22,25 +22,25 @@ def upgrade() -> None:
     )
     op.create_table(
         "lamson_state",
-        sa.Column("module", sa.String(512), primary_key=True),
-        sa.Column("author", sa.String(512), primary_key=True),
-        sa.Column("state", sa.String(128), nullable=False),
+        sa.Column("module", sa.Text(), primary_key=True),
+        sa.Column("author", sa.Text(), primary_key=True),
+        sa.Column("state", sa.Text(), nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "lamson_outbox",
         sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False),
-        sa.Column("source", sa.String(64), nullable=False),
-        sa.Column("message_id", sa.String(256), nullable=False),
-        sa.Column("sender", sa.String(512), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column("sender", sa.Text(), nullable=False),
         sa.Column("recipients", sa.Text(), nullable=False),
-        sa.Column("conversation", sa.String(1100), nullable=False),
+        sa.Column("conversation", sa.Text(), nullable=False),
         sa.Column("smtputf8", sa.Boolean(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("due_at", sa.Float(), nullable=False),
-        sa.Column("lease_owner", sa.String(128), nullable=False),
+        sa.Column("lease_owner", sa.Text(), nullable=False),
         sa.Column("lease_until", sa.Float(), nullable=False),
         sa.Column("last_error", sa.Text(), nullable=False),
     )
