@@ -12,7 +12,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, cast
 
-from lamson import log
+from lamson import failpoint, log
 from lamson import reply as replies
 from lamson_lmtp.accepting import client_name, serve
 from lamson_lmtp.connection import Connection, Limits
@@ -171,6 +171,8 @@ class _Connection(asyncio.BufferedProtocol):
             client=client_name(transport.get_extra_info("peername")),
             wake=self._wake,
         )
+        if failpoint.ACTIVE:
+            self._session.on_first_reply = self._on_first_reply
         self._transport.write(self._session.data_to_send())
 
     def get_buffer(self, _sizehint: int) -> memoryview:
@@ -283,6 +285,13 @@ class _Connection(asyncio.BufferedProtocol):
         elif not self._is_turn_due:
             self._is_turn_due = True
             self._loop.call_soon(self._take_turn)
+
+    def _on_first_reply(self) -> None:
+        """Send it alone, and die once the system has it, if that is where to die."""
+        if self._session is not None:
+            self._transport.write(self._session.data_to_send())
+            if not self._transport.get_write_buffer_size():
+                failpoint.reach(failpoint.AFTER_FIRST_REPLY)
 
     def _close(self) -> None:
         """Close once what was written is sent. What the client sends now is not looked at."""

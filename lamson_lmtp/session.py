@@ -16,7 +16,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lamson import log
+from lamson import failpoint, log
 from lamson import reply as replies
 from lamson.envelope import NOBODY, Envelope
 from lamson_lmtp.connection import DATA, GONE, REPLYING
@@ -126,6 +126,8 @@ class Session:
         self._routed: list[Sequence[Any]] = []
         self.began = 0.0
         """When the open transaction began (`time.monotonic`, seconds)."""
+        self.on_first_reply: Callable[[], None] = lambda: None
+        """For the failpoint: the first of several replies to a message is in `data_to_send`."""
 
         self.receive_eof = connection.receive_eof
         self.receive = connection.receive_data
@@ -208,6 +210,8 @@ class Session:
             if reply is None:
                 break
             self._send_reply(recipients[self._answered], reply)
+            if failpoint.ACTIVE and self._answered == 1 < len(known):
+                self.on_first_reply()
         else:
             self._delivery = None
         if not self._advancing:

@@ -2,6 +2,7 @@ import logging
 
 import pytest
 
+from lamson import failpoint
 from lamson import reply as replies
 from lamson.reply import Reply
 from lamson_lmtp.connection import Limits
@@ -55,6 +56,16 @@ def test_replies_stream_in_the_order_of_rcpt():
     assert run(talk.session) == OK
     assert not talk.session.delivering
     assert not talk.session.in_transaction
+
+
+def test_the_first_of_several_replies_can_be_sent_alone(monkeypatch):
+    monkeypatch.setattr(failpoint, "ACTIVE", True)
+    talk, sent = Talk(holds=False), []
+    talk.session.on_first_reply = lambda: sent.append(talk.session.data_to_send())
+    assert talk.send(ONE) == OK
+    assert sent == []
+    assert talk.send(ONE, TWO, THREE) == OK + OK
+    assert sent == [OK]
 
 
 def test_what_was_sent_ahead_waits_for_the_replies():
