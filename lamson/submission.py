@@ -1,11 +1,13 @@
 """One connection to Postfix's submission port, kept open between messages.
 
-aiosmtplib speaks SMTP; this adds what the relay needs to know: which recipients were refused,
-whether for now or for ever, and whether the server could be reached at all.
+aiosmtplib opens it, lamson/pipeline.py sends over it; this adds what the relay needs to know:
+which recipients were refused, whether for now or for ever, and whether the server could be reached
+at all.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from contextlib import suppress
@@ -14,6 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 import aiosmtplib
 from aiosmtplib import errors
+
+from lamson.pipeline import ConnectionBroken, Pipeline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +61,8 @@ class Submitter:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._client: aiosmtplib.SMTP | None = None
+        self._pipeline: Pipeline | None = None
+        self._offers_smtputf8 = False
         self._used_at = 0.0
 
     async def submit(self, row: Outgoing) -> list[Refusal]:
@@ -65,53 +70,36 @@ class Submitter:
 
         Raises SubmitterDown when there is no telling: the connection failed on the way.
         """
-        client = await self._connected()
-        options = []
-        if not row.content.isascii():
-            options.append("BODY=8BITMIME")
-        if row.smtputf8:
-            if not client.supports_extension("smtputf8"):
-                return _all(row, "the submission server does not offer SMTPUTF8", True)
-            options.append("SMTPUTF8")
         try:
-            refused, _ = await client.sendmail(
-                row.sender,
-                list(row.recipients),
-                row.content,
-                mail_options=options,
-            )
-        except errors.SMTPRecipientsRefused as error:
-            return [_refusal(one.recipient, one.code, one.message) for one in error.recipients]
-        except errors.SMTPServerDisconnected as error:
-            self._client = None
-            raise SubmitterDown(f"{self}: the connection broke: {error}") from error
-        except errors.SMTPResponseException as error:
-            if error.code == 421:
-                await self.close()
-                raise SubmitterDown(f"{self}: {error.code} {error.message}") from error
-            return _all(row, f"{error.code} {error.message}", error.code >= 500)
-        except (errors.SMTPException, OSError) as error:
+            pipeline = await self._connected()
+            options = "" if row.content.isascii() else " BODY=8BITMIME"
+            if row.smtputf8:
+                if not self._offers_smtputf8:
+                    return _all(row, "the submission server does not offer SMTPUTF8", True)
+                options += " SMTPUTF8"
+            refused, overall = await pipeline.send(row.sender, row.recipients, row.content, options)
+        except ConnectionBroken as error:
             await self.close()
             raise SubmitterDown(f"{self}: {error}") from error
         self._used_at = time.monotonic()
-        return [_refusal(one, reply.code, reply.message) for one, reply in refused.items()]
+        if overall is not None:
+            return _all(row, str(overall), overall.code >= 500)
+        return [Refusal(one, str(answer), answer.code >= 500) for one, answer in refused]
 
     async def close(self) -> None:
         """Say QUIT where somebody listens still."""
-        client, self._client = self._client, None
-        if client is not None and client.is_connected:
-            with suppress(errors.SMTPException, OSError):
-                await client.quit()
-            client.close()
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            pipeline.close()
 
-    async def _connected(self) -> aiosmtplib.SMTP:
-        client = self._client
-        if client is not None and time.monotonic() - self._used_at > IDLE:
-            with suppress(errors.SMTPException, OSError):
-                await client.noop()
-        if client is not None and client.is_connected:
-            return client
-        self._client = None
+    async def _connected(self) -> Pipeline:
+        pipeline = self._pipeline
+        if pipeline is not None and time.monotonic() - self._used_at > IDLE:
+            with suppress(ConnectionBroken):
+                await pipeline.check()
+        if pipeline is not None and pipeline.is_usable:
+            return pipeline
+        self._pipeline = None
         end = self._endpoint
         client = aiosmtplib.SMTP(
             hostname=end.host,
@@ -131,9 +119,13 @@ class Submitter:
         except (errors.SMTPException, OSError) as error:
             client.close()
             raise SubmitterDown(f"{self}: {error}") from error
-        self._client = client
+        assert isinstance(client.transport, asyncio.Transport)
+        self._offers_smtputf8 = client.supports_extension("smtputf8")
+        self._pipeline = Pipeline(
+            client.transport, end.timeout, is_pipelining=client.supports_extension("pipelining")
+        )
         self._used_at = time.monotonic()
-        return client
+        return self._pipeline
 
     def _tls_context(self) -> ssl.SSLContext:
         try:
@@ -143,10 +135,6 @@ class Submitter:
 
     def __str__(self) -> str:
         return f"submission to {self._endpoint.host}:{self._endpoint.port}"
-
-
-def _refusal(recipient: str, code: int, message: str) -> Refusal:
-    return Refusal(recipient, f"{code} {message}", code >= 500)
 
 
 def _all(row: Outgoing, reply: str, is_permanent: bool) -> list[Refusal]:
