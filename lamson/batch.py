@@ -15,13 +15,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exc
 from sqlalchemy.orm import Session
 
-from lamson import failpoint, log, seen
+from lamson import failpoint, failure, log, seen
 from lamson.delivery import AnswerLimit, Delivery
 from lamson.envelope import Recipient
-from lamson.errors import LamsonError, SMTPError
+from lamson.errors import LamsonError, SMTPError, UnavailableError
 from lamson.reply import LOCAL_ERROR, OK, Reply
 from lamson.state import ERROR, MemoryStateStore, SqlStateStore, StateKey, StateStore
 
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from lamson.queue import Queue
     from lamson.routing import Match, Router
     from lamson.view import View
-
-_RETRY = {"40001", "40P01"}  # serialization_failure, deadlock_detected
 
 
 @dataclass(slots=True, eq=False)
@@ -105,8 +102,8 @@ class Batcher:
         """Handle ``jobs``: commit, set the reply of each, give the mail that may now be submitted.
 
         ``record`` is told how long the handlers of each job took, in seconds. A job left without a
-        reply was hit by a deadlock and may be run again, alone. Raises SQLAlchemy's exceptions when
-        the database failed; then nothing was committed, or it is not known.
+        reply was undone by a conflict and may be run again, alone. Raises SQLAlchemy's exceptions
+        when the database failed; then nothing was committed, or it is not known.
         """
         with self._transaction(jobs) as (connection, store):
             if failpoint.ACTIVE:
@@ -122,8 +119,15 @@ class Batcher:
             record(result.job, result.seconds)
             try:
                 self._settle(result)
-            except Exception:  # noqa: BLE001 - committed all the same; Postfix asks again
-                log.logger.exception("id=%s: answered 451", result.job.message.envelope.id)
+            except Exception as error:  # noqa: BLE001 - Postfix asks again
+                message = result.job.message
+                log.logger.error(
+                    "id=%s recipient=%s: answered 451: %s",
+                    message.envelope.id,
+                    message.recipient,
+                    failure.brief(error),
+                    exc_info=None if failure.is_outage(error) else error,
+                )
                 result.job.reply = LOCAL_ERROR
         return outgoing
 
@@ -240,7 +244,7 @@ class Batcher:
         except BaseException as error:  # also SystemExit: the worker stays
             if session is not None:
                 session.rollback()
-            if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+            if connection is not None and connection.invalidated:
                 raise  # the whole transaction is gone
             self._fail(result, error, key, match)
         finally:
@@ -305,33 +309,33 @@ class Batcher:
         if self._raise_errors:
             raise error
         result.failed = True
-        if isinstance(error, exc.DBAPIError) and getattr(error.orig, "sqlstate", "") in _RETRY:
+        result.reply = LOCAL_ERROR
+        if failure.is_conflict(error):
             result.retry = True
             return
         message = result.job.message
-        log.logger.error(
-            "id=%s recipient=%s: handler failed: %r",
-            message.envelope.id,
-            message.recipient,
-            error,
-            exc_info=error,
-        )
-        result.reply = LOCAL_ERROR
+        name = f"id={message.envelope.id} recipient={message.recipient}"
+        if failure.is_outage(error):  # the handler did nothing wrong: Postfix asks again
+            log.logger.error("%s: answered 451: %s", name, failure.brief(error))
+            return
+        log.logger.error("%s: handler failed: %r", name, error, exc_info=error)
         if match is not None and self._router.error_state(match.handler.module) is not None:
             result.error_state = key
 
     def _keep(self, message: MailRequest, reason: str) -> None:
         if self._undeliverable is None:
             raise LamsonError(f"nowhere to keep a message: {reason}")
-        key = self._undeliverable.push(
-            message.raw,
-            {
-                "X-Lamson-Reason": reason,
-                "X-Lamson-Sender": message.sender,
-                "X-Lamson-Recipient": message.recipient.address,
-                "X-Lamson-Id": message.envelope.id,
-            },
-        )
+        headers = {
+            "X-Lamson-Reason": reason,
+            "X-Lamson-Sender": message.sender,
+            "X-Lamson-Recipient": message.recipient.address,
+            "X-Lamson-Id": message.envelope.id,
+        }
+        try:
+            key = self._undeliverable.push(message.raw, headers)
+        except OSError as error:
+            where = self._undeliverable.path
+            raise UnavailableError(f"{where} cannot be written: {error.strerror}") from error
         log.event("kept", message.envelope.id, recipient=message.recipient, reason=reason, key=key)
 
     def _state_key(self, match: Match, job: Job) -> StateKey | None:

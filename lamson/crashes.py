@@ -5,6 +5,7 @@ would go down each time. So each engine thread notes in a file what it runs; whe
 supervisor counts that against those deliveries. A suspect runs alone from then on, so that its
 neighbours are not counted with it, and after `TOO_OFTEN` deaths it is kept in ``run/undeliverable``
 instead of being run. The files lie in the run directory: a note costs two system calls for a batch.
+What cannot be written (a full disk) is logged, and then a death is counted against nobody.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import shutil
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from lamson import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,15 +32,28 @@ class Notes:
     """What one engine thread runs at this moment, in a file of its own."""
 
     def __init__(self, run_dir: Path, name: str) -> None:
-        directory = _notes_of(run_dir, os.getpid())
-        directory.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._path = _notes_of(run_dir, os.getpid()) / name
+        self._file: int | None = None
+        self._is_failing = False
 
     def begin(self, keys: Iterable[bytes]) -> None:
-        os.pwrite(self._file, b"".join(keys), 0)
+        """Note that the deliveries called ``keys`` are run."""
+        try:
+            if self._file is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.pwrite(self._file, b"".join(keys), 0)
+            self._is_failing = False
+        except OSError as error:
+            if not self._is_failing:
+                log.logger.error("what is under way cannot be noted in %s: %s", self._path, error)
+            self._is_failing = True
 
     def end(self) -> None:
-        os.ftruncate(self._file, 0)
+        """Note that they are done."""
+        with suppress(OSError):
+            if self._file is not None:
+                os.ftruncate(self._file, 0)
 
 
 class Suspects:
@@ -57,13 +73,13 @@ class Suspects:
         """Take in what the supervisor has written since."""
         try:
             status = os.stat(self._file)
-        except FileNotFoundError:
-            return
-        version = (status.st_ino, status.st_mtime_ns)
-        if version != self._version:
-            self._version = version
-            loaded = json.loads(self._file.read_text(encoding="ascii"))
-            self._counts = {key: (count, at) for key, (count, at) in loaded.items()}
+            version = (status.st_ino, status.st_mtime_ns)
+            if version != self._version:
+                loaded = json.loads(self._file.read_text(encoding="ascii"))
+                self._counts = {key: (count, at) for key, (count, at) in loaded.items()}
+                self._version = version
+        except OSError:
+            return  # none are known, or no more than before
 
     def blame(self, pid: int) -> int:
         """In the supervisor: count the death of worker ``pid``; gives how many are suspected."""
@@ -77,7 +93,10 @@ class Suspects:
                 }
         self.forget(pid)
         if keys:
-            self._count(keys)
+            try:
+                self._count(keys)
+            except OSError as error:
+                log.logger.error("%s cannot be written: %s", self._file, error)
         return len(keys)
 
     def forget(self, pid: int) -> None:

@@ -4,7 +4,8 @@ A line names the event, the mail (by Postfix's queue id, so that one ``grep`` sh
 both programs) and what is known, as ``key=value``. Lines wait in memory until `flush`, which the
 engine and the front ends call once for all that they did at one go; nothing waits longer than a
 second. Where no file is configured, events go to the logger ``lamson.mail``. A value from a mail
-cannot forge a line: what is not printable is escaped.
+cannot forge a line: what is not printable is escaped. A log that cannot be written (a full disk)
+stops no mail: its lines are lost.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import logging
 import logging.handlers
 import sys
 import time
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO
 
@@ -102,20 +104,23 @@ class _EventFile(logging.handlers.WatchedFileHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.write_events()
-        super().emit(record)
+        with suppress(OSError):
+            super().emit(record)
 
     def write_events(self) -> None:
         self.acquire()
         try:
             if not _waiting:
                 return
-            self.reopenIfNeeded()
             lines = _take()
-            if self.stream is not None:
-                self.stream.write(lines)
-                self.stream.flush()
+            with suppress(OSError):
+                self.reopenIfNeeded()
+                if self.stream is not None:
+                    self.stream.write(lines)
+                    self.stream.flush()
             if self._console:
-                sys.stderr.write(lines)
+                with suppress(OSError):
+                    sys.stderr.write(lines)
         finally:
             self.release()
 
@@ -130,7 +135,8 @@ class _EventStream(logging.StreamHandler[TextIO]):
     def write_events(self) -> None:
         self.acquire()
         try:
-            sys.stderr.write(_take())
+            with suppress(OSError):
+                sys.stderr.write(_take())
         finally:
             self.release()
 

@@ -1,0 +1,69 @@
+"""What an error means for the deliveries that met it.
+
+For the batch and the engine, which decide by it: whose fault it was, and whether it is known that
+nothing was committed. Handlers wrap a database's errors in their own, so the causes count as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import exc
+
+from lamson.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CONFLICTS = {"40001", "40P01"}  # serialization_failure, deadlock_detected
+_LOCK_TIMEOUT = "55P03"  # lock_not_available
+_OUTAGES = (
+    exc.OperationalError,
+    exc.InternalError,
+    exc.InterfaceError,
+    exc.TimeoutError,
+    UnavailableError,
+)
+
+
+def is_conflict(error: BaseException) -> bool:
+    """True where the database ended this transaction in favour of another one."""
+    return any(_sqlstate(one) in _CONFLICTS for one in _causes(error))
+
+
+def is_outage(error: BaseException) -> bool:
+    """True where database or disk failed, and not the handler: down, locked, full, read-only."""
+    return any(isinstance(one, _OUTAGES) for one in _causes(error))
+
+
+def is_one_deliverys(error: BaseException) -> bool:
+    """True where one delivery of a batch may have failed it, and nothing was committed.
+
+    A constraint that is checked at the commit, a conflict or a lock that another transaction keeps:
+    the server said no. Where it said nothing, the outcome is unknown.
+    """
+    return (
+        isinstance(error, exc.IntegrityError | exc.DataError)
+        or is_conflict(error)
+        or _sqlstate(error) == _LOCK_TIMEOUT
+    )
+
+
+def brief(error: BaseException) -> str:
+    """The error in one line."""
+    text = str(getattr(error, "orig", None) or error)
+    return " ".join(text.split()) or repr(error)
+
+
+def _sqlstate(error: BaseException) -> str:
+    return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from or while handling."""
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or one.__context__
