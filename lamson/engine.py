@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import exc
 
-from lamson import address, log, seen
+from lamson import address, failure, log, seen
 from lamson.batch import Batcher, Job
 from lamson.content import Content
 from lamson.crashes import TOO_OFTEN, Notes, Suspects
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 QUICK = 0.005  # seconds: handlers faster than this may share a transaction
 INSTANT = 0.0001  # seconds: handlers faster than this may run without a thread
-ATTEMPTS = 3  # runs of a delivery that deadlocks with others
+ATTEMPTS = 3  # runs of a delivery by itself, after a conflict with others
+RERUN = 30.0  # seconds after which no more of a batch is run again
 
 _Work = tuple[
     bool, list[Job]
@@ -224,13 +225,20 @@ class Engine:
             if batch[0].deaths >= TOO_OFTEN:  # a suspect is alone
                 self._batcher.give_up(batch[0])
                 return
-            outgoing = self._batcher.run(batch, self._record)
+            try:
+                self._outgoing.extend(self._batcher.run(batch, self._record))
+            except exc.SQLAlchemyError as error:
+                if len(batch) == 1 or not failure.is_one_deliverys(error):
+                    raise
+                log.logger.warning(
+                    "%d deliveries are run again one by one: %s", len(batch), failure.brief(error)
+                )
+            limit = time.monotonic() + RERUN
             for job in batch:
-                if job.reply is None:
-                    outgoing += self._run_again(job)
-            self._outgoing.extend(outgoing)
+                if job.reply is None and time.monotonic() < limit:
+                    self._run_again(job)
         except BaseException as error:  # noqa: BLE001 - a thread that dies would answer nobody
-            self._explain(error, batch)
+            self._explain(error, [job for job in batch if job.reply is None])
         finally:
             for job in batch:
                 job.reply = job.reply or LOCAL_ERROR
@@ -240,13 +248,24 @@ class Engine:
                 with suppress(RuntimeError):  # the loop is closed: nobody waits for the reply
                     self._loop.call_soon_threadsafe(self._report)
 
-    def _run_again(self, job: Job) -> list[Outgoing]:
-        """Run one delivery alone that was the victim of a deadlock."""
+    def _run_again(self, job: Job) -> None:
+        """Run one delivery alone that was undone by a conflict, or by a neighbour's failure."""
         for _ in range(ATTEMPTS):
-            outgoing = self._batcher.run([job], self._record)
+            try:
+                self._outgoing.extend(self._batcher.run([job], self._record))
+            except exc.SQLAlchemyError as error:
+                if not failure.is_conflict(error):
+                    self._explain(error, [job])
+                    job.reply = LOCAL_ERROR
             if job.reply is not None:
-                return outgoing
-        return []
+                return
+        message = job.message
+        log.logger.error(
+            "id=%s recipient=%s: answered 451: in conflict with other deliveries %d times",
+            message.envelope.id,
+            message.recipient,
+            ATTEMPTS,
+        )
 
     def _report(self) -> None:
         """On the loop: give the replies, and the relay its work."""
@@ -284,15 +303,15 @@ class Engine:
         log.flush()
 
     def _explain(self, error: BaseException, batch: Sequence[Job]) -> None:
-        """Log why a batch failed; one line when it is the database, a traceback when it is us."""
-        is_database = isinstance(error, exc.SQLAlchemyError | OSError)
-        text = str(getattr(error, "orig", None) or error).strip() or repr(error)
+        """Log why deliveries failed: one line for database and disk, a traceback when it is us."""
+        is_database = isinstance(error, exc.SQLAlchemyError)
+        is_outage = is_database or failure.is_outage(error)
         log.logger.error(
-            "%d deliveries answered 451: %s: %s",
+            "%d deliveries answered 451: %s%s",
             len(batch),
-            "the database failed" if is_database else "unexpected error",
-            text,
-            exc_info=None if is_database else error,
+            "the database failed: " if is_database else "",
+            failure.brief(error),
+            exc_info=None if is_outage else error,
         )
 
 
