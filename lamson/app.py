@@ -20,6 +20,7 @@ from lamson.clock import ServiceClock
 from lamson.db import Database
 from lamson.engine import Engine
 from lamson.outbox import Outbox
+from lamson.notes import Notary
 from lamson.queue import Queue
 from lamson.relay import Relay
 from lamson.routing import Router
@@ -84,6 +85,8 @@ class Application:
             is_inline=self.database is None,
         )
         if self.relay is not None:
+        if settings.has_milter:
+            self.engine.notary = self.notary
             self.engine.on_outgoing = self.relay.submit
 
     @classmethod
@@ -100,6 +103,11 @@ class Application:
         return application
 
     def owner(self, pid: int | str) -> str:
+    @cached_property
+    def notary(self) -> Notary:
+        """Who signs the filters' notes, and verifies them. Raises OSError, SettingsError."""
+        return Notary.of(self.settings.run_dir, self.settings.milter.signing_secret())
+
         """Who holds a lease in the outbox: this machine, this project, that process."""
         return f"{socket.gethostname()}:{self.project}:{pid}"[-128:]
 

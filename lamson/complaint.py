@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamson.errors import SettingsError
-from lamson.settings import Lmtp, Postfix, Settings, Socketmap, Submission
+from lamson.settings import Lmtp, Milter, Postfix, Settings, Socketmap, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +30,13 @@ GROUPS: dict[str, type[BaseModel]] = {
     "submission": Submission,
     "socketmap": Socketmap,
     "postfix": Postfix,
+    "milter": Milter,
+}
+_POSITIONAL = {
+    "Lmtp": "listen",
+    "Milter": "listen",
+    "Socketmap": "listen",
+    "Submission": "server",
 }
 _POSITIONAL = {"Lmtp": "listen", "Socketmap": "listen", "Submission": "server"}
 

@@ -27,7 +27,15 @@ from lamson import complaint
 from lamson.complaint import nearest
 from lamson.errors import SettingsError
 from lamson.layers import environment, secret_files, settings_file
-from lamson.settings import Lmtp, Settings, Socketmap, Submission, is_loopback, read_secret
+from lamson.settings import (
+    Lmtp,
+    Milter,
+    Settings,
+    Socketmap,
+    Submission,
+    is_loopback,
+    read_secret,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +45,7 @@ if TYPE_CHECKING:
 FILE = Path("config", "settings.py")
 
 Group = TypeVar("Group", bound=BaseModel)
-Listener = TypeVar("Listener", Lmtp, Socketmap)
+Listener = TypeVar("Listener", Lmtp, Milter, Socketmap)
 
 _UNIX_PATH_LIMIT = 107  # octets of sockaddr_un.sun_path, without the final NUL
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)([^?]+)(.*)", re.DOTALL)
@@ -149,13 +157,18 @@ def _made_absolute(settings: Settings, project: Path, found: Mapping[Key, str]) 
     lmtp = _absolute(settings.lmtp, project, "tls_certificate", "tls_key", "client_ca_file")
     lmtp = _absolute_listening(lmtp, "lmtp", project, found)
     socketmap = _absolute_listening(settings.socketmap, "socketmap", project, found)
+    milter = _absolute_listening(settings.milter, "milter", project, found)
+    milter = _absolute(milter, project, "secret_file")
     submission = _absolute(settings.submission, project, "secret_file", "ca_file")
     _check_lmtp(lmtp, found)
+    _check_socketmap(socketmap, found)
+    _check_milter(milter, found)
     _check_secrets(submission, found)
     return settings.model_copy(
         update={
             "lmtp": lmtp,
             "socketmap": socketmap,
+            "milter": milter,
             "submission": submission,
             "postfix": _absolute(settings.postfix, project, "config_directory"),
             "database": _absolute_database(settings.database, project),
@@ -206,6 +219,27 @@ def _check_lmtp(lmtp: Lmtp, found: Mapping[Key, str]) -> None:
         raise SettingsError(f"{nearest(found, key) or 'default'}: {'.'.join(key)}: {problem}")
     if lmtp.tls_key is not None:
         read_secret(lmtp.tls_key)
+
+
+def _check_socketmap(socketmap: Socketmap, found: Mapping[Key, str]) -> None:
+    """Who reaches the socketmap can ask which addresses there are."""
+    if socketmap.listen and socketmap.is_on_every_interface and not socketmap.allow:
+        raise SettingsError(
+            f"{nearest(found, ('socketmap', 'listen'))}: socketmap.listen: {socketmap.listen} is"
+            " every interface: expected allow with the addresses of your Postfix"
+        )
+
+
+def _check_milter(milter: Milter, found: Mapping[Key, str]) -> None:
+    """Who reaches the milter can learn what filters think, and is believed to be Postfix."""
+    key, problem = ("milter", "listen"), ""
+    if milter.is_on_every_interface:
+        problem = f"{milter.listen} is every interface: expected unix:path or one address"
+    elif milter.secret is not None and milter.secret_file is not None:
+        key, problem = ("milter", "secret"), "expected secret or secret_file, not both"
+    if problem:
+        raise SettingsError(f"{nearest(found, key)}: {'.'.join(key)}: {problem}")
+    milter.signing_secret()
 
 
 def _check_secrets(submission: Submission, found: Mapping[Key, str]) -> None:

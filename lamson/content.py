@@ -18,15 +18,20 @@ from lamson.words import unfold
 
 if TYPE_CHECKING:
     from lamson.charset import Defects
+    from lamson.notes import Notary
 
 
 class Content:
-    """A message's bytes, ``raw``, kept as they came, and their lazily parsed form."""
+    """A message's bytes, ``raw``, kept as they came, and their lazily parsed form.
 
-    __slots__ = ("_author", "_body", "_defects", "_header", "_parts", "raw")
+    ``notary`` verifies the notes on it; without one there are none.
+    """
 
-    def __init__(self, raw: bytes) -> None:
+    __slots__ = ("_author", "_body", "_defects", "_header", "_parts", "notary", "raw")
+
+    def __init__(self, raw: bytes, notary: Notary | None = None) -> None:
         self.raw = raw
+        self.notary = notary
         self._defects: Defects = {}
         self._header: Header | None = None
         self._parts: list[Part] | None = None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lamson import address, log
 from lamson.errors import LamsonError, SMTPError
 from lamson.mail import MailRequest, MailResponse, normalise_newlines, prepend_headers
+from lamson.notes import without_notes
 from lamson.outbox import Outgoing
 from lamson.reply import LOOP_DETECTED
 
@@ -182,6 +183,8 @@ class Delivery:
     def forward(self, to: str | Sequence[str] | None = None, *, sender: str | None = None) -> None:
         """Send the message on as it is, byte for byte, with one Delivered-To field on top.
 
+        Only our own filters' notes are taken off: they are nobody else's business.
+
         ``to`` are the recipients (default: the address that was written to), ``sender`` is the
         envelope sender (default: the message's own). Raises SMTPError (554 5.4.6) for a message
         that has been here before.
@@ -195,7 +198,7 @@ class Delivery:
         self._post(
             sender=message.sender if sender is None else sender,
             recipients=recipients,
-            content=prepend_headers(message.raw, [("Delivered-To", here)]),
+            content=prepend_headers(without_notes(message.raw), [("Delivered-To", here)]),
             message_id=f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{self._hostname}>",
             smtputf8=message.envelope.smtputf8,
         )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lamson.envelope import Envelope
+    from lamson.notes import Notary
     from lamson.outbox import Outgoing
     from lamson.routing import Handler, Match, Router
 
@@ -92,6 +93,7 @@ class Engine:
         self._watchdog: asyncio.TimerHandle | None = None
         self.on_outgoing: Callable[[Sequence[Outgoing]], None] = lambda rows: None
         self.on_stuck: Callable[[], None] = lambda: None
+        self.notary: Notary | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the threads; replies are given on ``loop``."""
@@ -133,7 +135,7 @@ class Engine:
         stands there twice is handled once and answered twice. With ``again`` it does not matter
         what was handled before.
         """
-        shared = Content(content)
+        shared = Content(content, self.notary)
         source = None if again else seen.source_id(envelope, content)
         jobs: dict[str, Job] = {}
         for index, recipient in enumerate(envelope.recipients):

@@ -39,8 +39,8 @@ class HandlerModule:
         self.states: dict[str, Handler] = {}
         self.error: Handler | None = None
         self.state_key_generator: Callable[..., Any] | None = None
-        _refuse_redefinitions(module, self.file)
-        for function in _functions(module):
+        refuse_redefinitions(module, self.file)
+        for function in functions_of(module):
             declaration = declaration_of(function)
             if declaration is not None and declaration.is_state_key_generator:
                 self._add_state_key_generator(function, declaration)
@@ -57,28 +57,7 @@ class HandlerModule:
     @classmethod
     def load(cls, name: str) -> HandlerModule:
         """Import a module by its dotted name and read it."""
-        try:
-            module = importlib.import_module(name)
-        except RouteError as problem:  # from a decorator, which may not know where it stands
-            if problem.file:
-                raise
-            file, line = _origin(problem)
-            raise RouteError(problem.problem, file=file, line=line) from None
-        except (Exception, SystemExit) as problem:
-            if isinstance(problem, ModuleNotFoundError) and f"{name}.".startswith(
-                f"{problem.name}."
-            ):
-                raise RouteError(
-                    f"there is no module {problem.name}, which the setting handlers names"
-                    + (f" in {name}" if problem.name != name else "")
-                ) from None
-            file, line = _origin(problem)
-            raise RouteError(
-                f"module {name} cannot be imported: {type(problem).__name__}: {problem}",
-                file=file,
-                line=line,
-            ) from problem
-        return cls(module)
+        return cls(load_module(name, "handlers"))
 
     def _add_handler(self, function: Callable[..., Any], declaration: Declaration) -> None:
         is_routed = bool(declaration.routes)
@@ -127,7 +106,30 @@ class HandlerModule:
                     )
 
 
-def _functions(module: ModuleType) -> list[Callable[..., Any]]:
+def load_module(name: str, setting: str) -> ModuleType:
+    """Import a module of the application that a setting names. Raises RouteError."""
+    try:
+        return importlib.import_module(name)
+    except RouteError as problem:  # from a decorator, which may not know where it stands
+        if problem.file:
+            raise
+        file, line = _origin(problem)
+        raise RouteError(problem.problem, file=file, line=line) from None
+    except (Exception, SystemExit) as problem:
+        if isinstance(problem, ModuleNotFoundError) and f"{name}.".startswith(f"{problem.name}."):
+            raise RouteError(
+                f"there is no module {problem.name}, which the setting {setting} names"
+                + (f" in {name}" if problem.name != name else "")
+            ) from None
+        file, line = _origin(problem)
+        raise RouteError(
+            f"module {name} cannot be imported: {type(problem).__name__}: {problem}",
+            file=file,
+            line=line,
+        ) from problem
+
+
+def functions_of(module: ModuleType) -> list[Callable[..., Any]]:
     """The functions defined in a module, not those it imported, in source order."""
     found = {id(value): value for value in vars(module).values() if inspect.isfunction(value)}
     return [value for value in found.values() if value.__module__ == module.__name__]
@@ -143,7 +145,7 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     return True
 
 
-def _refuse_redefinitions(module: ModuleType, file: str) -> None:
+def refuse_redefinitions(module: ModuleType, file: str, decorators: set[str] = _DECORATORS) -> None:
     """Raise RouteError where a later def takes the name of a declared function.
 
     The later one replaces the earlier without a word, so only the source still shows it.
@@ -156,7 +158,9 @@ def _refuse_redefinitions(module: ModuleType, file: str) -> None:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
             earlier = first.setdefault(node.name, node)
-            if earlier is not node and (_is_declared(earlier) or _is_declared(node)):
+            if earlier is not node and (
+                _is_declared(earlier, decorators) or _is_declared(node, decorators)
+            ):
                 raise RouteError(
                     f"{node.name} is defined a second time, the first one is in line"
                     f" {earlier.lineno}; a state needs a name of its own",
@@ -165,11 +169,11 @@ def _refuse_redefinitions(module: ModuleType, file: str) -> None:
                 )
 
 
-def _is_declared(node: ast.FunctionDef) -> bool:
+def _is_declared(node: ast.FunctionDef, decorators: set[str]) -> bool:
     for decorator in node.decorator_list:
         target = decorator.func if isinstance(decorator, ast.Call) else decorator
         name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
-        if name in _DECORATORS:
+        if name in decorators:
             return True
     return False
 

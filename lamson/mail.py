@@ -9,18 +9,20 @@ wrong.
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
-from lamson import automatic
+from lamson import automatic, notes
 from lamson.compose import normalise_newlines, prepend_headers
 from lamson.content import Content
 from lamson.mime import Part, parameter
 from lamson.response import MailResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from lamson.envelope import Envelope, Peer, QueueId, Recipient
+    from lamson.notes import Note
 
 __all__ = ["MailRequest", "MailResponse", "Part", "normalise_newlines", "prepend_headers"]
 
@@ -156,6 +158,17 @@ class MailRequest:
     def defects(self) -> list[str]:
         """What is wrong with the message, in words; [] for most mail. Reads all of it."""
         return self.content.defects
+
+    # What the filters found
+
+    @property
+    def notes(self) -> Mapping[str, Note]:
+        """What the application's filters noted at SMTP time (see docs/milter.md); {} without."""
+        notary = self.content.notary
+        if notary is None:
+            return {}
+        fields = (raw.decode("ascii", "replace") for raw in self.content.header.raw(notes.HEADER))
+        return notary.read(fields, self.queue_id, self.recipient.address, time.time())
 
     # What kind of mail it is
 

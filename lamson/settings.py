@@ -310,6 +310,72 @@ def _security_for(values: dict[str, Any]) -> Security:
 
 
 class Submission(_Group):
+class Milter(_Listening):
+    """The milter that Postfix asks while the sender is connected: `Milter("unix:run/milter.sock")`.
+
+    It runs where there are `filters`, or with `check_recipients`.
+    """
+
+    listen: str = Field(
+        "unix:run/milter.sock",
+        description="Where to listen: `unix:path` for a socket in the file system, which is the "
+        "faster one, or `host:port`.",
+    )
+    workers: int = Field(1, ge=1, description="Processes that share the socket.")
+    threads: int = Field(64, ge=1, description="Threads of one worker that run filters, at most.")
+    check_recipients: bool = Field(
+        False,
+        description="Refuse recipients in our domains that no route matches, at RCPT TO. The "
+        "alternative to the socketmap.",
+    )
+    timeout: float = Field(
+        25.0,
+        gt=0,
+        description="Seconds that the filters of one command may take; beyond: 451. Keep it below "
+        "Postfix's `milter_command_timeout` (30).",
+    )
+    content_timeout: float = Field(
+        250.0,
+        gt=0,
+        description="Seconds that the filters of one message may take; beyond: 451. Keep it below "
+        "Postfix's `milter_content_timeout` (300).",
+    )
+    max_body: int = Field(
+        10 * _MIB,
+        ge=0,
+        description="Octets of a body that filters are shown; of a larger one they see the start.",
+    )
+    authserv_id: OptionalText = Field(
+        None,
+        description="Whose `Authentication-Results` are trusted (RFC 8601). Default: `lmtp."
+        "hostname`, else the name of this machine.",
+    )
+    secret: SecretStr | None = Field(
+        None,
+        description="What the filters' notes to the handlers are signed with; the same on all "
+        "nodes. Default: one that is made once, in `run/notes.key`.",
+    )
+    secret_file: OptionalPath = Field(
+        None, description="File that holds it; refused where everybody can read it."
+    )
+
+    def __init__(self, listen: str | None = None, /, **values: Any) -> None:
+        super().__init__(listen, **values)
+
+    @field_validator("allow")
+    @classmethod
+    def _refuse_allow(cls, value: list[str]) -> list[str]:
+        if value:
+            raise ValueError("expected none: libmilter lets everybody connect who can reach it")
+        return value
+
+    def signing_secret(self) -> str | None:
+        """The secret, read afresh where it is in a file. Raises SettingsError (`read_secret`)."""
+        if self.secret_file is not None:
+            return read_secret(self.secret_file)
+        return self.secret.get_secret_value() if self.secret else None
+
+
     """The submission service that replies and forwards go out through: `Submission("mail:587")`."""
 
     server: str = Field("127.0.0.1:8899", description="The server, as `host:port`.")
@@ -386,6 +452,9 @@ class Settings(_Group):
     )
     postfix: Postfix = Field(default=Postfix(), description="The Postfix in front.")
     database: OptionalText = Field(
+    milter: Milter = Field(
+        default=Milter(), description="The server that Postfix asks about mail, at SMTP time."
+    )
         default=None,
         description="SQLAlchemy URL, such as `sqlite:///run/lamson.db` (a path relative to the "
         "project) or `postgresql+psycopg://user@host/name`. Default: none; states are then kept "
@@ -396,6 +465,10 @@ class Settings(_Group):
         description="Modules with handlers, in the order in which their routes are tried.",
     )
     route_defaults: Patterns = Field(
+    filters: Names = Field(
+        default=[],
+        description="Modules with filters for the milter, in the order in which they are asked.",
+    )
         default={},
         description="Regular expressions of the captures that a route does not define itself.",
     )
@@ -432,7 +505,7 @@ class Settings(_Group):
         "`lmtp_data_done_timeout` (600).",
     )
 
-    @field_validator("handlers")
+    @field_validator("handlers", "filters")
     @classmethod
     def _check_handlers(cls, value: list[str]) -> list[str]:
         for name in value:
@@ -454,3 +527,30 @@ class Settings(_Group):
         if value is not None and not re.match(r"[a-z][a-z0-9_+]*://", value):
             raise ValueError("expected an SQLAlchemy URL such as sqlite:///run/lamson.db")
         return value
+
+    @property
+    def has_milter(self) -> bool:
+        """There is something for the milter to do."""
+        return bool(self.filters) or self.milter.check_recipients
+
+    @property
+    def next_hop(self) -> str:
+        """How Postfix reaches the LMTP server, as a transport map has it: ``lmtp:…``."""
+        if self.postfix.next_hop is not None:
+            return self.postfix.next_hop
+        return "lmtp:" + _endpoint(self.lmtp, bracketed=True)
+
+    def lookup(self, name: str) -> str:
+        """The map ``name`` of our socketmap, as main.cf has it: ``socketmap:…:recipient``."""
+        endpoint = self.postfix.lookups or _endpoint(self.socketmap, bracketed=False)
+        return f"socketmap:{endpoint}:{name}"
+
+
+def _endpoint(listening: _Listening, *, bracketed: bool) -> str:
+    """Where it can be reached from this machine, as Postfix writes it."""
+    if listening.host_port is None:
+        return f"unix:{listening.unix_path}"
+    host, port = listening.host_port
+    if listening.is_on_every_interface:
+        host = "::1" if ":" in host else "127.0.0.1"
+    return f"inet:[{host}]:{port}" if bracketed or ":" in host else f"inet:{host}:{port}"

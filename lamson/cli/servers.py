@@ -72,7 +72,14 @@ def _groups(effective: Settings) -> list[Group]:
     """What these settings want to be served."""
     from lamson_lmtp import worker
 
-    return [worker.group()]
+    groups = [worker.group()]
+    if effective.socketmap.listen:
+        groups.append(socketmap_worker.group())
+    if effective.has_milter:
+        from lamson_milter import worker as milter_worker
+
+        groups.append(milter_worker.group())
+    return groups
 
 
 @command("stop")

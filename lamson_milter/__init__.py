@@ -1,0 +1,33 @@
+"""The milter front end: filters decide about mail while the sender's server is still connected.
+
+These names are for the modules that the setting `filters` names; everything else may change. The
+libmilter bindings are imported by the worker processes alone, so that filters can be tested, and
+the rest of the application runs, without libmilter.
+"""
+
+from __future__ import annotations
+
+from lamson_milter.actions import Accept, Defer, Discard, Quarantine, Reject, Verdict
+from lamson_milter.filtering import (
+    filter_connection,
+    filter_message,
+    filter_recipient,
+    filter_sender,
+)
+from lamson_milter.messages import Arrival, Connection, FilteredMail
+
+__all__ = [
+    "Accept",
+    "Arrival",
+    "Connection",
+    "Defer",
+    "Discard",
+    "FilteredMail",
+    "Quarantine",
+    "Reject",
+    "Verdict",
+    "filter_connection",
+    "filter_message",
+    "filter_recipient",
+    "filter_sender",
+]

@@ -1,0 +1,188 @@
+"""What filters return and record: verdicts on a message, and edits of it.
+
+For whoever writes filters, and for `transaction`, which makes one decision of many verdicts. All
+are values. A text that would break out of a reply or a header field, or an address that is none,
+raises ValueError (AddressError) where it is written down, in the filter's own line.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from lamson import address
+from lamson.compose import WIDTH, check_field, encode_words, fold, is_plain
+from lamson.reply import Reply
+
+_PARAMETERS = re.compile(r"[!-~]+(?: [!-~]+)*")
+_MAX_LINES = 32  # of a reply: libmilter's limit
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """No further filter is asked; what was recorded so far stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Refuse for good: ``Reject("5.7.1", "members only")``.
+
+    The text is public and may have several lines. Raises ValueError where code and enhanced status
+    (RFC 3463) are not both 5xx.
+    """
+
+    enhanced: str = "5.7.1"
+    text: str = "Message refused"
+    code: int = 550
+
+    def __post_init__(self) -> None:
+        _check_reply(self.reply, 5)
+
+    @property
+    def reply(self) -> Reply:
+        return Reply(self.code, self.enhanced, self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """Refuse for now, the client tries again: ``Defer("4.7.1", "greylisted, try again")``."""
+
+    enhanced: str = "4.7.1"
+    text: str = "Try again later"
+    code: int = 451
+
+    def __post_init__(self) -> None:
+        _check_reply(self.reply, 4)
+
+    @property
+    def reply(self) -> Reply:
+        return Reply(self.code, self.enhanced, self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Tell the client that all is well, and throw the message away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Queue the message, but put it on hold (Postfix's hold queue). Further filters are asked."""
+
+    reason: str
+
+    def __post_init__(self) -> None:
+        if not self.reason or not self.reason.isprintable():
+            raise ValueError(f"a reason is one line of text, not {self.reason!r}")
+
+
+Decision: TypeAlias = Accept | Reject | Defer | Discard | Quarantine
+Verdict: TypeAlias = Decision | type[Accept] | type[Reject] | type[Defer] | type[Discard] | None
+"""What a filter returns: ``return Discard`` is ``return Discard()``, None is: go on."""
+
+
+def decision(returned: object) -> Decision | None:
+    """What a filter returned, as a value. Raises TypeError for anything but a Verdict."""
+    if returned is None or isinstance(returned, Accept | Reject | Defer | Discard | Quarantine):
+        return returned
+    for kind in (Accept, Reject, Defer, Discard):
+        if returned is kind:
+            return kind()
+    raise TypeError(f"a filter returns a verdict or None, not {returned!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class AddHeader:
+    """A field below the others, or above the ``position``-th of them where that is given."""
+
+    name: str
+    value: str
+    position: int | None = None
+
+    def __post_init__(self) -> None:
+        check_field(self.name, self.value)
+        if self.position is not None and self.position < 0:
+            raise ValueError(f"a position is 0 (at the top) or more, not {self.position}")
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeHeader:
+    """Another value for the ``index``-th field ``name`` as it arrived; None takes it away."""
+
+    name: str
+    value: str | None
+    index: int = 1
+
+    def __post_init__(self) -> None:
+        check_field(self.name, self.value or "")
+        if self.index < 1:
+            raise ValueError(f"fields of a name are counted from 1, from the top; not {self.index}")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceBody:
+    """Another body; lines end in CRLF."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AddRecipient:
+    """One more envelope recipient; ``parameters`` are of ESMTP, such as ``NOTIFY=NEVER``."""
+
+    address: str
+    parameters: str = ""
+
+    def __post_init__(self) -> None:
+        address.parse_mailbox(self.address, smtputf8=True)
+        _check_parameters(self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRecipient:
+    """One envelope recipient less."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSender:
+    """Another envelope sender; "" is the null reverse-path."""
+
+    address: str
+    parameters: str = ""
+
+    def __post_init__(self) -> None:
+        if self.address != address.NULL_PATH:
+            address.parse_mailbox(self.address, smtputf8=True)
+        _check_parameters(self.parameters)
+
+
+Edit: TypeAlias = (
+    AddHeader | ChangeHeader | ReplaceBody | AddRecipient | RemoveRecipient | ChangeSender
+)
+
+
+def field_value(name: str, value: str) -> str:
+    r"""``value`` as it stands behind ``name:`` in a message: encoded, folded, ``\n`` in the folds.
+
+    It begins with the space behind the colon.
+    """
+    value = value.strip(" \t")
+    if not is_plain(value):
+        value = encode_words(value, first=WIDTH - len(name) - 2)
+    folded = fold(name, value).decode("ascii")
+    return folded[len(name) + 1 : -2].replace("\r\n", "\n")
+
+
+def _check_reply(reply: Reply, klass: int) -> None:
+    if reply.code // 100 != klass or not reply.enhanced:
+        raise ValueError(f"expected a code {klass}xx and a status {klass}.x.x, not {reply}")
+    lines = reply.text.split("\n")
+    if len(lines) > _MAX_LINES or not all(line.isprintable() and line for line in lines):
+        raise ValueError(f"a reply has up to {_MAX_LINES} lines of text, not {reply.text!r}")
+
+
+def _check_parameters(parameters: str) -> None:
+    if parameters and not _PARAMETERS.fullmatch(parameters):
+        raise ValueError(f"not ESMTP parameters, such as NOTIFY=NEVER: {parameters!r}")

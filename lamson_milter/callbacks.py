@@ -1,0 +1,396 @@
+"""libmilter's callbacks, thin: each hands on to the transaction, and applies what comes out.
+
+For the worker. Only what some filter needs is negotiated, and what needs no answer gets none, so
+that Postfix sends it in one go. Filters run on threads of our own (see `threads`), with a limit
+below Postfix's. Whatever goes wrong is logged and answered 451 4.3.0; where the protocol has no
+answer at that stage, the message is answered so at its end. libmilter calls from many threads at
+once, each session's callbacks one after the other.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import milter
+
+from lamson import log
+from lamson.content import Content
+from lamson.envelope import NOBODY, Peer
+from lamson.reply import LOCAL_ERROR
+from lamson_milter.actions import (
+    AddHeader,
+    AddRecipient,
+    ChangeHeader,
+    RemoveRecipient,
+    ReplaceBody,
+    field_value,
+)
+from lamson_milter.edits import header_bytes
+from lamson_milter.spool import Spool
+from lamson_milter.threads import FilterThreads, TooLateError
+from lamson_milter.transaction import ConnectionState, Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lamson.reply import Reply
+    from lamson_milter.actions import Edit
+    from lamson_milter.transaction import Outcome, Rules
+
+    T = TypeVar("T")
+
+MAX_HEADER = 1 << 20  # octets of a header that filters see, as in lamson.header
+
+_ACTIONS = (
+    milter.ADDHDRS
+    | milter.CHGHDRS
+    | milter.CHGBODY
+    | milter.ADDRCPT
+    | milter.ADDRCPT_PAR
+    | milter.DELRCPT
+    | milter.CHGFROM
+    | milter.QUARANTINE
+    | milter.SETSYMLIST
+)
+_PEER_MACROS = ("{client_name}", "{client_addr}", "{client_port}")
+_MACROS = (
+    (milter.M_CONNECT, " ".join(_PEER_MACROS)),
+    (milter.M_HELO, ""),
+    (milter.M_ENVFROM, ""),
+    (milter.M_ENVRCPT, ""),
+    (milter.M_EOM, "i"),
+)
+
+
+class Context(Protocol):
+    """What pymilter gives each callback, as far as it is used here."""
+
+    def setpriv(self, value: object) -> object: ...
+    def getpriv(self) -> _Session: ...
+    def getsymval(self, name: str) -> str | None: ...
+    def setsymlist(self, stage: int, macros: str) -> None: ...
+    def setreply(self, code: str, enhanced: str | None, *lines: str) -> None: ...
+    def addheader(self, name: str, value: str, position: int = -1) -> None: ...
+    def chgheader(self, name: str, index: int, value: str | None) -> None: ...
+    def replacebody(self, body: bytes) -> None: ...
+    def addrcpt(self, path: str, parameters: str | None = None) -> None: ...
+    def delrcpt(self, path: str) -> None: ...
+    def chgfrom(self, path: str, parameters: str | None = None) -> None: ...
+    def quarantine(self, reason: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds for one command and for a whole message; octets of a body that filters see."""
+
+    command: float = 25.0
+    content: float = 250.0
+    body: int = 10 << 20
+
+
+class _Session:
+    """One connection of Postfix, and the mail on it."""
+
+    __slots__ = ("connection", "has_failed", "header_size", "spool", "steps", "transaction")
+
+    def __init__(self, rules: Rules, steps: int) -> None:
+        self.steps = steps
+        self.connection = ConnectionState(rules)
+        self.transaction: Transaction | None = None
+        self.spool: Spool | None = None
+        self.header_size = 0
+        self.has_failed = False
+
+    def reply(self, silent: int) -> int:
+        """The answer "go on" to what is not answered where ``silent`` was agreed on."""
+        return int(milter.NOREPLY if self.steps & silent else milter.CONTINUE)
+
+    def reset(self) -> None:
+        self.transaction = None
+        self.has_failed = False
+        self.header_size = 0
+        if self.spool is not None:
+            self.spool.close()
+            self.spool = None
+
+
+class Callbacks:
+    """The callbacks of one process."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        threads: FilterThreads,
+        limits: Limits,
+        *,
+        checks_recipients: bool = False,
+        on_stuck: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._rules = rules
+        self._threads = threads
+        self._limits = limits
+        self._on_stuck = on_stuck
+        self.sessions: set[_Session] = set()
+        self.last_end = 0.0  # monotonic: when a message was answered last
+        filters = rules.filters
+        self._asks_sender = bool(filters.sender)
+        self._asks_recipient = bool(filters.recipient.filters)
+        self._asks_message = bool(filters.message.filters)
+        self._body = limits.body if filters.body is None else min(filters.body, limits.body)
+        self._steps = (
+            milter.P_NODATA | milter.P_NOUNKNOWN | milter.P_NOEOH
+            | milter.P_NR_HELO | milter.P_NR_HDR | milter.P_HDR_LEADSPC
+        )  # fmt: skip
+        for is_wanted, without in (
+            (filters.connection, milter.P_NOCONNECT),
+            (filters.helo, milter.P_NOHELO),
+            (filters.sender, milter.P_NR_MAIL),
+            (self._asks_recipient or checks_recipients, milter.P_NR_RCPT),
+            (filters.all, milter.P_NOHDRS),
+            (filters.body != 0, milter.P_NOBODY),
+        ):
+            if not is_wanted:
+                self._steps |= without
+        # Where all is read, nothing is skipped, and then no answer is needed.
+        self._steps |= milter.P_NR_BODY if filters.body is None else milter.P_SKIP
+
+    def register(self, name: str) -> None:
+        """Tell libmilter. ``name`` is for its log."""
+        milter.set_flags(_ACTIONS)
+        milter.set_connect_callback(self.connect)
+        milter.set_helo_callback(self.helo)
+        milter.set_envfrom_callback(self.mail)
+        milter.set_envrcpt_callback(self.rcpt)
+        milter.set_header_callback(self.header)
+        milter.set_body_callback(self.body)
+        milter.set_eom_callback(self.end)
+        milter.set_abort_callback(self.abort)
+        milter.set_close_callback(self.close)
+        # Nothing is raised here that is ours to raise. What is left is pymilter's own refusal of a
+        # HELO or of a field's name that is not UTF-8: it is not seen, and the mail goes on.
+        milter.set_exception_policy(milter.CONTINUE)
+        milter.register(name, negotiate=self.negotiate)
+
+    def negotiate(self, ctx: Context, options: list[int]) -> int:
+        try:
+            actions, steps = options[0] & _ACTIONS, options[1] & self._steps
+            options[:] = [actions, steps, 0, 0]
+            session = _Session(self._rules, steps)
+            ctx.setpriv(session)
+            if actions & milter.SETSYMLIST:
+                for stage, macros in _MACROS:
+                    ctx.setsymlist(stage, macros)
+            self.sessions.add(session)
+        except BaseException:  # noqa: BLE001
+            log.logger.exception("milter: negotiating with Postfix failed")
+            return int(milter.REJECT)
+        return int(milter.CONTINUE)
+
+    def connect(self, ctx: Context, name: str, family: int, address: object) -> int:
+        try:
+            connection = ctx.getpriv().connection
+            # (address, port, …) for IPv4 and IPv6, a path or None for anything else
+            host, port = address[:2] if isinstance(address, tuple) else ("", "")
+            connection.peer = Peer(name=name, addr=str(host), port=str(port))
+            return self._answer(ctx, self._run(connection.connect, self._limits.command))
+        except BaseException as error:  # noqa: BLE001
+            return self._failed(ctx, error)
+
+    def helo(self, ctx: Context, name: str) -> int:
+        session = ctx.getpriv()
+        try:
+            connection = session.connection
+            peer = connection.peer if connection.peer is not NOBODY else _peer(ctx)
+            connection.peer = Peer(name=peer.name, addr=peer.addr, port=peer.port, helo=name)
+        except BaseException:  # noqa: BLE001
+            log.logger.exception("milter: HELO failed")
+        return session.reply(milter.P_NR_HELO)
+
+    def mail(self, ctx: Context, given: bytes, *parameters: bytes) -> int:
+        session = ctx.getpriv()
+        try:
+            session.reset()
+            connection = session.connection
+            if connection.peer is NOBODY:
+                connection.peer = _peer(ctx)
+            session.transaction = transaction = Transaction(connection)
+            path, words = _text(given), [_text(one) for one in parameters]
+            if not self._asks_sender:
+                transaction.mail(path, words)
+                return session.reply(milter.P_NR_MAIL)
+            return self._answer(
+                ctx, self._run(lambda: transaction.mail(path, words), self._limits.command)
+            )
+        except BaseException as error:  # noqa: BLE001
+            return self._failed(ctx, error, milter.P_NR_MAIL)
+
+    def rcpt(self, ctx: Context, given: bytes, *parameters: bytes) -> int:
+        session = ctx.getpriv()
+        try:
+            transaction = session.transaction
+            if transaction is None or session.has_failed:
+                return self._failed(ctx, None, milter.P_NR_RCPT)
+            path, words = _text(given), [_text(one) for one in parameters]
+            if not self._asks_recipient:
+                refusal = transaction.rcpt(path, words)
+            else:
+                refusal = self._run(lambda: transaction.rcpt(path, words), self._limits.command)
+            if refusal is None:
+                return session.reply(milter.P_NR_RCPT)
+            log.event(
+                "refused", "NOQUEUE", recipient=path, sender=transaction.sender, reply=refusal
+            )
+            return self._answer(ctx, refusal)
+        except BaseException as error:  # noqa: BLE001
+            return self._failed(ctx, error, milter.P_NR_RCPT)
+
+    def header(self, ctx: Context, name: str, value: bytes) -> int:
+        session = ctx.getpriv()
+        try:
+            session.header_size += len(name) + len(value)
+            if session.transaction is not None:
+                if not session.steps & milter.P_HDR_LEADSPC:
+                    value = b" " + value
+                session.transaction.header(name, value, session.header_size < MAX_HEADER)
+        except BaseException as error:  # noqa: BLE001
+            return self._failed(ctx, error, milter.P_NR_HDR)
+        return session.reply(milter.P_NR_HDR)
+
+    def body(self, ctx: Context, chunk: bytes) -> int:
+        session = ctx.getpriv()
+        try:
+            if session.spool is None:
+                session.spool = Spool(self._body)
+            if session.spool.write(chunk) and session.steps & milter.P_SKIP:
+                return int(milter.SKIP)
+        except BaseException as error:  # noqa: BLE001
+            return self._failed(ctx, error, milter.P_NR_BODY)
+        return session.reply(milter.P_NR_BODY)
+
+    def end(self, ctx: Context) -> int:
+        session = ctx.getpriv()
+        try:
+            transaction, spool = session.transaction, session.spool
+            if transaction is None or session.has_failed:
+                return self._failed(ctx, None)
+            queue_id = _macro(ctx, "i")
+
+            def decide() -> Outcome:
+                return transaction.end(
+                    lambda: Content(
+                        header_bytes(transaction.fields) + (spool.read() if spool else b"")
+                    ),
+                    queue_id=queue_id,
+                    now=time.time(),
+                    is_truncated=spool is not None and spool.is_truncated,
+                )
+
+            outcome = self._run(decide, self._limits.content) if self._asks_message else decide()
+            for edit in outcome.edits:
+                self._apply(ctx, session, edit)
+            if outcome.quarantine is not None:
+                ctx.quarantine(outcome.quarantine)
+            _log(transaction, outcome, queue_id)
+            if outcome.is_discarded:
+                return int(milter.DISCARD)
+            return self._answer(ctx, outcome.refusal)
+        except BaseException as error:  # noqa: BLE001
+            return self._failed(ctx, error)
+        finally:
+            session.reset()
+            self.last_end = time.monotonic()
+
+    def abort(self, ctx: Context) -> int:
+        ctx.getpriv().reset()
+        return int(milter.CONTINUE)
+
+    def close(self, ctx: Context) -> int:
+        session = ctx.getpriv()
+        if session is not None:
+            session.reset()
+            self.sessions.discard(session)
+        return int(milter.CONTINUE)
+
+    def _run(self, work: Callable[[], T], timeout: float) -> T:
+        return self._threads.run(work, timeout)
+
+    def _answer(self, ctx: Context, refusal: Reply | None) -> int:
+        if refusal is None:
+            return int(milter.CONTINUE)
+        # Postfix takes %% for %, as Sendmail does.
+        lines = refusal.text.replace("%", "%%").split("\n")
+        ctx.setreply(str(refusal.code), refusal.enhanced, *lines)
+        return int(milter.REJECT if refusal.is_permanent else milter.TEMPFAIL)
+
+    def _failed(self, ctx: Context, error: BaseException | None, silent: int = 0) -> int:
+        """Answer 451, or make the end of the message do so where nothing is answered now."""
+        session = ctx.getpriv()
+        if isinstance(error, TooLateError):
+            log.logger.error("id=%s: filters: %s; answered 451", _macro(ctx, "i") or "-", error)
+            self._on_stuck()
+        elif error is not None:
+            log.logger.error("id=%s: milter: %r", _macro(ctx, "i") or "-", error, exc_info=error)
+        # What was given up may still change the transaction: it must not be answered otherwise.
+        session.has_failed = True
+        if session.steps & silent:
+            return int(milter.NOREPLY)
+        try:
+            return self._answer(ctx, LOCAL_ERROR)
+        except BaseException:  # noqa: BLE001
+            return int(milter.TEMPFAIL)
+
+    def _apply(self, ctx: Context, session: _Session, edit: Edit) -> None:
+        match edit:
+            case AddHeader():
+                value = self._value(session, edit.name, edit.value)
+                ctx.addheader(edit.name, value, -1 if edit.position is None else edit.position)
+            case ChangeHeader():
+                changed = edit.value and self._value(session, edit.name, edit.value)
+                ctx.chgheader(edit.name, edit.index, changed or "")
+            case ReplaceBody():
+                ctx.replacebody(edit.body)
+            case AddRecipient():
+                ctx.addrcpt(f"<{edit.address}>", edit.parameters or None)
+            case RemoveRecipient():
+                assert session.transaction is not None
+                ctx.delrcpt(session.transaction.given(edit.address))
+            case _:
+                ctx.chgfrom(f"<{edit.address}>", edit.parameters or None)
+
+    def _value(self, session: _Session, name: str, value: str) -> str:
+        text = field_value(name, value)
+        return text if session.steps & milter.P_HDR_LEADSPC else text[1:]
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def _macro(ctx: Context, name: str) -> str:
+    try:
+        return ctx.getsymval(name) or ""
+    except (UnicodeDecodeError, milter.error):
+        return ""
+
+
+def _peer(ctx: Context) -> Peer:
+    name, address, port = (_macro(ctx, macro) for macro in _PEER_MACROS)
+    return Peer(name=name, addr=address, port=port)
+
+
+def _log(transaction: Transaction, outcome: Outcome, queue_id: str) -> None:
+    id = queue_id or "NOQUEUE"
+    for recipient, reply in outcome.removed:
+        log.event("removed", id, recipient=recipient, reply=reply)
+    log.event(
+        "filtered",
+        id,
+        sender=transaction.sender,
+        recipients=len(transaction.recipients),
+        verdict=outcome,
+        reply=outcome.refusal,
+        reason=outcome.quarantine,
+        edits=len(outcome.edits) or None,
+    )

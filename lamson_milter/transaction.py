@@ -1,0 +1,380 @@
+"""One mail at SMTP time, stage by stage: filters are asked, one decision and its edits come out.
+
+For the milter's callbacks and for tests of filters. No I/O: a filter is run by ``Rules.ask``, which
+gives its verdict and never raises. What is refused at RCPT is refused for that recipient. At the
+end of the message
+
+- a Defer of any filter defers the whole message: the client sends it again, nothing is lost;
+- a Reject refuses the message where no recipient is left without one; else the rejected recipients
+  are taken off the envelope, for SMTP has one answer for all of them;
+- a Discard takes its recipients off, or discards the message where none is left;
+- a Quarantine of any recipient's filter holds the message.
+
+The edits of those filters that were asked about a recipient who was taken off are dropped.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from lamson import address, notes
+from lamson.envelope import NOBODY, Envelope, QueueId, Recipient
+from lamson.errors import AddressError
+from lamson_milter.actions import (
+    AddHeader,
+    AddRecipient,
+    ChangeHeader,
+    Defer,
+    Discard,
+    Quarantine,
+    Reject,
+    RemoveRecipient,
+)
+from lamson_milter.edits import in_order
+from lamson_milter.messages import Arrival, Connection, FilteredMail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lamson.content import Content
+    from lamson.envelope import Peer
+    from lamson.notes import Notary, Note
+    from lamson.reply import Reply
+    from lamson_milter.actions import Decision, Edit
+    from lamson_milter.filtering import Filter, Filters
+
+    Subject = Connection | Arrival | FilteredMail
+    Ask = Callable[[Filter, Subject, Mapping[str, str], str], Decision | None]
+
+_NOTES = notes.HEADER.lower()
+_NO_CAPTURES: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What all transactions of a process share.
+
+    ``ask(filter, subject, captures, id)`` runs a filter. ``refuse`` gives the reply for a recipient
+    that the application has no route for, None for any other.
+    """
+
+    filters: Filters
+    ask: Ask
+    refuse: Callable[[str], Reply | None] = lambda recipient: None
+    notary: Notary | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of a message: ``refusal`` and ``is_discarded``, else it is queued, edited.
+
+    ``removed`` are the recipients taken off by a Reject, with the reply they would have got.
+    """
+
+    refusal: Reply | None = None
+    is_discarded: bool = False
+    quarantine: str | None = None
+    edits: Sequence[Edit] = ()
+    removed: Sequence[tuple[str, Reply]] = ()
+
+    def __str__(self) -> str:
+        if self.refusal is not None:
+            return "rejected" if self.refusal.is_permanent else "deferred"
+        if self.is_discarded:
+            return "discarded"
+        return "accepted" if self.quarantine is None else "quarantined"
+
+
+@dataclass(slots=True)
+class _Standing:
+    """What the filters of a stage came to for one subject."""
+
+    verdict: Decision | None = None  # anything but Quarantine
+    reasons: list[str] = field(default_factory=list)
+    edits: list[tuple[Filter, list[Edit]]] = field(default_factory=list)
+    notes: dict[str, Note] = field(default_factory=dict)
+
+    @property
+    def is_settled(self) -> bool:
+        return self.verdict is not None
+
+    def take(self, one: Filter, subject: Subject, verdict: Decision | None) -> bool:
+        """Take in what a filter did; True where no further one is to be asked."""
+        if subject.new_notes:
+            self.notes.update(subject.new_notes)
+        if not isinstance(subject, Connection) and subject.edits:
+            self.edits.append((one, subject.edits))
+        if isinstance(verdict, Quarantine):
+            self.reasons.append(verdict.reason)
+            return False
+        self.verdict = verdict
+        return verdict is not None
+
+    @property
+    def refusal(self) -> Reply | None:
+        return self.verdict.reply if isinstance(self.verdict, Reject | Defer) else None
+
+
+@dataclass(slots=True)
+class _Addressee:
+    """One accepted recipient; ``given`` is how the client wrote it."""
+
+    given: str
+    recipient: Recipient
+    standing: _Standing
+
+
+class ConnectionState:
+    """A client's connection: what its filters came to counts for each of its mails."""
+
+    __slots__ = ("peer", "rules", "standing")
+
+    def __init__(self, rules: Rules, peer: Peer = NOBODY) -> None:
+        self.rules = rules
+        self.peer = peer
+        self.standing = _Standing()
+
+    def connect(self) -> Reply | None:
+        """Ask the connection's filters; gives a refusal."""
+        standing = self.standing
+        for one in self.rules.filters.connection:
+            subject = Connection(self.peer)
+            verdict = self.rules.ask(one, subject, _NO_CAPTURES, "-")
+            if standing.take(one, subject, verdict):
+                break
+        return standing.refusal
+
+
+class Transaction:
+    """One mail. The methods are called in the order of SMTP."""
+
+    __slots__ = (
+        "_addressees",
+        "_connection",
+        "_incoming_notes",
+        "_rules",
+        "_sender_standing",
+        "fields",
+        "sender",
+    )
+
+    def __init__(self, connection: ConnectionState) -> None:
+        self._rules = connection.rules
+        self._connection = connection
+        self._addressees: list[_Addressee] = []
+        self._sender_standing = _Standing()
+        self._incoming_notes = 0
+        self.sender = ""
+        self.fields: list[tuple[str, bytes]] = []
+
+    def mail(self, given: str, parameters: Sequence[str] = ()) -> Reply | None:
+        """MAIL FROM: gives a refusal. ``given`` is the path with its angle brackets."""
+        self.sender = _address(given, null=True)
+        connection = self._connection
+        if connection.standing.is_settled or not self._rules.filters.sender:
+            return None
+        standing = self._sender_standing
+        for one in self._rules.filters.sender:
+            subject = Arrival(
+                connection.peer,
+                self.sender,
+                parameters=_parameters(parameters),
+                notes=connection.standing.notes | standing.notes,
+            )
+            verdict = self._rules.ask(one, subject, _NO_CAPTURES, "-")
+            if standing.take(one, subject, verdict):
+                break
+        return standing.refusal
+
+    def rcpt(self, given: str, parameters: Sequence[str] = ()) -> Reply | None:
+        """RCPT TO: gives a refusal, which is this recipient's alone."""
+        recipient = _address(given)
+        refusal = self._rules.refuse(recipient)
+        if refusal is not None:
+            return refusal
+        standing = _Standing()
+        if not self._is_settled and self._rules.filters.recipient.filters:
+            for one, captures in self._rules.filters.recipient.match(recipient):
+                subject = Arrival(
+                    self._connection.peer,
+                    self.sender,
+                    Recipient(recipient, captures),
+                    parameters=_parameters(parameters),
+                    notes=self._common_notes() | standing.notes,
+                )
+                verdict = self._rules.ask(one, subject, captures, "-")
+                if standing.take(one, subject, verdict):
+                    break
+            if standing.refusal is not None:
+                return standing.refusal
+        self._addressees.append(_Addressee(given, Recipient(recipient), standing))
+        return None
+
+    def header(self, name: str, value: bytes, is_kept: bool = True) -> None:
+        """One header field; ``value`` as it stands behind the colon. Filters see what is kept."""
+        if is_kept:
+            self.fields.append((name, value))
+        if len(name) == len(_NOTES) and name.lower() == _NOTES:
+            self._incoming_notes += 1
+
+    @property
+    def is_filtered(self) -> bool:
+        """True where a filter has to be asked at the end of the message."""
+        filters = self._rules.filters.message
+        return (
+            not self._is_settled
+            and bool(filters.filters)
+            and any(
+                not one.standing.is_settled and filters.match(one.recipient.address)
+                for one in self._addressees
+            )
+        )
+
+    def end(
+        self,
+        content: Callable[[], Content],
+        *,
+        queue_id: str,
+        now: float,
+        is_truncated: bool = False,
+    ) -> Outcome:
+        """The end of the message. Raises ValueError where the notes are too many to be signed."""
+        if not self._is_settled and self._rules.filters.message.filters:
+            self._ask_about_message(content, queue_id, now, is_truncated)
+        return self._decide(queue_id, now)
+
+    def _ask_about_message(
+        self, content: Callable[[], Content], queue_id: str, now: float, is_truncated: bool
+    ) -> None:
+        shared: Content | None = None
+        envelope: Envelope | None = None
+        for addressee in self._addressees:
+            standing = addressee.standing
+            if standing.is_settled:
+                continue
+            for one, captures in self._rules.filters.message.match(addressee.recipient.address):
+                if shared is None or envelope is None:
+                    shared, envelope = content(), self._envelope(queue_id, now)
+                subject = FilteredMail(
+                    shared,
+                    envelope,
+                    Recipient(addressee.recipient.address, captures),
+                    notes=self._common_notes() | standing.notes,
+                    is_truncated=is_truncated,
+                )
+                verdict = self._rules.ask(one, subject, captures, envelope.id)
+                if standing.take(one, subject, verdict):
+                    break
+
+    def _envelope(self, queue_id: str, now: float) -> Envelope:
+        peer = replace(self._connection.peer, ident=QueueId(queue_id))
+        recipients = tuple(one.recipient.address for one in self._addressees)
+        return Envelope(self.sender, recipients, peer, received=now, id=queue_id or "-")
+
+    def _decide(self, queue_id: str, now: float) -> Outcome:
+        whole = (self._connection.standing, self._sender_standing)
+        rejected: list[tuple[_Addressee, Reply]] = []
+        discarded: list[_Addressee] = []
+        staying: list[_Addressee] = []
+        for one in self._addressees:
+            refusal = one.standing.refusal
+            if refusal is not None and refusal.is_transient:
+                return Outcome(refusal=refusal)
+            if refusal is not None:
+                rejected.append((one, refusal))
+            elif isinstance(one.standing.verdict, Discard):
+                discarded.append(one)
+            else:
+                staying.append(one)
+        if any(isinstance(standing.verdict, Discard) for standing in whole):
+            return Outcome(is_discarded=True)
+        if not staying and rejected:
+            return Outcome(refusal=rejected[0][1])
+        if not staying and discarded:
+            return Outcome(is_discarded=True)
+        standings = [*whole, *(one.standing for one in staying)]
+        edits = _once([pair for standing in standings for pair in standing.edits])
+        taken_off = [one for one, _ in rejected] + discarded
+        edits += [RemoveRecipient(one.recipient.address) for one in taken_off]
+        edits = in_order(edits)
+        if not _remaining(staying, edits):
+            return Outcome(is_discarded=True)
+        reasons = [reason for standing in standings for reason in standing.reasons]
+        return Outcome(
+            quarantine="; ".join(dict.fromkeys(reasons)) or None,
+            edits=[*self._note_fields(staying, queue_id, now), *edits],
+            removed=[(one.recipient.address, reply) for one, reply in rejected],
+        )
+
+    def given(self, recipient: str) -> str:
+        """A recipient as the client wrote it, which is what Postfix knows it by."""
+        wanted = address.normalise(recipient)
+        for one in self._addressees:
+            if address.normalise(one.recipient.address) == wanted:
+                return one.given
+        return f"<{recipient}>"
+
+    def _note_fields(
+        self, staying: Sequence[_Addressee], queue_id: str, now: float
+    ) -> list[ChangeHeader | AddHeader]:
+        """Take off what pretends to be notes, the last one first, and add ours."""
+        edits: list[ChangeHeader | AddHeader] = [
+            ChangeHeader(notes.HEADER, None, index) for index in range(self._incoming_notes, 0, -1)
+        ]
+        common = self._common_notes()
+        own = {one.recipient.address: one.standing.notes for one in staying if one.standing.notes}
+        if self._rules.notary is not None and queue_id and (common or own):
+            value = self._rules.notary.sign(queue_id, common, own, now)
+            edits.append(AddHeader(notes.HEADER, value, 0))
+        return edits
+
+    @property
+    def _is_settled(self) -> bool:
+        return self._connection.standing.is_settled or self._sender_standing.is_settled
+
+    def _common_notes(self) -> dict[str, Note]:
+        return self._connection.standing.notes | self._sender_standing.notes
+
+    @property
+    def recipients(self) -> list[str]:
+        """The recipients accepted so far."""
+        return [one.recipient.address for one in self._addressees]
+
+
+def _remaining(staying: Sequence[_Addressee], edits: Sequence[Edit]) -> bool:
+    """True where the message has a recipient after the edits."""
+    gone = {address.normalise(edit.address) for edit in edits if isinstance(edit, RemoveRecipient)}
+    return any(isinstance(edit, AddRecipient) for edit in edits) or any(
+        address.normalise(one.recipient.address) not in gone for one in staying
+    )
+
+
+def _once(recorded: Sequence[tuple[Filter, Sequence[Edit]]]) -> list[Edit]:
+    """The edits in order; what one function recorded for several recipients alike, once."""
+    kept: list[Edit] = []
+    known: dict[object, Counter[Edit]] = {}
+    for one, edits in recorded:
+        already = known.setdefault(one.handler, Counter())
+        mine: Counter[Edit] = Counter()
+        for edit in edits:
+            mine[edit] += 1
+            if mine[edit] > already[edit]:
+                kept.append(edit)
+        already |= mine
+    return kept
+
+
+def _address(given: str, *, null: bool = False) -> str:
+    """The address of a path. Postfix has checked it; what it passed on is never refused here."""
+    try:
+        return address.parse_path(given, smtputf8=True, null=null)
+    except AddressError:
+        return given.strip("<>")
+
+
+def _parameters(given: Sequence[str]) -> dict[str, str]:
+    """``SIZE=100`` as ``{"SIZE": "100"}``; a parameter without a value has ""."""
+    pairs = (one.partition("=") for one in given)
+    return {name.upper(): value for name, _, value in pairs}

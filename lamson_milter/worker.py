@@ -1,0 +1,98 @@
+"""A worker: the application's filters behind libmilter, until SIGTERM.
+
+The supervisor forks it (see lamson/service.py). On SIGTERM, or when the supervisor is gone, it
+leaves new connections to the others, finishes the messages that it has begun, and ends. Without
+libmilter's bindings it does not start and says what to install.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from lamson import log
+from lamson.app import Application
+from lamson.errors import SettingsError
+from lamson.service import DRAIN, Group, Listener
+from lamson_milter import recipients
+from lamson_milter.asking import Asking
+from lamson_milter.filtering import Filters
+from lamson_milter.threads import FilterThreads
+from lamson_milter.transaction import Rules
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lamson.service import Link
+    from lamson.settings import Settings
+
+_PATIENCE = 10.0  # seconds that a session without a message is waited for
+_FLUSH = 1.0  # seconds after which the log is written, at most
+
+
+def group() -> Group:
+    """The group of the milter workers, for the supervisor."""
+    return Group("milter", _listeners, lambda settings: settings.milter.workers, run)
+
+
+def _listeners(settings: Settings) -> list[Listener]:
+    milter = settings.milter
+    # libmilter takes "nobody is waiting" for a failure of accept(2), and pauses.
+    return [Listener(milter.listen, milter.mode, milter.socket_group, is_blocking=True)]
+
+
+def rules(application: Application, *, raise_errors: bool = False) -> Rules:
+    """What decides about mail to this application."""
+    settings = application.settings
+    checks = settings.milter.check_recipients
+    return Rules(
+        filters=Filters.collect(settings.filters, settings.route_defaults),
+        ask=Asking(application.database, raise_errors=raise_errors),
+        refuse=recipients.check(application.router, settings) if checks else lambda address: None,
+        notary=application.notary,
+    )
+
+
+def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
+    """Serve until told to stop. Raises what `Application.load` and `Filters.collect` raise."""
+    try:
+        from lamson_milter.callbacks import Callbacks, Limits
+        from lamson_milter.server import MilterServer
+    except ImportError as error:
+        raise SettingsError(
+            f"milter: the libmilter bindings are missing ({error}); install Debian's libmilter-dev"
+            " and then lamson[milter]"
+        ) from None
+    wakeup, leaving = os.pipe()
+    signal.signal(signal.SIGTERM, lambda number, frame: _tell(leaving))
+    sys.excepthook = _not_utf8
+    application = Application.load(project)
+    settings = application.settings.milter
+    callbacks = Callbacks(
+        rules(application),
+        FilterThreads(settings.threads),
+        Limits(settings.timeout, settings.content_timeout, settings.max_body),
+        checks_recipients=settings.check_recipients,
+        on_stuck=link.recycle,
+    )
+    server = MilterServer(callbacks, sockets[0])
+    server.start(ended=lambda: _tell(leaving))
+    link.ready()
+    while not select.select([wakeup, link.alive], [], [], _FLUSH)[0]:
+        log.flush()
+    server.stop_accepting()
+    server.drain(_PATIENCE, DRAIN)
+
+
+def _tell(descriptor: int) -> None:
+    os.write(descriptor, b"x")
+
+
+def _not_utf8(kind: type[BaseException], error: BaseException, trace: object) -> None:
+    """What pymilter could not hand on: a HELO or a field's name that is not UTF-8."""
+    log.logger.warning("milter: left out, for it is not UTF-8: %s", error)
