@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,8 +20,8 @@ from lamson.batch import Batcher
 from lamson.clock import ServiceClock
 from lamson.db import Database
 from lamson.engine import Engine
-from lamson.outbox import Outbox
 from lamson.notes import Notary
+from lamson.outbox import Outbox
 from lamson.queue import Queue
 from lamson.relay import Relay
 from lamson.routing import Router
@@ -84,9 +85,9 @@ class Application:
             run_dir=settings.run_dir,
             is_inline=self.database is None,
         )
-        if self.relay is not None:
         if settings.has_milter:
             self.engine.notary = self.notary
+        if self.relay is not None:
             self.engine.on_outgoing = self.relay.submit
 
     @classmethod
@@ -102,12 +103,12 @@ class Application:
                 application.batcher.clock = application.clock = ServiceClock(connection)
         return application
 
-    def owner(self, pid: int | str) -> str:
     @cached_property
     def notary(self) -> Notary:
         """Who signs the filters' notes, and verifies them. Raises OSError, SettingsError."""
         return Notary.of(self.settings.run_dir, self.settings.milter.signing_secret())
 
+    def owner(self, pid: int | str) -> str:
         """Who holds a lease in the outbox: this machine, this project, that process."""
         return f"{socket.gethostname()}:{self.project}:{pid}"[-128:]
 

@@ -38,7 +38,6 @@ _POSITIONAL = {
     "Socketmap": "listen",
     "Submission": "server",
 }
-_POSITIONAL = {"Lmtp": "listen", "Socketmap": "listen", "Submission": "server"}
 
 
 def wrong(error: ValidationError, group: Key, where: Callable[[Key], str]) -> SettingsError:

@@ -167,8 +167,9 @@ class _Listening(_Group):
 
     @property
     def host_port(self) -> tuple[str, int] | None:
-        """Host and port for TCP, None for a unix socket."""
-        return None if self.listen.startswith("unix:") else split_host_port(self.listen)
+        """Host and port for TCP, None for a unix socket or nothing."""
+        is_tcp = self.listen and not self.listen.startswith("unix:")
+        return split_host_port(self.listen) if is_tcp else None
 
     @property
     def is_on_every_interface(self) -> bool:
@@ -309,7 +310,6 @@ def _security_for(values: dict[str, Any]) -> Security:
     return "none" if is_loopback(server.rpartition(":")[0].strip("[]")) else "starttls"
 
 
-class Submission(_Group):
 class Milter(_Listening):
     """The milter that Postfix asks while the sender is connected: `Milter("unix:run/milter.sock")`.
 
@@ -376,6 +376,7 @@ class Milter(_Listening):
         return self.secret.get_secret_value() if self.secret else None
 
 
+class Submission(_Group):
     """The submission service that replies and forwards go out through: `Submission("mail:587")`."""
 
     server: str = Field("127.0.0.1:8899", description="The server, as `host:port`.")
@@ -451,10 +452,10 @@ class Settings(_Group):
         default=Socketmap(), description="The server that Postfix asks about recipients."
     )
     postfix: Postfix = Field(default=Postfix(), description="The Postfix in front.")
-    database: OptionalText = Field(
     milter: Milter = Field(
         default=Milter(), description="The server that Postfix asks about mail, at SMTP time."
     )
+    database: OptionalText = Field(
         default=None,
         description="SQLAlchemy URL, such as `sqlite:///run/lamson.db` (a path relative to the "
         "project) or `postgresql+psycopg://user@host/name`. Default: none; states are then kept "
@@ -464,11 +465,11 @@ class Settings(_Group):
         default=...,
         description="Modules with handlers, in the order in which their routes are tried.",
     )
-    route_defaults: Patterns = Field(
     filters: Names = Field(
         default=[],
         description="Modules with filters for the milter, in the order in which they are asked.",
     )
+    route_defaults: Patterns = Field(
         default={},
         description="Regular expressions of the captures that a route does not define itself.",
     )
