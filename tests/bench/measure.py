@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tests.bench.load import Load
     from tests.bench.peers import Peer
 
-_PROBES = (100, 500)  # deliveries of the two runs whose difference tells how fast a peer is
 _LIMITS = (50, 60_000)  # messages of one run
 
 
@@ -57,7 +56,8 @@ def compare(peers: Sequence[Peer], load: Load, *, rounds: int, seconds: float) -
     """Measure every peer under one load; a run takes about ``seconds``. The peers are running."""
     results = [Result(peer.name, load.name, peer.answers) for peer in peers]
     for peer, result in zip(peers, results, strict=True):
-        messages = int(_probe(peer, load) * seconds)
+        wanted = seconds * peer.slow_start
+        messages = int(_probe(peer, load, wanted / 4) * wanted)
         result.messages = min(max(messages, _LIMITS[0]), _LIMITS[1])
     pairs = list(zip(peers, results, strict=True))
     for number in range(rounds):
@@ -67,17 +67,25 @@ def compare(peers: Sequence[Peer], load: Load, *, rounds: int, seconds: float) -
     return results
 
 
-def _probe(peer: Peer, load: Load) -> float:
-    """Messages per second, without what it costs to start the sender and to connect."""
+def _probe(peer: Peer, load: Load, seconds: float) -> float:
+    """About how many messages per second, once the sender has started and connected.
+
+    From two runs, the longer one by at least ``seconds``.
+    """
+    few = _LIMITS[0]
+    short = _seconds(peer, load, few)
+    while True:
+        many = few * 5
+        long = _seconds(peer, load, many)
+        if long - short >= seconds or many * 5 > _LIMITS[1]:
+            return (many - few) / max(long - short, 0.01)
+        few, short = many, long
+
+
+def _seconds(peer: Peer, load: Load, messages: int) -> float:
     result = Result(peer.name, load.name)
-    few, many = (max(deliveries // load.recipients, 10) for deliveries in _PROBES)
-    for messages in (few, many):
-        _run(peer, load, messages, result)
-    short, long = (
-        messages * load.recipients / rate
-        for messages, rate in zip((few, many), result.finished, strict=True)
-    )
-    return (many - few) / max(long - short, 0.01)
+    _run(peer, load, messages, result)
+    return messages * load.recipients / result.finished[0]
 
 
 def _run(peer: Peer, load: Load, messages: int, result: Result) -> None:

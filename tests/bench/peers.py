@@ -27,6 +27,7 @@ class Peer:
     name: ClassVar[str]
     counts: ClassVar[str] = "deliveries"
     answers: ClassVar[bool] = False  # a reply is submitted for each delivery
+    slow_start: ClassVar[float] = 1.0  # how much longer it is measured, where connecting is slow
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -158,9 +159,13 @@ class Obvious(_Python):
 
 
 class Salmon(_Python):
-    """Salmon's LMTP receiver, empty handler, logging as in a generated project."""
+    """Salmon's LMTP receiver, empty handler, logging as in a generated project.
+
+    It listens with a backlog of five: with ten sessions some wait a second for their connection.
+    """
 
     name = "salmon"
+    slow_start = 5.0
     module = "empty_salmon"
     python = str(SALMON_PYTHON)
 
