@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 import time
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lamson.db import Database
 
 LEASE = 300.0  # seconds
+_UNFIT = re.compile("[\0\ud800-\udfff]")
 _LONGEST_NAME = 1000  # octets of a conversation's name: an index takes 2,700 at most
 
 
@@ -131,15 +133,18 @@ class Outbox:
             connection.execute(delete(outbox).where(outbox.c.id == bindparam("row")), _rows(ids))
 
     def defer(self, row: Outgoing, due_at: float) -> None:
-        """Give ``row`` back, with its remaining recipients and error, until ``due_at``."""
+        """Give ``row`` back, with its remaining recipients and error, until ``due_at``.
+
+        Like `release`, it leaves a row alone that another process has taken over meanwhile.
+        """
         with self._database.begin() as connection:
             connection.execute(
                 update(outbox)
-                .where(outbox.c.id == row.id)
+                .where(outbox.c.id == row.id, outbox.c.lease_owner == self._owner)
                 .values(
                     recipients=json.dumps(row.recipients),
                     attempts=row.attempts,
-                    last_error=row.last_error,
+                    last_error=_text(row.last_error),
                     due_at=due_at,
                     lease_owner="",
                     lease_until=0,
@@ -153,7 +158,7 @@ class Outbox:
         with self._database.begin() as connection:
             connection.execute(
                 update(outbox)
-                .where(outbox.c.id == bindparam("row"))
+                .where(outbox.c.id == bindparam("row"), outbox.c.lease_owner == self._owner)
                 .values(lease_owner="", lease_until=0),
                 _rows(ids),
             )
@@ -216,6 +221,11 @@ def _conversation(sender: str, recipients: Collection[str]) -> str:
     return name if len(octets) <= _LONGEST_NAME else hashlib.sha256(octets).hexdigest()
 
 
+def _text(value: str) -> str:
+    """What a database takes for a text."""
+    return _UNFIT.sub("?", value)
+
+
 def _rows(ids: Iterable[int]) -> list[dict[str, int]]:
     return [{"row": id} for id in ids]
 
@@ -223,7 +233,7 @@ def _rows(ids: Iterable[int]) -> list[dict[str, int]]:
 def _values(row: Outgoing, owner: str) -> dict[str, Any]:
     return {
         "id": row.id,
-        "source": row.source,
+        "source": _text(row.source),
         "message_id": row.message_id,
         "sender": row.sender,
         "recipients": json.dumps(row.recipients),

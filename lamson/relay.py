@@ -6,7 +6,9 @@ dead process left). One message of a conversation is under way at a time, so the
 
 A row is deleted only after Postfix's 250. A temporary refusal or a broken connection gives the row
 back for a later attempt (exponential back-off with jitter); a permanent one, or one that lasts
-longer than `max_age`, moves the message to the undeliverable queue with the reason.
+longer than `max_age`, moves the message to the undeliverable queue with the reason. What could not
+be written to the table while the database was down is written later, before anything else is taken
+from it: so an outage makes nothing leave twice.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ import random
 import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from lamson import failpoint, log
+from lamson import failpoint, failure, log
 from lamson.submission import Refusal, Submitter, SubmitterDown
 
 if TYPE_CHECKING:
@@ -29,14 +32,14 @@ if TYPE_CHECKING:
     from lamson.outbox import Outbox, Outgoing
     from lamson.queue import Queue
 
-T = TypeVar("T")
-
 SWEEP_INTERVAL = 5.0  # seconds
 SWEEP_LIMIT = 500  # rows claimed at one go
 ENOUGH = 2000  # rows in memory; what is committed beyond them waits in the table
 FIRST_DELAY, LONGEST_DELAY = 5.0, 3600.0  # seconds before the second and before a late attempt
 HOLD_BACK = 30.0  # seconds for which new rows of a conversation are given back after an earlier one
 LEASE_MARGIN = 90.0  # seconds of its lease that a row must have left to be submitted
+
+_FAILED = "outbox: the database failed: %s"
 
 
 class Relay:
@@ -61,6 +64,7 @@ class Relay:
         self._ready: asyncio.Queue[str] = asyncio.Queue()
         self._waiting = 0
         self._taken: list[int] = []
+        self._unwritten: deque[Callable[[], object]] = deque()  # changes that the table lacks
         self._has_taken = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -88,15 +92,15 @@ class Relay:
         await asyncio.gather(*self._tasks, *self._loose, return_exceptions=True)
         await self._delete_taken()
         left = [row.id for rows in self._conversations.values() for row in rows]
-        if left:
-            await self._store(self._outbox.release, left)
+        await self._change(self._outbox.release, left)
+        await self._catch_up()
         log.flush()
 
     def submit(self, rows: Sequence[Outgoing]) -> None:
         """Take over committed rows that are leased to this process. On the loop's thread."""
         late = [row.id for row in rows if row.conversation in self._held_back]
         if late:  # committed while an earlier row of theirs was given back
-            self._later(self._store(self._outbox.release, late))
+            self._later(self._change(self._outbox.release, late))
             rows = [row for row in rows if row.conversation not in self._held_back]
         for row in rows:
             known = self._conversations.get(row.conversation)
@@ -148,7 +152,7 @@ class Relay:
             del self._conversations[conversation]
             self._held_back[conversation] = time.monotonic()
             self._count(-len(rows))
-            await self._store(self._outbox.release, [row.id for row in rows][1:])
+            await self._change(self._outbox.release, [row.id for row in rows][1:])
 
     async def _submit_one(self, submitter: Submitter, row: Outgoing) -> bool:
         """Try one row once. True when it is done with, False when it was given back."""
@@ -174,12 +178,11 @@ class Relay:
             log.event(
                 "submitted", row.source, message_id=row.message_id, recipients=",".join(taken)
             )
+        later = []
         for refusal in refusals:
-            if refusal.is_permanent:
-                reason = f"refused by the submission server: {refusal.reply}"
-                if not await self._give_up(row, refusal.recipient, reason):
-                    return await self._defer(row, refusal.reply)
-        later = [refusal for refusal in refusals if not refusal.is_permanent]
+            reason = f"refused by the submission server: {refusal.reply}"
+            if not refusal.is_permanent or not await self._give_up(row, refusal.recipient, reason):
+                later.append(refusal)
         if later:
             row.recipients = tuple(refusal.recipient for refusal in later)
             return await self._defer(row, later[0].reply)
@@ -207,7 +210,7 @@ class Relay:
             delay=f"{delay:.0f}",
             reason=reason,
         )
-        await self._store(self._outbox.defer, row, time.time() + delay)
+        await self._change(self._outbox.defer, row, time.time() + delay)
         return False
 
     async def _give_up(self, row: Outgoing, recipients: str, reason: str) -> bool:
@@ -236,8 +239,7 @@ class Relay:
     async def _delete_taken(self) -> None:
         self._has_taken.clear()
         ids, self._taken = self._taken, []
-        if ids:
-            await self._store(self._outbox.delete, ids)
+        await self._change(self._outbox.delete, ids)
         self._count(0)
         log.flush()
 
@@ -252,19 +254,38 @@ class Relay:
 
     async def sweep(self) -> None:
         """Take what is due from the table, until nothing is or enough waits in memory."""
-        while self._waiting < ENOUGH:
-            rows = await self._store(self._outbox.claim, SWEEP_LIMIT) or []
+        while self._waiting < ENOUGH and await self._catch_up():
+            try:
+                rows = await asyncio.to_thread(self._outbox.claim, SWEEP_LIMIT)
+            except (SQLAlchemyError, OSError) as error:
+                log.logger.error(_FAILED, failure.brief(error))
+                return
             for row in rows:
                 self._held_back.pop(row.conversation, None)
             self.submit(rows)
             if len(rows) < SWEEP_LIMIT:
                 return
 
+    async def _change(self, function: Callable[..., object], *arguments: object) -> None:
+        """Change the table, off the loop; later, when the database fails now."""
+        change = partial(function, *arguments)
+        if not await self._is_made(change):
+            self._unwritten.append(change)
+
+    async def _catch_up(self) -> bool:
+        """Make the changes that the table lacks. False when the database fails still."""
+        while self._unwritten:
+            if not await self._is_made(self._unwritten[0]):
+                return False
+            self._unwritten.popleft()
+        return True
+
     @staticmethod
-    async def _store(function: Callable[..., T], *arguments: object) -> T | None:
-        """Call the outbox off the loop. A database that fails is logged: the lease will run out."""
+    async def _is_made(change: Callable[[], object]) -> bool:
+        """Try a change. False where it is worth another attempt."""
         try:
-            return await asyncio.to_thread(function, *arguments)
+            await asyncio.to_thread(change)
         except (SQLAlchemyError, OSError) as error:
-            log.logger.error("outbox: the database failed: %s", getattr(error, "orig", error))
-            return None
+            log.logger.error(_FAILED, failure.brief(error))
+            return not failure.is_outage(error)
+        return True

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Sequence
 
+import pytest
+
 from lamson.db import Database
 from lamson.outbox import Outbox, Outgoing
 
@@ -75,7 +77,7 @@ def test_a_deferred_row_comes_back_when_it_is_due(database: Database) -> None:
     row.attempts, row.last_error, row.recipients = 1, "451 later", ("zed@example.com",)
     outbox.defer(row, time.time() + 60)
     assert outbox.claim(10) == []
-    outbox.defer(row, time.time() - 1)
+    outbox.retry(row.id)
     (again,) = outbox.claim(10)
     assert (again.attempts, again.last_error) == (1, "451 later")
 
@@ -98,3 +100,51 @@ def test_ids_rise(database: Database) -> None:
     outbox = Outbox(database, "a")
     rows = insert(database, outbox, [make(f"{n}@example.com") for n in range(100)])
     assert [row.id for row in rows] == sorted({row.id for row in rows})
+
+
+@pytest.mark.postgres
+def test_an_id_that_another_node_has_used_is_left_to_it(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(postgres_url)
+    database.create_all()
+    monkeypatch.setattr(time, "time_ns", lambda: 1000)
+    first, second = Outbox(database, "a"), Outbox(database, "b")
+    insert(database, first, [make(), make("ann@example.com")])
+    rows = insert(database, second, [make("joe@example.com"), make("sue@example.com")])
+    assert sorted(row.id for row in rows) == [1002, 1003]
+    assert [row.id for row in second.all()] == [1000, 1001, 1002, 1003]
+    database.close()
+
+
+def test_what_another_process_took_over_is_not_given_back(database: Database) -> None:
+    late, other = Outbox(database, "late", lease=0.0), Outbox(database, "other")
+    (row,) = insert(database, late, [make()])
+    assert len(other.claim(10)) == 1
+    late.defer(row, time.time())
+    late.release([row.id])
+    assert late.claim(10) == []
+
+
+@pytest.mark.parametrize("count", [1, 30, 1000])
+@pytest.mark.parametrize("name", ["zed", "\U0001f4ec" * 15])
+def test_no_message_is_too_much_for_the_database(database: Database, count: int, name: str) -> None:
+    recipients = tuple(f"{name}{number}@example.com" for number in range(count))
+    row = Outgoing("s" * 500, "<m>", f"{name}@test.com", recipients, b"\0\xff\r\n")
+    row.source += "\0\ud83d"
+    outbox = Outbox(database, "a")
+    insert(database, outbox, [row])
+    row.last_error = "550 \0 \ud83d"
+    outbox.defer(row, 0.0)
+    (claimed,) = outbox.claim(10)
+    assert (claimed.recipients, claimed.content) == (recipients, b"\0\xff\r\n")
+    assert claimed.last_error == "550 ? ?"
+
+
+def test_conversations_of_many_are_told_apart() -> None:
+    many = [f"user{number}@example.com" for number in range(500)]
+    names = {
+        Outgoing("", "", "list@test.com", (*many, last), b"").conversation
+        for last in ("a@b", "c@d")
+    }
+    assert len(names) == 2

@@ -1,12 +1,13 @@
 """lamson.relay: what becomes of a row, with a double for the connection to Postfix."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from lamson.db import Database
 from lamson.outbox import Outbox, Outgoing
@@ -254,3 +255,66 @@ def test_a_surprise_stops_no_other_mail(rig: Rig, caplog: pytest.LogCaptureFixtu
     asyncio.run(story())
     assert "a bug" in caplog.text
     assert rig.outbox.count() == 1
+
+
+def test_what_the_database_did_not_take_is_written_when_it_is_back(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Submitted, but not deleted: nothing may leave twice, nothing may be forgotten."""
+    rig.outbox = broken = BrokenOutbox(rig.database, "test", lease=300.0)
+    rig.server.answer = lambda row: (
+        [Refusal("later@example.com", "451 later", False)] if len(row.recipients) > 1 else []
+    )
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row(1), row(2, "yes@example.com", "later@example.com")))
+            await until(lambda: len(broken.failed) == 2)
+            assert rig.outbox.count() == 2
+            broken.is_broken = False
+            await relay.sweep()
+
+    asyncio.run(story())
+    assert sorted(rig.server.taken) == ["<1@test>", "<2@test>"]
+    assert sorted(broken.failed) == ["defer", "delete"]
+    (left,) = rig.outbox.all()
+    assert (left.recipients, left.lease_until) == (("later@example.com",), 0)
+    assert "outbox: the database failed: it is down" in caplog.text
+
+
+class BrokenOutbox(Outbox):
+    """The outbox of a database that answers questions and takes no changes."""
+
+    is_broken = True
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.failed: list[str] = []
+
+    def _break(self, name: str) -> None:
+        if self.is_broken:
+            self.failed.append(name)
+            raise OperationalError("", None, Exception("it is down"))
+
+    def delete(self, ids: Collection[int]) -> None:
+        if ids:
+            self._break("delete")
+        super().delete(ids)
+
+    def defer(self, row: Outgoing, due_at: float) -> None:
+        self._break("defer")
+        super().defer(row, due_at)
+
+
+def test_when_a_refusal_cannot_be_kept_only_the_refused_are_tried_again(rig: Rig) -> None:
+    rig.server.answer = lambda row: [Refusal("no@example.com", "550 5.1.1 nobody", True)]
+    rig.undeliverable.path.rename(rig.undeliverable.path.with_name("gone"))
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row(1, "yes@example.com", "no@example.com")))
+            await until(lambda: rig.outbox.all()[0].attempts == 1)
+
+    asyncio.run(story())
+    (left,) = rig.outbox.all()
+    assert left.recipients == ("no@example.com",)
