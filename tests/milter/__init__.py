@@ -1,0 +1,1 @@
+"""Tests of the milter with clients: one of our own, and miltertest."""
