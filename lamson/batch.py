@@ -67,6 +67,30 @@ class _Result:
     retry: bool = False
 
 
+class _Work:
+    """What one delivery's handlers do with their session, in a savepoint of its own.
+
+    The session has a second one within, so that what a handler commits itself (``db.commit()``) is
+    undone with the rest when it fails later.
+    """
+
+    __slots__ = ("_savepoint", "session")
+
+    def __init__(self, connection: Connection | None) -> None:
+        if connection is None:
+            raise LamsonError("a Session needs a database: set `database` in the settings")
+        self._savepoint = connection.begin_nested()
+        self.session = Session(connection, join_transaction_mode="create_savepoint")
+
+    def commit(self) -> None:
+        self.session.commit()
+        self._savepoint.commit()
+
+    def rollback(self) -> None:
+        self.session.rollback()
+        self._savepoint.rollback()
+
+
 class Batcher:
     """Knows how to run jobs; holds no job itself. Used by all threads of the engine at once."""
 
@@ -209,20 +233,22 @@ class Batcher:
             view=self._view,
             answers=self._answers,
         )
-        session: Session | None = None
-        match: Match | None = None
+        work: _Work | None = None
+        match: Match | None = None  # the one that runs: what it raises is its module's affair
         key: StateKey | None = None
         began = time.perf_counter()
         try:
             is_moved = False
-            for match, key in zip(job.matches, keys, strict=True):
-                handler = match.handler
-                if key is not None and (is_moved or states[key] != handler.name):
+            for candidate, own in zip(job.matches, keys, strict=True):
+                handler = candidate.handler
+                if own is not None and (is_moved or states[own] != handler.name):
                     continue
-                if handler.needs_session and session is None:
-                    session = self._session(connection)
+                match, key = candidate, own
+                if handler.needs_session and work is None:
+                    work = _Work(connection)
                 delivery.captures = match.captures
                 delivery.message = message = self._matched(job, match)
+                session = work.session if work is not None else None
                 returned = handler.call(message, match.captures, delivery, session)
                 moved = self._router.next_state(handler, returned)
                 result.handled.append(str(handler))
@@ -232,24 +258,24 @@ class Batcher:
                         result.states[key] = moved
             if delivery.outgoing and self._outbox is None:
                 raise LamsonError("sending mail needs a database: set `database` in the settings")
-            if session is not None:
-                session.commit()
+            if work is not None:
+                work.commit()
             if not result.handled:
                 self._keep(job.message, "no handler for this author's state")
             result.outgoing = delivery.outgoing
         except SMTPError as error:
             result.failed, result.reply = True, error.reply
-            if session is not None:
-                session.rollback()
+            if work is not None:
+                work.rollback()
         except BaseException as error:  # also SystemExit: the worker stays
-            if session is not None:
-                session.rollback()
+            if work is not None:
+                work.rollback()
             if connection is not None and connection.invalidated:
                 raise  # the whole transaction is gone
             self._fail(result, error, key, match)
         finally:
-            if session is not None:
-                session.close()
+            if work is not None:
+                work.session.close()
             result.seconds = time.perf_counter() - began
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_HANDLER)
@@ -348,8 +374,3 @@ class Batcher:
     def _matched(job: Job, match: Match) -> MailRequest:
         """The message as the handler of ``match`` sees it: with that route's captures."""
         return job.message.for_recipient(Recipient(job.message.recipient.address, match.captures))
-
-    def _session(self, connection: Connection | None) -> Session:
-        if connection is None:
-            raise LamsonError("a Session needs a database: set `database` in the settings")
-        return Session(connection, join_transaction_mode="create_savepoint")

@@ -123,6 +123,31 @@ def test_a_violated_constraint_is_one_deliverys_failure(
     assert words(database) == ["other", "same"]
 
 
+def test_what_a_handler_commits_itself_is_undone_when_it_fails(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    run = make_run(
+        """
+        @route("(user)@(host)")
+        @stateless
+        def note(message, session: Session, user, host):
+            write = text("INSERT INTO note VALUES (:word)")
+            with session.begin():
+                session.execute(write, {"word": message.subject})
+            session.execute(write, {"word": f"{message.subject} 2"})
+            session.commit()
+            session.execute(write, {"word": f"{message.subject} 3"})
+            if message.body.startswith("refuse"):
+                raise SMTPError(450, "4.2.0", "later")
+            if message.body.startswith("undo"):
+                session.rollback()
+        """
+    )
+    jobs = run(note("one"), note("two", "refuse"), note("three", "undo"))
+    assert codes(jobs) == [250, 450, 250]
+    assert words(database) == ["one", "one 2", "one 3", "three", "three 2"]
+
+
 def test_what_was_handled_is_not_handled_again(
     make_run: Callable[..., Run], database: Database
 ) -> None:
@@ -232,6 +257,41 @@ def test_the_error_state_takes_the_author_and_keeps_the_message(
     assert words(database) == []
     assert codes(run(note("one"), keys=[b"k"])) == [250]
     assert undeliverable.count() == 1
+
+
+def test_the_error_state_is_that_of_the_handler_which_failed(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    run = make_run(
+        """
+        from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+        class Base(DeclarativeBase):
+            pass
+
+        class Note(Base):
+            __tablename__ = "note"
+            word: Mapped[str] = mapped_column(primary_key=True)
+
+        @route("(user)@(host)")
+        @stateless
+        def note(message, session: Session, user, host):
+            session.add_all([Note(word="same"), Note(word="same")])  # found out at the commit
+
+        @route("(user)@(host)")
+        def LATER(message, user, host):
+            pass
+
+        @route("start-(user)@(host)")
+        def START(message, user, host):
+            pass
+
+        def ERROR(message, user=None, host=None):
+            pass
+        """
+    )
+    assert codes(run(note("one"))) == [451]
+    assert states(database) == {}
 
 
 def test_stateless_handlers_all_run_and_of_the_others_the_first_in_state(
