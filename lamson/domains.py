@@ -76,7 +76,10 @@ class Domains:
 
     def _holds(self, domain: str) -> bool:
         domain = domain.lower()
-        return domain in self.listed or any(one.matches(domain) for one in self._automata)
+        if domain in self.listed:
+            return True
+        # Who names the domains means these, whatever else the pattern of a host would take.
+        return not self.declared and any(one.matches(domain) for one in self._automata)
 
     def complete(self) -> tuple[str, ...]:
         """All domains, sorted, where they can be listed.

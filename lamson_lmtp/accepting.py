@@ -1,13 +1,18 @@
-"""Accepting connections on a bound socket of either family, for the servers of this package."""
+"""Accepting connections: on a bound socket of either family, from whom the settings allow.
+
+For the servers of this package.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterable
 
 BACKLOG = 512  # connections that wait to be accepted
 
@@ -30,3 +35,22 @@ async def serve(
 def client_name(peername: Any) -> str:
     """How the log calls a client of which nothing else is known."""
     return f"[{peername[0]}]" if isinstance(peername, tuple) else "[local]"
+
+
+class AllowList:
+    """Addresses and networks whose clients may connect; those of unix sockets always may.
+
+    An empty one lets everybody connect.
+    """
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self._networks = [ipaddress.ip_network(network) for network in networks]
+
+    def allows(self, peername: Any) -> bool:
+        """Whether the client at this address, as `socket.getpeername` gives it, may."""
+        if not self._networks or not isinstance(peername, tuple):
+            return True
+        client = ipaddress.ip_address(peername[0].partition("%")[0])
+        if client.version == 6 and client.ipv4_mapped is not None:
+            client = client.ipv4_mapped
+        return any(client in network for network in self._networks)

@@ -12,13 +12,13 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from lamson import log
-from lamson_lmtp.accepting import client_name, serve
+from lamson_lmtp.accepting import AllowList, client_name, serve
 from lamson_lmtp.netstring import NetstringError, Netstrings, encode
 from lamson_lmtp.socketmap import LIMIT
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lamson_lmtp.socketmap import Socketmap
 
@@ -39,6 +39,7 @@ class Counters:
 class SocketmapServer:
     """Serves lookups on any number of sockets. Times are in seconds.
 
+    ``allow`` names the networks of the clients, where not everybody may connect;
     ``request_timeout`` is how long a request may take to arrive, ``idle_timeout`` how long a client
     may be silent between two.
     """
@@ -47,11 +48,13 @@ class SocketmapServer:
         self,
         socketmap: Socketmap,
         *,
+        allow: Iterable[str] = (),
         max_connections: int = 1000,
         idle_timeout: float = 300.0,
         request_timeout: float = 10.0,
     ) -> None:
         self.socketmap = socketmap
+        self.allow_list = AllowList(allow)
         self.max_connections = max_connections
         self.idle_timeout = idle_timeout
         self.request_timeout = request_timeout
@@ -99,13 +102,16 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._client = client_name(transport.get_extra_info("peername"))
+        peername = transport.get_extra_info("peername")
+        self._client = client_name(peername)
         server = self._server
         server.counters.connections += 1
-        if len(server.connections) >= server.max_connections:
+        if not server.allow_list.allows(peername):
+            self._refuse("socketmap.allow does not name it")
+        elif len(server.connections) >= server.max_connections:
             self._refuse(f"more than {server.max_connections} connections")
-            return
-        server.connections.add(self)
+        else:
+            server.connections.add(self)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._server.connections.discard(self)

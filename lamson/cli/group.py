@@ -29,6 +29,7 @@ COMMANDS = {
     "start": Entry("servers", _SERVICE, "start the mail server of the project"),
     "stop": Entry("servers", _SERVICE, "stop it"),
     "restart": Entry("servers", _SERVICE, "stop it and start it again"),
+    "postfix": Entry("postfix", _SERVICE, "set up the Postfix in front of it, and look it over"),
     "status": Entry("servers", _SERVICE, "show which servers run and where they listen"),
     "log": Entry("sink", _SERVICE, "start a server that stores all mail in a queue, for a look"),
     "outbox": Entry("outbox", _MAIL, "look at the mail that waits to be submitted"),

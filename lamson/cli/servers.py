@@ -70,7 +70,7 @@ def _start(foreground: bool) -> None:
 
 def _groups(effective: Settings) -> list[Group]:
     """What these settings want to be served."""
-    from lamson_lmtp import worker
+    from lamson_lmtp import socketmap_worker, worker
 
     groups = [worker.group()]
     if effective.socketmap.listen:

@@ -18,7 +18,7 @@ from tests.postfix.stage import DOMAINS, Stage, make_project
 from tests.service import LamsonService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -60,12 +60,15 @@ def make_stage(
 ) -> Iterator[Callable[..., Stage]]:
     """``make_stage(**options)``: the stories' project behind a Postfix with these options.
 
-    With ``unix=True`` Postfix reaches it through a unix socket.
+    With ``unix=True`` Postfix reaches it through a unix socket. ``environment`` is for Lamson.
     """
     with ExitStack() as running:
 
-        def start(*, unix: bool = False, **options: Any) -> Stage:
-            lamson = LamsonService(shutil.copytree(stories_project, tmp_path / "stories"))
+        def start(
+            *, unix: bool = False, environment: Mapping[str, str] | None = None, **options: Any
+        ) -> Stage:
+            project = shutil.copytree(stories_project, tmp_path / "stories")
+            lamson = LamsonService(project, **(environment or {}))
             transport = f"lmtp:inet:[127.0.0.1]:{lamson.port}"
             postfix = make_postfix(routes=dict.fromkeys(DOMAINS, transport), **options)
             if unix:

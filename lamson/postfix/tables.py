@@ -1,0 +1,168 @@
+"""The tables that Postfix needs, made from the routes: transport, recipients, domains.
+
+For `lamson postfix maps`, for sites that want Postfix to run without asking a socketmap. They say
+what `lamson_lmtp.socketmap` would answer, until the routes change: then they are to be made anew.
+Each is tried out with postmap(1) before it replaces the old one; a file is replaced as a whole, or
+not at all. What cannot be written down as a table raises RouteError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lamson import syntax
+from lamson.errors import LamsonError, RouteError, UnavailableError
+from lamson.postfix.expression import expression, literal
+from lamson.syntax import SyntaxUnknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lamson.domains import Domains
+    from lamson.router import Route, Router
+
+TRANSPORT, RECIPIENTS, DOMAINS = "transport", "recipients", "domains"
+
+_HEAD = """\
+# Made from the routes by: lamson postfix maps
+# Do not edit; make it anew when the routes or the settings have changed.
+"""
+_DELIMITERS = b"/%~,;=:&<>'\""
+_STRANGER = "lamson-tries-this-address-that-nobody-has@%s"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table as text, and keys to try it out with, each with whether it has to be found."""
+
+    name: str
+    content: bytes
+    probes: dict[str, bool]
+
+
+def make(router: Router, domains: Domains, next_hop: str) -> tuple[Table, Table, Table]:
+    """The three tables. Raises RouteError where a route or the domains cannot be written down."""
+    lines = [(_of_route(route), "routed") for route in router.routes]
+    ours = domains.complete()
+    strangers = [_STRANGER % domain for domain in ours]
+    routed = {address: bool(router.match(address)) for address in strangers}
+    unlisted = {route for route, _ in domains.unlisted}
+    elsewhere = [(_of_route(route), next_hop) for route in router.routes if route in unlisted]
+    return (
+        Table(
+            TRANSPORT,
+            _text(
+                [*((b"^(.*@)?" + literal(one) + b"$", next_hop) for one in ours), *elsewhere],
+            ),
+            {**dict.fromkeys(strangers, True), **dict.fromkeys(ours, True)},
+        ),
+        Table(RECIPIENTS, _text(lines), routed),
+        Table(
+            DOMAINS,
+            _text([(b"^" + literal(one) + b"$", "ours") for one in ours]),
+            {**dict.fromkeys(ours, True), _STRANGER % "no.example": False},
+        ),
+    )
+
+
+def _of_route(route: Route) -> bytes:
+    try:
+        return expression(syntax.parse(route.pattern.source, engine=route.pattern.engine))
+    except (SyntaxUnknown, ValueError) as problem:
+        raise RouteError(
+            f"{route.format!r} cannot be written as a table for Postfix: {problem}; use the"
+            " socketmap",
+            file=route.file,
+            line=route.line,
+        ) from None
+
+
+def _text(lines: Sequence[tuple[bytes, str]]) -> bytes:
+    written = (_line(wanted, result) for wanted, result in dict.fromkeys(lines))
+    return _HEAD.encode() + b"".join(written)
+
+
+def _line(wanted: bytes, result: str) -> bytes:
+    delimiter = next((one for one in _DELIMITERS if one not in wanted), None)
+    if delimiter is None:
+        raise RouteError(f"{wanted!r} leaves no character to write around it; use the socketmap")
+    return b"%c%s%c %s\n" % (delimiter, wanted, delimiter, result.encode())
+
+
+def write(directory: Path, kind: str, tables: Sequence[Table]) -> list[Path]:
+    """Write the tables into ``directory`` once all of them have been tried out as ``kind``.
+
+    ``kind`` is regexp or pcre. Raises LamsonError where postmap finds fault with one, and
+    UnavailableError where there is no postmap; nothing is changed then.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    written: list[tuple[Path, Path]] = []
+    try:
+        for table in tables:
+            new = directory / f".{table.name}.new"
+            written.append((new, directory / table.name))
+            new.write_bytes(table.content)
+            new.chmod(0o644)
+            _age(new)
+            _try_out(table, kind, new)
+            os.utime(new)
+        for new, final in written:
+            with new.open("rb") as file:
+                os.fsync(file.fileno())
+            new.replace(final)
+    finally:
+        for new, _ in written:
+            with contextlib.suppress(FileNotFoundError):
+                new.unlink()
+    return [final for _, final in written]
+
+
+def _try_out(table: Table, kind: str, file: Path) -> None:
+    found, complaints = query(f"{kind}:{file}", [*table.probes, _STRANGER % "no.example"])
+    if complaints:
+        raise LamsonError(f"postmap does not like the table {table.name}: {complaints}")
+    for key, is_expected in table.probes.items():
+        if (key in found) != is_expected:
+            verb = "does not find" if is_expected else "finds"
+            raise LamsonError(f"the table {table.name} {verb} {key}, against the routes")
+
+
+def query(table: str, keys: Sequence[str]) -> tuple[dict[str, str], str]:
+    """What postmap(1) finds for the keys in ``kind:path``, and what it complains about.
+
+    It is run with an empty configuration of our own. Raises UnavailableError where it is missing.
+    """
+    postmap = command("postmap")
+    with tempfile.TemporaryDirectory(prefix="lamson-") as directory:
+        main = Path(directory) / "main.cf"
+        main.write_text("compatibility_level = 3.6\n")
+        _age(main)
+        done = subprocess.run(
+            [postmap, "-c", directory, "-q", "-", table],
+            input="".join(f"{key}\n" for key in keys).encode(),
+            capture_output=True,
+            check=False,
+        )
+    lines = done.stdout.decode("utf-8", "replace").splitlines()
+    found = dict(line.partition("\t")[::2] for line in lines)
+    return found, " ".join(done.stderr.decode("utf-8", "replace").split())
+
+
+def _age(file: Path) -> None:
+    """Make it look old: Postfix waits two seconds before it reads what may still be written."""
+    os.utime(file, (0, 0))
+
+
+def command(name: str, which: Callable[..., str | None] = shutil.which) -> str:
+    """The path of one of Postfix's commands. Raises UnavailableError where it is not installed."""
+    path = which(name) or which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+    if path is None:
+        raise UnavailableError(f"there is no {name} on this machine; install Postfix")
+    return path
