@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from tests.mortal import Guard
 from tests.waiting import free_port, wait_for
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class LamsonService:
         self.environment = {"LAMSON_LMTP__LISTEN": f"127.0.0.1:{self.port}", **environment}
         self._output = project / "foreground.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: Guard | None = None
 
     @property
     def pid(self) -> int:
@@ -59,6 +61,7 @@ class LamsonService:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+        self._guard = Guard(self._process.pid)
         wait_for(
             lambda: self._process_ended() or "lamson is listening" in self.output(),
             lambda: f"lamson listens: {self.output()}",
@@ -73,6 +76,7 @@ class LamsonService:
         if self._process is None:
             return
         process, self._process = self._process, None
+        self._release_guard()
         process.terminate()
         process.wait(timeout)
         if process.returncode not in (0, -15):
@@ -81,6 +85,7 @@ class LamsonService:
     def kill(self) -> None:
         """kill -9 of the supervisor."""
         assert self._process is not None, "not started"
+        self._release_guard()
         self._process.kill()
         self._process.wait()
         self._process = None
@@ -113,6 +118,11 @@ class LamsonService:
             lambda: f"{count} lines with {parts} in the log:\n" + "\n".join(self.log_lines()),
             timeout=timeout,
         )
+
+    def _release_guard(self) -> None:
+        if self._guard is not None:
+            self._guard.release()
+            self._guard = None
 
     def _process_ended(self) -> bool:
         return self._process is not None and self._process.poll() is not None

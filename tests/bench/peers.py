@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from tests.bench import process, projects
 from tests.bench.counter import Counter
+from tests.mortal import Guard
 from tests.service import LamsonService
 from tests.waiting import free_port, listening, wait_for
 
@@ -65,6 +66,7 @@ class _Child(Peer):
     """A peer that is one child process; its standard output goes to a file."""
 
     _process: subprocess.Popen[bytes] | None = None
+    _guard: Guard | None = None
 
     def command(self) -> list[str]:
         raise NotImplementedError
@@ -81,12 +83,15 @@ class _Child(Peer):
                 stdout=output,
                 stderr=errors,
             )
+        self._guard = Guard(process.pid)
         wait_for(lambda: process.poll() is not None or listening(self.port), f"{self.name} listens")
         if process.poll() is not None:
             reason = (self.directory / "errors").read_text()
             raise RuntimeError(f"{self.name} does not start: {reason}")
 
     def stop(self) -> None:
+        if self._guard is not None:
+            self._guard.release()
         if self._process is not None:
             self._process.kill()
             self._process.wait()

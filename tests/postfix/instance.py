@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.mortal import Guard
 from tests.postfix import config
 from tests.waiting import free_port, listening, wait_for
 
@@ -82,6 +83,7 @@ class PostfixInstance:
         self._incoming = config.INCOMING | dict(incoming or {})
         self._submission = config.SUBMISSION | dict(submission or {})
         self._master: subprocess.Popen[bytes] | None = None
+        self._guard: Guard | None = None
         self._lay_out()
         self.write_config()
 
@@ -124,6 +126,7 @@ class PostfixInstance:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        self._guard = Guard(self._master.pid)
         wait_for(
             lambda: self._ended() or all(map(listening, (self.smtp_port, self.submission_port))),
             lambda: "Postfix listens; its log:\n" + self.log_text(),
@@ -136,9 +139,16 @@ class PostfixInstance:
         """End this Postfix. The queue stays as it is, for a later `start`."""
         if self._master is None:
             return
+        if self._guard is not None:
+            self._guard.release()
         self._master.send_signal(signal.SIGTERM)
         self._master.wait(timeout=20)
         self._master = None
+        # Its children end after it, and have the ports until then.
+        wait_for(
+            lambda: not any(map(listening, (self.smtp_port, self.submission_port))),
+            "the ports of Postfix to be free",
+        )
 
     def close(self) -> None:
         """Stop, and remove every file."""
