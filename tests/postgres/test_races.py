@@ -117,7 +117,7 @@ def test_an_attempt_that_waits_too_long_is_told_to_come_back(
     assert runs(connection) == ["wait"]
 
 
-@pytest.mark.usefixtures("run_table")
+@pytest.mark.usefixtures("run_table", "patient")
 def test_who_waits_for_a_busy_author_holds_up_no_neighbour(
     make_node: MakeNode, connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:

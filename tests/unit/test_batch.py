@@ -294,6 +294,111 @@ def test_the_error_state_is_that_of_the_handler_which_failed(
     assert states(database) == {}
 
 
+OUTAGES = """
+    from sqlalchemy.exc import OperationalError, PendingRollbackError
+
+    class Conflict(Exception):
+        sqlstate = "40P01"
+
+    def fail(what):
+        if what == "outage":
+            raise OperationalError("SELECT 1", {}, Exception("disk full"))
+        if what == "conflict":
+            raise OperationalError("SELECT 1", {}, Conflict("deadlock detected"))
+        raise RuntimeError("broken")
+
+    @route("(user)@(host)")
+    def START(message, session: Session, user, host):
+        session.execute(text("INSERT INTO note VALUES ('half')"))
+        what, _, is_wrapped = message.subject.partition(" ")
+        try:
+            fail(what)
+        except OperationalError as error:
+            if is_wrapped:
+                raise ValueError("it did not work") from error
+            raise
+
+    def ERROR(message, user=None, host=None):
+        return None
+"""
+
+
+@pytest.mark.parametrize("subject", ["outage", "outage wrapped"])
+def test_an_outage_is_not_the_handlers_mistake(
+    make_run: Callable[..., Run],
+    database: Database,
+    undeliverable: Queue,
+    caplog: pytest.LogCaptureFixture,
+    subject: str,
+) -> None:
+    run = make_run(OUTAGES)
+    assert codes(run(note(subject), keys=[b"k"])) == [451]
+    assert states(database) == {}
+    assert words(database) == []
+    assert rows(database, seen) == []
+    assert undeliverable.count() == 0
+    assert [record.exc_info for record in caplog.records] == [None]
+    assert codes(run(note("mistake"), keys=[b"k"])) == [250]
+    assert undeliverable.count() == 1
+
+
+@pytest.mark.parametrize("subject", ["conflict", "conflict wrapped"])
+def test_a_conflict_leaves_the_delivery_to_be_run_again(
+    make_run: Callable[..., Run], database: Database, subject: str
+) -> None:
+    (job,) = make_run(OUTAGES)(note(subject), keys=[b"k"])
+    assert job.reply is None
+    assert rows(database, seen) == []
+    assert words(database) == []
+
+
+def test_a_message_that_cannot_be_kept_is_asked_for_again(
+    make_run: Callable[..., Run],
+    database: Database,
+    undeliverable: Queue,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    mistaken, silent = make_run(OUTAGES), make_run(LIST)
+    silent(note("1"), note("2"))  # and now nobody handles his third
+    gone = undeliverable.path.with_name("gone")
+    undeliverable.path.rename(gone)
+    assert codes(mistaken(note("mistake"), keys=[b"k"])) == [451]
+    assert codes(silent(note("3"), keys=[b"l"])) == [451]
+    messages = [record.message for record in caplog.records]
+    assert sum("undeliverable cannot be written: No such file" in one for one in messages) == 2
+    assert rows(database, seen) == []
+    gone.rename(undeliverable.path)
+    assert codes(mistaken(note("mistake"), keys=[b"k"])) == [250]
+    assert codes(silent(note("3"), keys=[b"l"])) == [250]
+    assert undeliverable.count() == 2
+
+
+HUGE = "x" * 2000
+
+
+@pytest.mark.parametrize(
+    "author",
+    [
+        f"{HUGE}@e.example",
+        f"z@{'e.' * 1000}example",
+        '"nul\0"@e.example',
+        f"{HUGE}@e.example, {HUGE}@f.example",
+        "\U0001f4ec" * 60 + "@e.example",
+        "=?utf-8?b?AAAA?= <z@e.example>",
+    ],
+)
+def test_no_author_is_too_much(
+    make_run: Callable[..., Run], database: Database, author: str
+) -> None:
+    run = make_run(LIST)
+    content = f"From: {author}\r\nSubject: a\0b\r\n\r\nx\0\r\n".encode()
+    sender = f"{HUGE}@e.example"
+    assert codes(run(make_message(content, sender=sender))) == [250]
+    assert list(states(database).values()) == ["CONFIRMING"]
+    assert codes(run(make_message(content, sender=sender))) == [250]
+    assert list(states(database).values()) == ["DONE"]
+
+
 def test_stateless_handlers_all_run_and_of_the_others_the_first_in_state(
     make_run: Callable[..., Run], database: Database
 ) -> None:
