@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import aliased
 
@@ -101,28 +101,41 @@ class Outbox:
         return [row for row in rows if row.id not in made]
 
     def claim(self, limit: int) -> list[Outgoing]:
-        """Lease and give up to ``limit`` rows that are due and first in their conversation."""
+        """Lease and give rows that are due, in order: whole conversations, as far as they are.
+
+        At most ``limit`` conversations and ``limit`` rows that follow their first ones. Holding
+        the first row keeps other processes from the rest of its conversation.
+        """
         now = time.time()
         earlier = aliased(outbox)
-        is_free = and_(outbox.c.due_at <= now, outbox.c.lease_until <= now)
-        is_first = ~(
-            select(earlier.c.id)
-            .where(earlier.c.conversation == outbox.c.conversation, earlier.c.id < outbox.c.id)
-            .exists()
+        is_earlier = and_(
+            earlier.c.conversation == outbox.c.conversation, earlier.c.id < outbox.c.id
         )
-        query = select(outbox).where(is_free, is_first).order_by(outbox.c.id).limit(limit)
+        is_free = and_(outbox.c.due_at <= now, outbox.c.lease_until <= now)
+        is_waiting = or_(earlier.c.due_at > now, earlier.c.lease_until > now)
+        is_first = ~select(earlier.c.id).where(is_earlier).exists()
+        is_next = ~select(earlier.c.id).where(is_earlier, is_waiting).exists()
+        first = select(outbox).where(is_free, is_first).order_by(outbox.c.id).limit(limit)
         if not self._database.is_sqlite:
-            query = query.with_for_update(skip_locked=True)
+            first = first.with_for_update(skip_locked=True)
         with self._database.begin() as connection:
-            rows = [
-                _outgoing(row, now + self._lease) for row in connection.execute(query).mappings()
-            ]
-            if rows:
-                connection.execute(
-                    update(outbox)
-                    .where(outbox.c.id.in_([row.id for row in rows]))
-                    .values(lease_owner=self._owner, lease_until=now + self._lease)
-                )
+            found = list(connection.execute(first).mappings())
+            if not found:
+                return []
+            names = [row["conversation"] for row in found]
+            follow = select(outbox).where(
+                outbox.c.conversation.in_(names),
+                outbox.c.id.not_in([row["id"] for row in found]),
+                is_free,
+                is_next,
+            )
+            found += connection.execute(follow.order_by(outbox.c.id).limit(limit)).mappings()
+            rows = [_outgoing(row, now + self._lease) for row in found]
+            connection.execute(
+                update(outbox)
+                .where(outbox.c.id.in_([row.id for row in rows]))
+                .values(lease_owner=self._owner, lease_until=now + self._lease)
+            )
         return rows
 
     def delete(self, ids: Collection[int]) -> None:
@@ -203,14 +216,30 @@ class Outbox:
             return self._last_id
 
     def _held_elsewhere(self, connection: Connection, names: set[str], now: float) -> set[str]:
-        """Those conversations that have a row which is not on its way from this process."""
+        """Those conversations whose newest row is not on its way from this process.
+
+        The newest one tells: it came to us only if all before it had.
+        """
         if not names:
             return set()
-        is_elsewhere = or_(outbox.c.lease_owner != self._owner, outbox.c.lease_until <= now)
-        query = select(outbox.c.conversation).where(outbox.c.conversation.in_(names), is_elsewhere)
-        return set(connection.execute(query.distinct()).scalars())
+        is_sqlite = self._database.is_sqlite
+        values = {
+            "names": json.dumps(list(names)) if is_sqlite else list(names),
+            "owner": self._owner,
+            "now": now,
+        }
+        return set(connection.execute(_HELD_SQLITE if is_sqlite else _HELD, values).scalars())
 
 
+# A look at the end of the index for each name, however many rows wait in a conversation.
+_IS_ELSEWHERE = """(
+    SELECT lease_owner <> :owner OR lease_until <= :now FROM lamson_outbox
+    WHERE conversation = names.value ORDER BY id DESC LIMIT 1
+)"""
+_HELD_SQLITE = text(f"SELECT value FROM json_each(:names) AS names WHERE {_IS_ELSEWHERE}")
+_HELD = text(
+    "SELECT value FROM unnest(CAST(:names AS text[])) AS names(value) WHERE " + _IS_ELSEWHERE
+)
 _INSERT = postgresql.insert(outbox).on_conflict_do_nothing().returning(outbox.c.id)
 
 

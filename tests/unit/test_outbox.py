@@ -61,14 +61,25 @@ def test_a_conversation_keeps_its_order(database: Database) -> None:
     assert len(insert(database, other, [make("ann@example.com", 5)])) == 1
 
 
-def test_only_the_first_of_a_conversation_is_claimed(database: Database) -> None:
+def test_a_conversation_is_claimed_whole_and_in_order(database: Database) -> None:
     dead = Outbox(database, "dead", lease=0.0)
     insert(database, dead, [make(number=1), make(number=2), make("ann@example.com", 3)])
-    outbox = Outbox(database, "a")
-    first = outbox.claim(10)
-    assert [row.message_id for row in first] == ["<1@test>", "<3@test>"]
-    outbox.delete([row.id for row in first])
-    assert [row.message_id for row in outbox.claim(10)] == ["<2@test>"]
+    rows = Outbox(database, "a").claim(10)
+    zed = [row.message_id for row in rows if row.recipients == ("zed@example.com",)]
+    assert zed == ["<1@test>", "<2@test>"]
+    assert len(rows) == 3
+    assert Outbox(database, "b").claim(10) == []
+
+
+def test_what_follows_a_deferred_row_is_not_claimed(database: Database) -> None:
+    outbox = Outbox(database, "a", lease=0.0)
+    first, second, third = insert(database, outbox, [make(number=n) for n in (1, 2, 3)])
+    second.attempts = 1
+    outbox.defer(second, time.time() + 60)
+    assert [row.id for row in Outbox(database, "b").claim(10)] == [first.id]
+    Outbox(database, "b").delete([first.id])
+    assert Outbox(database, "c").claim(10) == []
+    assert third.conversation == second.conversation
 
 
 def test_a_deferred_row_comes_back_when_it_is_due(database: Database) -> None:
