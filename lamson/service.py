@@ -116,14 +116,19 @@ class _Worker:
         self.status = status
         self.is_ready = False
         self.is_leaving = False
+        self.is_silent = False  # it closed its end of the pipe: it is ending
         self.error = ""
         self.code = os.EX_SOFTWARE
         self.wants_replacement = False
         self._buffer = b""
 
-    def read(self) -> bool:
-        """Take in what it says. False at the end of the pipe."""
-        data = os.read(self.status, 65536)
+    def read(self) -> None:
+        """Take in what it says."""
+        try:
+            data = os.read(self.status, 65536)  # more than a pipe holds
+        except BlockingIOError:  # a process that a handler forked has the other end still
+            return
+        self.is_silent = not data
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for message in map(json.loads, lines):
             if message["state"] == "ready":
@@ -132,7 +137,6 @@ class _Worker:
                 self.wants_replacement = True
             else:
                 self.error, self.code = message["error"], message["code"]
-        return bool(data)
 
 
 class Supervisor:
@@ -188,12 +192,12 @@ class Supervisor:
 
     def _serve(self) -> None:
         while True:
-            self._pause(self._timeout())
+            if not self._signals:  # one may have come while something else was waited for
+                self._pause(self._timeout())
             signals, self._signals = self._signals, []
             if signal.SIGTERM in signals or signal.SIGINT in signals:
                 log.logger.info("stopping: finishing what was begun")
                 return
-            self._reap()
             if signal.SIGHUP in signals:
                 self._reload()
             for worker in list(self._workers.values()):
@@ -206,36 +210,33 @@ class Supervisor:
         return max(0.0, min(waiting) - time.monotonic()) if waiting else None
 
     def _pause(self, timeout: float | None) -> None:
-        """Wait for a signal or for a worker's message."""
+        """Wait for a signal or for a worker's message, and bury workers that ended."""
         poll = select.poll()
         poll.register(self._wakeup_read, select.POLLIN)
-        by_descriptor = {worker.status: worker for worker in self._workers.values()}
-        for descriptor in by_descriptor:
+        speaking = {one.status: one for one in self._workers.values() if not one.is_silent}
+        for descriptor in speaking:
             poll.register(descriptor, select.POLLIN)
         for descriptor, _ in poll.poll(None if timeout is None else timeout * 1000):
             if descriptor == self._wakeup_read:
                 with suppress(BlockingIOError):
                     os.read(self._wakeup_read, 4096)
-                continue
-            worker = by_descriptor[descriptor]
-            # Reaping one buries whoever else has ended, too.
-            if worker.pid in self._workers and not worker.read():
-                self._reap(block=worker.pid)
+            else:
+                speaking[descriptor].read()
+        self._reap()
 
     def _reap(self, block: int = 0) -> None:
-        """Bury workers that ended; ``block`` is one that is known to be ending."""
+        """Bury workers that ended; ``block`` is one that was killed."""
         for worker in list(self._workers.values()):
             pid, status = os.waitpid(worker.pid, 0 if worker.pid == block else os.WNOHANG)
             if pid:
-                while worker.read():
-                    pass
+                worker.read()
                 self._bury(worker, status)
 
     def _bury(self, worker: _Worker, status: int) -> None:
         del self._workers[worker.pid]
         os.close(worker.status)
         code = os.waitstatus_to_exitcode(status)
-        if code >= 0:
+        if worker.is_leaving and code >= 0:
             self._suspects.forget(worker.pid)
         elif suspects := self._suspects.blame(worker.pid):
             log.logger.error("worker %d had %d deliveries under way", worker.pid, suspects)
@@ -249,20 +250,28 @@ class Supervisor:
         worker.group.not_before = time.monotonic() + (0.0 if worker.is_ready else 1.0)
         worker.group.lost_pid = worker.pid
 
+    def _present(self, group: Group) -> list[_Worker]:
+        return [
+            worker
+            for worker in self._workers.values()
+            if worker.group is group and not worker.is_leaving
+        ]
+
     def _missing(self, group: Group) -> int:
-        present = sum(
-            worker.group is group and not worker.is_leaving for worker in self._workers.values()
-        )
-        return max(0, group.count(self._settings) - present)
+        return max(0, group.count(self._settings) - len(self._present(group)))
 
     def _fill(self) -> None:
+        """Have as many workers as the settings say."""
         for group in self._groups:
             if time.monotonic() >= group.not_before:
                 for _ in range(self._missing(group)):
                     self._fork(group)
+            for worker in self._present(group)[group.count(self._settings) :]:
+                self._end(worker)
 
     def _fork(self, group: Group) -> _Worker:
         reading, writing = os.pipe()
+        os.set_blocking(reading, False)
         sys.stdout.flush()
         sys.stderr.flush()
         log.flush()
@@ -324,11 +333,14 @@ class Supervisor:
     def _reload(self) -> None:
         """Replace every worker by one with fresh settings and handlers."""
         notify("RELOADING=1")
+        former = self._settings
         try:
             self._settings = config.load(self._project)
             old = [worker for worker in self._workers.values() if not worker.is_leaving]
             if all(map(self._replace, old)):
                 log.logger.info("reloaded: every worker was replaced")
+            else:
+                self._settings = former  # which the workers that stay have
         except LamsonError as error:
             log.logger.error("not reloaded, the old workers stay: %s", error)
         notify("READY=1")
@@ -366,7 +378,6 @@ class Supervisor:
         deadline = time.monotonic() + DRAIN + 5
         while self._workers and time.monotonic() < deadline:
             self._pause(1.0)
-            self._reap()
         for worker in list(self._workers.values()):
             log.logger.error("worker %d did not end in time; killing it", worker.pid)
             os.kill(worker.pid, signal.SIGKILL)

@@ -48,6 +48,14 @@ def handle(message: MailRequest, user: str, host: str) -> None:
         with open("deaths", "a") as file:
             file.write("x")
         os.kill(os.getpid(), signal.SIGKILL)
+    if user == "exit":
+        with open("deaths", "a") as file:
+            file.write("x")
+        os._exit(3)
+    if user == "fork" and os.fork() == 0:
+        while not Path("go").exists():
+            threading.Event().wait(0.01)
+        os._exit(0)
     if user == "wait":
         Path("waiting").touch()
         while not Path("go").exists():
@@ -147,6 +155,34 @@ def test_sighup_brings_new_handlers_without_refusing_a_connection(
     assert service.log_lines("reloaded: every worker was replaced")
 
 
+def test_sighup_changes_the_number_of_workers(service: LamsonService, project: Path) -> None:
+    for count in (3, 1):
+        file = project / "config" / "settings.py"
+        file.write_text(SETTINGS.replace('"WORKERS", "1"', f'"WORKERS", "{count}"'))
+        os.kill(service.pid, signal.SIGHUP)
+        wait_for(lambda count=count: len(workers(service)) == count, f"{count} worker(s)")
+
+
+def test_sigterm_is_obeyed_while_a_new_worker_gets_ready(
+    service: LamsonService, project: Path
+) -> None:
+    gate = "import time\nopen('importing', 'w').close()\ntime.sleep(60)\n"
+    (project / "handlers.py").write_text(gate + HANDLERS)
+    os.kill(service.pid, signal.SIGHUP)
+    wait_for((project / "importing").exists, "the new worker imports its handlers")
+    service.stop(timeout=20)
+
+
+def test_a_process_that_a_handler_forked_does_not_hold_the_service_up(
+    service: LamsonService, project: Path
+) -> None:
+    (old,) = workers(service)
+    assert b"VERSION 1" in send(service, "fork")
+    os.kill(old, signal.SIGKILL)
+    wait_for(lambda: workers(service) not in ([], [old]), "a new worker")
+    (project / "go").touch()
+
+
 def test_a_mistake_in_new_handlers_leaves_the_old_ones_running(
     service: LamsonService, project: Path
 ) -> None:
@@ -167,12 +203,13 @@ def test_a_worker_whose_handler_hangs_is_recycled(service: LamsonService) -> Non
     assert b"VERSION 1" in send(service, "a")
 
 
+@pytest.mark.parametrize("user", ["die", "exit"])
 def test_a_message_that_kills_its_worker_five_times_is_kept(
-    service: LamsonService, project: Path
+    service: LamsonService, project: Path, user: str
 ) -> None:
     def attempt() -> bytes:
         try:
-            return send(service, "die")
+            return send(service, user)
         except (smtplib.SMTPServerDisconnected, ConnectionResetError):
             return b""
 
