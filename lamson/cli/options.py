@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 HELP = {"help_option_names": ["-h", "-help", "--help"]}
 
 
+class _Port(click.IntRange):
+    name = "port number"  # in messages
+
+
 class Command(click.Command):
     """Has its help option without showing it: who sees the help knows."""
 
@@ -70,7 +74,7 @@ def port(default: int) -> Callable[[Decorated], Decorated]:
     """The option ``-port``."""
     return option(
         "port",
-        type=click.IntRange(0, 65535),
+        type=_Port(0, 65535),
         default=default,
         show_default=True,
         metavar="NUMBER",
