@@ -19,6 +19,7 @@ from lamson import config, log, seen
 from lamson.batch import Batcher
 from lamson.clock import ServiceClock
 from lamson.db import Database
+from lamson.domains import Domains
 from lamson.engine import Engine
 from lamson.notes import Notary
 from lamson.outbox import Outbox
@@ -47,6 +48,7 @@ class Application:
         self.settings = settings
         self.hostname = settings.lmtp.hostname or socket.getfqdn()
         self.router = Router.collect(settings.handlers, settings.route_defaults)
+        self.domains = Domains(self.router.routes, settings.domains)
         self.view = View(settings.templates)
         self.undeliverable = Queue(settings.run_dir / "undeliverable")
         self.database: Database | None = None
@@ -75,6 +77,7 @@ class Application:
             undeliverable=self.undeliverable,
             suppress_seen=not os.environ.get("LAMSON_SKIP_SEEN_CHECK"),
             raise_errors=raise_errors,
+            is_ours=None if settings.submission.any_sender else self.domains.holds,
         )
         self.engine = Engine(
             self.router,
@@ -154,6 +157,7 @@ class Application:
             user=submission.user,
             secret=submission.password(),
             ca_file=submission.ca_file,
+            tls_name=submission.tls_name,
             timeout=submission.timeout,
             hostname=self.hostname,
         )

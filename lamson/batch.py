@@ -105,9 +105,11 @@ class Batcher:
         undeliverable: Queue | None = None,
         suppress_seen: bool = True,
         raise_errors: bool = False,
+        is_ours: Callable[[str], bool] | None = None,
     ) -> None:
         """Without ``suppress_seen`` nothing counts as handled before: for proofs that it matters.
 
+        ``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
         With ``raise_errors`` a handler's exception is raised by `run`: for tests.
         """
         self._router = router
@@ -118,6 +120,7 @@ class Batcher:
         self._undeliverable = undeliverable
         self._suppress_seen = suppress_seen
         self._raise_errors = raise_errors
+        self._is_ours = is_ours
         self.clock: Callable[[], float] = time.monotonic  # the service clock, where there is one
         self._answers = AnswerLimit()
         self._memory = MemoryStateStore()
@@ -232,6 +235,7 @@ class Batcher:
             hostname=self._hostname,
             view=self._view,
             answers=self._answers,
+            is_ours=self._is_ours,
         )
         work: _Work | None = None
         match: Match | None = None  # the one that runs: what it raises is its module's affair

@@ -13,14 +13,14 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from lamson import address, log
-from lamson.errors import LamsonError, SMTPError
+from lamson.errors import LamsonError, SenderError, SMTPError
 from lamson.mail import MailRequest, MailResponse, normalise_newlines, prepend_headers
 from lamson.notes import without_notes
 from lamson.outbox import Outgoing
 from lamson.reply import LOOP_DETECTED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lamson.view import View
 
@@ -56,7 +56,16 @@ class Delivery:
     mail (Postfix's queue id, where known).
     """
 
-    __slots__ = ("_answers", "_digest", "_hostname", "_view", "captures", "message", "outgoing")
+    __slots__ = (
+        "_answers",
+        "_digest",
+        "_hostname",
+        "_is_ours",
+        "_view",
+        "captures",
+        "message",
+        "outgoing",
+    )
 
     def __init__(
         self,
@@ -67,7 +76,9 @@ class Delivery:
         view: View | None = None,
         answers: AnswerLimit | None = None,
         captures: Mapping[str, str] | None = None,
+        is_ours: Callable[[str], bool] | None = None,
     ) -> None:
+        """``is_ours`` tells whether a domain is one of ours; None allows any envelope sender."""
         self.message = message
         self.captures: Mapping[str, str] = captures or {}
         self.outgoing: list[Outgoing] = []
@@ -75,6 +86,7 @@ class Delivery:
         self._hostname = hostname
         self._view = view
         self._answers = answers
+        self._is_ours = is_ours
 
     @property
     def id(self) -> str:
@@ -159,7 +171,8 @@ class Delivery:
 
         ``to`` are the envelope recipients (default: those of its To, Cc and Bcc), ``sender`` is the
         envelope sender (default: the response's own, else its From address; "" is the null
-        reverse-path). Raises AddressError for an address that is none.
+        reverse-path). Raises AddressError for an address that is none, SenderError for a sender
+        in a domain that is not ours (see the setting `submission.any_sender`).
         """
         message_id = f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{self._hostname}>"
         if response["Message-ID"] is None:
@@ -186,8 +199,10 @@ class Delivery:
         Only our own filters' notes are taken off: they are nobody else's business.
 
         ``to`` are the recipients (default: the address that was written to), ``sender`` is the
-        envelope sender (default: the message's own). Raises SMTPError (554 5.4.6) for a message
-        that has been here before.
+        envelope sender. By default that is the message's own, where it is the null one or in one of
+        our domains, else the address that was written to: bounces then come back here. With the
+        setting `submission.any_sender` it is always the message's own. Raises SMTPError (554 5.4.6)
+        for a message that has been here before.
         """
         message = self.message
         here = message.recipient.address
@@ -195,13 +210,19 @@ class Delivery:
         if address.normalise(here) in been or len(message.get_all("Received")) > MAX_HOPS:
             raise SMTPError(LOOP_DETECTED.code, LOOP_DETECTED.enhanced, LOOP_DETECTED.text)
         recipients = [to] if isinstance(to, str) else list(to if to is not None else [here])
+        if sender is None:
+            own = message.sender
+            sender = own if own == address.NULL_PATH or self._may_send(own) else here
         self._post(
-            sender=message.sender if sender is None else sender,
+            sender=sender,
             recipients=recipients,
             content=prepend_headers(without_notes(message.raw), [("Delivered-To", here)]),
             message_id=f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{self._hostname}>",
             smtputf8=message.envelope.smtputf8,
         )
+
+    def _may_send(self, sender: str) -> bool:
+        return self._is_ours is None or self._is_ours(address.split(sender)[1])
 
     def _post(
         self,
@@ -217,6 +238,11 @@ class Delivery:
             raise ValueError("a message needs at least one recipient")
         if sender != address.NULL_PATH:
             sender = address.parse_mailbox(sender, smtputf8=True)
+            if not self._may_send(sender):
+                raise SenderError(
+                    f"the envelope sender {sender} is in none of our domains; give sender=, or"
+                    " name its domain in the setting domains, or set submission.any_sender"
+                )
         self.outgoing.append(
             Outgoing(
                 source=self.id,

@@ -24,6 +24,10 @@ class AddressError(LamsonError, ValueError):
     exit_code = os.EX_DATAERR
 
 
+class SenderError(LamsonError, ValueError):
+    """A handler wants to send with an envelope sender that is none of ours."""
+
+
 class SettingsError(LamsonError):
     """The configuration is wrong: names the file, the key and what is expected."""
 

@@ -8,7 +8,6 @@ at all.
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,9 +16,12 @@ from typing import TYPE_CHECKING, Literal
 import aiosmtplib
 from aiosmtplib import errors
 
+from lamson import tls
+from lamson.errors import SettingsError
 from lamson.pipeline import ConnectionBroken, Pipeline
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
     from lamson.outbox import Outgoing
@@ -44,7 +46,11 @@ class SubmitterDown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and how to submit. ``timeout`` in seconds, for each command."""
+    """Where and how to submit.
+
+    ``tls_name`` is the name its certificate has to have, where that is not ``host``; ``timeout`` is
+    in seconds, for each command.
+    """
 
     host: str
     port: int
@@ -52,6 +58,7 @@ class Endpoint:
     user: str | None = None
     secret: str | None = None
     ca_file: Path | None = None
+    tls_name: str | None = None
     timeout: float = 60.0
     hostname: str | None = None
 
@@ -118,7 +125,7 @@ class Submitter:
                 await client.ehlo()
         except (errors.SMTPException, OSError) as error:
             client.close()
-            raise SubmitterDown(f"{self}: {error}") from error
+            raise SubmitterDown(f"{self}: {tls.why(error) or error}") from error
         assert isinstance(client.transport, asyncio.Transport)
         self._offers_smtputf8 = client.supports_extension("smtputf8")
         self._pipeline = Pipeline(
@@ -129,9 +136,9 @@ class Submitter:
 
     def _tls_context(self) -> ssl.SSLContext:
         try:
-            return ssl.create_default_context(cafile=self._endpoint.ca_file)
-        except OSError as error:
-            raise SubmitterDown(f"CA file {self._endpoint.ca_file}: {error}") from error
+            return tls.client_context(self._endpoint.ca_file, self._endpoint.tls_name)
+        except SettingsError as error:
+            raise SubmitterDown(f"{self}: {error}") from error
 
     def __str__(self) -> str:
         return f"submission to {self._endpoint.host}:{self._endpoint.port}"

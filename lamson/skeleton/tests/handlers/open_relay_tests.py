@@ -17,6 +17,7 @@ def test_forwards_mail(conversation: Callable[[str], Conversation], sent: list[S
     me = conversation("me@mydomain.com")
     me.say("test@test.com", "My test.", "Hi there.")
     [forwarded] = sent
-    assert forwarded.sender == "me@mydomain.com"
+    assert forwarded.sender == "test@test.com"  # where it bounces to; From is as it was
+    assert forwarded["From"] == "me@mydomain.com"
     assert forwarded.recipients == ("test@test.com",)
     assert forwarded["Subject"] == "My test."
