@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.postfix.milter import MilterService, talk
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,13 +90,18 @@ def observe(postfix: PostfixInstance, sink: Sink, stage: str, verdict: str) -> s
     )
     queued = "nothing"
     if seen.queue_id:
-        held = postfix.log_lines(seen.queue_id, "milter-hold")
-        discarded = postfix.log_lines(seen.queue_id, "milter-discard")
-        if held:
+        ends = ("milter-hold", "milter-discard", "status=sent")
+        line = wait_for(
+            lambda: next(
+                (line for end in ends for line in postfix.log_lines(seen.queue_id, end)), ""
+            ),
+            postfix.log_text,
+        )
+        if "milter-hold" in line:
             assert [entry["queue_name"] for entry in postfix.queue()] == ["hold"]
             postfix.run("postsuper", "-d", seen.queue_id)
             queued = "the message, on hold"
-        elif not discarded:
+        elif "milter-discard" not in line:
             (message,) = sink.wait(to=recipient)
             sink.messages.clear()
             assert (f"X-{stage.title()}: {name}".encode() in message.content) == (
