@@ -53,6 +53,7 @@ _SESSION = {
     "tcp_keepalives_count": "3",
 }
 _PSYCOPG = "postgresql+psycopg"
+_READ_ONLY = "25006"  # read_only_sql_transaction
 _IN_ERROR = 3  # libpq's PQTRANS_INERROR
 
 
@@ -94,12 +95,34 @@ class Database:
             event.listen(self.engine, "checkin", _note_time)
             event.listen(self.engine, "checkout", _check_idle)
             event.listen(self.engine, "commit", _check_postgres)
+            event.listen(self.engine, "handle_error", _drop_read_only)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction: commit at the end, rollback on an exception."""
         with self._writer, self.engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def begin_forgettable(self) -> Iterator[Connection]:
+        """A transaction that a power failure may undo, though no death of a process does.
+
+        It does not wait for the disk: for what is merely done again when it is lost.
+        """
+        if not self.is_sqlite:
+            with self.begin() as connection:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                yield connection
+            return
+        with self._writer, self.engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.execute("PRAGMA synchronous=NORMAL")
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                driver.execute("PRAGMA synchronous=FULL")
 
     def read(self) -> Connection:
         """A connection for reading: it takes no lock, each statement stands for itself."""
@@ -198,6 +221,12 @@ def _check_postgres(connection: Connection) -> None:
     """After an error PostgreSQL answers COMMIT by ROLLBACK, and the driver finds that all right."""
     if _driver(connection).pgconn.transaction_status == _IN_ERROR:
         raise exc.InvalidRequestError("the transaction failed before its commit")
+
+
+def _drop_read_only(context: ExceptionContext) -> None:
+    """A session on a server that was made read-only stays so; the next may find a better one."""
+    if getattr(context.original_exception, "sqlstate", "") == _READ_ONLY:
+        context.is_disconnect = True
 
 
 def _driver(connection: Connection) -> Any:

@@ -142,7 +142,7 @@ class Outbox:
         """Remove rows that Postfix took, or that are kept elsewhere now."""
         if not ids:
             return
-        with self._database.begin() as connection:
+        with self._database.begin_forgettable() as connection:
             connection.execute(delete(outbox).where(outbox.c.id == bindparam("row")), _rows(ids))
 
     def defer(self, row: Outgoing, due_at: float) -> None:

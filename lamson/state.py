@@ -11,11 +11,12 @@ forgets at the end of the process.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import threading
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sqlalchemy import and_, bindparam, delete, select, tuple_
+from sqlalchemy import and_, bindparam, delete, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamson.models import state
@@ -86,8 +87,7 @@ class SqlStateStore:
         if not keys:
             return found
         if self._is_sqlite:  # BEGIN IMMEDIATE has locked everything
-            statement = select(state).where(tuple_(state.c.module, state.c.author).in_(keys))
-            rows = self._connection.execute(statement).all()
+            rows = self._connection.execute(_SQLITE_LOAD, {"keys": json.dumps(list(keys))}).all()
         else:  # a row must exist to be locked; the fixed order keeps two batches from deadlock
             rows = self._connection.execute(_LOCK, self._rows(dict.fromkeys(keys, _NEW))).all()
         for row in rows:
@@ -114,6 +114,12 @@ class SqlStateStore:
         ]
 
 
+# One statement whatever their number: an IN with as many parameters is compiled each time.
+_SQLITE_LOAD = text(
+    "SELECT state.module, state.author, state.state FROM json_each(:keys) AS key "
+    "JOIN lamson_state AS state ON state.module = json_extract(key.value, '$[0]') "
+    "AND state.author = json_extract(key.value, '$[1]')"
+)
 _PRIMARY_KEY = [state.c.module, state.c.author]
 _sqlite_insert, _postgres_insert = sqlite.insert(state), postgresql.insert(state)
 _SQLITE_SAVE = _sqlite_insert.on_conflict_do_update(

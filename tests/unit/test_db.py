@@ -246,3 +246,23 @@ def test_a_server_that_is_not_there(postgres: PostgresInstance) -> None:
     url = make_url(postgres.url()).set(port=1)
     with pytest.raises(UnavailableError, match="refused"):
         Database(url.render_as_string()).check()
+
+
+def test_only_a_forgettable_transaction_does_not_wait_for_the_disk(database: Database) -> None:
+    def level() -> int:
+        with database.read() as connection:
+            return int(connection.execute(text("PRAGMA synchronous")).scalar_one())
+
+    if not database.is_sqlite:
+        with database.begin_forgettable() as connection:
+            assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "off"
+        with database.begin() as connection:
+            assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
+        return
+    with database.begin_forgettable() as connection:
+        connection.execute(text("CREATE TABLE forgettable (x INTEGER)"))
+        assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 1  # NORMAL
+    assert level() == 2  # FULL
+    with pytest.raises(RuntimeError), database.begin_forgettable():
+        raise RuntimeError
+    assert level() == 2
