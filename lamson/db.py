@@ -54,6 +54,7 @@ _SESSION = {
 }
 _PSYCOPG = "postgresql+psycopg"
 _READ_ONLY = "25006"  # read_only_sql_transaction
+_READ_ONLY = "25006"  # read_only_sql_transaction
 _IN_ERROR = 3  # libpq's PQTRANS_INERROR
 
 
@@ -95,6 +96,7 @@ class Database:
             event.listen(self.engine, "checkin", _note_time)
             event.listen(self.engine, "checkout", _check_idle)
             event.listen(self.engine, "commit", _check_postgres)
+            event.listen(self.engine, "handle_error", _drop_read_only)
             event.listen(self.engine, "handle_error", _drop_read_only)
 
     @contextmanager
@@ -221,6 +223,12 @@ def _check_postgres(connection: Connection) -> None:
     """After an error PostgreSQL answers COMMIT by ROLLBACK, and the driver finds that all right."""
     if _driver(connection).pgconn.transaction_status == _IN_ERROR:
         raise exc.InvalidRequestError("the transaction failed before its commit")
+
+
+def _drop_read_only(context: ExceptionContext) -> None:
+    """A session on a server that was made read-only stays so; the next may find a better one."""
+    if getattr(context.original_exception, "sqlstate", "") == _READ_ONLY:
+        context.is_disconnect = True
 
 
 def _drop_read_only(context: ExceptionContext) -> None:
