@@ -92,6 +92,7 @@ class Application:
             self.engine.notary = self.notary
         if self.relay is not None:
             self.engine.on_outgoing = self.relay.submit
+            self.engine.on_doubtful = self.relay.give_back
 
     @classmethod
     def load(cls, project: Path) -> Application:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -122,6 +123,8 @@ class Batcher:
         self._raise_errors = raise_errors
         self._is_ours = is_ours
         self.clock: Callable[[], float] = time.monotonic  # the service clock, where there is one
+        self.doubtful: deque[int] = deque()
+        """Rows of the outbox whose transaction failed, perhaps after it was committed."""
         self._answers = AnswerLimit()
         self._memory = MemoryStateStore()
 
@@ -132,14 +135,19 @@ class Batcher:
         reply was undone by a conflict and may be run again, alone. Raises SQLAlchemy's exceptions
         when the database failed; then nothing was committed, or it is not known.
         """
-        with self._transaction(jobs) as (connection, store):
-            if failpoint.ACTIVE:
-                failpoint.reach(failpoint.AFTER_BEGIN)
-            fresh = self._claim(connection, jobs)
-            results = self._handle_all(fresh, connection, store)
-            outgoing = self._write(results, connection, store)
-            if failpoint.ACTIVE:
-                failpoint.reach(failpoint.BEFORE_COMMIT)
+        outgoing: list[Outgoing] = []
+        try:
+            with self._transaction(jobs) as (connection, store):
+                if failpoint.ACTIVE:
+                    failpoint.reach(failpoint.AFTER_BEGIN)
+                fresh = self._claim(connection, jobs)
+                results = self._handle_all(fresh, connection, store)
+                outgoing = self._write(results, connection, store)
+                if failpoint.ACTIVE:
+                    failpoint.reach(failpoint.BEFORE_COMMIT)
+        except Exception:
+            self.doubtful.extend(row.id for row in outgoing)
+            raise
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_COMMIT)
         for result in results:

@@ -92,6 +92,7 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self.on_outgoing: Callable[[Sequence[Outgoing]], None] = lambda rows: None
+        self.on_doubtful: Callable[[Sequence[int]], None] = lambda ids: None
         self.on_stuck: Callable[[], None] = lambda: None
         self.notary: Notary | None = None
 
@@ -276,6 +277,8 @@ class Engine:
         if self._outgoing:
             rows = [self._outgoing.popleft() for _ in range(len(self._outgoing))]
             self.on_outgoing(rows)
+        if doubtful := self._batcher.doubtful:
+            self.on_doubtful([doubtful.popleft() for _ in range(len(doubtful))])
         for _ in range(len(self._finished)):
             job = self._finished.popleft()
             if job.key is not None:

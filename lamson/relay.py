@@ -111,6 +111,13 @@ class Relay:
                 known.append(row)
         self._count(len(rows))
 
+    def give_back(self, ids: Sequence[int]) -> None:
+        """Let go of rows that may be in the table, leased to us, though their commit failed.
+
+        Where they are, the sweep finds them. On the loop's thread.
+        """
+        self._later(self._change(self._outbox.release, ids))
+
     def _later(self, work: Coroutine[object, object, object]) -> None:
         task = asyncio.create_task(work)
         self._loose.add(task)

@@ -1,11 +1,13 @@
 """lamson.batch, on both databases; what only several connections show is in tests/postgres."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import OperationalError
 from support import make_message, make_router
 
 from lamson.batch import Batcher, Job
@@ -57,6 +59,14 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Queue) -> Callab
         return run
 
     return make
+
+
+SENDING = """
+@route("(user)@(host)")
+@stateless
+def SEND(message, delivery: Delivery, user, host):
+    delivery.forward("joe@example.com")
+"""
 
 
 def codes(jobs: list[Job]) -> list[int]:
@@ -480,6 +490,28 @@ def test_a_failed_commit_raises_and_answers_nobody(
     with pytest.raises(Exception, match="lamson_outbox"):
         run(note("one"))
     assert words(database) == []
+
+
+def test_what_may_have_been_committed_is_remembered(
+    tmp_path: Path, database: Database, undeliverable: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks after COMMIT: the row is there, and nobody has it in memory."""
+    router = make_router(tmp_path, SENDING)
+    box = Outbox(database, "test")
+    batcher = Batcher(router, hostname="mx", database=database, outbox=box)
+    really_begin = database.begin
+
+    @contextmanager
+    def begin() -> Iterator[Connection]:
+        with really_begin() as connection:
+            yield connection
+        raise OperationalError("COMMIT", {}, Exception("server closed the connection"))
+
+    monkeypatch.setattr(database, "begin", begin)
+    message = make_message()
+    with pytest.raises(OperationalError):
+        batcher.run([Job(message, router.match("list@test.com"), None)], lambda job, seconds: None)
+    assert list(batcher.doubtful) == [row.id for row in box.all()] != []
 
 
 def test_tests_may_see_the_exception(make_run: Callable[..., Run]) -> None:

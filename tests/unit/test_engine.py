@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -148,9 +149,10 @@ class BrokenDatabase:
     """A batcher whose database is gone."""
 
     def __init__(self, router: Any) -> None:
-        pass
+        self.doubtful: deque[int] = deque()
 
     def run(self, jobs: list[Job], record: object) -> list[Any]:
+        self.doubtful.append(42)
         raise OperationalError("SELECT", {}, Exception("server closed the connection"))
 
 
@@ -158,7 +160,10 @@ def test_a_database_that_fails_means_451(tmp_path: Path, caplog: pytest.LogCaptu
     async def story() -> None:
         async with running(tmp_path, batcher=BrokenDatabase) as bench:
             bench.deliver("a@test.com", "b@test.com")
+            doubtful: list[int] = []
+            bench.engine.on_doubtful = doubtful.extend
             assert await bench.wait_for(2) == [451, 451]
+            assert set(doubtful) == {42}
 
     asyncio.run(story())
     assert "the database failed: server closed the connection" in caplog.text
@@ -170,6 +175,7 @@ class Deadlocking:
 
     def __init__(self, router: Any) -> None:
         self.runs = 0
+        self.doubtful: deque[int] = deque()
 
     def run(self, jobs: list[Job], record: object) -> list[Any]:
         self.runs += 1

@@ -226,6 +226,20 @@ def test_drain_gives_back_what_it_could_not_submit(rig: Rig) -> None:
     assert len(Outbox(rig.database, "other").claim(10)) == 1
 
 
+def test_a_row_whose_commit_was_not_answered_is_found_by_the_sweep(rig: Rig) -> None:
+    async def story() -> None:
+        async with rig.relay() as relay:
+            (doubtful,) = rig.commit(row())
+            relay.give_back([doubtful.id, doubtful.id + 1])  # the second was rolled back
+            async with asyncio.timeout(10):
+                while not rig.server.taken:
+                    await relay.sweep()
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+
+
 def test_a_row_whose_lease_has_almost_run_out_is_left_to_the_sweep(rig: Rig) -> None:
     short = Outbox(rig.database, "test", lease=30.0)
     rig.outbox = short
