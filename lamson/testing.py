@@ -9,8 +9,10 @@ The fixture ``conversation`` plays a correspondent::
 
 Mail goes through the real routes, handlers, states and templates, one transaction each, on a
 database of its own in memory. What handlers send is kept in ``sent``; nothing leaves. An exception
-in a handler reaches the test; a refusal raises `Refused`. Importing this module costs nothing but
-pytest.
+in a handler reaches the test; a refusal raises `Refused`.
+
+The fixture ``mailsystem`` is the project in containers, with a real Postfix and PostgreSQL (see
+`lamson.containers`). Importing this module costs nothing but pytest.
 """
 
 from __future__ import annotations
@@ -20,21 +22,27 @@ import time
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lamson.errors import LamsonError
+from lamson.reply import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
     from lamson.app import Application
+    from lamson.containers import MailSystem
+    from lamson.envelope import Peer
     from lamson.mail import MailRequest
     from lamson.outbox import Outgoing
-    from lamson.reply import Reply
+    from lamson_milter.offering import Offer
+
+
+HELD = Reply(450, "4.7.1", "The message was discarded or is on hold")
 
 
 class Refused(LamsonError):
@@ -87,15 +95,19 @@ class Mailroom:
         self.sessions: list[Session] = []  # of the test: what they know is old after a delivery
         self._numbers = count(1)
 
-    def deliver(self, sender: str, recipient: str, content: bytes) -> list[Sent]:
+    def deliver(
+        self, sender: str, recipient: str, content: bytes, *, queue_id: str = ""
+    ) -> list[Sent]:
         """Deliver ``content`` as Postfix would; gives what was sent because of it.
 
-        Raises Refused, or whatever the handler raised.
+        With the queue id of an `offer` the handler finds the notes of the filters. Raises Refused,
+        or whatever the handler raised.
         """
         from lamson import address
         from lamson import reply as replies
         from lamson.batch import Job
-        from lamson.envelope import Envelope, Recipient
+        from lamson.content import Content
+        from lamson.envelope import Envelope, Peer, QueueId, Recipient
         from lamson.mail import MailRequest
 
         recipient = address.parse_mailbox(recipient, smtputf8=True)
@@ -103,9 +115,14 @@ class Mailroom:
         if not matches:
             raise Refused(replies.NO_SUCH_RECIPIENT)
         envelope = Envelope(
-            sender, (recipient,), received=time.time(), id=f"test-{next(self._numbers)}"
+            sender,
+            (recipient,),
+            Peer(ident=QueueId(queue_id)),
+            received=time.time(),
+            id=queue_id or f"test-{next(self._numbers)}",
         )
-        job = Job(MailRequest(content, envelope, Recipient(recipient)), matches, None)
+        shared = Content(content, self.application.notary)
+        job = Job(MailRequest(shared, envelope, Recipient(recipient)), matches, None)
         outgoing = self.application.batcher.run([job], lambda job, seconds: None)
         if job.reply is not None and not job.reply.is_positive:
             raise Refused(job.reply)
@@ -117,6 +134,25 @@ class Mailroom:
         for session in self.sessions:
             session.expire_all()
         return sent
+
+    def offer(
+        self, sender: str, recipients: Sequence[str], content: bytes, *, client: Peer | None = None
+    ) -> Offer:
+        """Offer ``content`` to the filters, as Postfix does at SMTP time; nothing is delivered.
+
+        ``client`` is who connects. Raises whatever a filter raises.
+        """
+        from lamson.envelope import NOBODY
+        from lamson_milter import offering
+
+        return offering.offer(
+            self.application,
+            sender,
+            recipients,
+            content,
+            peer=client or NOBODY,
+            queue_id=f"4tst{next(self._numbers):06}z1",
+        )
 
     def close(self) -> None:
         self.database.close()
@@ -143,6 +179,15 @@ class Conversation:
         ``sender`` is the envelope sender (default: the author; "" for a bounce), ``headers`` are
         further header fields. Raises Refused, or what a handler raised.
         """
+        return self.deliver(to, self._compose([to], subject, body, headers), sender=sender)
+
+    def _compose(
+        self,
+        to: Sequence[str],
+        subject: str,
+        body: str,
+        headers: Mapping[str, str] | None,
+    ) -> bytes:
         from email.utils import formatdate, make_msgid
 
         from lamson.mail import MailResponse
@@ -156,12 +201,52 @@ class Conversation:
         ):
             if message[name] is None:
                 message[name] = value
-        return self.offer(to, message.to_bytes(), sender=sender)
+        return message.to_bytes()
 
-    def offer(self, to: str, content: bytes, *, sender: str | None = None) -> Sent | None:
+    def deliver(self, to: str, content: bytes, *, sender: str | None = None) -> Sent | None:
         """Like `say`, with a message of the test's own making."""
         envelope_sender = self.author if sender is None else sender
-        sent = self._mailroom.deliver(envelope_sender, to, content)
+        return self._answer(self._mailroom.deliver(envelope_sender, to, content))
+
+    def offer(
+        self,
+        to: str | Sequence[str],
+        subject: str = "",
+        body: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        sender: str | None = None,
+        content: bytes | None = None,
+        client: Peer | None = None,
+    ) -> Offer:
+        """Offer a message to the application's filters, as the sender's server does.
+
+        Gives the replies at each stage and, as ``queued``, the message as Postfix would queue it,
+        None where it would not; `say_queued` hands that to the handlers. ``content`` is a message
+        of the test's own making, ``client`` who connects. Raises what a filter raised.
+        """
+        recipients = [to] if isinstance(to, str) else list(to)
+        if content is None:
+            content = self._compose(recipients, subject, body, headers)
+        envelope_sender = self.author if sender is None else sender
+        return self._mailroom.offer(envelope_sender, recipients, content, client=client)
+
+    def say_queued(self, offer: Offer) -> Sent | None:
+        """Deliver what an `offer` came to, notes and all; gives an answer like `say`.
+
+        Raises Refused where it was not queued, or is on hold.
+        """
+        queued = offer.queued
+        if queued is None or queued.on_hold is not None:
+            raise Refused(offer.refusal or HELD)
+        sent: list[Sent] = []
+        for recipient in queued.recipients:
+            sent += self._mailroom.deliver(
+                queued.sender, recipient, queued.message.raw, queue_id=queued.message.queue_id
+            )
+        return self._answer(sent)
+
+    def _answer(self, sent: Sequence[Sent]) -> Sent | None:
         me = self.author.lower()
         return next((one for one in sent if me in map(str.lower, one.recipients)), None)
 
@@ -212,3 +297,34 @@ def db(mailroom: Mailroom) -> Iterator[Session]:
     with Session(engine) as session:
         mailroom.sessions.append(session)
         yield session
+
+
+@pytest.fixture(scope="session")
+def mailsystem_options() -> dict[str, Any]:
+    """For a project to override: what `lamson.containers.mail_system` is to be called with."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def mailsystem(
+    request: pytest.FixtureRequest, mailsystem_options: dict[str, Any]
+) -> Iterator[MailSystem]:
+    """The project that pytest runs in, in containers, up; the tests of a run share it.
+
+    Skips where there is no engine to run it, or something cannot be had that it is made of.
+    """
+    from contextlib import ExitStack
+
+    from lamson import config
+    from lamson.containers import mail_system
+    from lamson.errors import UnavailableError
+
+    options = dict(mailsystem_options)
+    if "project" not in options:
+        options["project"] = config.find_project(request.config.rootpath)
+    with ExitStack() as stack:
+        try:
+            system = stack.enter_context(mail_system(**options))
+        except UnavailableError as error:
+            pytest.skip(str(error))
+        yield system

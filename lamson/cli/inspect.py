@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from lamson.router import Router
+    from lamson_milter.filtering import Filter, Filters
 
 NOT_ROUTED = 1
 
@@ -21,6 +22,8 @@ NOT_ROUTED = 1
 @option("test", metavar="ADDRESS", help="Show what becomes of mail to this address.")
 def routes_command(test: str | None) -> int:
     """Show the routes in the order in which they are tried, or those that an address takes.
+
+    The filters of the milter stand below them.
 
     With -test every route says what it captures of the address, or why it does not match; the exit
     status is 1 where none does.
@@ -34,10 +37,20 @@ def routes_command(test: str | None) -> int:
 
     effective = settings()
     router = Router.collect(effective.handlers, effective.route_defaults)
-    return _list(router) if test is None else _test(router, test)
+    filters: Filters | None = None
+    if effective.filters:
+        from lamson_milter.filtering import Filters
+
+        filters = Filters.collect(effective.filters, effective.route_defaults)
+    if test is None:
+        return _list(router, filters)
+    status = _test(router, test)
+    if filters is not None:
+        _test_filters(filters, test)
+    return status
 
 
-def _list(router: Router) -> int:
+def _list(router: Router, filters: Filters | None) -> int:
     _print(
         (
             str(number),
@@ -48,7 +61,29 @@ def _list(router: Router) -> int:
         )
         for number, route in enumerate(router.routes, 1)
     )
+    if filters is not None:
+        click.echo("filters of the milter:")
+        _print(
+            (one.stage, one.format or "all", str(one), _place(one.file, one.line), _reads(one))
+            for one in filters.all
+        )
     return os.EX_OK
+
+
+def _reads(one: Filter) -> str:
+    """How much of the body a filter reads."""
+    if one.stage != "message":
+        return ""
+    if one.body is True:
+        return "whole body"
+    return f"body up to {one.body} octets" if one.body else "header"
+
+
+def _test_filters(filters: Filters, address: str) -> None:
+    asked = [*filters.recipient.match(address), *filters.message.match(address)]
+    for one, captures in asked:
+        values = ", ".join(f"{name}={value}" for name, value in captures.items())
+        click.echo(f"{address} is asked about by {one} ({one.stage})" + (values and f": {values}"))
 
 
 def _test(router: Router, address: str) -> int:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SKELETON = Path(__file__).parents[1] / "skeleton"
+MILTER = Path(__file__).parents[1] / "skeleton_milter"
+_HANDLERS = '    handlers=["app.handlers.sample"],\n'
+_FILTERS = """\
+    # What the milter asks, at unix:run/milter.sock; it needs `pip install lamson[milter]`.
+    filters=["app.filters.sample"],
+"""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _NEXT = """\
@@ -34,7 +40,8 @@ made {project}; now:
 @command("gen")
 @option("project", metavar="NAME", required=True, help="The directory to make; its name names it.")
 @option("FORCE", is_flag=True, help="Write into a directory that has files; replace those of ours.")
-def gen_command(project: str, force: bool) -> None:
+@option("milter", is_flag=True, help="Add a sample filter, its test and its settings.")
+def gen_command(project: str, force: bool, milter: bool) -> None:
     """Make a new project: a mail application that works, with its tests.
 
     \b
@@ -49,6 +56,11 @@ def gen_command(project: str, force: bool) -> None:
             param_hint="-project",
         )
     generate(directory, SKELETON, force=force)
+    if milter:
+        generate(directory, MILTER, force=True)
+        file = directory / "config" / "settings.py"
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace(_HANDLERS, _HANDLERS + _FILTERS), encoding="utf-8")
     click.echo(_NEXT.format(project=project), nl=False)
 
 
