@@ -116,6 +116,18 @@ class Application:
         """Who holds a lease in the outbox: this machine, this project, that process."""
         return f"{socket.gethostname()}:{self.project}:{pid}"[-128:]
 
+    def release_dead(self) -> None:
+        """Give back what processes of this machine and project leased and left behind.
+
+        Before `start`: a lease in our own name is that of a process that had our pid before us, as
+        in a container that was killed.
+        """
+        assert self.outbox is not None
+        for owner in self.outbox.owners():
+            pid = owner.rpartition(":")[2]
+            if owner == self.owner(pid) and (pid == str(os.getpid()) or not _lives(pid)):
+                self.outbox.release_owner(owner)
+
     async def start(self) -> None:
         """Start engine and relay on the running loop."""
         self.engine.start(asyncio.get_running_loop())
@@ -162,3 +174,13 @@ class Application:
             timeout=submission.timeout,
             hostname=self.hostname,
         )
+
+
+def _lives(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True

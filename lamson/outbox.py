@@ -185,6 +185,12 @@ class Outbox:
                 .values(lease_owner="", lease_until=0)
             ).rowcount
 
+    def owners(self) -> list[str]:
+        """Who holds leases."""
+        with self._database.read() as connection:
+            query = select(outbox.c.lease_owner).where(outbox.c.lease_owner != "").distinct()
+            return list(connection.execute(query).scalars())
+
     def all(self) -> list[Outgoing]:
         """All rows, oldest first, for people to look at."""
         with self._database.read() as connection:

@@ -53,8 +53,11 @@ async def _serve(application: Application, sockets: Sequence[socket.socket], lin
     leaving = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, leaving.set)
     loop.add_reader(link.alive, leaving.set)
-    if link.lost_pid and application.outbox is not None:
-        await asyncio.to_thread(application.outbox.release_owner, application.owner(link.lost_pid))
+    if application.outbox is not None:
+        await asyncio.to_thread(application.release_dead)
+        if link.lost_pid:  # somebody else may have this number again
+            owner = application.owner(link.lost_pid)
+            await asyncio.to_thread(application.outbox.release_owner, owner)
     application.engine.on_stuck = link.recycle
     await application.start()
     server = _server(application)

@@ -1,0 +1,55 @@
+"""The application's own part: whose leases in the outbox it gives back before it starts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.app import Application
+from lamson.outbox import Outbox, Outgoing
+from lamson.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Iterator[Application]:
+    settings = Settings(
+        handlers=[], database=f"sqlite:///{tmp_path}/lamson.db", run_dir=tmp_path / "run"
+    )
+    application = Application(tmp_path, settings)
+    assert application.database is not None
+    application.database.create_all()
+    yield application
+    application.database.close()
+
+
+def lease(application: Application, owner: str) -> None:
+    assert application.database is not None
+    outbox = Outbox(application.database, owner)
+    row = Outgoing("id", f"<{owner}@test>", "a@test", ("b@test",), b"\r\n", conversation=owner)
+    with application.database.begin() as connection:
+        assert outbox.insert(connection, [row])
+
+
+def ended_pid() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_what_the_dead_left_is_given_back(application: Application) -> None:
+    assert application.outbox is not None
+    dead, reborn = application.owner(ended_pid()), application.owner(os.getpid())
+    alive = application.owner(os.getppid())
+    elsewhere = ["other.example:/srv/mail:1", "no owner of ours"]
+    for owner in (dead, reborn, alive, *elsewhere):
+        lease(application, owner)
+    application.release_dead()
+    assert sorted(application.outbox.owners()) == sorted([alive, *elsewhere])
+    assert {row.conversation for row in application.outbox.claim(10)} == {dead, reborn}
