@@ -1,0 +1,138 @@
+"""Builds the images of a mail system: those of ``postfix/``, and a project on top of Lamson's.
+
+Each is built of a context made here, so that neither a remote engine nor a missing network is in
+the way. What has not changed since the last build comes from the engine's cache. A build that
+fails raises BuildError with the end of its output.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import platform
+import sysconfig
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lamson.containers import base, wheels
+from lamson.errors import LamsonError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+POSTFIX = "lamson-testing/postfix"
+LAMSON = "lamson-testing/lamson"
+
+_HERE = Path(__file__).parent
+_PROJECT = b"FROM " + LAMSON.encode() + b"\nCOPY --chown=lamson project /srv/project\n"
+# Of a project: what its servers and tools leave behind, and its secrets, belong in no image.
+_LEFT_OUT = {"run", "logs", "secrets", "__pycache__", "build", "dist"}
+
+
+class BuildError(LamsonError):
+    """An image could not be built."""
+
+
+class Images:
+    """The images, in one engine. ``cache`` keeps what was downloaded or made for them."""
+
+    def __init__(self, client: Any, cache: Path | None = None) -> None:
+        self._client = client
+        self._cache = cache or default_cache()
+
+    def prepare(self, requirements: Sequence[str] = ()) -> None:
+        """See to it that all are there but projects'. ``requirements`` are packages for those.
+
+        Raises UnavailableError where a part cannot be had, BuildError where building fails.
+        """
+        client = self._client
+        base.ensure(client, base.DEBIAN, lambda: base.import_debian(client, self._cache))
+        base.ensure(
+            client,
+            base.POSTGRES,
+            lambda: self.build(base.POSTGRES, _tree(_HERE / "postgres")),
+        )
+        files = operator_files()
+        self.build(POSTFIX, _tree(files))
+        fetched = self._cache / "wheels"
+        architecture = client.info().get("Architecture") or platform.machine()
+        wheels.collect(fetched, architecture, requirements)
+        self.build(
+            LAMSON,
+            {
+                "Dockerfile": (files / "Dockerfile.lamson").read_bytes(),
+                **_tree(files / "container", "postfix/container/"),
+                **_tree(fetched, "wheels/"),
+            },
+            {"REQUIREMENTS": " ".join(requirements)},
+        )
+
+    def project(self, directory: Path) -> str:
+        """Build the image of a project; gives its name."""
+        tag = f"lamson-testing/project-{directory.name.lower()}"
+        self.build(tag, {"Dockerfile": _PROJECT, **_tree(directory, "project/")})
+        return tag
+
+    def build(
+        self,
+        tag: str,
+        context: Mapping[str, Path | bytes],
+        arguments: Mapping[str, str] | None = None,
+    ) -> None:
+        """Build ``tag`` of these files. Raises BuildError."""
+        from docker import errors
+
+        try:
+            self._client.images.build(
+                fileobj=_tar(context),
+                custom_context=True,
+                tag=tag,
+                buildargs=dict(arguments or {}),
+                rm=True,
+                forcerm=True,
+            )
+        except errors.BuildError as error:
+            output = "".join(str(line.get("stream", "")) for line in error.build_log)
+            raise BuildError(f"{tag}: {error.msg}\n{output[-4000:]}") from None
+
+
+def default_cache() -> Path:
+    """Where things are kept from one run to the next, unless told otherwise."""
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches) / "lamson" / "containers"
+
+
+def operator_files() -> Path:
+    """The directory ``postfix`` of the source, or where it was installed."""
+    beside = _HERE.parents[1] / "postfix"
+    if (beside / "Dockerfile").is_file():
+        return beside
+    return Path(sysconfig.get_path("data")) / "share" / "lamson" / "postfix"
+
+
+def _tree(directory: Path, prefix: str = "") -> dict[str, Path | bytes]:
+    return {prefix + str(path.relative_to(directory)): path for path in _files(directory)}
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    for path in sorted(directory.iterdir()):
+        if path.is_dir():
+            if path.name not in _LEFT_OUT and not path.name.startswith("."):
+                yield from _files(path)
+        elif path.is_file():
+            yield path
+
+
+def _tar(context: Mapping[str, Path | bytes]) -> io.BytesIO:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, content in context.items():
+            data = content if isinstance(content, bytes) else content.read_bytes()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            executable = isinstance(content, Path) and os.access(content, os.X_OK)
+            entry.mode = 0o755 if executable else 0o644
+            archive.addfile(entry, io.BytesIO(data))
+    packed.seek(0)
+    return packed

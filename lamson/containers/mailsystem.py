@@ -1,0 +1,272 @@
+"""A mail system in containers: Postfix, Lamson on some nodes, PostgreSQL, the world behind it.
+
+All are on a network of their own, with secrets made for the occasion, as ``postfix/compose.yaml``
+has them. Mail that tests send goes in at Postfix's port 25; whatever leaves arrives in the world.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import smtplib
+import time
+import uuid
+from contextlib import ExitStack
+from email.utils import formatdate, make_msgid
+from typing import TYPE_CHECKING, Any, Self
+
+from lamson.containers import base, images, world
+from lamson.containers.service import Service
+from lamson.containers.waiting import wait_for
+from lamson.containers.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+HOSTNAME = "mail.lamson.test"
+# A retry within seconds, where a site's Postfix would take its time, and no name of the test's own
+# host looked up where there may be no name server.
+_IMPATIENT = {
+    "POSTFIX_smtpd_peername_lookup": "no",
+    "POSTFIX_queue_run_delay": "2s",
+    "POSTFIX_minimal_backoff_time": "1s",
+    "POSTFIX_maximal_backoff_time": "3s",
+}
+
+
+class MailSystem:
+    """Use as a context manager: it is up inside, and every trace is gone behind.
+
+    ``image`` is a project's (`Images.project`), ``domains`` are those that it takes mail for;
+    ``environment`` are more variables for Lamson's containers, ``postfix`` for Postfix's, such as
+    ``POSTFIX_message_size_limit``.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        image: str,
+        domains: Sequence[str],
+        *,
+        nodes: int = 2,
+        environment: Mapping[str, str] | None = None,
+        postfix: Mapping[str, str] | None = None,
+    ) -> None:
+        self._client = client
+        self._image = image
+        self._domains = domains
+        self._count = nodes
+        self._environment = {
+            "LAMSON_SUBMISSION__SERVER": f"{HOSTNAME}:587",
+            "LAMSON_SUBMISSION__USER": "lamson",
+            "LAMSON_SUBMISSION__CA_FILE": "/run/secrets/ca.pem",
+            **(environment or {}),
+        }
+        self._postfix_environment = {
+            "MAIL_DOMAINS": " ".join(domains),
+            "MAIL_HOSTNAME": HOSTNAME,
+            "RELAYHOST": f"[world]:{world.PORT}",
+            **_IMPATIENT,
+            **(postfix or {}),
+        }
+        self._id = f"lamson-{uuid.uuid4().hex[:8]}"
+        self._stack = ExitStack()
+        self.postfix: Service
+        self.postgres: Service
+        self.world: World
+        self.nodes: list[Service] = []
+
+    @property
+    def services(self) -> list[Service]:
+        """All containers."""
+        return [self.postfix, *self.nodes, self.postgres, self.world]
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            self._network = self._client.networks.create(f"{self._id}", driver="bridge")
+            undo.callback(self._network.remove)
+            self._volumes = {name: self._volume(undo, name) for name in _SECRETS}
+            self._up(undo)
+            self._stack = undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def _up(self, undo: ExitStack) -> None:
+        mounts = {self._volumes[name]: {"bind": f"/secrets/{name}"} for name in _SECRETS}
+        setup = Service(
+            self._client,
+            f"{self._id}-setup",
+            image=images.POSTFIX,
+            entrypoint=["make-secrets", HOSTNAME, "/secrets"],
+            volumes=mounts,
+        )
+        undo.callback(setup.remove)
+        setup.wait_exit()
+        self.postgres = self._add(
+            undo,
+            "postgres",
+            image=base.POSTGRES,
+            secrets="database",
+            environment={
+                "POSTGRES_USER": "lamson",
+                "POSTGRES_DB": "lamson",
+                "POSTGRES_PASSWORD_FILE": "/run/secrets/password",
+            },
+            healthcheck=_check("pg_isready", "-h", "127.0.0.1", "-U", "lamson"),
+        )
+        self.world = self._add(
+            undo,
+            "world",
+            World,
+            image=self._image,
+            command=world.COMMAND,
+            healthcheck=_check("python", "-c", world.CHECK),
+        )
+        self.postfix = self._add(
+            undo,
+            "postfix",
+            image=images.POSTFIX,
+            secrets="postfix",
+            environment=self._postfix_environment,
+            aliases=[HOSTNAME],
+            ports={"25/tcp": ("127.0.0.1", None), "587/tcp": ("127.0.0.1", None)},
+        )
+        self.postgres.wait_healthy()
+        self._node(undo, "syncdb", command=["syncdb"]).wait_exit()
+        self.nodes = [
+            self._node(undo, f"lamson{number}", aliases=["lamson"])
+            for number in range(1, self._count + 1)
+        ]
+        for service in (self.world, self.postfix, *self.nodes):
+            service.wait_healthy()
+
+    def _node(self, undo: ExitStack, name: str, **options: Any) -> Service:
+        node: Service = self._add(
+            undo,
+            name,
+            image=self._image,
+            secrets="lamson",
+            environment=self._environment,
+            read_only=True,
+            tmpfs={"/tmp": ""},
+            data="/var/lib/lamson",
+            **options,
+        )
+        return node
+
+    def _add(
+        self,
+        undo: ExitStack,
+        name: str,
+        kind: type[Any] = Service,
+        *,
+        secrets: str | None = None,
+        data: str | None = None,
+        aliases: Sequence[str] = (),
+        **options: Any,
+    ) -> Any:
+        volumes = {}
+        if secrets is not None:
+            volumes[self._volumes[secrets]] = {"bind": "/run/secrets", "mode": "ro"}
+        if data is not None:
+            volumes[self._volume(undo, name)] = {"bind": data}
+        endpoint = self._client.api.create_endpoint_config(aliases=[name, *aliases])
+        service = kind(
+            self._client,
+            f"{self._id}-{name}",
+            hostname=name,
+            network=self._network.name,
+            networking_config={self._network.name: endpoint},
+            volumes=volumes,
+            security_opt=["no-new-privileges"],
+            **options,
+        )
+        undo.callback(service.remove)
+        return service
+
+    def _volume(self, undo: ExitStack, name: str) -> str:
+        volume = self._client.volumes.create(f"{self._id}-{name}")
+        undo.callback(volume.remove)
+        return str(volume.name)
+
+    def send(
+        self,
+        sender: str,
+        *recipients: str,
+        subject: str = "",
+        body: str = "",
+        content: bytes | None = None,
+    ) -> str:
+        """Have somebody in the world send a message; gives Postfix's queue id.
+
+        ``content`` is a message of one's own, headers included. Raises
+        smtplib.SMTPRecipientsRefused where a recipient is refused; then nothing was sent.
+        """
+        if content is None:
+            content = _letter(sender, recipients, subject, body)
+        host, port = self.postfix.port(25)
+        with smtplib.SMTP(host, port, local_hostname="world.test", timeout=60) as client:
+            client.ehlo()
+            _expect(250, *client.mail(sender))
+            answers = {recipient: client.rcpt(recipient) for recipient in recipients}
+            if refused := {one: reply for one, reply in answers.items() if reply[0] != 250}:
+                raise smtplib.SMTPRecipientsRefused(refused)
+            reply = client.data(content)
+            _expect(250, *reply)
+        return reply[1].decode().rpartition("queued as ")[2]
+
+    def query(self, statement: str) -> list[tuple[str, ...]]:
+        """The rows that the application's database answers, each value as text."""
+        command = ("psql", "-U", "lamson", "-d", "lamson", "-X", "-q", "-t", "--csv")
+        output = self.postgres.run(*command, "-v", "ON_ERROR_STOP=1", "-c", statement)
+        return [tuple(row) for row in csv.reader(io.StringIO(output))]
+
+    def queue(self) -> list[dict[str, Any]]:
+        """What is in Postfix's queue, as ``postqueue -j`` shows it."""
+        return [json.loads(line) for line in self.postfix.run("postqueue", "-j").splitlines()]
+
+    def settle(self, timeout: float = 60.0) -> None:
+        """Wait until nothing is under way: Postfix's queue and Lamson's outbox are empty."""
+
+        def is_settled() -> bool:
+            return (
+                not self.queue()
+                and self.query("select count(*) from lamson_outbox") == [("0",)]
+                and not self.queue()
+            )
+
+        wait_for(is_settled, lambda: f"mail is under way: {self.queue()}", timeout=timeout)
+
+    def logs(self, since: float = 0.0) -> str:
+        """The logs of all containers, since a `time.time()`: what to look at in a failed test."""
+        return "\n".join(f"== {one.name} ==\n{one.logs(since)}" for one in self.services)
+
+
+_SECRETS = ("postfix", "lamson", "database")
+
+
+def _check(*command: str) -> dict[str, Any]:
+    return {"test": ["CMD", *command], "interval": 10 * 10**9}  # nanoseconds
+
+
+def _letter(sender: str, recipients: Sequence[str], subject: str, body: str) -> bytes:
+    return (
+        f"From: {sender}\r\nTo: {', '.join(recipients)}\r\nSubject: {subject}\r\n"
+        f"Date: {formatdate(time.time())}\r\nMessage-ID: {make_msgid(domain='world.test')}\r\n"
+        "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Transfer-Encoding: 8bit\r\n\r\n{body}\r\n"
+    ).encode()
+
+
+def _expect(code: int, got: int, text: bytes) -> None:
+    if got != code:
+        raise smtplib.SMTPResponseException(got, text)

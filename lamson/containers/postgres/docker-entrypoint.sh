@@ -1,0 +1,18 @@
+#!/bin/sh
+# Makes the cluster and one database at the first start, then becomes the server, as user postgres.
+# Told by POSTGRES_USER, POSTGRES_DB and POSTGRES_PASSWORD_FILE, like the official image.
+set -eu
+chown -R postgres:postgres "$PGDATA"
+as_postgres() { setpriv --reuid=postgres --regid=postgres --init-groups "$@"; }
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    password=$(mktemp)
+    chown postgres "$password"
+    cat "$POSTGRES_PASSWORD_FILE" >"$password"
+    as_postgres initdb --username="$POSTGRES_USER" --pwfile="$password" \
+        --auth-host=scram-sha-256 --auth-local=trust --encoding=UTF8 --locale=C.UTF-8
+    rm "$password"
+    echo "CREATE DATABASE \"$POSTGRES_DB\"" |
+        as_postgres postgres --single -D "$PGDATA" postgres >/dev/null
+    echo "host all all all scram-sha-256" >>"$PGDATA/pg_hba.conf"
+fi
+exec setpriv --reuid=postgres --regid=postgres --init-groups "$@" -c 'listen_addresses=*'
