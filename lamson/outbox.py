@@ -176,6 +176,21 @@ class Outbox:
                 _rows(ids),
             )
 
+    def renew(self, rows: Collection[Outgoing]) -> None:
+        """Lease rows for longer that are being submitted."""
+        if not rows:
+            return
+        until = time.time() + self._lease
+        with self._database.begin() as connection:
+            connection.execute(
+                update(outbox)
+                .where(outbox.c.id == bindparam("row"), outbox.c.lease_owner == self._owner)
+                .values(lease_until=until),
+                _rows(row.id for row in rows),
+            )
+        for row in rows:
+            row.lease_until = until
+
     def release_owner(self, owner: str) -> int:
         """Give back all leases of ``owner``, a process known to be dead; gives the number."""
         with self._database.begin() as connection:

@@ -37,6 +37,7 @@ SWEEP_LIMIT = 500  # rows claimed at one go
 ENOUGH = 2000  # rows in memory; what is committed beyond them waits in the table
 FIRST_DELAY, LONGEST_DELAY = 5.0, 3600.0  # seconds before the second and before a late attempt
 HOLD_BACK = 30.0  # seconds for which new rows of a conversation are given back after an earlier one
+LAST_PART = 0.4  # of the time to drain: for what is under way
 LEASE_MARGIN = 90.0  # seconds of its lease that a row must have left to be submitted
 
 _FAILED = "outbox: the database failed: %s"
@@ -71,6 +72,8 @@ class Relay:
         self._held_back: dict[str, float] = {}  # conversations given back, and when
         self._down_until = 0.0
         self._tasks: list[asyncio.Task[None]] = []
+        self._under_way: dict[asyncio.Task[object], Outgoing] = {}  # by the task that submits it
+        self._is_stopping = False
         self._loose: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
@@ -84,9 +87,15 @@ class Relay:
         ]
 
     async def drain(self, timeout: float) -> None:
-        """Submit what waits in memory for up to ``timeout`` seconds; give the rest back; stop."""
+        """Submit what waits in memory for up to ``timeout`` seconds; give the rest back; stop.
+
+        The last part of that time is for what is under way: cut off, it could leave twice.
+        """
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._is_idle.wait(), timeout)
+            await asyncio.wait_for(self._is_idle.wait(), timeout * (1 - LAST_PART))
+        self._is_stopping = True
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=timeout * LAST_PART)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._loose, return_exceptions=True)
@@ -134,7 +143,7 @@ class Relay:
     async def _submit_for_ever(self) -> None:
         submitter = self._make_submitter()
         try:
-            while True:
+            while not self._is_stopping:
                 conversation = await self._ready.get()
                 await self._advance(submitter, conversation)
         finally:
@@ -143,11 +152,16 @@ class Relay:
     async def _advance(self, submitter: Submitter, conversation: str) -> None:
         """Try the first row of a conversation; when it must wait, so must those behind it."""
         rows = self._conversations[conversation]
+        task = asyncio.current_task()
+        assert task is not None
+        self._under_way[task] = rows[0]
         try:
             is_done = await self._submit_one(submitter, rows[0])
         except Exception:  # noqa: BLE001 - a bug here must not stop the other mail
             log.logger.exception("id=%s: %s stays", rows[0].source, rows[0].message_id)
             is_done = False
+        finally:
+            del self._under_way[task]
         if is_done:
             rows.popleft()
             self._count(-1)
@@ -245,8 +259,9 @@ class Relay:
 
     async def _delete_taken(self) -> None:
         self._has_taken.clear()
-        ids, self._taken = self._taken, []
+        ids = list(self._taken)
         await self._change(self._outbox.delete, ids)
+        del self._taken[: len(ids)]  # not before: till then the sweep must not take them again
         self._count(0)
         log.flush()
 
@@ -255,9 +270,17 @@ class Relay:
             long_ago = time.monotonic() - HOLD_BACK
             for name in [name for name, at in self._held_back.items() if at < long_ago]:
                 del self._held_back[name]
+            await self._renew()
             if time.monotonic() >= self._down_until:
                 await self.sweep()
             await asyncio.sleep(SWEEP_INTERVAL)
+
+    async def _renew(self) -> None:
+        """Keep the lease of what is under way: a slow server must not be given it twice."""
+        limit = time.time() + LEASE_MARGIN
+        rows = [row for row in self._under_way.values() if row.lease_until < limit]
+        if rows:
+            await self._change(self._outbox.renew, rows)
 
     async def sweep(self) -> None:
         """Take what is due from the table, until nothing is or enough waits in memory."""
@@ -269,7 +292,9 @@ class Relay:
                 return
             for row in rows:
                 self._held_back.pop(row.conversation, None)
-            self.submit(rows)
+            ours = {row.id for known in self._conversations.values() for row in known}
+            ours.update(self._taken)  # after a jump of the clock, or a wait for the database
+            self.submit([row for row in rows if row.id not in ours])
             if len(rows) < SWEEP_LIMIT:
                 return
 

@@ -53,10 +53,13 @@ class Rig:
         with self.database.begin() as connection:
             return self.outbox.insert(connection, rows)
 
+    def make_relay(self, **options: Any) -> Relay:
+        made: Any = lambda: self.server  # noqa: E731
+        return Relay(self.outbox, self.undeliverable, made, **options)
+
     @asynccontextmanager
     async def relay(self, **options: Any) -> AsyncIterator[Relay]:
-        made: Any = lambda: self.server  # noqa: E731
-        relay = Relay(self.outbox, self.undeliverable, made, **options)
+        relay = self.make_relay(**options)
         await relay.start()
         yield relay
         await relay.drain(5.0)
@@ -238,6 +241,62 @@ def test_a_row_whose_commit_was_not_answered_is_found_by_the_sweep(rig: Rig) -> 
 
     asyncio.run(story())
     assert rig.server.taken == ["<1@test>"]
+
+
+def test_drain_lets_end_what_is_under_way(rig: Rig) -> None:
+    """Cut off, it would be given back although the server may take it."""
+
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        relay = rig.make_relay(connections=2)
+        await relay.start()
+        relay.submit(rig.commit(*(row(number, f"{number}@example.com") for number in range(5))))
+        await until(lambda: rig.server.under_way == 2)
+        asyncio.get_running_loop().call_later(0.3, rig.server.gate.set)
+        await relay.drain(0.4)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<0@test>", "<1@test>"]
+    assert [one.message_id for one in rig.outbox.all()] == ["<2@test>", "<3@test>", "<4@test>"]
+
+
+def test_a_slow_server_is_not_given_a_message_twice(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamson.relay.SWEEP_INTERVAL", 0.05)
+    monkeypatch.setattr("lamson.relay.LEASE_MARGIN", 1.0)
+    rig.outbox = Outbox(rig.database, "test", lease=2.0)
+    other = Outbox(rig.database, "other")
+
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row()))
+            for _ in range(24):
+                await asyncio.sleep(0.1)
+                assert await asyncio.to_thread(other.claim, 10) == []
+            rig.server.gate.set()
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+
+
+def test_the_sweep_leaves_alone_what_this_process_has(rig: Rig) -> None:
+    """Its lease is over: the clock has jumped, or the database was not to be had for long."""
+
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        async with rig.relay(connections=1) as relay:
+            relay.submit(rig.commit(row(1), row(2)))
+            await until(lambda: rig.server.under_way == 1)
+            await asyncio.to_thread(rig.outbox.release_owner, "test")
+            await relay.sweep()
+            rig.server.gate.set()
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>", "<2@test>"]
 
 
 def test_a_row_whose_lease_has_almost_run_out_is_left_to_the_sweep(rig: Rig) -> None:
