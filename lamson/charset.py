@@ -44,20 +44,25 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # utf-7 can spell one; no database o
 def decode(data: bytes, charset: str, defects: MutableMapping[str, None], where: str) -> str:
     """``data`` as text. ``charset`` is the declared name, "" for none; ``where`` is for defects."""
     if data.isascii() and charset.lower() in ("", "us-ascii", "utf-8", "iso-8859-1"):
-        return data.decode("ascii")
+        return _fit(data.decode("ascii"))
     codec = _CODECS.get(_plain_name(charset)) if charset else "utf_8"
     if codec is None:
         defects[f"{where}: unknown charset {charset[:40]!r}"] = None
         codec = "utf_8"
     try:
-        return _SURROGATE.sub("\ufffd", data.decode(codec))
+        return _fit(data.decode(codec))
     except UnicodeError:
         defects[f"{where}: not valid in charset {charset[:40] or 'utf-8'!r}"] = None
     try:
-        return data.decode("utf_8")
+        return _fit(data.decode("utf_8"))
     except UnicodeError:
         fallback = "cp1252" if codec == "utf_8" else codec
-        return _SURROGATE.sub("\ufffd", data.decode(fallback, "replace"))
+        return _fit(data.decode(fallback, "replace"))
+
+
+def _fit(text: str) -> str:
+    """The text as a database takes it: PostgreSQL refuses NUL, as RFC 5322 section 2.3 does."""
+    return _SURROGATE.sub("\ufffd", text.replace("\0", ""))
 
 
 def _plain_name(charset: str) -> str:

@@ -62,6 +62,12 @@ def test_a_lone_surrogate_never_comes_out() -> None:
     assert decode(b"+2AA-", "utf-7", {}, "here") == "\ufffd"
 
 
+@pytest.mark.parametrize("charset", ["", "utf-8", "us-ascii", "koi8-r", "x-nobody"])
+@pytest.mark.parametrize("data", [b"a\0b", b"a\0b\xc3\xbc", b"a\0b\xff"])
+def test_a_nul_never_comes_out(data: bytes, charset: str) -> None:
+    assert decode(data, charset, {}, "here").startswith("ab")
+
+
 def test_unknown_names_leave_nothing_behind() -> None:
     """Python's registry of codecs keeps every name that it was asked for, for ever."""
     cache = encodings._cache  # type: ignore[attr-defined]
