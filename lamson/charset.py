@@ -44,7 +44,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # utf-7 can spell one; no database o
 def decode(data: bytes, charset: str, defects: MutableMapping[str, None], where: str) -> str:
     """``data`` as text. ``charset`` is the declared name, "" for none; ``where`` is for defects."""
     if data.isascii() and charset.lower() in ("", "us-ascii", "utf-8", "iso-8859-1"):
-        return _fit(data.decode("ascii"))
+        return data.decode("ascii").replace("\0", "")
     codec = _CODECS.get(_plain_name(charset)) if charset else "utf_8"
     if codec is None:
         defects[f"{where}: unknown charset {charset[:40]!r}"] = None
