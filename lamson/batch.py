@@ -22,11 +22,12 @@ from lamson import failpoint, failure, log, seen
 from lamson.delivery import AnswerLimit, Delivery
 from lamson.envelope import Recipient
 from lamson.errors import LamsonError, SMTPError, UnavailableError
+from lamson.kept import Kept, keep
 from lamson.reply import LOCAL_ERROR, OK, Reply
 from lamson.state import ERROR, MemoryStateStore, SqlStateStore, StateKey, StateStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy.engine import Connection
 
@@ -49,6 +50,7 @@ class Job:
     indexes: list[int] = field(default_factory=list)  # among the recipients of the message
     started: float = 0.0
     crash_key: bytes = b""  # what a crash is counted against; `key` where there is one
+    is_again: bool = False  # asked for by a person: an author's state does not change on failure
     deaths: int = 0  # of workers that had this delivery under way
     reply: Reply | None = None
 
@@ -62,6 +64,7 @@ class _Result:
     outgoing: list[Outgoing] = field(default_factory=list)
     states: dict[StateKey, str] = field(default_factory=dict)
     handled: list[str] = field(default_factory=list)
+    state: str = ""  # in which the author's state function ran
     seconds: float = 0.0
     failed: bool = False
     error_state: StateKey | None = None  # where to put the author, if the module has ERROR
@@ -256,6 +259,9 @@ class Batcher:
                 if own is not None and (is_moved or states[own] != handler.name):
                     continue
                 match, key = candidate, own
+                if key is not None:
+                    result.state = states[key]
+                result.handled.append(str(handler))
                 if handler.needs_session and work is None:
                     work = _Work(connection)
                 delivery.captures = match.captures
@@ -263,7 +269,6 @@ class Batcher:
                 session = work.session if work is not None else None
                 returned = handler.call(message, match.captures, delivery, session)
                 moved = self._router.next_state(handler, returned)
-                result.handled.append(str(handler))
                 if key is not None:
                     is_moved = True
                     if moved is not None:
@@ -273,7 +278,7 @@ class Batcher:
             if work is not None:
                 work.commit()
             if not result.handled:
-                self._keep(job.message, "no handler for this author's state")
+                self._refuse_unhandled(job, states, keys)
             result.outgoing = delivery.outgoing
         except SMTPError as error:
             result.failed, result.reply = True, error.reply
@@ -315,8 +320,8 @@ class Batcher:
         job, message = result.job, result.job.message
         if result.retry:
             return
-        if result.error_state is not None:
-            self._enter_error_state(job, result.error_state)
+        if result.error_state is not None and not job.is_again:
+            self._enter_error_state(job, result.error_state, result.state)
             result.reply = OK
         job.reply = result.reply
         log.event(
@@ -324,14 +329,26 @@ class Batcher:
             message.envelope.id,
             recipient=message.recipient,
             handler=",".join(result.handled) or None,
-            state=",".join(result.states.values()) or None,
+            state=result.state or None,
+            next=",".join(result.states.values()) or None,
             sent=len(result.outgoing) or None,
             ms=f"{result.seconds * 1000:.1f}",
         )
 
-    def _enter_error_state(self, job: Job, state_key: StateKey) -> None:
+    def _refuse_unhandled(
+        self, job: Job, states: Mapping[StateKey, str], keys: Sequence[StateKey | None]
+    ) -> None:
+        """No handler wants the message: keep it, or refuse it when it was kept before."""
+        known = ", ".join(sorted({states[key] for key in keys if key is not None}))
+        reason = f"no handler takes it while {job.message.author} is in state {known}"
+        if job.is_again:
+            raise SMTPError(550, "5.7.0", reason)
+        self._keep(job.message, reason)
+
+    def _enter_error_state(self, job: Job, state_key: StateKey, state: str) -> None:
         """Keep the message, and move its author to ERROR in a fresh transaction."""
-        self._keep(job.message, "its handler raised an exception; see the log")
+        reason = "its handler raised an exception; see the log"
+        self._keep(job.message, reason, f"{state_key.module} {state}")
         with self._transaction([job]) as (connection, store):
             if connection is not None and job.key is not None:
                 seen.claim(connection, [job.key], self.clock())
@@ -360,21 +377,17 @@ class Batcher:
         if match is not None and self._router.error_state(match.handler.module) is not None:
             result.error_state = key
 
-    def _keep(self, message: MailRequest, reason: str) -> None:
+    def _keep(self, message: MailRequest, reason: str, state: str = "") -> None:
         if self._undeliverable is None:
             raise LamsonError(f"nowhere to keep a message: {reason}")
-        headers = {
-            "X-Lamson-Reason": reason,
-            "X-Lamson-Sender": message.sender,
-            "X-Lamson-Recipient": message.recipient.address,
-            "X-Lamson-Id": message.envelope.id,
-        }
+        envelope, recipient = message.envelope, message.recipient.address
+        entry = Kept(message.raw, reason, envelope.sender, recipient, envelope.id, state)
         try:
-            key = self._undeliverable.push(message.raw, headers)
+            key = keep(self._undeliverable, entry)
         except OSError as error:
             where = self._undeliverable.path
             raise UnavailableError(f"{where} cannot be written: {error.strerror}") from error
-        log.event("kept", message.envelope.id, recipient=message.recipient, reason=reason, key=key)
+        log.event("kept", envelope.id, recipient=recipient, reason=reason, key=key)
 
     def _state_key(self, match: Match, job: Job) -> StateKey | None:
         if match.handler.is_stateless:

@@ -68,6 +68,7 @@ class Engine:
         With SQLite one thread is right: it has one writer. In ``run_dir`` each thread notes what it
         runs, for the case that the process dies over it; None notes nothing. With ``is_inline``
         handlers that have always been instantaneous run on the loop: right where no database is.
+        Those with states do not: the states are locked while the handler of another thread runs.
         """
         self._router = router
         self._batcher = batcher
@@ -133,8 +134,9 @@ class Engine:
         """Take a message over: ``done(index, reply)`` is called once for each recipient.
 
         ``routed`` holds what `route` gave for each of ``envelope.recipients``. A recipient that
-        stands there twice is handled once and answered twice. With ``again`` it does not matter
-        what was handled before.
+        stands there twice is handled once and answered twice. With ``again``
+        it is run whatever was handled before, and a failure is a reply like any other: the message
+        is not kept once more.
         """
         shared = Content(content, self.notary)
         source = None if again else seen.source_id(envelope, content)
@@ -152,6 +154,7 @@ class Engine:
                     self._running.add(key)
                 message = MailRequest(shared, envelope, Recipient(recipient))
                 job = jobs[identity] = Job(message, routed[index], key, done)
+                job.is_again = again
                 self._take(job, identity)
             job.indexes.append(index)
 
@@ -182,7 +185,7 @@ class Engine:
                 slowest = max(slowest, cost)
             else:
                 self._queue.put((False, [job]))
-        if self._is_inline and slowest < INSTANT and together:
+        if self._is_inline and slowest < INSTANT and together and all(map(_is_stateless, together)):
             self._is_report_due = True
             self._run_noted(together, self._loop_notes)
             self._report()
@@ -318,6 +321,10 @@ class Engine:
             failure.brief(error),
             exc_info=None if is_outage else error,
         )
+
+
+def _is_stateless(job: Job) -> bool:
+    return all(match.handler.is_stateless for match in job.matches)
 
 
 def _crash_key(message: MailRequest) -> bytes:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from lamson.app import Application
     from lamson.reply import Reply
 
-_OURS = (b"x-lamson-reason:", b"x-lamson-sender:", b"x-lamson-recipient:", b"x-lamson-id:")
-
 
 @command("requeue")
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
@@ -24,18 +22,23 @@ _OURS = (b"x-lamson-reason:", b"x-lamson-sender:", b"x-lamson-recipient:", b"x-l
 def requeue_command(keys: tuple[str, ...], recipient: str | None) -> None:
     """Run the handler again for messages in run/undeliverable, and remove those that succeed.
 
-    A message that was handled before is handled again: that is what is asked for here. The keys
-    are those that `lamson queue` lists. A mail of the application's own that could not be submitted
-    is no case for a handler: `lamson send -file` sends it once more.
+    A message that was handled before is handled again: that is what is asked for here. After an
+    exception its author is put back into the state that the handler met. What fails stays in the
+    queue, and the status is 1. The keys are those that `lamson queue` lists. A mail of the
+    application's own that could not be submitted is no case for a handler: `lamson send -file`
+    sends it once more.
 
     \b
     Example:
       lamson requeue 1795376990.M199820P13874Q1.mx
     """
+    from lamson import log
     from lamson.app import Application
 
     application = Application.load(project())
+    log.configure(application.settings.log_file, level=application.settings.log_level)
     outcomes = asyncio.run(_requeue(application, keys, recipient))
+    log.flush()
     for key, reply in zip(keys, outcomes, strict=True):
         click.echo(f"{key}: {reply}")
     if not all(reply.is_positive for reply in outcomes):
@@ -53,44 +56,51 @@ async def _requeue(
 
 
 async def _one(application: Application, key: str, recipient: str | None) -> Reply:
-    from lamson.envelope import Envelope
+    from lamson.envelope import Envelope, Recipient
+    from lamson.kept import read
+    from lamson.mail import MailRequest
 
     queue = application.undeliverable
-    kept = queue.get(key)
-    if kept is None:
+    stored = queue.get(key)
+    if stored is None:
         raise _error(f"{queue.path}: there is no message {key}", os.EX_NOINPUT)
-    fields, content = split_kept(kept)
-    recipient = recipient or fields.get("x-lamson-recipient", "")
+    kept = read(stored)
+    recipient = recipient or kept.recipient
     routed = application.engine.route(recipient)
     if not routed:
         raise _error(f"{key}: no route takes {recipient or 'it'}; try -recipient", os.EX_NOUSER)
+    envelope = Envelope(kept.sender, (recipient,), id=f"requeue-{key}"[:64])
+    message = MailRequest(kept.content, envelope, Recipient(recipient))
+    former = _put_into_state(application, message.author, kept.state)
     answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-    envelope = Envelope(fields.get("x-lamson-sender", ""), (recipient,), id=f"requeue-{key}"[:64])
     application.engine.deliver(
-        envelope, content, [routed], lambda index, reply: answered.set_result(reply), again=True
+        envelope,
+        kept.content,
+        [routed],
+        lambda index, reply: answered.set_result(reply),
+        again=True,
     )
     reply = await answered
     if reply.is_positive:
         queue.remove(key)
+    else:
+        _put_into_state(application, message.author, former)
     return reply
 
 
-def split_kept(kept: bytes) -> tuple[dict[str, str], bytes]:
-    """The fields that we put on top of a kept message, by lower-case name, and the message."""
-    fields: dict[str, str] = {}
-    name = ""
-    while kept:
-        line, _, rest = kept.partition(b"\n")
-        if name and line[:1] in (b" ", b"\t"):
-            fields[name] += " " + line.strip().decode("utf-8", "replace")
-        elif line.lower().startswith(_OURS):
-            label, _, value = line.partition(b":")
-            name = label.decode("ascii").lower()
-            fields[name] = value.strip().decode("utf-8", "replace")
-        else:
-            break
-        kept = rest
-    return fields, kept
+def _put_into_state(application: Application, author: str, place: str) -> str:
+    """Have the author stand at ``place`` (state key and state); gives where that was before."""
+    from lamson.state import SqlStateStore, StateKey
+
+    module, _, state = place.rpartition(" ")
+    if not module or application.database is None:
+        return ""
+    key = StateKey.make(module, author)
+    with application.database.begin() as connection:
+        store = SqlStateStore(connection)
+        former = store.load([key])[key]
+        store.save({key: state})
+    return f"{module} {former}"
 
 
 def _error(problem: str, code: int) -> LamsonError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import click
 
 from lamson import daemon
 from lamson.cli.options import command, option, project, settings
-from lamson.errors import SettingsError, UnavailableError
+from lamson.errors import LamsonError, SettingsError, UnavailableError
 
 if TYPE_CHECKING:
     from lamson.service import Group
@@ -47,14 +48,47 @@ def start_command(foreground: bool) -> None:
 def restart_command(timeout: float) -> None:
     """Stop the mail server of the project and start it again.
 
-    The settings are looked at first: with a mistake in them the server goes on running.
+    Settings, handlers and database are looked at first: with a mistake there the server goes on
+    running. To take in new settings and handlers without a pause, send it SIGHUP instead.
 
     \b
     Example:
       lamson restart
     """
-    _stop([settings().run_dir / SERVER], timeout, kill=False)
+    run_dir = settings().run_dir
+    _rehearse()
+    _stop([run_dir / SERVER], timeout, kill=False)
     _start(foreground=False)
+
+
+def _rehearse() -> None:
+    """Load the application, in a process of its own: this one must import no handler.
+
+    A supervisor that had imported them would give old ones to the workers of a reload. Raises
+    LamsonError with what is wrong.
+    """
+    where = project()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            from lamson.app import Application
+
+            Application.load(where)
+        except LamsonError as problem:
+            os.write(writing, f"{problem.exit_code} {problem}".encode())
+        except BaseException as problem:  # noqa: BLE001 - told to the parent, whatever it is
+            os.write(writing, f"{os.EX_SOFTWARE} {problem!r}".encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, encoding="utf-8", errors="replace") as pipe:
+        code, _, text = pipe.read().partition(" ")
+    os.waitpid(child, 0)
+    if code:
+        error = LamsonError(f"{text}; not stopped")
+        error.exit_code = int(code)
+        raise error
 
 
 def _start(foreground: bool) -> None:

@@ -288,3 +288,18 @@ def test_systemd_passes_the_socket_and_is_told(project: Path, tmp_path: Path) ->
         finally:
             process.terminate()
             process.wait(60)
+
+
+def test_a_restart_with_a_mistake_in_a_handler_leaves_the_service_running(
+    service: LamsonService, project: Path
+) -> None:
+    pid = service.pid
+    (project / "handlers.py").write_text("import nonsuch\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "lamson", "restart"], cwd=project, capture_output=True, text=True
+    )
+    assert done.returncode == os.EX_CONFIG
+    assert "nonsuch" in done.stderr
+    assert "not stopped" in done.stderr
+    assert daemon.read(project / "run" / "lamson.pid") == pid
+    assert b"VERSION 1" in send(service, "a")

@@ -243,7 +243,7 @@ def test_a_message_that_no_state_takes_is_kept(
     (key,) = undeliverable.keys()
     content = undeliverable.get(key)
     assert content is not None
-    assert content.startswith(b"X-Lamson-Reason: no handler")
+    assert content.startswith(b"X-Lamson-Reason: no handler takes it while z@e.example is in")
     assert b"Subject: 3" in content
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson import schema
-from lamson.cli.requeue import split_kept
+from lamson import kept, schema
 from lamson.db import Database
+from lamson.kept import Kept
 from lamson.outbox import Outbox, Outgoing
 from lamson.queue import Queue
+from lamson.state import SqlStateStore, StateKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +30,13 @@ from lamson import MailRequest, State, route
 def START(message: MailRequest, user: str, host: str) -> State:
     if message.subject == "break":
         raise RuntimeError("broken")
+    return "DONE"
+
+@route("nobody@(host)")
+def DONE(message: MailRequest, host: str) -> State:
+    return None
+
+def ERROR(message: MailRequest, host: str = "", user: str = "") -> State:
     return None
 """
 
@@ -60,8 +68,9 @@ def test_what_waits_is_listed_and_shown(lamson: Lamson, database: Database) -> N
 
 
 def test_a_deferred_message_can_be_tried_now(lamson: Lamson, database: Database) -> None:
-    row = commit(database, "zed@example.com")
+    commit(database, "zed@example.com")
     outbox = Outbox(database, "relay")
+    (row,) = outbox.claim(1)
     row.attempts, row.last_error = 3, "451 4.3.0 busy"
     outbox.defer(row, time.time() + 3600)
     assert outbox.claim(1) == []
@@ -97,16 +106,6 @@ def test_a_project_without_a_database(lamson: Lamson, monkeypatch: pytest.Monkey
     assert "database" in done.err
 
 
-def test_a_kept_message_comes_apart_again(tmp_path: Path) -> None:
-    queue = Queue(tmp_path / "q")
-    content = b"Received: x\r\n\ty\r\nSubject: z\r\n\r\nX-Lamson-Reason: not this\r\n"
-    reason = "a long reason " * 20
-    key = queue.push(content, {"X-Lamson-Reason": reason, "X-Lamson-Sender": "a@b.c"})
-    fields, message = split_kept(queue.get(key) or b"")
-    assert message == content
-    assert fields == {"x-lamson-reason": reason.strip(), "x-lamson-sender": "a@b.c"}
-
-
 @pytest.fixture
 def handlers(lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"requeue_handlers_{time.time_ns()}"
@@ -116,16 +115,16 @@ def handlers(lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return name
 
 
-def keep(project: Path, subject: str) -> str:
+def keep(project: Path, subject: str, state: str = "") -> str:
     content = b"From: z@e.example\r\nSubject: " + subject.encode() + b"\r\n\r\nbody\r\n"
-    headers = {"X-Lamson-Sender": "z@e.example", "X-Lamson-Recipient": "desk@test.com"}
-    return Queue(project / "run" / "undeliverable").push(content, headers)
+    message = Kept(content, "why", "z@e.example", "desk@test.com", "4Qz", state)
+    return kept.keep(Queue(project / "run" / "undeliverable"), message)
 
 
 @pytest.mark.usefixtures("database", "handlers")
 def test_a_kept_message_goes_through_its_handler_again(lamson: Lamson, project: Path) -> None:
     good, bad = keep(project, "fine"), keep(project, "break")
-    done = lamson("requeue", good, bad)
+    done = lamson("requeue", bad, good)
     assert done.status == 1
     assert f"{good}: 250 2.0.0 Ok" in done.out
     assert f"{bad}: 451 4.3.0" in done.out
@@ -139,3 +138,28 @@ def test_requeue_says_what_it_cannot_do(lamson: Lamson, project: Path) -> None:
     done = lamson("requeue", key, "-recipient", "desk@elsewhere.example")
     assert done.status == os.EX_NOUSER
     assert "no route takes desk@elsewhere.example" in done.err
+
+
+@pytest.mark.usefixtures("handlers")
+def test_an_author_in_error_goes_back_to_where_the_handler_failed(
+    lamson: Lamson, project: Path, database: Database, handlers: str
+) -> None:
+    place = StateKey.make(handlers, "z@e.example")
+
+    def state() -> str:
+        with database.begin() as connection:
+            return SqlStateStore(connection).load([place])[place]
+
+    with database.begin() as connection:
+        SqlStateStore(connection).save({place: "ERROR"})
+    bad = keep(project, "break", f"{handlers} START")
+    assert lamson("requeue", bad).status == 1
+    assert state() == "ERROR"
+    good = keep(project, "fine", f"{handlers} START")
+    assert lamson("requeue", good).status == 0
+    assert state() == "DONE"
+    unwanted = keep(project, "fine", f"{handlers} DONE")
+    done = lamson("requeue", unwanted)
+    assert done.status == 1
+    assert "550 5.7.0 no handler takes it while z@e.example is in state DONE" in done.out
+    assert len(Queue(project / "run" / "undeliverable").keys()) == 2
