@@ -188,8 +188,8 @@ def test_what_is_put_in_is_what_is_read(
 
     read = MailRequest(content, ENVELOPE, RECIPIENT)
     assert read.subject == subject.strip(" \t")
-    assert read.body == _sent(body)
-    assert read.html == _sent(html)
+    assert read.body == _sent(body).replace("\0", "")
+    assert read.html == _sent(html).replace("\0", "")
     for name, _ in fields:
         wanted = [value.strip(" \t") for other, value in fields if other.lower() == name.lower()]
         assert read.get_all(name) == wanted
@@ -203,10 +203,9 @@ def test_what_is_put_in_is_what_is_read(
 
 
 def _sent(text: str) -> str:
-    """What becomes of a text on its way: line ends, surrogates, NUL."""
+    """What becomes of a text on its way: line ends, surrogates."""
     text = re.sub("\r\n?", "\n", re.sub("[\ud800-\udfff]", "?", text))
-    ended = text if text.endswith("\n") or not text else text + "\n"
-    return ended.replace("\0", "")
+    return text if text.endswith("\n") or not text else text + "\n"
 
 
 @given(
