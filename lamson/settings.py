@@ -345,11 +345,6 @@ class Milter(_Listening):
         ge=0,
         description="Octets of a body that filters are shown; of a larger one they see the start.",
     )
-    authserv_id: OptionalText = Field(
-        None,
-        description="Whose `Authentication-Results` are trusted (RFC 8601). Default: `lmtp."
-        "hostname`, else the name of this machine.",
-    )
     secret: SecretStr | None = Field(
         None,
         description="What the filters' notes to the handlers are signed with; the same on all "

@@ -1,0 +1,115 @@
+"""What other filters found out about a mail: authentication results, and a spam score.
+
+For handlers and for the milter's filters. Only what our own servers say counts: of
+Authentication-Results (RFC 8601) the fields that begin with the authserv-id that is asked for. A
+stranger may write any of these fields himself, so the server that adds them has to remove those
+that come in (section 5); nobody can tell them apart later. A field that cannot be read is ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import authres
+
+from lamson import log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamson.mail import MailRequest
+
+_MAX_FIELD = 8192  # octets that are parsed, as of every structured field
+_NUMBER = r"(-?[0-9]{1,6}(?:\.[0-9]{1,6})?)"
+_RSPAMD = re.compile(rf"(?:\w+: )?(True|False)[^\[]*\[{_NUMBER} / {_NUMBER}\]")
+_ASSASSIN = re.compile(rf"(Yes|No),.*?score={_NUMBER}.*?required={_NUMBER}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One result: ``method`` (dkim, spf, dmarc, …), ``value`` (pass, fail, none, …).
+
+    ``properties`` are like ``{"header.d": "example.org"}``; ``reason`` is for people.
+    """
+
+    method: str
+    value: str
+    properties: dict[str, str]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """All results of one server, from the top down."""
+
+    results: tuple[Result, ...] = ()
+
+    def of(self, method: str) -> list[Result]:
+        """The results of a method, such as "dkim"; there may be several."""
+        return [one for one in self.results if one.method == method.lower()]
+
+    def passed(self, method: str, domain: str | None = None) -> bool:
+        """True where the method says pass; with ``domain``, for exactly this domain.
+
+        It is that of header.d (DKIM), smtp.mailfrom (SPF) or header.from (DMARC).
+        """
+        return any(
+            one.value == "pass" and (domain is None or domain.lower() in _domains(one))
+            for one in self.of(method)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Spam:
+    """What a spam filter says: its score, the score from which it is spam, and its judgement."""
+
+    score: float
+    threshold: float
+    is_spam: bool
+
+
+def authentication(message: MailRequest, authserv_id: str) -> Authentication:
+    """The results of the server with this authserv-id; none where there are none. Never raises."""
+    return Authentication(tuple(_results(message, authserv_id.lower())))
+
+
+def spam(message: MailRequest) -> Spam | None:
+    """The judgement of rspamd (X-Spamd-Result) or SpamAssassin (X-Spam-Status), else None.
+
+    The topmost field counts, the one that was added last.
+    """
+    for name, pattern, positive in (
+        ("X-Spamd-Result", _RSPAMD, "true"),
+        ("X-Spam-Status", _ASSASSIN, "yes"),
+    ):
+        found = pattern.search((message[name] or "")[:_MAX_FIELD])
+        if found:
+            return Spam(float(found[2]), float(found[3]), found[1].lower() == positive)
+    return None
+
+
+def _results(message: MailRequest, authserv_id: str) -> Iterator[Result]:
+    for value in message.get_all("Authentication-Results"):
+        # Looked at before it is parsed: a stranger's fields are not worth the time.
+        first = re.match(r"\s*([^\s;()]+)", value[:512])
+        if first is None or first[1].strip('"').lower() != authserv_id or len(value) > _MAX_FIELD:
+            continue
+        try:
+            parsed = authres.AuthenticationResultsHeader.parse(f"Authentication-Results: {value}")
+        except (authres.AuthResError, RecursionError, ValueError) as error:
+            log.logger.info("Authentication-Results of %s cannot be read: %s", authserv_id, error)
+            continue
+        for one in parsed.results:
+            properties = {
+                f"{item.type}.{item.name}".lower(): str(item.value) for item in one.properties
+            }
+            method, result = str(one.method).lower(), str(one.result).lower()
+            yield Result(method, result, properties, one.reason or "")
+
+
+def _domains(result: Result) -> set[str]:
+    names = ("header.d", "smtp.mailfrom", "header.from")
+    values = (result.properties[name] for name in names if name in result.properties)
+    return {value.rpartition("@")[2].lower() for value in values}

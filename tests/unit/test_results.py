@@ -1,0 +1,73 @@
+"""lamson.results: our own server's results alone, whatever a stranger writes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from lamson.results import Spam, authentication, spam
+from tests.unit.support import make_message
+
+
+def message(*fields: str) -> bytes:
+    return "".join(f"{field}\r\n" for field in fields).encode() + b"\r\nbody\r\n"
+
+
+OURS = (
+    "Authentication-Results: mx.test.com; dkim=pass (2048-bit) header.d=Example.org;"
+    " spf=fail smtp.mailfrom=zed@other.example; dmarc=pass header.from=example.org"
+)
+
+
+def test_results_of_our_own_server() -> None:
+    found = authentication(make_message(message(OURS)), "MX.test.com")
+    assert [(one.method, one.value) for one in found.results] == [
+        ("dkim", "pass"),
+        ("spf", "fail"),
+        ("dmarc", "pass"),
+    ]
+    assert found.passed("dkim", "example.org")
+    assert found.passed("dkim")
+    assert not found.passed("dkim", "other.example")
+    assert not found.passed("spf")
+    assert found.of("spf")[0].properties == {"smtp.mailfrom": "zed@other.example"}
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "Authentication-Results: mx.evil.example; dkim=pass header.d=bank.example",
+        "Authentication-Results: mx.test.com.evil.example; dkim=pass header.d=bank.example",
+        "Authentication-Results: (mx.test.com) evil.example; dkim=pass header.d=bank.example",
+        'Authentication-Results: mx.test.com; dkim=fail reason="; dkim=pass" header.d=a.example',
+        "Authentication-Results: mx.test.com; none",
+        "Authentication-Results: mx.test.com; " + "(" * 4000,
+        "Authentication-Results: mx.test.com; " + "dkim=pass header.d=a.example; " * 4000,
+        "Authentication-Results: mx.test.com; dkim=p\u00e4ss",
+        "Authentication-Results:",
+        "X-Authentication-Results: mx.test.com; dkim=pass",
+    ],
+)
+def test_nothing_else_counts(field: str) -> None:
+    began = time.process_time()
+    assert not authentication(make_message(message(field)), "mx.test.com").passed("dkim")
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        (
+            "X-Spamd-Result: default: True [17.20 / 15.00]; ABC(1.00)[x]",
+            Spam(17.2, 15.0, True),
+        ),
+        ("X-Spamd-Result: default: False [-1.5 / 15.00]", Spam(-1.5, 15.0, False)),
+        ("X-Spam-Status: Yes, score=5.1 required=5.0 tests=A,B", Spam(5.1, 5.0, True)),
+        ("X-Spam-Status: No, score=-0.1 required=5.0", Spam(-0.1, 5.0, False)),
+        ("X-Spam-Status: perhaps", None),
+        ("X-Other: Yes", None),
+    ],
+)
+def test_spam(field: str, expected: Spam | None) -> None:
+    assert spam(make_message(message(field))) == expected
