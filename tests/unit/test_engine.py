@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -71,9 +72,13 @@ class Bench:
 
 @asynccontextmanager
 async def running(
-    directory: Path, *, batcher: Callable[[Any], Any] | None = None, **options: Any
+    directory: Path,
+    *,
+    source: str = HANDLERS,
+    batcher: Callable[[Any], Any] | None = None,
+    **options: Any,
 ) -> AsyncIterator[Bench]:
-    router = make_router(directory, HANDLERS)
+    router = make_router(directory, source)
     hooks = __import__("sys").modules[router.modules[0]]
     hooks.gate = threading.Event()
     made = Batcher(router, hostname="mx.test.com") if batcher is None else batcher(router)
@@ -154,6 +159,46 @@ class BrokenDatabase:
     def run(self, jobs: list[Job], record: object) -> list[Any]:
         self.doubtful.append(42)
         raise OperationalError("SELECT", {}, Exception("server closed the connection"))
+
+
+def test_the_loop_never_waits_for_the_state_that_a_slow_handler_has(tmp_path: Path) -> None:
+    source = """
+        import sys
+        hooks = sys.modules[__name__]
+        ran = []
+
+        @route("slow@(host)")
+        def START(message, host):
+            ran.append("slow")
+            hooks.gate.wait(10)
+
+        @route("(user)@(host)")
+        def OTHER(message, user, host):
+            pass
+
+        @route("(user)@(host)")
+        @stateless
+        def note(message, user, host):
+            pass
+    """
+
+    async def story() -> None:
+        async with running(tmp_path, source=source, is_inline=True) as bench:
+            for count in range(1, 30):  # until it is known to be instantaneous
+                bench.deliver("a@test.com")
+                await bench.wait_for(count)
+            bench.deliver("slow@test.com")
+            async with asyncio.timeout(10):
+                while not bench.hooks.ran:
+                    await asyncio.sleep(0.01)
+            began = time.monotonic()
+            bench.deliver("a@test.com")
+            await asyncio.sleep(0.01)
+            assert time.monotonic() - began < 5
+            bench.hooks.gate.set()
+            await bench.wait_for(31)
+
+    asyncio.run(story())
 
 
 def test_a_database_that_fails_means_451(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
