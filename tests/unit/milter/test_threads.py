@@ -1,0 +1,49 @@
+"""lamson_milter.threads: work on our own threads, within a time."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+import pytest
+
+from lamson_milter.threads import FilterThreads, TooLateError
+from tests.waiting import wait_for
+
+
+def test_results_and_exceptions_come_back() -> None:
+    threads = FilterThreads(2)
+    assert threads.run(threading.get_ident, 5) != threading.get_ident()
+    assert threads.run(threading.get_ident, 5) == threads.run(threading.get_ident, 5)
+    with pytest.raises(SystemExit):
+        threads.run(lambda: (_ for _ in ()).throw(SystemExit(1)), 5)
+    assert threads.run(lambda: 5, 5) == 5
+
+
+def test_what_takes_too_long_is_given_up_and_its_thread_used_again() -> None:
+    threads = FilterThreads(1)
+    go = threading.Event()
+    with pytest.raises(TooLateError, match=r"within 0\.05 s"):
+        threads.run(go.wait, 0.05)
+    assert threads.stuck == 1
+    with pytest.raises(TooLateError, match="all 1 threads are busy"):
+        threads.run(lambda: 1, 0.05)
+    go.set()
+    wait_for(lambda: not threads.stuck, "the thread to come back")
+    assert threads.run(lambda: 1, 5) == 1
+
+
+def test_many_at_once() -> None:
+    threads = FilterThreads(8)
+    results: list[int] = []
+    callers = [
+        threading.Thread(
+            target=lambda: results.extend(threads.run(partial(int, n), 30) for n in range(200))
+        )
+        for _ in range(20)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert sorted(results) == sorted(list(range(200)) * 20)

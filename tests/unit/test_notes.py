@@ -1,0 +1,84 @@
+"""lamson.notes: only who has the secret writes them, and only for one queue entry."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.content import Content
+from lamson.notes import HEADER, LIFETIME, MAX_FIELD, Notary, without_notes
+from tests.unit.support import make_message
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ID, NOW = "4bYmCz0R3Dz1Xy", 1_000_000.0
+
+
+def signed(notary: Notary) -> str:
+    return notary.sign(ID, {"a": 1}, {"Zed@test.com": {"b": ["x", None]}}, NOW)
+
+
+def test_what_was_signed_is_read() -> None:
+    notary = Notary(b"s")
+    assert notary.read([signed(notary)], ID, "zed@TEST.com", NOW) == {"a": 1, "b": ["x", None]}
+    assert notary.read([signed(notary)], ID, "other@test.com", NOW) == {"a": 1}
+    assert notary.read(["junk", signed(notary)], ID, "zed@test.com", NOW)["a"] == 1
+    assert "zed" not in signed(notary).lower()
+
+
+@pytest.mark.parametrize(
+    ("queue_id", "now", "change"),
+    [
+        ("4other", NOW, lambda value: value),
+        ("", NOW, lambda value: value),
+        (ID, NOW + LIFETIME + 2, lambda value: value),
+        (ID, NOW, lambda value: value[:-2] + ("A" if value[-2] != "A" else "B") + value[-1]),
+        (ID, NOW, lambda value: value.replace(value.split()[1], "9999999999")),
+        (ID, NOW, lambda value: "2" + value[1:]),
+        (ID, NOW, lambda value: ""),
+        (ID, NOW, lambda value: "1 x y z"),
+        (ID, NOW, lambda value: value + " é"),
+        (ID, NOW, lambda value: value + " x" * MAX_FIELD),
+    ],
+)
+def test_what_does_not_verify_is_no_note(queue_id: str, now: float, change: object) -> None:
+    notary = Notary(b"s")
+    value = change(signed(notary))  # type: ignore[operator]
+    assert notary.read([value], queue_id, "zed@test.com", now) == {}
+    assert Notary(b"other").read([signed(notary)], ID, "zed@test.com", NOW) == {}
+
+
+def test_too_many_notes() -> None:
+    own = {f"{number}@test.com": {"x": "y" * 1000} for number in range(100)}
+    with pytest.raises(ValueError, match="pass 65536 octets"):
+        Notary(b"s").sign(ID, {}, own, NOW)
+
+
+def test_the_secret_is_made_once(tmp_path: Path) -> None:
+    first, second = Notary.of(tmp_path / "run", None), Notary.of(tmp_path / "run", None)
+    assert first.sign(ID, {"a": 1}, {}, NOW) == second.sign(ID, {"a": 1}, {}, NOW)
+    (file,) = (tmp_path / "run").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_message_with_notes() -> None:
+    import time
+
+    notary = Notary(b"s")
+    value = notary.sign(ID, {"spam": 3.5}, {}, time.time()).replace(" ", "\r\n ")
+    raw = f"{HEADER}: {value}\r\nSubject: x\r\n\r\nbody\r\n".encode()
+    message = make_message(raw, queue_id=ID)
+    assert message.notes == {}
+    message.content = Content(raw, notary)
+    assert message.notes == {"spam": 3.5}
+
+
+def test_fields_are_taken_off_and_nothing_else() -> None:
+    body = b"\r\nX-Lamson-Notes: in the body\r\n"
+    raw = b"X-LAMSON-notes: a\r\n b\r\nSubject: x\r\nX-Lamson-Notes : c\r\n" + body
+    assert without_notes(raw) == b"Subject: x\r\n" + body
+    untouched = b"Subject: x\r\n" + body
+    assert without_notes(untouched) == untouched
