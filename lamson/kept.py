@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lamson.queue import Queue
 
 _REASON, _SENDER, _RECIPIENT = "X-Lamson-Reason", "X-Lamson-Sender", "X-Lamson-Recipient"
-_ID, _STATE, _LINE_ENDS = "X-Lamson-Id", "X-Lamson-State", "X-Lamson-Line-Ends"
+_ID, _STATE = "X-Lamson-Id", "X-Lamson-State"
+_LINE_ENDS = "X-Lamson-Line-Ends"  # the last of ours, always there
 _OURS = {name.lower() for name in (_REASON, _SENDER, _RECIPIENT, _ID, _STATE, _LINE_ENDS)}
 
 
@@ -46,6 +49,7 @@ def keep(queue: Queue, message: Kept) -> str:
         headers[_STATE] = message.state
     content = message.content
     lines = content.replace(b"\r\n", b"\n")
+    headers[_LINE_ENDS] = "as they came"
     if lines.replace(b"\n", b"\r\n") == content and b"\r\n" in content:
         headers[_LINE_ENDS] = "CRLF"
         content = lines
@@ -61,7 +65,7 @@ def read(stored: bytes) -> Kept:
         label, colon, value = line.partition(b":")
         if name and line[:1] in (b" ", b"\t"):
             fields[name] += " " + _text(line)
-        elif colon and _text(label).lower() in _OURS:
+        elif colon and _may_follow(_text(label).lower(), fields):
             name = _text(label).lower()
             fields[name] = _text(value)
         else:
@@ -77,6 +81,11 @@ def read(stored: bytes) -> Kept:
         id=fields.get(_ID.lower(), ""),
         state=fields.get(_STATE.lower(), ""),
     )
+
+
+def _may_follow(name: str, fields: Mapping[str, str]) -> bool:
+    """Whether a field is ours: the message may begin with some that only look like it."""
+    return name in _OURS and name not in fields and _LINE_ENDS.lower() not in fields
 
 
 def _text(value: bytes) -> str:

@@ -52,6 +52,13 @@ def test_a_message_comes_back_byte_for_byte(queue: Queue, content: bytes) -> Non
     assert read(queue.get(keep(queue, kept(content))) or b"").content == content
 
 
+@pytest.mark.parametrize("ends", [b"\r\n", b"\n"])
+def test_fields_of_a_stranger_that_look_like_ours_are_content(queue: Queue, ends: bytes) -> None:
+    forged = (b"X-Lamson-Recipient: boss@test.com", b"X-Lamson-State: app.list OWNER", b"", b"x")
+    message = kept(ends.join(forged))
+    assert read(queue.get(keep(queue, message)) or b"") == message
+
+
 @given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a: b", b" c", b":"])).map(b"".join))
 def test_any_message_does(content: bytes) -> None:
     class OneMessage:
