@@ -90,11 +90,13 @@ class Pipeline(asyncio.Protocol):
         await self._ask([b"NOOP\r\n"])
 
     def close(self) -> None:
-        """Say QUIT, without waiting for the answer."""
-        if self.is_usable:
+        """Say QUIT, without waiting for the answer; cut off a transaction that nobody awaits."""
+        if self.is_usable and not self._expected:
             self._transport.write(b"QUIT\r\n")
+            self._transport.close()
+        else:  # what waits to be sent of a message must not become one
+            self._transport.abort()
         self._error = self._error or "closed"
-        self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         *lines, self._buffer = (self._buffer + data).split(b"\n")

@@ -140,6 +140,25 @@ def test_what_ends_the_connection(answers: list[bytes | None], message: str) -> 
     talk(Server(*answers), story)
 
 
+def test_a_message_that_nobody_awaits_any_more_is_not_sent_to_its_end() -> None:
+    server = Server(OK + OK + GO_ON, b"")
+    content = b"x" * 64 + b"\r\n"
+
+    async def story(pipeline: Pipeline) -> None:
+        sending = asyncio.create_task(pipeline.send("l@test.com", ["a@b.c"], content * 100_000))
+        while len(server.heard) < 2:
+            await asyncio.sleep(0)
+        server.transport.pause_reading()
+        sending.cancel()
+        pipeline.close()
+        server.transport.resume_reading()
+        server.answers = [b""] * 1000
+        await server.gone.wait()
+
+    talk(server, story)
+    assert not b"".join(server.heard).endswith((b".\r\n", b"QUIT\r\n"))
+
+
 def test_a_server_that_is_silent() -> None:
     async def story(pipeline: Pipeline) -> None:
         with pytest.raises(ConnectionBroken, match="no answer within"):
