@@ -116,16 +116,15 @@ class Submitter:
             use_tls=end.security == "tls",
             start_tls=end.security == "starttls",
             tls_context=None if end.security == "none" else self._tls_context(),
-            username=end.user,
-            password=end.secret,
         )
         try:
             await client.connect()
             if client.is_ehlo_or_helo_needed:
                 await client.ehlo()
+            await self._log_in(client)
         except (errors.SMTPException, OSError) as error:
             client.close()
-            raise SubmitterDown(f"{self}: {tls.why(error) or error}") from error
+            raise SubmitterDown(f"{self}: {_reason(error)}") from error
         assert isinstance(client.transport, asyncio.Transport)
         self._offers_smtputf8 = client.supports_extension("smtputf8")
         self._pipeline = Pipeline(
@@ -133,6 +132,22 @@ class Submitter:
         )
         self._used_at = time.monotonic()
         return self._pipeline
+
+    async def _log_in(self, client: aiosmtplib.SMTP) -> None:
+        """By SASL PLAIN, else LOGIN; with TLS no other mechanism is any safer."""
+        end = self._endpoint
+        if end.user is None:
+            return
+        offered = {method.lower() for method in client.server_auth_methods}
+        if "plain" in offered:
+            await client.auth_plain(end.user, end.secret or "")
+        elif "login" in offered:
+            await client.auth_login(end.user, end.secret or "")
+        else:
+            raise errors.SMTPException(
+                "it offers neither AUTH PLAIN nor AUTH LOGIN"
+                + (f", but {', '.join(sorted(offered))}" if offered else "")
+            )
 
     def _tls_context(self) -> ssl.SSLContext:
         try:
@@ -146,3 +161,9 @@ class Submitter:
 
 def _all(row: Outgoing, reply: str, is_permanent: bool) -> list[Refusal]:
     return [Refusal(one, reply, is_permanent) for one in row.recipients]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, errors.SMTPResponseException):
+        return f"{error.code} {error.message}"
+    return tls.why(error) or str(error)

@@ -8,7 +8,8 @@ Whatever the client sends, nothing is raised and memory stays bounded: a line th
 content that is not wanted are swallowed as they come. `LocalProtocolError` is for our own mistakes.
 
 Sources: RFC 2033 (LMTP), RFC 5321 (commands, transparency), RFC 2034 (enhanced status codes),
-RFC 2920 (pipelining), RFC 1870, 6152, 6531 (SIZE, 8BITMIME, SMTPUTF8), Postfix's XFORWARD_README.
+RFC 2920 (pipelining), RFC 3207 (STARTTLS), RFC 1870, 6152, 6531 (SIZE, 8BITMIME, SMTPUTF8),
+Postfix's XFORWARD_README.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from lamson_lmtp.events import (
     DATA_BEGINS,
     NEED_DATA,
     PAUSED,
+    STARTTLS,
     Discarded,
     LocalProtocolError,
     Message,
@@ -46,6 +48,8 @@ NESTED = Reply(503, "5.5.1", "A transaction is open; finish it or send RSET")
 MAIL_FIRST = Reply(503, "5.5.1", "Send MAIL first")
 USE_LHLO = Reply(500, "5.5.1", "This is LMTP: use LHLO")  # RFC 2033 section 4.1
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors; closing the connection")
+TLS_FIRST = Reply(530, "5.7.0", "Say STARTTLS first")  # RFC 3207 section 4
+TLS_NOW = Reply(220, "2.0.0", "Ready to start TLS")
 COMMANDS = Reply(214, "2.0.0", "LHLO XFORWARD MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
 
 
@@ -74,6 +78,8 @@ class State:
 
 
 NEW = State("NEW")  # no LHLO yet
+PLAIN = State("PLAIN")  # LHLO was said, but TLS has to come first
+HANDSHAKE = State("HANDSHAKE")  # TLS is being negotiated
 READY = State("READY")  # LHLO was said; no transaction
 MAIL = State("MAIL", in_transaction=True)  # a sender, no recipient yet
 RCPT = State("RCPT", in_transaction=True)  # at least one recipient
@@ -85,7 +91,8 @@ GONE = State("GONE")  # nothing more is looked at
 class Connection:
     """The server's side of one LMTP connection.
 
-    ``hostname`` is what we call ourselves in the greeting. Not thread-safe: for one event loop.
+    ``hostname`` is what we call ourselves in the greeting. With ``wants_tls`` STARTTLS is offered,
+    and there are no transactions before it. Not thread-safe: for one event loop.
     """
 
     __slots__ = (
@@ -100,19 +107,23 @@ class Connection:
         "_out",
         "_peer",
         "_position",
+        "_ready",
         "_recipients",
         "_smtputf8",
         "_swallowing",
         "_waiting",
+        "_wants_tls",
         "_xforward",
         "has_more",
         "state",
     )
 
-    def __init__(self, limits: Limits, hostname: str) -> None:
+    def __init__(self, limits: Limits, hostname: str, *, wants_tls: bool = False) -> None:
         self._limits = limits
         self._max_line = limits.max_line
-        self._lhlo = _lhlo_reply(hostname, limits.max_size)
+        self._lhlo = _lhlo_reply(hostname, limits.max_size, offers_tls=wants_tls)
+        self._wants_tls = wants_tls
+        self._ready = PLAIN if wants_tls else READY  # between transactions
         self._out = bytes(Reply(220, "", f"{hostname} LMTP ready"))
         self.state = NEW  # this and has_more are to be read, not set, by others
         self.has_more = False  # where not, next_event gives NEED_DATA (or PAUSED)
@@ -167,7 +178,7 @@ class Connection:
         if not commands:
             if self.state is DATA:
                 return self._next_content()
-            return PAUSED if self.state is REPLYING else CLOSED
+            return PAUSED if self.state in (REPLYING, HANDSHAKE) else CLOSED
         buffer, start = self._buffer, self._position
         end = buffer.find(b"\n", start)
         if end < 0:
@@ -230,12 +241,24 @@ class Connection:
             self._out += bytes(reply)
             self._shut()
 
+    def secured(self, hostname: str) -> None:
+        """TLS has been negotiated, after STARTTLS: begin anew (RFC 3207 section 4.2).
+
+        Raises LocalProtocolError where that was not asked for.
+        """
+        if self.state is not HANDSHAKE:
+            raise LocalProtocolError(f"nobody asked for TLS in state {self.state}")
+        self._wants_tls = False
+        self._lhlo = _lhlo_reply(hostname, self._limits.max_size, offers_tls=False)
+        self._ready = READY
+        self.state = NEW
+
     # Commands. Each is given what stands behind the verb and gives an event.
 
     def _on_lhlo(self, arguments: bytes) -> Event:
         grammar.parse_lhlo(arguments)
         self._end_transaction()  # RFC 5321 section 4.1.4: as if RSET had been said
-        self.state = READY
+        self.state = self._ready
         return self._answer(self._lhlo)
 
     def _on_mail(self, arguments: bytes) -> Event:
@@ -270,6 +293,20 @@ class Connection:
         _expect_nothing(arguments)
         self._end_transaction()
         return self._answer(_OK)
+
+    def _on_starttls(self, arguments: bytes) -> Event:
+        if not self._wants_tls:
+            raise RemoteProtocolError(replies.NOT_IMPLEMENTED)
+        _expect_nothing(arguments)
+        self._end_transaction()
+        self._out += bytes(TLS_NOW)
+        self.state = HANDSHAKE
+        # What came behind the command was not said by whoever TLS will be spoken with: it is
+        # forgotten, as is all that was said before (RFC 3207 section 4.2).
+        self._buffer, self._position = b"", 0
+        self.has_more = False
+        self._errors = 0
+        return STARTTLS
 
     def _on_noop(self, _arguments: bytes) -> Event:
         return self._answer(_OK)
@@ -321,7 +358,7 @@ class Connection:
 
     def _end_transaction(self) -> None:
         if self.state is not NEW:
-            self.state = READY
+            self.state = self._ready
         self._recipients = self._awaited = 0
         self._content = _NO_CONTENT
         if self._xforward:  # Postfix sends it anew for each message
@@ -353,9 +390,10 @@ class Connection:
 
 
 @functools.lru_cache(maxsize=16)
-def _lhlo_reply(hostname: str, max_size: int) -> bytes:
+def _lhlo_reply(hostname: str, max_size: int, *, offers_tls: bool) -> bytes:
     keywords = (
         hostname,
+        *(["STARTTLS"] if offers_tls else []),
         "PIPELINING",
         "ENHANCEDSTATUSCODES",
         "8BITMIME",
@@ -396,14 +434,13 @@ _ALWAYS = {
     b"QUIT": Connection._on_quit,
     b"HELO": _refusing(USE_LHLO),
     b"EHLO": _refusing(USE_LHLO),
-    **{
-        verb: _refusing(replies.NOT_IMPLEMENTED)
-        for verb in (b"EXPN", b"ETRN", b"AUTH", b"BDAT", b"STARTTLS")
-    },
+    **{verb: _refusing(replies.NOT_IMPLEMENTED) for verb in (b"EXPN", b"ETRN", b"AUTH", b"BDAT")},
+    b"STARTTLS": Connection._on_starttls,
 }
 _TRANSACTION = (b"XFORWARD", b"MAIL", b"RCPT", b"DATA")
 
 NEW.commands = {**_ALWAYS, **dict.fromkeys(_TRANSACTION, _refusing(LHLO_FIRST))}
+PLAIN.commands = {**_ALWAYS, **dict.fromkeys(_TRANSACTION, _refusing(TLS_FIRST))}
 READY.commands = {
     **_ALWAYS,
     b"XFORWARD": Connection._on_xforward,

@@ -38,6 +38,7 @@ class Signal(enum.Enum):
     ANSWERED = "answered"  # a line was answered by the connection itself; ask again
     DATA_BEGINS = "data begins"  # DATA wants one reply; 354 lets the content come
     PAUSED = "paused"  # nothing more until every recipient of the last message has its reply
+    STARTTLS = "starttls"  # the 220 is in data_to_send; nothing more until `Connection.secured`
     CLOSED = "closed"  # QUIT, end of file, or too many errors: nothing comes after it
 
 
@@ -45,6 +46,7 @@ NEED_DATA = Signal.NEED_DATA
 ANSWERED = Signal.ANSWERED
 DATA_BEGINS = Signal.DATA_BEGINS
 PAUSED = Signal.PAUSED
+STARTTLS = Signal.STARTTLS
 CLOSED = Signal.CLOSED
 
 

@@ -14,28 +14,35 @@ from typing import TYPE_CHECKING, cast
 
 from lamson import failpoint, log
 from lamson import reply as replies
-from lamson_lmtp.accepting import client_name, serve
+from lamson.reply import Reply
+from lamson_lmtp.accepting import AllowList, client_name, serve
 from lamson_lmtp.connection import Connection, Limits
-from lamson_lmtp.events import ANSWERED, CLOSED, NEED_DATA
+from lamson_lmtp.events import ANSWERED, CLOSED, NEED_DATA, STARTTLS
 from lamson_lmtp.session import Budget, Counters, Session, make_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import ssl
+    from collections.abc import Iterable, Sequence
 
-    from lamson.reply import Reply
     from lamson_lmtp.session import Engine
 
 READ_SIZE = 64 * 1024  # octets read from one client at a time
 MAX_UNREAD = 64 * 1024  # octets taken from a client ahead of its turn
+HANDSHAKE_TIMEOUT = 30.0  # seconds for TLS to be negotiated in
 LINGER = 5.0  # seconds to send the last reply in
 LOG_DELAY = 0.05  # seconds that log lines are collected for
+
+# RFC 5321 section 3.1: who may not send anything is told 554 instead of the greeting.
+NOT_ALLOWED = Reply(554, "5.7.1", "This client may not connect")
 
 
 class LmtpServer:
     """Serves LMTP on any number of sockets, on the running event loop.
 
     ``idle_timeout`` and ``transaction_timeout`` are in seconds, ``max_buffered`` is in octets of
-    message content, that of deliveries included. ``counters`` says what happened so far.
+    message content, that of deliveries included. With ``tls`` clients have to say STARTTLS first;
+    ``allow`` names the networks of the clients, where not everybody may connect. ``counters``
+    says what happened so far.
     """
 
     def __init__(
@@ -48,8 +55,12 @@ class LmtpServer:
         max_buffered: int = 512 * 1024 * 1024,
         idle_timeout: float = 300.0,
         transaction_timeout: float = 600.0,
+        tls: ssl.SSLContext | None = None,
+        allow: Iterable[str] = (),
     ) -> None:
         self.engine = engine
+        self.tls = tls
+        self.allow_list = AllowList(allow)
         self.limits = limits or Limits()
         self.hostname = hostname or socket.gethostname()
         self.max_connections = max_connections
@@ -150,25 +161,35 @@ class _Connection(asyncio.BufferedProtocol):
         self._can_write = True
         self._is_reading = True
         self._is_turn_due = False
+        self._is_tls = False
         self._active = time.monotonic()
         self._transport: asyncio.Transport
         self._session: Session | None = None
+        self._handshake: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         server = self._server
-        if server.draining or not server.add(self):
+        peername = transport.get_extra_info("peername")
+        is_allowed = server.allow_list.allows(peername)
+        if not is_allowed or server.draining or not server.add(self):
             refusal = replies.SHUTTING_DOWN if server.draining else replies.TOO_MANY_CONNECTIONS
+            if not is_allowed:
+                refusal = NOT_ALLOWED
+                log.logger.warning(
+                    "refused the connection of %s: lmtp.allow does not name it",
+                    client_name(peername),
+                )
             self._transport.write(bytes(refusal))
             self._transport.close()
             return
         self._session = Session(
             server.engine,
-            Connection(server.limits, server.hostname),
+            Connection(server.limits, server.hostname, wants_tls=server.tls is not None),
             budget=server.budget,
             counters=server.counters,
             ids=server.ids,
-            client=client_name(transport.get_extra_info("peername")),
+            client=client_name(peername),
             wake=self._wake,
         )
         if failpoint.ACTIVE:
@@ -191,7 +212,8 @@ class _Connection(asyncio.BufferedProtocol):
             return False
         session.receive_eof()
         self._turn(session)
-        return self._session is not None  # keeps our side open until the replies are out
+        # True keeps our side open until the replies are out; TLS knows no such thing.
+        return self._session is not None and not self._is_tls
 
     def connection_lost(self, _exc: Exception | None) -> None:
         if self._session is not None:
@@ -252,6 +274,9 @@ class _Connection(asyncio.BufferedProtocol):
                 server.flush_log_soon()
         if signal is CLOSED:
             self._close()
+        elif signal is STARTTLS:
+            self._transport.pause_reading()  # what comes now is for TLS
+            self._handshake = self._loop.create_task(self._start_tls(session))
         elif server.draining and not session.in_transaction:
             self.end(replies.SHUTTING_DOWN)
         elif signal is not NEED_DATA or not self._is_reading:
@@ -259,6 +284,30 @@ class _Connection(asyncio.BufferedProtocol):
                 self._is_turn_due = True
                 self._loop.call_soon(self._take_turn)
             self._see_to_reading(session)
+
+    async def _start_tls(self, session: Session) -> None:
+        server = self._server
+        assert server.tls is not None
+        try:
+            transport = await self._loop.start_tls(
+                self._transport,
+                self,
+                server.tls,
+                server_side=True,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
+            )
+        except OSError as error:  # ssl.SSLError, ConnectionError and TimeoutError are such
+            log.logger.warning("TLS with a client failed: %s", error)
+            self._transport.abort()
+            self.connection_lost(error)
+            return
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._is_tls = True
+        self._active = time.monotonic()
+        if self._session is not None:
+            session.secured(server.hostname)
+            self._turn(session)
 
     def _take_turn(self) -> None:
         self._is_turn_due = False

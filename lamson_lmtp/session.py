@@ -129,6 +129,7 @@ class Session:
         self.on_first_reply: Callable[[], None] = lambda: None
         """For the failpoint: the first of several replies to a message is in `data_to_send`."""
 
+        self.secured = connection.secured
         self.receive_eof = connection.receive_eof
         self.receive = connection.receive_data
         self.data_to_send = connection.data_to_send

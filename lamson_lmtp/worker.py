@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lamson.app import Application
 from lamson.service import DRAIN, Group, Listener
+from lamson.tls import server_context
 from lamson_lmtp.connection import Limits
 from lamson_lmtp.server import LmtpServer
 
@@ -59,8 +60,8 @@ async def _serve(application: Application, sockets: Sequence[socket.socket], lin
             owner = application.owner(link.lost_pid)
             await asyncio.to_thread(application.outbox.release_owner, owner)
     application.engine.on_stuck = link.recycle
-    await application.start()
     server = _server(application)
+    await application.start()
     await server.start(sockets)
     link.ready()
     await leaving.wait()
@@ -71,6 +72,9 @@ async def _serve(application: Application, sockets: Sequence[socket.socket], lin
 
 def _server(application: Application) -> LmtpServer:
     lmtp = application.settings.lmtp
+    tls = None
+    if lmtp.tls_certificate is not None and lmtp.tls_key is not None:
+        tls = server_context(lmtp.tls_certificate, lmtp.tls_key, lmtp.client_ca_file)
     return LmtpServer(
         application.engine,
         limits=Limits(
@@ -81,4 +85,6 @@ def _server(application: Application) -> LmtpServer:
         max_buffered=lmtp.max_buffered,
         idle_timeout=lmtp.idle_timeout,
         transaction_timeout=lmtp.transaction_timeout,
+        tls=tls,
+        allow=lmtp.allow,
     )
