@@ -274,8 +274,10 @@ def _serve(writing: int, pid_file: Path, run: Callable[[Ready], None], log: Path
         with lock:
             run(ready)
     except LamsonError as error:
-        tell(error=str(error), exit_code=error.exit_code)
-        logging.getLogger("lamson").error("%s", error)
+        if waiting:
+            tell(error=str(error), exit_code=error.exit_code)
+        else:
+            logging.getLogger("lamson").error("%s", error)
         return error.exit_code
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else os.EX_SOFTWARE

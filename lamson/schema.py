@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alembic import command
 from alembic.config import Config
@@ -57,14 +57,26 @@ def upgrade_ours(database: Database) -> tuple[str, str]:
     return upgrade(database, OURS, models.VERSION_TABLE)
 
 
-def revise(database: Database, migrations: Path, message: str) -> Path:
-    """Write a new migration from the difference between models and database; gives its file."""
+def revise(database: Database, migrations: Path, message: str) -> Path | None:
+    """Write a new migration from the difference between models and database; gives its file.
+
+    None, and no file, where there is no difference.
+    """
     config = _config(migrations)
+
+    def skip_empty(context: object, revision: object, directives: list[Any]) -> None:
+        if directives[0].upgrade_ops.is_empty():
+            directives.clear()
+
     with database.engine.begin() as connection:
         config.attributes["connection"] = connection
         with contextlib.redirect_stdout(io.StringIO()):
-            script = command.revision(config, message, autogenerate=True)
-    if script is None or isinstance(script, list):
+            script = command.revision(
+                config, message, autogenerate=True, process_revision_directives=skip_empty
+            )
+    if not script:
+        return None
+    if isinstance(script, list):
         raise DatabaseError(f"{migrations}: expected one head, found several")
     return Path(script.path)
 

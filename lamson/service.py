@@ -151,6 +151,7 @@ class Supervisor:
         self._alive_read, self._alive_write = os.pipe()
         self._wakeup_read, self._wakeup_write = os.pipe()
         self._suspects = Suspects(settings.run_dir)
+        self._is_serving = False
 
     def run(self, ready: Callable[[str], None]) -> None:
         """Bind, start the workers, call ``ready`` with what is listened on, serve until SIGTERM.
@@ -191,6 +192,7 @@ class Supervisor:
                     group.sockets.append(listener.bind())
 
     def _serve(self) -> None:
+        self._is_serving = True
         while True:
             if not self._signals:  # one may have come while something else was waited for
                 self._pause(self._timeout())
@@ -241,6 +243,8 @@ class Supervisor:
         elif suspects := self._suspects.blame(worker.pid):
             log.logger.error("worker %d had %d deliveries under way", worker.pid, suspects)
         if worker.is_leaving:
+            return
+        if not self._is_serving:  # the start fails, and says why
             return
         how = f"signal {-code}" if code < 0 else f"status {code}"
         log.logger.error(

@@ -270,7 +270,10 @@ def mailroom(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mailroo
     """The application of the project that the test stands in."""
     from lamson import config
 
-    made = Mailroom(config.find_project(Path(request.path).parent), tmp_path / "run")
+    try:
+        made = Mailroom(config.find_project(Path(request.path).parent), tmp_path / "run")
+    except LamsonError as error:  # of one line that says it all
+        pytest.fail(str(error), pytrace=False)
     yield made
     made.close()
 

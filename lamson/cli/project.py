@@ -125,7 +125,10 @@ def syncdb_command(revise: str | None) -> None:
     migrations = directory / "migrations"
     try:
         if revise is not None:
-            click.echo(f"wrote {schema.revise(database, migrations, revise)}")
+            written = schema.revise(database, migrations, revise)
+            click.echo(
+                f"wrote {written}" if written else "the database has all that the models say"
+            )
             return
         _report("lamson's", *schema.upgrade_ours(database))
         if (migrations / "env.py").is_file():

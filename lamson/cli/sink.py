@@ -129,8 +129,11 @@ class Storing:
 
 
 def stored(sender: str, recipients: list[str], content: bytes) -> bytes:
-    """The message with what a final delivery puts on top of it (RFC 5321 section 4.4)."""
+    """The message with what a final delivery puts on top of it (RFC 5321 section 4.4).
+
+    Its lines end as those of the system do: mail readers show a carriage return as ^M.
+    """
     fields = [("Return-Path", f"<{sender}>")]
     for recipient in recipients:
         fields += [("Delivered-To", recipient), ("X-Original-To", recipient)]
-    return prepend_headers(content, fields)
+    return prepend_headers(content, fields).replace(b"\r\n", b"\n")

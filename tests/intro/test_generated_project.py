@@ -38,8 +38,7 @@ def test_the_code_is_clean_and_typed(shell: Shell) -> None:
 def test_the_first_migration_makes_what_the_models_say(shell: Shell, tmp_path: Path) -> None:
     assert shell.enter("lamson syncdb").status == 0
     assert shell.enter("lamson syncdb -revise nothing").status == 0
-    [written] = (tmp_path / "mymailserver" / "migrations" / "versions").glob("*nothing.py")
-    assert written.read_text().count("    pass\n") == 2
+    assert list((tmp_path / "mymailserver" / "migrations" / "versions").glob("*nothing.py")) == []
     assert shell.enter("lamson syncdb").status == 0
 
 

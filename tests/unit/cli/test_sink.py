@@ -44,16 +44,12 @@ def test_a_message_is_stored_once_with_its_envelope(log: Lamson, tmp_path: Path)
         client.sendmail("", ["b@test.com"], b"Subject: y\r\n\r\n")
     queue = Queue(tmp_path / "run" / "queue")
     first, second = (queue.get(key) for key in queue.keys())  # noqa: SIM118
-    assert (
-        first
-        == (
-            "Return-Path: <s@test.com>\r\n"
-            "Delivered-To: a@test.com\r\nX-Original-To: a@test.com\r\n"
-            "Delivered-To: ä@test.com\r\nX-Original-To: ä@test.com\r\n"
-        ).encode()
-        + content
-    )
-    assert (second or b"").startswith(b"Return-Path: <>\r\nDelivered-To: b@test.com\r\n")
+    assert first == (
+        "Return-Path: <s@test.com>\n"
+        "Delivered-To: a@test.com\nX-Original-To: a@test.com\n"
+        "Delivered-To: ä@test.com\nX-Original-To: ä@test.com\n"
+    ).encode() + content.replace(b"\r\n", b"\n")
+    assert (second or b"").startswith(b"Return-Path: <>\nDelivered-To: b@test.com\n")
     assert "from=<s@test.com> to=a@test.com" in (tmp_path / "logs" / "log.log").read_text()
 
 
@@ -88,5 +84,5 @@ def test_a_queue_that_cannot_be_made(log: Lamson, tmp_path: Path) -> None:
 
 def test_the_envelope_stands_on_top() -> None:
     assert stored("", ["a@b.c"], b"x") == (
-        b"Return-Path: <>\r\nDelivered-To: a@b.c\r\nX-Original-To: a@b.c\r\nx"
+        b"Return-Path: <>\nDelivered-To: a@b.c\nX-Original-To: a@b.c\nx"
     )
