@@ -247,13 +247,15 @@ class Conversation:
         return self._answer(sent)
 
     def _answer(self, sent: Sequence[Sent]) -> Sent | None:
-        me = self.author.lower()
-        return next((one for one in sent if me in map(str.lower, one.recipients)), None)
+        return next(filter(self._is_mine, sent), None)
 
     @property
     def inbox(self) -> list[Sent]:
         """All that the application ever sent to this correspondent."""
-        return [one for one in self._mailroom.sent if self.author in one.recipients]
+        return [one for one in self._mailroom.sent if self._is_mine(one)]
+
+    def _is_mine(self, one: Sent) -> bool:
+        return self.author.lower() in map(str.lower, one.recipients)
 
 
 def _sent(row: Outgoing) -> Sent:
