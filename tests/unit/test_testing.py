@@ -15,5 +15,5 @@ def test_an_inbox_does_not_mind_capitals() -> None:
         sent=[answer, Sent("", ("ann@example.com",), message)], deliver=lambda *mail: [answer]
     )
     zed = Conversation(mailroom, "Zed@Example.com")
-    assert zed.offer("list@test.com", b"") is answer
+    assert zed.deliver("list@test.com", b"") is answer
     assert zed.inbox == [answer]
