@@ -174,7 +174,7 @@ class Delivery:
         reverse-path). Raises AddressError for an address that is none, SenderError for a sender
         in a domain that is not ours (see the setting `submission.any_sender`).
         """
-        message_id = f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{self._hostname}>"
+        message_id = self._next_message_id()
         if response["Message-ID"] is None:
             response["Message-ID"] = message_id
         if response["Date"] is None:
@@ -217,12 +217,15 @@ class Delivery:
             sender=sender,
             recipients=recipients,
             content=prepend_headers(without_notes(message.raw), [("Delivered-To", here)]),
-            message_id=f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{self._hostname}>",
+            message_id=message.message_id or self._next_message_id(),
             smtputf8=message.envelope.smtputf8,
         )
 
     def _may_send(self, sender: str) -> bool:
         return self._is_ours is None or self._is_ours(address.split(sender)[1])
+
+    def _next_message_id(self) -> str:
+        return f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{self._hostname}>"
 
     def _post(
         self,

@@ -29,6 +29,10 @@ class Answer(NamedTuple):
     code: int
     text: str
 
+    @property
+    def is_positive(self) -> bool:
+        return self.code < 300
+
     def __str__(self) -> str:
         return f"{self.code} {self.text}"
 
@@ -59,31 +63,31 @@ class Pipeline(asyncio.Protocol):
 
     async def send(
         self, sender: str, recipients: Sequence[str], content: bytes, options: str = ""
-    ) -> tuple[list[tuple[str, Answer]], Answer | None]:
+    ) -> tuple[list[tuple[str, Answer]], Answer]:
         """One transaction. ``content`` has CRLF line ends; addresses were checked before.
 
-        Gives the recipients that were refused, with the answer to each, and the answer that refused
-        everything, if one did. Raises ConnectionBroken.
+        Gives the recipients that were refused, with the answer to each, and the answer to the
+        whole; a positive one means that the server has the message for the other recipients.
+        Raises ConnectionBroken.
         """
         commands = [f"MAIL FROM:<{sender}>{options}\r\n".encode()]
         commands += [f"RCPT TO:<{one}>\r\n".encode() for one in recipients]
         commands.append(b"DATA\r\n")
         mail, *rcpts, data = await self._ask(commands)
-        refused = [
-            (one, answer)
-            for one, answer in zip(recipients, rcpts, strict=True)
-            if answer.code >= 300
-        ]
-        if data.code != _START_DATA:
-            await self._ask([b"RSET\r\n"])
-            return refused, mail if mail.code >= 300 else None if len(refused) == len(
-                rcpts
-            ) else data
-        if len(refused) == len(rcpts):  # RFC 2920 section 3.1: the server waits for a message still
-            await self._ask([b".\r\n"])
-            return refused, mail if mail.code >= 300 else None
-        (final,) = await self._ask([stuffed(content)])
-        return refused, final if final.code >= 300 else None
+        answers = zip(recipients, rcpts, strict=True)
+        refused = [(one, answer) for one, answer in answers if not answer.is_positive]
+        if not mail.is_positive:
+            final = mail
+        elif len(refused) == len(rcpts):
+            final = refused[0][1]
+        elif data.code != _START_DATA:
+            final = data
+        else:
+            (final,) = await self._ask([stuffed(content)])
+            return refused, final
+        # RFC 2920 section 3.1: a server that wants data for nobody gets an empty message.
+        await self._ask([b".\r\n" if data.code == _START_DATA else b"RSET\r\n"])
+        return refused, final
 
     async def check(self) -> None:
         """Ask whether the server is still there. Raises ConnectionBroken."""

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from lamson import failpoint, failure, log
-from lamson.submission import Refusal, Submitter, SubmitterDown
+from lamson.kept import Kept, keep
+from lamson.submission import Outcome, Submitter, SubmitterDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -182,7 +183,7 @@ class Relay:
         try:
             if time.monotonic() < self._down_until:
                 raise SubmitterDown(row.last_error or "submission does not answer")
-            refusals = await submitter.submit(row)
+            outcome = await submitter.submit(row)
         except SubmitterDown as error:
             self._down_until = max(self._down_until, time.monotonic() + 1.0)
             return await self._defer(row, str(error))
@@ -191,16 +192,20 @@ class Relay:
             return await self._defer(row, repr(error))
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_SUBMISSION)
-        return await self._conclude(row, refusals)
+        return await self._conclude(row, outcome)
 
-    async def _conclude(self, row: Outgoing, refusals: Sequence[Refusal]) -> bool:
-        refused = {refusal.recipient for refusal in refusals}
+    async def _conclude(self, row: Outgoing, outcome: Outcome) -> bool:
+        refused = {refusal.recipient for refusal in outcome.refusals}
         if taken := [one for one in row.recipients if one not in refused]:
             log.event(
-                "submitted", row.source, message_id=row.message_id, recipients=",".join(taken)
+                "submitted",
+                row.source,
+                message_id=row.message_id,
+                recipients=",".join(taken),
+                reply=outcome.reply,
             )
         later = []
-        for refusal in refusals:
+        for refusal in outcome.refusals:
             reason = f"refused by the submission server: {refusal.reply}"
             if not refusal.is_permanent or not await self._give_up(row, refusal.recipient, reason):
                 later.append(refusal)
@@ -236,17 +241,12 @@ class Relay:
 
     async def _give_up(self, row: Outgoing, recipients: str, reason: str) -> bool:
         """Keep the message in the undeliverable queue. False when even that failed."""
-        headers = {
-            "X-Lamson-Reason": reason,
-            "X-Lamson-Sender": row.sender,
-            "X-Lamson-Recipient": recipients,
-            "X-Lamson-Id": row.source,
-        }
+        entry = Kept(row.content, reason, row.sender, recipients, row.source)
         log.event(
             "refused", row.source, message_id=row.message_id, recipients=recipients, reason=reason
         )
         try:
-            await asyncio.to_thread(self._undeliverable.push, row.content, headers)
+            await asyncio.to_thread(keep, self._undeliverable, entry)
         except OSError as error:
             log.logger.error("id=%s: the undeliverable queue failed: %s", row.source, error)
             return False

@@ -11,7 +11,7 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import aiosmtplib
 from aiosmtplib import errors
@@ -38,6 +38,13 @@ class Refusal:
     recipient: str
     reply: str
     is_permanent: bool
+
+
+class Outcome(NamedTuple):
+    """Whom the server refused, and its answer to the whole, such as "250 2.0.0 Ok: queued as"."""
+
+    refusals: list[Refusal]
+    reply: str
 
 
 class SubmitterDown(Exception):
@@ -72,8 +79,8 @@ class Submitter:
         self._offers_smtputf8 = False
         self._used_at = 0.0
 
-    async def submit(self, row: Outgoing) -> list[Refusal]:
-        """Submit one message; gives the recipients that were refused.
+    async def submit(self, row: Outgoing) -> Outcome:
+        """Submit one message; gives what became of it.
 
         Raises SubmitterDown when there is no telling: the connection failed on the way.
         """
@@ -84,14 +91,15 @@ class Submitter:
                 if not self._offers_smtputf8:
                     return _all(row, "the submission server does not offer SMTPUTF8", True)
                 options += " SMTPUTF8"
-            refused, overall = await pipeline.send(row.sender, row.recipients, row.content, options)
+            refused, final = await pipeline.send(row.sender, row.recipients, row.content, options)
         except ConnectionBroken as error:
             await self.close()
             raise SubmitterDown(f"{self}: {error}") from error
         self._used_at = time.monotonic()
-        if overall is not None:
-            return _all(row, str(overall), overall.code >= 500)
-        return [Refusal(one, str(answer), answer.code >= 500) for one, answer in refused]
+        refusals = [Refusal(one, str(answer), answer.code >= 500) for one, answer in refused]
+        if final.is_positive or len(refusals) == len(row.recipients):
+            return Outcome(refusals, str(final))
+        return _all(row, str(final), final.code >= 500)
 
     async def close(self) -> None:
         """Say QUIT where somebody listens still."""
@@ -159,8 +167,8 @@ class Submitter:
         return f"submission to {self._endpoint.host}:{self._endpoint.port}"
 
 
-def _all(row: Outgoing, reply: str, is_permanent: bool) -> list[Refusal]:
-    return [Refusal(one, reply, is_permanent) for one in row.recipients]
+def _all(row: Outgoing, reply: str, is_permanent: bool) -> Outcome:
+    return Outcome([Refusal(one, reply, is_permanent) for one in row.recipients], reply)
 
 
 def _reason(error: Exception) -> str:

@@ -13,7 +13,9 @@ from lamson.db import Database
 from lamson.outbox import Outbox, Outgoing
 from lamson.queue import Queue
 from lamson.relay import Relay
-from lamson.submission import Refusal, SubmitterDown
+from lamson.submission import Outcome, Refusal, SubmitterDown
+
+TAKEN = "250 2.0.0 Ok: queued as 4QzXwN0Jk1z5tVb"
 
 
 class Server:
@@ -26,7 +28,7 @@ class Server:
         self.under_way = 0
         self.most_under_way = 0
 
-    async def submit(self, row: Outgoing) -> list[Refusal]:
+    async def submit(self, row: Outgoing) -> Outcome:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
@@ -34,7 +36,7 @@ class Server:
                 await self.gate.wait()
             refusals = self.answer(row)
             self.taken.append(row.message_id)
-            return refusals
+            return Outcome(refusals, TAKEN)
         finally:
             self.under_way -= 1
 

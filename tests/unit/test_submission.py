@@ -63,7 +63,7 @@ def submit(endpoint: Endpoint, *rows: Outgoing) -> list[Any]:
     async def story() -> list[Any]:
         submitter = Submitter(endpoint)
         try:
-            return [await submitter.submit(row) for row in rows]
+            return [(await submitter.submit(row)).refusals for row in rows]
         finally:
             await submitter.close()
 
