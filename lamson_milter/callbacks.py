@@ -93,10 +93,22 @@ class Limits:
 class _Session:
     """One connection of Postfix, and the mail on it."""
 
-    __slots__ = ("connection", "has_failed", "header_size", "spool", "steps", "transaction")
+    __slots__ = (
+        "connection",
+        "has_failed",
+        "has_leading_space",
+        "header_reply",
+        "header_size",
+        "spool",
+        "steps",
+        "transaction",
+    )
 
     def __init__(self, rules: Rules, steps: int) -> None:
         self.steps = steps
+        # Asked for each field, so worked out once.
+        self.has_leading_space = bool(steps & milter.P_HDR_LEADSPC)
+        self.header_reply = self.reply(milter.P_NR_HDR)
         self.connection = ConnectionState(rules)
         self.transaction: Transaction | None = None
         self.spool: Spool | None = None
@@ -250,13 +262,17 @@ class Callbacks:
         session = ctx.getpriv()
         try:
             session.header_size += len(name) + len(value)
-            if session.transaction is not None:
-                if not session.steps & milter.P_HDR_LEADSPC:
-                    value = b" " + value
-                session.transaction.header(name, value, session.header_size < MAX_HEADER)
+            transaction = session.transaction
+            if transaction is not None:
+                if session.header_size > MAX_HEADER:
+                    transaction.drop_header(name)
+                else:
+                    transaction.fields.append(
+                        (name, value if session.has_leading_space else b" " + value)
+                    )
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_HDR)
-        return session.reply(milter.P_NR_HDR)
+        return session.header_reply
 
     def body(self, ctx: Context, chunk: bytes) -> int:
         session = ctx.getpriv()

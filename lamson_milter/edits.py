@@ -79,5 +79,6 @@ def _change(fields: Fields, edit: ChangeHeader) -> None:
 
 def header_bytes(fields: Fields) -> bytes:
     """Header and empty line, as they stand in a message."""
-    lines = [b"%b:%b\r\n" % (name.encode("utf-8", "replace"), value) for name, value in fields]
-    return b"".join(lines).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + b"\r\n"
+    lines = [b"%b:%b\n" % (name.encode("utf-8", "replace"), value) for name, value in fields]
+    header = b"".join(lines) + b"\n"
+    return header.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")

@@ -16,11 +16,11 @@ The edits of those filters that were asked about a recipient who was taken off a
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lamson import address, notes
-from lamson.envelope import NOBODY, Envelope, QueueId, Recipient
+from lamson.envelope import NOBODY, Envelope, Peer, QueueId, Recipient
 from lamson.errors import AddressError
 from lamson_milter.actions import (
     AddHeader,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lamson.content import Content
-    from lamson.envelope import Peer
     from lamson.notes import Notary, Note
     from lamson.reply import Reply
     from lamson_milter.actions import Decision, Edit
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     Ask = Callable[[Filter, Subject, Mapping[str, str], str], Decision | None]
 
 _NOTES = notes.HEADER.lower()
+_NOTES_LENGTH = len(_NOTES)
 _NO_CAPTURES: Mapping[str, str] = {}
 
 
@@ -114,7 +114,10 @@ class _Standing:
 
     @property
     def refusal(self) -> Reply | None:
-        return self.verdict.reply if isinstance(self.verdict, Reject | Defer) else None
+        verdict = self.verdict
+        if verdict is None:
+            return None
+        return verdict.reply if isinstance(verdict, Reject | Defer) else None
 
 
 @dataclass(slots=True)
@@ -212,25 +215,13 @@ class Transaction:
         self._addressees.append(_Addressee(given, Recipient(recipient), standing))
         return None
 
-    def header(self, name: str, value: bytes, is_kept: bool = True) -> None:
-        """One header field; ``value`` as it stands behind the colon. Filters see what is kept."""
-        if is_kept:
-            self.fields.append((name, value))
-        if len(name) == len(_NOTES) and name.lower() == _NOTES:
-            self._incoming_notes += 1
+    def header(self, name: str, value: bytes) -> None:
+        """One header field; ``value`` as it stands behind the colon."""
+        self.fields.append((name, value))
 
-    @property
-    def is_filtered(self) -> bool:
-        """True where a filter has to be asked at the end of the message."""
-        filters = self._rules.filters.message
-        return (
-            not self._is_settled
-            and bool(filters.filters)
-            and any(
-                not one.standing.is_settled and filters.match(one.recipient.address)
-                for one in self._addressees
-            )
-        )
+    def drop_header(self, name: str) -> None:
+        """One header field that the filters will not see, for there are too many."""
+        self._incoming_notes += name.lower() == _NOTES
 
     def end(
         self,
@@ -261,7 +252,7 @@ class Transaction:
                     shared,
                     envelope,
                     Recipient(addressee.recipient.address, captures),
-                    notes=self._common_notes() | standing.notes,
+                    notes=self._notes_so_far(standing),
                     is_truncated=is_truncated,
                 )
                 verdict = self._rules.ask(one, subject, captures, envelope.id)
@@ -269,9 +260,15 @@ class Transaction:
                     break
 
     def _envelope(self, queue_id: str, now: float) -> Envelope:
-        peer = replace(self._connection.peer, ident=QueueId(queue_id))
-        recipients = tuple(one.recipient.address for one in self._addressees)
+        known = self._connection.peer
+        peer = Peer(known.name, known.addr, known.port, helo=known.helo, ident=QueueId(queue_id))
+        recipients = tuple([one.recipient.address for one in self._addressees])
         return Envelope(self.sender, recipients, peer, received=now, id=queue_id or "-")
+
+    def _notes_so_far(self, standing: _Standing) -> Mapping[str, Note] | None:
+        """A copy, since filters add to what they are shown; None for none."""
+        common = self._common_notes()
+        return common | standing.notes if common or standing.notes else None
 
     def _decide(self, queue_id: str, now: float) -> Outcome:
         whole = (self._connection.standing, self._sender_standing)
@@ -279,32 +276,37 @@ class Transaction:
         discarded: list[_Addressee] = []
         staying: list[_Addressee] = []
         for one in self._addressees:
+            verdict = one.standing.verdict
+            if verdict is None:
+                staying.append(one)
+                continue
             refusal = one.standing.refusal
             if refusal is not None and refusal.is_transient:
                 return Outcome(refusal=refusal)
             if refusal is not None:
                 rejected.append((one, refusal))
-            elif isinstance(one.standing.verdict, Discard):
+            elif isinstance(verdict, Discard):
                 discarded.append(one)
             else:
                 staying.append(one)
-        if any(isinstance(standing.verdict, Discard) for standing in whole):
+        if self._is_settled and any(isinstance(one.verdict, Discard) for one in whole):
             return Outcome(is_discarded=True)
         if not staying and rejected:
             return Outcome(refusal=rejected[0][1])
         if not staying and discarded:
             return Outcome(is_discarded=True)
-        standings = [*whole, *(one.standing for one in staying)]
+        standings = [*whole, *[one.standing for one in staying]]
         edits = _once([pair for standing in standings for pair in standing.edits])
-        taken_off = [one for one, _ in rejected] + discarded
-        edits += [RemoveRecipient(one.recipient.address) for one in taken_off]
-        edits = in_order(edits)
-        if not _remaining(staying, edits):
-            return Outcome(is_discarded=True)
+        for one in [*[one for one, _ in rejected], *discarded]:
+            edits.append(RemoveRecipient(one.recipient.address))
+        if edits:
+            edits = in_order(edits)
+            if not _remaining(staying, edits):
+                return Outcome(is_discarded=True)
         reasons = [reason for standing in standings for reason in standing.reasons]
         return Outcome(
             quarantine="; ".join(dict.fromkeys(reasons)) or None,
-            edits=[*self._note_fields(staying, queue_id, now), *edits],
+            edits=self._note_fields(staying, queue_id, now) + edits,
             removed=[(one.recipient.address, reply) for one, reply in rejected],
         )
 
@@ -316,12 +318,14 @@ class Transaction:
                 return one.given
         return f"<{recipient}>"
 
-    def _note_fields(
-        self, staying: Sequence[_Addressee], queue_id: str, now: float
-    ) -> list[ChangeHeader | AddHeader]:
+    def _note_fields(self, staying: Sequence[_Addressee], queue_id: str, now: float) -> list[Edit]:
         """Take off what pretends to be notes, the last one first, and add ours."""
-        edits: list[ChangeHeader | AddHeader] = [
-            ChangeHeader(notes.HEADER, None, index) for index in range(self._incoming_notes, 0, -1)
+        incoming = self._incoming_notes
+        for name, _ in self.fields:
+            if len(name) == _NOTES_LENGTH and name.lower() == _NOTES:
+                incoming += 1
+        edits: list[Edit] = [
+            ChangeHeader(notes.HEADER, None, index) for index in range(incoming, 0, -1)
         ]
         common = self._common_notes()
         own = {one.recipient.address: one.standing.notes for one in staying if one.standing.notes}
@@ -346,6 +350,8 @@ class Transaction:
 def _remaining(staying: Sequence[_Addressee], edits: Sequence[Edit]) -> bool:
     """True where the message has a recipient after the edits."""
     gone = {address.normalise(edit.address) for edit in edits if isinstance(edit, RemoveRecipient)}
+    if not gone:
+        return True
     return any(isinstance(edit, AddRecipient) for edit in edits) or any(
         address.normalise(one.recipient.address) not in gone for one in staying
     )
@@ -353,6 +359,8 @@ def _remaining(staying: Sequence[_Addressee], edits: Sequence[Edit]) -> bool:
 
 def _once(recorded: Sequence[tuple[Filter, Sequence[Edit]]]) -> list[Edit]:
     """The edits in order; what one function recorded for several recipients alike, once."""
+    if len(recorded) < 2:
+        return list(recorded[0][1]) if recorded else []
     kept: list[Edit] = []
     known: dict[object, Counter[Edit]] = {}
     for one, edits in recorded:

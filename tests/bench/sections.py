@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import command, measure, routing
+from tests.bench import command, measure, milter, routing
 from tests.bench.peers import (
     Aiosmtpd,
     Lamson,
@@ -90,7 +90,24 @@ def help_command(loads: Sequence[Load], effort: Effort) -> list[Section]:
     return [Section("The command", goals=[goal])]
 
 
-SECTIONS = {"accept": accept, "durable": durable, "routing": routes, "command": help_command}
+def milters(loads: Sequence[Load], effort: Effort) -> list[Section]:
+    """Our milter behind Postfix, beside one in C and one on bare pymilter."""
+    if reason := milter.unavailable():
+        return [Section("The milter", remarks=[f"left out: {reason}"])]
+    return [
+        milter.cost(effort.rounds, effort.seconds),
+        milter.through_postfix(effort.rounds, effort.seconds, tcp=False),
+        milter.through_postfix(effort.rounds, effort.seconds, tcp=True),
+    ]
+
+
+SECTIONS = {
+    "accept": accept,
+    "durable": durable,
+    "routing": routes,
+    "command": help_command,
+    "milter": milters,
+}
 
 
 def _compare(
