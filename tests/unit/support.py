@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import secrets
 import socket
 import sys
 import textwrap
-from itertools import count
 from typing import TYPE_CHECKING
 
 from lamson.envelope import Envelope, Peer, QueueId, Recipient
@@ -16,14 +16,13 @@ from lamson.routing import Router
 if TYPE_CHECKING:
     from pathlib import Path
 
-_numbers = count(1)
-
 DEFAULTS = {"host": r"test\.com", "user": "[a-z0-9.]+"}
 
 
 def make_router(directory: Path, source: str) -> Router:
     """A Router over one handler module with ``source``, written into ``directory``."""
-    name = f"handlers_under_test_{next(_numbers)}"
+    # Tests of other folders import this file by another name: a number would not be unique.
+    name = f"handlers_under_test_{secrets.token_hex(8)}"
     text = "from lamson import *\nfrom sqlalchemy.orm import Session\nfrom sqlalchemy import text\n"
     (directory / f"{name}.py").write_text(text + textwrap.dedent(source), encoding="utf-8")
     importlib.invalidate_caches()
