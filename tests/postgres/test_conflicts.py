@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.node import codes
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.engine import Connection
 
+    from tests.postgres import PostgresInstance
     from tests.postgres.conftest import MakeNode
 
 pytestmark = pytest.mark.postgres
@@ -50,20 +52,19 @@ def count(connection: Connection, table: str) -> int:
     return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
 
 
-def deadlocks(connection: Connection) -> int:
-    return int(
-        connection.exec_driver_sql(
-            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-        ).scalar_one()
-    )
+@pytest.fixture
+def deadlocks(postgres: PostgresInstance) -> Callable[[], int]:
+    """How many deadlocks PostgreSQL has resolved since the test began."""
+    before = postgres.log_text().count("deadlock detected")
+    return lambda: postgres.log_text().count("deadlock detected") - before
 
 
 def test_two_handlers_in_a_deadlock_both_do_their_work(
-    make_node: MakeNode, connection: Connection
+    make_node: MakeNode, connection: Connection, deadlocks: Callable[[], int]
 ) -> None:
     one, other = make_node(ACCOUNTS), make_node()
     assert codes(one.begin("a b") + other.begin("b a")) == [250, 250]
-    wait_for(lambda: deadlocks(connection) == 1, "a deadlock to be counted")
+    assert deadlocks() == 1
     assert sums(connection) == {"a": 2, "b": 2}
     assert count(connection, "lamson_outbox") == 2
     assert count(connection, "lamson_seen") == 2
@@ -73,7 +74,7 @@ def test_two_handlers_in_a_deadlock_both_do_their_work(
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("first", ["a b", "b a"])
 def test_the_neighbours_of_a_victim_are_handled_once(
-    make_node: MakeNode, connection: Connection, first: str
+    make_node: MakeNode, connection: Connection, deadlocks: Callable[[], int], first: str
 ) -> None:
     """Batches of three meet in a deadlock; whichever is the victim."""
     one, other = make_node(ACCOUNTS, threads=1), make_node(threads=1)
@@ -81,7 +82,7 @@ def test_the_neighbours_of_a_victim_are_handled_once(
     second = first[::-1]
     replies = one.begin("c", first, "c") + other.begin("d", second, "d")
     assert codes(replies) == [250] * 6
-    wait_for(lambda: deadlocks(connection) == 1, "a deadlock to be counted")
+    assert deadlocks() == 1
     assert sums(connection) == {"a": 2, "b": 2, "c": 2, "d": 2, "e": 2}
     assert count(connection, "lamson_outbox") == count(connection, "lamson_seen") == 8
 
