@@ -97,7 +97,6 @@ class Database:
             event.listen(self.engine, "checkout", _check_idle)
             event.listen(self.engine, "commit", _check_postgres)
             event.listen(self.engine, "handle_error", _drop_read_only)
-            event.listen(self.engine, "handle_error", _drop_read_only)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -124,7 +123,8 @@ class Database:
                 with connection.begin():
                     yield connection
             finally:
-                driver.execute("PRAGMA synchronous=FULL")
+                if not connection.invalidated:  # else it is closed, and the next one is new
+                    driver.execute("PRAGMA synchronous=FULL")
 
     def read(self) -> Connection:
         """A connection for reading: it takes no lock, each statement stands for itself."""

@@ -266,3 +266,16 @@ def test_only_a_forgettable_transaction_does_not_wait_for_the_disk(database: Dat
     with pytest.raises(RuntimeError), database.begin_forgettable():
         raise RuntimeError
     assert level() == 2
+
+
+def test_a_forgettable_transaction_on_a_locked_database(tmp_path: Path) -> None:
+    """Its failure is SQLAlchemy's, as that of any other: the relay tries again."""
+    other = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    impatient = Database(f"sqlite:///{tmp_path / 'test.db'}?timeout=0")
+    locked = pytest.raises(exc.OperationalError, match="locked")
+    with other.begin(), locked, impatient.begin_forgettable():
+        raise AssertionError
+    with impatient.begin_forgettable() as connection:
+        connection.execute(text("CREATE TABLE note (word TEXT)"))
+    for database in (other, impatient):
+        database.close()
