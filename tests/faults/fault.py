@@ -1,0 +1,47 @@
+"""What a fault is, for the table of them: how it strikes, and what may follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.faults.rig import Rig
+
+Kind = Literal["sqlite", "postgres"]
+
+SQLITE: tuple[Kind, ...] = ("sqlite",)
+POSTGRES: tuple[Kind, ...] = ("postgres",)
+BOTH: tuple[Kind, ...] = ("sqlite", "postgres")
+
+# Ways to make Lamson wrong, each of which the checker has to notice. The first leaves the seen
+# check out; the others are mistakes of project/app/sabotage.py.
+NO_SEEN_CHECK = "no-seen-check"
+EARLY_REPLY = "early-reply"
+FORGETFUL_OUTBOX = "forgetful-outbox"
+
+
+def nothing(rig: Rig) -> None:
+    """Where a fault needs no preparation."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault.
+
+    ``inject`` strikes once, under load, and returns when it has struck and is over. ``prepare``
+    changes a rig that is not started yet. ``check`` looks at what else must be true in the end.
+    ``weakness`` is what makes Lamson wrong under this fault: leaving out the seen check wherever
+    Postfix delivers again what was committed; where that cannot be (``why_not_twice``), a mistake.
+    """
+
+    name: str
+    title: str
+    inject: Callable[[Rig], None]
+    databases: tuple[Kind, ...] = BOTH
+    prepare: Callable[[Rig], None] = nothing
+    check: Callable[[Rig], None] = nothing
+    weakness: str = NO_SEEN_CHECK
+    why_not_twice: str = ""

@@ -1,0 +1,130 @@
+"""Faults that end processes of Lamson: kill -9 at named places, restarts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from lamson import failpoint
+from tests.faults.fault import EARLY_REPLY, FORGETFUL_OUTBOX, NO_SEEN_CHECK, Fault
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from tests.faults.rig import Rig
+
+PASSES = 4  # a process dies at this one at the earliest: it knows its handlers and batches by then
+RESTART_EVERY = 2.0  # seconds
+
+_ROLLED_BACK = "nothing was committed when it strikes"
+
+
+def _at(name: str, title: str, weakness: str = NO_SEEN_CHECK, why: str = "") -> Fault:
+    def prepare(rig: Rig) -> None:
+        tokens = rig.project.parent / "tokens"
+        tokens.mkdir()
+        rig.environment["LAMSON_FAILPOINT"] = f"{name}:{PASSES}"
+        rig.environment["LAMSON_FAILPOINT_DIR"] = str(tokens)
+
+    def inject(rig: Rig) -> None:
+        token = rig.project.parent / "tokens" / "one"
+        token.touch()
+        wait_for(lambda: not token.exists(), f"a worker to die at {name}", timeout=60)
+
+    return Fault(
+        name=f"killed-{name}",
+        title=f"`kill -9` of a worker {title}",
+        prepare=prepare,
+        inject=inject,
+        weakness=weakness,
+        why_not_twice=why,
+    )
+
+
+def _kill_supervisor(rig: Rig) -> None:
+    rig.lamson.kill()
+    _start_again(rig)
+
+
+def _kill_all(rig: Rig) -> None:
+    workers = rig.workers()
+    rig.lamson.kill()
+    for pid in workers:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    _start_again(rig)
+
+
+def _start_again(rig: Rig) -> None:
+    """As systemd does it with Restart=on-failure: again, until it runs."""
+
+    def starts() -> bool:
+        try:
+            rig.lamson.start()
+        except AssertionError:
+            if "in use" not in rig.lamson.output():
+                raise
+            return False  # the workers that were left have not let go of the port yet
+        return True
+
+    wait_for(starts, "lamson to start again", timeout=60)
+
+
+def _restart(rig: Rig) -> None:
+    due = getattr(rig, "restart_due", 0.0)
+    wait_for(lambda: time.monotonic() >= due, "the time for the next restart")
+    rig.restart_due = time.monotonic() + RESTART_EVERY  # type: ignore[attr-defined]
+    rig.lamson.stop()
+    rig.lamson.start()
+
+
+def _reload(rig: Rig) -> None:
+    before = len(rig.lamson.log_lines("reloaded"))
+    os.kill(rig.lamson.pid, signal.SIGHUP)
+    rig.lamson.wait_log("reloaded", count=before + 1)
+
+
+FAULTS = [
+    _at(failpoint.AFTER_BEGIN, "after BEGIN", EARLY_REPLY, _ROLLED_BACK),
+    _at(failpoint.AFTER_SEEN, "after the seen check", EARLY_REPLY, _ROLLED_BACK),
+    _at(failpoint.AFTER_HANDLER, "after the handler", EARLY_REPLY, _ROLLED_BACK),
+    _at(failpoint.BEFORE_COMMIT, "before COMMIT", EARLY_REPLY, _ROLLED_BACK),
+    _at(failpoint.AFTER_COMMIT, "after COMMIT"),
+    _at(failpoint.AFTER_FIRST_REPLY, "after the first of three replies"),
+    _at(
+        failpoint.AFTER_SUBMISSION,
+        "after submission's 250, before the row is deleted",
+        FORGETFUL_OUTBOX,
+        "Postfix has had its reply already",
+    ),
+    Fault(
+        name="supervisor-killed",
+        title="`kill -9` of the supervisor, then a new start",
+        inject=_kill_supervisor,
+        weakness=EARLY_REPLY,
+        why_not_twice="the workers finish what they began",
+    ),
+    Fault(
+        name="all-killed",
+        title="`kill -9` of the supervisor and all workers, then a new start",
+        inject=_kill_all,
+        weakness=EARLY_REPLY,
+        why_not_twice="it strikes anywhere, rarely between COMMIT and reply",
+    ),
+    Fault(
+        name="restarted",
+        title="SIGTERM and a new start every two seconds",
+        inject=_restart,
+        weakness=EARLY_REPLY,
+        why_not_twice="the workers finish what they began",
+    ),
+    Fault(
+        name="reloaded",
+        title="SIGHUP",
+        inject=_reload,
+        weakness=EARLY_REPLY,
+        why_not_twice="the workers finish what they began",
+    ),
+]

@@ -1,0 +1,45 @@
+"""One handler: a row for each recipient of each message, and one reply."""
+
+import os
+import time
+from pathlib import Path
+
+from app import sabotage
+from app.model import Effect
+from sqlalchemy.orm import Session
+
+from lamson import Delivery, MailRequest, route, stateless
+
+# A test makes a handler slow by putting files here: each is used up by one run of the handler.
+SLOW = Path(os.environ.get("FAULTS_SLOW", "/nonexistent"))
+SECONDS = float(os.environ.get("FAULTS_SLOW_SECONDS", "0"))
+COPY = os.environ.get("FAULTS_COPY", "")  # a second recipient of every reply
+
+sabotage.commit(os.environ.get("FAULTS_SABOTAGE", ""))
+
+
+@route(r"[abc]-(number)@count\.test", number="[0-9]+")
+@stateless
+def COUNT(message: MailRequest, delivery: Delivery, db: Session, number: str) -> None:
+    here = message.recipient.address
+    db.add(Effect(message=message.subject, recipient=here))
+    if COPY:
+        response = delivery.compose(
+            to=[message.author, COPY],
+            sender=here,
+            subject=f"{message.subject} {here}",
+            body=f"Counted number {number}.",
+        )
+        delivery.send(response, sender="")
+    else:
+        delivery.reply(subject=f"{message.subject} {here}", body=f"Counted number {number}.")
+    if SECONDS and any(_take(token) for token in SLOW.glob("*")):
+        time.sleep(SECONDS)
+
+
+def _take(token: Path) -> bool:
+    try:
+        token.unlink()
+    except FileNotFoundError:
+        return False
+    return True

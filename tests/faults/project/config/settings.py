@@ -1,0 +1,8 @@
+"""The settings of the project under faults; the harness sets ports and database."""
+
+from lamson.settings import Settings
+
+settings = Settings(
+    database="sqlite:///run/lamson.db",
+    handlers=["app.handlers.counting"],
+)

@@ -1,0 +1,88 @@
+"""Runs one fault against a fresh rig: rounds of load, one injection in each, then the count."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.faults import load
+from tests.faults.rig import Rig
+from tests.faults.tally import Tally, count
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.faults.fault import Fault
+    from tests.postgres import PostgresInstance
+
+
+SETTLES = 20.0  # seconds in which everything has to come to rest
+WRONG_SETTLES = 20.0  # the same, where Lamson was made wrong: perhaps it never does
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much: messages in all, and how often the fault strikes meanwhile."""
+
+    messages: int
+    injections: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one run. ``suppressed`` are deliveries that came again and ran no handler."""
+
+    fault: Fault
+    kind: str
+    tally: Tally
+    injected: int
+    survived: int
+    suppressed: int
+    seconds: float
+
+
+def run(
+    fault: Fault,
+    plan: Plan,
+    directory: Path,
+    server: PostgresInstance | None,
+    weakness: str = "",
+) -> Outcome:
+    """Strike ``plan.injections`` times while ``plan.messages`` go through; see what came out."""
+    began = time.monotonic()
+    chance = random.Random(fault.name)
+    rounds: list[set[str]] = []
+    with Rig(fault, directory, server, weakness) as rig:
+        try:
+            for number in range(plan.injections):
+                first = plan.messages * number // plan.injections
+                last = plan.messages * (number + 1) // plan.injections
+                rounds.append({load.name(one) for one in range(first, last)})
+                rig.load.begin(last - first)
+                rig.load.wait(first + chance.randrange(1, max(2, (last - first) // 2)))
+                fault.inject(rig)
+                rig.injected += 1
+            with suppress(AssertionError) if weakness else nullcontext():
+                rig.settle(WRONG_SETTLES if weakness else SETTLES)
+        except AssertionError:
+            print(rig.postfix.log_text()[-20_000:])
+            print("\n".join(rig.lamson.log_lines()[-200:]))
+            print(rig.lamson.output()[-5000:])
+            raise
+        tally = count(rig.load.accepted, rig.store.effects(), list(rig.sink.messages))
+        if not weakness:
+            fault.check(rig)
+        suppressed = len(rig.lamson.log_lines(" duplicate id="))
+    broken = tally.broken()
+    return Outcome(
+        fault=fault,
+        kind="sqlite" if server is None else "postgres",
+        tally=tally,
+        injected=rig.injected,
+        survived=sum(not (broken & messages) for messages in rounds),
+        suppressed=suppressed,
+        seconds=time.monotonic() - began,
+    )

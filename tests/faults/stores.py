@@ -1,0 +1,73 @@
+"""The database under a run, as the harness looks at it: SQLite in the project, or PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.faults.tally import Effect
+    from tests.postgres import PostgresInstance
+
+_EFFECTS = "SELECT message, recipient FROM effect"
+_OUTBOX = "SELECT count(*) FROM lamson_outbox"
+
+
+class Store(Protocol):
+    """What a run asks of its database."""
+
+    @property
+    def url(self) -> str: ...
+
+    def effects(self) -> list[Effect]:
+        """The rows that the handlers left."""
+
+    def waiting(self) -> int:
+        """Rows of the outbox."""
+
+    def close(self) -> None: ...
+
+
+class SqliteStore:
+    """``run/lamson.db`` of a project."""
+
+    def __init__(self, project: Path) -> None:
+        self.path = project / "run" / "lamson.db"
+        self.url = f"sqlite:///{self.path}"
+
+    def effects(self) -> list[Effect]:
+        return self._query(_EFFECTS)
+
+    def waiting(self) -> int:
+        return int(self._query(_OUTBOX)[0][0])
+
+    def connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path, timeout=30, isolation_level=None)
+
+    def close(self) -> None:
+        pass
+
+    def _query(self, statement: str) -> list[Any]:
+        with closing(self.connect()) as database:
+            return database.execute(statement).fetchall()
+
+
+class PostgresStore:
+    """A database of its own on a PostgreSQL that others use too."""
+
+    def __init__(self, server: PostgresInstance) -> None:
+        self.server = server
+        self.name = server.create_database()
+        self.url = server.url(self.name)
+
+    def effects(self) -> list[Effect]:
+        return [(message, to) for message, to in self.server.execute(_EFFECTS, self.name)]
+
+    def waiting(self) -> int:
+        return int(self.server.execute(_OUTBOX, self.name)[0][0])
+
+    def close(self) -> None:
+        self.server.drop_database(self.name)

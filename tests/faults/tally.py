@@ -1,0 +1,83 @@
+"""The count: what was sent, what the handlers left in the database, what the world was told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.faults import load
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from tests.postfix.sink import Delivered
+
+Effect = tuple[str, str]  # the id of a message, one of its recipients
+
+
+@dataclass
+class Tally:
+    """What one run came to. Everything counts recipients, not messages, unless it says so."""
+
+    messages: int
+    lost: set[Effect]
+    duplicated: Counter[Effect]  # how often too many
+    unknown: set[Effect]  # handled but never sent
+    unanswered: set[Effect]  # handled, and the reply never came out
+    contradictions: int  # replies that have the same Message-ID and differ, or the other way round
+    resent: int  # replies that came out again with the same Message-ID
+    bounces: int
+
+    @property
+    def is_clean(self) -> bool:
+        """True where each effect is there exactly once, and its reply came out."""
+        return not (
+            self.lost
+            or self.duplicated
+            or self.unknown
+            or self.unanswered
+            or self.contradictions
+            or self.bounces
+        )
+
+    def broken(self) -> set[str]:
+        """The ids of messages that something went wrong with."""
+        pairs = {*self.lost, *self.duplicated, *self.unknown, *self.unanswered}
+        return {message for message, _ in pairs}
+
+    def __str__(self) -> str:
+        return (
+            f"{self.messages} messages, {len(self.lost)} lost, {self.duplicated.total()} "
+            f"duplicated, {len(self.unanswered)} unanswered, {len(self.unknown)} unknown, "
+            f"{self.contradictions} contradictions, {self.bounces} bounces, {self.resent} resent"
+        )
+
+
+def count(
+    numbers: Collection[int], rows: Iterable[Effect], arrived: Iterable[Delivered]
+) -> Tally:
+    """Compare the ``numbers`` of the messages sent with the ``rows`` and what ``arrived``."""
+    sent = {(load.name(number), to) for number in numbers for to in load.recipients(number)}
+    handled = Counter(rows)
+    replies: Counter[tuple[str, Effect]] = Counter()
+    bounces = 0
+    for mail in arrived:
+        message = mail.message
+        if message["Auto-Submitted"] == "auto-replied" or message["From"].endswith(load.DOMAIN):
+            identity, recipient = str(message["Subject"]).split()
+            replies[str(message["Message-ID"]), (identity, recipient)] += 1
+        else:
+            bounces += 1
+    message_ids = {message_id for message_id, _ in replies}
+    answered = {effect for _, effect in replies}
+    return Tally(
+        messages=len(numbers),
+        lost=sent - handled.keys(),
+        duplicated=handled - Counter(handled.keys()),
+        unknown=handled.keys() - sent,
+        unanswered=handled.keys() - answered,
+        contradictions=abs(len(message_ids) - len(answered)) + abs(len(message_ids) - len(replies)),
+        resent=replies.total() - len(replies),
+        bounces=bounces,
+    )
