@@ -143,6 +143,8 @@ class Application:
             self._housekeeper.cancel()
         if self.relay is not None:
             await self.relay.drain(timeout)
+        if self.clock is not None:
+            await self._keep_house_once(self.clock)
         if self.database is not None:
             self.database.close()
 
@@ -150,10 +152,13 @@ class Application:
         """From time to time: save the service clock, and forget what was handled long ago."""
         while True:
             await asyncio.sleep(HOUSEKEEPING)
-            try:
-                await asyncio.to_thread(self._tidy, clock)
-            except (SQLAlchemyError, OSError) as error:
-                log.logger.error("housekeeping failed: %s", getattr(error, "orig", error))
+            await self._keep_house_once(clock)
+
+    async def _keep_house_once(self, clock: ServiceClock) -> None:
+        try:
+            await asyncio.to_thread(self._tidy, clock)
+        except (SQLAlchemyError, OSError) as error:
+            log.logger.error("housekeeping failed: %s", getattr(error, "orig", error))
 
     def _tidy(self, clock: ServiceClock) -> None:
         assert self.database is not None

@@ -99,6 +99,13 @@ class Suspects:
                 log.logger.error("%s cannot be written: %s", self._file, error)
         return len(keys)
 
+    def clear(self) -> None:
+        """In the supervisor, at the start: drop the notes of workers of a former one.
+
+        Whoever gets one of their pids would be blamed for what they did.
+        """
+        shutil.rmtree(self._run_dir / "running", ignore_errors=True)
+
     def forget(self, pid: int) -> None:
         """In the supervisor: drop the notes of a worker that ended as it should."""
         shutil.rmtree(_notes_of(self._run_dir, pid), ignore_errors=True)

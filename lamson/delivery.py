@@ -206,8 +206,8 @@ class Delivery:
         """
         message = self.message
         here = message.recipient.address
-        been = {address.normalise(value) for value in message.get_all("Delivered-To")}
-        if address.normalise(here) in been or len(message.get_all("Received")) > MAX_HOPS:
+        hops = message.get_all("Received")
+        if address.normalise(here) in _been_at(message) or len(hops) > MAX_HOPS:
             raise SMTPError(LOOP_DETECTED.code, LOOP_DETECTED.enhanced, LOOP_DETECTED.text)
         recipients = [to] if isinstance(to, str) else list(to if to is not None else [here])
         if sender is None:
@@ -256,6 +256,17 @@ class Delivery:
                 smtputf8=smtputf8 or not all(map(str.isascii, (sender, *checked))),
             )
         )
+
+
+def _been_at(message: MailRequest) -> set[str]:
+    """The addresses that the message was delivered to before it came to our Postfix.
+
+    lmtp(8) with `flags=D` puts this very delivery's own address above the topmost Received field.
+    """
+    names = [name.lower() for name in message.keys()]  # noqa: SIM118 - repeated names count
+    before = names[: names.index("received")] if "received" in names else []
+    values = message.get_all("Delivered-To")[before.count("delivered-to") :]
+    return {address.normalise(value) for value in values}
 
 
 def _answer_to(subject: str) -> str:

@@ -11,7 +11,9 @@ handler passed its deadline, and for a message that is being handled at this mom
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
 import threading
 import time
 import zlib
@@ -77,6 +79,8 @@ class Engine:
         self._run_dir = run_dir
         self._is_inline = is_inline
         self._loop_notes: Notes | None = None
+        self._ticked = time.monotonic()
+        self._is_stopped = threading.Event()
         self._suspects = Suspects(run_dir) if run_dir is not None else None
         self._arrived: list[Job] = []
         self._queue: queue.SimpleQueue[_Work] = queue.SimpleQueue()
@@ -102,12 +106,15 @@ class Engine:
         self._loop = loop
         if self._run_dir is not None:
             self._loop_notes = Notes(self._run_dir, "loop")
+        if self._is_inline:
+            threading.Thread(target=self._guard_loop, daemon=True).start()
         for thread in self._threads:
             thread.start()
         self._watch()
 
     def stop(self) -> None:
         """End the threads once they have done what waits. Does not wait for them."""
+        self._is_stopped.set()
         for _ in self._threads:
             self._queue.put((False, []))
         if self._watchdog is not None:
@@ -292,13 +299,17 @@ class Engine:
         if job in self._pending:
             self._pending.remove(job)
             for index in job.indexes:
-                job.done(index, reply)
+                try:
+                    job.done(index, reply)
+                except Exception:  # noqa: BLE001 - the others wait for their replies too
+                    log.logger.exception("id=%s: cannot reply", job.message.envelope.id)
 
     def _watch(self) -> None:
         """Once a second: answer for handlers that passed their deadline."""
         assert self._loop is not None
         self._watchdog = self._loop.call_later(1.0, self._watch)
-        limit = time.monotonic() - self._deadline
+        self._ticked = time.monotonic()
+        limit = self._ticked - self._deadline
         late = [job for job in self._pending if job.started < limit]
         for job in late:
             message = job.message
@@ -309,6 +320,16 @@ class Engine:
         if late:
             self.on_stuck()
         log.flush()
+
+    def _guard_loop(self) -> None:
+        """End the process when a handler on the loop passes its deadline: nothing else can.
+
+        The supervisor replaces it, and suspects that delivery: it will have a thread next time.
+        """
+        while not self._is_stopped.wait(1.0):
+            if time.monotonic() - self._ticked > self._deadline:
+                log.logger.error("a handler holds up the loop beyond its deadline: ending")
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def _explain(self, error: BaseException, batch: Sequence[Job]) -> None:
         """Log why deliveries failed: one line for database and disk, a traceback when it is us."""

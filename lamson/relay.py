@@ -178,8 +178,9 @@ class Relay:
 
     async def _submit_one(self, submitter: Submitter, row: Outgoing) -> bool:
         """Try one row once. True when it is done with, False when it was given back."""
-        if time.time() > row.lease_until - LEASE_MARGIN:
-            return False  # it waited too long here; the sweep finds it
+        if time.time() > row.lease_until - LEASE_MARGIN:  # it waited too long here
+            await self._change(self._outbox.release, [row.id])
+            return False
         try:
             if time.monotonic() < self._down_until:
                 raise SubmitterDown(row.last_error or "submission does not answer")

@@ -22,6 +22,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from lamson import config, daemon, log
@@ -31,7 +32,6 @@ from lamson.listen import bind, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from lamson.settings import Settings
 
@@ -164,6 +164,7 @@ class Supervisor:
         signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, lambda number, frame: self._signals.append(number))
+        self._suspects.clear()
         try:
             self._listen()
             workers = [
@@ -294,6 +295,7 @@ class Supervisor:
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's goes to the supervisor
+            _forget_modules(self._project)
             inherited = [self._alive_write, self._wakeup_read, self._wakeup_write]
             inherited += [worker.status for worker in self._workers.values()]
             inherited += [
@@ -423,6 +425,14 @@ def start(
             ready(text)
 
         run(tell)
+
+
+def _forget_modules(project: Path) -> None:
+    """Have a worker import the project's modules afresh: its settings may have imported some."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and name != "__main__" and project in Path(file).parents:
+            del sys.modules[name]
 
 
 def inherited_sockets() -> list[tuple[str, socket.socket]]:

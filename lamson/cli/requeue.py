@@ -37,20 +37,29 @@ def requeue_command(keys: tuple[str, ...], recipient: str | None) -> None:
 
     application = Application.load(project())
     log.configure(application.settings.log_file, level=application.settings.log_level)
-    outcomes = asyncio.run(_requeue(application, keys, recipient))
+    succeeded = asyncio.run(_requeue(application, keys, recipient))
     log.flush()
-    for key, reply in zip(keys, outcomes, strict=True):
-        click.echo(f"{key}: {reply}")
-    if not all(reply.is_positive for reply in outcomes):
+    if not succeeded:
         click.get_current_context().exit(1)
 
 
-async def _requeue(
-    application: Application, keys: tuple[str, ...], recipient: str | None
-) -> list[Reply]:
+async def _requeue(application: Application, keys: tuple[str, ...], recipient: str | None) -> bool:
+    """Requeue each, and say what became of it. False when one stays."""
     await application.start()
     try:
-        return [await _one(application, key, recipient) for key in keys]
+        succeeded = True
+        for key in keys:
+            try:
+                outcome = await _one(application, key, recipient)
+            except LamsonError as error:
+                if len(keys) == 1:
+                    raise
+                click.echo(f"{key}: {error}")
+                succeeded = False
+            else:
+                click.echo(f"{key}: {outcome}")
+                succeeded &= outcome.is_positive
+        return succeeded
     finally:
         await application.stop(10.0)
 

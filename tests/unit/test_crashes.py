@@ -52,3 +52,10 @@ def test_a_worker_that_ended_well_leaves_nothing(tmp_path: Path) -> None:
     suspects.forget(os.getpid())
     assert suspects.blame(os.getpid()) == 0
     assert list((tmp_path / "running").iterdir()) == []
+
+
+def test_a_new_supervisor_blames_nobody_for_the_former_ones_workers(tmp_path: Path) -> None:
+    Notes(tmp_path, "0").begin([ONE])
+    supervisor = Suspects(tmp_path)
+    supervisor.clear()
+    assert supervisor.blame(os.getpid()) == 0

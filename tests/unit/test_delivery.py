@@ -155,6 +155,14 @@ def test_forward_refuses_a_loop(content: bytes) -> None:
         make_delivery(make_message(content)).forward()
 
 
+def test_what_our_own_lmtp_client_stamped_is_no_loop() -> None:
+    stamped = b"Delivered-To: list@test.com\r\nReceived: from x\r\n"
+    make_delivery(make_message(stamped + b"\r\n")).forward()
+    looped = stamped + b"Delivered-To: list@test.com\r\n\r\n"
+    with pytest.raises(SMTPError, match=r"5\.4\.6"):
+        make_delivery(make_message(looped)).forward()
+
+
 def test_an_address_beyond_ascii_needs_smtputf8() -> None:
     delivery = make_delivery()
     delivery.forward("jos\u00e9@b.example")
