@@ -231,12 +231,6 @@ def _drop_read_only(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def _drop_read_only(context: ExceptionContext) -> None:
-    """A session on a server that was made read-only stays so; the next may find a better one."""
-    if getattr(context.original_exception, "sqlstate", "") == _READ_ONLY:
-        context.is_disconnect = True
-
-
 def _driver(connection: Connection) -> Any:
     return connection.connection.driver_connection
 

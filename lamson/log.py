@@ -77,7 +77,8 @@ def configure(path: Path | None, *, level: str = "INFO", console: bool = False) 
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
-        old.close()
+        with suppress(OSError):
+            old.close()
     for handler in handlers:
         handler.setFormatter(formatter)
         root.addHandler(handler)
@@ -115,9 +116,10 @@ class _EventFile(logging.handlers.WatchedFileHandler):
             lines = _take()
             with suppress(OSError):
                 self.reopenIfNeeded()
-                if self.stream is not None:
-                    self.stream.write(lines)
-                    self.stream.flush()
+                if self.stream is None:  # it could not be opened before
+                    self.stream = self._open()
+                self.stream.write(lines)
+                self.stream.flush()
             if self._console:
                 with suppress(OSError):
                     sys.stderr.write(lines)

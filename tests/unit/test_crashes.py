@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from lamson.crashes import Notes, Suspects
 
 ONE, TWO = b"1" * 32, b"2" * 32
@@ -59,3 +61,28 @@ def test_a_new_supervisor_blames_nobody_for_the_former_ones_workers(tmp_path: Pa
     supervisor = Suspects(tmp_path)
     supervisor.clear()
     assert supervisor.blame(os.getpid()) == 0
+
+
+def test_what_cannot_be_noted_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "running"
+    place.touch()  # where the directory should be
+    notes = Notes(tmp_path, "0")
+    for _ in range(3):
+        notes.begin([ONE])
+        notes.end()
+    assert len(caplog.records) == 1
+    assert "Not a directory" in caplog.text or "File exists" in caplog.text
+    place.unlink()
+    notes.begin([ONE])
+    assert Suspects(tmp_path).blame(os.getpid()) == 1
+
+
+def test_a_count_that_cannot_be_kept_stops_no_supervisor(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Notes(tmp_path, "0").begin([ONE])
+    (tmp_path / "suspects.new").mkdir()
+    assert Suspects(tmp_path).blame(os.getpid()) == 1
+    assert "suspects.json cannot be written" in caplog.text

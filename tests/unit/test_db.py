@@ -279,3 +279,25 @@ def test_a_forgettable_transaction_on_a_locked_database(tmp_path: Path) -> None:
         connection.execute(text("CREATE TABLE note (word TEXT)"))
     for database in (other, impatient):
         database.close()
+
+
+@pytest.mark.postgres
+def test_times_are_precise_and_keys_are_octets(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    schema.upgrade_ours(database)
+    with database.read() as connection:
+        found = connection.execute(
+            text(
+                "SELECT table_name || '.' || column_name, data_type"
+                " FROM information_schema.columns WHERE table_name LIKE 'lamson_%'"
+            )
+        )
+        types = dict(tuple(row) for row in found)
+    database.close()
+    for name, kind in types.items():
+        if name.endswith(("_at", "_until", "seconds")):
+            assert kind == "double precision", name
+    assert types["lamson_seen.key"] == types["lamson_outbox.content"] == "bytea"
+    assert types["lamson_outbox.id"] == "bigint"
+    assert types["lamson_outbox.smtputf8"] == "boolean"
+    assert types["lamson_state.author"] == types["lamson_outbox.conversation"] == "text"

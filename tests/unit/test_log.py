@@ -62,3 +62,24 @@ def test_unconfigured_events_go_to_the_logger(caplog: pytest.LogCaptureFixture) 
     with caplog.at_level(logging.INFO, "lamson.mail"):
         log.event("received", "1", size=2)
     assert caplog.messages == ["received id=1 size=2"]
+
+
+@pytest.mark.usefixtures("file")
+def test_a_full_disk_stops_no_mail() -> None:
+    log.configure(Path("/dev/full"))
+    for _ in range(3):
+        log.event("received", "4Qz")
+        log.flush()
+        log.logger.error("it is full")
+
+
+def test_a_log_whose_directory_is_gone_is_written_when_it_is_back(file: Path) -> None:
+    gone = file.parent.with_name("gone")
+    file.parent.rename(gone)
+    log.event("received", "lost")
+    log.flush()
+    log.logger.error("lost as well")
+    gone.rename(file.parent)
+    log.event("received", "found")
+    log.flush()
+    assert file.read_text().endswith(" received id=found\n")
