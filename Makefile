@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench faults clean packages python
+.PHONY: help demo test lint format bench faults clean packages containers python
 
 help:
 	@echo "make demo      run the introduction, line by line, and show the mail that comes out"
 	@echo "make test      install what the tests need, check the code, run all tests"
-	@echo "               (as root, also those with a real Postfix; ARGS='-k name' goes to pytest)"
+	@echo "               (as root, also those with a real Postfix and with containers;"
+	@echo "               ARGS='-k name' goes to pytest, ARGS='-m \"not docker\"' does without those)"
 	@echo "make lint      check the code alone: ruff, mypy, import-linter"
 	@echo "make format    let ruff format the code"
 	@echo "make bench     measure, and print ratios against peers measured in the same run"
@@ -21,7 +22,7 @@ help:
 demo:
 	@PYTHON=$(PYTHON) scripts/demo.sh
 
-test: packages lint
+test: packages containers lint
 	@$(BIN)/pytest $(ARGS)
 
 lint: $(VENV)/complete
@@ -46,11 +47,14 @@ python:
 packages:
 	@scripts/packages.sh mutt less openssl postfix postgresql
 
+containers:
+	@scripts/packages.sh debootstrap docker-compose docker.io
+
 $(VENV)/complete: pyproject.toml | python
 	scripts/venv.sh $(PYTHON) $(VENV) -e ".[test,quality,postgres]"
 	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
-	    .import_linter_cache .bench
+	    .import_linter_cache .bench .containers
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lamson.containers.engine import running_engine
+from lamson.containers.engine import Engine, running_engine
 from lamson.containers.images import Images
 from lamson.containers.mailsystem import MailSystem
 from lamson.containers.service import Service
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["Arrived", "Images", "MailSystem", "Service", "World", "mail_system", "running_engine"]
+__all__ = [
+    "Arrived",
+    "Engine",
+    "Images",
+    "MailSystem",
+    "Service",
+    "World",
+    "mail_system",
+    "running_engine",
+]
 
 
 @contextmanager
@@ -40,11 +49,11 @@ def mail_system(
     directory that keeps what is downloaded. ``options`` are those of `MailSystem`. Raises
     UnavailableError, BuildError, or what `lamson.config.load` raises.
     """
-    with running_engine() as client:
-        images = Images(client, cache)
+    with running_engine() as engine:
+        images = Images(engine, cache)
         images.prepare(requirements)
         found = _domains(project) if domains is None else domains
-        with MailSystem(client, images.project(project), found, **options) as system:
+        with MailSystem(engine, images.project(project), found, **options) as system:
             yield system
 
 

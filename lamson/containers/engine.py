@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,17 +29,22 @@ CALL = 180  # seconds for a call; some builds take a while
 START = 60.0  # seconds that an engine may take to start, or to end
 
 
-@contextmanager
-def running_engine() -> Iterator[Any]:
-    """A client (docker.DockerClient) of a running engine.
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A running engine: its URL, as DOCKER_HOST has it, and a docker.DockerClient."""
 
-    Raises UnavailableError where none answers and none can be started.
-    """
+    url: str
+    client: Any
+
+
+@contextmanager
+def running_engine() -> Iterator[Engine]:
+    """An engine to use. Raises UnavailableError where none answers and none can be started."""
     url = os.environ.get("DOCKER_HOST") or USUAL
     with ExitStack() as stack:
-        client = _connected(url) or stack.enter_context(_own_engine())
-        stack.callback(client.close)
-        yield client
+        engine = _connected(url) or stack.enter_context(_own_engine())
+        stack.callback(engine.client.close)
+        yield engine
 
 
 def _sdk() -> Any:
@@ -51,8 +57,8 @@ def _sdk() -> Any:
     return docker
 
 
-def _connected(url: str) -> Any:
-    """A client of the engine at ``url``, such as unix:///var/run/docker.sock; None without one."""
+def _connected(url: str) -> Engine | None:
+    """The engine at ``url``, such as unix:///var/run/docker.sock; None where none answers."""
     docker = _sdk()
     if url.startswith("unix://") and not _accepts(url.removeprefix("unix://")):
         return None
@@ -66,7 +72,7 @@ def _connected(url: str) -> Any:
     except (docker.errors.DockerException, OSError):
         client.close()
         return None
-    return client
+    return Engine(url, client)
 
 
 def _accepts(path: str) -> bool:
@@ -76,7 +82,7 @@ def _accepts(path: str) -> bool:
 
 
 @contextmanager
-def _own_engine() -> Iterator[Any]:
+def _own_engine() -> Iterator[Engine]:
     if os.environ.get("DOCKER_HOST"):
         raise UnavailableError(f"no Docker engine answers at {os.environ['DOCKER_HOST']}")
     if os.geteuid() != 0:
@@ -120,14 +126,14 @@ def _url(directory: Path) -> str:
     return f"unix://{directory}/docker.sock"
 
 
-def _wait(directory: Path, process: subprocess.Popen[bytes]) -> Any:
+def _wait(directory: Path, process: subprocess.Popen[bytes]) -> Engine:
     deadline = time.monotonic() + START
-    while (client := _connected(_url(directory))) is None:
+    while (engine := _connected(_url(directory))) is None:
         if process.poll() is not None or time.monotonic() > deadline:
             log = (directory / "log").read_text(errors="replace")
             raise UnavailableError("dockerd did not start: " + _reason(log))
         time.sleep(0.1)
-    return client
+    return engine
 
 
 def _reason(log: str) -> str:

@@ -12,14 +12,18 @@ import os
 import platform
 import sysconfig
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from lamson.containers import base, wheels
-from lamson.errors import LamsonError
+from lamson.containers.wheels import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from lamson.containers.engine import Engine
 
 POSTFIX = "lamson-testing/postfix"
 LAMSON = "lamson-testing/lamson"
@@ -30,15 +34,11 @@ _PROJECT = b"FROM " + LAMSON.encode() + b"\nCOPY --chown=lamson project /srv/pro
 _LEFT_OUT = {"run", "logs", "secrets", "__pycache__", "build", "dist"}
 
 
-class BuildError(LamsonError):
-    """An image could not be built."""
-
-
 class Images:
     """The images, in one engine. ``cache`` keeps what was downloaded or made for them."""
 
-    def __init__(self, client: Any, cache: Path | None = None) -> None:
-        self._client = client
+    def __init__(self, engine: Engine, cache: Path | None = None) -> None:
+        self._client = engine.client
         self._cache = cache or default_cache()
 
     def prepare(self, requirements: Sequence[str] = ()) -> None:
@@ -46,26 +46,31 @@ class Images:
 
         Raises UnavailableError where a part cannot be had, BuildError where building fails.
         """
+        architecture = self._client.info().get("Architecture") or platform.machine()
+        files = operator_files()
+        with TemporaryDirectory(prefix="lamson-wheels-") as fetched, ThreadPoolExecutor(1) as other:
+            fetching = other.submit(wheels.collect, Path(fetched), architecture, requirements)
+            self._prepare_bases()
+            self.build(POSTFIX, _tree(files))
+            is_complete = fetching.result()
+            context = {
+                "Dockerfile": files / "Dockerfile.lamson",
+                **_tree(files / "container", "postfix/container/"),
+                **_tree(Path(fetched), "wheels/"),
+            }
+            arguments = {
+                "REQUIREMENTS": " ".join(requirements),
+                "NO_INDEX": "--no-index" if is_complete else "",
+            }
+            self.build(LAMSON, context, arguments)
+
+    def _prepare_bases(self) -> None:
         client = self._client
         base.ensure(client, base.DEBIAN, lambda: base.import_debian(client, self._cache))
         base.ensure(
             client,
             base.POSTGRES,
             lambda: self.build(base.POSTGRES, _tree(_HERE / "postgres")),
-        )
-        files = operator_files()
-        self.build(POSTFIX, _tree(files))
-        fetched = self._cache / "wheels"
-        architecture = client.info().get("Architecture") or platform.machine()
-        wheels.collect(fetched, architecture, requirements)
-        self.build(
-            LAMSON,
-            {
-                "Dockerfile": (files / "Dockerfile.lamson").read_bytes(),
-                **_tree(files / "container", "postfix/container/"),
-                **_tree(fetched, "wheels/"),
-            },
-            {"REQUIREMENTS": " ".join(requirements)},
         )
 
     def project(self, directory: Path) -> str:

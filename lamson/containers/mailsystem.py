@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    from lamson.containers.engine import Engine
+
 HOSTNAME = "mail.lamson.test"
 # A retry within seconds, where a site's Postfix would take its time, and no name of the test's own
 # host looked up where there may be no name server.
@@ -46,7 +48,7 @@ class MailSystem:
 
     def __init__(
         self,
-        client: Any,
+        engine: Engine,
         image: str,
         domains: Sequence[str],
         *,
@@ -54,7 +56,8 @@ class MailSystem:
         environment: Mapping[str, str] | None = None,
         postfix: Mapping[str, str] | None = None,
     ) -> None:
-        self._client = client
+        self.engine = engine
+        self._client = engine.client
         self._image = image
         self._domains = domains
         self._count = nodes

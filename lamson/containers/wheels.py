@@ -1,12 +1,14 @@
 """Lamson and its dependencies as wheels for the image, so that building it needs no network.
 
-They are for the Python of the image, whatever runs here. Raises UnavailableError with pip's own
-words where it fails.
+That takes the Python of the image: where another one runs here, there is Lamson's own wheel alone,
+and building fetches the rest. A pip that fails raises BuildError with pip's own words.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -16,35 +18,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
-from lamson.errors import UnavailableError
+from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PYTHON = "3.11"  # of Debian 12
-GLIBC = 36  # 2.36, of Debian 12; the oldest that wheels are made for is 2.17
+PYTHON = (3, 11)  # of Debian 12
 EXTRAS = "postgres"
+_EPOCH = "1000000000"
 
 
-def collect(directory: Path, architecture: str, requirements: Sequence[str] = ()) -> None:
-    """Fill ``directory`` with wheels for a machine such as ``x86_64``.
+class BuildError(LamsonError):
+    """An image, or what goes into it, could not be made."""
 
-    ``requirements`` are more of them, for a project.
+
+def collect(directory: Path, architecture: str, requirements: Sequence[str] = ()) -> bool:
+    """Fill the empty ``directory`` with wheels for a machine such as ``x86_64``.
+
+    ``requirements`` are more of them, for a project. True where that is all that is needed.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    for old in directory.glob("lamson-*.whl"):
-        old.unlink()
     lamson = f"lamson[{EXTRAS}]=={metadata.version('lamson')}"
     if (source := source_tree()) is not None:
         _build(source, directory)
         (wheel,) = directory.glob("lamson-*.whl")
         lamson = f"lamson[{EXTRAS}] @ {wheel.resolve().as_uri()}"
-    _pip(
-        *("download", "--dest", str(directory), "--find-links", str(directory)),
-        *("--only-binary=:all:", "--python-version", PYTHON, "--implementation", "cp"),
-        *(part for platform in _platforms(architecture) for part in ("--platform", platform)),
-        lamson,
-        *requirements,
+    if not is_same_python(architecture):
+        return False
+    _pip("wheel", "--wheel-dir", str(directory), lamson, *requirements)
+    return True
+
+
+def is_same_python(architecture: str) -> bool:
+    """Whether wheels for the Python that runs here are good in the image, too."""
+    return (
+        sys.platform == "linux"
+        and sys.implementation.name == "cpython"
+        and sys.version_info[:2] == PYTHON
+        and platform.machine() == architecture
+        and platform.libc_ver()[0] == "glibc"
     )
 
 
@@ -72,18 +83,14 @@ def _build(source: Path, directory: Path) -> None:
         _pip("wheel", "--no-deps", "--wheel-dir", str(directory), work)
 
 
-def _platforms(architecture: str) -> list[str]:
-    return [f"manylinux_2_{minor}_{architecture}" for minor in range(GLIBC, 16, -1)] + [
-        f"manylinux2014_{architecture}"
-    ]
-
-
 def _pip(*arguments: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments],
+        # The same source makes the same wheel, so that the engine's cache knows it again.
+        env={**os.environ, "SOURCE_DATE_EPOCH": _EPOCH},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise UnavailableError(f"pip {arguments[0]} failed:\n{done.stderr}")
+        raise BuildError(f"pip {arguments[0]} failed:\n{done.stderr}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lamson.containers import MailSystem
 
 HERE = Path(__file__).parent
+CACHE = HERE.parents[1] / ".containers"
 LIMIT = 600  # seconds; images may have to be made first
 
 
@@ -30,7 +31,7 @@ def mailsystem_options() -> dict[str, Any]:
     return {
         "project": HERE / "project",
         "domains": ["count.test"],
-        "cache": HERE.parents[1] / ".containers",
+        "cache": CACHE,
     }
 
 

@@ -1,0 +1,129 @@
+"""What the containers' harness decides without an engine; the rest is in tests/docker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lamson.cli.sink import stored
+from lamson.containers import base, engine, images, wheels, world
+from lamson.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def why_not() -> str:
+    with pytest.raises(UnavailableError) as raised, engine.running_engine():
+        pass
+    return str(raised.value)
+
+
+@pytest.fixture
+def _without_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr(engine, "USUAL", f"unix://{tmp_path}/nothing.sock")
+
+
+def test_an_engine_that_was_named_has_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    assert why_not() == "no Docker engine answers at unix:///nowhere.sock"
+
+
+@pytest.mark.usefixtures("_without_engine")
+def test_starting_an_engine_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert why_not() == "no Docker engine runs here, and starting one needs root"
+
+
+@pytest.mark.usefixtures("_without_engine")
+def test_starting_an_engine_needs_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert "apt-get install docker.io" in why_not()
+
+
+@pytest.mark.usefixtures("_without_engine")
+def test_an_engine_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/sbin/{name}")
+    script = 'echo "level=info msg=begun"; echo "failed to start: no cgroups"; exit 1'
+    real = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda command, **options: real(["sh", "-c", script], **options)
+    )
+    assert why_not() == "dockerd did not start: failed to start: no cgroups"
+
+
+def test_debian_is_made_only_where_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(UnavailableError, match="making it needs root"):
+        base.tarball(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UnavailableError, match="debootstrap is not installed"):
+        base.tarball(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("listed", "mirror"),
+    [
+        ("http://here.example/debian/ bookworm\n", "http://here.example/debian/"),
+        ("http://one/ubuntu/ noble\nhttp://two/debian/ bookworm\n", "http://two/debian/"),
+        ("http://one/ubuntu/ noble\n", base.MIRROR),
+        ("", base.MIRROR),
+    ],
+)
+def test_the_mirror_is_that_of_apt(
+    listed: str, mirror: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*command: Any, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 0, listed, "")
+
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(subprocess, "run", run)
+    assert base.mirror() == mirror
+
+
+def test_the_build_gets_neither_secrets_nor_leftovers(tmp_path: Path) -> None:
+    for name in (
+        *("app/model.py", "config/settings.py", "config/secrets/lamson_database"),
+        *("run/lamson.db", "logs/lamson.log", ".git/config", "app/__pycache__/model.pyc"),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    with tarfile.open(fileobj=images._tar(images._tree(tmp_path, "project/"))) as archive:
+        assert archive.getnames() == ["project/app/model.py", "project/config/settings.py"]
+
+
+def test_the_operators_files_and_the_source_are_found() -> None:
+    files = images.operator_files()
+    assert {"Dockerfile", "Dockerfile.lamson", "compose.yaml"} <= {
+        one.name for one in files.iterdir()
+    }
+    source = wheels.source_tree()
+    assert source is None or (source / "pyproject.toml").is_file()
+
+
+def test_a_pip_that_fails_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(wheels.BuildError, match="no such option"):
+        wheels._pip("wheel", "--nonsense")
+
+
+def test_wheels_of_another_machine_are_no_use() -> None:
+    assert not wheels.is_same_python("s390x-of-old")
+
+
+def test_what_arrived_in_the_world_has_its_envelope() -> None:
+    content = b"Subject: Hi\r\nDelivered-To: list@test.com\r\n\r\nHello.\r\n"
+    arrived = world._arrived(stored("", ["a@world.test", "b@world.test"], content))
+    assert (arrived.sender, arrived.recipients) == ("", ("a@world.test", "b@world.test"))
+    assert arrived["Subject"] == "Hi"
+    assert arrived.body == "Hello.\n"
