@@ -229,6 +229,7 @@ def _drop_read_only(context: ExceptionContext) -> None:
     """A session on a server that was made read-only stays so; the next may find a better one."""
     if getattr(context.original_exception, "sqlstate", "") == _READ_ONLY:
         context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False
 
 
 def _driver(connection: Connection) -> Any:
