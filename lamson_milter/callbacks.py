@@ -2,9 +2,10 @@
 
 For the worker. Only what some filter needs is negotiated, and what needs no answer gets none, so
 that Postfix sends it in one go. Filters run on threads of our own (see `threads`), with a limit
-below Postfix's. Whatever goes wrong is logged and answered 451 4.3.0; where the protocol has no
-answer at that stage, the message is answered so at its end. libmilter calls from many threads at
-once, each session's callbacks one after the other.
+below Postfix's; those that have always been quick, and want no database, run at once (see `Pace`).
+Whatever goes wrong is logged and answered 451 4.3.0; where the protocol has no answer at that
+stage, the message is answered so at its end. libmilter calls from many threads at once, each
+session's callbacks one after the other.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from lamson_milter.actions import (
     field_value,
 )
 from lamson_milter.edits import header_bytes
+from lamson_milter.filtering import CONNECTION, MESSAGE, RECIPIENT, SENDER, STAGES
 from lamson_milter.spool import Spool
 from lamson_milter.threads import FilterThreads, TooLateError
 from lamson_milter.transaction import ConnectionState, Transaction
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+_QUICK = 0.02  # seconds: what takes longer may wait for something
+_TRIAL = 20  # runs on a thread before the filters of a stage are held to be quick
+_AFTER_SLOW = 1000  # runs on a thread after a slow one
 MAX_HEADER = 1 << 20  # octets of a header that filters see, as in lamson.header
 
 _ACTIONS = (
@@ -90,6 +95,31 @@ class Limits:
     body: int = 10 << 20
 
 
+class Pace:
+    """Whether the filters of a stage have been quick for long enough to run without a thread.
+
+    To hand work to another thread and back costs more than most filters do. A stage with a slow
+    one goes back to the threads for a thousand runs. What hangs after having been quick for long is
+    answered by Postfix's own time limit, and the worker is replaced.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self, *, may_be_quick: bool) -> None:
+        self._left = float(_TRIAL) if may_be_quick else float("inf")
+
+    @property
+    def is_quick(self) -> bool:
+        return self._left <= 0
+
+    def took(self, seconds: float) -> None:
+        """Take in how long one run took."""
+        if seconds > _QUICK:
+            self._left = max(self._left, _AFTER_SLOW)
+        elif self._left > 0:
+            self._left -= 1
+
+
 class _Session:
     """One connection of Postfix, and the mail on it."""
 
@@ -99,6 +129,7 @@ class _Session:
         "has_leading_space",
         "header_reply",
         "header_size",
+        "since",
         "spool",
         "steps",
         "transaction",
@@ -114,6 +145,7 @@ class _Session:
         self.spool: Spool | None = None
         self.header_size = 0
         self.has_failed = False
+        self.since = float("inf")  # monotonic: when a filter was begun without a thread
 
     def reply(self, silent: int) -> int:
         """The answer "go on" to what is not answered where ``silent`` was agreed on."""
@@ -150,6 +182,14 @@ class Callbacks:
         self._asks_sender = bool(filters.sender)
         self._asks_recipient = bool(filters.recipient.filters)
         self._asks_message = bool(filters.message.filters)
+        self._paces = {
+            stage: Pace(
+                may_be_quick=not any(
+                    one.handler.needs_session for one in filters.all if one.stage == stage
+                )
+            )
+            for stage in STAGES
+        }
         self._body = limits.body if filters.body is None else min(filters.body, limits.body)
         self._steps = (
             milter.P_NODATA | milter.P_NOUNKNOWN | milter.P_NOEOH
@@ -201,12 +241,13 @@ class Callbacks:
         return int(milter.CONTINUE)
 
     def connect(self, ctx: Context, name: str, family: int, address: object) -> int:
+        session = ctx.getpriv()
         try:
-            connection = ctx.getpriv().connection
+            connection = session.connection
             # (address, port, …) for IPv4 and IPv6, a path or None for anything else
             host, port = address[:2] if isinstance(address, tuple) else ("", "")
             connection.peer = Peer(name=name, addr=str(host), port=str(port))
-            return self._answer(ctx, self._run(connection.connect, self._limits.command))
+            return self._answer(ctx, self._run(CONNECTION, session, connection.connect))
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error)
 
@@ -233,7 +274,7 @@ class Callbacks:
                 transaction.mail(path, words)
                 return session.reply(milter.P_NR_MAIL)
             return self._answer(
-                ctx, self._run(lambda: transaction.mail(path, words), self._limits.command)
+                ctx, self._run(SENDER, session, lambda: transaction.mail(path, words))
             )
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_MAIL)
@@ -248,7 +289,7 @@ class Callbacks:
             if not self._asks_recipient:
                 refusal = transaction.rcpt(path, words)
             else:
-                refusal = self._run(lambda: transaction.rcpt(path, words), self._limits.command)
+                refusal = self._run(RECIPIENT, session, lambda: transaction.rcpt(path, words))
             if refusal is None:
                 return session.reply(milter.P_NR_RCPT)
             log.event(
@@ -303,7 +344,7 @@ class Callbacks:
                     is_truncated=spool is not None and spool.is_truncated,
                 )
 
-            outcome = self._run(decide, self._limits.content) if self._asks_message else decide()
+            outcome = self._run(MESSAGE, session, decide) if self._asks_message else decide()
             for edit in outcome.edits:
                 self._apply(ctx, session, edit)
             if outcome.quarantine is not None:
@@ -329,8 +370,25 @@ class Callbacks:
             self.sessions.discard(session)
         return int(milter.CONTINUE)
 
-    def _run(self, work: Callable[[], T], timeout: float) -> T:
-        return self._threads.run(work, timeout)
+    def is_stuck(self) -> bool:
+        """True where a filter that runs without a thread has passed its time limit."""
+        limit = time.monotonic() - self._limits.content
+        return any(session.since < limit for session in list(self.sessions))
+
+    def _run(self, stage: str, session: _Session, work: Callable[[], T]) -> T:
+        pace = self._paces[stage]
+        began = time.monotonic()
+        try:
+            if not pace.is_quick:
+                limits = self._limits
+                return self._threads.run(
+                    work, limits.content if stage == MESSAGE else limits.command
+                )
+            session.since = began
+            return work()
+        finally:
+            session.since = float("inf")
+            pace.took(time.monotonic() - began)
 
     def _answer(self, ctx: Context, refusal: Reply | None) -> int:
         if refusal is None:

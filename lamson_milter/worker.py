@@ -85,6 +85,8 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     link.ready()
     while not select.select([wakeup, link.alive], [], [], _FLUSH)[0]:
         log.flush()
+        if callbacks.is_stuck():
+            link.recycle()
     server.stop_accepting()
     server.drain(_PATIENCE, DRAIN)
 

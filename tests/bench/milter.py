@@ -228,6 +228,17 @@ def through_postfix(rounds: int, seconds: float, *, tcp: bool) -> Section:
                 spread=(min(turns), max(turns)),
             )
         )
+    pairs = zip(spent[LamsonMilter.name], spent[BarePymilter.name], strict=True)
+    turns = [mine / its for mine, its in pairs]
+    section.goals.append(
+        Goal(
+            f"CPU per message, lamson / bare pymilter, {how}",
+            statistics.median(turns),
+            goal=1.3,
+            at_least=False,
+            spread=(min(turns), max(turns)),
+        )
+    )
     return section
 
 

@@ -15,7 +15,7 @@ from lamson_milter.actions import (
     RemoveRecipient,
     ReplaceBody,
 )
-from tests.unit.milter.support import Dialogue
+from tests.unit.filters.support import Dialogue
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.errors import RouteError
-from tests.unit.milter.support import make_filters
+from tests.unit.filters.support import make_filters
 
 if TYPE_CHECKING:
     from pathlib import Path

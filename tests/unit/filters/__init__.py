@@ -1,0 +1,1 @@
+"""Tests of lamson_milter. Not called so: `milter` is what pymilter calls its own module."""
