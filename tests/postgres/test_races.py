@@ -22,12 +22,12 @@ pytestmark = pytest.mark.postgres
 LENGTH = 20
 
 
-def chain(length: int) -> str:
+def chain(length: int, user: str = ".+") -> str:
     """States that follow one another, each of which leaves a row and a mail."""
     names = ["START", *[f"STATE_{number:02d}" for number in range(1, length + 1)]]
     return "\n".join(
         f"""
-@route("(user)@(host)")
+@route("(user)@(host)", user={user!r})
 def {name}(message, session: Session, delivery: Delivery, user, host):
     session.execute(text("INSERT INTO step VALUES ('{name}')"))
     delivery.send(MailResponse(to="a@b.example", sender="c@test.com", subject="x", body="x"))

@@ -18,6 +18,7 @@ import sqlalchemy
 
 from tests.node import queue_id
 from tests.postfix.sink import Sink
+from tests.postgres.test_races import chain
 from tests.service import LamsonService
 from tests.waiting import wait_for
 
@@ -32,26 +33,30 @@ SETTINGS = """
 from lamson.settings import Settings
 
 settings = Settings(
-    handlers=["handlers"],
+    handlers=["steps", "handlers"],
     route_defaults={"host": r"test\\.com"},
     metadata=None,
     workers=2,
 )
 """
 
-HANDLERS = """
+IMPORTS = """
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from lamson import Delivery, MailRequest, MailResponse, route
-
+"""
+HANDLERS = f"""{IMPORTS}
 
 @route("(user)@(host)", user=".+")
 def START(message: MailRequest, delivery: Delivery, db: Session, user: str, host: str):
-    db.execute(text("INSERT INTO note VALUES (:id)"), {"id": message.subject})
-    to = f"{user}@world.example"
+    db.execute(text("INSERT INTO note VALUES (:id)"), {{"id": message.subject}})
+    to = f"{{user}}@world.example"
     delivery.send(MailResponse(to=to, sender="c@test.com", subject=message.subject, body="x"))
 """
+
+
+STEPS = 40
 
 
 class Nodes:
@@ -70,6 +75,7 @@ class Nodes:
         (project / "config").mkdir(parents=True)
         (project / "config" / "settings.py").write_text(SETTINGS)
         (project / "handlers.py").write_text(HANDLERS)
+        (project / "steps.py").write_text(IMPORTS + chain(STEPS, user="steps"))
         return LamsonService(
             project, LAMSON_DATABASE=self._url, LAMSON_SUBMISSION__SERVER=f"127.0.0.1:{port}"
         )
@@ -78,7 +84,8 @@ class Nodes:
         """Make the tables, from all nodes at once, and start them."""
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda service: service.command("syncdb"), services))
-            self.query("CREATE TABLE IF NOT EXISTS note (id text)")
+            self.query("CREATE TABLE note (id text)")
+            self.query("CREATE TABLE step (state text)")
             list(pool.map(self._stack.enter_context, services))
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
@@ -115,15 +122,16 @@ def silent_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def deliver(service: LamsonService, id: str) -> int:
+def deliver(service: LamsonService, id: str, user: str = "", author: str = "") -> int:
     """One message as Postfix hands it over; gives the code of the reply, 0 without one."""
+    author = author or f"z-{id}@e.example"
     try:
         with smtplib.LMTP("127.0.0.1", service.port, timeout=60) as client:
             client.ehlo()
             client.docmd("XFORWARD", f"IDENT={id}")
             client.mail("z@e.example")
-            client.rcpt(f"{id}@test.com")
-            return client.data(f"From: z-{id}@e.example\r\nSubject: {id}\r\n\r\nx\r\n".encode())[0]
+            client.rcpt(f"{user or id}@test.com")
+            return client.data(f"From: {author}\r\nSubject: {id}\r\n\r\nx\r\n".encode())[0]
     except (smtplib.SMTPException, OSError):
         return 0
 
@@ -174,6 +182,21 @@ def test_each_message_has_its_effect_once_though_both_nodes_get_it(
     assert len(sink.messages) == len(message_ids(sink)) == len(ids)
     for service in services:
         assert service.log_lines("handled ")
+
+
+def test_no_state_change_of_one_author_is_lost_between_two_nodes(nodes: Nodes, sink: Sink) -> None:
+    services = [nodes.make("one", sink.port), nodes.make("other", sink.port)]
+    nodes.start(*services)
+
+    def send(number: int) -> int:
+        return deliver(services[number % 2], queue_id(), user="steps", author="zed@example.com")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(send, range(STEPS))) == [250] * STEPS
+    steps = sorted(state for (state,) in nodes.query("SELECT state FROM step"))
+    assert steps == ["START", *[f"STATE_{number:02d}" for number in range(1, STEPS)]]
+    assert nodes.query("SELECT state FROM lamson_state") == [(f"STATE_{STEPS:02d}",)]
+    sink.wait(STEPS)
 
 
 def test_a_node_that_dies_under_load_loses_nothing(nodes: Nodes, sink: Sink) -> None:
