@@ -22,7 +22,7 @@ help:
 demo:
 	@PYTHON=$(PYTHON) scripts/demo.sh
 
-test: packages containers lint
+test: packages containers lint $(VENV)/milter
 	@$(BIN)/pytest $(ARGS)
 
 lint: $(VENV)/complete
@@ -35,7 +35,7 @@ format: $(VENV)/complete
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: packages $(VENV)/complete
+bench: packages $(VENV)/milter
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 faults: packages $(VENV)/complete
@@ -45,13 +45,19 @@ python:
 	@scripts/packages.sh python3-venv
 
 packages:
-	@scripts/packages.sh mutt less openssl postfix postgresql
+	@scripts/packages.sh mutt less openssl postfix postgresql \
+	    gcc python3-dev libmilter-dev miltertest
 
 containers:
 	@scripts/packages.sh debootstrap docker-compose docker.io
 
 $(VENV)/complete: pyproject.toml | python
 	scripts/venv.sh $(PYTHON) $(VENV) -e ".[test,quality,postgres]"
+	@touch $@
+
+# Apart, since it is compiled: checking the code needs neither compiler nor libmilter.
+$(VENV)/milter: $(VENV)/complete | packages
+	scripts/venv.sh $(PYTHON) $(VENV) -e ".[milter]"
 	@touch $@
 
 clean:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.postfix.instance import PostfixInstance
     from tests.postfix.sink import Sink
 
+pytest.importorskip("milter", reason="pymilter is not installed (pip install 'lamson[milter]')")
+
 pytestmark = [pytest.mark.postfix, pytest.mark.slow]
 
 FILTERS = """

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.postfix.instance import PostfixInstance
     from tests.postfix.sink import Sink
 
+pytest.importorskip("milter", reason="pymilter is not installed (pip install 'lamson[milter]')")
+
 pytestmark = [pytest.mark.postfix, pytest.mark.slow]
 
 DOCS = Path(__file__).parents[2] / "docs" / "milter.md"
