@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +14,19 @@ from lamson.cli.options import HELP, command, option, settings
 
 if TYPE_CHECKING:
     from lamson.domains import Domains
+    from lamson.postfix.plan import Change
+    from lamson.postfix.postconf import Postconf
     from lamson.router import Router
     from lamson.settings import Settings
 
 DIRECTORY = Path("postfix")  # below run_dir
+WRONG = 1
+
+_config = option(
+    "config",
+    metavar="DIR",
+    help="The directory of Postfix's main.cf. Default: postfix.config_directory, else its own.",
+)
 
 
 @click.group("postfix", context_settings=HELP)
@@ -68,4 +80,117 @@ def _routes(effective: Settings) -> tuple[Router, Domains]:
     return router, Domains(router.routes, effective.domains)
 
 
-postfix_command.add_command(maps_command)
+def _postconf(effective: Settings, config: str | None) -> Postconf:
+    from lamson.postfix.postconf import Postconf
+
+    return Postconf(Path(config).absolute() if config else effective.postfix.config_directory)
+
+
+def _tables(effective: Settings) -> Path:
+    return effective.run_dir / DIRECTORY
+
+
+def _changes(effective: Settings, postconf: Postconf) -> list[Change]:
+    from lamson.postfix import plan, wants
+
+    domains = _routes(effective)[1]
+    main = wants.of_main(effective, domains, postconf, _tables(effective))
+    return plan.make(postconf, main, wants.of_master(effective))
+
+
+@command("plan")
+@_config
+def plan_command(config: str | None) -> int:
+    """Show what has to change in main.cf and master.cf. Changes nothing.
+
+    Exits with 1 where something has to change.
+
+    \b
+    Example:
+      lamson postfix plan
+    """
+    effective = settings()
+    postconf = _postconf(effective, config)
+    changes = _changes(effective, postconf)
+    if not changes:
+        click.echo("main.cf and master.cf are as this project wants them")
+        return os.EX_OK
+    for file in ("main.cf", "master.cf"):
+        if own := [change for change in changes if change.file == file]:
+            click.echo(f"--- {postconf.where() / file}")
+            for change in own:
+                click.echo(str(change))
+    return WRONG
+
+
+@command("apply")
+@_config
+@option("undo", metavar="FILE", help="Instead restore what this rollback file says was before.")
+def apply_command(config: str | None, undo: str | None) -> None:
+    """Make the changes that `lamson postfix plan` shows, with postconf alone.
+
+    What was there before is written to a rollback file first. A value that would have to be changed
+    and has a $ macro or several lines is left to you, and then nothing is changed.
+
+    \b
+    Example:
+      lamson postfix apply
+      lamson postfix apply -undo run/postfix/rollback-20260101T120000-99.json
+    """
+    from lamson.postfix import plan
+
+    effective = settings()
+    postconf = _postconf(effective, config)
+    if undo is not None:
+        for change in plan.undo(postconf, Path(undo)):
+            click.echo(f"{change.file}: {change.name} is as it was")
+        click.echo(f"now: {postconf.reload}")
+        return
+    changes = _changes(effective, postconf)
+    rollback = plan.carry_out(postconf, changes, _tables(effective))
+    if rollback is None:
+        click.echo("nothing to change")
+        return
+    for change in changes:
+        click.echo(f"{change.file}: set {change.name}")
+    click.echo(f"to undo it: lamson postfix apply -undo {rollback}")
+    click.echo(f"now: {postconf.reload}")
+
+
+@command("check")
+@_config
+@option("smtpd", metavar="HOST:PORT", help="Where Postfix takes mail from the world.")
+@option("offline", is_flag=True, help="Look at the configuration only; try no service.")
+@option("json", dest="as_json", is_flag=True, help="Print the findings as JSON.")
+def check_command(config: str | None, smtpd: str | None, offline: bool, as_json: bool) -> int:
+    """Look whether Postfix and the project fit together: the configuration, then each leg.
+
+    One line says what is wrong, what comes of it, and the command that mends it. Exits with 1 where
+    there is one. Nothing is changed, no message is sent.
+
+    \b
+    Example:
+      lamson postfix check
+      lamson postfix check -smtpd mail.example.com:25 -json
+    """
+    from lamson.postfix.inspection import Inspection
+    from lamson.postfix.probes import Probes
+
+    effective = settings()
+    domains = _routes(effective)[1]
+    postconf = _postconf(effective, config)
+    found = list(Inspection(effective, domains, postconf, _tables(effective)).findings())
+    if not offline:
+        found += Probes(effective, domains, smtpd).findings()
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in found], indent=1))
+    else:
+        for finding in found:
+            click.echo(str(finding))
+        if not found:
+            click.echo("Postfix and this project fit together")
+    return WRONG if found else os.EX_OK
+
+
+for _command in (maps_command, plan_command, apply_command, check_command):
+    postfix_command.add_command(_command)

@@ -1,0 +1,168 @@
+"""The plan: what has to change in main.cf and master.cf; its carrying out, and its undoing.
+
+`make` only reads. `carry_out` writes with postconf alone, after a rollback file with which
+`undo` restores what was there before. A value that somebody composed with ``$`` or over several
+lines, and that would have to be changed, is left alone and named: it is not for us to guess.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from lamson.errors import LamsonError
+from lamson.postfix.postconf import words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lamson.postfix.postconf import Postconf
+    from lamson.postfix.wants import Want, WantedService
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line to change. ``before`` is None where there is none; ``doubt`` why we do not."""
+
+    file: str  # main.cf or master.cf
+    name: str
+    before: str | None
+    after: str
+    why: str
+    doubt: str = ""
+
+    def __str__(self) -> str:
+        show = "{0}" if self.file == "master.cf" else f"{self.name} = {{0}}"
+        lines = [f"# {self.why}"]
+        if self.doubt:
+            lines.append(f"# not done by apply: {self.doubt}")
+        if self.before is not None:
+            lines.append("-" + show.format(self.before))
+        return "\n".join([*lines, "+" + show.format(self.after)])
+
+
+def make(postconf: Postconf, main: Sequence[Want], master: Sequence[WantedService]) -> list[Change]:
+    """What has to change for the wants to be fulfilled; [] where nothing has."""
+    explicit = postconf.explicit()
+    folded = _over_several_lines(postconf.where() / "main.cf")
+    changes = []
+    for want in main:
+        before = explicit.get(want.name)
+        after = _after(postconf, want, before)
+        if after is None:
+            continue
+        doubt = ""
+        if before is not None and "$" in before:
+            doubt = "the value has a $ macro; change it by hand"
+        elif after == before:
+            doubt = "another table in it answers for every address; change it by hand"
+        elif want.name in folded:
+            doubt = "the value goes over several lines; change it by hand"
+        changes.append(Change("main.cf", want.name, before, after, want.why, doubt))
+    services = postconf.services()
+    for service in master:
+        known = services.get(service.key)
+        if known is None:
+            changes.append(Change("master.cf", service.key, None, service.entry, service.why))
+        elif known.program != "smtpd":
+            doubt = f"another service, {known.program}, has this address"
+            changes.append(
+                Change("master.cf", service.key, known.entry, service.entry, service.why, doubt)
+            )
+    return changes
+
+
+def _after(postconf: Postconf, want: Want, before: str | None) -> str | None:
+    """The new value; None where the old one will do."""
+    effective = postconf.value(want.name) or ""
+    if not want.is_list:
+        return None if effective.strip() == want.value else want.value
+    there = words(effective)
+    if want.answers:
+        found = [postconf.lookup(there, domain) for domain, _ in want.answers]
+        if found == [answer for _, answer in want.answers]:
+            return None
+        if any(found):  # another map comes first, or ours is of another time
+            ours = {domain for domain, _ in want.answers}
+            others = [one for one in words(before or "") if not _inline_keys(one) <= ours]
+            return ", ".join([want.value, *others])
+    missing = [one for one in words(want.value) if one not in there]
+    if not missing:
+        return None
+    return ", ".join([*words(before or ""), *missing])
+
+
+def _inline_keys(table: str) -> set[str]:
+    """The keys of a table ``inline:{key=value …}``; one that there cannot be for another table."""
+    if not table.startswith("inline:{"):
+        return {""}
+    return set(re.findall(r"([^\s{},=]+)\s*=", table))
+
+
+def _over_several_lines(main_cf: Path) -> set[str]:
+    """The parameters whose values go on after a line end. Raises LamsonError."""
+    try:
+        text = main_cf.read_text(errors="replace")
+    except OSError as error:
+        raise LamsonError(f"{main_cf}: {error.strerror}") from None
+    found, name = set(), ""
+    for line in text.splitlines():
+        if line[:1].isspace() and line.strip() and not line.lstrip().startswith("#"):
+            found.add(name)
+        elif setting := re.match(r"(\w+)\s*=", line):
+            name = setting[1]
+    return found
+
+
+def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) -> Path | None:
+    """Make the changes; gives the rollback file, None where there was nothing to do.
+
+    Raises LamsonError, before anything is changed, where one of them is in doubt.
+    """
+    if doubtful := [change for change in changes if change.doubt]:
+        one = doubtful[0]
+        raise LamsonError(
+            f"{one.file}: {one.name}: {one.doubt}; nothing was changed (lamson postfix plan shows"
+            " what is wanted)"
+        )
+    if not changes:
+        return None
+    directory.mkdir(parents=True, exist_ok=True)
+    rollback = directory / f"rollback-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.json"
+    rollback.write_text(json.dumps([asdict(change) for change in changes], indent=1) + "\n")
+    postconf.set({one.name: one.after for one in changes if one.file == "main.cf"})
+    for change in changes:
+        if change.file == "master.cf":
+            postconf.set_service(change.name, change.after)
+    return rollback
+
+
+def undo(postconf: Postconf, rollback: Path) -> list[Change]:
+    """Restore what `carry_out` found; gives its changes.
+
+    A value that was changed since then is left alone: LamsonError names it, and nothing is undone.
+    """
+    try:
+        changes = [Change(**change) for change in json.loads(rollback.read_text())]
+    except (OSError, ValueError, TypeError) as error:
+        raise LamsonError(f"{rollback}: no rollback file: {error}") from None
+    explicit, services = postconf.explicit(), postconf.services()
+    for change in changes:
+        if change.file == "main.cf":
+            now = explicit.get(change.name)
+        else:
+            now = services[change.name].entry if change.name in services else None
+        if now is None or now.split() != change.after.split():
+            raise LamsonError(f"{change.name} was changed since, to {now}; nothing was undone")
+    before = {one.name: one.before for one in changes if one.file == "main.cf"}
+    postconf.set({name: value for name, value in before.items() if value is not None})
+    postconf.unset([name for name, value in before.items() if value is None])
+    for change in changes:
+        if change.file == "master.cf":
+            postconf.unset_service(change.name)
+    return changes

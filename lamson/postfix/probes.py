@@ -1,0 +1,189 @@
+"""The probes: whether each leg between Postfix and us carries, tried for real.
+
+For `lamson postfix check`. No probe sends a message: each ends before DATA. What does not answer
+becomes a finding, never an exception.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import smtplib
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+from lamson import tls
+from lamson.errors import LamsonError
+from lamson.postfix.findings import Finding
+from lamson.settings import split_host_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lamson.domains import Domains
+    from lamson.settings import Settings
+
+TIMEOUT = 10.0  # seconds for each answer
+_NOBODY = "lamson-check-nobody-has-this-address"
+_ELSEWHERE = "lamson-check@relay-probe.invalid"
+
+
+class Probes:
+    """The legs of one project."""
+
+    def __init__(self, settings: Settings, domains: Domains, smtpd: str | None = None) -> None:
+        self._settings = settings
+        self._domains = domains
+        self._smtpd = smtpd or settings.postfix.smtpd
+
+    def findings(self) -> Iterator[Finding]:
+        """What does not carry."""
+        yield from self._lmtp()
+        if self._settings.socketmap.listen:
+            yield from self._socketmap()
+        yield from self._world()
+        yield from self._submission()
+
+    def _lmtp(self) -> Iterator[Finding]:
+        lmtp = self._settings.lmtp
+        try:
+            with _connected(lmtp.host_port, lmtp.unix_path) as sock:
+                lines = sock.makefile("rb")
+                greeting = lines.readline()
+                sock.sendall(b"LHLO lamson-check.invalid\r\nQUIT\r\n")
+                answer = lines.read()
+            if not greeting.startswith(b"220 ") or b"\r\n250 " not in b"\r\n" + answer:
+                said = (greeting + answer).decode("ascii", "replace").split("\r\n")[0]
+                raise OSError(f"it says {said!r}")
+        except OSError as error:
+            yield Finding(
+                "lmtp-does-not-answer",
+                f"no LMTP server answers on {lmtp.listen}: {_text(error)}",
+                "mail for us stays in Postfix's queue",
+                "lamson start",
+            )
+
+    def _socketmap(self) -> Iterator[Finding]:
+        own = self._settings.socketmap
+        domain = min(self._domains.listed, default="")
+        request = f"domain {domain}".encode()
+        try:
+            with _connected(own.host_port, own.unix_path) as sock:
+                sock.sendall(b"%d:%s," % (len(request), request))
+                answer = sock.recv(4096)
+            if domain and not answer.endswith(b":OK ours,"):
+                raise OSError(f"it says {answer[:80]!r} of {domain}")
+        except OSError as error:
+            yield Finding(
+                "socketmap-does-not-answer",
+                f"no socketmap answers on {own.listen}: {_text(error)}",
+                "smtpd answers 451 to everybody who writes to us",
+                "lamson start",
+            )
+
+    def _world(self) -> Iterator[Finding]:
+        """What a stranger meets on the listener where Postfix takes mail from the world."""
+        host, port = split_host_port(self._smtpd)
+        domain = min(self._domains.listed, default="")
+        try:
+            with smtplib.SMTP(host, port, timeout=TIMEOUT) as client:
+                client.ehlo("lamson-check.invalid")
+                if client.mail("lamson-check@sender-probe.example")[0] != 250:
+                    client.mail("")
+                foreign = client.rcpt(_ELSEWHERE)
+                unknown = client.rcpt(f"{_NOBODY}@{domain}") if domain else (550, b"")
+        except (OSError, smtplib.SMTPException) as error:
+            yield Finding(
+                "smtpd-does-not-answer",
+                f"no smtpd answers on {self._smtpd}: {_text(error)}",
+                "no mail comes in",
+                "postfix start, or say where it listens: lamson postfix check -smtpd HOST:PORT",
+            )
+            return
+        if foreign[0] < 300:
+            yield Finding(
+                "open-relay",
+                f"{self._smtpd} takes mail from {host}'s clients for anywhere",
+                "if a stranger may connect from where this check ran, it is an open relay",
+                "check from a host outside mynetworks; postconf -e 'smtpd_relay_restrictions ="
+                " permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination'",
+            )
+        yield from self._unknown(unknown, f"{_NOBODY}@{domain}")
+
+    def _unknown(self, answer: tuple[int, bytes], address: str) -> Iterator[Finding]:
+        code, text = answer[0], answer[1].decode("utf-8", "replace")
+        if code < 300:
+            yield Finding(
+                "unknown-recipient-is-taken",
+                f"smtpd takes mail for {address}",
+                "we refuse it later, and Postfix sends a bounce to a sender who may be forged",
+                "lamson postfix apply && postfix reload",
+            )
+        elif code < 500:
+            yield Finding(
+                "unknown-recipient-is-deferred",
+                f"smtpd answers {code} for {address}: {text}",
+                "smtpd cannot look recipients up, so that no mail for us comes in",
+                "lamson start; then look for 'lookup' in Postfix's log",
+            )
+
+    def _submission(self) -> Iterator[Finding]:
+        submission = self._settings.submission
+        where = f"{submission.host}:{submission.port}"
+        try:
+            context = None
+            if submission.security != "none":
+                context = tls.client_context(submission.ca_file, submission.tls_name)
+            if submission.security == "tls":
+                client: smtplib.SMTP = smtplib.SMTP_SSL(
+                    submission.host, submission.port, timeout=TIMEOUT, context=context
+                )
+            else:
+                client = smtplib.SMTP(submission.host, submission.port, timeout=TIMEOUT)
+            with client:
+                client.ehlo("lamson-check.invalid")
+                if submission.security == "starttls":
+                    client.starttls(context=context)
+                    client.ehlo("lamson-check.invalid")
+                if submission.user is not None:
+                    client.login(submission.user, submission.password() or "")
+                client.mail("")
+                code, text = client.rcpt(_ELSEWHERE)
+                if code >= 500:
+                    raise OSError(f"it refuses our mail: {code} {text.decode('utf-8', 'replace')}")
+        except (OSError, smtplib.SMTPException, LamsonError) as error:
+            is_login = isinstance(error, smtplib.SMTPAuthenticationError)
+            code_ = "submission-login" if is_login else "submission"
+            if isinstance(error, ssl.SSLError):
+                code_ = "submission-tls"
+            yield Finding(
+                code_,
+                f"submission to {where}: {tls.why(error) or _text(error)}",
+                "replies and forwards stay in the outbox",
+                "lamson postfix apply, or correct submission in config/settings.py",
+            )
+
+
+@contextlib.contextmanager
+def _connected(host_port: tuple[str, int] | None, path: Path | None) -> Iterator[socket.socket]:
+    if host_port is not None:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host_port[0], host_port[0])
+        sock = socket.create_connection((host, host_port[1]), TIMEOUT)
+    else:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(TIMEOUT)
+    with sock:
+        if host_port is None:
+            sock.connect(str(path))
+        yield sock
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPResponseException):
+        said = error.smtp_error
+        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+        return f"{error.smtp_code} {' '.join(text.split())}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__

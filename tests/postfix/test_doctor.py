@@ -1,0 +1,330 @@
+"""`lamson postfix`: the plan on real configurations, and the doctor on broken ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.domains import Domains
+from lamson.errors import LamsonError
+from lamson.pattern import compile_format
+from lamson.postfix import plan, wants
+from lamson.postfix.inspection import Inspection
+from lamson.postfix.postconf import Postconf, words
+from lamson.postfix.probes import Probes
+from lamson.router import Route
+from lamson.settings import Lmtp, Settings, Socketmap, Submission
+from tests.postfix.instance import PostfixInstance, why_not
+from tests.waiting import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from lamson.postfix.findings import Finding
+    from tests.postfix.stage import Stage
+
+pytestmark = [
+    pytest.mark.postfix,
+    pytest.mark.skipif(why_not() is not None, reason=why_not() or "Postfix is here"),
+]
+
+
+def project(**changes: object) -> Settings:
+    values: dict[str, object] = {
+        "handlers": ["app"],
+        "lmtp": Lmtp("127.0.0.1:8823"),
+        "socketmap": Socketmap("127.0.0.1:8824"),
+        "submission": Submission("127.0.0.1:10587"),
+        **changes,
+    }
+    return Settings.model_validate(values)
+
+
+def domains_of(format: str = r".+@(?:lists|app)\.test") -> Domains:
+    pattern = compile_format(format, {})
+    return Domains([Route(format, None, pattern, "app.py", 7)])  # type: ignore[arg-type]
+
+
+class Patient:
+    """A configuration that was right, for a project; nothing runs."""
+
+    def __init__(self, settings: Settings, domains: Domains | None = None) -> None:
+        self.settings, self.domains = settings, domains or domains_of()
+        self.postfix = PostfixInstance(sink_port=1, routes={})
+        self.directory = self.postfix.base / "etc"
+        self.postconf = Postconf(self.directory)
+        self.tables = self.postfix.base / "tables"
+
+    def changes(self) -> list[plan.Change]:
+        main = wants.of_main(self.settings, self.domains, self.postconf, self.tables)
+        return plan.make(self.postconf, main, wants.of_master(self.settings))
+
+    def apply(self) -> Path | None:
+        done = plan.carry_out(self.postconf, self.changes(), self.tables)
+        self.age()
+        return done
+
+    def findings(self) -> list[Finding]:
+        inspection = Inspection(self.settings, self.domains, self.postconf, self.tables)
+        return list(inspection.findings())
+
+    def run(self, *arguments: str) -> None:
+        subprocess.run(["postconf", "-c", str(self.directory), *arguments], check=True)
+        self.age()
+
+    def cure(self, finding: Finding) -> None:
+        """Do what a finding says, but for the reload at its end: nothing runs."""
+        cure = finding.fix.removesuffix(f" && {self.postconf.reload}")
+        assert cure != finding.fix, "the cure ends with a reload"
+        subprocess.run(["sh", "-c", cure], check=True)
+        self.age()
+
+    def age(self) -> None:
+        """Have Postfix's commands not wait until the files are two seconds old."""
+        for path in self.directory.iterdir():
+            os.utime(path, (0, 0))
+
+
+@pytest.fixture
+def patient() -> Iterator[Callable[..., Patient]]:
+    made: list[Patient] = []
+
+    def make(settings: Settings | None = None, domains: Domains | None = None) -> Patient:
+        made.append(Patient(settings or project(), domains))
+        made[-1].apply()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.postfix.close()
+
+
+def files(directory: Path) -> dict[str, str]:
+    return {name: (directory / name).read_text() for name in ("main.cf", "master.cf")}
+
+
+def test_what_is_applied_is_well_and_is_not_applied_twice(patient: Callable[..., Patient]) -> None:
+    one = patient()
+    assert one.findings() == []
+    before = files(one.directory)
+    assert one.apply() is None
+    assert files(one.directory) == before
+    assert one.postconf.value("relay_domains") == "app.test, lists.test"
+
+
+def test_it_is_undone(patient: Callable[..., Patient]) -> None:
+    one = patient()
+    explicit, services = one.postconf.explicit(), one.postconf.services()
+    one.run("-e", "lmtp_send_xforward_command=no", "relay_domains=other.test")
+    one.run("-X", "relay_recipient_maps")
+    rollback = one.apply()
+    assert rollback is not None
+    assert {c["name"] for c in json.loads(rollback.read_text())} == {
+        "lmtp_send_xforward_command", "relay_domains", "relay_recipient_maps",
+    }  # fmt: skip
+    assert one.postconf.value("relay_domains") == "other.test, app.test, lists.test"
+    plan.undo(one.postconf, rollback)
+    one.age()
+    assert one.postconf.value("lmtp_send_xforward_command") == "no"
+    assert one.postconf.value("relay_domains") == "other.test"
+    assert "relay_recipient_maps" not in one.postconf.explicit()
+    assert one.postconf.services() == services
+    assert set(explicit) - set(one.postconf.explicit()) == {"relay_recipient_maps"}
+    with pytest.raises(LamsonError, match="was changed since"):
+        plan.undo(one.postconf, rollback)
+
+
+@pytest.mark.parametrize(
+    ("text", "doubt"),
+    [
+        ("relay_domains = $mydestination other.test\n", "macro"),
+        ("relay_domains =\n  other.test\n  # why\n  third.test\n", "several lines"),
+        ("smtpd_forbid_bare_newline = ${compatibility_level?no}\n", "macro"),
+    ],
+)
+def test_what_somebody_composed_is_told_and_left_alone(
+    patient: Callable[..., Patient], text: str, doubt: str
+) -> None:
+    one = patient()
+    with (one.directory / "main.cf").open("a") as main:
+        main.write(text)
+    name = text.partition(" ")[0]
+    one.run("-e", "lmtp_send_xforward_command=no")
+    with (one.directory / "main.cf").open() as main:
+        assert text.splitlines()[-1] in main.read()
+    before = files(one.directory)
+    found = {change.name: change for change in one.changes()}
+    assert doubt in found[name].doubt
+    assert "# not done by apply" in str(found[name])
+    with pytest.raises(LamsonError, match=f"{name}: .* nothing was changed"):
+        one.apply()
+    assert files(one.directory) == before
+
+
+def test_a_map_that_answers_well_already_is_left_alone(patient: Callable[..., Patient]) -> None:
+    one = patient()
+    own = one.directory / "own"
+    own.write_text("app.test lmtp:inet:[127.0.0.1]:8823\nlists.test lmtp:inet:[127.0.0.1]:8823\n")
+    one.run("-e", f"transport_maps=texthash:{own}")
+    assert one.changes() == []
+    own.write_text("app.test smtp:elsewhere\nlists.test lmtp:inet:[127.0.0.1]:8823\n")
+    (change,) = one.changes()
+    assert change.after.endswith(f"}}, texthash:{own}"), "ours has to come first"
+
+
+# What is done to a configuration that was right, and what the doctor has to call it.
+BROKEN: dict[str, tuple[list[str], str]] = {
+    "our domains are not known": (["-e", "relay_domains=other.test"], "relay_domains"),
+    "recipients are not known": (["-X", "relay_recipient_maps"], "relay_recipient_maps"),
+    "no transport": (["-X", "transport_maps"], "transport_maps"),
+    "another transport first": (
+        ["-e", "transport_maps=inline:{app.test=smtp:[192.0.2.1] other.test=smtp:x}"],
+        "transport_maps",
+    ),
+    "no xforward": (["-e", "lmtp_send_xforward_command=no"], "lmtp_send_xforward_command"),
+    "short queue ids": (["-e", "enable_long_queue_ids=no"], "enable_long_queue_ids"),
+    "smuggling": (["-e", "smtpd_forbid_bare_newline=no"], "smtpd_forbid_bare_newline"),
+    "everybody excused": (
+        ["-e", "smtpd_forbid_bare_newline_exclusions=0.0.0.0/0"],
+        "newline-exclusions",
+    ),
+    "a domain is local": (["-e", "mydestination=app.test, localhost"], "mydestination-has-ours"),
+    "a domain is virtual": (
+        ["-e", "virtual_mailbox_domains=lists.test"],
+        "virtual_mailbox_domains-has-ours",
+    ),
+    "a domain is an alias": (
+        ["-e", "virtual_alias_domains=LISTS.test"],
+        "virtual_alias_domains-has-ours",
+    ),
+    "the world is trusted": (["-e", "mynetworks=0.0.0.0/0"], "mynetworks-is-the-world"),
+    "an open relay": (
+        ["-e", "smtpd_relay_restrictions=permit", "smtpd_recipient_restrictions="],
+        "open-relay-restrictions",
+    ),
+    "unknown recipients wait": (
+        ["-e", "unknown_relay_recipient_reject_code=450"],
+        "unknown-recipients-are-deferred",
+    ),
+    "soft bounces": (["-e", "soft_bounce=yes"], "soft-bounce"),
+    "messages too large for us": (["-e", "message_size_limit=104857600"], "message-size"),
+    "messages of any size": (["-e", "message_size_limit=0"], "message-size"),
+    "too impatient for handlers": (["-e", "lmtp_data_done_timeout=60s"], "lmtp_data_done_timeout"),
+    "too impatient for RCPT": (["-e", "lmtp_rcpt_timeout=5s"], "lmtp_rcpt_timeout"),
+    "too many connections": (
+        ["-e", "lmtp_destination_concurrency_limit=5000"],
+        "destination-concurrency",
+    ),
+    "too many recipients": (
+        ["-e", "lmtp_destination_recipient_limit=5000"],
+        "destination-recipients",
+    ),
+    "no SMTPUTF8": (["-e", "smtputf8_enable=no"], "smtputf8"),
+    "no LMTP client": (["-MX", "lmtp/unix"], "no-lmtp-client"),
+    "no submission": (["-MX", "127.0.0.1:10587/inet"], "127.0.0.1:10587"),
+    "passwords in clear": (
+        ["-M", "587/inet=587 inet n - n - - smtpd -o smtpd_sasl_auth_enable=yes"],
+        "password-in-clear",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_the_doctor_names_it_and_its_cure_mends_it(
+    patient: Callable[..., Patient], what: str
+) -> None:
+    one = patient()
+    broken, code = BROKEN[what]
+    one.run(*broken)
+    findings = one.findings()
+    assert code in [finding.code for finding in findings], findings
+    for finding in findings:
+        assert str(finding).count("\n") == 0
+        one.cure(finding)
+    assert one.findings() == []
+
+
+def test_unix_sockets_outside_the_chroot(patient: Callable[..., Patient], tmp_path: Path) -> None:
+    one = patient(
+        project(
+            lmtp=Lmtp(f"unix:{tmp_path}/lmtp.sock"), socketmap=Socketmap(f"unix:{tmp_path}/map")
+        )
+    )
+    assert one.findings() == []
+    smtpd = f"127.0.0.1:{one.postfix.smtp_port}/inet"
+    one.run("-F", "lmtp/unix/chroot=y", f"{smtpd}/chroot=y")
+    assert [finding.code for finding in one.findings()] == ["lmtp-chroot", "socketmap-chroot"]
+    for finding in one.findings():
+        one.cure(finding)
+    assert one.findings() == []
+
+
+def test_tables_that_are_not_there(patient: Callable[..., Patient]) -> None:
+    one = patient(project(socketmap=Socketmap()))
+    assert [finding.code for finding in one.findings()] == ["no-tables"]
+
+
+def test_directories_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(LamsonError, match=r"main\.cf: No such file"):
+        Postconf(tmp_path).explicit()
+
+
+def test_words() -> None:
+    assert words("a, b  c,inline:{x=y z=w},{ p q }") == [
+        "a",
+        "b",
+        "c",
+        "inline:{x=y z=w}",
+        "{ p q }",
+    ]
+    assert words("") == []
+
+
+# The same with services that run.
+
+
+def codes(probes: Probes) -> list[str]:
+    return [finding.code for finding in probes.findings()]
+
+
+@pytest.mark.slow
+def test_the_legs_of_a_running_stage(make_stage: Callable[..., Stage]) -> None:
+    port = free_port()
+    stage = make_stage(
+        main={"relay_recipient_maps": f"socketmap:inet:127.0.0.1:{port}:recipient"},
+        environment={"LAMSON_SOCKETMAP__LISTEN": f"127.0.0.1:{port}"},
+    )
+    settings = project(
+        lmtp=Lmtp(f"127.0.0.1:{stage.lamson.port}"),
+        socketmap=Socketmap(f"127.0.0.1:{port}"),
+        submission=Submission(f"127.0.0.1:{stage.postfix.submission_port}"),
+    )
+    domains = domains_of()
+    smtpd = f"127.0.0.1:{stage.postfix.smtp_port}"
+    assert codes(Probes(settings, domains, smtpd)) == []
+    stage.lamson.stop()
+    found = codes(Probes(settings, domains, smtpd))
+    assert found == [
+        "lmtp-does-not-answer",
+        "socketmap-does-not-answer",
+        "unknown-recipient-is-deferred",
+    ]
+    stage.postfix.stop()
+    assert codes(Probes(settings, domains, smtpd))[2:] == ["smtpd-does-not-answer", "submission"]
+
+
+@pytest.mark.slow
+def test_a_postfix_that_takes_everybody(make_stage: Callable[..., Stage]) -> None:
+    stage = make_stage(incoming={"smtpd_relay_restrictions": "permit"})
+    settings = project(
+        lmtp=Lmtp(f"127.0.0.1:{stage.lamson.port}"),
+        socketmap=Socketmap(),
+        submission=Submission(f"127.0.0.1:{stage.postfix.submission_port}", security="starttls"),
+    )
+    found = codes(Probes(settings, domains_of(), f"127.0.0.1:{stage.postfix.smtp_port}"))
+    assert found == ["open-relay", "unknown-recipient-is-taken", "submission"]
