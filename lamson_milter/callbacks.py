@@ -403,7 +403,8 @@ class Callbacks:
         session = ctx.getpriv()
         if isinstance(error, TooLateError):
             log.logger.error("id=%s: filters: %s; answered 451", _macro(ctx, "i") or "-", error)
-            self._on_stuck()
+            if self._threads.is_short:
+                self._on_stuck()
         elif error is not None:
             log.logger.error("id=%s: milter: %r", _macro(ctx, "i") or "-", error, exc_info=error)
         # What was given up may still change the transaction: it must not be answered otherwise.

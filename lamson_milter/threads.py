@@ -33,6 +33,11 @@ class FilterThreads:
         self._lock = threading.Lock()
         self.stuck = 0  # threads whose work was given up and goes on
 
+    @property
+    def is_short(self) -> bool:
+        """True where half of the threads hang."""
+        return self.stuck * 2 >= self._limit
+
     def run(self, work: Callable[[], T], timeout: float) -> T:
         """What ``work()`` returns or raises; TooLateError after ``timeout`` seconds."""
         thread = self._take(timeout)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.milter.client import MilterClient
-from tests.milter.projects import FilteringService
+from tests.milter.projects import HANDLERS, FilteringService
 from tests.waiting import free_port, wait_for
 
 pytest.importorskip("milter", reason="pymilter is not installed (pip install 'lamson[milter]')")
@@ -230,3 +230,41 @@ def test_tcp_does_not_wait_for_acknowledgements(tmp_path: Path) -> None:
             assert client.message().added()
         assert time.monotonic() - began < 50 * 0.04
         service.wait_log("filtered", count=51)
+
+
+def test_no_more_of_a_body_is_sent_than_somebody_reads(tmp_path: Path) -> None:
+    filters = """
+@filter_message("(user)@(host)", body=100)
+def look(message: FilteredMail, user: str, host: str) -> Verdict:
+    message.add_header("X-Saw", f"{len(message.body)} {message.is_truncated}")
+"""
+    with (
+        FilteringService(tmp_path / "p", filters) as service,
+        MilterClient(service.socket) as client,
+    ):
+        client.mail()
+        client.rcpt()
+        answer = client.body(b"x" * 200_000)
+        assert answer is not None
+        assert answer.letter == "s"
+        assert client.end().added()["X-Saw"] == " 100 True"
+
+
+def test_without_filters_there_is_only_the_recipient_check(tmp_path: Path) -> None:
+    handlers = HANDLERS.replace('"(user)@(host)"', '"(user)@(host)", user="one"')
+    service = FilteringService(tmp_path / "p", "", "check_recipients=True", handlers=handlers)
+    settings = service.project / "config/settings.py"
+    settings.write_text(settings.read_text().replace('"app.filters"', ""))
+    with service, MilterClient(service.socket) as client:
+        assert client.steps & 0x20, "no header fields"
+        assert client.steps & 0x10, "no body"
+        client.mail()
+        for path, letter in (
+            ("<one@test.com>", "c"),
+            ("<two@test.com>", "y"),
+            ("<two@else.test>", "c"),
+        ):
+            answer = client.rcpt(path)
+            assert answer is not None
+            assert answer.letter == letter
+        assert client.end().letter == "c"

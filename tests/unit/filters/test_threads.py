@@ -26,6 +26,7 @@ def test_what_takes_too_long_is_given_up_and_its_thread_used_again() -> None:
     with pytest.raises(TooLateError, match=r"within 0\.05 s"):
         threads.run(go.wait, 0.05)
     assert threads.stuck == 1
+    assert threads.is_short
     with pytest.raises(TooLateError, match="all 1 threads are busy"):
         threads.run(lambda: 1, 0.05)
     go.set()
