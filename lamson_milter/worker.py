@@ -7,6 +7,7 @@ libmilter's bindings it does not start and says what to install.
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -81,6 +82,9 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
         on_stuck=link.recycle,
     )
     server = MilterServer(callbacks, sockets[0])
+    # What is loaded by now stays: it need not be looked through for garbage again and again.
+    gc.collect()
+    gc.freeze()
     server.start(ended=lambda: _tell(leaving))
     link.ready()
     while not select.select([wakeup, link.alive], [], [], _FLUSH)[0]:
