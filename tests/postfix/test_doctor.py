@@ -320,7 +320,9 @@ def test_the_legs_of_a_running_stage(make_stage: Callable[..., Stage]) -> None:
 
 @pytest.mark.slow
 def test_a_postfix_that_takes_everybody(make_stage: Callable[..., Stage]) -> None:
-    stage = make_stage(incoming={"smtpd_relay_restrictions": "permit"})
+    stage = make_stage(
+        incoming={"smtpd_relay_restrictions": "check_recipient_access static:OK, reject"}
+    )
     settings = project(
         lmtp=Lmtp(f"127.0.0.1:{stage.lamson.port}"),
         socketmap=Socketmap(),
