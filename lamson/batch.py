@@ -9,10 +9,9 @@ answered here before the commit; a commit whose outcome is unknown raises, and t
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import deque
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from lamson.delivery import AnswerLimit, Delivery
 from lamson.envelope import Recipient
 from lamson.errors import LamsonError, SMTPError, UnavailableError
 from lamson.kept import Kept, keep
+from lamson.mail import MailRequest
 from lamson.reply import LOCAL_ERROR, OK, Reply
 from lamson.state import ERROR, MemoryStateStore, SqlStateStore, StateKey, StateStore
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from lamson.db import Database
-    from lamson.mail import MailRequest
     from lamson.outbox import Outbox, Outgoing
     from lamson.queue import Queue
     from lamson.routing import Match, Router
@@ -61,9 +60,9 @@ class _Result:
 
     job: Job
     reply: Reply = OK
-    outgoing: list[Outgoing] = field(default_factory=list)
-    states: dict[StateKey, str] = field(default_factory=dict)
-    handled: list[str] = field(default_factory=list)
+    outgoing: Sequence[Outgoing] = ()
+    moves: tuple[tuple[StateKey, str], ...] = ()  # where to put the author; one at most
+    handled: tuple[str, ...] = ()
     state: str = ""  # in which the author's state function ran
     seconds: float = 0.0
     failed: bool = False
@@ -130,6 +129,7 @@ class Batcher:
         """Rows of the outbox whose transaction failed, perhaps after it was committed."""
         self._answers = AnswerLimit()
         self._memory = MemoryStateStore()
+        self._in_nothing = nullcontext((None, self._memory))
 
     def run(self, jobs: Sequence[Job], record: Callable[[Job, float], None]) -> list[Outgoing]:
         """Handle ``jobs``: commit, set the reply of each, give the mail that may now be submitted.
@@ -185,21 +185,33 @@ class Batcher:
                 seen.claim(connection, [job.key], self.clock())
         job.reply = OK
 
-    @contextmanager
-    def _transaction(self, jobs: Sequence[Job]) -> Iterator[tuple[Connection | None, StateStore]]:
-        if self._database is None:
-            stateful = any(not match.handler.is_stateless for job in jobs for match in job.matches)
-            with self._memory.lock if stateful else nullcontext():
-                yield None, self._memory
-        else:
-            with self._database.begin() as connection:
-                yield connection, SqlStateStore(connection)
+    def _transaction(
+        self, jobs: Sequence[Job]
+    ) -> AbstractContextManager[tuple[Connection | None, StateStore]]:
+        if self._database is not None:
+            return self._in_database(self._database)
+        for job in jobs:
+            for match in job.matches:
+                if not match.handler.is_stateless:
+                    return self._in_memory()
+        return self._in_nothing
 
-    def _claim(self, connection: Connection | None, jobs: Sequence[Job]) -> list[Job]:
+    @staticmethod
+    @contextmanager
+    def _in_database(database: Database) -> Iterator[tuple[Connection | None, StateStore]]:
+        with database.begin() as connection:
+            yield connection, SqlStateStore(connection)
+
+    @contextmanager
+    def _in_memory(self) -> Iterator[tuple[Connection | None, StateStore]]:
+        with self._memory.lock:
+            yield None, self._memory
+
+    def _claim(self, connection: Connection | None, jobs: Sequence[Job]) -> Sequence[Job]:
         """The jobs that were not handled before; the others are answered 250."""
-        keys = [job.key for job in jobs if job.key is not None]
+        keys = [job.key for job in jobs if job.key is not None] if connection is not None else []
         if connection is None or not keys:
-            return list(jobs)
+            return jobs
         new = seen.claim(connection, keys, self.clock())
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_SEEN)
@@ -224,12 +236,13 @@ class Batcher:
             except Exception as error:  # noqa: BLE001 - a user's function may raise anything
                 keys.append([])
                 self._fail(result, error)
-        states = store.load({key for own in keys for key in own if key is not None})
+        wanted = {key for own in keys for key in own if key is not None}
+        states = store.load(wanted) if wanted else {}
         for result, own in zip(results, keys, strict=True):
             if not result.failed:
                 self._handle(result, own, states, connection)
                 if not result.failed:
-                    states.update(result.states)
+                    states.update(result.moves)
         return results
 
     def _handle(
@@ -242,7 +255,7 @@ class Batcher:
         job = result.job
         delivery = Delivery(
             job.message,
-            digest=job.key or secrets.token_bytes(32),
+            digest=job.key,
             hostname=self._hostname,
             view=self._view,
             answers=self._answers,
@@ -261,18 +274,18 @@ class Batcher:
                 match, key = candidate, own
                 if key is not None:
                     result.state = states[key]
-                result.handled.append(str(handler))
+                result.handled += (handler.full_name,)
                 if handler.needs_session and work is None:
                     work = _Work(connection)
-                delivery.captures = match.captures
                 delivery.message = message = self._matched(job, match)
+                delivery.captures = captures = message.recipient.captures
                 session = work.session if work is not None else None
-                returned = handler.call(message, match.captures, delivery, session)
+                returned = handler.call(message, captures, delivery, session)
                 moved = self._router.next_state(handler, returned)
                 if key is not None:
                     is_moved = True
                     if moved is not None:
-                        result.states[key] = moved
+                        result.moves = ((key, moved),)
             if delivery.outgoing and self._outbox is None:
                 raise LamsonError("sending mail needs a database: set `database` in the settings")
             if work is not None:
@@ -305,7 +318,7 @@ class Batcher:
         failed: list[bytes] = []
         for result in results:
             if not result.failed:
-                states.update(result.states)
+                states.update(result.moves)
                 outgoing += result.outgoing
             elif result.job.key is not None:
                 failed.append(result.job.key)
@@ -327,10 +340,10 @@ class Batcher:
         log.event(
             "handled" if result.handled and not result.failed else "failed",
             message.envelope.id,
-            recipient=message.recipient,
+            recipient=message.recipient.address,
             handler=",".join(result.handled) or None,
             state=result.state or None,
-            next=",".join(result.states.values()) or None,
+            next=result.moves[0][1] if result.moves else None,
             sent=len(result.outgoing) or None,
             ms=f"{result.seconds * 1000:.1f}",
         )
@@ -398,4 +411,7 @@ class Batcher:
     @staticmethod
     def _matched(job: Job, match: Match) -> MailRequest:
         """The message as the handler of ``match`` sees it: with that route's captures."""
-        return job.message.for_recipient(Recipient(job.message.recipient.address, match.captures))
+        message = job.message
+        # A copy, as the match stands for every message to this address.
+        recipient = Recipient(message.recipient.address, dict(match.captures))
+        return MailRequest(message.content, message.envelope, recipient)

@@ -4,13 +4,15 @@ A message can kill the process that handles it, again and again: Postfix retries
 would go down each time. So each engine thread notes in a file what it runs; when a worker dies, its
 supervisor counts that against those deliveries. A suspect runs alone from then on, so that its
 neighbours are not counted with it, and after `TOO_OFTEN` deaths it is kept in ``run/undeliverable``
-instead of being run. The files lie in the run directory: a note costs two system calls for a batch.
-What cannot be written (a full disk) is logged, and then a death is counted against nobody.
+instead of being run. The files lie in the run directory and are mapped into memory: they outlive
+the worker, and a note costs no system call. Their room on the disk is taken beforehand; where there
+is none that is logged, and a death is counted against nobody.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import shutil
 import time
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 TOO_OFTEN = 5  # deaths
 REMEMBER = 7 * 24 * 3600.0  # seconds: longer than Postfix's maximal_queue_lifetime by default
 _KEY_SIZE = 32  # octets
+_NO_KEY = bytes(_KEY_SIZE)  # stands behind the last key
 
 
 class Notes:
@@ -33,27 +36,40 @@ class Notes:
 
     def __init__(self, run_dir: Path, name: str) -> None:
         self._path = _notes_of(run_dir, os.getpid()) / name
-        self._file: int | None = None
+        self._map: mmap.mmap | None = None
+        self._size = 0
         self._is_failing = False
 
     def begin(self, keys: Iterable[bytes]) -> None:
         """Note that the deliveries called ``keys`` are run."""
+        note = b"".join(keys) + _NO_KEY
+        size = len(note)
+        if size > self._size:
+            self._grow(size)
+        if self._map is not None and size <= self._size:
+            self._map[:size] = note
+
+    def end(self) -> None:
+        """Note that they are done."""
+        if self._map is not None:
+            self._map[:_KEY_SIZE] = _NO_KEY
+
+    def _grow(self, size: int) -> None:
+        size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         try:
-            if self._file is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            os.pwrite(self._file, b"".join(keys), 0)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                # Writing to memory that the disk has no room for would kill the process.
+                os.posix_fallocate(file, 0, size)
+                self._map, self._size = mmap.mmap(file, size), size
+            finally:
+                os.close(file)
             self._is_failing = False
         except OSError as error:
             if not self._is_failing:
                 log.logger.error("what is under way cannot be noted in %s: %s", self._path, error)
             self._is_failing = True
-
-    def end(self) -> None:
-        """Note that they are done."""
-        with suppress(OSError):
-            if self._file is not None:
-                os.ftruncate(self._file, 0)
 
 
 class Suspects:
@@ -87,10 +103,7 @@ class Suspects:
         keys: set[str] = set()
         with suppress(FileNotFoundError):
             for file in directory.iterdir():
-                content = file.read_bytes()
-                keys |= {
-                    content[at : at + _KEY_SIZE].hex() for at in range(0, len(content), _KEY_SIZE)
-                }
+                keys |= _keys_in(file.read_bytes())
         self.forget(pid)
         if keys:
             try:
@@ -122,6 +135,16 @@ class Suspects:
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(self._file)
+
+
+def _keys_in(note: bytes) -> set[str]:
+    keys = set()
+    for at in range(0, len(note), _KEY_SIZE):
+        key = note[at : at + _KEY_SIZE]
+        if key == _NO_KEY:
+            break
+        keys.add(key.hex())
+    return keys
 
 
 def _notes_of(run_dir: Path, pid: int) -> Path:

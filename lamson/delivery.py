@@ -7,6 +7,7 @@ the process dies later, the same bytes go out with the same Message-ID.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections import OrderedDict
 from email.utils import formatdate
@@ -71,14 +72,17 @@ class Delivery:
         self,
         message: MailRequest,
         *,
-        digest: bytes,
+        digest: bytes | None,
         hostname: str,
         view: View | None = None,
         answers: AnswerLimit | None = None,
         captures: Mapping[str, str] | None = None,
         is_ours: Callable[[str], bool] | None = None,
     ) -> None:
-        """``is_ours`` tells whether a domain is one of ours; None allows any envelope sender."""
+        """``digest`` names the delivery, None where nothing does: it is then made up when needed.
+
+        ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
+        """
         self.message = message
         self.captures: Mapping[str, str] = captures or {}
         self.outgoing: list[Outgoing] = []
@@ -225,6 +229,8 @@ class Delivery:
         return self._is_ours is None or self._is_ours(address.split(sender)[1])
 
     def _next_message_id(self) -> str:
+        if self._digest is None:
+            self._digest = secrets.token_bytes(32)
         return f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{self._hostname}>"
 
     def _post(

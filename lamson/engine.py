@@ -19,6 +19,7 @@ import time
 import zlib
 from collections import deque
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy import exc
@@ -45,6 +46,7 @@ QUICK = 0.005  # seconds: handlers faster than this may share a transaction
 INSTANT = 0.0001  # seconds: handlers faster than this may run without a thread
 ATTEMPTS = 3  # runs of a delivery by itself, after a conflict with others
 RERUN = 30.0  # seconds after which no more of a batch is run again
+_CRASH_KEY_PREFIX = 1024  # octets that are summed up; that of 50 MB would hold up the loop
 
 _Work = tuple[
     bool, list[Job]
@@ -72,7 +74,8 @@ class Engine:
         handlers that have always been instantaneous run on the loop: right where no database is.
         Those with states do not: the states are locked while the handler of another thread runs.
         """
-        self._router = router
+        # The same few addresses are written to over and over.
+        self._match = lru_cache(maxsize=1024)(router.match)
         self._batcher = batcher
         self._batch_limit = batch_limit
         self._deadline = deadline
@@ -127,7 +130,7 @@ class Engine:
 
     def route(self, recipient: str) -> Sequence[Match]:
         """The routes that ``recipient`` matches; none means that it must be refused."""
-        return self._router.match(recipient)
+        return self._match(recipient)
 
     def deliver(
         self,
@@ -148,6 +151,7 @@ class Engine:
         shared = Content(content, self.notary)
         source = None if again else seen.source_id(envelope, content)
         jobs: dict[str, Job] = {}
+        now = time.monotonic()
         for index, recipient in enumerate(envelope.recipients):
             identity = address.normalise(recipient)
             job = jobs.get(identity)
@@ -162,41 +166,51 @@ class Engine:
                 message = MailRequest(shared, envelope, Recipient(recipient))
                 job = jobs[identity] = Job(message, routed[index], key, done)
                 job.is_again = again
-                self._take(job, identity)
+                job.started = now
+                handlers = ",".join([match.handler.full_name for match in job.matches])
+                log.event("routed", envelope.id, recipient=identity, handlers=handlers)
             job.indexes.append(index)
+        if jobs:
+            self._take(list(jobs.values()))
 
-    def _take(self, job: Job, identity: str) -> None:
-        message = job.message
-        job.started = time.monotonic()
-        handlers = ",".join([str(match.handler) for match in job.matches])
-        log.event("routed", message.envelope.id, recipient=identity, handlers=handlers)
-        self._pending.add(job)
+    def _take(self, jobs: list[Job]) -> None:
+        """Run the deliveries of one message here and now, or let them wait for a thread."""
+        self._pending.update(jobs)
+        if self._suspects is not None:
+            for job in jobs:
+                job.crash_key = job.key or _crash_key(job.message)
+                job.deaths = self._suspects.deaths(job.crash_key)
+        if self._is_inline and all(map(self._is_instant, jobs)):
+            self._is_report_due = True  # at once, without a wake-up
+            self._run_noted(jobs, self._loop_notes)
+            self._report()
+            return
         if not self._arrived and self._loop is not None:
             self._loop.call_soon(self._hand_over)
-        self._arrived.append(job)
+        self._arrived += jobs
+
+    def _is_instant(self, job: Job) -> bool:
+        for match in job.matches:
+            handler = match.handler
+            if not handler.is_stateless or self._cost.get(handler, QUICK) >= INSTANT:
+                return False
+        return not job.deaths
 
     def _hand_over(self) -> None:
         """Give what arrived in one turn of the loop to the threads: quick handlers together."""
         arrived, self._arrived = self._arrived, []
         together: list[Job] = []
-        slowest = 0.0
         if self._suspects is not None:
             self._suspects.refresh()
             for job in arrived:
-                job.crash_key = job.key or _crash_key(job.message)
                 job.deaths = self._suspects.deaths(job.crash_key)
         for job in arrived:
             cost = max([self._cost.get(match.handler, QUICK) for match in job.matches])
             if cost < QUICK and not job.deaths:
                 together.append(job)
-                slowest = max(slowest, cost)
             else:
                 self._queue.put((False, [job]))
-        if self._is_inline and slowest < INSTANT and together and all(map(_is_stateless, together)):
-            self._is_report_due = True
-            self._run_noted(together, self._loop_notes)
-            self._report()
-        elif together:
+        if together:
             self._queue.put((True, together))
 
     def _work(self, name: str) -> None:
@@ -246,15 +260,17 @@ class Engine:
                 log.logger.warning(
                     "%d deliveries are run again one by one: %s", len(batch), failure.brief(error)
                 )
-            limit = time.monotonic() + RERUN
-            for job in batch:
-                if job.reply is None and time.monotonic() < limit:
+            undone = [job for job in batch if job.reply is None]
+            limit = time.monotonic() + RERUN if undone else 0.0
+            for job in undone:
+                if time.monotonic() < limit:
                     self._run_again(job)
         except BaseException as error:  # noqa: BLE001 - a thread that dies would answer nobody
             self._explain(error, [job for job in batch if job.reply is None])
         finally:
             for job in batch:
-                job.reply = job.reply or LOCAL_ERROR
+                if job.reply is None:
+                    job.reply = LOCAL_ERROR
             self._finished.extend(batch)
             if not self._is_report_due and self._loop is not None:
                 self._is_report_due = True
@@ -283,14 +299,14 @@ class Engine:
     def _report(self) -> None:
         """On the loop: give the replies, and the relay its work."""
         self._is_report_due = False
-        log.flush()
         if self._outgoing:
             rows = [self._outgoing.popleft() for _ in range(len(self._outgoing))]
             self.on_outgoing(rows)
         if doubtful := self._batcher.doubtful:
             self.on_doubtful([doubtful.popleft() for _ in range(len(doubtful))])
-        for _ in range(len(self._finished)):
-            job = self._finished.popleft()
+        finished = self._finished
+        for _ in range(len(finished)):
+            job = finished.popleft()
             if job.key is not None:
                 self._running.discard(job.key)
             self._answer(job, job.reply or LOCAL_ERROR)
@@ -308,6 +324,8 @@ class Engine:
         """Once a second: answer for handlers that passed their deadline."""
         assert self._loop is not None
         self._watchdog = self._loop.call_later(1.0, self._watch)
+        if self._suspects is not None:
+            self._suspects.refresh()
         self._ticked = time.monotonic()
         limit = self._ticked - self._deadline
         late = [job for job in self._pending if job.started < limit]
@@ -344,12 +362,12 @@ class Engine:
         )
 
 
-def _is_stateless(job: Job) -> bool:
-    return all(match.handler.is_stateless for match in job.matches)
-
-
 def _crash_key(message: MailRequest) -> bytes:
     """What a crash is counted against where nothing identifies the queue entry; 32 octets."""
     envelope = f"{message.envelope.sender} {message.recipient.address}".encode()
     content = message.raw
-    return b"%08x%08x%016x" % (zlib.crc32(content), zlib.crc32(envelope), len(content))
+    return b"%08x%08x%016x" % (
+        zlib.crc32(content[:_CRASH_KEY_PREFIX]),
+        zlib.crc32(envelope),
+        len(content),
+    )

@@ -91,6 +91,7 @@ class Handler:
         self.function = function
         self.module: str = function.__module__
         self.name: str = function.__name__
+        self.full_name = f"{self.module}.{self.name}"
         self.is_stateless = is_stateless
         code = inspect.unwrap(function).__code__
         self.file, self.line = code.co_filename, code.co_firstlineno
@@ -107,7 +108,7 @@ class Handler:
         self._only = known if drops_some else None
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
+        return self.full_name
 
     def __repr__(self) -> str:
         return f"<Handler {self}>"

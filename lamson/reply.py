@@ -10,7 +10,7 @@ of every line), RFC 3463 (the statuses), RFC 2033 section 4.2 (LMTP's replies af
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _UNPRINTABLE = re.compile(r"[^\t\x20-\x7e]")
@@ -49,12 +49,20 @@ class Reply:
     code: int
     enhanced: str
     text: str
+    wire: bytes = field(init=False, repr=False, compare=False)
+    """The reply as it is sent, CRLF included."""
+    line: str = field(init=False, repr=False, compare=False)
+    """The reply as people read it."""
 
     def __post_init__(self) -> None:
         if not 200 <= self.code <= 599:
             raise ValueError(f"not a reply code: {self.code}")
         if self.enhanced and EnhancedStatus.parse(self.enhanced).klass != self.code // 100:
             raise ValueError(f"status {self.enhanced} does not belong to code {self.code}")
+        # Most replies are constants that are sent for ever: made once, here.
+        object.__setattr__(self, "wire", self._encoded())
+        line = " ".join(filter(None, (str(self.code), self.enhanced, self.text)))
+        object.__setattr__(self, "line", line)
 
     @property
     def is_positive(self) -> bool:
@@ -70,7 +78,9 @@ class Reply:
         return self.code >= 500
 
     def __bytes__(self) -> bytes:
-        """The reply as it stands on the wire, CRLF included."""
+        return self.wire
+
+    def _encoded(self) -> bytes:
         status = f"{self.enhanced} " if self.enhanced else ""
         lines = [status + _UNPRINTABLE.sub("?", line)[:_MAX_TEXT] for line in self.text.split("\n")]
         last = len(lines) - 1
@@ -80,7 +90,7 @@ class Reply:
         ).encode("ascii")
 
     def __str__(self) -> str:
-        return " ".join(filter(None, (str(self.code), self.enhanced, self.text)))
+        return self.line
 
 
 OK = Reply(250, "2.0.0", "Ok")

@@ -36,16 +36,13 @@ class Route:
 class Match:
     """A route that an address matches, and what it captured of the address."""
 
-    __slots__ = ("_address", "_captures", "route")
+    __slots__ = ("_address", "_captures", "handler", "route")
 
     def __init__(self, route: Route, address: str) -> None:
         self.route = route
+        self.handler = route.handler
         self._address = address
         self._captures: dict[str, str] | None = None
-
-    @property
-    def handler(self) -> Handler:
-        return self.route.handler
 
     @property
     def captures(self) -> dict[str, str]:

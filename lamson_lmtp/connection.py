@@ -219,7 +219,7 @@ class Connection:
                 self._end_transaction()
         else:
             raise LocalProtocolError(f"nothing waits for the reply {reply}")
-        self._out += _ENCODED.get(id(reply)) or bytes(reply)
+        self._out += reply.wire
 
     def fail(self, reply: Reply) -> None:
         """Answer all that waits for a reply, if anything does, with ``reply``."""
@@ -418,11 +418,6 @@ def _refusing(reply: Reply) -> Callable[[Connection, bytes], Event]:
 
 
 _OK = bytes(replies.OK)
-# By identity, as a look-up by value costs as much as the encoding: what is sent for each message.
-_ENCODED = {
-    id(reply): bytes(reply)
-    for reply in (replies.OK, replies.SENDER_OK, replies.RECIPIENT_OK, replies.START_DATA)
-}
 _NO_CONTENT = Content(0)
 
 _ALWAYS = {

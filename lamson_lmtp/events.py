@@ -65,7 +65,7 @@ class MailFrom:
     peer: Peer = NOBODY
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RcptTo:
     """RCPT: one more recipient. Wants one reply; a positive one accepts it."""
 

@@ -66,6 +66,7 @@ def parse_mail(arguments: bytes, peer: Peer = NOBODY) -> MailFrom:
     return MailFrom(sender, size, eight_bit, smtputf8, peer)
 
 
+@functools.lru_cache(maxsize=1024)  # a busy list is written to over and over
 def parse_rcpt(arguments: bytes, smtputf8: bool = False) -> RcptTo:
     """``TO:<path>`` as an event. No parameter is known: DSN is not offered."""
     match = _RCPT.fullmatch(arguments)
@@ -117,7 +118,7 @@ def make_peer(attributes: Mapping[str, str]) -> Peer:
     )
 
 
-@functools.lru_cache(maxsize=1024)  # a busy list is written to over and over
+@functools.lru_cache(maxsize=1024)
 def _parse_path(path: bytes, smtputf8: bool, is_sender: bool) -> str:
     try:
         text = path.decode("utf-8" if smtputf8 else "ascii")

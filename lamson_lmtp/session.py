@@ -237,7 +237,9 @@ class Session:
         else:
             self._connection.reply(replies.NO_SUCH_RECIPIENT)
             self._counters.refused += 1
-            log.event("refused", self._id, recipient=recipient, reply=replies.NO_SUCH_RECIPIENT)
+            log.event(
+                "refused", self._id, recipient=recipient, reply=replies.NO_SUCH_RECIPIENT.line
+            )
 
     def _on_message(self, content: bytes) -> None:
         mail, recipients = self._mail, tuple(self._recipients)
@@ -273,12 +275,12 @@ class Session:
     def _on_discarded(self, reply: Reply) -> None:
         self._account(0)
         for recipient in self._recipients:
-            log.event("replied", self._id, recipient=recipient, reply=reply)
+            log.event("replied", self._id, recipient=recipient, reply=reply.line)
 
     def _send_reply(self, recipient: str, reply: Reply) -> None:
         self._answered += 1
         self._connection.reply(reply)
-        log.event("replied", self._id, recipient=recipient, reply=reply)
+        log.event("replied", self._id, recipient=recipient, reply=reply.line)
 
     def _give_up(self) -> None:
         """Answer whatever waits for a reply: with what is known, else with 451."""

@@ -1,5 +1,6 @@
 """lamson.crashes"""
 
+import errno
 import os
 from pathlib import Path
 
@@ -31,6 +32,30 @@ def test_what_was_done_is_not(tmp_path: Path) -> None:
     supervisor = Suspects(tmp_path)
     assert supervisor.blame(os.getpid()) == 1
     assert supervisor.deaths(ONE) == 0
+
+
+def test_any_number_may_be_under_way(tmp_path: Path) -> None:
+    notes = Notes(tmp_path, "0")
+    notes.begin([ONE])
+    notes.begin([b"%032d" % number for number in range(1, 1001)])
+    assert Suspects(tmp_path).blame(os.getpid()) == 1000
+
+
+def test_a_full_disk_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    notes = Notes(tmp_path, "0")
+    for _ in range(3):
+        notes.begin([ONE])
+        notes.end()
+    assert caplog.text.count("No space left on device") == 1
+    monkeypatch.undo()
+    notes.begin([ONE])
+    assert Suspects(tmp_path).blame(os.getpid()) == 1
 
 
 def test_deaths_add_up_over_workers_and_restarts(tmp_path: Path) -> None:

@@ -150,6 +150,34 @@ def test_a_handler_past_its_deadline_is_answered_451(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_an_instantaneous_handler_answers_before_deliver_returns(tmp_path: Path) -> None:
+    source = """
+        ran = []
+
+        @route("(user)@(host)")
+        @stateless
+        def handle(message, user, host):
+            ran.append(user)
+            message.recipient.captures["user"] = "somebody else"
+            if user == "bad":
+                raise RuntimeError("broken")
+    """
+
+    async def story() -> None:
+        async with running(tmp_path, source=source, is_inline=True, run_dir=tmp_path) as bench:
+            for count in range(1, 30):  # until it is known to be instantaneous
+                bench.deliver("a@test.com")
+                await bench.wait_for(count)
+            (handler,) = [match.handler for match in bench.engine.route("a@test.com")]
+            bench.engine._cost[handler] = 0.0  # whatever else the machine did meanwhile
+            number = bench.deliver("a@test.com", "A@test.com", "bad@test.com")
+            codes = [bench.replies[number, index].code for index in range(3)]
+            assert codes == [250, 250, 451]
+            assert bench.hooks.ran[-2:] == ["a", "bad"]
+
+    asyncio.run(story())
+
+
 class BrokenDatabase:
     """A batcher whose database is gone."""
 
