@@ -36,6 +36,7 @@ def decode_words(value: bytes, defects: Defects, name: str) -> str:
     if value.isascii() and b"=?" not in value and b"\r" not in value and b"\0" not in value:
         return value.decode("ascii")
     where = f"header field {name[:40].lower()}"
+    value = value.replace(b"\0", b"\r")  # a word border: `decode` would close the gap
     text = decode(value, "", defects, where)
     if len(value) > MAX_VALUE:
         if "=?" in text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import socket
 import sys
@@ -12,11 +13,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson import log
 from lamson.cli import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """A command that writes the log of its project must not do so for the tests to come."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    log.configure(None)
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(level)
 
 
 @dataclass
