@@ -1,0 +1,71 @@
+"""`lamson postfix` in this process; what it does to a real Postfix is in tests/postfix."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Done
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("postconf", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None,
+    reason="Postfix is not installed (Debian: apt-get install postfix)",
+)
+
+
+def test_maps(lamson: Callable[..., Done], project: Path) -> None:
+    done = lamson("postfix", "maps")
+    assert done.status == 0
+    directory = project / "run" / "postfix"
+    names = ("transport", "recipients", "domains")
+    assert done.out.splitlines() == [f"wrote regexp:{directory / name}" for name in names]
+    assert r"/^(([a-z])+@test\.com)$/ routed" in (directory / "recipients").read_text()
+    assert lamson("postfix", "maps", "-directory", "elsewhere", "-type", "pcre").status == 0
+    assert (project / "elsewhere" / "domains").exists()
+
+
+def test_maps_of_a_host_that_is_no_list(
+    lamson: Callable[..., Done], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAMSON_ROUTE_DEFAULTS__HOST", "[a-z]+")
+    done = lamson("postfix", "maps")
+    assert done.status == 78
+    assert "no finite list" in done.err
+    assert done.err.count("\n") == 1
+    assert not (project / "run" / "postfix").exists()
+
+
+def test_plan_apply_undo_and_check(lamson: Callable[..., Done], project: Path) -> None:
+    etc = project / "etc"
+    etc.mkdir()
+    (etc / "main.cf").write_text("compatibility_level = 3.6\n")
+    (etc / "master.cf").write_text("lmtp unix - - n - - lmtp\n")
+    planned = lamson("postfix", "plan", "-config", "etc")
+    assert planned.status == 1
+    assert "+relay_domains = test.com\n" in planned.out
+    assert (etc / "main.cf").read_text() == "compatibility_level = 3.6\n"
+    applied = lamson("postfix", "apply", "-config", "etc")
+    assert applied.status == 0
+    assert "main.cf: set relay_domains\n" in applied.out
+    assert lamson("postfix", "plan", "-config", "etc").status == 0
+    checked = lamson("postfix", "check", "-config", "etc", "-offline", "-json")
+    assert checked.status == 1
+    assert {"no-tables"} <= {finding["code"] for finding in json.loads(checked.out)}
+    rollback = next((project / "run" / "postfix").glob("rollback-*.json"))
+    assert lamson("postfix", "apply", "-config", "etc", "-undo", str(rollback)).status == 0
+    assert lamson("postfix", "plan", "-config", "etc").out == planned.out
+
+
+@pytest.mark.parametrize("command", ["plan", "apply", "check"])
+def test_a_directory_that_is_none(lamson: Callable[..., Done], project: Path, command: str) -> None:
+    done = lamson("postfix", command, "-config", "nowhere")
+    assert done.status == 78
+    assert "main.cf" in done.err
+    assert done.err.count("\n") == 1
