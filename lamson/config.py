@@ -140,7 +140,7 @@ def _flat(settings: BaseModel, above: Key = ()) -> Iterator[tuple[Key, Any]]:
 
 
 def _shown(key: Key, value: object) -> str:
-    if value is None or value in ([], {}):
+    if value is None or value in ("", [], {}):
         return "none"
     if isinstance(value, SecretStr):
         return "********"

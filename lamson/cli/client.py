@@ -161,6 +161,8 @@ def _reason(error: Exception) -> str:
         return f"{error.smtp_code} {_text(_bytes(error.smtp_error))}"
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, ConnectionRefusedError | FileNotFoundError):
+        return f"{error.strerror}; is it started? (lamson start, or lamson log)"
     if isinstance(error, OSError) and not isinstance(error, smtplib.SMTPException):
         return error.strerror or str(error)
     return "the connection was closed"

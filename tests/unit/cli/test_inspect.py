@@ -70,6 +70,7 @@ def test_config_shows_values_and_origins(
     assert lines["handlers"] == [MODULE, "config/settings.py:2"]
     assert lines["workers"] == ["1", "default"]
     assert lines["domains"] == ["none", "default"]
+    assert lines["socketmap.listen"] == ["none", "default"]
 
 
 def test_outside_a_project(lamson: Lamson) -> None:

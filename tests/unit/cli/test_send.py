@@ -127,4 +127,7 @@ def test_an_unreachable_server(lamson: Lamson, server: type[Server]) -> None:
     scripted._listener.close()
     done = lamson("send", "-sender", "a@b.c", "-to", "d@e.f", "-port", str(scripted.port))
     assert done.status == os.EX_UNAVAILABLE
-    assert done.err == f"lamson: 127.0.0.1:{scripted.port}: Connection refused\n"
+    assert done.err == (
+        f"lamson: 127.0.0.1:{scripted.port}: Connection refused; is it started?"
+        " (lamson start, or lamson log)\n"
+    )
