@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from lamson import config, log, seen
+from lamson import config, failure, log, seen
 from lamson.batch import Batcher
 from lamson.clock import ServiceClock
 from lamson.db import Database
@@ -116,17 +116,23 @@ class Application:
         """Who holds a lease in the outbox: this machine, this project, that process."""
         return f"{socket.gethostname()}:{self.project}:{pid}"[-128:]
 
-    def release_dead(self) -> None:
+    def release_dead(self, lost_pid: int = 0) -> None:
         """Give back what processes of this machine and project leased and left behind.
 
+        ``lost_pid`` is one that is known to be dead: somebody else may have this number again.
         Before `start`: a lease in our own name is that of a process that had our pid before us, as
-        in a container that was killed.
+        in a container that was killed. A database that fails is logged, since a worker has to come
+        up all the same, to answer 451; the leases run out then.
         """
         assert self.outbox is not None
-        for owner in self.outbox.owners():
-            pid = owner.rpartition(":")[2]
-            if owner == self.owner(pid) and (pid == str(os.getpid()) or not _lives(pid)):
-                self.outbox.release_owner(owner)
+        dead = (str(os.getpid()), str(lost_pid))
+        try:
+            for owner in self.outbox.owners():
+                pid = owner.rpartition(":")[2]
+                if owner == self.owner(pid) and (pid in dead or not _lives(pid)):
+                    self.outbox.release_owner(owner)
+        except (SQLAlchemyError, OSError) as error:
+            log.logger.error("outbox: mail of dead processes has to wait: %s", failure.brief(error))
 
     async def start(self) -> None:
         """Start engine and relay on the running loop."""

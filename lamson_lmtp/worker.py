@@ -55,10 +55,7 @@ async def _serve(application: Application, sockets: Sequence[socket.socket], lin
     loop.add_signal_handler(signal.SIGTERM, leaving.set)
     loop.add_reader(link.alive, leaving.set)
     if application.outbox is not None:
-        await asyncio.to_thread(application.release_dead)
-        if link.lost_pid:  # somebody else may have this number again
-            owner = application.owner(link.lost_pid)
-            await asyncio.to_thread(application.outbox.release_owner, owner)
+        await asyncio.to_thread(application.release_dead, link.lost_pid)
     application.engine.on_stuck = link.recycle
     server = _server(application)
     await application.start()

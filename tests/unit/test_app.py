@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 
 from lamson.app import Application
 from lamson.outbox import Outbox, Outgoing
@@ -48,8 +49,20 @@ def test_what_the_dead_left_is_given_back(application: Application) -> None:
     dead, reborn = application.owner(ended_pid()), application.owner(os.getpid())
     alive = application.owner(os.getppid())
     elsewhere = ["other.example:/srv/mail:1", "no owner of ours"]
-    for owner in (dead, reborn, alive, *elsewhere):
+    recycled = application.owner(1)
+    for owner in (dead, reborn, alive, recycled, *elsewhere):
         lease(application, owner)
-    application.release_dead()
+    application.release_dead(1)
     assert sorted(application.outbox.owners()) == sorted([alive, *elsewhere])
-    assert {row.conversation for row in application.outbox.claim(10)} == {dead, reborn}
+    claimed = {row.conversation for row in application.outbox.claim(10)}
+    assert claimed == {dead, reborn, recycled}
+
+
+def test_a_worker_comes_up_without_its_database(
+    application: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert application.database is not None
+    with application.database.begin() as connection:
+        connection.execute(text("DROP TABLE lamson_outbox"))
+    application.release_dead()
+    assert "mail of dead processes has to wait" in caplog.text
