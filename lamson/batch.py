@@ -241,7 +241,7 @@ class Batcher:
         for result, own in zip(results, keys, strict=True):
             if not result.failed:
                 self._handle(result, own, states, connection)
-                if not result.failed:
+                if result.moves and not result.failed:
                     states.update(result.moves)
         return results
 
@@ -317,11 +317,14 @@ class Batcher:
         outgoing: list[Outgoing] = []
         failed: list[bytes] = []
         for result in results:
-            if not result.failed:
+            if result.failed:
+                if result.job.key is not None:
+                    failed.append(result.job.key)
+                continue
+            if result.moves:
                 states.update(result.moves)
+            if result.outgoing:
                 outgoing += result.outgoing
-            elif result.job.key is not None:
-                failed.append(result.job.key)
         store.save(states)
         if connection is None or self._outbox is None:
             return []
@@ -341,7 +344,7 @@ class Batcher:
             "handled" if result.handled and not result.failed else "failed",
             message.envelope.id,
             recipient=message.recipient.address,
-            handler=",".join(result.handled) or None,
+            handler=",".join(result.handled) if result.handled else None,
             state=result.state or None,
             next=result.moves[0][1] if result.moves else None,
             sent=len(result.outgoing) or None,

@@ -29,7 +29,8 @@ _DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 _waiting: list[str] = []
 _handler: _EventFile | _EventStream | None = None
-_millisecond: tuple[int, str] = (0, "")
+_stamp = ""  # the time as it is written, of the millisecond between these two
+_stamp_begins = _stamp_ends = 0.0
 
 
 def event(name: str, id: str, /, **fields: object) -> None:
@@ -37,14 +38,14 @@ def event(name: str, id: str, /, **fields: object) -> None:
     line = f"{name} id={id}"
     for key, value in fields.items():
         if value is not None:
-            text = value if type(value) is str else str(value)
-            if " " in text or not text or not text.isprintable():
-                text = _quoted(text)
-            line += f" {key}={text}"
+            line += f" {key}={value if type(value) is int else _shown(str(value))}"
     if _handler is None:
         _mail_logger.info("%s", line)
     else:
-        _waiting.append(f"{_timestamp()} {line}\n")
+        now = time.time()
+        if not _stamp_begins <= now < _stamp_ends:
+            _make_stamp(now)
+        _waiting.append(f"{_stamp} {line}\n")
 
 
 def flush() -> None:
@@ -143,17 +144,16 @@ class _EventStream(logging.StreamHandler[TextIO]):
             self.release()
 
 
-def _timestamp() -> str:
-    global _millisecond
-    now = int(time.time() * 1000)
-    known, text = _millisecond
-    if known != now:
-        second = time.strftime(_DATE_FORMAT, time.gmtime(now // 1000))
-        text = f"{second}.{now % 1000:03d}+00:00"
-        _millisecond = (now, text)
-    return text
+def _make_stamp(now: float) -> None:
+    global _stamp, _stamp_begins, _stamp_ends
+    milliseconds = int(now * 1000)
+    second = time.strftime(_DATE_FORMAT, time.gmtime(milliseconds // 1000))
+    _stamp = f"{second}.{milliseconds % 1000:03d}+00:00"
+    _stamp_begins, _stamp_ends = milliseconds / 1000, (milliseconds + 1) / 1000
 
 
-@lru_cache(maxsize=256)  # replies and reasons, the same ones again and again
-def _quoted(text: str) -> str:
+@lru_cache(maxsize=1024)  # addresses, handlers and replies, the same ones again and again
+def _shown(text: str) -> str:
+    if text and " " not in text and text.isprintable():
+        return text
     return '"' + text.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'

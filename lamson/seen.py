@@ -44,9 +44,10 @@ def source_id(envelope: Envelope, content: bytes) -> bytes | None:
     which has no XFORWARD IDENT) the message itself is the identity, provided that Postfix stamped
     it: its Received field holds the queue id and the time.
     """
-    if envelope.queue_id.is_long:
-        return b"queue-id:" + envelope.queue_id.encode("ascii")
-    if _POSTFIX_RECEIVED.match(content[:_HEADER_START]):
+    queue_id = envelope.peer.ident
+    if queue_id and queue_id.is_long:
+        return b"queue-id:" + queue_id.encode("ascii")
+    if _POSTFIX_RECEIVED.match(content, 0, _HEADER_START):
         return b"content:" + hashlib.sha256(content).digest()
     return None
 

@@ -76,6 +76,7 @@ class LmtpServer:
         self._servers: list[asyncio.AbstractServer] = []
         self._sweep_timer: asyncio.TimerHandle | None = None
         self.is_flush_due = False
+        self._unsent: list[_Connection] = []
         self._all_gone = asyncio.Event()
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
@@ -130,6 +131,21 @@ class LmtpServer:
             self.is_flush_due = True
             self._loop.call_later(LOG_DELAY, self._flush_log)
 
+    def send_soon(self, connection: _Connection) -> None:
+        """Have ``connection`` send when all that was received in this turn of the loop is handled.
+
+        A client sleeps while it waits for us, and to wake it up costs more than to send: replies
+        that go out one behind the other wake it up once.
+        """
+        if not self._unsent and self._loop is not None:
+            self._loop.call_soon(self._send)
+        self._unsent.append(connection)
+
+    def _send(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        for connection in unsent:
+            connection.send()
+
     def _flush_log(self) -> None:
         self.is_flush_due = False
         log.flush()
@@ -162,6 +178,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._is_reading = True
         self._is_turn_due = False
         self._is_tls = False
+        self._unsent = b""
         self._active = time.monotonic()
         self._transport: asyncio.Transport
         self._session: Session | None = None
@@ -219,6 +236,7 @@ class _Connection(asyncio.BufferedProtocol):
         if self._session is not None:
             self._session.lost()
             self._session = None
+        self._unsent = b""
         self._server.remove(self)
 
     def pause_writing(self) -> None:
@@ -239,7 +257,7 @@ class _Connection(asyncio.BufferedProtocol):
         session = self._session
         if session is not None:
             session.close(reply)
-            self._transport.write(session.data_to_send())
+            self._unsent += session.data_to_send()
             self._close()
 
     def abort_if_stuck(self) -> None:
@@ -269,12 +287,15 @@ class _Connection(asyncio.BufferedProtocol):
         data = session.data_to_send()
         server = self._server
         if data:
-            self._transport.write(data)
+            if not self._unsent:
+                server.send_soon(self)
+            self._unsent += data
             if not server.is_flush_due:
                 server.flush_log_soon()
         if signal is CLOSED:
             self._close()
         elif signal is STARTTLS:
+            self.send()
             self._transport.pause_reading()  # what comes now is for TLS
             self._handshake = self._loop.create_task(self._start_tls(session))
         elif server.draining and not session.in_transaction:
@@ -309,6 +330,12 @@ class _Connection(asyncio.BufferedProtocol):
             session.secured(server.hostname)
             self._turn(session)
 
+    def send(self) -> None:
+        """Send the replies that wait for the end of the turn."""
+        data, self._unsent = self._unsent, b""
+        if data:
+            self._transport.write(data)
+
     def _take_turn(self) -> None:
         self._is_turn_due = False
         if self._session is not None:
@@ -338,12 +365,14 @@ class _Connection(asyncio.BufferedProtocol):
     def _on_first_reply(self) -> None:
         """Send it alone, and die once the system has it, if that is where to die."""
         if self._session is not None:
-            self._transport.write(self._session.data_to_send())
+            self._unsent += self._session.data_to_send()
+            self.send()
             if not self._transport.get_write_buffer_size():
                 failpoint.reach(failpoint.AFTER_FIRST_REPLY)
 
     def _close(self) -> None:
         """Close once what was written is sent. What the client sends now is not looked at."""
+        self.send()
         if self._session is not None:
             self._session.lost()
             self._session = None
