@@ -67,6 +67,7 @@ class Outbox:
         self._lease = lease
         self._last_id = 0
         self._id_lock = threading.Lock()
+        self._in_doubt: list[int] = []  # leased by a `claim` that failed, perhaps at its commit
         self.is_full = False  # set by the relay when enough mail waits in memory
 
     def insert(self, connection: Connection, rows: Sequence[Outgoing]) -> list[Outgoing]:
@@ -104,8 +105,12 @@ class Outbox:
         """Lease and give rows that are due, in order: whole conversations, as far as they are.
 
         At most ``limit`` conversations and ``limit`` rows that follow their first ones. Holding
-        the first row keeps other processes from the rest of its conversation.
+        the first row keeps other processes from the rest of its conversation. Where this raises,
+        the rows may be leased all the same: the next call gives them back first.
         """
+        if self._in_doubt:
+            self.release(self._in_doubt)
+            self._in_doubt.clear()
         now = time.time()
         earlier = aliased(outbox)
         is_earlier = and_(
@@ -118,24 +123,29 @@ class Outbox:
         first = select(outbox).where(is_free, is_first).order_by(outbox.c.id).limit(limit)
         if not self._database.is_sqlite:
             first = first.with_for_update(skip_locked=True)
-        with self._database.begin() as connection:
-            found = list(connection.execute(first).mappings())
-            if not found:
-                return []
-            names = [row["conversation"] for row in found]
-            follow = select(outbox).where(
-                outbox.c.conversation.in_(names),
-                outbox.c.id.not_in([row["id"] for row in found]),
-                is_free,
-                is_next,
-            )
-            found += connection.execute(follow.order_by(outbox.c.id).limit(limit)).mappings()
-            rows = [_outgoing(row, now + self._lease) for row in found]
-            connection.execute(
-                update(outbox)
-                .where(outbox.c.id.in_([row.id for row in rows]))
-                .values(lease_owner=self._owner, lease_until=now + self._lease)
-            )
+        rows: list[Outgoing] = []
+        try:
+            with self._database.begin() as connection:
+                found = list(connection.execute(first).mappings())
+                if not found:
+                    return []
+                names = [row["conversation"] for row in found]
+                follow = select(outbox).where(
+                    outbox.c.conversation.in_(names),
+                    outbox.c.id.not_in([row["id"] for row in found]),
+                    is_free,
+                    is_next,
+                )
+                found += connection.execute(follow.order_by(outbox.c.id).limit(limit)).mappings()
+                rows = [_outgoing(row, now + self._lease) for row in found]
+                connection.execute(
+                    update(outbox)
+                    .where(outbox.c.id.in_([row.id for row in rows]))
+                    .values(lease_owner=self._owner, lease_until=now + self._lease)
+                )
+        except Exception:
+            self._in_doubt += [row.id for row in rows]
+            raise
         return rows
 
     def delete(self, ids: Collection[int]) -> None:

@@ -1,9 +1,12 @@
 """lamson.outbox"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from lamson.db import Database
 from lamson.outbox import Outbox, Outgoing
@@ -49,6 +52,28 @@ def test_leases_of_the_dead_are_given_back(database: Database) -> None:
     outbox = Outbox(database, "host:/srv/app:18")
     assert outbox.release_owner("host:/srv/app:1") == 0
     assert outbox.release_owner("host:/srv/app:17") == 1
+    assert len(outbox.claim(10)) == 1
+
+
+def test_what_a_failed_claim_leased_is_claimed_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks after the commit: nobody would have the row until its lease ran out."""
+    outbox = Outbox(database, "test")
+    insert(database, Outbox(database, "dead"), [make()])
+    outbox.release_owner("dead")
+    really_begin = database.begin
+
+    @contextmanager
+    def begin() -> Iterator[Connection]:
+        with really_begin() as connection:
+            yield connection
+        raise OperationalError("COMMIT", {}, Exception("server closed the connection"))
+
+    with monkeypatch.context() as patch, pytest.raises(OperationalError):
+        patch.setattr(database, "begin", begin)
+        outbox.claim(10)
+    assert outbox.owners() == ["test"]
     assert len(outbox.claim(10)) == 1
 
 
