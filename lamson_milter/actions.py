@@ -16,7 +16,7 @@ from lamson.compose import WIDTH, check_field, encode_words, fold, is_plain
 from lamson.reply import Reply
 
 _PARAMETERS = re.compile(r"[!-~]+(?: [!-~]+)*")
-_MAX_LINES = 32  # of a reply: libmilter's limit
+MAX_LINES = 32  # of a reply: libmilter's limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +179,8 @@ def _check_reply(reply: Reply, klass: int) -> None:
     if reply.code // 100 != klass or not reply.enhanced:
         raise ValueError(f"expected a code {klass}xx and a status {klass}.x.x, not {reply}")
     lines = reply.text.split("\n")
-    if len(lines) > _MAX_LINES or not all(line.isprintable() and line for line in lines):
-        raise ValueError(f"a reply has up to {_MAX_LINES} lines of text, not {reply.text!r}")
+    if len(lines) > MAX_LINES or not all(line.isprintable() and line for line in lines):
+        raise ValueError(f"a reply has up to {MAX_LINES} lines of text, not {reply.text!r}")
 
 
 def _check_parameters(parameters: str) -> None:

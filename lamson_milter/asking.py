@@ -7,13 +7,14 @@ only reads: that the message is accepted here does not mean that Postfix can que
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lamson import log
 from lamson.errors import LamsonError, SMTPError
 from lamson.reply import LOCAL_ERROR
-from lamson_milter.actions import Defer, Reject, decision
+from lamson_milter.actions import MAX_LINES, Defer, Reject, decision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from lamson.db import Database
+    from lamson.reply import Reply
     from lamson_milter.actions import Decision
     from lamson_milter.filtering import Filter
     from lamson_milter.transaction import Subject
@@ -45,9 +47,7 @@ class Asking:
             with self._session() as session:
                 return decision(one.handler.call(subject, captures, None, session))
         except SMTPError as error:
-            reply = error.reply
-            kind = Reject if reply.is_permanent else Defer
-            return kind(reply.enhanced, reply.text, reply.code)
+            return _verdict(error.reply)
         except BaseException as error:
             if self._raise_errors:
                 raise
@@ -62,3 +62,12 @@ class Asking:
             raise LamsonError("a Session needs a database: set `database` in the settings")
         with self._database.read_only() as connection, Session(connection) as session:
             yield session
+
+
+def _verdict(reply: Reply) -> Reject | Defer:
+    """The reply as a verdict; what a handler's may leave out, or have in its text, is mended."""
+    kind = Reject if reply.is_permanent else Defer
+    words = [" ".join(line.split()) for line in reply.text.splitlines()]
+    lines = [re.sub("[^ -~]", "?", line) for line in words if line]
+    text = "\n".join(lines[:MAX_LINES]) or "Refused"
+    return kind(reply.enhanced or f"{reply.code // 100}.0.0", text, reply.code)

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 _QUICK = 0.02  # seconds: what takes longer may wait for something
 _TRIAL = 20  # runs on a thread before the filters of a stage are held to be quick
 _AFTER_SLOW = 1000  # runs on a thread after a slow one
+_MAX_REPLY_LINE = 480  # octets; libmilter's limit is 980, and RFC 5321's 512 with code and status
 MAX_HEADER = 1 << 20  # octets of a header that filters see, as in lamson.header
 
 _ACTIONS = (
@@ -393,8 +394,8 @@ class Callbacks:
     def _answer(self, ctx: Context, refusal: Reply | None) -> int:
         if refusal is None:
             return int(milter.CONTINUE)
-        # Postfix takes %% for %, as Sendmail does.
-        lines = refusal.text.replace("%", "%%").split("\n")
+        # Postfix takes %% for %, as Sendmail does; libmilter refuses a line that is too long.
+        lines = [_cut(line).replace("%", "%%") for line in refusal.text.split("\n")]
         ctx.setreply(str(refusal.code), refusal.enhanced, *lines)
         return int(milter.REJECT if refusal.is_permanent else milter.TEMPFAIL)
 
@@ -437,6 +438,11 @@ class Callbacks:
     def _value(self, session: _Session, name: str, value: str) -> str:
         text = field_value(name, value)
         return text if session.steps & milter.P_HDR_LEADSPC else text[1:]
+
+
+def _cut(line: str) -> str:
+    """As much of a line of a reply as libmilter takes, each % of it doubled."""
+    return line.encode()[:_MAX_REPLY_LINE].decode("utf-8", "ignore")
 
 
 def _text(octets: bytes) -> str:

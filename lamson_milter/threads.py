@@ -10,6 +10,7 @@ until it ends by itself, and its thread is used again then.
 from __future__ import annotations
 
 import threading
+import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -40,9 +41,10 @@ class FilterThreads:
 
     def run(self, work: Callable[[], T], timeout: float) -> T:
         """What ``work()`` returns or raises; TooLateError after ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
         thread = self._take(timeout)
         thread.start_work(work)
-        if not thread.wait(timeout):
+        if not thread.wait(max(0.0, deadline - time.monotonic())):
             self.stuck += 1
             raise TooLateError(f"not done within {timeout:g} s")
         result, error = thread.result, thread.error

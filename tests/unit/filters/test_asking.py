@@ -1,7 +1,8 @@
-"""lamson_milter.asking: the session that a filter gets can only read."""
+"""lamson_milter.asking: the session that a filter gets can only read; what it raises."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,8 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from lamson.db import Database
-from lamson_milter.actions import Quarantine
+from lamson.errors import SMTPError
+from lamson_milter.actions import Defer, Quarantine, Reject
 from lamson_milter.asking import FAILED, Asking
 from lamson_milter.messages import Connection
 from tests.unit.filters.support import make_filters
@@ -59,3 +61,26 @@ def test_reading_and_writing(tmp_path: Path, database: Database) -> None:
 def test_without_a_database(tmp_path: Path) -> None:
     read, _ = make_filters(tmp_path, SOURCE).connection
     assert Asking(None)(read, Connection(make_message().peer), {}, "-") is FAILED
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (SMTPError(550, "", "no"), Reject("5.0.0", "no", 550)),
+        (SMTPError(450, "4.7.1", ""), Defer("4.7.1", "Refused", 450)),
+        (SMTPError(550, "5.7.1", "one\n\ntwo\tthree\x07"), Reject("5.7.1", "one\ntwo three?")),
+    ],
+)
+def test_any_reply_of_an_smtperror_is_a_verdict(
+    tmp_path: Path, error: SMTPError, verdict: Reject | Defer
+) -> None:
+    read, _ = make_filters(tmp_path, SOURCE).connection
+
+    class Refusing:
+        needs_session = False
+
+        def call(self, *_: object) -> None:
+            raise error
+
+    one = replace(read, handler=Refusing())  # type: ignore[arg-type]
+    assert Asking()(one, Connection(make_message().peer), {}, "-") == verdict

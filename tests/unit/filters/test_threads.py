@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -32,6 +33,19 @@ def test_what_takes_too_long_is_given_up_and_its_thread_used_again() -> None:
     go.set()
     wait_for(lambda: not threads.stuck, "the thread to come back")
     assert threads.run(lambda: 1, 5) == 1
+
+
+def test_the_wait_for_a_thread_is_part_of_the_time() -> None:
+    threads = FilterThreads(1)
+    gone, go = threading.Event(), threading.Event()
+    first = threading.Thread(target=lambda: threads.run(lambda: gone.wait(0.4), 5))
+    first.start()
+    began = time.monotonic()
+    with pytest.raises(TooLateError, match=r"within 0\.5 s"):
+        threads.run(lambda: go.wait(5), 0.5)
+    assert time.monotonic() - began < 0.7
+    go.set()
+    first.join()
 
 
 def test_many_at_once() -> None:
