@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from lamson import address
+from lamson.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +30,7 @@ HEADER = "X-Lamson-Notes"
 LIFETIME = 30 * 86400  # seconds; Postfix gives a message up after five days
 MAX_NOTES = 2048  # octets of JSON that one filter may note
 MAX_FIELD = 64 * 1024  # octets of the whole field; what is longer is not looked at
+_MAX_SIGNED = 60_000  # octets that we write: folded, libmilter still takes them (65,535)
 _KEY_FILE = "notes.key"
 _MAX_HEADER = 1 << 20  # octets of a header that are looked at, as in lamson.header
 _MAY_HAVE_NOTES = re.compile(rb"(?i)^x-lamson-notes[ \t]*:", re.MULTILINE)
@@ -67,12 +69,13 @@ class Notary:
                 told[self._digest("to", queue_id, address.normalise(recipient))[:16]] = notes
         text = json.dumps(told, allow_nan=False, separators=(",", ":"))
         payload = base64.urlsafe_b64encode(text.encode()).decode("ascii")
-        if len(payload) > MAX_FIELD - 200:
-            raise ValueError(f"the notes on one message pass {MAX_FIELD} octets")
         expiry = str(int(now + LIFETIME))
         mac = self._digest("notes", queue_id, expiry, payload)
         pieces = [payload[at : at + 70] for at in range(0, len(payload), 70)]
-        return " ".join((_VERSION, expiry, mac, *pieces))
+        value = " ".join((_VERSION, expiry, mac, *pieces))
+        if len(value) > _MAX_SIGNED:
+            raise ValueError(f"the notes on one message pass {_MAX_SIGNED} octets")
+        return value
 
     def read(
         self, values: Iterable[str], queue_id: str, recipient: str, now: float
@@ -113,7 +116,10 @@ def without_notes(content: bytes) -> bytes:
 
 
 def _own_secret(path: Path) -> bytes:
-    """The secret in the file, which is made where there is none yet. Raises OSError."""
+    """The secret in the file, which is made where there is none yet.
+
+    Raises OSError, and SettingsError for an empty file: anybody could sign with no secret.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         made = path.with_name(f"{path.name}.{os.getpid()}")
@@ -126,4 +132,7 @@ def _own_secret(path: Path) -> bytes:
         with suppress(FileExistsError):
             os.link(made, path)
         made.unlink()
-    return path.read_bytes()
+    secret = path.read_bytes()
+    if not secret.strip():
+        raise SettingsError(f"{path}: there is no secret in it; remove it, and one is made")
+    return secret

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.content import Content
+from lamson.errors import SettingsError
 from lamson.notes import HEADER, LIFETIME, MAX_FIELD, Notary, without_notes
+from lamson_milter.actions import field_value
 from tests.unit.support import make_message
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def test_what_does_not_verify_is_no_note(queue_id: str, now: float, change: obje
 
 def test_too_many_notes() -> None:
     own = {f"{number}@test.com": {"x": "y" * 1000} for number in range(100)}
-    with pytest.raises(ValueError, match="pass 65536 octets"):
+    with pytest.raises(ValueError, match="pass 60000 octets"):
         Notary(b"s").sign(ID, {}, own, NOW)
 
 
@@ -82,3 +84,23 @@ def test_fields_are_taken_off_and_nothing_else() -> None:
     assert without_notes(raw) == b"Subject: x\r\n" + body
     untouched = b"Subject: x\r\n" + body
     assert without_notes(untouched) == untouched
+
+
+def test_what_can_be_signed_can_be_read() -> None:
+    notary, sizes = Notary(b"s"), range(44_000, 46_000, 7)
+    signed = 0
+    for size in sizes:
+        try:
+            value = notary.sign(ID, {"x": "y" * size}, {}, NOW)
+        except ValueError:
+            continue
+        signed += 1
+        assert notary.read([value], ID, "a@test.com", NOW), size
+        assert len(field_value(HEADER, value)) < 65_000, "libmilter takes no longer one"
+    assert 0 < signed < len(sizes)
+
+
+def test_an_empty_file_is_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "notes.key").write_text("\n")
+    with pytest.raises(SettingsError, match=r"notes\.key: there is no secret in it"):
+        Notary.of(tmp_path, None)
