@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lamson.mail import MailRequest
 
 _MAX_FIELD = 8192  # octets that are parsed, as of every structured field
+_PROVEN = {"dkim": "header.d", "spf": "smtp.mailfrom", "dmarc": "header.from"}
 _NUMBER = r"(-?[0-9]{1,6}(?:\.[0-9]{1,6})?)"
 _RSPAMD = re.compile(rf"(?:\w+: )?(True|False)[^\[]*\[{_NUMBER} / {_NUMBER}\]")
 _ASSASSIN = re.compile(rf"(Yes|No),.*?score={_NUMBER}.*?required={_NUMBER}", re.IGNORECASE)
@@ -56,7 +57,7 @@ class Authentication:
         It is that of header.d (DKIM), smtp.mailfrom (SPF) or header.from (DMARC).
         """
         return any(
-            one.value == "pass" and (domain is None or domain.lower() in _domains(one))
+            one.value == "pass" and (domain is None or domain.lower() == _domain(one))
             for one in self.of(method)
         )
 
@@ -109,7 +110,7 @@ def _results(message: MailRequest, authserv_id: str) -> Iterator[Result]:
             yield Result(method, result, properties, one.reason or "")
 
 
-def _domains(result: Result) -> set[str]:
-    names = ("header.d", "smtp.mailfrom", "header.from")
-    values = (result.properties[name] for name in names if name in result.properties)
-    return {value.rpartition("@")[2].lower() for value in values}
+def _domain(result: Result) -> str:
+    """The domain that the method has looked at: what else is said beside it proves nothing."""
+    value = result.properties.get(_PROVEN.get(result.method, ""), "")
+    return value.rpartition("@")[2].lower()

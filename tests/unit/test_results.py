@@ -71,3 +71,11 @@ def test_nothing_else_counts(field: str) -> None:
 )
 def test_spam(field: str, expected: Spam | None) -> None:
     assert spam(make_message(message(field))) == expected
+
+
+def test_a_domain_that_the_method_did_not_look_at_has_not_passed() -> None:
+    field = "Authentication-Results: mx.test.com; dkim=pass header.d=evil.example"
+    field += " header.from=bank.example"
+    found = authentication(make_message(message(field)), "mx.test.com")
+    assert found.passed("dkim", "evil.example")
+    assert not found.passed("dkim", "bank.example")
