@@ -34,8 +34,9 @@ MOST = 1000  # domains that one route is worth listing
 _AT = ord("@")
 _REMEMBERED = 10_000  # domains asked for
 
-# Nobody writes a pattern for these: what matches both matches anything.
-_ANYTHING = ("xn--lamson-0123456789.invalid", "qzx.wvk-17.example")
+# Nobody writes a pattern for these: what matches both of a pair matches anything, the second one
+# what matches any name without digits and hyphens.
+_ANYTHING = (("xn--lamson-0123456789.invalid", "qzx.wvk-17.example"), ("qzx.wvk", "wvk.qzj"))
 
 
 class _Open(NamedTuple):
@@ -192,7 +193,7 @@ def _product(some: frozenset[str], others: frozenset[str]) -> frozenset[str] | N
 
 def _recognised(tail: Node) -> tuple[_Automaton | None, str]:
     automaton = _Automaton(tail)
-    if all(map(automaton.matches, _ANYTHING)):
+    if any(all(map(automaton.matches, pair)) for pair in _ANYTHING):
         return None, "it takes any domain"
     if syntax.ANY in _items(tail):
         return automaton, "its . stands for any character; a dot is written \\."

@@ -76,7 +76,13 @@ def test_domains_that_can_be_recognised(
     assert domains.for_anybody == ()
 
 
-@pytest.mark.parametrize("format", [".+", "(user)@.+", "[^@]+@[^@]+", r"(user)@(?:[^.]+\.)+[^.]+"])
+ANYBODY = [
+    *(".+", "(user)@.+", "[^@]+@[^@]+", r"(user)@(?:[^.]+\.)+[^.]+"),
+    *("(user)@[a-z.]+", r"(user)@\w+\.\w+", r"(user)@[a-z]{2,20}\.[a-z]{2,3}"),
+]
+
+
+@pytest.mark.parametrize("format", ANYBODY)
 def test_a_route_for_any_domain_makes_none_ours(domains_of: DomainsOf, format: str) -> None:
     domains = domains_of(format, "(user)@(host)")
     assert not domains.holds("gmail.com")
