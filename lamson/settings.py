@@ -16,6 +16,7 @@ import ipaddress
 import json
 import os
 import re
+import socket
 import stat
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -176,10 +177,15 @@ class _Listening(_Group):
         """Anybody who can reach this machine can connect."""
         if self.host_port is None:
             return False
+        host = self.host_port[0]
         try:
-            return ipaddress.ip_address(self.host_port[0]).is_unspecified
+            address = ipaddress.ip_address(host)
         except ValueError:
-            return False
+            try:
+                return not any(socket.inet_aton(host))  # "0" and the like are addresses to bind(2)
+            except OSError:
+                return False
+        return (getattr(address, "ipv4_mapped", None) or address).is_unspecified
 
     @property
     def mode(self) -> int:

@@ -32,6 +32,9 @@ class _NamedContext(ssl.SSLContext):
 
     name: str
 
+    def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
+        return super().wrap_socket(*arguments, **{**options, "server_hostname": self.name})
+
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
         return super().wrap_bio(*arguments, **{**options, "server_hostname": self.name})
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     ("settings", "problem"),
     [
         ('lmtp=Lmtp("0.0.0.0:8823")', r"lmtp\.listen: 0\.0\.0\.0:8823 is every interface"),
+        ('lmtp=Lmtp("0:8823")', r"0:8823 is every interface"),
+        ('lmtp=Lmtp("[::ffff:0.0.0.0]:8823")', "is every interface"),
         ('lmtp=Lmtp("[::]:8823")', r"is every interface: expected tls_certificate"),
         ('lmtp=Lmtp(tls_certificate="a.pem")', "tls_certificate and tls_key, both or neither"),
         ('lmtp=Lmtp(tls_key="a.key")', r"lmtp\.tls_key: expected tls_certificate and tls_key"),
