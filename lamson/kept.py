@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lamson.words import decode_words
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -58,19 +60,20 @@ def keep(queue: Queue, message: Kept) -> str:
 
 def read(stored: bytes) -> Kept:
     """Take a kept message apart. Fields that are missing are ""."""
-    fields: dict[str, str] = {}
+    raw: dict[str, bytes] = {}
     name = ""
     while stored:
         line, _, rest = stored.partition(b"\n")
         label, colon, value = line.partition(b":")
         if name and line[:1] in (b" ", b"\t"):
-            fields[name] += " " + _text(line)
-        elif colon and _may_follow(_text(label).lower(), fields):
-            name = _text(label).lower()
-            fields[name] = _text(value)
+            raw[name] += line.rstrip(b"\r")
+        elif colon and _may_follow(_name(label), raw):
+            name = _name(label)
+            raw[name] = value.rstrip(b"\r")
         else:
             break
         stored = rest
+    fields = {name: _text(value, name) for name, value in raw.items()}
     if fields.get(_LINE_ENDS.lower()) == "CRLF":
         stored = stored.replace(b"\n", b"\r\n")
     return Kept(
@@ -83,10 +86,15 @@ def read(stored: bytes) -> Kept:
     )
 
 
-def _may_follow(name: str, fields: Mapping[str, str]) -> bool:
+def _may_follow(name: str, fields: Mapping[str, bytes]) -> bool:
     """Whether a field is ours: the message may begin with some that only look like it."""
     return name in _OURS and name not in fields and _LINE_ENDS.lower() not in fields
 
 
-def _text(value: bytes) -> str:
-    return value.strip().decode("utf-8", "replace")
+def _name(label: bytes) -> str:
+    return label.strip().decode("utf-8", "replace").lower()
+
+
+def _text(value: bytes, name: str) -> str:
+    """The value as `keep` was given it: what could not stand in a field is in encoded words."""
+    return decode_words(value.strip(), {}, name)

@@ -71,3 +71,16 @@ def test_any_message_does(content: bytes) -> None:
     queue = OneMessage()
     keep(queue, kept(b"Subject: x\r\n" + content))  # type: ignore[arg-type]
     assert read(queue.stored).content == b"Subject: x\r\n" + content
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "=?utf-8?q?x?=@test.com",
+        '"' + "a" * 40 + "  " + "b" * 22 + '"@test.com',
+        "zoë@test.com",
+    ],
+)
+def test_any_address_comes_back(queue: Queue, address: str) -> None:
+    message = Kept(b"Subject: x\r\n\r\n", "550 =?x?= über", address, address, "id")
+    assert read(queue.get(keep(queue, message)) or b"") == message
