@@ -21,10 +21,16 @@ BOTH: tuple[Kind, ...] = ("sqlite", "postgres")
 NO_SEEN_CHECK = "no-seen-check"
 EARLY_REPLY = "early-reply"
 FORGETFUL_OUTBOX = "forgetful-outbox"
+NOTHING_KEPT = "nothing-kept"
 
 
 def nothing(rig: Rig) -> None:
     """Where a fault needs no preparation."""
+
+
+def no_complaint(rig: Rig) -> str:
+    """Where nothing else is to be looked at."""
+    return ""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,8 @@ class Fault:
     """One kind of fault.
 
     ``inject`` strikes once, under load, and returns when it has struck and is over. ``prepare``
-    changes a rig that is not started yet. ``check`` looks at what else must be true in the end.
+    changes a rig that is not started yet. ``check`` looks at what else must be true in the end, and
+    says what is not.
     ``weakness`` is what makes Lamson wrong under this fault: leaving out the seen check wherever
     Postfix delivers again what was committed; where that cannot be (``why_not_twice``), a mistake.
     """
@@ -42,6 +49,6 @@ class Fault:
     inject: Callable[[Rig], None]
     databases: tuple[Kind, ...] = BOTH
     prepare: Callable[[Rig], None] = nothing
-    check: Callable[[Rig], None] = nothing
+    check: Callable[[Rig], str] = no_complaint
     weakness: str = NO_SEEN_CHECK
     why_not_twice: str = ""

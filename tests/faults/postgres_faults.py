@@ -63,9 +63,7 @@ def _waiting_for_standby(rig: Rig) -> None:
     server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
     server.execute("SELECT pg_reload_conf()")
     try:
-        wait_for(
-            _terminate(rig, "wait_event = 'SyncRep'"), "a COMMIT that waits", timeout=60
-        )
+        wait_for(_terminate(rig, "wait_event = 'SyncRep'"), "a COMMIT that waits", timeout=60)
     finally:
         server.execute("ALTER SYSTEM RESET synchronous_standby_names")
         server.execute("SELECT pg_reload_conf()")
@@ -93,7 +91,7 @@ def _read_only(rig: Rig) -> None:
     server.execute("ALTER SYSTEM SET default_transaction_read_only = on")
     server.execute("SELECT pg_reload_conf()")
     try:
-        wait_for(lambda: rig.deferrals() > before, "Postfix to be told 451", timeout=60)
+        rig.wait_refused(before)
     finally:
         server.execute("ALTER SYSTEM RESET default_transaction_read_only")
         server.execute("SELECT pg_reload_conf()")

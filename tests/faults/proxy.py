@@ -55,11 +55,15 @@ class Link:
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.note = False
+        self.is_abrupt = False  # what was passed on already need not arrive
         self._ends = (client, server)
 
     def cut(self) -> None:
         for end in self._ends:
-            end.close()
+            if self.is_abrupt:
+                end.transport.abort()
+            else:
+                end.close()
 
 
 class AfterFinalDot(Rule):
@@ -140,6 +144,7 @@ class Proxy:
             self._server.close()
             self._server = None
         for link in list(self._links):
+            link.is_abrupt = True
             link.cut()
         if self._pumps:
             await asyncio.wait(self._pumps)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parent / "project"
 
+_FAILED = "answered 451"  # what Lamson's log says of a delivery that failed
+
 # Postfix tries again within a second or two, also after a failure of the whole destination.
 _MAIN = {
     "queue_run_delay": "1s",
@@ -41,6 +43,17 @@ _MAIN = {
     "lmtp_destination_concurrency_failed_cohort_limit": "1000",
     "smtpd_policy_service_default_action": "DUNNO",
 }
+
+
+class Impossible(Exception):
+    """This machine does not let a fault be injected."""
+
+
+def privileged(*command: str) -> None:
+    """Run a command that some containers do not allow. Raises Impossible, saying why."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise Impossible(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
 class Rig:
@@ -53,6 +66,7 @@ class Rig:
         self, fault: Fault, directory: Path, server: PostgresInstance | None, weakness: str = ""
     ) -> None:
         self.fault = fault
+        self.weakness = weakness
         self.project = directory / "project"
         self.main: dict[str, str] = dict(_MAIN)
         self.submission_main: dict[str, str] = {}
@@ -120,10 +134,8 @@ class Rig:
     def _mount(self) -> None:
         self.project.mkdir()
         options = f"size={self.disk_size},mode=755"
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", options, "none", self.project], check=True
-        )
-        self._running.callback(subprocess.run, ["umount", "--lazy", self.project], check=True)
+        privileged("mount", "-t", "tmpfs", "-o", options, "none", str(self.project))
+        self._running.callback(privileged, "umount", "--lazy", str(self.project))
 
     def _make_database(self) -> None:
         if self._server is None:
@@ -156,12 +168,32 @@ class Rig:
         """The process ids of the workers there are at this moment."""
         pid = self.lamson.pid
         with suppress(FileNotFoundError):
-            return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+            return [int(child) for child in children.split()]
         return []
 
     def deferrals(self) -> int:
         """How often Postfix had to put off a recipient, for whatever reason."""
         return len(self.postfix.log_lines("status=deferred"))
+
+    def wait_refused(self, before: int, *, timeout: float = 60.0) -> None:
+        """Wait until Postfix had to put off more than ``before`` recipients.
+
+        A Lamson that was made wrong says 250 all the same. Then this waits until its log says that
+        a delivery failed or, where there is no room for a log, until Postfix is rid of everything.
+        """
+        failed = len(self.lamson.log_lines(_FAILED))
+
+        def is_refused() -> bool:
+            if self.deferrals() > before:
+                return True
+            if not self.weakness:
+                return False
+            if self.disk_size:
+                return not self.postfix.queue()
+            return len(self.lamson.log_lines(_FAILED)) > failed
+
+        wait_for(is_refused, "Postfix to be told 451", timeout=timeout)
 
     def undeliverable(self) -> int:
         """Messages that Lamson kept."""
@@ -173,9 +205,7 @@ class Rig:
         self.load.wait()
         wait_for(
             lambda: (
-                not self.postfix.queue()
-                and self.store.waiting() == 0
-                and not self.postfix.queue()
+                not self.postfix.queue() and self.store.waiting() == 0 and not self.postfix.queue()
             ),
             lambda: (
                 f"queue and outbox to be empty: {len(self.postfix.queue())} messages, "

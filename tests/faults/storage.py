@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
 import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from tests.faults.fault import EARLY_REPLY, SQLITE, Fault
+from tests.faults.rig import privileged
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _lock(rig: Rig) -> None:
     with closing(rig.sqlite.connect()) as database:
         database.execute("BEGIN EXCLUSIVE")
         if rig.injected == 0:
-            _wait_refused(rig, before)
+            rig.wait_refused(before)
         else:
             until = time.monotonic() + SHORT
             wait_for(lambda: time.monotonic() > until, "the time of the lock to pass")
@@ -59,7 +59,7 @@ def _fill_disk(rig: Rig) -> None:
     filler = rig.project / "filler"
     try:
         _fill(filler)
-        _wait_refused(rig, before)
+        rig.wait_refused(before)
     finally:
         filler.unlink()
 
@@ -82,25 +82,18 @@ def _read_only(rig: Rig) -> None:
     with _immutable(files):
         for pid in rig.workers():
             os.kill(pid, signal.SIGKILL)
-        _wait_refused(rig, before)
+        rig.wait_refused(before)
 
 
 @contextmanager
 def _immutable(files: list[Path]) -> Iterator[None]:
     """Not even root can write them now."""
-    subprocess.run(["chattr", "+i", *files], check=True)
+    names = [str(file) for file in files]
+    privileged("chattr", "+i", *names)
     try:
         yield
     finally:
-        subprocess.run(["chattr", "-i", *files], check=True)
-
-
-def _wait_refused(rig: Rig, before: int, timeout: float = 60) -> None:
-    wait_for(
-        lambda: rig.deferrals() > before,
-        "Postfix to be told 451",
-        timeout=timeout,
-    )
+        privileged("chattr", "-i", *names)
 
 
 FAULTS = [

@@ -54,9 +54,7 @@ class Tally:
         )
 
 
-def count(
-    numbers: Collection[int], rows: Iterable[Effect], arrived: Iterable[Delivered]
-) -> Tally:
+def count(numbers: Collection[int], rows: Iterable[Effect], arrived: Iterable[Delivered]) -> Tally:
     """Compare the ``numbers`` of the messages sent with the ``rows`` and what ``arrived``."""
     sent = {(load.name(number), to) for number in numbers for to in load.recipients(number)}
     handled = Counter(rows)

@@ -11,13 +11,18 @@ from typing import Any
 from lamson.engine import Engine
 from lamson.envelope import Envelope
 from lamson.outbox import Outbox, Outgoing
+from lamson.relay import Relay
 from lamson.reply import OK, Reply
 
 
 def commit(name: str) -> None:
     """Make the mistake called ``name``; "" makes none. Raises KeyError for one that is unknown."""
     if name:
-        {"early-reply": _reply_early, "forgetful-outbox": _forget_outbox}[name]()
+        {
+            "early-reply": _reply_early,
+            "forgetful-outbox": _forget_outbox,
+            "nothing-kept": _keep_nothing,
+        }[name]()
 
 
 def _reply_early() -> None:
@@ -45,7 +50,17 @@ def _forget_outbox() -> None:
 
     def keep_in_memory(outbox: Outbox, connection: Any, rows: Sequence[Outgoing]) -> list[Outgoing]:
         for row in rows:
-            row.id, row.lease_until = outbox._next_id(), time.time() + 300
+            row.id, row.created_at = outbox._next_id(), time.time()
+            row.lease_until = row.created_at + 300
         return list(rows)
 
     Outbox.insert = keep_in_memory  # type: ignore[method-assign]
+
+
+def _keep_nothing() -> None:
+    """Mail that submission refuses for good is thrown away."""
+
+    async def give_up(relay: Relay, row: Outgoing, recipients: str, reason: str) -> bool:
+        return True
+
+    Relay._give_up = give_up  # type: ignore[method-assign]

@@ -4,10 +4,10 @@ import os
 import time
 from pathlib import Path
 
-from app import sabotage
-from app.model import Effect
 from sqlalchemy.orm import Session
 
+from app import sabotage
+from app.model import Effect
 from lamson import Delivery, MailRequest, route, stateless
 
 # A test makes a handler slow by putting files here: each is used up by one run of the handler.

@@ -1,0 +1,106 @@
+"""The long run, `make faults`: every fault many times, then the table in docs/delivery.md.
+
+    python -m tests.faults [--messages 1000] [--injections 20] [--kills 1000] [--only NAME ...]
+
+Ends with status 1 when anything was lost or happened twice, or when a Lamson that was made wrong
+passed. With ``--only`` the page is left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests import postgres
+from tests.faults import catalogue, report, restarts
+from tests.faults.rig import Impossible
+from tests.faults.run import Outcome, Plan, run
+from tests.postfix import instance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.faults.fault import Fault, Kind
+
+WRONG = Plan(messages=60, injections=2)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--messages", type=int, default=1000)
+    parser.add_argument("--injections", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--only", nargs="*", default=[])
+    options = parser.parse_args()
+    if reason := instance.why_not() or postgres.why_not():
+        print(reason, file=sys.stderr)
+        return 1
+    faults = [one for one in catalogue.FAULTS if not options.only or one.name in options.only]
+    plan = Plan(options.messages, options.injections)
+    began = time.monotonic()
+    # One lane for each database: most of the time is waiting for Postfix to try again.
+    with ThreadPoolExecutor(2) as lanes:
+        lane = {
+            kind: lanes.submit(_run_lane, kind, faults, plan) for kind in ("sqlite", "postgres")
+        }
+        outcomes = [one for future in lane.values() for one in future.result()]
+    right = _sorted(one for one, weakness in outcomes if not weakness)
+    wrong = _sorted(one for one, weakness in outcomes if weakness)
+    parts = {"table": report.table(right), "wrong": report.wrong_table(wrong)}
+    is_proven = all(one.is_clean for one in right)
+    is_proven &= not any(one.is_clean for one in wrong)
+    if options.kills:
+        with tempfile.TemporaryDirectory() as directory:
+            measured = restarts.measure(options.kills, Path(directory))
+        parts["restarts"] = report.restarts(measured)
+        is_proven &= measured.refused == 0
+    print(f"\n{time.monotonic() - began:.0f} s\n")
+    print("\n".join(parts.values()))
+    if not options.only and is_proven:
+        report.write(parts)
+    return 0 if is_proven else 1
+
+
+def _run_lane(kind: Kind, faults: Iterable[Fault], plan: Plan) -> list[tuple[Outcome, str]]:
+    """Everything on one database, one after the other."""
+    if kind == "sqlite":
+        return _run_all(kind, faults, plan, None)
+    with postgres.PostgresInstance() as server:
+        return _run_all(kind, faults, plan, server)
+
+
+def _run_all(
+    kind: Kind, faults: Iterable[Fault], plan: Plan, server: postgres.PostgresInstance | None
+) -> list[tuple[Outcome, str]]:
+    outcomes = []
+    for fault in faults:
+        if kind not in fault.databases:
+            continue
+        runs = [(plan, "")]
+        if kind == fault.databases[0]:
+            runs.append((WRONG, fault.weakness))
+        for one, weakness in runs:
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+                try:
+                    outcome = run(fault, one, Path(directory), server, weakness)
+                except Impossible as error:
+                    print(f"{fault.name} on {kind}: left out: {error}", flush=True)
+                    continue
+            outcomes.append((outcome, weakness))
+            print(outcome, weakness and f"({weakness})", flush=True)
+    return outcomes
+
+
+def _sorted(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """In the order of the catalogue, SQLite first."""
+    order = [fault.name for fault in catalogue.FAULTS]
+    return sorted(outcomes, key=lambda one: (order.index(one.fault.name), one.kind != "sqlite"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""The table of docs/delivery.md, made from the outcomes of a long run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.faults.fault import EARLY_REPLY, FORGETFUL_OUTBOX, NO_SEEN_CHECK, NOTHING_KEPT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tests.faults.restarts import Restarts
+    from tests.faults.run import Outcome
+
+PAGE = Path(__file__).parents[2] / "docs" / "delivery.md"
+
+_HEAD = """\
+| fault | database | survived / injected | messages | lost | duplicated | deliveries repeated by \
+Postfix, suppressed | replies sent again |
+|---|---|---|---|---|---|---|---|
+"""
+_WRONG_HEAD = """\
+| fault | made wrong | messages | lost | duplicated | unanswered | not kept |
+|---|---|---|---|---|---|---|
+"""
+_NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+_WEAKNESSES = {
+    NO_SEEN_CHECK: "no seen check",
+    EARLY_REPLY: "250 before the work",
+    FORGETFUL_OUTBOX: "outbox in memory",
+    NOTHING_KEPT: "refused mail thrown away",
+}
+
+
+def table(outcomes: Iterable[Outcome]) -> str:
+    """One line for each fault and database."""
+    rows = [
+        f"| {one.fault.title} | {_NAMES[one.kind]} | {one.survived} / {one.injected} "
+        f"| {one.tally.messages} | {len(one.tally.lost | one.tally.unanswered)} "
+        f"| {one.tally.duplicated.total()} | {one.suppressed} | {one.tally.resent} |\n"
+        for one in outcomes
+    ]
+    return _HEAD + "".join(rows)
+
+
+def wrong_table(outcomes: Iterable[Outcome]) -> str:
+    """What the same count said of a Lamson that was made wrong."""
+    rows = [
+        f"| {one.fault.title} | {_WEAKNESSES[one.fault.weakness]} | {one.tally.messages} "
+        f"| {_bold(len(one.tally.lost))} | {_bold(one.tally.duplicated.total())} "
+        f"| {_bold(len(one.tally.unanswered))} | {one.complaint} |\n"
+        for one in outcomes
+    ]
+    return _WRONG_HEAD + "".join(rows)
+
+
+def restarts(measured: Restarts) -> str:
+    return (
+        f"{measured.kills} workers killed under load, {measured.connections} connections made "
+        f"meanwhile, **{measured.refused} refused**. From a kill to the first greeting of the new "
+        f"worker: median {measured.median:.2f} s, longest {measured.longest:.2f} s.\n"
+    )
+
+
+def write(parts: Mapping[str, str]) -> None:
+    """Put each text between ``<!-- name: begin -->`` and ``<!-- name: end -->``."""
+    page = PAGE.read_text(encoding="utf-8")
+    for name, text in parts.items():
+        pattern = f"(?<=<!-- {name}: begin -->\n).*?(?=<!-- {name}: end -->)"
+        found = re.search(pattern, page, re.DOTALL)
+        assert found, f"{PAGE}: no place for {name}"
+        page = page[: found.start()] + text + page[found.end() :]
+    PAGE.write_text(page, encoding="utf-8")
+
+
+def _bold(number: int) -> str:
+    return f"**{number}**" if number else "0"
