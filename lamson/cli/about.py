@@ -18,6 +18,7 @@ def help_command(name: str | None, reference: bool, topic: str | None) -> None:
     \b
     Example:
       lamson help -for send
+      lamson help -for "postfix plan"
     """
     name = name or topic
     if reference:
@@ -26,21 +27,43 @@ def help_command(name: str | None, reference: bool, topic: str | None) -> None:
         click.echo(commands(), nl=False)
     elif name is None:
         click.echo(overview(), nl=False)
-    elif name not in COMMANDS:
-        raise click.UsageError(unknown(name))
     else:
+        first, *rest = name.split() or [""]
+        if first not in COMMANDS:
+            raise click.UsageError(unknown(first))
+        if rest and rest not in [[one] for one in subcommands(first)]:
+            raise click.UsageError(f"lamson {first} has no command {' '.join(rest)!r}")
         click.echo(explanation(name))
 
 
 def explanation(name: str, width: int | None = None) -> str:
-    """The usage of a command, with its options, ``width`` columns wide (as the terminal is)."""
-    with click.Context(lamson, info_name="lamson") as parent:
-        explained = lamson.get_command(parent, name)
-        assert explained is not None
-        with explained.make_context(
-            name, [], parent, resilient_parsing=True, terminal_width=width, max_content_width=100
-        ) as own:
-            return explained.get_help(own)
+    """The usage of a command, with its options, ``width`` columns wide (as the terminal is).
+
+    ``name`` is one of `COMMANDS`, or one of those and one of its `subcommands`, as "postfix plan".
+    """
+    explained: click.Command = lamson
+    with click.Context(lamson, info_name="lamson") as context:
+        for word in name.split():
+            assert isinstance(explained, click.Group)
+            found = explained.get_command(context, word)
+            assert found is not None
+            explained = found
+            context = explained.make_context(
+                word,
+                [],
+                context,
+                resilient_parsing=True,
+                terminal_width=width,
+                max_content_width=100,
+            )
+        return explained.get_help(context)
+
+
+def subcommands(name: str) -> list[str]:
+    """The names of what a command of `COMMANDS` consists of; none where it is one alone."""
+    with click.Context(lamson, info_name="lamson") as context:
+        found = lamson.get_command(context, name)
+        return found.list_commands(context) if isinstance(found, click.Group) else []
 
 
 @command("version")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lamson.cli.about import explanation
+from lamson.cli.about import explanation, subcommands
 from lamson.cli.group import COMMANDS
 from lamson.complaint import GROUPS
 from lamson.settings import Settings
@@ -106,5 +106,6 @@ def commands() -> str:
         if entry.section != section:
             section = entry.section
             parts.append(f"## {section}\n\n")
-        parts.append(f"### `lamson {name}`\n\n```\n{explanation(name, 90)}\n```\n\n")
+        for one in (name, *(f"{name} {part}" for part in subcommands(name))):
+            parts.append(f"### `lamson {one}`\n\n```\n{explanation(one, 90)}\n```\n\n")
     return "".join(parts).rstrip("\n") + "\n"

@@ -81,6 +81,17 @@ def test_wrong_use_gets_a_hint(
     assert done.err.endswith(f"\nTry: {hint}\n")
 
 
+def test_help_explains_a_command_of_a_command(lamson: Lamson) -> None:
+    done = lamson("help", "-for", "postfix plan")
+    assert done.status == 0
+    assert done.out.startswith("Usage: lamson postfix plan [OPTIONS]\n")
+    for name in ("postfix nothing", "send plan"):
+        done = lamson("help", "-for", name)
+        first, second = name.split()
+        assert done.status == os.EX_USAGE
+        assert done.err.startswith(f"lamson: lamson {first} has no command {second!r}\n")
+
+
 def test_no_command_at_all_is_wrong_use(lamson: Lamson) -> None:
     done = lamson()
     assert done.status == os.EX_USAGE
