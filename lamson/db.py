@@ -15,6 +15,7 @@ after that for success.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from contextlib import contextmanager, nullcontext
@@ -55,6 +56,7 @@ _SESSION = {
 _PSYCOPG = "postgresql+psycopg"
 _READ_ONLY = "25006"  # read_only_sql_transaction
 _READ_ONLY = "25006"  # read_only_sql_transaction
+_PASSWORD = re.compile(r"(://[^:@/]*):[^@]*@")
 _IN_ERROR = 3  # libpq's PQTRANS_INERROR
 
 
@@ -82,7 +84,8 @@ class Database:
                 options["connect_args"] = _server_arguments(parsed)
             self.engine = sqlalchemy.create_engine(parsed, **options)
         except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError) as error:
-            raise DatabaseError(f"database {url!r} cannot be used: {error}") from error
+            shown = _PASSWORD.sub(r"\1:***@", url)
+            raise DatabaseError(f"database {shown!r} cannot be used: {error}") from error
         # SQLite has one writer: threads of one process queue here, fairly and without polling.
         self._writer: AbstractContextManager[object] = nullcontext()
         if self.is_sqlite:

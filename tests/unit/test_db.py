@@ -71,6 +71,9 @@ def test_a_database_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_password_is_not_shown() -> None:
+    with pytest.raises(DatabaseError, match=r"mysql://me:\*\*\*@localhost") as caught:
+        Database("mysql://me:secret@localhost/x")
+    assert "secret" not in str(caught.value)
     pytest.importorskip("psycopg")
     assert "secret" not in str(Database("postgresql+psycopg://me:secret@localhost/x"))
 
