@@ -91,11 +91,11 @@ def _tables(effective: Settings) -> Path:
 
 
 def _changes(effective: Settings, postconf: Postconf) -> list[Change]:
-    from lamson.postfix import plan, wants
+    from lamson.postfix import plan, submission, wants
 
     domains = _routes(effective)[1]
     main = wants.of_main(effective, domains, postconf, _tables(effective))
-    return plan.make(postconf, main, wants.of_master(effective))
+    return plan.make(postconf, main, submission.wanted(effective, domains, postconf))
 
 
 @command("plan")
@@ -109,18 +109,24 @@ def plan_command(config: str | None) -> int:
     Example:
       lamson postfix plan
     """
+    from lamson.postfix import submission
+
     effective = settings()
     postconf = _postconf(effective, config)
     changes = _changes(effective, postconf)
-    if not changes:
+    left = list(submission.lacking(effective, postconf))
+    if not changes and not left:
         click.echo("main.cf and master.cf are as this project wants them")
-        return os.EX_OK
     for file in ("main.cf", "master.cf"):
         if own := [change for change in changes if change.file == file]:
             click.echo(f"--- {postconf.where() / file}")
             for change in own:
                 click.echo(str(change))
-    return WRONG
+    for finding in left:
+        click.echo(f"# not done by apply: {finding}")
+    if remark := submission.remark(effective, postconf):
+        click.echo(f"# {remark}")
+    return WRONG if changes or left else os.EX_OK
 
 
 @command("apply")
@@ -137,7 +143,7 @@ def apply_command(config: str | None, undo: str | None) -> None:
       lamson postfix apply
       lamson postfix apply -undo run/postfix/rollback-20260101T120000-99.json
     """
-    from lamson.postfix import plan
+    from lamson.postfix import plan, submission
 
     effective = settings()
     postconf = _postconf(effective, config)
@@ -148,6 +154,8 @@ def apply_command(config: str | None, undo: str | None) -> None:
         return
     changes = _changes(effective, postconf)
     rollback = plan.carry_out(postconf, changes, _tables(effective))
+    for finding in submission.lacking(effective, postconf):
+        click.echo(f"left to you: {finding}")
     if rollback is None:
         click.echo("nothing to change")
         return
@@ -177,9 +185,10 @@ def check_command(config: str | None, smtpd: str | None, offline: bool, as_json:
     from lamson.postfix.probes import Probes
 
     effective = settings()
-    domains = _routes(effective)[1]
+    router, domains = _routes(effective)
     postconf = _postconf(effective, config)
-    found = list(Inspection(effective, domains, postconf, _tables(effective)).findings())
+    inspection = Inspection(effective, router, domains, postconf, _tables(effective))
+    found = list(inspection.findings())
     if not offline:
         found += Probes(effective, domains, smtpd).findings()
     if as_json:

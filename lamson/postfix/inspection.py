@@ -7,47 +7,65 @@ answer is for `lamson.postfix.probes`. Each method looks at one thing.
 from __future__ import annotations
 
 import ipaddress
-import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamson.errors import LamsonError
-from lamson.postfix import plan, wants
+from lamson.errors import RouteError
+from lamson.postfix import plan, submission, tables, wants
 from lamson.postfix.findings import Finding
 from lamson.postfix.postconf import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from lamson.domains import Domains
-    from lamson.postfix.postconf import Postconf
+    from lamson.postfix.postconf import Postconf, Service
+    from lamson.router import Router
     from lamson.settings import Settings
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+# Where the tables made from the routes may be named.
+_MAPS = (
+    "relay_recipient_maps",
+    "transport_maps",
+    "relay_domains",
+    "local_recipient_maps",
+    "virtual_mailbox_maps",
+)
 
 
 class Inspection:
-    """One project and the Postfix in front of it. ``tables`` is where its tables are written."""
+    """One project and the Postfix in front of it.
+
+    ``directory`` is where its tables are written.
+    """
 
     def __init__(
-        self, settings: Settings, domains: Domains, postconf: Postconf, tables: Path
+        self,
+        settings: Settings,
+        router: Router,
+        domains: Domains,
+        postconf: Postconf,
+        directory: Path,
     ) -> None:
         self._settings = settings
+        self._router = router
         self._domains = domains
         self._postconf = postconf
-        self._tables = tables
+        self._directory = directory
 
     def findings(self) -> Iterator[Finding]:
         """All that is wrong. Raises LamsonError where the configuration cannot be read."""
-        yield from self._wanted()
+        yield from self._domains_can_be_told()
         yield from self._domain_classes()
         yield from self._relay()
         yield from self._newlines()
-        yield from self._sizes_and_times()
         yield from self._chroots()
-        yield from self._tables_there()
-        yield from self._services()
-        yield from self._routes_for_anybody()
+        yield from self._tables_as_made_now()
+        for service in self._postconf.services().values():
+            if service.program == "smtpd":
+                yield from self._filtered(service)
+                yield from self._passwords(service)
+        yield from submission.lacking(self._settings, self._postconf)
 
     def _get(self, name: str) -> str:
         return (self._postconf.value(name) or "").strip()
@@ -57,15 +75,18 @@ class Inspection:
 
     def _wanted(self) -> Iterator[Finding]:
         """Whatever `plan` would change."""
-        main = wants.of_main(self._settings, self._domains, self._postconf, self._tables)
-        for change in plan.make(self._postconf, main, wants.of_master(self._settings)):
-            missing = f"{change.name} is {change.before or 'not set'}"
+        main = wants.of_main(self._settings, self._domains, self._postconf, self._directory)
+        master = submission.wanted(self._settings, self._domains, self._postconf)
+        for change in plan.make(self._postconf, main, master):
+            missing = f"{change.name} is {self._get(change.name) or 'not set'}"
             if change.file == "master.cf":
                 missing = f"master.cf has no service {change.name}"
                 fix = f"postconf {self._postconf.option}-M '{change.name}={change.after}'"
                 fix += f" && {self._postconf.reload}"
             else:
                 fix = self._fix(change.name, change.after)
+            if change.doubt:
+                missing += f" (apply leaves it to you: {change.doubt})"
             yield Finding(change.name.partition("/")[0], missing, change.why, fix)
 
     def _domain_classes(self) -> Iterator[Finding]:
@@ -140,14 +161,6 @@ class Inspection:
                 "strangers can smuggle messages with forged senders in (CVE-2023-51764)",
                 "upgrade Postfix (3.5.23, 3.6.13, 3.7.9, 3.8.4 or later)",
             )
-        for word in words(self._get("smtpd_forbid_bare_newline_exclusions")):
-            if word in ("0.0.0.0/0", "::/0", "[::]/0", "static:all"):
-                yield Finding(
-                    "newline-exclusions",
-                    f"smtpd_forbid_bare_newline_exclusions has {word}",
-                    "everybody is excused from what keeps smuggled messages out",
-                    self._fix("smtpd_forbid_bare_newline_exclusions", "$mynetworks"),
-                )
         if "chunking" not in self._get("smtpd_discard_ehlo_keywords").lower() and (
             self._get("smtpd_forbid_bare_newline") == "reject"
         ):
@@ -156,54 +169,6 @@ class Inspection:
                 "smtpd_forbid_bare_newline is reject, but BDAT is offered",
                 "mail of Microsoft's servers, which sends bare newlines by BDAT, is refused",
                 self._fix("smtpd_forbid_bare_newline", "normalize"),
-            )
-
-    def _sizes_and_times(self) -> Iterator[Finding]:
-        lmtp = self._settings.lmtp
-        limit = int(self._get("message_size_limit") or 0)
-        if limit == 0 or limit > lmtp.max_size:
-            shown = "no limit" if limit == 0 else str(limit)
-            yield Finding(
-                "message-size",
-                f"message_size_limit is {shown}, lmtp.max_size is {lmtp.max_size}",
-                "Postfix takes messages that we then refuse, and bounces them",
-                self._fix("message_size_limit", str(lmtp.max_size)),
-            )
-        for name, needed, what in (
-            ("lmtp_data_done_timeout", self._settings.handler_deadline, "handler_deadline"),
-            ("lmtp_rcpt_timeout", 30.0, "a busy moment"),
-        ):
-            if (seconds := _seconds(self._get(name))) <= needed:
-                yield Finding(
-                    name,
-                    f"{name} is {seconds:g} s, and {what} {needed:g} s",
-                    "Postfix gives up on a handler that is still at work, and sends the mail again",
-                    self._fix(name, f"{max(600, int(needed * 2))}s"),
-                )
-        concurrency = int(self._get("lmtp_destination_concurrency_limit") or 0)
-        most = lmtp.max_connections * self._settings.workers
-        if concurrency == 0 or concurrency > most:
-            yield Finding(
-                "destination-concurrency",
-                f"lmtp_destination_concurrency_limit is {concurrency or 'no limit'}, ours {most}",
-                "connections beyond are told 421, and Postfix takes us for dead",
-                self._fix("lmtp_destination_concurrency_limit", str(min(20, most))),
-            )
-        recipients = int(self._get("lmtp_destination_recipient_limit") or 0)
-        if recipients == 0 or recipients > lmtp.max_recipients:
-            yield Finding(
-                "destination-recipients",
-                f"lmtp_destination_recipient_limit is {recipients or 'no limit'},"
-                f" lmtp.max_recipients is {lmtp.max_recipients}",
-                "recipients beyond are deferred with each message",
-                self._fix("lmtp_destination_recipient_limit", str(min(50, lmtp.max_recipients))),
-            )
-        if self._get("smtputf8_enable") != "yes":
-            yield Finding(
-                "smtputf8",
-                "smtputf8_enable is no",
-                "mail with an address beyond ASCII is refused",
-                self._fix("smtputf8_enable", "yes"),
             )
 
     def _chroots(self) -> Iterator[Finding]:
@@ -248,57 +213,131 @@ class Inspection:
                     f" && {self._postconf.reload}",
                 )
 
-    def _tables_there(self) -> Iterator[Finding]:
+    def _tables_as_made_now(self) -> Iterator[Finding]:
         """The tables made from the routes, where they are used: there, and not out of date."""
-        if f"{self._tables}/" not in self._get("relay_recipient_maps"):
+        used = self._used_tables()
+        if not used:
             return
-        table = self._tables / "recipients"
-        if not table.exists():
+        try:
+            made = tables.make(self._router, self._domains, self._settings.next_hop)
+        except RouteError as problem:
             yield Finding(
-                "no-tables",
-                f"relay_recipient_maps names {table}, which is not there",
-                "all mail for us is deferred",
-                "lamson postfix maps",
+                "tables-cannot-be-made",
+                f"Postfix uses {', '.join(map(str, used))}, and {problem}",
+                "what Postfix knows of the routes is of another time",
+                "use the socketmap: set socketmap in config/settings.py, then lamson postfix apply",
+            )
+            return
+        contents = {table.name: table.content for table in made}
+        for path, name in used.items():
+            place = "" if path.parent == self._directory else f" -directory {path.parent}"
+            mend = f"lamson postfix maps{place} && {self._postconf.reload}"
+            if not path.exists():
+                yield Finding("no-tables", f"{name} names {path}, which is not there",
+                              "all mail for us is deferred", mend)  # fmt: skip
+            elif path.read_bytes() != contents[path.name]:
+                yield Finding(
+                    "stale-tables",
+                    f"{path} is not what the routes and settings would make now",
+                    "Postfix refuses who has a route since, takes mail for who has none any more,"
+                    " or brings it to where we were",
+                    mend,
+                )
+
+    def _used_tables(self) -> dict[Path, str]:
+        """The files of ours that Postfix is told to read, and the parameter that names each.
+
+        They are where `lamson postfix maps` writes, or say who made them.
+        """
+        found: dict[Path, str] = {}
+        for name in _MAPS:
+            for word in words(self._get(name)):
+                kind, _, place = word.removeprefix("proxy:").partition(":")
+                path = Path(place)
+                if kind not in ("regexp", "pcre") or path.name not in tables.NAMES:
+                    continue
+                if path.parent == self._directory or tables.is_ours(path):
+                    found.setdefault(path, name)
+        return found
+
+    def _filtered(self, service: Service) -> Iterator[Finding]:
+        """The service that takes mail from the world asks our filters, or lets mail wait."""
+        if not self._settings.has_milter or not self._faces_the_world(service):
+            return
+        own = wants.endpoint(self._settings.milter)
+        milters = service.options.get("smtpd_milters")
+        if milters is not None and own not in map(plan.bare, words(milters)):
+            yield Finding(
+                "milter-switched-off",
+                f"master.cf has {service.key} ask {milters or 'no milters'}, not {own}",
+                "our filters are not asked",
+                f"postconf {self._postconf.option}-PX {service.key}/smtpd_milters"
+                f" && {self._postconf.reload}",
+            )
+        action = service.options.get("milter_default_action")
+        if action is not None and action not in wants.SAFE_ACTIONS:
+            yield Finding(
+                "milter-default-action",
+                f"master.cf has milter_default_action={action} for {service.key}",
+                "mail passes unfiltered, or is lost, while the filters are down",
+                f"postconf {self._postconf.option}-PX {service.key}/milter_default_action"
+                f" && {self._postconf.reload}",
+            )
+        for item in words(milters if milters is not None else self._get("smtpd_milters")):
+            if plan.bare(item) != own or item == own:
+                continue
+            options = [word.replace(" ", "") for word in item[1:-1].split(",")]
+            acts = [one.partition("=")[2] for one in options if one.startswith("default_action=")]
+            if acts and acts[-1] not in wants.SAFE_ACTIONS:
+                others = [one for one in words(self._get("smtpd_milters")) if one != item]
+                yield Finding(
+                    "milter-default-action",
+                    f"smtpd_milters has default_action={acts[-1]} for {own}",
+                    "mail passes unfiltered, or is lost, while the filters are down",
+                    self._fix("smtpd_milters", ", ".join([own, *others])),
+                )
+
+    def _faces_the_world(self, service: Service) -> bool:
+        name, _, kind = service.key.rpartition("/")
+        port = name.rpartition(":")[2]
+        world = self._settings.postfix.smtpd.rpartition(":")[2]
+        return kind in ("inet", "pass") and port in ("smtp", "smtpd", "25", world)
+
+    def _passwords(self, service: Service) -> Iterator[Finding]:
+        def effective(name: str) -> str:
+            return service.options.get(name) or self._get(name)
+
+        if effective("smtpd_sasl_auth_enable") == "yes" and (
+            effective("smtpd_tls_auth_only") != "yes"
+            and effective("smtpd_tls_security_level") != "encrypt"
+            and effective("smtpd_tls_wrappermode") != "yes"
+        ):
+            yield Finding(
+                "password-in-clear",
+                f"{service.key} takes passwords without TLS",
+                "whoever listens on the wire has them",
+                f"postconf {self._postconf.option}-P '{service.key}/smtpd_tls_auth_only=yes'"
+                f" && {self._postconf.reload}",
             )
 
-    def _services(self) -> Iterator[Finding]:
-        for service in self._postconf.services().values():
-            if service.program != "smtpd":
-                continue
-            milters = service.options.get("smtpd_milters")
-            if self._settings.has_milter and milters == "" and service.key.startswith("smtp/"):
+    def _domains_can_be_told(self) -> Iterator[Finding]:
+        """Whatever `plan` would change; before that, whether there can be a plan."""
+        for route in () if self._domains.declared else self._domains.for_anybody:
+            yield Finding(
+                "route-for-any-domain",
+                f"{route.file}:{route.line}: {route.format!r} takes mail for any domain",
+                "it makes no domain ours, so that Postfix cannot be told",
+                "give its host a pattern, or name the domains in the setting domains",
+            )
+        try:
+            self._domains.complete()
+        except RouteError as problem:
+            if not self._domains.for_anybody:
                 yield Finding(
-                    "milter-switched-off",
-                    f"master.cf switches the milters of {service.key} off",
-                    "our filters are not asked",
-                    f"postconf {self._postconf.option}-PX {service.key}/smtpd_milters",
+                    "domains-without-end",
+                    str(problem),
+                    "Postfix cannot be told which domains are ours",
+                    "give the host a pattern, or name the domains in the setting domains",
                 )
-            if service.options.get("smtpd_sasl_auth_enable") == "yes" and (
-                service.options.get("smtpd_tls_auth_only", self._get("smtpd_tls_auth_only"))
-                != "yes"
-                and service.options.get("smtpd_tls_security_level") != "encrypt"
-            ):
-                yield Finding(
-                    "password-in-clear",
-                    f"{service.key} takes passwords without TLS",
-                    "whoever listens on the wire has them",
-                    f"postconf {self._postconf.option}-P '{service.key}/smtpd_tls_auth_only=yes'"
-                    f" && {self._postconf.reload}",
-                )
-
-    def _routes_for_anybody(self) -> Iterator[Finding]:
-        for route in self._domains.for_anybody:
-            if not self._domains.declared:
-                yield Finding(
-                    "route-for-any-domain",
-                    f"{route.file}:{route.line}: {route.format!r} takes mail for any domain",
-                    "it makes no domain ours, so that Postfix cannot be told",
-                    "give its host a pattern, or name the domains in the setting domains",
-                )
-
-
-def _seconds(value: str) -> float:
-    found = re.fullmatch(r"(\d+)([smhdw]?)", value)
-    if found is None:
-        raise LamsonError(f"{value!r} is no time that Postfix knows")
-    return int(found[1]) * _SECONDS[found[2] or "s"]
+            return
+        yield from self._wanted()

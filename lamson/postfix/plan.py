@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lamson.postfix.postconf import Postconf
-    from lamson.postfix.wants import Want, WantedService
+    from lamson.postfix.submission import WantedService
+    from lamson.postfix.wants import Want
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def make(postconf: Postconf, main: Sequence[Want], master: Sequence[WantedServic
         if after is None:
             continue
         doubt = ""
-        if before is not None and "$" in before:
+        if before is not None and "$" in before and before != postconf.default(want.name):
             doubt = "the value has a $ macro; change it by hand"
         elif after == before:
             doubt = "another table in it answers for every address; change it by hand"
@@ -68,7 +69,9 @@ def make(postconf: Postconf, main: Sequence[Want], master: Sequence[WantedServic
     for service in master:
         known = services.get(service.key)
         if known is None:
-            changes.append(Change("master.cf", service.key, None, service.entry, service.why))
+            changes.append(
+                Change("master.cf", service.key, None, service.entry, service.why, service.doubt)
+            )
         elif known.program != "smtpd":
             doubt = f"another service, {known.program}, has this address"
             changes.append(
@@ -79,10 +82,13 @@ def make(postconf: Postconf, main: Sequence[Want], master: Sequence[WantedServic
 
 def _after(postconf: Postconf, want: Want, before: str | None) -> str | None:
     """The new value; None where the old one will do."""
-    effective = postconf.value(want.name) or ""
+    effective = postconf.value(want.name)
+    if effective is None:  # without an lmtp service there is no lmtp_destination_..._limit
+        return None
     if not want.is_list:
-        return None if effective.strip() == want.value else want.value
-    there = words(effective)
+        will_do = want.will_do is not None and want.will_do(effective.strip())
+        return None if will_do or effective.strip() == want.value else want.value
+    there = [bare(one) for one in words(effective)]
     if want.answers:
         found = [postconf.lookup(there, domain) for domain, _ in want.answers]
         if found == [answer for _, answer in want.answers]:
@@ -95,6 +101,11 @@ def _after(postconf: Postconf, want: Want, before: str | None) -> str | None:
     if not missing:
         return None
     return ", ".join([*words(before or ""), *missing])
+
+
+def bare(item: str) -> str:
+    """An item of a list without its own options: ``{ inet:…, default_action=accept }``."""
+    return words(item[1:-1])[0] if item.startswith("{") and words(item[1:-1]) else item
 
 
 def _inline_keys(table: str) -> set[str]:

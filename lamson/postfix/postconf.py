@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+_PATIENCE = 10.0  # seconds for the answer of a map; a dead socketmap is tried again and again
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -65,6 +67,10 @@ class Postconf:
         """The effective value, ``$`` expanded; None where this Postfix has no such parameter."""
         return _settings(self._run("-x", name)).get(name)
 
+    def default(self, name: str) -> str | None:
+        """What Postfix takes where main.cf says nothing, not expanded (``postconf -d``)."""
+        return _settings(self._run("-d", name)).get(name)
+
     def services(self) -> dict[str, Service]:
         """The entries of master.cf, by ``name/type``."""
         options: dict[str, dict[str, str]] = {}
@@ -81,15 +87,23 @@ class Postconf:
     def lookup(self, maps: list[str], domain: str) -> str | None:
         """What these maps say of an address in the domain, as transport(5) has it; None: nothing.
 
-        A map that cannot be asked is passed over: `check` finds that by other means.
+        A map that cannot be asked, or is silent, is passed over: `check` finds that by other
+        means. One behind proxymap is asked directly, since Postfix may not run.
         """
         postmap = command("postmap")
         place = ["-c", str(self._directory)] if self._directory else []
         for key in (f"lamson-check@{domain}", domain):
             for one in maps:
-                done = subprocess.run(
-                    [postmap, *place, "-q", key, one], capture_output=True, text=True, check=False
-                )
+                try:
+                    done = subprocess.run(
+                        [postmap, *place, "-q", key, one.removeprefix("proxy:")],
+                        capture_output=True,
+                        text=True,
+                        check=False,
+                        timeout=_PATIENCE,
+                    )
+                except subprocess.TimeoutExpired:
+                    continue
                 if done.returncode == 0 and done.stdout:
                     return done.stdout.strip()
         return None

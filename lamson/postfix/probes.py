@@ -10,7 +10,8 @@ import contextlib
 import smtplib
 import socket
 import ssl
-from typing import TYPE_CHECKING
+import struct
+from typing import IO, TYPE_CHECKING
 
 from lamson import tls
 from lamson.errors import LamsonError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from lamson.settings import Settings
 
 TIMEOUT = 10.0  # seconds for each answer
+# SMFIC_OPTNEG with version 6, all actions and all steps; SMFIC_QUIT (Sendmail's mfdef.h).
+_OPTION_NEGOTIATION = struct.pack("!IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
+_QUIT = struct.pack("!Ic", 1, b"Q")
 _NOBODY = "lamson-check-nobody-has-this-address"
 _ELSEWHERE = "lamson-check@relay-probe.invalid"
 
@@ -42,6 +46,8 @@ class Probes:
         yield from self._lmtp()
         if self._settings.socketmap.listen:
             yield from self._socketmap()
+        if self._settings.has_milter:
+            yield from self._milter()
         yield from self._world()
         yield from self._submission()
 
@@ -79,6 +85,30 @@ class Probes:
                 "socketmap-does-not-answer",
                 f"no socketmap answers on {own.listen}: {_text(error)}",
                 "smtpd answers 451 to everybody who writes to us",
+                "lamson start",
+            )
+
+    def _milter(self) -> Iterator[Finding]:
+        """Negotiates as smtpd does, and says goodbye."""
+        milter = self._settings.milter
+        try:
+            with _connected(milter.host_port, milter.unix_path) as sock:
+                stream = sock.makefile("rb")
+                sock.sendall(_OPTION_NEGOTIATION)
+                length, letter = struct.unpack("!Ic", _exactly(stream, 5))
+                if letter != b"O" or not 13 <= length <= 4096:
+                    raise OSError(f"it says {letter!r} where a milter negotiates")
+                version = struct.unpack("!I", _exactly(stream, 4))[0]
+                if version < 2:
+                    raise OSError(f"it speaks version {version} of the protocol")
+                _exactly(stream, length - 5)
+                sock.sendall(_QUIT)
+        except OSError as error:
+            yield Finding(
+                "milter-does-not-answer",
+                f"no milter answers on {milter.listen}: {_text(error)}",
+                "smtpd answers 451 to everybody, or lets mail pass unfiltered: as"
+                " milter_default_action says",
                 "lamson start",
             )
 
@@ -163,6 +193,13 @@ class Probes:
                 "replies and forwards stay in the outbox",
                 "lamson postfix apply, or correct submission in config/settings.py",
             )
+
+
+def _exactly(stream: IO[bytes], count: int) -> bytes:
+    data = stream.read(count)
+    if len(data) < count:
+        raise OSError("it hangs up")
+    return data
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lamson.domains import Domains
     from lamson.router import Route, Router
 
-TRANSPORT, RECIPIENTS, DOMAINS = "transport", "recipients", "domains"
+NAMES = TRANSPORT, RECIPIENTS, DOMAINS = "transport", "recipients", "domains"
 
 _HEAD = """\
 # Made from the routes by: lamson postfix maps
@@ -122,6 +122,15 @@ def write(directory: Path, kind: str, tables: Sequence[Table]) -> list[Path]:
             with contextlib.suppress(FileNotFoundError):
                 new.unlink()
     return [final for _, final in written]
+
+
+def is_ours(file: Path) -> bool:
+    """It says that it was made by `write`; a file that cannot be read is not."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(_HEAD)) == _HEAD.encode()
+    except OSError:
+        return False
 
 
 def _try_out(table: Table, kind: str, file: Path) -> None:

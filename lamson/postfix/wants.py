@@ -1,22 +1,35 @@
-"""What a project wants main.cf and master.cf to say, and why.
+"""What a project wants main.cf to say, and why.
 
 For `plan` and `apply`, which bring it about, and `check`, which looks whether it is so. Nothing is
-read from Postfix here but the names of the parameters that this version knows.
+read from Postfix here but the names of the parameters that this version knows. A value that is no
+number or time where Postfix has one raises LamsonError.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from lamson.settings import is_loopback
+from lamson.errors import LamsonError
+from lamson.postfix.postconf import words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from lamson.domains import Domains
     from lamson.postfix.postconf import Postconf
     from lamson.settings import Milter, Settings
+
+# Octets that Postfix may add to a message after it has measured it: Received, what filters add.
+ROOM = 16 * 1024
+_USUAL_CONCURRENCY = 20  # Postfix's own default
+_MOST_RECIPIENTS = 50  # Postfix's own default
+SAFE_ACTIONS = ("tempfail", "shutdown")
+"""Values of milter_default_action with which mail waits while the filters are down."""
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +37,8 @@ class Want:
     """One parameter. Where it ``is_list``, the value has to be among others, else alone.
 
     ``answers`` are what the maps it names have to answer, by domain; where they do it is well,
-    whatever the value.
+    whatever the value. ``will_do`` tells of another value (effective, ``$`` expanded) whether it
+    is as good.
     """
 
     name: str
@@ -32,14 +46,7 @@ class Want:
     why: str
     is_list: bool = False
     answers: tuple[tuple[str, str], ...] = ()
-
-
-class WantedService(NamedTuple):
-    """One entry of master.cf."""
-
-    key: str
-    entry: str
-    why: str
+    will_do: Callable[[str], bool] | None = None
 
 
 def of_main(settings: Settings, domains: Domains, postconf: Postconf, tables: Path) -> list[Want]:
@@ -77,28 +84,120 @@ def of_main(settings: Settings, domains: Domains, postconf: Postconf, tables: Pa
             "short queue ids repeat, so that no mail could be known as seen",
         ),
     ]
-    if postconf.value("smtpd_forbid_bare_newline") is not None:
-        knows_normalize = postconf.value("smtpd_forbid_bare_newline_reject_code") is not None
+    return [*wants, *_newlines(postconf), *_limits(settings), *_milter(settings)]
+
+
+def _newlines(postconf: Postconf) -> list[Want]:
+    if postconf.value("smtpd_forbid_bare_newline") is None:
+        return []
+    knows_normalize = postconf.value("smtpd_forbid_bare_newline_reject_code") is not None
+    return [
+        Want(
+            "smtpd_forbid_bare_newline",
+            "normalize" if knows_normalize else "yes",
+            "else strangers can smuggle messages with forged senders in (CVE-2023-51764)",
+            will_do=lambda value: value in ("normalize", "reject", "yes"),
+        ),
+        Want(
+            "smtpd_forbid_bare_newline_exclusions",
+            "",
+            "whoever passes strangers' mail on from a network that is excused, as a content filter"
+            " or a proxy on loopback does, passes the smuggled on as well; name single hosts only",
+            will_do=_are_single_hosts,
+        ),
+    ]
+
+
+def _are_single_hosts(exclusions: str) -> bool:
+    """Each is one address, not this machine's, that somebody has taken the trouble to name."""
+    for word in words(exclusions):
+        try:
+            network = ipaddress.ip_network(word.replace("[", "").replace("]", ""))
+        except ValueError:
+            return False
+        if network.num_addresses > 1 or network.is_loopback:
+            return False
+    return True
+
+
+def _limits(settings: Settings) -> list[Want]:
+    """How much, how many and how long, so that Postfix never asks for more than we give."""
+    lmtp = settings.lmtp
+    size = max(1, lmtp.max_size - ROOM)
+    most = lmtp.max_connections
+    busy = settings.workers * settings.threads
+    recipients = min(_MOST_RECIPIENTS, lmtp.max_recipients)
+    wants = [
+        Want(
+            "message_size_limit",
+            str(size),
+            f"a message may grow by {ROOM} octets in Postfix, and beyond lmtp.max_size,"
+            f" {lmtp.max_size}, we refuse it and Postfix sends a bounce: Postfix's limit is too"
+            " big (or raise lmtp.max_size)",
+            will_do=lambda value: 0 < _number(value) <= size,
+        ),
+        Want(
+            "lmtp_destination_concurrency_limit",
+            str(min(max(_USUAL_CONCURRENCY, busy), most)),
+            f"with fewer than workers x threads, {busy}, some of our threads are idle; connections"
+            f" beyond lmtp.max_connections, {most}, are told 421, and Postfix takes us for dead",
+            will_do=lambda value: min(busy, most) <= _number(value) <= most,
+        ),
+        Want(
+            "lmtp_destination_recipient_limit",
+            str(recipients),
+            f"recipients beyond lmtp.max_recipients, {lmtp.max_recipients}, are deferred with each"
+            " message",
+            will_do=lambda value: 0 < _number(value) <= lmtp.max_recipients,
+        ),
+        Want("smtputf8_enable", "yes", "else mail with an address beyond ASCII is refused"),
+    ]
+    for name, needed, what in (
+        ("lmtp_data_done_timeout", settings.handler_deadline, "handler_deadline"),
+        ("lmtp_rcpt_timeout", 30.0, "a busy moment"),
+    ):
         wants.append(
             Want(
-                "smtpd_forbid_bare_newline",
-                "normalize" if knows_normalize else "yes",
-                "else strangers can smuggle messages with forged senders in (CVE-2023-51764)",
+                name,
+                f"{max(600, int(needed * 2))}s",
+                f"{what} may last {needed:g} s: Postfix would give up, and send the mail again",
+                will_do=lambda value, needed=needed: seconds(value) > needed,  # type: ignore[misc]
             )
-        )
-    if settings.has_milter:
-        wants.append(
-            Want(
-                "smtpd_milters",
-                endpoint(settings.milter),
-                "filters are asked while the stranger is still connected",
-                is_list=True,
-            )
-        )
-        wants.append(
-            Want("milter_default_action", "tempfail", "no mail passes while the filters are down")
         )
     return wants
+
+
+def _number(value: str) -> int:
+    if not value.isdigit():
+        raise LamsonError(f"{value!r} is no number")
+    return int(value)
+
+
+def seconds(value: str) -> float:
+    """A time as Postfix writes it, such as ``600s``. Raises LamsonError."""
+    found = re.fullmatch(r"(\d+)([smhdw]?)", value)
+    if found is None:
+        raise LamsonError(f"{value!r} is no time that Postfix knows")
+    return int(found[1]) * _SECONDS[found[2] or "s"]
+
+
+def _milter(settings: Settings) -> list[Want]:
+    if not settings.has_milter:
+        return []
+    return [
+        Want(
+            "smtpd_milters",
+            endpoint(settings.milter),
+            "filters are asked while the stranger is still connected",
+            is_list=True,
+        ),
+        Want(
+            "milter_default_action",
+            "tempfail",
+            "no mail passes, and none is lost, while the filters are down",
+            will_do=lambda value: value in SAFE_ACTIONS,
+        ),
+    ]
 
 
 def endpoint(milter: Milter) -> str:
@@ -107,26 +206,3 @@ def endpoint(milter: Milter) -> str:
         return f"unix:{milter.unix_path}"
     host, port = milter.host_port
     return f"inet:[{host}]:{port}" if ":" in host else f"inet:{host}:{port}"
-
-
-def of_master(settings: Settings) -> list[WantedService]:
-    """The service on this machine that takes our mail from loopback, where we use one."""
-    submission = settings.submission
-    if submission.security != "none" or not is_loopback(submission.host):
-        return []
-    key = f"{submission.host}:{submission.port}/inet"
-    options = {
-        "syslog_name": "postfix/lamson",
-        "mynetworks": "127.0.0.0/8",
-        "smtpd_client_restrictions": "permit_mynetworks,reject",
-        "smtpd_relay_restrictions": "permit_mynetworks,reject",
-        "smtpd_recipient_restrictions": "permit_mynetworks,reject",
-    }
-    written = " ".join(f"-o {name}={value}" for name, value in options.items())
-    return [
-        WantedService(
-            key,
-            f"{submission.host}:{submission.port} inet n - n - - smtpd {written}",
-            "replies and forwards are handed to Postfix here",
-        )
-    ]

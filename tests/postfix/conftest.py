@@ -7,11 +7,16 @@ with the stories' project behind it.
 from __future__ import annotations
 
 import shutil
+import subprocess
+import tempfile
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.certificates import Authority
+from tests.postfix.config import HOSTNAME
 from tests.postfix.instance import PostfixInstance, why_not
 from tests.postfix.sink import Sink
 from tests.postfix.stage import DOMAINS, Stage, make_project
@@ -19,7 +24,8 @@ from tests.service import LamsonService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+
+PASSWORD = "correct horse: battery"
 
 
 @pytest.fixture
@@ -89,3 +95,29 @@ def make_stage(
 def stage(make_stage: Callable[..., Stage]) -> Stage:
     """The stories' project behind a Postfix, over TCP."""
     return make_stage()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def sasl() -> Iterator[Path]:
+    """A directory with Cyrus SASL's configuration and one user, lamson@HOSTNAME."""
+    # Not pytest's tmp_path: smtpd opens the files as the user postfix.
+    with tempfile.TemporaryDirectory(prefix="lamson-sasl-", dir="/tmp") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        database = directory / "sasldb2"
+        subprocess.run(
+            ["saslpasswd2", "-p", "-c", "-f", str(database), "-u", HOSTNAME, "lamson"],
+            input=PASSWORD.encode(),
+            check=True,
+        )
+        database.chmod(0o644)
+        (directory / "smtpd.conf").write_text(
+            f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {database}\n"
+            "mech_list: PLAIN LOGIN\n"
+        )
+        yield directory

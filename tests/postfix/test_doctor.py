@@ -5,25 +5,27 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lamson.domains import Domains
 from lamson.errors import LamsonError
 from lamson.pattern import compile_format
-from lamson.postfix import plan, wants
+from lamson.postfix import plan, submission, tables, wants
 from lamson.postfix.inspection import Inspection
 from lamson.postfix.postconf import Postconf, words
 from lamson.postfix.probes import Probes
 from lamson.router import Route
-from lamson.settings import Lmtp, Settings, Socketmap, Submission
+from lamson.settings import Lmtp, Milter, Settings, Socketmap, Submission
+from tests.fuzz.test_lookups import make_router
 from tests.postfix.instance import PostfixInstance, why_not
-from tests.waiting import free_port
+from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from lamson.postfix.findings import Finding
     from tests.postfix.stage import Stage
@@ -45,7 +47,10 @@ def project(**changes: object) -> Settings:
     return Settings.model_validate(values)
 
 
-def domains_of(format: str = r".+@(?:lists|app)\.test") -> Domains:
+ROUTE = r".+@(?:lists|app)\.test"
+
+
+def domains_of(format: str = ROUTE) -> Domains:
     pattern = compile_format(format, {})
     return Domains([Route(format, None, pattern, "app.py", 7)])  # type: ignore[arg-type]
 
@@ -53,16 +58,23 @@ def domains_of(format: str = r".+@(?:lists|app)\.test") -> Domains:
 class Patient:
     """A configuration that was right, for a project; nothing runs."""
 
-    def __init__(self, settings: Settings, domains: Domains | None = None) -> None:
-        self.settings, self.domains = settings, domains or domains_of()
-        self.postfix = PostfixInstance(sink_port=1, routes={})
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        self.settings = settings
+        self.postfix = PostfixInstance(sink_port=1, routes={}, **options)
+        self.has_routes(ROUTE)
         self.directory = self.postfix.base / "etc"
         self.postconf = Postconf(self.directory)
         self.tables = self.postfix.base / "tables"
 
+    def has_routes(self, *formats: str) -> None:
+        directory = Path(tempfile.mkdtemp(prefix="app-", dir=self.postfix.base))
+        self.router = make_router(directory, list(formats))
+        self.domains = Domains(self.router.routes)
+
     def changes(self) -> list[plan.Change]:
         main = wants.of_main(self.settings, self.domains, self.postconf, self.tables)
-        return plan.make(self.postconf, main, wants.of_master(self.settings))
+        master = submission.wanted(self.settings, self.domains, self.postconf)
+        return plan.make(self.postconf, main, master)
 
     def apply(self) -> Path | None:
         done = plan.carry_out(self.postconf, self.changes(), self.tables)
@@ -70,8 +82,13 @@ class Patient:
         return done
 
     def findings(self) -> list[Finding]:
-        inspection = Inspection(self.settings, self.domains, self.postconf, self.tables)
+        inspection = Inspection(
+            self.settings, self.router, self.domains, self.postconf, self.tables
+        )
         return list(inspection.findings())
+
+    def codes(self) -> list[str]:
+        return [finding.code for finding in self.findings()]
 
     def run(self, *arguments: str) -> None:
         subprocess.run(["postconf", "-c", str(self.directory), *arguments], check=True)
@@ -94,8 +111,8 @@ class Patient:
 def patient() -> Iterator[Callable[..., Patient]]:
     made: list[Patient] = []
 
-    def make(settings: Settings | None = None, domains: Domains | None = None) -> Patient:
-        made.append(Patient(settings or project(), domains))
+    def make(settings: Settings | None = None, **options: Any) -> Patient:
+        made.append(Patient(settings or project(), **options))
         made[-1].apply()
         return made[-1]
 
@@ -191,7 +208,7 @@ BROKEN: dict[str, tuple[list[str], str]] = {
     "smuggling": (["-e", "smtpd_forbid_bare_newline=no"], "smtpd_forbid_bare_newline"),
     "everybody excused": (
         ["-e", "smtpd_forbid_bare_newline_exclusions=0.0.0.0/0"],
-        "newline-exclusions",
+        "smtpd_forbid_bare_newline_exclusions",
     ),
     "a domain is local": (["-e", "mydestination=app.test, localhost"], "mydestination-has-ours"),
     "a domain is virtual": (
@@ -212,19 +229,19 @@ BROKEN: dict[str, tuple[list[str], str]] = {
         "unknown-recipients-are-deferred",
     ),
     "soft bounces": (["-e", "soft_bounce=yes"], "soft-bounce"),
-    "messages too large for us": (["-e", "message_size_limit=104857600"], "message-size"),
-    "messages of any size": (["-e", "message_size_limit=0"], "message-size"),
+    "messages too large for us": (["-e", "message_size_limit=104857600"], "message_size_limit"),
+    "messages of any size": (["-e", "message_size_limit=0"], "message_size_limit"),
     "too impatient for handlers": (["-e", "lmtp_data_done_timeout=60s"], "lmtp_data_done_timeout"),
     "too impatient for RCPT": (["-e", "lmtp_rcpt_timeout=5s"], "lmtp_rcpt_timeout"),
     "too many connections": (
         ["-e", "lmtp_destination_concurrency_limit=5000"],
-        "destination-concurrency",
+        "lmtp_destination_concurrency_limit",
     ),
     "too many recipients": (
         ["-e", "lmtp_destination_recipient_limit=5000"],
-        "destination-recipients",
+        "lmtp_destination_recipient_limit",
     ),
-    "no SMTPUTF8": (["-e", "smtputf8_enable=no"], "smtputf8"),
+    "no SMTPUTF8": (["-e", "smtputf8_enable=no"], "smtputf8_enable"),
     "no LMTP client": (["-MX", "lmtp/unix"], "no-lmtp-client"),
     "no submission": (["-MX", "127.0.0.1:10587/inet"], "127.0.0.1:10587"),
     "passwords in clear": (
@@ -264,9 +281,173 @@ def test_unix_sockets_outside_the_chroot(patient: Callable[..., Patient], tmp_pa
     assert one.findings() == []
 
 
-def test_tables_that_are_not_there(patient: Callable[..., Patient]) -> None:
+def test_tables_that_are_not_there_or_of_another_time(patient: Callable[..., Patient]) -> None:
     one = patient(project(socketmap=Socketmap()))
-    assert [finding.code for finding in one.findings()] == ["no-tables"]
+    assert one.codes() == ["no-tables"]
+    write_tables(one, one.tables)
+    assert one.codes() == []
+    one.has_routes(ROUTE, r"new@app\.test")
+    (finding,) = one.findings()
+    assert finding.code == "stale-tables"
+    assert str(one.tables / "recipients") in finding.problem
+    assert finding.fix == f"lamson postfix maps && {one.postconf.reload}"
+    write_tables(one, one.tables)
+    assert one.codes() == []
+
+
+def test_tables_elsewhere_are_known_by_their_first_lines(patient: Callable[..., Patient]) -> None:
+    one = patient()
+    elsewhere = one.directory / "lamson"
+    write_tables(one, elsewhere)
+    foreign = one.directory / "transport"
+    foreign.write_text("/^x@app.test$/ discard:\n")
+    one.run(
+        "-e",
+        "relay_recipient_maps = socketmap:inet:127.0.0.1:8824:recipient,"
+        " regexp:$config_directory/lamson/recipients",
+        f"transport_maps = proxy:regexp:{elsewhere}/transport, regexp:{foreign}",
+    )
+    assert one.codes() == []
+    one.settings = project(lmtp=Lmtp("127.0.0.1:8829"))
+    found = [finding for finding in one.findings() if finding.code == "stale-tables"]
+    assert [finding.problem.split()[0] for finding in found] == [f"{elsewhere}/transport"]
+    assert f"lamson postfix maps -directory {elsewhere} && " in found[0].fix
+
+
+def test_tables_that_cannot_be_made_any_more(patient: Callable[..., Patient]) -> None:
+    one = patient()
+    elsewhere = one.directory / "lamson"
+    write_tables(one, elsewhere)
+    one.run("-e", f"transport_maps = regexp:{elsewhere}/transport")
+    one.has_routes(ROUTE, "[Ā-\uffff]@app[.]test")
+    assert one.codes() == ["tables-cannot-be-made"]
+
+
+def write_tables(one: Patient, directory: Path) -> None:
+    made = tables.make(one.router, one.domains, one.settings.next_hop)
+    for path in tables.write(directory, "regexp", made):
+        os.utime(path, (0, 0))
+
+
+def test_routes_whose_domains_postfix_cannot_be_told(patient: Callable[..., Patient]) -> None:
+    one = patient()
+    one.has_routes(ROUTE, ".+")
+    (finding,) = one.findings()
+    assert finding.code == "route-for-any-domain"
+    assert "'.+' takes mail for any domain" in finding.problem
+    one.has_routes(ROUTE, r".+@[a-z]+\.test")
+    assert one.codes() == ["domains-without-end"]
+    one.domains = Domains(one.router.routes, ["app.test", "lists.test"])
+    assert one.codes() == []
+
+
+def test_a_postfix_that_is_too_old_to_keep_smuggled_mail_out(
+    patient: Callable[..., Patient],
+) -> None:
+    class Old(Postconf):
+        def value(self, name: str) -> str | None:
+            return None if name.startswith("smtpd_forbid_bare") else super().value(name)
+
+    one = patient()
+    one.postconf = Old(one.directory)
+    (finding,) = one.findings()
+    assert finding.code == "old-postfix"
+    assert "CVE-2023-51764" in finding.why
+
+
+def test_a_postfix_that_rejects_bare_newlines(patient: Callable[..., Patient]) -> None:
+    """That is well too, but for what BDAT brings."""
+    one = patient()
+    one.run("-e", "smtpd_forbid_bare_newline=reject")
+    (finding,) = one.findings()
+    assert finding.code == "newline-reject-and-bdat"
+    one.run("-e", "smtpd_discard_ehlo_keywords=chunking, silent-discard")
+    assert one.findings() == []
+    one.run("-X", "smtpd_discard_ehlo_keywords")
+    one.cure(finding)
+    assert one.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("exclusions", "is_well"),
+    [
+        ("", True),
+        ("192.0.2.7, [2001:db8::7]", True),
+        ("$mynetworks", False),
+        ("192.0.2.0/24", False),
+        ("127.0.0.1", False),
+        ("cidr:/etc/postfix/legacy", False),
+    ],
+)
+def test_who_is_excused_from_the_rule_of_newlines(
+    patient: Callable[..., Patient], exclusions: str, is_well: bool
+) -> None:
+    one = patient()
+    assert one.postconf.explicit()["smtpd_forbid_bare_newline_exclusions"] == ""
+    assert one.postconf.default("smtpd_forbid_bare_newline_exclusions") == "$mynetworks"
+    one.run("-e", f"smtpd_forbid_bare_newline_exclusions={exclusions}")
+    assert (one.changes() == []) == is_well
+    one.apply()
+    assert one.changes() == []
+
+
+@pytest.mark.parametrize(
+    ("workers", "limit", "wanted"), [(1, "20", None), (4, "20", "32"), (200, "20", "1000")]
+)
+def test_there_are_as_many_connections_as_threads(
+    patient: Callable[..., Patient], workers: int, limit: str, wanted: str | None
+) -> None:
+    one = patient()
+    one.settings = project(workers=workers, threads=8)
+    one.run("-e", f"lmtp_destination_concurrency_limit={limit}")
+    assert [change.after for change in one.changes()] == ([wanted] if wanted else [])
+    one.apply()
+    assert one.findings() == []
+
+
+def test_the_plan_says_which_size_is_too_big(patient: Callable[..., Patient]) -> None:
+    one = patient()
+    one.settings = project(lmtp=Lmtp("127.0.0.1:8823", max_size=10_240_000))
+    (change,) = one.changes()
+    assert change.name == "message_size_limit"
+    assert "Postfix's limit is too big" in change.why
+    assert "lmtp.max_size, 10240000" in change.why
+    assert change.after == str(10_240_000 - wants.ROOM)
+
+
+# Filters.
+
+
+def filtering(**changes: object) -> Settings:
+    milter = Milter("127.0.0.1:8825", check_recipients=True)
+    return project(milter=milter, **changes)
+
+
+def test_the_milter_and_what_postfix_does_without_it(patient: Callable[..., Patient]) -> None:
+    one = patient(filtering())
+    assert one.postconf.value("smtpd_milters") == "inet:127.0.0.1:8825"
+    world = f"127.0.0.1:{one.postfix.smtp_port}/inet"
+    one.settings = filtering(postfix={"smtpd": f"127.0.0.1:{one.postfix.smtp_port}"})
+    assert one.findings() == []
+    for broken, code in (
+        (["-e", "milter_default_action=accept"], "milter_default_action"),
+        (["-P", f"{world}/milter_default_action=accept"], "milter-default-action"),
+        (["-P", f"{world}/smtpd_milters="], "milter-switched-off"),
+        (["-P", f"{world}/smtpd_milters=inet:127.0.0.1:1"], "milter-switched-off"),
+        (
+            ["-e", "smtpd_milters={ inet:127.0.0.1:8825, default_action = accept }, inet:x:1"],
+            "milter-default-action",
+        ),
+    ):
+        one.run(*broken)
+        (finding,) = one.findings()
+        assert finding.code == code
+        one.cure(finding)
+        assert one.findings() == []
+    one.run("-e", "smtpd_milters={ inet:127.0.0.1:8825, connect_timeout=5s }, inet:x:1")
+    one.run("-e", "milter_default_action=shutdown")
+    assert one.findings() == []
+    assert one.changes() == []
 
 
 def test_directories_that_are_none(tmp_path: Path) -> None:
@@ -294,28 +475,39 @@ def codes(probes: Probes) -> list[str]:
 
 @pytest.mark.slow
 def test_the_legs_of_a_running_stage(make_stage: Callable[..., Stage]) -> None:
-    port = free_port()
+    port, milter = free_port(), free_port()
     stage = make_stage(
         main={"relay_recipient_maps": f"socketmap:inet:127.0.0.1:{port}:recipient"},
-        environment={"LAMSON_SOCKETMAP__LISTEN": f"127.0.0.1:{port}"},
+        environment={
+            "LAMSON_SOCKETMAP__LISTEN": f"127.0.0.1:{port}",
+            "LAMSON_MILTER__LISTEN": f"127.0.0.1:{milter}",
+            "LAMSON_MILTER__CHECK_RECIPIENTS": "true",
+        },
     )
     settings = project(
+        milter=Milter(f"127.0.0.1:{milter}", check_recipients=True),
         lmtp=Lmtp(f"127.0.0.1:{stage.lamson.port}"),
         socketmap=Socketmap(f"127.0.0.1:{port}"),
         submission=Submission(f"127.0.0.1:{stage.postfix.submission_port}"),
     )
     domains = domains_of()
     smtpd = f"127.0.0.1:{stage.postfix.smtp_port}"
+    wait_for(lambda: listening(milter), "the milter")
     assert codes(Probes(settings, domains, smtpd)) == []
+    lost = Milter(f"127.0.0.1:{stage.lamson.port}", check_recipients=True)
+    (finding,) = Probes(settings.model_copy(update={"milter": lost}), domains, smtpd).findings()
+    assert finding.code == "milter-does-not-answer"
+    assert "where a milter negotiates" in finding.problem
     stage.lamson.stop()
     found = codes(Probes(settings, domains, smtpd))
     assert found == [
         "lmtp-does-not-answer",
         "socketmap-does-not-answer",
+        "milter-does-not-answer",
         "unknown-recipient-is-deferred",
     ]
     stage.postfix.stop()
-    assert codes(Probes(settings, domains, smtpd))[2:] == ["smtpd-does-not-answer", "submission"]
+    assert codes(Probes(settings, domains, smtpd))[3:] == ["smtpd-does-not-answer", "submission"]
 
 
 @pytest.mark.slow

@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.certificates import Authority
 from tests.postfix.config import HOSTNAME
+from tests.postfix.conftest import PASSWORD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     from tests.postfix.stage import Stage
 
 pytestmark = [pytest.mark.postfix, pytest.mark.slow]
-
-PASSWORD = "correct horse: battery"
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture
-def sasl() -> Iterator[Path]:
-    """A directory with Cyrus SASL's configuration and one user, lamson@HOSTNAME."""
-    # Not pytest's tmp_path: smtpd opens the files as the user postfix.
-    with tempfile.TemporaryDirectory(prefix="lamson-sasl-", dir="/tmp") as name:
-        directory = Path(name)
-        directory.chmod(0o755)
-        database = directory / "sasldb2"
-        subprocess.run(
-            ["saslpasswd2", "-p", "-c", "-f", str(database), "-u", HOSTNAME, "lamson"],
-            input=PASSWORD.encode(),
-            check=True,
-        )
-        database.chmod(0o644)
-        (directory / "smtpd.conf").write_text(
-            f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {database}\n"
-            "mech_list: PLAIN LOGIN\n"
-        )
-        yield directory
 
 
 @pytest.fixture

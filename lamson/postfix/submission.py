@@ -1,0 +1,183 @@
+"""The submission service in master.cf: where replies and forwards are handed in.
+
+For `plan` and `apply`, which write one where there is none, and `check`. A service that is there
+already is left alone, as others may use it: what it lacks is told, with the commands. So is a
+server that is not this Postfix: nothing is looked at then.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, NamedTuple
+
+from lamson.postfix.findings import Finding
+from lamson.postfix.postconf import words
+from lamson.settings import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lamson.domains import Domains
+    from lamson.postfix.postconf import Postconf, Service
+    from lamson.settings import Settings
+
+_PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "smtps": 465}
+_NAMES = {587: "submission"}
+_CERTIFICATES = ("smtpd_tls_chain_files", "smtpd_tls_cert_file", "smtpd_tls_eccert_file")
+
+
+class WantedService(NamedTuple):
+    """One entry of master.cf; ``doubt`` is why `apply` cannot write it."""
+
+    key: str
+    entry: str
+    why: str
+    doubt: str = ""
+
+
+def wanted(settings: Settings, domains: Domains, postconf: Postconf) -> list[WantedService]:
+    """The service that takes our mail, where that is one of this Postfix.
+
+    One that is there already is given with its own key. Raises RouteError where the domains cannot
+    be listed.
+    """
+    own = settings.submission
+    if not _is_ours(settings, postconf):
+        return []
+    doubt = ""
+    if own.security == "none":
+        options = _trusting()
+    else:
+        options = _asking(settings, domains)
+        if not any(postconf.value(name) for name in _CERTIFICATES):
+            doubt = (
+                "Postfix has no certificate to show; set smtpd_tls_chain_files (key and chain, PEM)"
+                " first"
+            )
+    name = f"{own.host}:{own.port}" if is_loopback(own.host) else _NAMES.get(own.port, own.port)
+    written = " ".join(f"-o {option}={value}" for option, value in options.items())
+    there = existing(settings, postconf.services())
+    return [
+        WantedService(
+            there.key if there else f"{name}/inet",
+            f"{name} inet n - n - - smtpd {written}",
+            "replies and forwards are handed to Postfix here",
+            doubt,
+        )
+    ]
+
+
+def _trusting() -> dict[str, str]:
+    """For this machine alone, which is believed."""
+    return {
+        "syslog_name": "postfix/lamson",
+        "mynetworks": "127.0.0.0/8",
+        "smtpd_client_restrictions": "permit_mynetworks,reject",
+        "smtpd_relay_restrictions": "permit_mynetworks,reject",
+        "smtpd_recipient_restrictions": "permit_mynetworks,reject",
+    }
+
+
+def _asking(settings: Settings, domains: Domains) -> dict[str, str]:
+    """For a network: TLS, a login, and for each login the senders it may use."""
+    own = settings.submission
+    options = {"syslog_name": "postfix/submission"}
+    if own.security == "tls":
+        options["smtpd_tls_wrappermode"] = "yes"
+    options["smtpd_tls_security_level"] = "encrypt"
+    options["smtpd_tls_auth_only"] = "yes"
+    allowed = "permit_mynetworks,reject"
+    if own.user is not None:
+        allowed = "permit_sasl_authenticated,reject"
+        options["smtpd_sasl_auth_enable"] = "yes"
+        if not own.any_sender:
+            options["smtpd_sender_login_maps"] = ",".join(
+                f"inline:{{@{domain}={own.user}}}" for domain in domains.complete()
+            )
+            options["smtpd_sender_restrictions"] = "reject_sender_login_mismatch"
+    restrictions = ("smtpd_client", "smtpd_relay", "smtpd_recipient")
+    return options | {f"{name}_restrictions": allowed for name in restrictions}
+
+
+def _is_ours(settings: Settings, postconf: Postconf) -> bool:
+    """This Postfix is the submission server, as far as can be told without asking DNS."""
+    host = settings.submission.host.lower()
+    if is_loopback(host):
+        return True
+    names = [postconf.value("myhostname") or "", *words(postconf.value("inet_interfaces") or "")]
+    return host in {name.lower().strip("[]") for name in names}
+
+
+def existing(settings: Settings, services: Mapping[str, Service]) -> Service | None:
+    """What listens at the address and port of our submission server already."""
+    own = settings.submission
+    for service in services.values():
+        name, _, kind = service.key.rpartition("/")
+        host, _, port = name.rpartition(":")
+        is_there = host.strip("[]").lower() in ("", own.host.lower())
+        if kind == "inet" and is_there and _port(port) == own.port:
+            return service
+    return None
+
+
+def _port(name: str) -> int | None:
+    if name.isdigit():
+        return int(name)
+    try:
+        return _PORTS.get(name) or socket.getservbyname(name, "tcp")
+    except OSError:
+        return None
+
+
+def remark(settings: Settings, postconf: Postconf) -> str | None:
+    """Why `plan` says nothing of the submission server; None where it has looked at it."""
+    if _is_ours(settings, postconf):
+        return None
+    own = settings.submission
+    return (
+        f"submission goes to {own.host}:{own.port}, which is not this Postfix (myhostname is"
+        f" {postconf.value('myhostname')}): its service has to be set up there"
+    )
+
+
+def lacking(settings: Settings, postconf: Postconf) -> Iterator[Finding]:
+    """What a service that is there already lacks. It is for others too, so that we leave it."""
+    own = settings.submission
+    service = existing(settings, postconf.services())
+    if not _is_ours(settings, postconf) or service is None or service.program != "smtpd":
+        return
+
+    def effective(name: str) -> str:
+        found = service.options.get(name)
+        return (postconf.value(name) or "" if found is None else found).strip()
+
+    missing = []
+    if own.security == "tls" and effective("smtpd_tls_wrappermode") != "yes":
+        missing.append("smtpd_tls_wrappermode=yes")
+    elif own.security == "starttls" and effective("smtpd_tls_security_level") not in (
+        "may",
+        "encrypt",
+    ):
+        missing.append("smtpd_tls_security_level=encrypt")
+    if own.user is not None:
+        if effective("smtpd_sasl_auth_enable") != "yes":
+            missing.append("smtpd_sasl_auth_enable=yes")
+        relay = words(effective("smtpd_relay_restrictions"))
+        if relay and "permit_sasl_authenticated" not in relay:
+            missing.append("smtpd_relay_restrictions=permit_sasl_authenticated,reject")
+    for setting in missing:
+        yield Finding(
+            "submission-service",
+            f"{service.key}, where our replies are to go, is without {setting}, and apply leaves a"
+            " service alone that is there already",
+            "replies and forwards stay in the outbox",
+            f"postconf {postconf.option}-P '{service.key}/{setting}' && {postconf.reload}",
+        )
+    if own.security != "none" and not any(effective(name) for name in _CERTIFICATES):
+        yield Finding(
+            "submission-certificate",
+            f"{service.key} has no certificate to show",
+            "STARTTLS fails, and replies and forwards stay in the outbox",
+            f"postconf {postconf.option}-e 'smtpd_tls_chain_files = KEY-AND-CHAIN.pem'"
+            f" && {postconf.reload}",
+        )

@@ -1,0 +1,188 @@
+"""The submission service that `lamson postfix apply` writes, on a Postfix that runs it."""
+
+from __future__ import annotations
+
+import shutil
+import smtplib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson import tls
+from lamson.errors import LamsonError
+from lamson.postfix import plan, submission
+from lamson.postfix.postconf import Postconf
+from lamson.postfix.probes import Probes
+from lamson.settings import Settings, Submission
+from tests.certificates import Authority
+from tests.postfix.config import HOSTNAME
+from tests.postfix.conftest import PASSWORD
+from tests.postfix.test_doctor import Patient, domains_of, project
+from tests.waiting import free_port, listening, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lamson.postfix.findings import Finding
+    from tests.postfix.instance import PostfixInstance
+
+pytestmark = pytest.mark.postfix
+USER = f"lamson@{HOSTNAME}"
+
+
+def secured(port: int, authority: Authority, **changes: object) -> Settings:
+    values: dict[str, object] = {
+        "security": "starttls",
+        "tls_name": HOSTNAME,
+        "ca_file": authority.certificate,
+        "user": USER,
+        "secret": PASSWORD,
+        **changes,
+    }
+    return project(submission=Submission(f"127.0.0.1:{port}", **values))
+
+
+def apply(settings: Settings, directory: Path) -> Path | None:
+    postconf = Postconf(directory)
+    wanted = submission.wanted(settings, domains_of(), postconf)
+    return plan.carry_out(postconf, plan.make(postconf, [], wanted), directory / "undo")
+
+
+def submitting(settings: Settings) -> list[Finding]:
+    found = Probes(settings, domains_of(), "127.0.0.1:1").findings()
+    return [finding for finding in found if finding.code.startswith("submission")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_what_apply_writes_takes_our_mail_and_nobody_elses(
+    make_postfix: Callable[..., PostfixInstance],
+    authority: Authority,
+    sasl: Path,
+    tmp_path: Path,
+    security: str,
+) -> None:
+    certificate, key = authority.issue(HOSTNAME)
+    postfix = make_postfix(
+        routes={},
+        main={
+            "smtpd_tls_cert_file": str(certificate),
+            "smtpd_tls_key_file": str(key),
+            "smtpd_sasl_path": "smtpd",
+            "smtpd_sasl_local_domain": HOSTNAME,
+        },
+    )
+    etc = postfix.base / "etc"
+    shutil.copytree(sasl, etc / "sasl")
+    port = free_port()
+    settings = secured(port, authority, security=security)
+    before = (etc / "main.cf").read_bytes()
+    assert apply(settings, etc) is not None
+    assert apply(settings, etc) is None, "twice is once"
+    assert (etc / "main.cf").read_bytes() == before
+    postfix.reload()
+    wait_for(lambda: listening(port), "the new service")
+
+    assert submitting(settings) == []
+    assert list(submission.lacking(settings, Postconf(etc))) == []
+    wrong = secured(port, authority, security=security, secret="wrong")
+    (finding,) = submitting(wrong)
+    assert (finding.code, "535" in finding.problem) == ("submission-login", True)
+    other = Authority(tmp_path / "other").certificate
+    (finding,) = submitting(secured(port, authority, security=security, ca_file=other))
+    assert (finding.code, "ca_file" in finding.problem) == ("submission-tls", True)
+    (finding,) = submitting(secured(port, authority, security=security, tls_name="x.test"))
+    assert (finding.code, "another name" in finding.problem) == ("submission-tls", True)
+
+    context = tls.client_context(authority.certificate, HOSTNAME)
+    if security == "tls":
+        client: smtplib.SMTP = smtplib.SMTP_SSL("127.0.0.1", port, context=context)
+    else:
+        client = smtplib.SMTP("127.0.0.1", port)
+        assert client.docmd("MAIL", "FROM:<a@app.test>")[0] == 530
+        client.starttls(context=context)
+    with client:
+        client.ehlo("client.test")
+        client.mail("a@app.test")
+        assert client.rcpt("zed@world.test")[0] == 554, "nobody without a login"
+        client.rset()
+        client.login(USER, PASSWORD)
+        for sender, code in (("a@app.test", 250), ("", 250), ("ceo@bank.test", 553)):
+            client.mail(sender)
+            assert client.rcpt("zed@world.test")[0] == code, sender
+            client.rset()
+
+
+def test_without_a_certificate_nothing_is_written(authority: Authority) -> None:
+    patient = Patient(secured(20587, authority))
+    try:
+        with pytest.raises(LamsonError, match=r"no certificate.* nothing was changed"):
+            patient.apply()
+        (change,) = [one for one in patient.changes() if one.file == "master.cf"]
+        assert "smtpd_tls_chain_files" in change.doubt
+        patient.run("-e", "smtpd_tls_chain_files=/etc/lamson/both.pem")
+        rollback = patient.apply()
+        assert rollback is not None
+        assert patient.changes() == []
+        plan.undo(patient.postconf, rollback)
+        assert "127.0.0.1:20587/inet" not in patient.postconf.services()
+    finally:
+        patient.postfix.close()
+
+
+@pytest.mark.parametrize(
+    ("server", "key", "is_ours"),
+    [
+        (f"{HOSTNAME}:587", "submission/inet", True),
+        (f"{HOSTNAME}:465", "465/inet", True),
+        ("127.0.0.1:587", "127.0.0.1:587/inet", True),
+        ("mail.elsewhere.test:587", "", False),
+    ],
+)
+def test_the_service_is_written_where_it_is_this_postfix(
+    authority: Authority, server: str, key: str, *, is_ours: bool
+) -> None:
+    own = Submission(server, user="lamson", security="starttls", ca_file=authority.certificate)
+    patient = Patient(project(submission=own))
+    try:
+        patient.run("-e", "smtpd_tls_chain_files=/etc/lamson/both.pem")
+        patient.apply()
+        assert (key in patient.postconf.services()) == is_ours
+        remark = submission.remark(patient.settings, patient.postconf)
+        if is_ours:
+            service = patient.postconf.services()[key]
+            assert service.options["smtpd_tls_security_level"] == "encrypt"
+            maps = service.options["smtpd_sender_login_maps"]
+            assert maps == "inline:{@app.test=lamson},inline:{@lists.test=lamson}"
+            assert remark is None
+        else:
+            assert remark is not None
+            assert f"not this Postfix (myhostname is {HOSTNAME})" in remark
+        assert patient.findings() == []
+    finally:
+        patient.postfix.close()
+
+
+def test_a_service_that_is_there_is_left_alone_and_told(authority: Authority) -> None:
+    own = Submission(f"{HOSTNAME}:587", user="lamson", ca_file=authority.certificate)
+    patient = Patient(project(submission=own))
+    try:
+        entry = "submission inet n - y - - smtpd -o smtpd_relay_restrictions=reject"
+        patient.run("-M", f"submission/inet={entry}")
+        patient.run("-e", "smtpd_tls_chain_files=/etc/lamson/both.pem")
+        assert [one for one in patient.changes() if one.file == "master.cf"] == []
+        patient.apply()
+        assert patient.postconf.services()["submission/inet"].entry == entry
+        found = patient.findings()
+        assert {finding.code for finding in found} == {"submission-service"}
+        lacks = " ".join(finding.problem for finding in found)
+        for setting in ("smtpd_tls_security_level=", "smtpd_sasl_auth_enable=", "relay"):
+            assert setting in lacks
+        for finding in found:
+            patient.cure(finding)
+        assert patient.findings() == []
+        patient.run("-X", "smtpd_tls_chain_files")
+        assert patient.codes() == ["submission-certificate"]
+    finally:
+        patient.postfix.close()
