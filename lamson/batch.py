@@ -253,14 +253,7 @@ class Batcher:
         connection: Connection | None,
     ) -> None:
         job = result.job
-        delivery = Delivery(
-            job.message,
-            digest=job.key,
-            hostname=self._hostname,
-            view=self._view,
-            answers=self._answers,
-            is_ours=self._is_ours,
-        )
+        delivery: Delivery | None = None
         work: _Work | None = None
         match: Match | None = None  # the one that runs: what it raises is its module's affair
         key: StateKey | None = None
@@ -277,8 +270,11 @@ class Batcher:
                 result.handled += (handler.full_name,)
                 if handler.needs_session and work is None:
                     work = _Work(connection)
-                delivery.message = message = self._matched(job, match)
-                delivery.captures = captures = message.recipient.captures
+                message = self._matched(job, match)
+                captures = message.recipient.captures
+                if handler.needs_delivery:
+                    delivery = delivery or self._delivery(job)
+                    delivery.message, delivery.captures = message, captures
                 session = work.session if work is not None else None
                 returned = handler.call(message, captures, delivery, session)
                 moved = self._router.next_state(handler, returned)
@@ -286,13 +282,13 @@ class Batcher:
                     is_moved = True
                     if moved is not None:
                         result.moves = ((key, moved),)
-            if delivery.outgoing and self._outbox is None:
+            if delivery is not None and delivery.outgoing and self._outbox is None:
                 raise LamsonError("sending mail needs a database: set `database` in the settings")
             if work is not None:
                 work.commit()
             if not result.handled:
                 self._refuse_unhandled(job, states, keys)
-            result.outgoing = delivery.outgoing
+            result.outgoing = delivery.outgoing if delivery is not None else ()
         except SMTPError as error:
             result.failed, result.reply = True, error.reply
             if work is not None:
@@ -309,6 +305,16 @@ class Batcher:
             result.seconds = time.perf_counter() - began
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_HANDLER)
+
+    def _delivery(self, job: Job) -> Delivery:
+        return Delivery(
+            job.message,
+            digest=job.key,
+            hostname=self._hostname,
+            view=self._view,
+            answers=self._answers,
+            is_ours=self._is_ours,
+        )
 
     def _write(
         self, results: Sequence[_Result], connection: Connection | None, store: StateStore

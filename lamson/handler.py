@@ -101,6 +101,7 @@ class Handler:
         self.takes_any = False
         self._read_parameters(injectable)
         self.needs_session = SESSION in self.injected.values()
+        self.needs_delivery = DELIVERY in self.injected.values()
         self._deliveries = tuple(n for n, what in self.injected.items() if what == DELIVERY)
         self._sessions = tuple(n for n, what in self.injected.items() if what == SESSION)
         drops_some = lenient and not self.takes_any
