@@ -309,9 +309,10 @@ class _Connection(asyncio.BufferedProtocol):
     async def _start_tls(self, session: Session) -> None:
         server = self._server
         assert server.tls is not None
+        plain = self._transport
         try:
             transport = await self._loop.start_tls(
-                self._transport,
+                plain,
                 self,
                 server.tls,
                 server_side=True,
@@ -321,6 +322,11 @@ class _Connection(asyncio.BufferedProtocol):
             log.logger.warning("TLS with a client failed: %s", error)
             self._transport.abort()
             self.connection_lost(error)
+            return
+        if self._session is None or plain.is_closing():
+            # We ended it meanwhile: asyncio takes that for success, and says nothing further.
+            plain.abort()
+            self.connection_lost(None)
             return
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport

@@ -125,6 +125,26 @@ def test_a_client_without_the_certificate_that_is_asked_for(authority: Authority
     assert server.connections == set()
 
 
+def test_a_handshake_that_never_comes_holds_up_no_stop(authority: Authority) -> None:
+    async def story() -> bytes:
+        certificate, key = authority.issue("lamson.test")
+        server = LmtpServer(FakeEngine(), tls=server_context(certificate, key))
+        sock = bind("127.0.0.1:0")
+        port = sock.getsockname()[1]
+        await server.start([sock])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HELLO + b"STARTTLS\r\n")
+        await reader.readuntil(b"220 2.0.0 Ready to start TLS\r\n")
+        async with asyncio.timeout(10):
+            await server.drain(5.0)
+            answer = await reader.read()
+        writer.close()
+        assert server.connections == set()
+        return answer
+
+    assert asyncio.run(story()).startswith(b"421 4.3.2")
+
+
 def test_a_client_with_it(authority: Authority) -> None:
     certificate, key = authority.issue("lamson.test")
     context = server_context(certificate, key, authority.certificate)
