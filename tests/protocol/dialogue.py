@@ -78,7 +78,7 @@ def read(path: Path) -> Dialogue:
             raise ValueError(f"{path.name}:{number}: not a line of a dialogue: {line!r}")
         kind, end, text, word, key, value = match.groups()
         step = steps[-1]
-        octets = _octets(text or "") + (b"\r\n" if end == ":" else b"")
+        content = octets(text or "") + (b"\r\n" if end == ":" else b"")
         if key:
             settings[key] = int(value)
         elif word == "hello":
@@ -89,17 +89,17 @@ def read(path: Path) -> Dialogue:
         elif kind == "C":
             if answering:
                 steps.append(Step(f"{path.name}:{number}"))
-            steps[-1].sent += octets
+            steps[-1].sent += content
             answering = False
             continue
         elif kind == "S":
-            step.answered += octets
+            step.answered += content
         elif kind == "D":
             sender, _, recipients = text.partition(" -> ")
             names = tuple(recipients.split(", "))
             step.delivered.append(Delivered("" if sender == "<>" else sender, names))
         elif kind == "B":
-            step.delivered[-1].content += octets
+            step.delivered[-1].content += content
         elif kind == "P":
             step.delivered[-1].peer = dict(word.split("=", 1) for word in text.split(" "))
         answering = True
@@ -142,7 +142,8 @@ def _hello(settings: dict[str, int]) -> bytes:
     )
 
 
-def _octets(text: str) -> bytes:
+def octets(text: str) -> bytes:
+    """What a line stands for: escapes as octets, repetitions at length."""
     repeated = _REPEAT.sub(lambda match: match[0][1:].rpartition("*")[0] * int(match[2]), text)
     return _ESCAPE.sub(
         lambda match: _ESCAPES.get(match[1]) or bytes([int(match[1][1:], 16)]), repeated.encode()
