@@ -19,15 +19,13 @@ from typing import TYPE_CHECKING
 from tests import postgres
 from tests.faults import catalogue, report, restarts
 from tests.faults.rig import Impossible
-from tests.faults.run import Outcome, Plan, run
+from tests.faults.run import Outcome, Plan, run, run_wrong
 from tests.postfix import instance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tests.faults.fault import Fault, Kind
-
-WRONG = Plan(messages=60, injections=2)
 
 
 def main() -> int:
@@ -81,13 +79,14 @@ def _run_all(
     for fault in faults:
         if kind not in fault.databases:
             continue
-        runs = [(plan, "")]
-        if kind == fault.databases[0]:
-            runs.append((WRONG, fault.weakness))
-        for one, weakness in runs:
+        weaknesses = ["", fault.weakness] if kind == fault.databases[0] else [""]
+        for weakness in weaknesses:
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
                 try:
-                    outcome = run(fault, one, Path(directory), server, weakness)
+                    if weakness:
+                        outcome = run_wrong(fault, Path(directory), server)
+                    else:
+                        outcome = run(fault, plan, Path(directory), server)
                 except Impossible as error:
                     print(f"{fault.name} on {kind}: left out: {error}", flush=True)
                     continue

@@ -31,6 +31,10 @@ class Plan:
     injections: int
 
 
+WRONG = Plan(messages=60, injections=2)
+ATTEMPTS = 5
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of one run. ``suppressed`` are deliveries that came again and ran no handler."""
@@ -97,3 +101,18 @@ def run(
         suppressed=suppressed,
         seconds=time.monotonic() - began,
     )
+
+
+def run_wrong(fault: Fault, directory: Path, server: PostgresInstance | None) -> Outcome:
+    """Strike a Lamson that is made wrong, a few times if need be, until the count notices it.
+
+    Whether a repetition does harm may be a matter of chance: what the worker had committed just
+    when it was killed.
+    """
+    for attempt in range(ATTEMPTS):
+        place = directory / str(attempt)
+        place.mkdir()
+        outcome = run(fault, WRONG, place, server, fault.weakness)
+        if not outcome.is_clean:
+            break
+    return outcome

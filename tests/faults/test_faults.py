@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults import catalogue
 from tests.faults.rig import Impossible
-from tests.faults.run import Outcome, Plan, run
+from tests.faults.run import Plan, run, run_wrong
 from tests.postfix.instance import why_not
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.faults.fault import Fault, Kind
+    from tests.postgres import PostgresInstance
 
 SHORT = Plan(messages=100, injections=3)
-WRONG = Plan(messages=60, injections=2)
 
 pytestmark = [pytest.mark.slow, pytest.mark.postfix, pytest.mark.timeout(300)]
 
@@ -39,7 +41,8 @@ def _cases(kinds: slice) -> list[object]:
 def test_nothing_is_lost_and_nothing_happens_twice(
     fault: Fault, kind: Kind, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    outcome = _run(fault, kind, SHORT, tmp_path, request)
+    with _possible():
+        outcome = run(fault, SHORT, tmp_path, _server(kind, request))
     assert outcome.is_clean, outcome
     assert outcome.injected == outcome.survived == SHORT.injections
 
@@ -48,24 +51,23 @@ def test_nothing_is_lost_and_nothing_happens_twice(
 def test_the_count_notices_a_lamson_that_is_wrong(
     fault: Fault, kind: Kind, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    outcome = _run(fault, kind, WRONG, tmp_path, request, fault.weakness)
+    with _possible():
+        outcome = run_wrong(fault, tmp_path, _server(kind, request))
     assert not outcome.is_clean, outcome
     if not fault.why_not_twice:
         assert outcome.tally.duplicated, outcome
 
 
-def _run(
-    fault: Fault,
-    kind: Kind,
-    plan: Plan,
-    directory: Path,
-    request: pytest.FixtureRequest,
-    weakness: str = "",
-) -> Outcome:
+def _server(kind: Kind, request: pytest.FixtureRequest) -> PostgresInstance | None:
+    return request.getfixturevalue("postgres") if kind == "postgres" else None
+
+
+@contextmanager
+def _possible() -> Iterator[None]:
+    """Skips the test where the fault cannot be injected on this machine."""
     if reason := why_not():
         pytest.skip(reason)
-    server = request.getfixturevalue("postgres") if kind == "postgres" else None
     try:
-        return run(fault, plan, directory, server, weakness)
+        yield
     except Impossible as error:
         pytest.skip(str(error))
