@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import command, measure, milter, routing
+from tests.bench import command, measure, milter, routing, socketmap
 from tests.bench.peers import (
     Aiosmtpd,
     Lamson,
@@ -101,12 +101,20 @@ def milters(loads: Sequence[Load], effort: Effort) -> list[Section]:
     ]
 
 
+def lookups(loads: Sequence[Load], effort: Effort) -> list[Section]:
+    """Postfix asking the socketmap, beside tables of its own."""
+    if reason := socketmap.unavailable():
+        return [Section("The socketmap", remarks=[f"left out: {reason}"])]
+    return list(socketmap.measure(effort.rounds, effort.seconds))
+
+
 SECTIONS = {
     "accept": accept,
     "durable": durable,
     "routing": routes,
     "command": help_command,
     "milter": milters,
+    "socketmap": lookups,
 }
 
 

@@ -1,7 +1,7 @@
 """What a lookup costs: the socketmap beside local tables, asked by Postfix's own programs.
 
-``python -m tests.bench.socketmap`` prints, as ratios of one run, lookups per second of postmap(1)
-(one process, one key after another, as smtpd asks) and the time that smtpd takes for one recipient.
+A section of ``python -m tests.bench``: as ratios of one run, lookups per second of postmap(1) (one
+process, one key after another, as smtpd asks) and the time that smtpd takes for one recipient.
 """
 
 from __future__ import annotations
@@ -16,28 +16,37 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lamson.domains import Domains
 from lamson.postfix import tables
 from lamson.routing import Router
 from lamson_lmtp.socketmap import Socketmap
+from tests.bench.report import Section
 from tests.fuzz.test_lookups import asked
 from tests.postfix.instance import PostfixInstance, why_not
 
-KEYS = 20_000
-RECIPIENTS = 1_000
-ROUNDS = 5
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SIZES = (10, 1000)  # routes
+_LOOKUPS = 25_000  # keys for each second of a run; a socketmap answers about as many
+_RECIPIENTS = 1_500  # the same of smtpd
 NEXT_HOP = "lmtp:inet:[127.0.0.1]:8823"
 
 
-def main() -> None:
-    """Measure and print. Exits with a line where there is no Postfix."""
-    if reason := why_not():
-        sys.exit(reason)
+def unavailable() -> str | None:
+    """Why nothing can be measured here; None where it can."""
+    return why_not()
+
+
+def measure(rounds: int, seconds: float) -> Iterator[Section]:
+    """Two sections for each number of routes; ``seconds`` is about how long one run takes."""
+    keys, recipients = int(_LOOKUPS * seconds), int(_RECIPIENTS * seconds)
     with tempfile.TemporaryDirectory(prefix="lamson-bench-", dir="/tmp") as name:
         base = Path(name)
         base.chmod(0o755)
-        for count in (10, 1000):
+        for count in SIZES:
             router = _router(base, count)
             domains = Domains(router.routes)
             paths = tables.write(
@@ -47,11 +56,19 @@ def main() -> None:
                 maps = {
                     "socketmap": f"socketmap:inet:127.0.0.1:{port}:recipient",
                     "regexp": f"regexp:{paths[1]}",
-                    "lmdb": _indexed(base, "lmdb", count),
-                    "hash": _indexed(base, "hash", count),
+                    "lmdb": _indexed(base, "lmdb", _keys(count, keys), count),
+                    "hash": _indexed(base, "hash", _keys(count, keys), count),
                 }
-                _print(f"{count} routes: lookups/s of postmap", _lookups(maps, count), "lmdb")
-                _print(f"{count} routes: RCPT/s of smtpd", _recipients(maps, count), "regexp")
+                yield _section(
+                    f"Lookups of postmap, {count:,} routes",
+                    _lookups(maps, _keys(count, keys), rounds),
+                    "hash",
+                )
+                yield _section(
+                    f"Recipients at smtpd, {count:,} routes",
+                    _recipients(maps, _keys(count, recipients), rounds),
+                    "regexp",
+                )
 
 
 def _router(base: Path, count: int) -> Router:
@@ -70,9 +87,9 @@ def _keys(count: int, most: int) -> list[str]:
     return [f"list{n % count}-user{n % 50}@test.com" for n in range(most)]
 
 
-def _indexed(base: Path, kind: str, count: int) -> str:
+def _indexed(base: Path, kind: str, keys: list[str], count: int) -> str:
     source = base / f"{kind}{count}"
-    source.write_text("".join(f"{key} routed\n" for key in sorted(set(_keys(count, KEYS)))))
+    source.write_text("".join(f"{key} routed\n" for key in sorted(set(keys))))
     etc = base / "etc"
     etc.mkdir(exist_ok=True)
     (etc / "main.cf").write_text("compatibility_level = 3.6\n")
@@ -81,22 +98,31 @@ def _indexed(base: Path, kind: str, count: int) -> str:
     return f"{kind}:{source}"
 
 
-def _lookups(maps: dict[str, str], count: int) -> dict[str, float]:
-    keys = _keys(count, KEYS)
+def _lookups(maps: dict[str, str], keys: list[str], rounds: int) -> dict[str, list[float]]:
     for name, table in maps.items():
         found, problem = tables.query(table, keys[:10])
         assert len(found) == len(set(keys[:10])), (name, problem)
-    rates: dict[str, list[float]] = {name: [] for name in maps}
-    for _ in range(ROUNDS):  # one after another in each round: what else runs hits all alike
-        for name, table in maps.items():
-            began = time.perf_counter()
-            tables.query(table, keys)
-            rates[name].append(KEYS / (time.perf_counter() - began))
-    return {name: statistics.median(found) for name, found in rates.items()}
+
+    def run(name: str) -> float:
+        began = time.perf_counter()
+        tables.query(maps[name], keys)
+        return time.perf_counter() - began
+
+    return _interleaved(list(maps), len(keys), rounds, run)
 
 
-def _recipients(maps: dict[str, str], count: int) -> dict[str, float]:
-    keys = _keys(count, RECIPIENTS)
+def _interleaved(
+    names: list[str], count: int, rounds: int, run: Callable[[str], float]
+) -> dict[str, list[float]]:
+    """Rates, one of each in each round: what else runs on the machine hits all alike."""
+    rates: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name in names:
+            rates[name].append(count / run(name))
+    return rates
+
+
+def _recipients(maps: dict[str, str], keys: list[str], rounds: int) -> dict[str, list[float]]:
     with ExitStack() as running:
         ports = {}
         for name in ("socketmap", "regexp", "lmdb"):
@@ -107,11 +133,7 @@ def _recipients(maps: dict[str, str], count: int) -> dict[str, float]:
             )
             running.enter_context(postfix)
             ports[name] = postfix.smtp_port
-        rates: dict[str, list[float]] = {name: [] for name in ports}
-        for _ in range(ROUNDS):
-            for name, port in ports.items():
-                rates[name].append(RECIPIENTS / _ask(port, keys))
-    return {name: statistics.median(found) for name, found in rates.items()}
+        return _interleaved(list(ports), len(keys), rounds, lambda name: _ask(ports[name], keys))
 
 
 def _ask(port: int, keys: list[str]) -> float:
@@ -127,14 +149,14 @@ def _ask(port: int, keys: list[str]) -> float:
         return time.perf_counter() - began
 
 
-def _print(title: str, rates: dict[str, float], peer: str) -> None:
-    print(title)
-    for name, rate in rates.items():
-        print(
-            f"  {name:10} {rate:10,.0f}/s  {1e6 / rate:8.1f} us each "
-            f" {rate / rates[peer]:6.2f} of {peer}"
+def _section(title: str, rates: dict[str, list[float]], peer: str) -> Section:
+    """Medians, and the ratios to ``peer`` round by round."""
+    remarks = []
+    for name, found in rates.items():
+        median = statistics.median(found)
+        ratios = [mine / base for mine, base in zip(found, rates[peer], strict=True)]
+        remarks.append(
+            f"{name:10} {median:10,.0f}/s  {1e6 / median:8.1f} µs each "
+            f" {statistics.median(ratios):6.2f} ({min(ratios):.2f}-{max(ratios):.2f}) of {peer}"
         )
-
-
-if __name__ == "__main__":
-    main()
+    return Section(title, remarks=remarks)

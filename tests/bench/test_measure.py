@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import measure
+from tests.bench import measure, socketmap
 from tests.bench.load import LOADS, Load, Sent
 from tests.bench.peers import Peer
 
@@ -78,3 +78,10 @@ def test_the_program_measures_the_real_service(tmp_path: Path) -> None:
     results = {result["peer"]: result for result in section["results"]}
     assert {"aiosmtpd", "lamson"} <= results.keys()
     assert all(result["accepted"][0] > 0 for result in results.values())
+
+
+def test_the_rates_of_lookups_are_compared_round_by_round():
+    section = socketmap._section("Lookups", {"ours": [10.0, 30.0], "peer": [20.0, 20.0]}, "peer")
+    assert section.remarks[0].split() == [
+        "ours", "20/s", "50000.0", "µs", "each", "1.00", "(0.50-1.50)", "of", "peer",
+    ]  # fmt: skip
