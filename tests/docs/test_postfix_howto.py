@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.domains import Domains
+from lamson.postfix import plan, wants
+from lamson.postfix.postconf import Postconf
+from lamson.settings import Settings, Socketmap, Submission
 from tests.docs.blocks import DOCS, blocks
 from tests.intro.shell import Shell
+from tests.postfix.instance import PostfixInstance, why_not
 from tests.postfix.sender import send
 from tests.service import LamsonService
 from tests.waiting import free_port
@@ -16,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.postfix.instance import PostfixInstance
     from tests.postfix.sink import Sink
 
 HOWTO = "how-to/postfix.md"
@@ -39,6 +43,27 @@ def test_readme_and_howto_say_the_same() -> None:
     assert f"```\n{the('main')}```" in readme
     assert f"```\n{the('transport')}```" in readme
     assert len(the("main").splitlines()) <= 10
+
+
+@pytest.mark.postfix
+@pytest.mark.skipif(why_not() is not None, reason=why_not() or "Postfix is here")
+def test_by_hand_it_is_what_the_command_would_do() -> None:
+    page = settings_of(the("main"))
+    domain, transport = the("transport").split()
+    settings = Settings(
+        handlers=["app"],
+        socketmap=Socketmap("127.0.0.1:8824"),
+        submission=Submission("127.0.0.1:25"),
+        domains=[domain],
+    )
+    domains = Domains([], settings.domains)
+    own = {key: value for key, value in page.items() if key not in OWN}
+    postfix = PostfixInstance(sink_port=1, routes={domain: transport}, main=own)
+    try:
+        postconf = Postconf(postfix.base / "etc")
+        assert plan.make(postconf, wants.of_main(settings, domains, postconf, DOCS), []) == []
+    finally:
+        postfix.close()
 
 
 @pytest.mark.slow

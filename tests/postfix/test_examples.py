@@ -27,7 +27,7 @@ def read(name: str, ports: dict[str, int]) -> dict[str, str]:
     text = (EXAMPLES / name).read_text()
     for port, instead in ports.items():
         text = text.replace(port, str(instead))
-    settings = re.findall(r"(?m)^(\w+) = (.*)$", text)
+    settings = re.findall(r"(?m)^(\w+) = ?(.*)$", text)
     assert settings, name
     for parameter, _ in settings:
         assert default_of(parameter) is not None, f"Postfix does not know {parameter}"
