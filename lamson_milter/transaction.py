@@ -306,7 +306,8 @@ class Transaction:
         reasons = [reason for standing in standings for reason in standing.reasons]
         return Outcome(
             quarantine="; ".join(dict.fromkeys(reasons)) or None,
-            edits=self._note_fields(staying, queue_id, now) + edits,
+            # Ours last: it goes on top, and no filter that names a place has counted it.
+            edits=[*self._forged_notes(), *edits, *self._own_notes(staying, queue_id, now)],
             removed=[(one.recipient.address, reply) for one, reply in rejected],
         )
 
@@ -318,21 +319,22 @@ class Transaction:
                 return one.given
         return f"<{recipient}>"
 
-    def _note_fields(self, staying: Sequence[_Addressee], queue_id: str, now: float) -> list[Edit]:
-        """Take off what pretends to be notes, the last one first, and add ours."""
+    def _forged_notes(self) -> list[Edit]:
+        """Takes off what pretends to be notes, the last one first."""
         incoming = self._incoming_notes
         for name, _ in self.fields:
             if len(name) == _NOTES_LENGTH and name.lower() == _NOTES:
                 incoming += 1
-        edits: list[Edit] = [
-            ChangeHeader(notes.HEADER, None, index) for index in range(incoming, 0, -1)
-        ]
+        return [ChangeHeader(notes.HEADER, None, index) for index in range(incoming, 0, -1)]
+
+    def _own_notes(self, staying: Sequence[_Addressee], queue_id: str, now: float) -> list[Edit]:
+        """Adds the notes that were made."""
         common = self._common_notes()
         own = {one.recipient.address: one.standing.notes for one in staying if one.standing.notes}
-        if self._rules.notary is not None and queue_id and (common or own):
-            value = self._rules.notary.sign(queue_id, common, own, now)
-            edits.append(AddHeader(notes.HEADER, value, 0))
-        return edits
+        if self._rules.notary is None or not queue_id or not (common or own):
+            return []
+        value = self._rules.notary.sign(queue_id, common, own, now)
+        return [AddHeader(notes.HEADER, value, 0)]
 
     @property
     def _is_settled(self) -> bool:

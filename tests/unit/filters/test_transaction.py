@@ -15,6 +15,7 @@ from lamson_milter.actions import (
     RemoveRecipient,
     ReplaceBody,
 )
+from lamson_milter.edits import apply_to_fields
 from tests.unit.filters.support import Dialogue
 
 if TYPE_CHECKING:
@@ -214,6 +215,21 @@ def test_what_cannot_be_written_down_fails_in_the_filter(tmp_path: Path) -> None
     outcome = Dialogue(tmp_path, source).message()
     assert str(outcome) == "accepted"
     assert not outcome.edits
+
+
+def test_our_field_moves_no_place_that_a_filter_names(tmp_path: Path) -> None:
+    outcome = Dialogue(
+        tmp_path,
+        """
+    @filter_message("(user)@(host)")
+    def note(message, user, host):
+        message.note("a", 1)
+        message.insert_header("X-Second", "1", 1)
+    """,
+        Notary(b"secret"),
+    ).message(fields=(("A", b" 1"), ("B", b" 2")))
+    fields = apply_to_fields([("A", b" 1"), ("B", b" 2")], outcome.edits)
+    assert [name for name, _ in fields] == [HEADER, "A", "X-Second", "B"]
 
 
 def test_notes_are_signed_for_each_recipient_and_forged_ones_removed(tmp_path: Path) -> None:
