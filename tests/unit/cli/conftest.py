@@ -9,12 +9,13 @@ import socket
 import sys
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lamson import log
-from lamson.cli import run
+from lamson.cli import client, run
+from lamson.cli.client import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +32,19 @@ def _log_as_before() -> Iterator[None]:
     for handler in handlers:
         root.addHandler(handler)
     root.setLevel(level)
+
+
+@pytest.fixture
+def submitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What was handed to the client, which accepts everything."""
+    calls: list[tuple[Any, ...]] = []
+
+    def submit(*arguments: Any) -> list[Outcome]:
+        calls.append(arguments)
+        return [Outcome(recipient, 250, "2.0.0 Ok") for recipient in arguments[4]]
+
+    monkeypatch.setattr(client, "submit", submit)
+    return calls
 
 
 @dataclass

@@ -21,19 +21,6 @@ if TYPE_CHECKING:
     Lamson = Callable[..., Done]
 
 
-@pytest.fixture
-def submitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What was handed to the client, which accepts everything."""
-    calls: list[tuple[Any, ...]] = []
-
-    def submit(*arguments: Any) -> list[Outcome]:
-        calls.append(arguments)
-        return [Outcome(recipient, 250, "2.0.0 Ok") for recipient in arguments[4]]
-
-    monkeypatch.setattr(client, "submit", submit)
-    return calls
-
-
 def test_the_line_of_the_introduction(lamson: Lamson, submitted: list[tuple[Any, ...]]) -> None:
     line = ["-sender", "me@mydomain.com", "-to", "test@test.com", "-subject", "My test."]
     done = lamson("send", *line, "-body", "Hi there.", "-port", "8825")

@@ -21,19 +21,6 @@ if TYPE_CHECKING:
 HEAD = b"From: Zed <zed@test.com>\nDate: now\nMessage-ID: <x@y>\n"
 
 
-@pytest.fixture
-def submitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What was handed to the client, which accepts everything."""
-    calls: list[tuple[Any, ...]] = []
-
-    def submit(*arguments: Any) -> list[Outcome]:
-        calls.append(arguments)
-        return [Outcome(recipient, 250, "2.0.0 Ok") for recipient in arguments[4]]
-
-    monkeypatch.setattr(client, "submit", submit)
-    return calls
-
-
 def test_as_mutt_calls_it(lamson: Lamson, submitted: list[tuple[Any, ...]]) -> None:
     done = lamson(
         "sendmail",
