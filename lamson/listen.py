@@ -6,14 +6,20 @@ raises UnavailableError, which names it and says what to do; nothing is left beh
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import socket
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lamson.errors import SettingsError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROBE_TIMEOUT = 2.0  # seconds in which a server on an existing socket file has to answer
 
@@ -28,10 +34,10 @@ def bind(
     Raises UnavailableError where the address cannot be had, SettingsError where ``listen`` is none.
     """
     if listen.startswith("unix:") and len(listen) > len("unix:"):
-        sock = _bind_unix(Path(listen[len("unix:") :]), mode, group)
+        sock = _bind_unix(Path(listen[len("unix:") :]), mode, group, backlog)
     else:
         sock = _bind_tcp(listen)
-    sock.listen(backlog)
+        sock.listen(backlog)
     sock.setblocking(False)
     return sock
 
@@ -75,19 +81,21 @@ def _split(listen: str) -> tuple[str, int]:
     return plain, int(port)
 
 
-def _bind_unix(path: Path, mode: int, group: str | None) -> socket.socket:
+def _bind_unix(path: Path, mode: int, group: str | None, backlog: int) -> socket.socket:
     listen = f"unix:{path}"
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     is_bound = False
     try:
-        _remove_stale(path)
-        # Nobody may connect before the mode is what it should be.
-        umask = os.umask(0o777)
-        try:
-            sock.bind(os.fspath(path))
-        finally:
-            os.umask(umask)
-        is_bound = True
+        with _alone_in(path.parent):
+            _remove_stale(path)
+            # Nobody may connect before the mode is what it should be.
+            umask = os.umask(0o777)
+            try:
+                sock.bind(os.fspath(path))
+            finally:
+                os.umask(umask)
+            is_bound = True
+            sock.listen(backlog)
         if group is not None:
             shutil.chown(path, group=group)
         path.chmod(mode)
@@ -97,6 +105,17 @@ def _bind_unix(path: Path, mode: int, group: str | None) -> socket.socket:
             path.unlink()
         raise UnavailableError(_explain(listen, error)) from error
     return sock
+
+
+@contextlib.contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """While no other start binds a socket there: one that does not listen yet looks stale."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _remove_stale(path: Path) -> None:

@@ -1,7 +1,10 @@
+import fcntl
 import grp
 import os
 import socket
 import stat
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -122,3 +125,29 @@ def test_umask_is_as_before(tmp_path):
         assert os.umask(0o022) == 0o022
     finally:
         os.umask(before)
+
+
+def test_two_starts_at_once_do_not_take_the_path_from_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    directory = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)  # as another start that has bound, and not listened yet
+    first = socket.socket(socket.AF_UNIX)
+    first.bind(str(path))
+    found: list[str] = []
+
+    def second() -> None:
+        try:
+            bind(f"unix:{path}").close()
+        except UnavailableError as error:
+            found.append(str(error))
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive()
+    first.listen()
+    os.close(directory)
+    thread.join(10)
+    first.close()
+    assert len(found) == 1
+    assert "it is in use" in found[0]
