@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from lamson.postfix.postconf import Postconf
     from lamson.settings import Milter, Settings
 
-# Octets that Postfix may add to a message after it has measured it: Received, what filters add.
-ROOM = 16 * 1024
+# Postfix measures its queue file, with all that it and filters have added; its LMTP client then
+# adds three octets to every 998 of a longer line, to break it. So we need a hundredth more than it.
+ROOM = 100
 _USUAL_CONCURRENCY = 20  # Postfix's own default
 _MOST_RECIPIENTS = 50  # Postfix's own default
 SAFE_ACTIONS = ("tempfail", "shutdown")
@@ -123,7 +124,7 @@ def _are_single_hosts(exclusions: str) -> bool:
 def _limits(settings: Settings) -> list[Want]:
     """How much, how many and how long, so that Postfix never asks for more than we give."""
     lmtp = settings.lmtp
-    size = max(1, lmtp.max_size - ROOM)
+    size = max(1, lmtp.max_size - lmtp.max_size // ROOM)
     most = lmtp.max_connections
     busy = settings.workers * settings.threads
     recipients = min(_MOST_RECIPIENTS, lmtp.max_recipients)
@@ -131,9 +132,9 @@ def _limits(settings: Settings) -> list[Want]:
         Want(
             "message_size_limit",
             str(size),
-            f"a message may grow by {ROOM} octets in Postfix, and beyond lmtp.max_size,"
-            f" {lmtp.max_size}, we refuse it and Postfix sends a bounce: Postfix's limit is too"
-            " big (or raise lmtp.max_size)",
+            f"what is beyond lmtp.max_size, {lmtp.max_size}, we refuse, and Postfix sends a bounce;"
+            f" long lines grow on the way, so that Postfix's limit is too big beyond {size} (or"
+            " raise lmtp.max_size)",
             will_do=lambda value: 0 < _number(value) <= size,
         ),
         Want(

@@ -22,6 +22,7 @@ from lamson.router import Route
 from lamson.settings import Lmtp, Milter, Settings, Socketmap, Submission
 from tests.fuzz.test_lookups import make_router
 from tests.postfix.instance import PostfixInstance, why_not
+from tests.postfix.sender import letter
 from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:
@@ -412,7 +413,7 @@ def test_the_plan_says_which_size_is_too_big(patient: Callable[..., Patient]) ->
     assert change.name == "message_size_limit"
     assert "Postfix's limit is too big" in change.why
     assert "lmtp.max_size, 10240000" in change.why
-    assert change.after == str(10_240_000 - wants.ROOM)
+    assert change.after == str(10_240_000 - 102_400)
 
 
 # Filters.
@@ -522,3 +523,19 @@ def test_a_postfix_that_takes_everybody(make_stage: Callable[..., Stage]) -> Non
     )
     found = codes(Probes(settings, domains_of(), f"127.0.0.1:{stage.postfix.smtp_port}"))
     assert found == ["open-relay", "unknown-recipient-is-taken", "submission"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("room", "is_taken"), [(1_000_000 // wants.ROOM, True), (0, False)])
+def test_the_largest_message_that_postfix_takes_needs_room(
+    make_stage: Callable[..., Stage], room: int, *, is_taken: bool
+) -> None:
+    most = 1_000_000
+    stage = make_stage(
+        main={"message_size_limit": str(most)},
+        environment={"LAMSON_LMTP__MAX_SIZE": str(most + room)},
+    )
+    head = letter("zed@sender.test", "counted-one@app.test", body="")
+    content = head + b"x" * (most - len(head) - 2_700) + b"\r\n"  # as much as it takes
+    stage.write("zed@sender.test", "counted-one@app.test", content=content)
+    stage.postfix.wait_log("postfix/lmtp", "status=sent" if is_taken else "status=bounced")
