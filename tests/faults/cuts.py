@@ -29,7 +29,7 @@ def _cut(rig: Rig) -> None:
     assert rule is not None
     before = rule.struck
     rule.arm()
-    wait_for(lambda: rule.struck > before, "a connection to be cut", timeout=60)
+    wait_for(lambda: rule.struck > before, "a connection to be cut", timeout=rig.patience)
 
 
 def _impatient(rig: Rig) -> None:
@@ -44,7 +44,7 @@ def _be_slow(rig: Rig) -> None:
     token = rig.project.parent / "slow" / "one"
     before = len(rig.postfix.log_lines("timed out while"))
     token.touch()
-    wait_for(lambda: not token.exists(), "a handler to be slow", timeout=60)
+    wait_for(lambda: not token.exists(), "a handler to be slow", timeout=rig.patience)
     rig.postfix.wait_log("timed out while", count=before + 1)
 
 

@@ -31,7 +31,7 @@ def _at(name: str, title: str, weakness: str = NO_SEEN_CHECK, why: str = "") -> 
     def inject(rig: Rig) -> None:
         token = rig.project.parent / "tokens" / "one"
         token.touch()
-        wait_for(lambda: not token.exists(), f"a worker to die at {name}", timeout=60)
+        wait_for(lambda: not token.exists(), f"a worker to die at {name}", timeout=rig.patience)
 
     return Fault(
         name=f"killed-{name}",
@@ -69,7 +69,7 @@ def _start_again(rig: Rig) -> None:
             return False  # the workers that were left have not let go of the port yet
         return True
 
-    wait_for(starts, "lamson to start again", timeout=60)
+    wait_for(starts, "lamson to start again", timeout=rig.patience)
 
 
 def _restart(rig: Rig) -> None:

@@ -42,7 +42,7 @@ def _terminate(rig: Rig, where: str) -> Callable[[], int]:
 
 def _before_commit(rig: Rig) -> None:
     within = "xact_start IS NOT NULL AND query NOT LIKE 'COMMIT%'"
-    wait_for(_terminate(rig, within), "a session in a transaction", timeout=60)
+    wait_for(_terminate(rig, within), "a session in a transaction", timeout=rig.patience)
 
 
 def _during_commit(rig: Rig) -> None:
@@ -52,9 +52,9 @@ def _during_commit(rig: Rig) -> None:
         store.server.execute(_HOLD, store.name)
     store.server.execute("INSERT INTO hold DEFAULT VALUES", store.name)
     sleeping = "wait_event = 'PgSleep' AND query LIKE 'COMMIT%'"
-    wait_for(_terminate(rig, sleeping), "a session in COMMIT", timeout=60)
+    wait_for(_terminate(rig, sleeping), "a session in COMMIT", timeout=rig.patience)
     store.server.execute("TRUNCATE hold", store.name)
-    wait_for(lambda: not _terminate(rig, sleeping)(), "no session in COMMIT", timeout=60)
+    wait_for(lambda: not _terminate(rig, sleeping)(), "no session in COMMIT", timeout=rig.patience)
 
 
 def _waiting_for_standby(rig: Rig) -> None:
@@ -63,7 +63,9 @@ def _waiting_for_standby(rig: Rig) -> None:
     server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
     server.execute("SELECT pg_reload_conf()")
     try:
-        wait_for(_terminate(rig, "wait_event = 'SyncRep'"), "a COMMIT that waits", timeout=60)
+        wait_for(
+            _terminate(rig, "wait_event = 'SyncRep'"), "a COMMIT that waits", timeout=rig.patience
+        )
     finally:
         server.execute("ALTER SYSTEM RESET synchronous_standby_names")
         server.execute("SELECT pg_reload_conf()")
@@ -78,7 +80,7 @@ def _after_commit(rig: Rig) -> None:
     assert rule is not None
     before = rule.struck
     rule.arm()
-    wait_for(lambda: rule.struck > before, "a COMMIT to be cut off", timeout=60)
+    wait_for(lambda: rule.struck > before, "a COMMIT to be cut off", timeout=rig.patience)
 
 
 def _crash(rig: Rig) -> None:

@@ -67,6 +67,7 @@ class Rig:
     ) -> None:
         self.fault = fault
         self.weakness = weakness
+        self.patience = 15.0 if weakness else 60.0  # seconds that a fault may take to strike
         self.project = directory / "project"
         self.main: dict[str, str] = dict(_MAIN)
         self.submission_main: dict[str, str] = {}
@@ -176,7 +177,7 @@ class Rig:
         """How often Postfix had to put off a recipient, for whatever reason."""
         return len(self.postfix.log_lines("status=deferred"))
 
-    def wait_refused(self, before: int, *, timeout: float = 60.0) -> None:
+    def wait_refused(self, before: int) -> None:
         """Wait until Postfix had to put off more than ``before`` recipients.
 
         A Lamson that was made wrong says 250 all the same. Then this waits until its log says that
@@ -193,7 +194,7 @@ class Rig:
                 return not self.postfix.queue()
             return len(self.lamson.log_lines(_FAILED)) > failed
 
-        wait_for(is_refused, "Postfix to be told 451", timeout=timeout)
+        wait_for(is_refused, "Postfix to be told 451", timeout=self.patience)
 
     def undeliverable(self) -> int:
         """Messages that Lamson kept."""

@@ -36,7 +36,7 @@ def _lose_reply(rig: Rig) -> None:
     assert rule is not None
     before = rule.struck
     rule.arm()
-    wait_for(lambda: rule.struck > before, "a final reply to be lost", timeout=60)
+    wait_for(lambda: rule.struck > before, "a final reply to be lost", timeout=rig.patience)
 
 
 def _with_policy(rig: Rig) -> None:
@@ -60,7 +60,7 @@ def _refuse_one_for_good(rig: Rig) -> None:
 def _refuse(rig: Rig, reply: str, recipient: str) -> None:
     before = rig.policy.refused
     rig.policy.refuse(reply, recipient=recipient)
-    wait_for(lambda: rig.policy.refused > before, "a recipient to be refused", timeout=60)
+    wait_for(lambda: rig.policy.refused > before, "a recipient to be refused", timeout=rig.patience)
 
 
 def _check_kept(rig: Rig) -> str:
