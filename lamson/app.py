@@ -8,9 +8,11 @@ wrong raises a LamsonError of one clear line. Nothing runs before `start`.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import socket
-from functools import cached_property
+from functools import cache, cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -30,11 +32,12 @@ from lamson.submission import Endpoint, Submitter
 from lamson.view import View
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from lamson.settings import Settings
 
-HOUSEKEEPING = 600.0  # seconds
+LOOK_FOR_DEAD = 10.0  # seconds between looks for rows that a dead process leased
+TURNS = 60  # of those, between two savings of the service clock
 BATCH_LIMIT = 256  # deliveries that share a commit on SQLite, at most
 BATCH_LIMIT_SERVER = 16  # and on a database server, where other connections commit beside
 
@@ -114,22 +117,29 @@ class Application:
 
     def owner(self, pid: int | str) -> str:
         """Who holds a lease in the outbox: this machine, this project, that process."""
-        return f"{socket.gethostname()}:{self.project}:{pid}"[-128:]
+        return f"{socket.gethostname()}:{self.project}:{_place()}.{pid}"[-160:]
 
-    def release_dead(self, lost_pid: int = 0) -> None:
+    def release_dead(self, lost_pid: int = 0, *, is_running: bool = False) -> None:
         """Give back what processes of this machine and project leased and left behind.
 
         ``lost_pid`` is one that is known to be dead: somebody else may have this number again.
-        Before `start`: a lease in our own name is that of a process that had our pid before us, as
-        in a container that was killed. A database that fails is logged, since a worker has to come
-        up all the same, to answer 451; the leases run out then.
+        Unless we are running already, a lease of a process with our pid is that of one that had it
+        before us, as in a container that was killed. A database that fails is logged, since a
+        worker has to come up all the same, to answer 451; the leases run out then.
         """
         assert self.outbox is not None
-        dead = (str(os.getpid()), str(lost_pid))
+        ours = self.owner(os.getpid())
         try:
             for owner in self.outbox.owners():
-                pid = owner.rpartition(":")[2]
-                if owner == self.owner(pid) and (pid in dead or not _lives(pid)):
+                where, _, process = owner.rpartition(":")
+                place, _, pid = process.partition(".")
+                if where != ours.rpartition(":")[0]:
+                    continue
+                if pid == str(os.getpid()):
+                    is_dead = not is_running
+                else:
+                    is_dead = place == _place() and (pid == str(lost_pid) or not _lives(pid))
+                if is_dead:
                     self.outbox.release_owner(owner)
         except (SQLAlchemyError, OSError) as error:
             log.logger.error("outbox: mail of dead processes has to wait: %s", failure.brief(error))
@@ -150,19 +160,23 @@ class Application:
         if self.relay is not None:
             await self.relay.drain(timeout)
         if self.clock is not None:
-            await self._keep_house_once(self.clock)
+            await self._quietly(partial(self._tidy, self.clock))
         if self.database is not None:
             self.database.close()
 
     async def _keep_house(self, clock: ServiceClock) -> None:
         """From time to time: save the service clock, and forget what was handled long ago."""
-        while True:
-            await asyncio.sleep(HOUSEKEEPING)
-            await self._keep_house_once(clock)
+        for turn in itertools.count(1):
+            await asyncio.sleep(LOOK_FOR_DEAD)
+            # Not at the start alone: a killed process may be dying still when another starts.
+            await self._quietly(partial(self.release_dead, is_running=True))
+            if turn % TURNS == 0:
+                await self._quietly(partial(self._tidy, clock))
 
-    async def _keep_house_once(self, clock: ServiceClock) -> None:
+    @staticmethod
+    async def _quietly(work: Callable[[], None]) -> None:
         try:
-            await asyncio.to_thread(self._tidy, clock)
+            await asyncio.to_thread(work)
         except (SQLAlchemyError, OSError) as error:
             log.logger.error("housekeeping failed: %s", getattr(error, "orig", error))
 
@@ -187,11 +201,17 @@ class Application:
         )
 
 
+@cache
+def _place() -> str:
+    """Where pids mean the same processes: this start of this machine, this container."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+    return f"{boot}-{os.stat('/proc/self/ns/pid').st_ino:x}"
+
+
 def _lives(pid: str) -> bool:
+    """Whether there is such a process. One that ended, and that its parent let lie, is dead."""
     try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
+    return state not in "ZX"

@@ -66,3 +66,24 @@ def test_a_worker_comes_up_without_its_database(
         connection.execute(text("DROP TABLE lamson_outbox"))
     application.release_dead()
     assert "mail of dead processes has to wait" in caplog.text
+
+
+def test_a_running_process_keeps_its_own_rows_and_minds_other_containers(
+    application: Application,
+) -> None:
+    assert application.outbox is not None
+    ours, dead = application.owner(os.getpid()), application.owner(ended_pid())
+    container = dead.rpartition(":")[0] + ":0000-0.7"
+    for owner in (ours, dead, container):
+        lease(application, owner)
+    application.release_dead(is_running=True)
+    assert sorted(application.outbox.owners()) == sorted([ours, container])
+
+
+def test_a_process_that_ended_but_was_not_buried_is_dead(application: Application) -> None:
+    assert application.outbox is not None
+    with subprocess.Popen(["true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        lease(application, application.owner(process.pid))
+        application.release_dead(is_running=True)
+    assert application.outbox.owners() == []
