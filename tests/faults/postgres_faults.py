@@ -20,7 +20,7 @@ _HOLD = """
 CREATE TABLE hold ();
 CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM hold) THEN PERFORM pg_sleep(60); END IF;
+    IF EXISTS (SELECT FROM hold) THEN PERFORM pg_sleep(10); END IF;
     RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON effect DEFERRABLE INITIALLY DEFERRED
@@ -53,7 +53,7 @@ def _during_commit(rig: Rig) -> None:
     store.server.execute("INSERT INTO hold DEFAULT VALUES", store.name)
     sleeping = "wait_event = 'PgSleep' AND query LIKE 'COMMIT%'"
     wait_for(_terminate(rig, sleeping), "a session in COMMIT", timeout=rig.patience)
-    store.server.execute("TRUNCATE hold", store.name)
+    store.server.execute("DELETE FROM hold", store.name)
     wait_for(lambda: not _terminate(rig, sleeping)(), "no session in COMMIT", timeout=rig.patience)
 
 
