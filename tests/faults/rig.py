@@ -9,6 +9,7 @@ import os
 import runpy
 import shutil
 import subprocess
+import threading
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parent / "project"
 
 _FAILED = "answered 451"  # what Lamson's log says of a delivery that failed
+
+_ALEMBIC = threading.Lock()  # it keeps what it works on in globals, and runs have lanes
 
 # Postfix tries again within a second or two, also after a failure of the whole destination.
 _MAIN = {
@@ -145,7 +148,8 @@ class Rig:
             self.store = PostgresStore(self._server)
         self._running.callback(self.store.close)
         database = Database(self.store.url)
-        schema.upgrade_ours(database)
+        with _ALEMBIC:
+            schema.upgrade_ours(database)
         model = runpy.run_path(str(self.project / "app" / "model.py"))
         model["Base"].metadata.create_all(database.engine)
         database.close()
