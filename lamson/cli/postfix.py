@@ -148,8 +148,12 @@ def apply_command(config: str | None, undo: str | None) -> None:
     effective = settings()
     postconf = _postconf(effective, config)
     if undo is not None:
-        for change in plan.undo(postconf, Path(undo)):
+        undone = plan.undo(postconf, Path(undo))
+        for change in undone:
             click.echo(f"{change.file}: {change.name} is as it was")
+        if not undone:
+            click.echo("nothing to undo")
+            return
         click.echo(f"now: {postconf.reload}")
         return
     changes = _changes(effective, postconf)
@@ -189,8 +193,9 @@ def check_command(config: str | None, smtpd: str | None, offline: bool, as_json:
     postconf = _postconf(effective, config)
     inspection = Inspection(effective, router, domains, postconf, _tables(effective))
     found = list(inspection.findings())
+    probes = Probes(effective, domains, smtpd, postconf)
     if not offline:
-        found += Probes(effective, domains, smtpd).findings()
+        found += probes.findings()
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in found], indent=1))
     else:
@@ -198,6 +203,8 @@ def check_command(config: str | None, smtpd: str | None, offline: bool, as_json:
             click.echo(str(finding))
         if not found:
             click.echo("Postfix and this project fit together")
+        for remark in probes.remarks:
+            click.echo(f"# {remark}")
     return WRONG if found else os.EX_OK
 
 

@@ -6,12 +6,11 @@ answer is for `lamson.postfix.probes`. Each method looks at one thing.
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.errors import RouteError
-from lamson.postfix import plan, submission, tables, wants
+from lamson.postfix import plan, strangers, submission, tables, wants
 from lamson.postfix.findings import Finding
 from lamson.postfix.postconf import words
 
@@ -31,6 +30,7 @@ _MAPS = (
     "local_recipient_maps",
     "virtual_mailbox_maps",
 )
+_KINDS = ("regexp", "pcre")
 
 
 class Inspection:
@@ -104,39 +104,13 @@ class Inspection:
 
     def _relay(self) -> Iterator[Finding]:
         """Who may send through this Postfix to anywhere."""
-        for network in words(self._get("mynetworks")):
-            try:
-                is_wide = ipaddress.ip_network(network, strict=False).num_addresses > 2**24
-            except ValueError:
-                is_wide = False
-            is_loopback = network.startswith(("127.", "[::1]"))
-            if is_wide and not is_loopback:
-                yield Finding(
-                    "mynetworks-is-the-world",
-                    f"mynetworks has {network}",
-                    "strangers may relay through this Postfix",
-                    self._fix("mynetworks", "127.0.0.0/8, [::1]/128"),
-                )
-        restrictions = [
-            word
-            for name in ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
-            for word in words(self._get(name))
+        public = [
+            service
+            for service in self._postconf.services().values()
+            if strangers.is_public(service)
+            or (service.program == "smtpd" and self._faces_the_world(service))
         ]
-        closing = {"reject", "defer", "reject_unauth_destination", "defer_unauth_destination"}
-        first_permit = (
-            restrictions.index("permit") if "permit" in restrictions else len(restrictions)
-        )
-        if not closing & set(restrictions[:first_permit]):
-            yield Finding(
-                "open-relay-restrictions",
-                "neither smtpd_relay_restrictions nor smtpd_recipient_restrictions has"
-                " reject_unauth_destination",
-                "smtpd refuses all mail, or relays for strangers",
-                self._fix(
-                    "smtpd_relay_restrictions",
-                    "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination",
-                ),
-            )
+        yield from strangers.loopholes(self._postconf, public)
         code = self._get("unknown_relay_recipient_reject_code")
         if not code.startswith("5"):
             yield Finding(
@@ -187,31 +161,48 @@ class Inspection:
             )
         elif (
             lmtp.is_chrooted
-            and hop.startswith("lmtp:unix:/")
-            and not hop.startswith(f"lmtp:unix:{queue}/")
+            and hop.startswith("lmtp:unix:")
+            and not _is_seen(queue, hop.removeprefix("lmtp:unix:"), self._settings.lmtp.unix_path)
         ):
             yield Finding(
                 "lmtp-chroot",
-                f"lmtp is chrooted to {queue} and cannot see {hop[10:]}",
+                f"lmtp is chrooted to {queue} and cannot see {hop.removeprefix('lmtp:unix:')}",
                 "mail for us stays in the queue: connect: No such file or directory",
                 f"postconf {self._postconf.option}-F lmtp/unix/chroot=n && {self._postconf.reload}",
             )
-        asked = self._settings.lookup("") if self._settings.socketmap.listen else ""
         for service in services.values():
-            is_proxied = f"proxy:{asked}" in self._get("relay_recipient_maps")
-            if (
-                service.program == "smtpd"
-                and service.is_chrooted
-                and asked.startswith("socketmap:unix:/")
-                and not is_proxied
-            ):
-                yield Finding(
-                    "socketmap-chroot",
-                    f"smtpd ({service.key}) is chrooted and cannot see {asked[15:-1]}",
-                    "all mail for us is deferred: Temporary lookup failure",
-                    f"postconf {self._postconf.option}-F {service.key}/chroot=n"
-                    f" && {self._postconf.reload}",
-                )
+            if service.program == "smtpd" and service.is_chrooted:
+                yield from self._chrooted_smtpd(service, queue)
+
+    def _chrooted_smtpd(self, service: Service, queue: str) -> Iterator[Finding]:
+        fix = (
+            f"postconf {self._postconf.option}-F {service.key}/chroot=n && {self._postconf.reload}"
+        )
+        own = self._settings.socketmap
+        asked = self._settings.lookup("") if own.listen or self._settings.postfix.lookups else ""
+        is_proxied = f"proxy:{asked}" in self._get("relay_recipient_maps")
+        path = asked.removeprefix("socketmap:unix:").removesuffix(":")
+        if (
+            asked.startswith("socketmap:unix:")
+            and not is_proxied
+            and not _is_seen(queue, path, own.unix_path if own.listen else None)
+        ):
+            yield Finding(
+                "socketmap-chroot",
+                f"smtpd ({service.key}) is chrooted and cannot see {path}",
+                "all mail for us is deferred: Temporary lookup failure",
+                fix,
+            )
+        milters = service.options.get("smtpd_milters")
+        endpoint = wants.endpoint(self._settings.milter)
+        is_asked = milters is None or endpoint in map(plan.bare, words(milters))
+        if self._settings.has_milter and endpoint.startswith("unix:") and is_asked:
+            yield Finding(
+                "milter-chroot",
+                f"smtpd ({service.key}) is chrooted to {queue} and cannot see {endpoint[5:]}",
+                "all mail is deferred, or passes unfiltered: as milter_default_action says",
+                fix,
+            )
 
     def _tables_as_made_now(self) -> Iterator[Finding]:
         """The tables made from the routes, where they are used: there, and not out of date."""
@@ -254,7 +245,7 @@ class Inspection:
             for word in words(self._get(name)):
                 kind, _, place = word.removeprefix("proxy:").partition(":")
                 path = Path(place)
-                if kind not in ("regexp", "pcre") or path.name not in tables.NAMES:
+                if kind not in _KINDS or path.name not in tables.NAMES:
                     continue
                 if path.parent == self._directory or tables.is_ours(path):
                     found.setdefault(path, name)
@@ -262,7 +253,10 @@ class Inspection:
 
     def _filtered(self, service: Service) -> Iterator[Finding]:
         """The service that takes mail from the world asks our filters, or lets mail wait."""
-        if not self._settings.has_milter or not self._faces_the_world(service):
+        if not self._faces_the_world(service):
+            return
+        yield from self._recipients(service)
+        if not self._settings.has_milter:
             return
         own = wants.endpoint(self._settings.milter)
         milters = service.options.get("smtpd_milters")
@@ -296,6 +290,21 @@ class Inspection:
                     "mail passes unfiltered, or is lost, while the filters are down",
                     self._fix("smtpd_milters", ", ".join([own, *others])),
                 )
+
+    def _recipients(self, service: Service) -> Iterator[Finding]:
+        """An override must not take away what main.cf says of our recipients."""
+        maps = service.options.get("relay_recipient_maps")
+        own = wants.recipients(self._settings, self._directory)
+        known = [own, *(f"{kind}:{path}" for path in self._used_tables() for kind in _KINDS)]
+        if maps is None or any(word.removeprefix("proxy:") in known for word in words(maps)):
+            return
+        yield Finding(
+            "recipients-switched-off",
+            f"master.cf has {service.key} look recipients up in {maps or 'no maps'}, not {own}",
+            "smtpd takes mail for unknown recipients, whose bounces go to forged senders",
+            f"postconf {self._postconf.option}-PX {service.key}/relay_recipient_maps"
+            f" && {self._postconf.reload}",
+        )
 
     def _faces_the_world(self, service: Service) -> bool:
         name, _, kind = service.key.rpartition("/")
@@ -341,3 +350,12 @@ class Inspection:
                 )
             return
         yield from self._wanted()
+
+
+def _is_seen(queue: str, path: str, socket: Path | None) -> bool:
+    """A chrooted process that is told this path reaches our socket: it looks below the queue.
+
+    Where Lamson runs elsewhere, as in a container, all that can be seen is the directory.
+    """
+    inside = Path(queue) / path.lstrip("/")
+    return inside == socket or (Path(path) != socket and inside.parent.is_dir())

@@ -86,8 +86,7 @@ def _after(postconf: Postconf, want: Want, before: str | None) -> str | None:
     if effective is None:  # without an lmtp service there is no lmtp_destination_..._limit
         return None
     if not want.is_list:
-        will_do = want.will_do is not None and want.will_do(effective.strip())
-        return None if will_do or effective.strip() == want.value else want.value
+        return None if want.is_met_by(effective.strip()) else want.value
     there = [bare(one) for one in words(effective)]
     if want.answers:
         found = [postconf.lookup(there, domain) for domain, _ in want.answers]
@@ -154,21 +153,25 @@ def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) ->
 
 
 def undo(postconf: Postconf, rollback: Path) -> list[Change]:
-    """Restore what `carry_out` found; gives its changes.
+    """Restore what `carry_out` found; gives the changes that were undone.
 
-    A value that was changed since then is left alone: LamsonError names it, and nothing is undone.
+    What is as before, because `carry_out` did not get that far, is passed over. A value that was
+    changed since then is left alone: LamsonError names it, and nothing is undone.
     """
     try:
-        changes = [Change(**change) for change in json.loads(rollback.read_text())]
+        recorded = [Change(**change) for change in json.loads(rollback.read_text())]
     except (OSError, ValueError, TypeError) as error:
         raise LamsonError(f"{rollback}: no rollback file: {error}") from None
     explicit, services = postconf.explicit(), postconf.services()
-    for change in changes:
+    changes = []
+    for change in recorded:
         if change.file == "main.cf":
             now = explicit.get(change.name)
         else:
             now = services[change.name].entry if change.name in services else None
-        if now is None or now.split() != change.after.split():
+        if now is not None and now.split() == change.after.split():
+            changes.append(change)
+        elif _split(now) != _split(change.before):
             raise LamsonError(f"{change.name} was changed since, to {now}; nothing was undone")
     before = {one.name: one.before for one in changes if one.file == "main.cf"}
     postconf.set({name: value for name, value in before.items() if value is not None})
@@ -177,3 +180,7 @@ def undo(postconf: Postconf, rollback: Path) -> list[Change]:
         if change.file == "master.cf":
             postconf.unset_service(change.name)
     return changes
+
+
+def _split(value: str | None) -> list[str] | None:
+    return None if value is None else value.split()

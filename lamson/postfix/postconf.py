@@ -23,7 +23,8 @@ _PATIENCE = 10.0  # seconds for the answer of a map; a dead socketmap is tried a
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """An entry of master.cf: ``key`` is ``name/type``, ``options`` its ``-o`` overrides."""
+    """An entry of master.cf: ``key`` is ``name/type``, ``options`` its ``-o`` overrides,
+    ``$`` expanded."""
 
     key: str
     entry: str
@@ -74,7 +75,7 @@ class Postconf:
     def services(self) -> dict[str, Service]:
         """The entries of master.cf, by ``name/type``."""
         options: dict[str, dict[str, str]] = {}
-        for name, value in _settings(self._run("-P")).items():
+        for name, value in _settings(self._run("-x", "-P")).items():
             key, _, parameter = name.rpartition("/")
             options.setdefault(key, {})[parameter] = value
         found = {}

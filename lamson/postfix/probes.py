@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING
 
 from lamson import tls
 from lamson.errors import LamsonError
+from lamson.postfix import strangers, submission
 from lamson.postfix.findings import Finding
 from lamson.settings import split_host_port
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lamson.domains import Domains
+    from lamson.postfix.postconf import Postconf
     from lamson.settings import Settings
 
 TIMEOUT = 10.0  # seconds for each answer
@@ -36,10 +38,19 @@ _ELSEWHERE = "lamson-check@relay-probe.invalid"
 class Probes:
     """The legs of one project."""
 
-    def __init__(self, settings: Settings, domains: Domains, smtpd: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        domains: Domains,
+        smtpd: str | None = None,
+        postconf: Postconf | None = None,
+    ) -> None:
         self._settings = settings
         self._domains = domains
         self._smtpd = smtpd or settings.postfix.smtpd
+        self._postconf = postconf
+        self.remarks: list[str] = []
+        """What could not be tried from here, once the findings have been read."""
 
     def findings(self) -> Iterator[Finding]:
         """What does not carry."""
@@ -119,8 +130,9 @@ class Probes:
         try:
             with smtplib.SMTP(host, port, timeout=TIMEOUT) as client:
                 client.ehlo("lamson-check.invalid")
-                if client.mail("lamson-check@sender-probe.example")[0] != 250:
-                    client.mail("")
+                # The null sender: nobody looks whether its domain is there.
+                client.mail("")
+                source = client.sock.getsockname()[0] if client.sock else ""
                 foreign = client.rcpt(_ELSEWHERE)
                 unknown = client.rcpt(f"{_NOBODY}@{domain}") if domain else (550, b"")
         except (OSError, smtplib.SMTPException) as error:
@@ -131,7 +143,12 @@ class Probes:
                 "postfix start, or say where it listens: lamson postfix check -smtpd HOST:PORT",
             )
             return
-        if foreign[0] < 300:
+        if foreign[0] < 300 and self._is_trusted(source, host, port):
+            self.remarks.append(
+                f"whether strangers may relay could not be tried from here: {source} is in"
+                " mynetworks; the configuration alone was looked at"
+            )
+        elif foreign[0] < 300:
             yield Finding(
                 "open-relay",
                 f"{self._smtpd} takes mail from {host}'s clients for anywhere",
@@ -140,6 +157,12 @@ class Probes:
                 " permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination'",
             )
         yield from self._unknown(unknown, f"{_NOBODY}@{domain}")
+
+    def _is_trusted(self, source: str, host: str, port: int) -> bool:
+        if self._postconf is None:
+            return False
+        service = submission.listener(host, port, self._postconf.services())
+        return strangers.is_trusted(source, self._postconf, service)
 
     def _unknown(self, answer: tuple[int, bytes], address: str) -> Iterator[Finding]:
         code, text = answer[0], answer[1].decode("utf-8", "replace")
@@ -159,25 +182,25 @@ class Probes:
             )
 
     def _submission(self) -> Iterator[Finding]:
-        submission = self._settings.submission
-        where = f"{submission.host}:{submission.port}"
+        own = self._settings.submission
+        where = f"{own.host}:{own.port}"
         try:
             context = None
-            if submission.security != "none":
-                context = tls.client_context(submission.ca_file, submission.tls_name)
-            if submission.security == "tls":
+            if own.security != "none":
+                context = tls.client_context(own.ca_file, own.tls_name)
+            if own.security == "tls":
                 client: smtplib.SMTP = smtplib.SMTP_SSL(
-                    submission.host, submission.port, timeout=TIMEOUT, context=context
+                    own.host, own.port, timeout=TIMEOUT, context=context
                 )
             else:
-                client = smtplib.SMTP(submission.host, submission.port, timeout=TIMEOUT)
+                client = smtplib.SMTP(own.host, own.port, timeout=TIMEOUT)
             with client:
                 client.ehlo("lamson-check.invalid")
-                if submission.security == "starttls":
+                if own.security == "starttls":
                     client.starttls(context=context)
                     client.ehlo("lamson-check.invalid")
-                if submission.user is not None:
-                    client.login(submission.user, submission.password() or "")
+                if own.user is not None:
+                    client.login(own.user, own.password() or "")
                 client.mail("")
                 code, text = client.rcpt(_ELSEWHERE)
                 if code >= 500:

@@ -54,7 +54,8 @@ def wanted(settings: Settings, domains: Domains, postconf: Postconf) -> list[Wan
                 "Postfix has no certificate to show; set smtpd_tls_chain_files (key and chain, PEM)"
                 " first"
             )
-    name = f"{own.host}:{own.port}" if is_loopback(own.host) else _NAMES.get(own.port, own.port)
+    host = f"[{own.host}]" if ":" in own.host else own.host
+    name = f"{host}:{own.port}" if is_loopback(own.host) else _NAMES.get(own.port, own.port)
     written = " ".join(f"-o {option}={value}" for option, value in options.items())
     there = existing(settings, postconf.services())
     return [
@@ -71,7 +72,7 @@ def _trusting() -> dict[str, str]:
     """For this machine alone, which is believed."""
     return {
         "syslog_name": "postfix/lamson",
-        "mynetworks": "127.0.0.0/8",
+        "mynetworks": "127.0.0.0/8,[::1]/128",
         "smtpd_client_restrictions": "permit_mynetworks,reject",
         "smtpd_relay_restrictions": "permit_mynetworks,reject",
         "smtpd_recipient_restrictions": "permit_mynetworks,reject",
@@ -111,13 +112,24 @@ def _is_ours(settings: Settings, postconf: Postconf) -> bool:
 def existing(settings: Settings, services: Mapping[str, Service]) -> Service | None:
     """What listens at the address and port of our submission server already."""
     own = settings.submission
+    return listener(own.host, own.port, services)
+
+
+def listener(host: str, port: int, services: Mapping[str, Service]) -> Service | None:
+    """The entry of master.cf that listens at this address and port."""
     for service in services.values():
         name, _, kind = service.key.rpartition("/")
-        host, _, port = name.rpartition(":")
-        is_there = host.strip("[]").lower() in ("", own.host.lower())
-        if kind == "inet" and is_there and _port(port) == own.port:
+        at, _, number = name.rpartition(":")
+        at = at.strip("[]").lower()
+        is_there = not at or bool(_addresses(at) & _addresses(host.lower()))
+        if kind in ("inet", "pass") and is_there and _port(number) == port:
             return service
     return None
+
+
+def _addresses(host: str) -> set[str]:
+    """The host, and what it is known to be without asking DNS."""
+    return {host, "127.0.0.1", "::1"} if host == "localhost" else {host}
 
 
 def _port(name: str) -> int | None:

@@ -2,7 +2,7 @@
 
 For `plan` and `apply`, which bring it about, and `check`, which looks whether it is so. Nothing is
 read from Postfix here but the names of the parameters that this version knows. A value that is no
-number or time where Postfix has one raises LamsonError.
+number or time where Postfix has one is never as wanted.
 """
 
 from __future__ import annotations
@@ -49,14 +49,20 @@ class Want:
     answers: tuple[tuple[str, str], ...] = ()
     will_do: Callable[[str], bool] | None = None
 
+    def is_met_by(self, effective: str) -> bool:
+        """The one value will do. What Postfix itself could not read never does."""
+        try:
+            will_do = self.will_do is not None and self.will_do(effective)
+        except LamsonError:
+            will_do = False
+        return will_do or effective == self.value
+
 
 def of_main(settings: Settings, domains: Domains, postconf: Postconf, tables: Path) -> list[Want]:
     """What main.cf has to say. Raises RouteError where the domains cannot be listed.
 
     ``tables`` is where `lamson postfix maps` writes, for a project without a socketmap.
     """
-    asks = bool(settings.socketmap.listen or settings.postfix.lookups)
-    recipients = settings.lookup("recipient") if asks else f"regexp:{tables}/recipients"
     hops = " ".join(f"{domain}={settings.next_hop}" for domain in domains.complete())
     wants = [
         Want(
@@ -67,7 +73,7 @@ def of_main(settings: Settings, domains: Domains, postconf: Postconf, tables: Pa
         ),
         Want(
             "relay_recipient_maps",
-            recipients,
+            recipients(settings, tables),
             "smtpd refuses unknown recipients at once; else their mail bounces to forged senders",
             is_list=True,
         ),
@@ -86,6 +92,12 @@ def of_main(settings: Settings, domains: Domains, postconf: Postconf, tables: Pa
         ),
     ]
     return [*wants, *_newlines(postconf), *_limits(settings), *_milter(settings)]
+
+
+def recipients(settings: Settings, tables: Path) -> str:
+    """The map of our recipients; ``tables`` as in `of_main`."""
+    asks = bool(settings.socketmap.listen or settings.postfix.lookups)
+    return settings.lookup("recipient") if asks else f"regexp:{tables}/recipients"
 
 
 def _newlines(postconf: Postconf) -> list[Want]:
@@ -127,7 +139,7 @@ def _limits(settings: Settings) -> list[Want]:
     size = max(1, lmtp.max_size - lmtp.max_size // ROOM)
     most = lmtp.max_connections
     busy = settings.workers * settings.threads
-    recipients = min(_MOST_RECIPIENTS, lmtp.max_recipients)
+    together = min(_MOST_RECIPIENTS, lmtp.max_recipients)
     wants = [
         Want(
             "message_size_limit",
@@ -146,7 +158,7 @@ def _limits(settings: Settings) -> list[Want]:
         ),
         Want(
             "lmtp_destination_recipient_limit",
-            str(recipients),
+            str(together),
             f"recipients beyond lmtp.max_recipients, {lmtp.max_recipients}, are deferred with each"
             " message",
             will_do=lambda value: 0 < _number(value) <= lmtp.max_recipients,

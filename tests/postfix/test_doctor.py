@@ -14,7 +14,7 @@ import pytest
 from lamson.domains import Domains
 from lamson.errors import LamsonError
 from lamson.pattern import compile_format
-from lamson.postfix import plan, submission, tables, wants
+from lamson.postfix import plan, strangers, submission, tables, wants
 from lamson.postfix.inspection import Inspection
 from lamson.postfix.postconf import Postconf, words
 from lamson.postfix.probes import Probes
@@ -153,6 +153,8 @@ def test_it_is_undone(patient: Callable[..., Patient]) -> None:
     assert "relay_recipient_maps" not in one.postconf.explicit()
     assert one.postconf.services() == services
     assert set(explicit) - set(one.postconf.explicit()) == {"relay_recipient_maps"}
+    assert plan.undo(one.postconf, rollback) == [], "what was never made, or is undone"
+    one.run("-e", "relay_domains=third.test")
     with pytest.raises(LamsonError, match="was changed since"):
         plan.undo(one.postconf, rollback)
 
@@ -221,6 +223,26 @@ BROKEN: dict[str, tuple[list[str], str]] = {
         "virtual_alias_domains-has-ours",
     ),
     "the world is trusted": (["-e", "mynetworks=0.0.0.0/0"], "mynetworks-is-the-world"),
+    "the world of IPv6": (["-e", "mynetworks=[::]/0"], "mynetworks-is-the-world"),
+    "all are trusted": (["-e", "mynetworks=static:all"], "mynetworks-is-the-world"),
+    "a size that is none": (["-e", "message_size_limit=10M"], "message_size_limit"),
+    "a time that is none": (["-e", "lmtp_data_done_timeout=10x"], "lmtp_data_done_timeout"),
+    "a service that permits all": (
+        [
+            "-M",
+            "25/inet=25 inet n - n - - smtpd -o smtpd_relay_restrictions=permit"
+            " -o smtpd_recipient_restrictions=permit",
+        ],
+        "open-relay-restrictions",
+    ),
+    "a service that trusts all": (
+        ["-M", "25/inet=25 inet n - n - - smtpd -o mynetworks=0.0.0.0/0"],
+        "mynetworks-is-the-world",
+    ),
+    "a service without recipients": (
+        ["-M", "25/inet=25 inet n - n - - smtpd -o relay_recipient_maps="],
+        "recipients-switched-off",
+    ),
     "an open relay": (
         ["-e", "smtpd_relay_restrictions=permit", "smtpd_recipient_restrictions="],
         "open-relay-restrictions",
@@ -280,6 +302,53 @@ def test_unix_sockets_outside_the_chroot(patient: Callable[..., Patient], tmp_pa
     for finding in one.findings():
         one.cure(finding)
     assert one.findings() == []
+
+
+def test_sockets_below_the_queue_are_named_as_seen_from_there(
+    patient: Callable[..., Patient],
+) -> None:
+    one = patient()
+    queue = one.postfix.base / "queue"
+    for path, codes in ((f"{queue}/lamson/lmtp", ["lmtp-chroot"]), ("/lamson/lmtp", [])):
+        lmtp = Lmtp(f"unix:{queue}/lamson/lmtp")
+        one.settings = project(lmtp=lmtp, postfix={"next_hop": f"lmtp:unix:{path}"})
+        one.apply()
+        one.run("-F", "lmtp/unix/chroot=y")
+        assert one.codes() == codes
+
+
+def test_a_milter_outside_the_chroot(patient: Callable[..., Patient], tmp_path: Path) -> None:
+    one = patient(project(milter=Milter(f"unix:{tmp_path}/milter", check_recipients=True)))
+    one.run("-F", f"127.0.0.1:{one.postfix.smtp_port}/inet/chroot=y")
+    (finding,) = one.findings()
+    assert finding.code == "milter-chroot"
+    one.cure(finding)
+    assert one.findings() == []
+
+
+def test_submission_at_the_loopback_of_ipv6(patient: Callable[..., Patient]) -> None:
+    one = patient(project(submission=Submission("[::1]:10587")))
+    service = one.postconf.services()["[::1]:10587/inet"]
+    assert service.options["mynetworks"] == "127.0.0.0/8,[::1]/128"
+    assert one.findings() == []
+
+
+def test_localhost_is_one_address_with_its_numbers(patient: Callable[..., Patient]) -> None:
+    one = patient(project(submission=Submission("localhost:10587")))
+    one.settings = project()
+    assert one.changes() == []
+
+
+def test_who_is_trusted(patient: Callable[..., Patient]) -> None:
+    """From there a probe shows nothing."""
+    one = patient()
+    one.run("-e", "mynetworks=!127.0.0.9 127.0.0.0/8 [fd00::]/64")
+    found = {a: strangers.is_trusted(a, one.postconf, None) for a in ("127.0.0.1", "fd00::1")}
+    assert found == {"127.0.0.1": True, "fd00::1": True}
+    assert not strangers.is_trusted("127.0.0.9", one.postconf, None)
+    assert strangers.everybody(one.postconf.value("mynetworks") or "") == []
+    world = one.postconf.services()[f"127.0.0.1:{one.postfix.smtp_port}/inet"]
+    assert not strangers.is_trusted("127.0.0.1", one.postconf, world)
 
 
 def test_tables_that_are_not_there_or_of_another_time(patient: Callable[..., Patient]) -> None:
@@ -539,3 +608,21 @@ def test_the_largest_message_that_postfix_takes_needs_room(
     content = head + b"x" * (most - len(head) - 2_700) + b"\r\n"  # as much as it takes
     stage.write("zed@sender.test", "counted-one@app.test", content=content)
     stage.postfix.wait_log("postfix/lmtp", "status=sent" if is_taken else "status=bounced")
+
+
+@pytest.mark.slow
+def test_a_probe_from_a_trusted_network_shows_nothing(make_stage: Callable[..., Stage]) -> None:
+    restrictions = "permit_mynetworks, reject_unauth_destination"
+    stage = make_stage(
+        incoming={
+            "mynetworks": "127.0.0.0/8",
+            "smtpd_relay_restrictions": restrictions,
+            "smtpd_sender_restrictions": "reject_unknown_sender_domain",
+        }
+    )
+    smtpd = f"127.0.0.1:{stage.postfix.smtp_port}"
+    probes = Probes(project(), domains_of(), smtpd, Postconf(stage.postfix.base / "etc"))
+    found = codes(probes)
+    assert "open-relay" not in found
+    assert "unknown-recipient-is-deferred" not in found
+    assert "could not be tried from here: 127.0.0.1" in probes.remarks[0]
