@@ -96,7 +96,7 @@ def _run_all(
                 except Impossible as error:
                     print(f"{fault.name} on {kind}: left out: {error}", flush=True)
                     continue
-                except AssertionError as error:  # it does not come to rest: the others still count
+                except (AssertionError, OSError) as error:  # the other faults still count
                     print(f"{fault.name} on {kind} {weakness}: FAILED: {error}", flush=True)
                     failures.append(fault.name)
                     continue

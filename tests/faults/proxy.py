@@ -146,6 +146,8 @@ class Proxy:
         for link in list(self._links):
             link.is_abrupt = True
             link.cut()
+        for pump in self._pumps:  # also those that have no link yet
+            pump.cancel()
         if self._pumps:
             await asyncio.wait(self._pumps)
 
