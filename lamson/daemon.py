@@ -191,9 +191,8 @@ def _signal(process: int, number: signal.Signals, pid: int) -> None:
     except ProcessLookupError:
         pass
     except PermissionError:
-        error = LamsonError(f"not permitted to stop process {pid}: it belongs to another user")
-        error.exit_code = os.EX_NOPERM
-        raise error from None
+        problem = f"not permitted to stop process {pid}: it belongs to another user"
+        raise LamsonError(problem, exit_code=os.EX_NOPERM) from None
 
 
 def _ended(process: int, timeout: float) -> bool:
@@ -233,9 +232,7 @@ def _outcome(answer: bytes, log: Path | None) -> str:
         raise UnavailableError(f"the server ended before it was ready{where}")
     outcome = json.loads(answer)
     if "error" in outcome:
-        error = UnavailableError(outcome["error"])
-        error.exit_code = outcome["exit_code"]
-        raise error
+        raise UnavailableError(outcome["error"], exit_code=outcome["exit_code"])
     return str(outcome["ready"])
 
 

@@ -13,9 +13,17 @@ from lamson.reply import Reply
 
 
 class LamsonError(Exception):
-    """Anything this project raises on purpose. ``exit_code`` is the command's exit status."""
+    """Anything this project raises on purpose.
+
+    ``exit_code`` is the command's exit status (sysexits), by default that of the class.
+    """
 
     exit_code = os.EX_SOFTWARE
+
+    def __init__(self, problem: str, *, exit_code: int | None = None) -> None:
+        super().__init__(problem)
+        if exit_code is not None:
+            self.exit_code = exit_code
 
 
 class AddressError(LamsonError, ValueError):

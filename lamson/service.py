@@ -326,9 +326,8 @@ class Supervisor:
         deadline = time.monotonic() + READY
         while not worker.is_ready:
             if worker.pid not in self._workers:
-                error = UnavailableError(worker.error or "a worker ended before it was ready")
-                error.exit_code = worker.code
-                raise error
+                problem = worker.error or "a worker ended before it was ready"
+                raise UnavailableError(problem, exit_code=worker.code)
             if signal.SIGTERM in self._signals or signal.SIGINT in self._signals:
                 raise UnavailableError("stopped before it was ready")
             if time.monotonic() > deadline:

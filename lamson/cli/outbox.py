@@ -68,9 +68,8 @@ def _outbox() -> Outbox:
 def _get(outbox: Outbox, id: int) -> Outgoing:
     row = outbox.get(id)
     if row is None:
-        error = LamsonError(f"there is no message {id} in the outbox; it may have been sent by now")
-        error.exit_code = os.EX_NOINPUT
-        raise error
+        problem = f"there is no message {id} in the outbox; it may have been sent by now"
+        raise LamsonError(problem, exit_code=os.EX_NOINPUT)
     return row
 
 

@@ -73,7 +73,9 @@ def generate(directory: Path, skeleton: Path, *, force: bool = False) -> None:
     """
     try:
         if not force and directory.exists() and any(directory.iterdir()):
-            raise _cannot_create(f"{directory}: has files already; -FORCE writes into it")
+            raise LamsonError(
+                f"{directory}: has files already; -FORCE writes into it", exit_code=os.EX_CANTCREAT
+            )
         for source in _files(skeleton):
             target = directory / source.relative_to(skeleton)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -85,19 +87,15 @@ def generate(directory: Path, skeleton: Path, *, force: bool = False) -> None:
             else:
                 shutil.copyfile(source, target)
     except OSError as error:
-        raise _cannot_create(f"{error.filename}: {error.strerror}") from None
+        raise LamsonError(
+            f"{error.filename}: {error.strerror}", exit_code=os.EX_CANTCREAT
+        ) from None
 
 
 def _files(skeleton: Path) -> Iterator[Path]:
     for path in sorted(skeleton.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path
-
-
-def _cannot_create(problem: str) -> LamsonError:
-    error = LamsonError(problem)
-    error.exit_code = os.EX_CANTCREAT
-    return error
 
 
 @command("syncdb")

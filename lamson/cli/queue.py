@@ -71,7 +71,7 @@ def _directory(name: str) -> Path:
     if not directory.is_dir() and not directory.is_absolute():
         directory = project() / name
     if not (directory / "new").is_dir():
-        raise _no_input(f"{directory}: there is no queue (Maildir) here")
+        raise LamsonError(f"{directory}: there is no queue (Maildir) here", exit_code=os.EX_NOINPUT)
     return directory
 
 
@@ -84,10 +84,4 @@ def _line(key: str, content: bytes) -> str:
 
 
 def _no_message(key: str, directory: Path) -> LamsonError:
-    return _no_input(f"{directory}: there is no message {key}")
-
-
-def _no_input(problem: str) -> LamsonError:
-    error = LamsonError(problem)
-    error.exit_code = os.EX_NOINPUT
-    return error
+    return LamsonError(f"{directory}: there is no message {key}", exit_code=os.EX_NOINPUT)

@@ -72,12 +72,14 @@ async def _one(application: Application, key: str, recipient: str | None) -> Rep
     queue = application.undeliverable
     stored = queue.get(key)
     if stored is None:
-        raise _error(f"{queue.path}: there is no message {key}", os.EX_NOINPUT)
+        raise LamsonError(f"{queue.path}: there is no message {key}", exit_code=os.EX_NOINPUT)
     kept = read(stored)
     recipient = recipient or kept.recipient
     routed = application.engine.route(recipient)
     if not routed:
-        raise _error(f"{key}: no route takes {recipient or 'it'}; try -recipient", os.EX_NOUSER)
+        raise LamsonError(
+            f"{key}: no route takes {recipient or 'it'}; try -recipient", exit_code=os.EX_NOUSER
+        )
     envelope = Envelope(kept.sender, (recipient,), id=f"requeue-{key}"[:64])
     message = MailRequest(kept.content, envelope, Recipient(recipient))
     former = _put_into_state(application, message.author, kept.state)
@@ -110,9 +112,3 @@ def _put_into_state(application: Application, author: str, place: str) -> str:
         former = store.load([key])[key]
         store.save({key: state})
     return f"{module} {former}"
-
-
-def _error(problem: str, code: int) -> LamsonError:
-    error = LamsonError(problem)
-    error.exit_code = code
-    return error

@@ -131,9 +131,7 @@ def _read(file: str) -> bytes:
     try:
         return Path(file).read_bytes()
     except OSError as error:
-        problem = LamsonError(f"{file}: {error.strerror}")
-        problem.exit_code = os.EX_NOINPUT
-        raise problem from None
+        raise LamsonError(f"{file}: {error.strerror}", exit_code=os.EX_NOINPUT) from None
 
 
 def report(outcomes: Iterable[Outcome], *, only_failures: bool = False) -> int:

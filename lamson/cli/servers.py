@@ -86,9 +86,7 @@ def _rehearse() -> None:
         code, _, text = pipe.read().partition(" ")
     os.waitpid(child, 0)
     if code:
-        error = LamsonError(f"{text}; not stopped")
-        error.exit_code = int(code)
-        raise error
+        raise LamsonError(f"{text}; not stopped", exit_code=int(code))
 
 
 def _start(foreground: bool) -> None:

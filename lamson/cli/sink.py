@@ -73,9 +73,8 @@ def serve(directory: Path, host: str, port: int, ready: Callable[[str], None]) -
     try:
         queue = Queue(directory)
     except OSError as error:
-        problem = LamsonError(f"{error.filename or directory}: {error.strerror}")
-        problem.exit_code = os.EX_CANTCREAT
-        raise problem from None
+        problem = f"{error.filename or directory}: {error.strerror}"
+        raise LamsonError(problem, exit_code=os.EX_CANTCREAT) from None
     asyncio.run(_serve(queue, directory, host, port, ready))
 
 

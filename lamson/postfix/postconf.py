@@ -145,9 +145,10 @@ class Postconf:
         )
         if done.returncode:
             said = " ".join(done.stderr.split()) or f"status {done.returncode}"
-            problem = LamsonError(f"postconf {' '.join((*place, *arguments))}: {said}")
-            problem.exit_code = os.EX_NOPERM if "ermission denied" in said else os.EX_CONFIG
-            raise problem
+            raise LamsonError(
+                f"postconf {' '.join((*place, *arguments))}: {said}",
+                exit_code=os.EX_NOPERM if "ermission denied" in said else os.EX_CONFIG,
+            )
         return done.stdout
 
 
