@@ -17,19 +17,15 @@ from lamson.pattern import compile_format
 from lamson.postfix import plan, strangers, submission, tables, wants
 from lamson.postfix.inspection import Inspection
 from lamson.postfix.postconf import Postconf, words
-from lamson.postfix.probes import Probes
 from lamson.router import Route
 from lamson.settings import Lmtp, Milter, Settings, Socketmap, Submission
 from tests.fuzz.test_lookups import make_router
 from tests.postfix.instance import PostfixInstance, why_not
-from tests.postfix.sender import letter
-from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lamson.postfix.findings import Finding
-    from tests.postfix.stage import Stage
 
 pytestmark = [
     pytest.mark.postfix,
@@ -534,95 +530,3 @@ def test_words() -> None:
         "{ p q }",
     ]
     assert words("") == []
-
-
-# The same with services that run.
-
-
-def codes(probes: Probes) -> list[str]:
-    return [finding.code for finding in probes.findings()]
-
-
-@pytest.mark.slow
-def test_the_legs_of_a_running_stage(make_stage: Callable[..., Stage]) -> None:
-    port, milter = free_port(), free_port()
-    stage = make_stage(
-        main={"relay_recipient_maps": f"socketmap:inet:127.0.0.1:{port}:recipient"},
-        environment={
-            "LAMSON_SOCKETMAP__LISTEN": f"127.0.0.1:{port}",
-            "LAMSON_MILTER__LISTEN": f"127.0.0.1:{milter}",
-            "LAMSON_MILTER__CHECK_RECIPIENTS": "true",
-        },
-    )
-    settings = project(
-        milter=Milter(f"127.0.0.1:{milter}", check_recipients=True),
-        lmtp=Lmtp(f"127.0.0.1:{stage.lamson.port}"),
-        socketmap=Socketmap(f"127.0.0.1:{port}"),
-        submission=Submission(f"127.0.0.1:{stage.postfix.submission_port}"),
-    )
-    domains = domains_of()
-    smtpd = f"127.0.0.1:{stage.postfix.smtp_port}"
-    wait_for(lambda: listening(milter), "the milter")
-    assert codes(Probes(settings, domains, smtpd)) == []
-    lost = Milter(f"127.0.0.1:{stage.lamson.port}", check_recipients=True)
-    (finding,) = Probes(settings.model_copy(update={"milter": lost}), domains, smtpd).findings()
-    assert finding.code == "milter-does-not-answer"
-    assert "where a milter negotiates" in finding.problem
-    stage.lamson.stop()
-    found = codes(Probes(settings, domains, smtpd))
-    assert found == [
-        "lmtp-does-not-answer",
-        "socketmap-does-not-answer",
-        "milter-does-not-answer",
-        "unknown-recipient-is-deferred",
-    ]
-    stage.postfix.stop()
-    assert codes(Probes(settings, domains, smtpd))[3:] == ["smtpd-does-not-answer", "submission"]
-
-
-@pytest.mark.slow
-def test_a_postfix_that_takes_everybody(make_stage: Callable[..., Stage]) -> None:
-    stage = make_stage(
-        incoming={"smtpd_relay_restrictions": "check_recipient_access static:OK, reject"}
-    )
-    settings = project(
-        lmtp=Lmtp(f"127.0.0.1:{stage.lamson.port}"),
-        socketmap=Socketmap(),
-        submission=Submission(f"127.0.0.1:{stage.postfix.submission_port}", security="starttls"),
-    )
-    found = codes(Probes(settings, domains_of(), f"127.0.0.1:{stage.postfix.smtp_port}"))
-    assert found == ["open-relay", "unknown-recipient-is-taken", "submission"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("room", "is_taken"), [(1_000_000 // wants.ROOM, True), (0, False)])
-def test_the_largest_message_that_postfix_takes_needs_room(
-    make_stage: Callable[..., Stage], room: int, *, is_taken: bool
-) -> None:
-    most = 1_000_000
-    stage = make_stage(
-        main={"message_size_limit": str(most)},
-        environment={"LAMSON_LMTP__MAX_SIZE": str(most + room)},
-    )
-    head = letter("zed@sender.test", "counted-one@app.test", body="")
-    content = head + b"x" * (most - len(head) - 2_700) + b"\r\n"  # as much as it takes
-    stage.write("zed@sender.test", "counted-one@app.test", content=content)
-    stage.postfix.wait_log("postfix/lmtp", "status=sent" if is_taken else "status=bounced")
-
-
-@pytest.mark.slow
-def test_a_probe_from_a_trusted_network_shows_nothing(make_stage: Callable[..., Stage]) -> None:
-    restrictions = "permit_mynetworks, reject_unauth_destination"
-    stage = make_stage(
-        incoming={
-            "mynetworks": "127.0.0.0/8",
-            "smtpd_relay_restrictions": restrictions,
-            "smtpd_sender_restrictions": "reject_unknown_sender_domain",
-        }
-    )
-    smtpd = f"127.0.0.1:{stage.postfix.smtp_port}"
-    probes = Probes(project(), domains_of(), smtpd, Postconf(stage.postfix.base / "etc"))
-    found = codes(probes)
-    assert "open-relay" not in found
-    assert "unknown-recipient-is-deferred" not in found
-    assert "could not be tried from here: 127.0.0.1" in probes.remarks[0]
