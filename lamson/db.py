@@ -55,7 +55,6 @@ _SESSION = {
 }
 _PSYCOPG = "postgresql+psycopg"
 _READ_ONLY = "25006"  # read_only_sql_transaction
-_READ_ONLY = "25006"  # read_only_sql_transaction
 _PASSWORD = re.compile(r"(://[^:@/]*):[^@]*@")
 _IN_ERROR = 3  # libpq's PQTRANS_INERROR
 
@@ -207,13 +206,22 @@ def _drop_ended(context: ExceptionContext) -> None:
     """After some errors (a full disk) SQLite has rolled everything back.
 
     What is executed then would be committed at once, each statement for itself. So the connection
-    is given up, like one to a server that went away. That also opens the file anew after an outage:
-    a connection made while it was read-only stays read-only.
+    is given up, like one to a server that went away.
+
+    So it is with one made while the files were read-only: it stays so, and makes those read-only
+    that are opened beside it, since a process has one index of the write-ahead log for all of
+    them. The idle ones are closed with it; its cursor too, which would keep it open.
     """
     connection = context.connection
     if connection is None or connection.invalidated or _is_reader(connection):
         return
-    if not _driver(connection).in_transaction:
+    name = getattr(context.original_exception, "sqlite_errorname", "")
+    if name.startswith("SQLITE_READONLY"):
+        if context.execution_context is not None and context.execution_context.cursor is not None:
+            context.execution_context.cursor.close()
+        connection.engine.dispose()
+        context.is_disconnect = True
+    elif not _driver(connection).in_transaction:
         context.is_disconnect = True
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
+from lamson.db import Database
 from tests.node import Node
 from tests.postgres.instance import USER
 from tests.unit.support import make_router
@@ -107,6 +110,26 @@ def test_sqlite_on_a_disk_that_is_read_only_for_a_while(
         assert node.send("one", "one") == [250, 250]
         assert words(node) == ["one", "one"]
         assert_one_line(caplog, "answered 451: the database failed: ")
+
+
+def test_sqlite_opened_several_times_while_it_was_read_only(disk: Disk, tmp_path: Path) -> None:
+    whole = Database(f"sqlite:///{tmp_path}/test.db")
+    whole.create_all()
+    for name in ("test.db", "test.db-wal", "test.db-shm"):  # as after the death of a process
+        shutil.copy(tmp_path / name, disk.path)
+    whole.close()
+    database = Database(f"sqlite:///{disk.path}/test.db")
+    disk.remount("ro")
+    with database.read() as one, database.read() as other:  # both are kept for later
+        for connection in (one, other):
+            connection.execute(text("SELECT 1 FROM lamson_seen"))
+    disk.remount("rw")
+    create = text("CREATE TABLE note (word VARCHAR(10))")
+    with suppress(OperationalError), database.begin() as connection:
+        connection.execute(create)
+    with database.begin() as connection:
+        connection.execute(create)
+    database.close()
 
 
 @pytest.fixture
