@@ -15,6 +15,7 @@ settings = Settings(
     handlers=["app.handlers"],
     route_defaults={{"user": "[^@]+", "host": ".+"}},
     metadata=None,
+    domains=["bench.test"],
 )
 """
 
