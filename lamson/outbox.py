@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import and_, bindparam, delete, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import aliased
 
@@ -96,9 +96,11 @@ class Outbox:
             row.id = self._next_id()
         values = [_values(row, self._owner if row.lease_until else "") for row in rows]
         if self._database.is_sqlite:  # it has one writer at a time, and so one time
-            connection.execute(insert(outbox), values)
+            connection.exec_driver_sql(_INSERT_SQLITE, values)
             return []
-        made = set(connection.execute(_INSERT, values).scalars())
+        names = outbox.columns.keys()
+        named = [dict(zip(names, row, strict=True)) for row in values]
+        made = set(connection.execute(_INSERT, named).scalars())
         return [row for row in rows if row.id not in made]
 
     def claim(self, limit: int) -> list[Outgoing]:
@@ -253,23 +255,28 @@ class Outbox:
         """
         if not names:
             return set()
-        is_sqlite = self._database.is_sqlite
-        values = {
-            "names": json.dumps(list(names)) if is_sqlite else list(names),
-            "owner": self._owner,
-            "now": now,
-        }
-        return set(connection.execute(_HELD_SQLITE if is_sqlite else _HELD, values).scalars())
+        if self._database.is_sqlite:
+            values = (json.dumps(list(names)), self._owner, now)
+            return {row[0] for row in connection.exec_driver_sql(_HELD_SQLITE, values)}
+        asked = {"names": list(names), "owner": self._owner, "now": now}
+        return set(connection.execute(_HELD, asked).scalars())
 
 
 # A look at the end of the index for each name, however many rows wait in a conversation.
-_IS_ELSEWHERE = """(
-    SELECT lease_owner <> :owner OR lease_until <= :now FROM lamson_outbox
+_HELD_QUERY = """SELECT value FROM {names} WHERE (
+    SELECT lease_owner <> {owner} OR lease_until <= {now} FROM lamson_outbox
     WHERE conversation = names.value ORDER BY id DESC LIMIT 1
 )"""
-_HELD_SQLITE = text(f"SELECT value FROM json_each(:names) AS names WHERE {_IS_ELSEWHERE}")
+# SQLite's statements go to the driver as they are: what SQLAlchemy does for each would take longer
+# than SQLite.
+_HELD_SQLITE = _HELD_QUERY.format(names="json_each(?) AS names", owner="?", now="?")
+_INSERT_SQLITE = "INSERT INTO lamson_outbox ({}) VALUES ({})".format(
+    ", ".join(outbox.columns.keys()), ", ".join("?" * len(outbox.columns))
+)
 _HELD = text(
-    "SELECT value FROM unnest(CAST(:names AS text[])) AS names(value) WHERE " + _IS_ELSEWHERE
+    _HELD_QUERY.format(
+        names="unnest(CAST(:names AS text[])) AS names(value)", owner=":owner", now=":now"
+    )
 )
 _INSERT = postgresql.insert(outbox).on_conflict_do_nothing().returning(outbox.c.id)
 
@@ -290,23 +297,24 @@ def _rows(ids: Iterable[int]) -> list[dict[str, int]]:
     return [{"row": id} for id in ids]
 
 
-def _values(row: Outgoing, owner: str) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "source": _text(row.source),
-        "message_id": row.message_id,
-        "sender": row.sender,
-        "recipients": json.dumps(row.recipients),
-        "conversation": row.conversation,
-        "smtputf8": row.smtputf8,
-        "content": row.content,
-        "created_at": row.created_at,
-        "attempts": 0,
-        "due_at": row.created_at,
-        "lease_owner": owner,
-        "lease_until": row.lease_until,
-        "last_error": "",
-    }
+def _values(row: Outgoing, owner: str) -> tuple[object, ...]:
+    """The row of the table, in the order of its columns."""
+    return (
+        row.id,
+        _text(row.source),
+        row.message_id,
+        row.sender,
+        json.dumps(row.recipients),
+        row.conversation,
+        row.smtputf8,
+        row.content,
+        row.created_at,
+        0,  # attempts
+        row.created_at,  # due_at
+        owner,
+        row.lease_until,
+        "",  # last_error
+    )
 
 
 def _outgoing(row: Any, lease_until: float) -> Outgoing:

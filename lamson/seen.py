@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
 from lamson.models import seen
 
@@ -58,7 +58,6 @@ def digest(source: bytes, sender: str, recipient: str) -> bytes:
     return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest()
 
 
-_SQLITE = sqlite.insert(seen).on_conflict_do_nothing().returning(seen.c.key)
 _POSTGRES = postgresql.insert(seen).on_conflict_do_nothing().returning(seen.c.key)
 
 
@@ -68,11 +67,21 @@ def claim(connection: Connection, keys: Iterable[bytes], now: float) -> set[byte
     ``now`` is the time of the service clock.
     On PostgreSQL this waits for another transaction that holds one of them.
     """
+    if connection.dialect.name == "sqlite":
+        return _claim_sqlite(connection, list(keys), now)
     rows = [{"key": key, "handled_at": now} for key in sorted(keys)]
-    if not rows:
+    return set(connection.execute(_POSTGRES, rows).scalars()) if rows else set()
+
+
+def _claim_sqlite(connection: Connection, keys: Sequence[bytes], now: float) -> set[bytes]:
+    if not keys:
         return set()
-    statement = _SQLITE if connection.dialect.name == "sqlite" else _POSTGRES
-    return set(connection.execute(statement, rows).scalars())
+    statement = (
+        f"INSERT INTO lamson_seen (key, handled_at) VALUES {', '.join(['(?, ?)'] * len(keys))} "
+        "ON CONFLICT DO NOTHING RETURNING key"
+    )
+    values = tuple(value for key in keys for value in (key, now))
+    return {row[0] for row in connection.exec_driver_sql(statement, values)}
 
 
 def forget(connection: Connection, keys: Sequence[bytes]) -> None:

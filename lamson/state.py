@@ -16,8 +16,8 @@ import re
 import threading
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sqlalchemy import and_, bindparam, delete, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import and_, bindparam, delete
+from sqlalchemy.dialects import postgresql
 
 from lamson.models import state
 
@@ -87,21 +87,23 @@ class SqlStateStore:
         if not keys:
             return found
         if self._is_sqlite:  # BEGIN IMMEDIATE has locked everything
-            rows = self._connection.execute(_SQLITE_LOAD, {"keys": json.dumps(list(keys))}).all()
+            rows = self._connection.exec_driver_sql(_SQLITE_LOAD, (json.dumps(list(keys)),))
         else:  # a row must exist to be locked; the fixed order keeps two batches from deadlock
-            rows = self._connection.execute(_LOCK, self._rows(dict.fromkeys(keys, _NEW))).all()
-        for row in rows:
-            key = StateKey(row.module, row.author)
-            if row.state == _NEW:
+            rows = self._connection.execute(_LOCK, self._rows(dict.fromkeys(keys, _NEW)))
+        for module, author, value in rows:
+            key = StateKey(module, author)
+            if value == _NEW:
                 self._made.add(key)
             else:
-                found[key] = row.state
+                found[key] = value
         return found
 
     def save(self, states: Mapping[StateKey, str]) -> None:
-        if states:
-            statement = _SQLITE_SAVE if self._is_sqlite else _POSTGRES_SAVE
-            self._connection.execute(statement, self._rows(states))
+        if states and self._is_sqlite:
+            values = [(*key, value) for key, value in states.items()]
+            self._connection.exec_driver_sql(_SQLITE_SAVE, values)
+        elif states:
+            self._connection.execute(_POSTGRES_SAVE, self._rows(states))
         if unused := self._made - states.keys():
             self._connection.execute(_DELETE, self._rows(dict.fromkeys(unused, _NEW)))
         self._made.clear()
@@ -114,17 +116,19 @@ class SqlStateStore:
         ]
 
 
-# One statement whatever their number: an IN with as many parameters is compiled each time.
-_SQLITE_LOAD = text(
-    "SELECT state.module, state.author, state.state FROM json_each(:keys) AS key "
+# SQLite's statements go to the driver as they are: what SQLAlchemy does for each would take longer
+# than SQLite. One statement whatever their number: an IN with as many parameters is compiled anew.
+_SQLITE_LOAD = (
+    "SELECT state.module, state.author, state.state FROM json_each(?) AS key "
     "JOIN lamson_state AS state ON state.module = json_extract(key.value, '$[0]') "
     "AND state.author = json_extract(key.value, '$[1]')"
 )
-_PRIMARY_KEY = [state.c.module, state.c.author]
-_sqlite_insert, _postgres_insert = sqlite.insert(state), postgresql.insert(state)
-_SQLITE_SAVE = _sqlite_insert.on_conflict_do_update(
-    index_elements=_PRIMARY_KEY, set_={"state": _sqlite_insert.excluded.state}
+_SQLITE_SAVE = (
+    "INSERT INTO lamson_state (module, author, state) VALUES (?, ?, ?) "
+    "ON CONFLICT (module, author) DO UPDATE SET state = excluded.state"
 )
+_PRIMARY_KEY = [state.c.module, state.c.author]
+_postgres_insert = postgresql.insert(state)
 _POSTGRES_SAVE = _postgres_insert.on_conflict_do_update(
     index_elements=_PRIMARY_KEY, set_={"state": _postgres_insert.excluded.state}
 )
