@@ -96,6 +96,7 @@ class Application:
         if self.relay is not None:
             self.engine.on_outgoing = self.relay.submit
             self.engine.on_doubtful = self.relay.give_back
+            self.relay.is_busy = lambda: self.engine.pending > 0
 
     @classmethod
     def load(cls, project: Path) -> Application:

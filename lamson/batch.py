@@ -139,6 +139,8 @@ class Batcher:
         when the database failed; then nothing was committed, or it is not known.
         """
         outgoing: list[Outgoing] = []
+        forgotten: list[int] = []
+        is_committed = False
         try:
             with self._transaction(jobs) as (connection, store):
                 if failpoint.ACTIVE:
@@ -146,11 +148,18 @@ class Batcher:
                 fresh = self._claim(connection, jobs)
                 results = self._handle_all(fresh, connection, store)
                 outgoing = self._write(results, connection, store)
+                if self._outbox is not None and connection is not None:
+                    forgotten = self._outbox.take_forgotten()
+                    self._outbox.delete_rows(connection, forgotten)
                 if failpoint.ACTIVE:
                     failpoint.reach(failpoint.BEFORE_COMMIT)
+            is_committed = True
         except Exception:
             self.doubtful.extend(row.id for row in outgoing)
             raise
+        finally:
+            if self._outbox is not None:
+                self._outbox.deleted(forgotten, is_committed=is_committed)
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_COMMIT)
         for result in results:

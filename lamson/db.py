@@ -87,6 +87,7 @@ class Database:
             raise DatabaseError(f"database {shown!r} cannot be used: {error}") from error
         # SQLite has one writer: threads of one process queue here, fairly and without polling.
         self._writer: AbstractContextManager[object] = nullcontext()
+        self._kept: Connection | None = None  # SQLite's writer
         if self.is_sqlite:
             self._writer = threading.RLock()
             event.listen(self.engine, "connect", _prepare_sqlite)
@@ -103,7 +104,11 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction: commit at the end, rollback on an exception."""
-        with self._writer, self.engine.begin() as connection:
+        if not self.is_sqlite:
+            with self.engine.begin() as connection:
+                yield connection
+            return
+        with self._writing() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -117,7 +122,7 @@ class Database:
             with self.begin() as connection:
                 yield connection
             return
-        with self._writer, self.engine.connect() as connection:
+        with self._writing() as connection:
             driver = connection.connection.driver_connection
             assert driver is not None
             driver.execute("PRAGMA synchronous=NORMAL")
@@ -127,6 +132,19 @@ class Database:
             finally:
                 if not connection.invalidated:  # else it is closed, and the next one is new
                     driver.execute("PRAGMA synchronous=FULL")
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """SQLite's one writer of this process. Its connection is kept: to check one out costs."""
+        with self._writer:
+            connection, self._kept = self._kept or self.engine.connect(), None
+            try:
+                yield connection
+            finally:
+                if self._kept is not None or connection.invalidated:
+                    connection.close()
+                else:
+                    self._kept = connection
 
     def read(self) -> Connection:
         """A connection for reading: it takes no lock, each statement stands for itself."""
@@ -178,7 +196,11 @@ class Database:
         models.metadata.create_all(self.engine)
 
     def close(self) -> None:
-        self.engine.dispose()
+        with self._writer:
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None
+            self.engine.dispose()
 
     def __str__(self) -> str:
         return self.engine.url.render_as_string(hide_password=True)

@@ -54,11 +54,14 @@ state = Table(
     sqlite_with_rowid=False,
 )
 
+# SQLite's Integer has 64 bits too, and as a primary key needs no index beside the table.
+_ROW = BigInteger().with_variant(Integer, "sqlite")
+
 # Mail that was committed and not yet taken by Postfix. `id` rises with time, so it is the order.
 outbox = Table(
     "lamson_outbox",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", _ROW, primary_key=True, autoincrement=False),
     Column("source", Text, nullable=False),
     Column("message_id", Text, nullable=False),
     Column("sender", Text, nullable=False),

@@ -15,10 +15,12 @@ import json
 import re
 import threading
 import time
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, delete, func, or_, select, text, update
+from sqlalchemy import and_, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import aliased
 
@@ -69,6 +71,9 @@ class Outbox:
         self._id_lock = threading.Lock()
         self._in_doubt: list[int] = []  # leased by a `claim` that failed, perhaps at its commit
         self.is_full = False  # set by the relay when enough mail waits in memory
+        self.taken: set[int] = set()
+        """Rows that are done with and not known to be deleted yet."""
+        self._to_delete: deque[int] = deque()
 
     def insert(self, connection: Connection, rows: Sequence[Outgoing]) -> list[Outgoing]:
         """Insert ``rows`` in the caller's transaction.
@@ -150,12 +155,54 @@ class Outbox:
             raise
         return rows
 
-    def delete(self, ids: Collection[int]) -> None:
-        """Remove rows that Postfix took, or that are kept elsewhere now."""
-        if not ids:
+    def forget(self, id: int) -> None:
+        """Have a row deleted soon, as Postfix took it, or as it is kept elsewhere now."""
+        self.taken.add(id)
+        self._to_delete.append(id)
+
+    def take_forgotten(self) -> list[int]:
+        """The rows to be forgotten, for a transaction that deletes them: see `deleted`."""
+        ids: list[int] = []
+        with suppress(IndexError):  # another thread may take them at the same time
+            while self._to_delete:
+                ids.append(self._to_delete.popleft())
+        return ids
+
+    def deleted(self, ids: Collection[int], *, is_committed: bool) -> None:
+        """How the transaction ended that had them from `take_forgotten`.
+
+        Where it failed, they come again next time.
+        """
+        if is_committed:
+            self.taken.difference_update(ids)
+        else:
+            self._to_delete.extend(ids)
+
+    def delete_rows(self, connection: Connection, ids: Collection[int]) -> None:
+        """Delete rows in the caller's transaction."""
+        if ids and self._database.is_sqlite:
+            connection.exec_driver_sql(_DELETE_SQLITE, [(id,) for id in ids])
+        elif ids:
+            connection.execute(_DELETE, {"ids": list(ids)})
+
+    def delete_now(self) -> None:
+        """Delete what is to be forgotten and has not been deleted with other work meanwhile."""
+        if not self._to_delete:
             return
-        with self._database.begin_forgettable() as connection:
-            connection.execute(delete(outbox).where(outbox.c.id == bindparam("row")), _rows(ids))
+        ids = self.take_forgotten()
+        is_committed = False
+        try:
+            with self._database.begin_forgettable() as connection:
+                self.delete_rows(connection, ids)
+            is_committed = True
+        finally:
+            self.deleted(ids, is_committed=is_committed)
+
+    def delete(self, ids: Collection[int]) -> None:
+        """Delete rows at once."""
+        for id in ids:
+            self.forget(id)
+        self.delete_now()
 
     def defer(self, row: Outgoing, due_at: float) -> None:
         """Give ``row`` back, with its remaining recipients and error, until ``due_at``.
@@ -273,6 +320,8 @@ _HELD_SQLITE = _HELD_QUERY.format(names="json_each(?) AS names", owner="?", now=
 _INSERT_SQLITE = "INSERT INTO lamson_outbox ({}) VALUES ({})".format(
     ", ".join(outbox.columns.keys()), ", ".join("?" * len(outbox.columns))
 )
+_DELETE_SQLITE = "DELETE FROM lamson_outbox WHERE id = ?"
+_DELETE = text("DELETE FROM lamson_outbox WHERE id = ANY(:ids)")
 _HELD = text(
     _HELD_QUERY.format(
         names="unnest(CAST(:names AS text[])) AS names(value)", owner=":owner", now=":now"

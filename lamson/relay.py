@@ -21,14 +21,12 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from lamson import failpoint, failure, log
 from lamson.kept import Kept, keep
 from lamson.submission import Outcome, Submitter, SubmitterDown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from lamson.outbox import Outbox, Outgoing
     from lamson.queue import Queue
@@ -37,9 +35,11 @@ SWEEP_INTERVAL = 5.0  # seconds
 SWEEP_LIMIT = 500  # rows claimed at one go
 ENOUGH = 2000  # rows in memory; what is committed beyond them waits in the table
 FIRST_DELAY, LONGEST_DELAY = 5.0, 3600.0  # seconds before the second and before a late attempt
+RIDE = 0.02  # seconds that a row which Postfix took may wait to be deleted with other work
 HOLD_BACK = 30.0  # seconds for which new rows of a conversation are given back after an earlier one
 LAST_PART = 0.4  # of the time to drain: for what is under way
 LEASE_MARGIN = 90.0  # seconds of its lease that a row must have left to be submitted
+PAUSE = 1.0  # seconds after a failure that nobody expected
 
 _FAILED = "outbox: the database failed: %s"
 
@@ -65,7 +65,6 @@ class Relay:
         self._conversations: dict[str, deque[Outgoing]] = {}
         self._ready: asyncio.Queue[str] = asyncio.Queue()
         self._waiting = 0
-        self._taken: list[int] = []
         self._unwritten: deque[Callable[[], object]] = deque()  # changes that the table lacks
         self._has_taken = asyncio.Event()
         self._is_idle = asyncio.Event()
@@ -75,17 +74,14 @@ class Relay:
         self._tasks: list[asyncio.Task[None]] = []
         self._under_way: dict[asyncio.Task[object], Outgoing] = {}  # by the task that submits it
         self._is_stopping = False
+        self.is_busy: Callable[[], bool] = lambda: False  # whether deliveries are under way
         self._loose: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
         """Begin to sweep and to submit."""
-        self._tasks = [
-            asyncio.create_task(self._submit_for_ever()) for _ in range(self._connections)
-        ]
-        self._tasks += [
-            asyncio.create_task(self._delete_for_ever()),
-            asyncio.create_task(self._sweep_for_ever()),
-        ]
+        works = [*[self._submit_for_ever] * self._connections]
+        works += [self._delete_for_ever, self._sweep_for_ever]
+        self._tasks = [asyncio.create_task(self._keep_up(work)) for work in works]
 
     async def drain(self, timeout: float) -> None:
         """Submit what waits in memory for up to ``timeout`` seconds; give the rest back; stop.
@@ -136,10 +132,19 @@ class Relay:
     def _count(self, change: int) -> None:
         self._waiting += change
         self._outbox.is_full = self._waiting >= ENOUGH
-        if self._waiting or self._taken:
+        if self._waiting or self._outbox.taken:
             self._is_idle.clear()
         else:
             self._is_idle.set()
+
+    async def _keep_up(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin ``work`` again whatever it raises: were it to end, mail would wait unnoticed."""
+        while not self._is_stopping:
+            try:
+                await work()
+            except Exception:  # noqa: BLE001 - a bug here must not stop the other mail
+                log.logger.exception("outbox: a failure that was not expected; going on")
+                await asyncio.sleep(PAUSE)
 
     async def _submit_for_ever(self) -> None:
         submitter = self._make_submitter()
@@ -213,7 +218,7 @@ class Relay:
         if later:
             row.recipients = tuple(refusal.recipient for refusal in later)
             return await self._defer(row, later[0].reply)
-        self._taken.append(row.id)
+        self._outbox.forget(row.id)
         self._has_taken.set()
         return True
 
@@ -224,7 +229,7 @@ class Relay:
         if time.time() - row.created_at > self._max_age:
             why = f"given up after {row.attempts} attempts: {reason}"
             if await self._give_up(row, ", ".join(row.recipients), why):
-                self._taken.append(row.id)
+                self._outbox.forget(row.id)
                 self._has_taken.set()
                 return True
         delay = min(FIRST_DELAY * 2 ** (row.attempts - 1), LONGEST_DELAY) * random.uniform(0.8, 1.2)
@@ -256,13 +261,13 @@ class Relay:
     async def _delete_for_ever(self) -> None:
         while True:
             await self._has_taken.wait()
+            if self.is_busy():  # then the next delivery's transaction deletes them
+                await asyncio.sleep(RIDE)
             await self._delete_taken()
 
     async def _delete_taken(self) -> None:
         self._has_taken.clear()
-        ids = list(self._taken)
-        await self._change(self._outbox.delete, ids)
-        del self._taken[: len(ids)]  # not before: till then the sweep must not take them again
+        await self._change(self._outbox.delete_now)
         self._count(0)
         log.flush()
 
@@ -288,13 +293,13 @@ class Relay:
         while self._waiting < ENOUGH and await self._catch_up():
             try:
                 rows = await asyncio.to_thread(self._outbox.claim, SWEEP_LIMIT)
-            except (SQLAlchemyError, OSError) as error:
-                log.logger.error(_FAILED, failure.brief(error))
+            except Exception as error:  # noqa: BLE001 - the next sweep tries again
+                _explain(error)
                 return
             for row in rows:
                 self._held_back.pop(row.conversation, None)
             ours = {row.id for known in self._conversations.values() for row in known}
-            ours.update(self._taken)  # after a jump of the clock, or a wait for the database
+            ours.update(self._outbox.taken)  # after a jump of the clock, or a wait for the database
             self.submit([row for row in rows if row.id not in ours])
             if len(rows) < SWEEP_LIMIT:
                 return
@@ -308,17 +313,29 @@ class Relay:
     async def _catch_up(self) -> bool:
         """Make the changes that the table lacks. False when the database fails still."""
         while self._unwritten:
-            if not await self._is_made(self._unwritten[0]):
+            if not await self._is_made(self._unwritten[0], is_last=True):
                 return False
             self._unwritten.popleft()
         return True
 
     @staticmethod
-    async def _is_made(change: Callable[[], object]) -> bool:
-        """Try a change. False where it is worth another attempt."""
+    async def _is_made(change: Callable[[], object], *, is_last: bool = False) -> bool:
+        """Try a change. False where it is worth another attempt.
+
+        One that fails for a reason that nobody expected is tried twice. Then its rows are left to
+        the end of their lease: it must not keep all others waiting for ever.
+        """
         try:
             await asyncio.to_thread(change)
-        except (SQLAlchemyError, OSError) as error:
-            log.logger.error(_FAILED, failure.brief(error))
-            return not failure.is_outage(error)
+        except Exception as error:  # noqa: BLE001 - a bug here must not stop the other mail
+            _explain(error)
+            if failure.is_outage(error):
+                return False
+            return is_last or failure.is_known(error)
         return True
+
+
+def _explain(error: Exception) -> None:
+    """Log a failure of the database in one line, any other with its traceback."""
+    is_known = failure.is_known(error)
+    log.logger.error(_FAILED, failure.brief(error), exc_info=None if is_known else error)

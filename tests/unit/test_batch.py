@@ -517,3 +517,27 @@ def test_what_may_have_been_committed_is_remembered(
 def test_tests_may_see_the_exception(make_run: Callable[..., Run]) -> None:
     with pytest.raises(RuntimeError, match="broken"):
         make_run(NOTE, raise_errors=True)(note("one", "break"))
+
+
+def test_what_postfix_took_is_deleted_in_the_transaction_of_the_next_batch(
+    make_run: Callable[..., Run], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = Outbox(database, "test")
+    run = make_run(SENDING, outbox=outbox)
+    run(make_message(sender="one@example.com"))
+    (first,) = outbox.all()
+    outbox.forget(first.id)
+    really_delete = outbox.delete_rows
+
+    def delete_and_fail(connection: Connection, ids: list[int]) -> None:
+        really_delete(connection, ids)
+        raise OperationalError("COMMIT", {}, Exception("it is down"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "delete_rows", delete_and_fail)
+        with pytest.raises(OperationalError):
+            run(make_message(sender="two@example.com"))
+    assert (outbox.count(), outbox.taken) == (1, {first.id})
+    run(make_message(sender="three@example.com"))
+    (left,) = outbox.all()
+    assert (left.id != first.id, outbox.taken) == (True, set())

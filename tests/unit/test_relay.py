@@ -1,7 +1,7 @@
 """lamson.relay: what becomes of a row, with a double for the connection to Postfix."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -371,10 +371,10 @@ class BrokenOutbox(Outbox):
             self.failed.append(name)
             raise OperationalError("", None, Exception("it is down"))
 
-    def delete(self, ids: Collection[int]) -> None:
-        if ids:
+    def delete_now(self) -> None:
+        if self.taken:
             self._break("delete")
-        super().delete(ids)
+        super().delete_now()
 
     def defer(self, row: Outgoing, due_at: float) -> None:
         self._break("defer")
