@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import exc
 
-from lamson.errors import UnavailableError
+from lamson.errors import DatabaseError, LamsonError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,7 @@ _OUTAGES = (
     exc.InterfaceError,
     exc.TimeoutError,
     UnavailableError,
+    DatabaseError,
 )
 
 
@@ -32,8 +33,16 @@ def is_conflict(error: BaseException) -> bool:
 
 
 def is_outage(error: BaseException) -> bool:
-    """True where database or disk failed, and not the handler: down, locked, full, read-only."""
+    """True where database or disk failed, and not the handler: down, locked, full, read-only.
+
+    Also where its tables are not those that we know.
+    """
     return any(isinstance(one, _OUTAGES) for one in _causes(error))
+
+
+def is_known(error: BaseException) -> bool:
+    """True where one line says enough: no traceback is needed to find a mistake of ours."""
+    return isinstance(error, exc.SQLAlchemyError | OSError | LamsonError)
 
 
 def is_one_deliverys(error: BaseException) -> bool:

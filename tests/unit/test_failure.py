@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import exc
 
 from lamson import failure
-from lamson.errors import UnavailableError
+from lamson.errors import DatabaseError, UnavailableError
 
 
 class Answer(Exception):
@@ -49,7 +49,12 @@ def test_after_other_outages_nothing_is_known(sqlstate: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [exc.TimeoutError("no connection"), UnavailableError("the queue is gone")]
+    "error",
+    [
+        exc.TimeoutError("no connection"),
+        UnavailableError("the queue is gone"),
+        DatabaseError("the database is at another schema"),
+    ],
 )
 def test_what_is_not_the_database_can_fail_as_well(error: Exception) -> None:
     assert failure.is_outage(error)

@@ -332,6 +332,60 @@ def test_a_surprise_stops_no_other_mail(rig: Rig, caplog: pytest.LogCaptureFixtu
     assert rig.outbox.count() == 1
 
 
+@pytest.mark.parametrize("name", ["claim", "delete_now", "defer", "release"])
+def test_a_surprise_in_the_outbox_is_got_over(
+    rig: Rig, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lamson.relay.SWEEP_INTERVAL", 0.05)
+    monkeypatch.setattr("lamson.relay.FIRST_DELAY", 0.05)
+    fails_once(rig.outbox, name, monkeypatch)
+    answers = iter([[Refusal("zed@example.com", "451 4.2.1 busy", False)]])
+    rig.server.answer = lambda row: next(answers, [])
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row(1), row(2)))  # the first is deferred, the second let go
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>", "<1@test>", "<2@test>"]
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["_make_submitter", "_delete_taken", "_renew"])
+def test_no_task_of_the_relay_ends_by_a_surprise(
+    rig: Rig, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lamson.relay.SWEEP_INTERVAL", 0.05)
+    monkeypatch.setattr("lamson.relay.PAUSE", 0.01)
+    rig.outbox.release([one.id for one in rig.commit(row(1))])  # for the sweep
+
+    async def story() -> None:
+        relay = rig.make_relay(connections=1)
+        fails_once(relay, name, monkeypatch)
+        await relay.start()
+        await until(lambda: "a bug" in caplog.text)
+        relay.submit(rig.commit(row(2, "ann@example.com")))
+        await until(lambda: rig.outbox.count() == 0)
+        await relay.drain(5.0)
+
+    asyncio.run(story())
+    assert sorted(rig.server.taken) == ["<1@test>", "<2@test>"]
+
+
+def fails_once(owner: object, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the first call of a method raise what nobody expects."""
+    really, failed = getattr(owner, name), []
+
+    def fail(*arguments: Any) -> Any:
+        if failed:
+            return really(*arguments)
+        failed.append(name)
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(owner, name, fail)
+
+
 def test_what_the_database_did_not_take_is_written_when_it_is_back(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
