@@ -39,7 +39,6 @@ ENOUGH = 2000  # rows in memory; what is committed beyond them waits in the tabl
 FIRST_DELAY, LONGEST_DELAY = 5.0, 3600.0  # seconds before the second and before a late attempt
 RIDE = 0.02  # seconds that a row which Postfix took may wait to be deleted with other work
 HOLD_BACK = 30.0  # seconds for which new rows of a conversation are given back after an earlier one
-IN_FLIGHT = 2  # messages on one connection: the next one's commands go out with the content
 LAST_PART = 0.4  # of the time to drain: for what is under way
 LEASE_MARGIN = 90.0  # seconds of its lease that a row must have left to be submitted
 PAUSE = 1.0  # seconds after a failure that nobody expected
@@ -149,7 +148,8 @@ class Relay:
                 log.logger.exception("outbox: a failure that was not expected; going on")
                 await asyncio.sleep(PAUSE)
 
-    async def _submit_for_ever(self, submitter: Submitter) -> None:
+    async def _submit_for_ever(self) -> None:
+        submitter = self._make_submitter()
         try:
             while not self._is_stopping:
                 conversation = await self._ready.get()
