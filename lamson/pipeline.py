@@ -1,9 +1,12 @@
 """Mail transactions over an SMTP connection that is open already: pipelined (RFC 2920).
 
 aiosmtplib connects, secures and logs in; it sends one command at a time, though, and each would
-cost a round trip and half a millisecond of ours. So this takes over the transport: MAIL, all RCPT
-and DATA go out in one write, the message in another. Whatever the server does that it should not
-ends the connection with `ConnectionBroken`: then nobody knows, and the caller tries again.
+cost a round trip and half a millisecond of ours. So this takes over the transport. MAIL, all RCPT
+and DATA go out in one write; the message follows in another, and with it the commands of the next
+transaction that waits: a stream of messages costs one write and one read for each.
+
+Whatever the server does that it should not ends the connection with `ConnectionBroken`: then nobody
+knows what became of a message whose content was on its way, and the caller tries again.
 """
 
 from __future__ import annotations
@@ -13,14 +16,21 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
 _MAX_REPLY = 64 * 1024  # octets of one reply
 _START_DATA = 354
 
 
 class ConnectionBroken(Exception):
-    """The connection ended, timed out, or was talked nonsense on."""
+    """The connection ended, timed out, or was talked nonsense on.
+
+    ``is_doubtful`` tells whether the server may have the message all the same.
+    """
+
+    def __init__(self, reason: str, *, is_doubtful: bool = True) -> None:
+        super().__init__(reason)
+        self.is_doubtful = is_doubtful
 
 
 class Answer(NamedTuple):
@@ -37,6 +47,29 @@ class Answer(NamedTuple):
         return f"{self.code} {self.text}"
 
 
+# Recipients that were refused, with the answer to each, and the answer to the whole.
+Result = tuple[list[tuple[str, Answer]], Answer]
+
+if TYPE_CHECKING:
+    # Yields commands that are sent together, is sent the answers to them, and returns the result.
+    _Dialogue = Generator[list[bytes], list[Answer], Result]
+
+
+class _Transaction:
+    """A dialogue under way, or waiting for its turn."""
+
+    __slots__ = ("answers", "asked_in", "dialogue", "done", "expected", "is_closing", "unsent")
+
+    def __init__(self, dialogue: _Dialogue) -> None:
+        self.dialogue = dialogue
+        self.done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self.unsent: list[bytes] = []
+        self.expected = 0
+        self.asked_in = 0  # which read of the connection
+        self.answers: list[Answer] = []
+        self.is_closing = False  # the message, or what stands in its place, was sent
+
+
 class Pipeline(asyncio.Protocol):
     """Takes over ``transport``. ``timeout`` is in seconds, for each answer.
 
@@ -51,63 +84,58 @@ class Pipeline(asyncio.Protocol):
         self._is_pipelining = is_pipelining
         self._buffer = b""
         self._lines: list[bytes] = []
-        self._answers: deque[Answer] = deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self._expected = 0
+        self._waiting: deque[_Transaction] = deque()
+        self._active: deque[_Transaction] = deque()  # two at most: the second has sent commands
         self._error: str | None = None
+        self._loop = asyncio.get_running_loop()
+        self._heard_at = 0.0
+        self._reads = 0  # odd while one is being handled
+        self._timer: asyncio.TimerHandle | None = None
         transport.set_protocol(self)
 
     @property
     def is_usable(self) -> bool:
         return self._error is None and not self._transport.is_closing()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is awaited."""
+        return bool(self._active)
+
     async def send(
         self, sender: str, recipients: Sequence[str], content: bytes, options: str = ""
-    ) -> tuple[list[tuple[str, Answer]], Answer]:
+    ) -> Result:
         """One transaction. ``content`` has CRLF line ends; addresses were checked before.
 
         Gives the recipients that were refused, with the answer to each, and the answer to the
         whole; a positive one means that the server has the message for the other recipients.
-        Raises ConnectionBroken.
+        Several may be under way at a time: they are sent one behind the other. Raises
+        ConnectionBroken.
         """
-        commands = [f"MAIL FROM:<{sender}>{options}\r\n".encode()]
-        commands += [f"RCPT TO:<{one}>\r\n".encode() for one in recipients]
-        commands.append(b"DATA\r\n")
-        mail, *rcpts, data = await self._ask(commands)
-        answers = zip(recipients, rcpts, strict=True)
-        refused = [(one, answer) for one, answer in answers if not answer.is_positive]
-        if not mail.is_positive:
-            final = mail
-        elif len(refused) == len(rcpts):
-            final = refused[0][1]
-        elif data.code != _START_DATA:
-            final = data
-        else:
-            (final,) = await self._ask([stuffed(content)])
-            return refused, final
-        # RFC 2920 section 3.1: a server that wants data for nobody gets an empty message.
-        await self._ask([b".\r\n" if data.code == _START_DATA else b"RSET\r\n"])
-        return refused, final
+        return await self._run(_deliver(sender, recipients, content, options))
 
     async def check(self) -> None:
         """Ask whether the server is still there. Raises ConnectionBroken."""
-        await self._ask([b"NOOP\r\n"])
+        await self._run(_ask_nothing())
 
     def close(self) -> None:
         """Say QUIT, without waiting for the answer; cut off a transaction that nobody awaits."""
-        if self.is_usable and not self._expected:
+        if self.is_usable and not self._active:
             self._transport.write(b"QUIT\r\n")
             self._transport.close()
+            self._end("closed")
         else:  # what waits to be sent of a message must not become one
-            self._transport.abort()
-        self._error = self._error or "closed"
+            self._break("closed")
 
     def data_received(self, data: bytes) -> None:
+        self._reads += 1
         *lines, self._buffer = (self._buffer + data).split(b"\n")
+        self._heard_at = self._loop.time()
         for line in lines:
             self._lines.append(line.rstrip(b"\r"))
-            if line[3:4] != b"-":
+            if line[3:4] != b"-" and self._error is None:
                 self._complete()
+        self._reads += 1
         if len(self._buffer) + sum(map(len, self._lines)) > _MAX_REPLY:
             self._break("the server's reply is too long")
 
@@ -117,60 +145,137 @@ class Pipeline(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._break(f"the connection was lost: {error or 'closed by the server'}")
 
-    async def _ask(self, commands: Sequence[bytes]) -> list[Answer]:
-        """Send commands, all at once where the server offers that, and await their answers."""
-        if self._is_pipelining:
-            self._write(b"".join(commands), len(commands))
-            return [await self._answer() for _ in commands]
-        answers = []
-        for command in commands:
-            self._write(command, 1)
-            answers.append(await self._answer())
-        return answers
-
-    def _write(self, data: bytes, answers: int) -> None:
+    async def _run(self, dialogue: _Dialogue) -> Result:
         if not self.is_usable:
-            raise ConnectionBroken(self._error or "the connection is closed")
-        self._expected += answers
-        self._transport.write(data)
+            raise ConnectionBroken(self._error or "the connection is closed", is_doubtful=False)
+        transaction = _Transaction(dialogue)
+        self._waiting.append(transaction)
+        if not self._active:
+            self._transport.write(self._begin())
+        return await transaction.done
 
-    async def _answer(self) -> Answer:
-        while not self._answers:
-            if self._error is not None:
-                raise ConnectionBroken(self._error)
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout(self._timeout):
-                    await self._waiter
-            except TimeoutError:
-                self._break(f"no answer within {self._timeout:g} s")
-        answer = self._answers.popleft()
-        if answer.code == 421:
-            self._break(str(answer))
-            raise ConnectionBroken(str(answer))
-        return answer
+    def _begin(self) -> bytes:
+        """Begin the next transaction that somebody awaits still; gives what to send."""
+        while self._waiting:
+            transaction = self._waiting.popleft()
+            if not transaction.done.done():
+                if not self._active:
+                    self._heard_at = self._loop.time()
+                self._active.append(transaction)
+                if self._timer is None:
+                    self._watch()
+                return self._prepare(transaction, next(transaction.dialogue))
+        return b""
+
+    def _prepare(self, transaction: _Transaction, commands: list[bytes]) -> bytes:
+        """Expect answers to ``commands``; gives what to send of them."""
+        transaction.expected = len(commands)
+        transaction.asked_in = self._reads
+        transaction.answers = []
+        if self._is_pipelining:
+            return b"".join(commands)
+        first, *transaction.unsent = commands
+        return first
 
     def _complete(self) -> None:
+        """A whole reply has arrived, in ``_lines``."""
         lines, self._lines = self._lines, []
         code = lines[-1][:3]
-        if not code.isdigit() or not self._expected:
+        is_asked = self._active and self._active[0].asked_in != self._reads  # not just now
+        if not code.isdigit() or not is_asked:
             unasked = lines[0].decode("utf-8", "replace")[:200]
             self._break(f"the server said, unasked: {unasked}")
             return
-        self._expected -= 1
         text = " ".join(line[4:].decode("utf-8", "replace").strip() for line in lines)
-        self._answers.append(Answer(int(code), text))
-        self._wake()
+        answer = Answer(int(code), text)
+        if answer.code == 421:
+            self._break(str(answer))
+            return
+        transaction = self._active[0]
+        transaction.answers.append(answer)
+        if transaction.unsent:
+            transaction.asked_in = self._reads
+            self._transport.write(transaction.unsent.pop(0))
+        elif len(transaction.answers) == transaction.expected:
+            self._go_on(transaction)
+
+    def _go_on(self, transaction: _Transaction) -> None:
+        """All that was sent of a transaction is answered: send what follows, or end it."""
+        try:
+            commands = transaction.dialogue.send(transaction.answers)
+        except ConnectionBroken as error:
+            self._break(str(error))
+            return
+        except StopIteration as end:
+            self._active.popleft()
+            if not transaction.done.done():
+                transaction.done.set_result(end.value)
+            if not self._active:
+                data = self._begin()
+                if data:
+                    self._transport.write(data)
+            return
+        transaction.is_closing = True
+        data = self._prepare(transaction, commands)
+        if self._is_pipelining and self._waiting:
+            data += self._begin()
+        self._transport.write(data)
+
+    def _watch(self) -> None:
+        """Break the connection when an answer is overdue."""
+        self._timer = None
+        if self._active:
+            overdue_at = self._heard_at + self._timeout
+            if self._loop.time() >= overdue_at:
+                self._break(f"no answer within {self._timeout:g} s")
+            else:
+                self._timer = self._loop.call_at(overdue_at, self._watch)
 
     def _break(self, reason: str) -> None:
         if self._error is None:
-            self._error = reason
             self._transport.abort()
-        self._wake()
+            self._end(reason)
 
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+    def _end(self, reason: str) -> None:
+        """Nothing is sent any more; whoever waits is told."""
+        self._error = reason
+        if self._timer is not None:
+            self._timer.cancel()
+        for transaction in (*self._active, *self._waiting):
+            transaction.dialogue.close()
+            if not transaction.done.done():
+                broken = ConnectionBroken(reason, is_doubtful=transaction.is_closing)
+                transaction.done.set_exception(broken)
+        self._active.clear()
+        self._waiting.clear()
+
+
+def _deliver(sender: str, recipients: Sequence[str], content: bytes, options: str) -> _Dialogue:
+    commands = [f"MAIL FROM:<{sender}>{options}\r\n".encode()]
+    commands += [f"RCPT TO:<{one}>\r\n".encode() for one in recipients]
+    commands.append(b"DATA\r\n")
+    mail, *rcpts, data = yield commands
+    answers = zip(recipients, rcpts, strict=True)
+    refused = [(one, answer) for one, answer in answers if not answer.is_positive]
+    if not mail.is_positive:
+        final = mail
+    elif len(refused) == len(rcpts):
+        final = refused[0][1]
+    elif data.is_positive:
+        raise ConnectionBroken(f"the server answered DATA by: {data}")
+    elif data.code != _START_DATA:
+        final = data
+    else:
+        (final,) = yield [stuffed(content)]
+        return refused, final
+    # RFC 2920 section 3.1: a server that wants data for nobody gets an empty message.
+    yield [b".\r\n" if data.code == _START_DATA else b"RSET\r\n"]
+    return refused, final
+
+
+def _ask_nothing() -> _Dialogue:
+    (answer,) = yield [b"NOOP\r\n"]
+    return [], answer
 
 
 def stuffed(content: bytes) -> bytes:

@@ -39,6 +39,7 @@ ENOUGH = 2000  # rows in memory; what is committed beyond them waits in the tabl
 FIRST_DELAY, LONGEST_DELAY = 5.0, 3600.0  # seconds before the second and before a late attempt
 RIDE = 0.02  # seconds that a row which Postfix took may wait to be deleted with other work
 HOLD_BACK = 30.0  # seconds for which new rows of a conversation are given back after an earlier one
+IN_FLIGHT = 2  # messages on one connection: the next one's commands go out with the content
 LAST_PART = 0.4  # of the time to drain: for what is under way
 LEASE_MARGIN = 90.0  # seconds of its lease that a row must have left to be submitted
 PAUSE = 1.0  # seconds after a failure that nobody expected
@@ -64,6 +65,7 @@ class Relay:
         self._make_submitter = make_submitter
         self._connections = connections
         self._max_age = max_age
+        self._submitters: dict[int, Submitter] = {}
         self._conversations: dict[str, deque[Outgoing]] = {}
         self._ready: asyncio.Queue[str] = asyncio.Queue()
         self._waiting = 0
@@ -81,7 +83,10 @@ class Relay:
 
     async def start(self) -> None:
         """Begin to sweep and to submit."""
-        works = [*[self._submit_for_ever] * self._connections]
+        works: list[Callable[[], Awaitable[None]]] = [
+            partial(self._submit_for_ever, connection)
+            for connection in [*range(self._connections)] * IN_FLIGHT  # to a free one first
+        ]
         works += [self._delete_for_ever, self._sweep_for_ever]
         self._tasks = [asyncio.create_task(self._keep_up(work)) for work in works]
 
@@ -148,8 +153,10 @@ class Relay:
                 log.logger.exception("outbox: a failure that was not expected; going on")
                 await asyncio.sleep(PAUSE)
 
-    async def _submit_for_ever(self) -> None:
-        submitter = self._make_submitter()
+    async def _submit_for_ever(self, connection: int) -> None:
+        if connection not in self._submitters:
+            self._submitters[connection] = self._make_submitter()
+        submitter = self._submitters[connection]
         try:
             while not self._is_stopping:
                 conversation = await self._ready.get()

@@ -1,4 +1,4 @@
-"""One connection to Postfix's submission port, kept open between messages.
+"""One connection to Postfix's submission port, kept open between messages, for several at a time.
 
 aiosmtplib opens it, lamson/pipeline.py sends over it; this adds what the relay needs to know:
 which recipients were refused, whether for now or for ever, and whether the server could be reached
@@ -18,7 +18,7 @@ from aiosmtplib import errors
 
 from lamson import tls
 from lamson.errors import SettingsError
-from lamson.pipeline import ConnectionBroken, Pipeline
+from lamson.pipeline import Answer, ConnectionBroken, Pipeline, Result
 
 if TYPE_CHECKING:
     import ssl
@@ -78,6 +78,7 @@ class Submitter:
         self._pipeline: Pipeline | None = None
         self._offers_smtputf8 = False
         self._used_at = 0.0
+        self._connecting = asyncio.Lock()
 
     async def submit(self, row: Outgoing) -> Outcome:
         """Submit one message; gives what became of it.
@@ -85,21 +86,30 @@ class Submitter:
         Raises SubmitterDown when there is no telling: the connection failed on the way.
         """
         try:
-            pipeline = await self._connected()
-            options = "" if row.content.isascii() else " BODY=8BITMIME"
-            if row.smtputf8:
-                if not self._offers_smtputf8:
-                    return _all(row, "the submission server does not offer SMTPUTF8", True)
-                options += " SMTPUTF8"
-            refused, final = await pipeline.send(row.sender, row.recipients, row.content, options)
+            refused, final = await self._send(row)
         except ConnectionBroken as error:
-            await self.close()
             raise SubmitterDown(f"{self}: {error}") from error
         self._used_at = time.monotonic()
         refusals = [Refusal(one, str(answer), answer.code >= 500) for one, answer in refused]
         if final.is_positive or len(refusals) == len(row.recipients):
             return Outcome(refusals, str(final))
         return _all(row, str(final), final.code >= 500)
+
+    async def _send(self, row: Outgoing) -> Result:
+        pipeline = await self._connected()
+        options = "" if row.content.isascii() else " BODY=8BITMIME"
+        if row.smtputf8:
+            if not self._offers_smtputf8:
+                answer = Answer(550, "5.6.7 the submission server does not offer SMTPUTF8")
+                return [(one, answer) for one in row.recipients], answer
+            options += " SMTPUTF8"
+        try:
+            return await pipeline.send(row.sender, row.recipients, row.content, options)
+        except ConnectionBroken as error:
+            if error.is_doubtful:
+                raise
+        pipeline = await self._connected()  # another one: that one ended before our turn
+        return await pipeline.send(row.sender, row.recipients, row.content, options)
 
     async def close(self) -> None:
         """Say QUIT where somebody listens still."""
@@ -108,6 +118,14 @@ class Submitter:
             pipeline.close()
 
     async def _connected(self) -> Pipeline:
+        pipeline = self._pipeline
+        if pipeline is not None and pipeline.is_busy and pipeline.is_usable:
+            return pipeline
+        async with self._connecting:
+            return await self._connect()
+
+    async def _connect(self) -> Pipeline:
+        """The connection as it is, where the server is still there, or a new one."""
         pipeline = self._pipeline
         if pipeline is not None and time.monotonic() - self._used_at > IDLE:
             with suppress(ConnectionBroken):

@@ -89,6 +89,68 @@ def test_several_transactions_share_the_connection() -> None:
     talk(server, story)
 
 
+def test_the_next_transaction_begins_with_the_content_of_the_one_before() -> None:
+    server = Server(OK + OK + GO_ON, OK + OK + OK + GO_ON, OK)
+    again = b"MAIL FROM:<l@test.com>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n"
+
+    async def story(pipeline: Pipeline) -> None:
+        one, other = await asyncio.gather(send(pipeline), send(pipeline, "d@e.f"))
+        assert one == other == ([], TAKEN)
+
+    talk(server, story)
+    assert server.heard[1:] == [b"x\r\n.\r\n" + again, b"x\r\n.\r\n"]
+
+
+def test_a_refused_transaction_does_not_disturb_the_one_behind_it() -> None:
+    server = Server(OK + b"550 no\r\n503 x\r\n", OK + OK + OK + GO_ON, OK)
+
+    async def story(pipeline: Pipeline) -> None:
+        refused, taken = await asyncio.gather(send(pipeline), send(pipeline, "d@e.f"))
+        assert refused == ([("a@b.c", "550 no")], "550 no")
+        assert taken == ([], TAKEN)
+
+    talk(server, story)
+
+
+def test_without_pipelining_the_next_transaction_waits() -> None:
+    server = Server(*[OK, OK, GO_ON, OK] * 2)
+
+    async def story(pipeline: Pipeline) -> None:
+        one, other = await asyncio.gather(send(pipeline), send(pipeline))
+        assert one == other == ([], TAKEN)
+
+    talk(server, story, is_pipelining=False)
+    assert len(server.heard) == 8
+
+
+def test_only_the_message_whose_content_was_sent_is_in_doubt() -> None:
+    server = Server(OK + OK + GO_ON, None)
+
+    async def story(pipeline: Pipeline) -> None:
+        both = asyncio.gather(send(pipeline), send(pipeline), return_exceptions=True)
+        one, other = await both
+        assert isinstance(one, ConnectionBroken)
+        assert isinstance(other, ConnectionBroken)
+        assert (one.is_doubtful, other.is_doubtful) == (True, False)
+
+    talk(server, story)
+
+
+def test_a_message_whose_turn_had_not_come_when_nobody_awaited_it_is_not_sent() -> None:
+    server = Server(OK + OK + GO_ON, OK, OK + OK + GO_ON, OK)
+
+    async def story(pipeline: Pipeline) -> None:
+        first = asyncio.create_task(send(pipeline, "a@b.c"))
+        second = asyncio.create_task(send(pipeline, "no@b.c"))
+        await asyncio.sleep(0)
+        second.cancel()
+        assert await first == ([], TAKEN)
+        assert await send(pipeline) == ([], TAKEN)
+
+    talk(server, story)
+    assert b"no@b.c" not in b"".join(server.heard)
+
+
 def test_some_recipients_are_refused() -> None:
     server = Server(OK + OK + b"550-5.1.1 no\r\n550 5.1.1 such user\r\n" + GO_ON, OK)
     outcome = talk(server, lambda p: send(p, "a@b.c", "d@e.f"))
@@ -126,7 +188,8 @@ def test_the_whole_is_refused(answers: list[bytes], overall: str) -> None:
         ([OK + OK + GO_ON, None], "closed the connection|connection was lost"),
         ([b"421 4.3.2 shutting down\r\n"], "421 4.3.2 shutting down"),
         ([b"what?\r\n"], "unasked: what"),
-        ([OK * 9], "unasked: 250"),
+        ([OK * 3], "answered DATA by: 250"),
+        ([OK * 2 + GO_ON + OK], "unasked: 250"),
         ([b"250-" + b"x" * 100_000], "too long"),
     ],
 )
