@@ -51,6 +51,7 @@ class Job:
     crash_key: bytes = b""  # what a crash is counted against; `key` where there is one
     is_again: bool = False  # asked for by a person: an author's state does not change on failure
     deaths: int = 0  # of workers that had this delivery under way
+    answered: Sequence[str] = ()  # whom its automatic answers go to
     reply: Reply | None = None
 
 
@@ -156,6 +157,8 @@ class Batcher:
             is_committed = True
         except Exception:
             self.doubtful.extend(row.id for row in outgoing)
+            for job in jobs:
+                self._take_back(job)
             raise
         finally:
             if self._outbox is not None:
@@ -309,6 +312,8 @@ class Batcher:
                 raise  # the whole transaction is gone
             self._fail(result, error, key, match)
         finally:
+            if result.failed:
+                self._take_back(job)
             if work is not None:
                 work.session.close()
             result.seconds = time.perf_counter() - began
@@ -316,7 +321,7 @@ class Batcher:
             failpoint.reach(failpoint.AFTER_HANDLER)
 
     def _delivery(self, job: Job) -> Delivery:
-        return Delivery(
+        delivery = Delivery(
             job.message,
             digest=job.key,
             hostname=self._hostname,
@@ -324,6 +329,14 @@ class Batcher:
             answers=self._answers,
             is_ours=self._is_ours,
         )
+        job.answered = delivery.answered
+        return delivery
+
+    def _take_back(self, job: Job) -> None:
+        """The limit of answers counts what was committed."""
+        for correspondent in job.answered:
+            self._answers.take_back(correspondent)
+        job.answered = ()
 
     def _write(
         self, results: Sequence[_Result], connection: Connection | None, store: StateStore

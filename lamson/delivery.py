@@ -41,13 +41,20 @@ class AnswerLimit:
         self._counts: OrderedDict[tuple[str, int], int] = OrderedDict()
 
     def allows(self, correspondent: str) -> bool:
-        """Count one more answer, and tell whether it may go out."""
+        """Whether one more answer may go out; it is counted then."""
         key = (correspondent, int(time.time() // 3600))
-        count = self._counts.pop(key, 0) + 1
-        self._counts[key] = count
+        count = self._counts.pop(key, 0)
+        is_allowed = count < self._per_hour
+        self._counts[key] = count + is_allowed
         if len(self._counts) > self._remember:
             self._counts.popitem(last=False)
-        return count <= self._per_hour
+        return is_allowed
+
+    def take_back(self, correspondent: str) -> None:
+        """Do not count an answer that was allowed: its transaction was rolled back."""
+        key = (correspondent, int(time.time() // 3600))
+        if count := self._counts.get(key, 0):
+            self._counts[key] = count - 1
 
 
 class Delivery:
@@ -63,6 +70,7 @@ class Delivery:
         "_hostname",
         "_is_ours",
         "_view",
+        "answered",
         "captures",
         "message",
         "outgoing",
@@ -86,6 +94,7 @@ class Delivery:
         self.message = message
         self.captures: Mapping[str, str] = captures or {}
         self.outgoing: list[Outgoing] = []
+        self.answered: list[str] = []  # whom `answers` has counted an answer to
         self._digest = digest
         self._hostname = hostname
         self._view = view
@@ -124,8 +133,11 @@ class Delivery:
         reason = message.automatic_reason
         if reason is None and not correspondent:
             reason = "nobody to answer"
-        if reason is None and self._answers and not self._answers.allows(correspondent):
-            reason = "too many answers to this correspondent within an hour"
+        if reason is None and self._answers:
+            if self._answers.allows(correspondent):
+                self.answered.append(correspondent)
+            else:
+                reason = "too many answers to this correspondent within an hour"
         if reason is not None:
             log.event("unanswered", self.id, recipient=message.recipient, reason=reason)
             return None

@@ -12,6 +12,7 @@ from support import make_message, make_router
 
 from lamson.batch import Batcher, Job
 from lamson.db import Database
+from lamson.delivery import AnswerLimit
 from lamson.models import outbox as outbox_table
 from lamson.models import seen, state
 from lamson.outbox import Outbox
@@ -512,6 +513,45 @@ def test_what_may_have_been_committed_is_remembered(
     with pytest.raises(OperationalError):
         batcher.run([Job(message, router.match("list@test.com"), None)], lambda job, seconds: None)
     assert list(batcher.doubtful) == [row.id for row in box.all()] != []
+
+
+ANSWERING = """
+@route("(user)@(host)")
+@stateless
+def ANSWER(message, delivery: Delivery, user, host):
+    delivery.reply(body="thanks")
+    if message.body.startswith("refuse"):
+        raise SMTPError(450, "4.7.1", "later")
+    if message.body.startswith("break"):
+        raise RuntimeError("broken")
+"""
+
+
+@pytest.mark.parametrize("trouble", ["refuse", "break", "commit"])
+def test_answers_that_were_rolled_back_do_not_count_against_the_limit(
+    make_run: Callable[..., Run],
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
+) -> None:
+    """Postfix retries: the correspondent would be at the limit before an answer went out."""
+    monkeypatch.setattr("lamson.batch.AnswerLimit", lambda: AnswerLimit(2))
+    outbox = Outbox(database, "test")
+    run = make_run(ANSWERING, outbox=outbox)
+
+    def fail(connection: Connection, rows: Any) -> Any:
+        raise OperationalError("COMMIT", {}, Exception("it is down"))
+
+    for _ in range(3):
+        if trouble == "commit":
+            with monkeypatch.context() as patch:
+                patch.setattr(outbox, "insert", fail)
+                with pytest.raises(OperationalError):
+                    run(note("x"))
+        else:
+            run(note("x", trouble))
+    run(note("x", trouble), note("y"), note("z"), note("over the limit"))
+    assert len(outbox.all()) == 2
 
 
 def test_tests_may_see_the_exception(make_run: Callable[..., Run]) -> None:

@@ -84,6 +84,15 @@ def test_one_correspondent_gets_so_many_answers_an_hour() -> None:
     assert limit.allows("somebody@else.example")
 
 
+def test_an_answer_that_was_taken_back_does_not_count() -> None:
+    limit = AnswerLimit(1)
+    assert limit.allows("a")
+    assert not limit.allows("a")
+    for _ in range(2):
+        limit.take_back("a")
+    assert [limit.allows("a"), limit.allows("a")] == [True, False]
+
+
 def test_the_limit_remembers_so_many_correspondents() -> None:
     limit = AnswerLimit(1, remember=2)
     assert all(limit.allows(name) for name in ("a", "b", "c", "a"))
