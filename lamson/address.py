@@ -38,6 +38,7 @@ _ULABEL = rf"[A-Za-z0-9_{_UTF8}](?:[A-Za-z0-9_{_UTF8}-]{{0,61}}[A-Za-z0-9_{_UTF8
 # second time. Possessive ones stand behind a single character only: behind a group they match what
 # they should not in CPython before 3.11.5 (issue 106052), and Debian 12 has 3.11.2.
 _PLAIN = rf"([{_ATEXT}]++(?>(?:\.[{_ATEXT}]++)*))@({_LABEL}(?>(?:\.{_LABEL})*))"
+_PLAIN_MAILBOX = re.compile(_PLAIN)
 _PLAIN_PATH = re.compile(f"<{_PLAIN}>")
 _PLAIN_FROM = re.compile(
     rf'[ \t\r\n]*+(?:{_PLAIN}|(?:"[^"\\]*+"[ \t]*+|[^"\\<>()\[\]:;@,]*+)<{_PLAIN}>)[ \t\r\n]*+'
@@ -80,6 +81,10 @@ def parse_mailbox(text: str, *, smtputf8: bool = False) -> str:
     5321 section 4.5.3.1 makes that a size to be accepted at least). The whole is held to 254
     octets. Raises AddressError for anything else.
     """
+    plain = _PLAIN_MAILBOX.fullmatch(text)
+    if plain is not None and len(text) <= MAX_PATH - 2:
+        local, domain = plain.groups()
+        return f"{local}@{domain.lower()}"
     if not smtputf8 and not text.isascii():
         raise _wrong(text, "only ASCII is allowed without SMTPUTF8")
     local_match = _LOCAL.match(text)

@@ -11,6 +11,7 @@ import secrets
 import time
 from collections import OrderedDict
 from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lamson import address, log
@@ -194,7 +195,7 @@ class Delivery:
         if response["Message-ID"] is None:
             response["Message-ID"] = message_id
         if response["Date"] is None:
-            response["Date"] = formatdate(localtime=True)
+            response["Date"] = _date(int(time.time()))
         if sender is None:
             sender = response.envelope_sender
         recipients = (
@@ -274,6 +275,12 @@ class Delivery:
                 smtputf8=smtputf8 or not all(map(str.isascii, (sender, *checked))),
             )
         )
+
+
+@lru_cache(maxsize=8)
+def _date(seconds: int) -> str:
+    """The value of a Date field."""
+    return formatdate(seconds, localtime=True)
 
 
 def _been_at(message: MailRequest) -> set[str]:

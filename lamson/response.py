@@ -31,6 +31,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class _Field(NamedTuple):
+    kind: str  # the name in lower case
     name: str
     value: str
     mailboxes: tuple[Mailbox, ...]
@@ -92,7 +93,7 @@ class MailResponse:
     def __delitem__(self, name: str) -> None:
         """Take out every field called ``name``, if there is any."""
         wanted = name.lower()
-        self._fields = [field for field in self._fields if field.name.lower() != wanted]
+        self._fields = [field for field in self._fields if field.kind != wanted]
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self[name] is not None
@@ -100,7 +101,7 @@ class MailResponse:
     def get_all(self, name: str) -> list[str]:
         """The values of all fields called ``name``, in the order in which they were added."""
         wanted = name.lower()
-        return [field.value for field in self._fields if field.name.lower() == wanted]
+        return [field.value for field in self._fields if field.kind == wanted]
 
     def items(self) -> list[tuple[str, str]]:
         """The fields as (name, value), in the order in which they were added."""
@@ -109,7 +110,7 @@ class MailResponse:
     def add_header(self, name: str, value: str) -> None:
         """Add a field beside those of the same name; ValueError where there may be only one."""
         field = self._checked(name, value)
-        if name.lower() in _ONCE and name in self:
+        if field.kind in _ONCE and name in self:
             raise ValueError(f"there is a header field {name} already, and there may be only one")
         self._fields.append(field)
 
@@ -121,9 +122,9 @@ class MailResponse:
         if kind in _MADE_HERE:
             raise ValueError(f"header field {name} follows from body, html and attachments")
         if kind not in _ADDRESSES:
-            return _Field(name, value, ())
+            return _Field(kind, name, value, ())
         found = (mailboxes.parse_one(value),) if kind in _ONE_ADDRESS else mailboxes.parse(value)
-        return _Field(name, ", ".join(map(str, found)) or value, found)
+        return _Field(kind, name, ", ".join(map(str, found)) or value, found)
 
     # The addresses
 
@@ -159,7 +160,7 @@ class MailResponse:
         return [
             mailbox.address
             for field in self._fields
-            if field.name.lower() in kinds
+            if field.kind in kinds
             for mailbox in field.mailboxes
         ]
 
@@ -195,10 +196,10 @@ class MailResponse:
         """The message as it is submitted. Bcc is left out; Date and Message-ID are not made up."""
         utf8 = self.needs_smtputf8
         fields: list[bytes] = []
-        for name, value, found in self._fields:
+        for kind, name, value, found in self._fields:
             if not found:
                 fields.append(compose.field(name, value, utf8=utf8))
-            elif name.lower() != "bcc":
+            elif kind != "bcc":
                 value = ", ".join(mailbox.encoded(utf8=utf8) for mailbox in found)
                 fields.append(compose.fold(name, value))
         content = self._entity()
