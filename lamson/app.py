@@ -23,6 +23,7 @@ from lamson.clock import ServiceClock
 from lamson.db import Database
 from lamson.domains import Domains
 from lamson.engine import Engine
+from lamson.errors import LamsonError, UnavailableError
 from lamson.notes import Notary
 from lamson.outbox import Outbox
 from lamson.queue import Queue
@@ -32,7 +33,7 @@ from lamson.submission import Endpoint, Submitter
 from lamson.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from lamson.settings import Settings
 
@@ -59,6 +60,7 @@ class Application:
         self.relay: Relay | None = None
         self.clock: ServiceClock | None = None
         self._housekeeper: asyncio.Task[None] | None = None
+        self._lost: set[str] = set()  # processes that are known to be dead
         if settings.database is not None:
             self.database = Database(settings.database, connections=settings.threads + 4)
             self.outbox = Outbox(self.database, self.owner(os.getpid()))
@@ -99,17 +101,35 @@ class Application:
             self.relay.is_busy = lambda: self.engine.pending > 0
 
     @classmethod
-    def load(cls, project: Path) -> Application:
+    def load(cls, project: Path, *, is_patient: bool = False) -> Application:
         """Build the application of the project in ``project`` and check its database.
 
-        Raises SettingsError, RouteError, DatabaseError or UnavailableError.
+        Where ``is_patient``, a database that does not answer is checked before the first
+        transaction instead: what comes until that succeeds is answered 451. Raises SettingsError,
+        RouteError, DatabaseError or, unless ``is_patient``, UnavailableError.
         """
         application = cls(project, config.load(project))
-        if application.database is not None:
-            application.database.check()
-            with application.database.read() as connection:
-                application.batcher.clock = application.clock = ServiceClock(connection)
+        if (database := application.database) is not None:
+            open_it = partial(application._open, database)
+            try:
+                open_it()
+            except UnavailableError as error:
+                if not is_patient:
+                    raise
+                why = failure.brief(error)
+                log.logger.error("%s; mail is answered 451 until it can", why)
+                database.before_writing = open_it
         return application
+
+    def _open(self, database: Database) -> None:
+        database.check()
+        try:
+            with database.read() as connection:
+                self.batcher.clock = self.clock = ServiceClock(connection)
+        except SQLAlchemyError as error:
+            raise UnavailableError(
+                f"database {database} cannot be used: {failure.brief(error)}"
+            ) from error
 
     @cached_property
     def notary(self) -> Notary:
@@ -120,15 +140,16 @@ class Application:
         """Who holds a lease in the outbox: this machine, this project, that process."""
         return f"{socket.gethostname()}:{self.project}:{_place()}.{pid}"[-160:]
 
-    def release_dead(self, lost_pid: int = 0, *, is_running: bool = False) -> None:
+    def release_dead(self, lost_pids: Collection[int] = (), *, is_running: bool = False) -> None:
         """Give back what processes of this machine and project leased and left behind.
 
-        ``lost_pid`` is one that is known to be dead: somebody else may have this number again.
+        ``lost_pids`` are known to be dead: somebody else may have such a number again.
         Unless we are running already, a lease of a process with our pid is that of one that had it
         before us, as in a container that was killed. A database that fails is logged, since a
         worker has to come up all the same, to answer 451; the leases run out then.
         """
         assert self.outbox is not None
+        self._lost.update(map(str, lost_pids))
         ours = self.owner(os.getpid())
         try:
             for owner in self.outbox.owners():
@@ -139,10 +160,11 @@ class Application:
                 if pid == str(os.getpid()):
                     is_dead = not is_running
                 else:
-                    is_dead = place == _place() and (pid == str(lost_pid) or not _lives(pid))
+                    is_dead = place == _place() and (pid in self._lost or not _lives(pid))
                 if is_dead:
                     self.outbox.release_owner(owner)
-        except (SQLAlchemyError, OSError) as error:
+            self._lost.clear()
+        except (SQLAlchemyError, OSError, LamsonError) as error:
             log.logger.error("outbox: mail of dead processes has to wait: %s", failure.brief(error))
 
     async def start(self) -> None:
@@ -150,8 +172,8 @@ class Application:
         self.engine.start(asyncio.get_running_loop())
         if self.relay is not None:
             await self.relay.start()
-        if self.clock is not None:
-            self._housekeeper = asyncio.create_task(self._keep_house(self.clock))
+        if self.database is not None:
+            self._housekeeper = asyncio.create_task(self._keep_house())
 
     async def stop(self, timeout: float) -> None:
         """Stop both; mail committed already is submitted for ``timeout`` seconds at most."""
@@ -160,32 +182,33 @@ class Application:
             self._housekeeper.cancel()
         if self.relay is not None:
             await self.relay.drain(timeout)
-        if self.clock is not None:
-            await self._quietly(partial(self._tidy, self.clock))
+        await self._quietly(self._tidy)
         if self.database is not None:
             self.database.close()
 
-    async def _keep_house(self, clock: ServiceClock) -> None:
+    async def _keep_house(self) -> None:
         """From time to time: save the service clock, and forget what was handled long ago."""
         for turn in itertools.count(1):
             await asyncio.sleep(LOOK_FOR_DEAD)
             # Not at the start alone: a killed process may be dying still when another starts.
             await self._quietly(partial(self.release_dead, is_running=True))
             if turn % TURNS == 0:
-                await self._quietly(partial(self._tidy, clock))
+                await self._quietly(self._tidy)
 
     @staticmethod
     async def _quietly(work: Callable[[], None]) -> None:
         try:
             await asyncio.to_thread(work)
-        except (SQLAlchemyError, OSError) as error:
-            log.logger.error("housekeeping failed: %s", getattr(error, "orig", error))
+        except Exception as error:  # noqa: BLE001 - the next turn comes all the same
+            is_known = failure.is_known(error)
+            text = failure.brief(error)
+            log.logger.error("housekeeping failed: %s", text, exc_info=None if is_known else error)
 
-    def _tidy(self, clock: ServiceClock) -> None:
-        assert self.database is not None
-        with self.database.begin() as connection:
-            clock.save(connection)
-            seen.purge(connection, clock())
+    def _tidy(self) -> None:
+        if self.database is not None and self.clock is not None:
+            with self.database.begin() as connection:
+                self.clock.save(connection)
+                seen.purge(connection, self.clock())
 
     def _endpoint(self) -> Endpoint:
         submission = self.settings.submission

@@ -29,7 +29,7 @@ from lamson import models
 from lamson.errors import DatabaseError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from sqlalchemy.engine import URL, Connection, ExceptionContext
@@ -87,6 +87,8 @@ class Database:
             raise DatabaseError(f"database {shown!r} cannot be used: {error}") from error
         # SQLite has one writer: threads of one process queue here, fairly and without polling.
         self._writer: AbstractContextManager[object] = nullcontext()
+        self.before_writing: Callable[[], None] | None = None
+        """What must have succeeded once before `begin` does; it may raise anything."""
         self._kept: Connection | None = None  # SQLite's writer
         if self.is_sqlite:
             self._writer = threading.RLock()
@@ -104,6 +106,9 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction: commit at the end, rollback on an exception."""
+        if self.before_writing is not None:
+            self.before_writing()
+            self.before_writing = None
         if not self.is_sqlite:
             with self.engine.begin() as connection:
                 yield connection

@@ -7,8 +7,12 @@ supervisor's, a worker that dies never means "connection refused": connections w
 replacement accepts them.
 
 SIGTERM and SIGINT drain and stop. SIGHUP replaces the workers one by one by new ones, which read
-handlers and settings afresh; when a new one does not get ready, the old one stays. A worker whose
+handlers and settings afresh; when a new one does not get ready, the old one stays. What only the
+supervisor reads, such as where to listen, waits for a restart, and the log says so. A worker whose
 supervisor died drains and ends.
+
+The service does not start without its database. While it runs, a worker that has to do without
+comes up all the same, to answer 451; after a reload, only if the old ones had that database too.
 """
 
 from __future__ import annotations
@@ -47,10 +51,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 class Link:
     """A worker's end of the pipe to its supervisor, and of the one that tells of its death."""
 
-    def __init__(self, status: int, alive: int, lost_pid: int) -> None:
+    def __init__(
+        self, status: int, alive: int, lost_pids: Sequence[int], *, is_patient: bool
+    ) -> None:
         self._status = status
         self.alive = alive  # readable (end of file) once the supervisor is gone
-        self.lost_pid = lost_pid  # the worker that this one replaces after its sudden death, or 0
+        self.lost_pids = lost_pids  # workers that died suddenly and were not replaced before
+        self.is_patient = is_patient  # whether to come up though the database does not answer
 
     def ready(self) -> None:
         self._tell(state="ready")
@@ -101,7 +108,7 @@ class Group:
     run: RunWorker
     sockets: list[socket.socket] = field(default_factory=list)
     not_before: float = 0.0  # when the next worker may be forked
-    lost_pid: int = 0  # a worker that died and was not replaced yet
+    lost_pids: list[int] = field(default_factory=list)  # workers that died, to tell the next one
 
     def __str__(self) -> str:
         return f"{self.name} on {', '.join(map(describe, self.sockets))}"
@@ -152,6 +159,8 @@ class Supervisor:
         self._wakeup_read, self._wakeup_write = os.pipe()
         self._suspects = Suspects(settings.run_dir)
         self._is_serving = False
+        self._is_patient = False
+        self._fixed = _fixed(settings)
 
     def run(self, ready: Callable[[str], None]) -> None:
         """Bind, start the workers, call ``ready`` with what is listened on, serve until SIGTERM.
@@ -193,7 +202,7 @@ class Supervisor:
                     group.sockets.append(listener.bind())
 
     def _serve(self) -> None:
-        self._is_serving = True
+        self._is_serving = self._is_patient = True
         while True:
             if not self._signals:  # one may have come while something else was waited for
                 self._pause(self._timeout())
@@ -253,7 +262,7 @@ class Supervisor:
         )
         # One that never got ready would only fail again: not more than once a second.
         worker.group.not_before = time.monotonic() + (0.0 if worker.is_ready else 1.0)
-        worker.group.lost_pid = worker.pid
+        worker.group.lost_pids.append(worker.pid)
 
     def _present(self, group: Group) -> list[_Worker]:
         return [
@@ -280,15 +289,15 @@ class Supervisor:
         sys.stdout.flush()
         sys.stderr.flush()
         log.flush()
-        lost_pid, group.lost_pid = group.lost_pid, 0
+        lost_pids, group.lost_pids = group.lost_pids, []
         pid = os.fork()
         if pid == 0:
-            self._become_worker(group, writing, lost_pid)
+            self._become_worker(group, writing, lost_pids)
         os.close(writing)
         worker = self._workers[pid] = _Worker(pid, reading, group)
         return worker
 
-    def _become_worker(self, group: Group, status: int, lost_pid: int) -> NoReturn:
+    def _become_worker(self, group: Group, status: int, lost_pids: Sequence[int]) -> NoReturn:
         code = os.EX_SOFTWARE
         try:
             signal.set_wakeup_fd(-1)
@@ -306,7 +315,7 @@ class Supervisor:
             ]
             for descriptor in inherited:
                 os.close(descriptor)
-            link = Link(status, self._alive_read, lost_pid)
+            link = Link(status, self._alive_read, lost_pids, is_patient=self._is_patient)
             try:
                 group.run(self._project, group.sockets, link)
                 code = os.EX_OK
@@ -341,14 +350,25 @@ class Supervisor:
         former = self._settings
         try:
             self._settings = config.load(self._project)
+            self._is_patient = self._settings.database == former.database
             old = [worker for worker in self._workers.values() if not worker.is_leaving]
             if all(map(self._replace, old)):
                 log.logger.info("reloaded: every worker was replaced")
+                self._warn()
             else:
                 self._settings = former  # which the workers that stay have
         except LamsonError as error:
             log.logger.error("not reloaded, the old workers stay: %s", error)
+        self._is_patient = True
         notify("READY=1")
+
+    def _warn(self) -> None:
+        fixed = _fixed(self._settings)
+        if changed := [name for name, value in fixed.items() if value != self._fixed[name]]:
+            log.logger.warning(
+                "a reload does not take in what changed in %s: use `lamson restart`",
+                ", ".join(changed),
+            )
 
     def _replace(self, worker: _Worker) -> bool:
         worker.wants_replacement = False
@@ -424,6 +444,16 @@ def start(
             ready(text)
 
         run(tell)
+
+
+def _fixed(settings: Settings) -> dict[str, object]:
+    """Settings that a reload does not take in: the supervisor alone reads them, as it starts."""
+    fixed = {name: getattr(settings, name) for name in ("run_dir", "log_file", "log_level")}
+    for server in ("lmtp", "socketmap", "milter"):
+        for name in ("listen", "socket_mode", "socket_group"):
+            fixed[f"{server}.{name}"] = getattr(getattr(settings, server), name)
+    fixed["filters"] = settings.has_milter  # whether there are workers for them
+    return fixed
 
 
 def _forget_modules(project: Path) -> None:

@@ -45,7 +45,7 @@ def group() -> Group:
 def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     """Serve until told to stop. Raises what `Application.load` raises."""
     sys.setswitchinterval(_SWITCH_INTERVAL)
-    application = Application.load(project)
+    application = Application.load(project, is_patient=link.is_patient)
     asyncio.run(_serve(application, sockets, link))
 
 
@@ -55,7 +55,7 @@ async def _serve(application: Application, sockets: Sequence[socket.socket], lin
     loop.add_signal_handler(signal.SIGTERM, leaving.set)
     loop.add_reader(link.alive, leaving.set)
     if application.outbox is not None:
-        await asyncio.to_thread(application.release_dead, link.lost_pid)
+        await asyncio.to_thread(application.release_dead, link.lost_pids)
     application.engine.on_stuck = link.recycle
     server = _server(application)
     await application.start()

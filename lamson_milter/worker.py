@@ -72,7 +72,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     wakeup, leaving = os.pipe()
     signal.signal(signal.SIGTERM, lambda number, frame: _tell(leaving))
     sys.excepthook = _not_utf8
-    application = Application.load(project)
+    application = Application.load(project, is_patient=link.is_patient)
     settings = application.settings.milter
     callbacks = Callbacks(
         rules(application),

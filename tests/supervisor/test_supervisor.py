@@ -170,6 +170,20 @@ def test_sighup_changes_the_number_of_workers(service: LamsonService, project: P
         wait_for(lambda count=count: len(workers(service)) == count, f"{count} worker(s)")
 
 
+def test_a_reload_says_what_it_does_not_take_in(service: LamsonService, project: Path) -> None:
+    file = project / "config" / "settings.py"
+    changed = 'log_level="DEBUG", socketmap={"listen": "127.0.0.1:1"}, metadata=None,'
+    file.write_text(SETTINGS.replace("metadata=None,", changed))
+    warning = "what changed in log_level, socketmap.listen: use `lamson restart`"
+    for count in (1, 2):  # as long as there was no restart
+        os.kill(service.pid, signal.SIGHUP)
+        service.wait_log("WARNING", warning, count=count)
+    file.write_text(SETTINGS)
+    os.kill(service.pid, signal.SIGHUP)
+    service.wait_log("reloaded: every worker was replaced", count=3)
+    assert len(service.log_lines("WARNING")) == 2
+
+
 def test_sigterm_is_obeyed_while_a_new_worker_gets_ready(
     service: LamsonService, project: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ def test_what_the_dead_left_is_given_back(application: Application) -> None:
     recycled = application.owner(1)
     for owner in (dead, reborn, alive, recycled, *elsewhere):
         lease(application, owner)
-    application.release_dead(1)
+    application.release_dead([1])
     assert sorted(application.outbox.owners()) == sorted([alive, *elsewhere])
     claimed = {row.conversation for row in application.outbox.claim(10)}
     assert claimed == {dead, reborn, recycled}
@@ -62,10 +63,39 @@ def test_a_worker_comes_up_without_its_database(
     application: Application, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert application.database is not None
+    assert application.outbox is not None
+    lease(application, application.owner(1))
     with application.database.begin() as connection:
-        connection.execute(text("DROP TABLE lamson_outbox"))
-    application.release_dead()
+        connection.execute(text("ALTER TABLE lamson_outbox RENAME TO gone"))
+    application.release_dead([1])
     assert "mail of dead processes has to wait" in caplog.text
+    with application.database.begin() as connection:
+        connection.execute(text("ALTER TABLE gone RENAME TO lamson_outbox"))
+    application.release_dead(is_running=True)  # it has not forgotten who was lost
+    assert application.outbox.owners() == []
+
+
+def test_housekeeping_outlives_a_surprise(
+    application: Application, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lamson.app.LOOK_FOR_DEAD", 0.01)
+    turns = []
+
+    def release_dead(**options: object) -> None:
+        turns.append(options)
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(application, "release_dead", release_dead)
+
+    async def story() -> None:
+        await application.start()
+        async with asyncio.timeout(10):
+            while len(turns) < 2:
+                await asyncio.sleep(0.005)
+        await application.stop(1.0)
+
+    asyncio.run(story())
+    assert "housekeeping failed: a bug\nTraceback" in caplog.text
 
 
 def test_a_running_process_keeps_its_own_rows_and_minds_other_containers(
