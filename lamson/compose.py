@@ -62,7 +62,11 @@ def field(name: str, value: str, *, utf8: bool = False) -> bytes:
     (RFC 6532). A value that looks like an encoded word is encoded too, so that it is shown as is.
     """
     check_field(name, value)
-    value = value.strip(" \t")
+    return encoded_field(name, value.strip(" \t"), utf8=utf8)
+
+
+def encoded_field(name: str, value: str, *, utf8: bool = False) -> bytes:
+    """The same for a name and value that were checked, without blanks at its ends."""
     if not is_plain(value, utf8=utf8):
         value = encode_words(value, first=WIDTH - len(name) - 2)
     return fold(name, value)

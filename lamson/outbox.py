@@ -160,6 +160,11 @@ class Outbox:
         self.taken.add(id)
         self._to_delete.append(id)
 
+    @property
+    def has_forgotten(self) -> bool:
+        """Whether rows are to be deleted that no transaction has taken along yet."""
+        return bool(self._to_delete)
+
     def take_forgotten(self) -> list[int]:
         """The rows to be forgotten, for a transaction that deletes them: see `deleted`."""
         ids: list[int] = []
@@ -187,8 +192,6 @@ class Outbox:
 
     def delete_now(self) -> None:
         """Delete what is to be forgotten and has not been deleted with other work meanwhile."""
-        if not self._to_delete:
-            return
         ids = self.take_forgotten()
         is_committed = False
         try:
@@ -202,7 +205,8 @@ class Outbox:
         """Delete rows at once."""
         for id in ids:
             self.forget(id)
-        self.delete_now()
+        if ids:
+            self.delete_now()
 
     def defer(self, row: Outgoing, due_at: float) -> None:
         """Give ``row`` back, with its remaining recipients and error, until ``due_at``.

@@ -276,7 +276,8 @@ class Relay:
 
     async def _delete_taken(self) -> None:
         self._has_taken.clear()
-        await self._change(self._outbox.delete_now)
+        if self._outbox.has_forgotten:
+            await self._change(self._outbox.delete_now)
         self._count(0)
         log.flush()
 

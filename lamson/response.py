@@ -83,7 +83,11 @@ class MailResponse:
 
     def __getitem__(self, name: str) -> str | None:
         """The value of the first field called ``name``; None without one."""
-        return next(iter(self.get_all(name)), None)
+        kind = name.lower()
+        for field in self._fields:
+            if field.kind == kind:
+                return field.value
+        return None
 
     def __setitem__(self, name: str, value: str) -> None:
         field = self._checked(name, value)
@@ -110,7 +114,7 @@ class MailResponse:
     def add_header(self, name: str, value: str) -> None:
         """Add a field beside those of the same name; ValueError where there may be only one."""
         field = self._checked(name, value)
-        if field.kind in _ONCE and name in self:
+        if field.kind in _ONCE and self[name] is not None:
             raise ValueError(f"there is a header field {name} already, and there may be only one")
         self._fields.append(field)
 
@@ -167,6 +171,8 @@ class MailResponse:
     @property
     def needs_smtputf8(self) -> bool:
         """True where an address is not ASCII, so that the message needs SMTPUTF8 (RFC 6531)."""
+        if self._envelope_sender is None and all(field.value.isascii() for field in self._fields):
+            return False
         addresses = self._addresses(*_ADDRESSES)
         return not all(map(str.isascii, (*addresses, self.envelope_sender)))
 
@@ -198,7 +204,7 @@ class MailResponse:
         fields: list[bytes] = []
         for kind, name, value, found in self._fields:
             if not found:
-                fields.append(compose.field(name, value, utf8=utf8))
+                fields.append(compose.encoded_field(name, value, utf8=utf8))
             elif kind != "bcc":
                 value = ", ".join(mailbox.encoded(utf8=utf8) for mailbox in found)
                 fields.append(compose.fold(name, value))
