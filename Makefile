@@ -15,7 +15,8 @@ help:
 	@echo "               ARGS='-k name' goes to pytest, ARGS='-m \"not docker\"' does without those)"
 	@echo "make lint      check the code alone: ruff, mypy, import-linter"
 	@echo "make format    let ruff format the code"
-	@echo "make bench     measure, and print ratios against peers measured in the same run"
+	@echo "make bench     measure, and print ratios against peers measured in the same run (a quarter"
+	@echo "               of an hour; ARGS='--json FILE --plot FILE' keeps the numbers and a picture)"
 	@echo "make faults    kill, cut and fill what can fail, count what comes out, and write the table"
 	@echo "               of docs/delivery.md (half an hour; ARGS='--messages 100 --injections 3')"
 	@echo "make clean     remove what the above made"
@@ -36,7 +37,8 @@ format: $(VENV)/complete
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: packages $(VENV)/milter
+bench: packages $(VENV)/milter $(VENV)/bench
+	@scripts/packages.sh dovecot-lmtpd || echo "Dovecot is left out of the comparison"
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 faults: packages $(VENV)/complete
@@ -59,6 +61,10 @@ $(VENV)/complete: pyproject.toml | python
 # Apart, since it is compiled: checking the code needs neither compiler nor libmilter.
 $(VENV)/milter: $(VENV)/complete | packages
 	scripts/venv.sh $(PYTHON) $(VENV) -e ".[milter]"
+	@touch $@
+
+$(VENV)/bench: $(VENV)/complete
+	scripts/venv.sh $(PYTHON) $(VENV) -e ".[bench]"
 	@touch $@
 
 clean:

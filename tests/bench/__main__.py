@@ -7,14 +7,20 @@ import json
 import os
 import platform
 import sys
+from pathlib import Path
 
-from tests.bench import peers
+from tests.bench import peers, plot
+from tests.bench.comparison import Effort
 from tests.bench.load import LOADS
-from tests.bench.sections import SECTIONS, Effort
+from tests.bench.report import Section
+from tests.bench.sections import SECTIONS
 
 
 def main() -> int:
-    """Measure, print, and return 0; 1 where a goal was not reached and ``--strict`` was given."""
+    """Measure, print, and return 0.
+
+    1 where something failed, or where a goal was not reached and ``--strict`` was given.
+    """
     options = _options()
     if not options.quick:
         peers.install_salmon()
@@ -24,21 +30,29 @@ def main() -> int:
         options.seconds or usual.seconds,
         tuple(options.without or ()),
     )
-    loads = [LOADS[name] for name in options.load or [next(iter(LOADS))]]
-    report = []
-    if not options.json:
-        print(_machine() + "\n")
+    loads = [LOADS[name] for name in options.load or LOADS]
+    machine = _machine()
+    print(machine + "\n")
+    report: list[Section] = []
+    is_whole = True
     for name in options.only or SECTIONS:
-        for section in SECTIONS[name](loads, effort):
-            report.append(section)
-            if not options.json:
-                print(section.as_text(), flush=True)
+        try:
+            sections = SECTIONS[name](loads, effort)
+        except (AssertionError, OSError, RuntimeError) as error:
+            # What was measured already, and what can be yet, is worth more than an early end.
+            sections = [Section(f"Failed: {name}", remarks=[str(error)])]
+            is_whole = False
+        for section in sections:
+            section.part = name
+            print(section.as_text(), flush=True)
+        report += sections
+    whole = {"machine": machine, "sections": [section.as_json() for section in report]}
     if options.json:
-        whole = {"machine": _machine(), "sections": [section.as_json() for section in report]}
-        json.dump(whole, sys.stdout, indent=2, ensure_ascii=False)
-        print()
+        options.json.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+    if options.plot:
+        plot.draw(whole, options.plot)
     missed = [goal for section in report for goal in section.goals if not goal.reached]
-    return 1 if options.strict and missed else 0
+    return 1 if not is_whole or (options.strict and missed) else 0
 
 
 def _machine() -> str:
@@ -59,7 +73,10 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, metavar="N")
     parser.add_argument("--seconds", type=float, metavar="S", help="of one run")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there as well")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw the rates there (.svg or .png)"
+    )
     parser.add_argument(
         "--only", action="append", choices=SECTIONS, help="this section; may be repeated"
     )
@@ -67,7 +84,7 @@ def _options() -> argparse.Namespace:
         "--load",
         action="append",
         choices=LOADS,
-        help="this load instead of the first one; may be repeated",
+        help="this load alone; may be repeated",
     )
     parser.add_argument(
         "--without", action="append", metavar="PEER", help="leave this peer out; may be repeated"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.bench.load import Load
-    from tests.bench.peers import Peer
+    from tests.bench.peer import Peer
 
 _LIMITS = (50, 60_000)  # messages of one run
 
@@ -42,11 +42,6 @@ class Result:
     sender_cpu: list[float] = field(default_factory=list)
 
 
-def ratios(result: Result, base: Result) -> list[float]:
-    """``result``'s rate by that of ``base``, round by round."""
-    return [mine / its for mine, its in zip(result.accepted, base.accepted, strict=True)]
-
-
 def median_ratio(result: Result, base: Result) -> float:
     """The ratio of the medians of the rates."""
     return statistics.median(result.accepted) / statistics.median(base.accepted)
@@ -56,8 +51,7 @@ def compare(peers: Sequence[Peer], load: Load, *, rounds: int, seconds: float) -
     """Measure every peer under one load; a run takes about ``seconds``. The peers are running."""
     results = [Result(peer.name, load.name, peer.answers) for peer in peers]
     for peer, result in zip(peers, results, strict=True):
-        wanted = seconds * peer.slow_start
-        messages = int(_probe(peer, load, wanted / 4) * wanted)
+        messages = int(_probe(peer, load, seconds / 4) * seconds)
         result.messages = min(max(messages, _LIMITS[0]), _LIMITS[1])
     pairs = list(zip(peers, results, strict=True))
     for number in range(rounds):

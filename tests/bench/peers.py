@@ -1,7 +1,4 @@
-"""The servers that are measured: each is started on a port, counts what it accepted, and is ended.
-
-`Peer` is what measure.py needs of one. A peer that cannot run here says why (`unavailable`).
-"""
+"""The servers beside which Lamson is measured; Dovecot has a module of its own."""
 
 from __future__ import annotations
 
@@ -9,99 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import ClassVar
 
-from tests.bench import process, projects
 from tests.bench.counter import Counter
-from tests.mortal import Guard
-from tests.service import LamsonService
-from tests.waiting import free_port, listening, wait_for
+from tests.bench.peer import ROOT, Child
 
-ROOT = Path(__file__).parents[2]
 SALMON_PYTHON = ROOT / ".bench" / "salmon" / "bin" / "python"
 
 
-class Peer:
-    """One server. ``counts`` says what `count` counts: messages, or deliveries (recipients)."""
-
-    name: ClassVar[str]
-    counts: ClassVar[str] = "deliveries"
-    answers: ClassVar[bool] = False  # a reply is submitted for each delivery
-    slow_start: ClassVar[float] = 1.0  # how much longer it is measured, where connecting is slow
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.port = free_port()
-        directory.mkdir(exist_ok=True)
-
-    @classmethod
-    def unavailable(cls) -> str | None:
-        """Why this peer cannot run here; None where it can."""
-        return None
-
-    def start(self) -> None:
-        raise NotImplementedError
-
-    def stop(self) -> None:
-        raise NotImplementedError
-
-    def count(self) -> int:
-        """How many messages or deliveries it has accepted since its start."""
-        raise NotImplementedError
-
-    def replies(self) -> int:
-        """How many replies have arrived at its submission server, where it sends some."""
-        return 0
-
-    def pid(self) -> int:
-        raise NotImplementedError
-
-    def cpu(self) -> float:
-        """CPU seconds used since its start, by all its processes."""
-        return process.cpu_seconds(self.pid())
-
-
-class _Child(Peer):
-    """A peer that is one child process; its standard output goes to a file."""
-
-    _process: subprocess.Popen[bytes] | None = None
-    _guard: Guard | None = None
-
-    def command(self) -> list[str]:
-        raise NotImplementedError
-
-    def start(self) -> None:
-        with (
-            (self.directory / "output").open("wb") as output,
-            (self.directory / "errors").open("wb") as errors,
-        ):
-            process = self._process = subprocess.Popen(
-                self.command(),
-                cwd=self.directory,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                stdout=output,
-                stderr=errors,
-            )
-        self._guard = Guard(process.pid)
-        wait_for(lambda: process.poll() is not None or listening(self.port), f"{self.name} listens")
-        if process.poll() is not None:
-            reason = (self.directory / "errors").read_text()
-            raise RuntimeError(f"{self.name} does not start: {reason}")
-
-    def stop(self) -> None:
-        if self._guard is not None:
-            self._guard.release()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def pid(self) -> int:
-        assert self._process is not None, "not started"
-        return self._process.pid
-
-
-class SmtpSink(_Child):
+class SmtpSink(Child):
     """Postfix's smtp-sink: a C program that throws mail away. The floor of what mail can cost."""
 
     name = "smtp-sink"
@@ -132,11 +45,11 @@ class Submission(SmtpSink):
     protocol = ()
 
 
-class _Python(_Child):
+class Python(Child):
     """A peer that is a Python program of servers/, with a counter."""
 
     module: ClassVar[str]
-    arguments: ClassVar[tuple[str, ...]] = ()
+    arguments: tuple[str, ...] = ()
     python: ClassVar[str] = sys.executable
 
     def command(self) -> list[str]:
@@ -149,28 +62,28 @@ class _Python(_Child):
         return self._counter.value
 
 
-class Aiosmtpd(_Python):
+class Aiosmtpd(Python):
     """aiosmtpd's LMTP class, empty handler."""
 
     name = "aiosmtpd"
     module = "empty_aiosmtpd"
 
 
-class Obvious(_Python):
+class Obvious(Python):
     """aiosmtpd, the standard library's parser, one SQLAlchemy transaction of two rows."""
 
     name = "obvious"
     module = "obvious"
 
 
-class Salmon(_Python):
+class Salmon(Python):
     """Salmon's LMTP receiver, empty handler, logging as in a generated project.
 
-    It listens with a backlog of five: with ten sessions some wait a second for their connection.
+    It listens with a backlog of five: where connections are many, some wait a second for theirs.
     """
 
     name = "salmon"
-    slow_start = 5.0
+    loads = frozenset({"10 sessions"})
     module = "empty_salmon"
     python = str(SALMON_PYTHON)
 
@@ -186,74 +99,6 @@ class SilentSalmon(Salmon):
 
     name = "salmon silent"
     arguments = ("silent",)
-
-
-class Lamson(Peer):
-    """The real service with a stateless handler that does nothing, and no database."""
-
-    name = "lamson"
-    handlers: ClassVar[str] = projects.NOTHING
-    database: ClassVar[str | None] = None
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self._project = projects.write(directory / "project", self.handlers, self.database)
-        self._service = LamsonService(self._project, **self.environment())
-        self.port = self._service.port
-        self._handled = 0
-        self._offset = 0
-
-    def start(self) -> None:
-        if self.database is not None:
-            self._service.command("syncdb")
-        self._service.start()
-
-    def environment(self) -> dict[str, str]:
-        return {}
-
-    def stop(self) -> None:
-        self._service.stop()
-
-    def pid(self) -> int:
-        return self._service.pid
-
-    def count(self) -> int:
-        # The log has one line for each delivery that was handled.
-        with (self._project / "logs" / "lamson.log").open("rb") as log:
-            log.seek(self._offset)
-            text = log.read()
-        whole = text.rfind(b"\n") + 1
-        self._offset += whole
-        self._handled += text[:whole].count(b" handled id=")
-        return self._handled
-
-
-class LamsonDurable(Lamson):
-    """The real service: what was seen, a state and one reply in one transaction, on SQLite FULL."""
-
-    name = "lamson durable"
-    handlers = projects.DURABLE
-    database = "sqlite:///run/lamson.db"
-    answers = True
-
-    def __init__(self, directory: Path) -> None:
-        directory.mkdir()
-        self._submission = Submission(directory / "submission")
-        super().__init__(directory)
-
-    def environment(self) -> dict[str, str]:
-        return {"LAMSON_SUBMISSION__SERVER": f"127.0.0.1:{self._submission.port}"}
-
-    def start(self) -> None:
-        self._submission.start()
-        super().start()
-
-    def stop(self) -> None:
-        super().stop()
-        self._submission.stop()
-
-    def replies(self) -> int:
-        return self._submission.count()
 
 
 def install_salmon() -> None:

@@ -16,6 +16,17 @@ def cpu_seconds(pid: int) -> float:
     return sum(sum(map(int, _stat(one)[11:15])) / _TICK for one in _tree(pid))
 
 
+def children(pid: int) -> list[int]:
+    """The process ids of its living descendants."""
+    return _tree(pid)[1:]
+
+
+def peak_memory(pid: int) -> int:
+    """The most octets of resident memory that the process has had (VmHWM, with shared pages)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
 def _tree(pid: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():

@@ -7,8 +7,6 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.bench import measure
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -35,6 +33,21 @@ class Goal:
     at_least: bool = True
     spread: tuple[float, float] | None = None
 
+    @classmethod
+    def of_pairs(
+        cls,
+        what: str,
+        mine: Sequence[float],
+        base: Sequence[float],
+        goal: float,
+        *,
+        at_least: bool = True,
+    ) -> Goal:
+        """The ratio of the medians; its spread is that of the ratios round by round."""
+        rounds = [one / other for one, other in zip(mine, base, strict=True)]
+        ratio = statistics.median(mine) / statistics.median(base)
+        return cls(what, ratio, goal, at_least, (min(rounds), max(rounds)))
+
     @property
     def reached(self) -> bool:
         return self.value >= self.goal if self.at_least else self.value <= self.goal
@@ -48,9 +61,10 @@ class Goal:
 
 @dataclass
 class Section:
-    """One part of the report: results and what follows from them."""
+    """One table of the report and what follows from it. ``part`` is a name of SECTIONS."""
 
     title: str
+    part: str = ""
     results: list[Result] = field(default_factory=list)
     goals: list[Goal] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -71,13 +85,8 @@ class Section:
 
 def ratio_goal(result: Result, base: Result, goal: float) -> Goal:
     """The promise that ``result`` takes at least ``goal`` times what ``base`` takes."""
-    rounds = measure.ratios(result, base)
-    return Goal(
-        f"{result.peer} / {base.peer}, {result.load}",
-        measure.median_ratio(result, base),
-        goal,
-        spread=(min(rounds), max(rounds)),
-    )
+    what = f"{result.peer} / {base.peer}, {result.load}"
+    return Goal.of_pairs(what, result.accepted, base.accepted, goal)
 
 
 def _row(result: Result) -> tuple[str, ...]:

@@ -87,6 +87,12 @@ class PostfixInstance:
         self._lay_out()
         self.write_config()
 
+    @property
+    def pid(self) -> int:
+        """The master's process id."""
+        assert self._master is not None, "not started"
+        return self._master.pid
+
     def _lay_out(self) -> None:
         owner, group = pwd.getpwnam("postfix").pw_uid, grp.getgrnam("postdrop").gr_gid
         for name in ("etc", "queue", "queue/pid"):

@@ -1,0 +1,93 @@
+"""What is measured: a server that is started on a port, counts what it accepted, and is ended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import ClassVar
+
+from tests.bench import process
+from tests.mortal import Guard
+from tests.waiting import free_port, listening, wait_for
+
+ROOT = Path(__file__).parents[2]
+
+
+class Peer:
+    """One server. ``counts`` says what `count` counts: messages, or deliveries (recipients)."""
+
+    name: str
+    counts: ClassVar[str] = "deliveries"
+    answers: ClassVar[bool] = False  # a reply is submitted for each delivery
+    loads: ClassVar[frozenset[str] | None] = None  # names of those it is measured under; None: all
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        directory.mkdir(exist_ok=True)
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Why this peer cannot run here; None where it can."""
+        return None
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        raise NotImplementedError
+
+    def count(self) -> int:
+        """How many messages or deliveries it has accepted since its start."""
+        raise NotImplementedError
+
+    def replies(self) -> int:
+        """How many replies have arrived at its submission server, where it sends some."""
+        return 0
+
+    def pid(self) -> int:
+        raise NotImplementedError
+
+    def cpu(self) -> float:
+        """CPU seconds used since its start, by all its processes."""
+        return process.cpu_seconds(self.pid())
+
+
+class Child(Peer):
+    """A peer that is one child process; its standard output goes to a file."""
+
+    _process: subprocess.Popen[bytes] | None = None
+    _guard: Guard | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        with (
+            (self.directory / "output").open("wb") as output,
+            (self.directory / "errors").open("wb") as errors,
+        ):
+            process = self._process = subprocess.Popen(
+                self.command(),
+                cwd=self.directory,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdout=output,
+                stderr=errors,
+            )
+        self._guard = Guard(process.pid)
+        wait_for(lambda: process.poll() is not None or listening(self.port), f"{self.name} listens")
+        if process.poll() is not None:
+            reason = (self.directory / "errors").read_text()
+            raise RuntimeError(f"{self.name} does not start: {reason}")
+
+    def stop(self) -> None:
+        if self._guard is not None:
+            self._guard.release()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
