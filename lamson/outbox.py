@@ -18,6 +18,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, func, or_, select, text, update
@@ -101,7 +102,10 @@ class Outbox:
             row.id = self._next_id()
         values = [_values(row, self._owner if row.lease_until else "") for row in rows]
         if self._database.is_sqlite:  # it has one writer at a time, and so one time
-            connection.exec_driver_sql(_INSERT_SQLITE, values)
+            for at in range(0, len(values), _MOST_ROWS):
+                part = values[at : at + _MOST_ROWS]
+                statement = _INSERT_SQLITE + ", ".join([_ROW_SQLITE] * len(part))
+                connection.exec_driver_sql(statement, tuple(chain.from_iterable(part)))
             return []
         names = outbox.columns.keys()
         named = [dict(zip(names, row, strict=True)) for row in values]
@@ -186,7 +190,7 @@ class Outbox:
     def delete_rows(self, connection: Connection, ids: Collection[int]) -> None:
         """Delete rows in the caller's transaction."""
         if ids and self._database.is_sqlite:
-            connection.exec_driver_sql(_DELETE_SQLITE, [(id,) for id in ids])
+            connection.exec_driver_sql(_DELETE_SQLITE, (json.dumps(list(ids)),))
         elif ids:
             connection.execute(_DELETE, {"ids": list(ids)})
 
@@ -319,12 +323,13 @@ _HELD_QUERY = """SELECT value FROM {names} WHERE (
     WHERE conversation = names.value ORDER BY id DESC LIMIT 1
 )"""
 # SQLite's statements go to the driver as they are: what SQLAlchemy does for each would take longer
-# than SQLite.
+# than SQLite. Each is one for many rows: an executemany() would let go of the interpreter's lock
+# for each row, and wait for it again.
 _HELD_SQLITE = _HELD_QUERY.format(names="json_each(?) AS names", owner="?", now="?")
-_INSERT_SQLITE = "INSERT INTO lamson_outbox ({}) VALUES ({})".format(
-    ", ".join(outbox.columns.keys()), ", ".join("?" * len(outbox.columns))
-)
-_DELETE_SQLITE = "DELETE FROM lamson_outbox WHERE id = ?"
+_INSERT_SQLITE = f"INSERT INTO lamson_outbox ({', '.join(outbox.columns.keys())}) VALUES "
+_ROW_SQLITE = f"({', '.join('?' * len(outbox.columns))})"
+_MOST_ROWS = 500  # in one statement; SQLite takes 32,766 parameters
+_DELETE_SQLITE = "DELETE FROM lamson_outbox WHERE id IN (SELECT value FROM json_each(?))"
 _DELETE = text("DELETE FROM lamson_outbox WHERE id = ANY(:ids)")
 _HELD = text(
     _HELD_QUERY.format(

@@ -100,8 +100,8 @@ class SqlStateStore:
 
     def save(self, states: Mapping[StateKey, str]) -> None:
         if states and self._is_sqlite:
-            values = [(*key, value) for key, value in states.items()]
-            self._connection.exec_driver_sql(_SQLITE_SAVE, values)
+            values = json.dumps([(*key, value) for key, value in states.items()])
+            self._connection.exec_driver_sql(_SQLITE_SAVE, (values,))
         elif states:
             self._connection.execute(_POSTGRES_SAVE, self._rows(states))
         if unused := self._made - states.keys():
@@ -124,7 +124,9 @@ _SQLITE_LOAD = (
     "AND state.author = json_extract(key.value, '$[1]')"
 )
 _SQLITE_SAVE = (
-    "INSERT INTO lamson_state (module, author, state) VALUES (?, ?, ?) "
+    "INSERT INTO lamson_state (module, author, state) "
+    "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') "
+    "FROM json_each(?) WHERE true "  # without WHERE, ON would be taken for that of a join
     "ON CONFLICT (module, author) DO UPDATE SET state = excluded.state"
 )
 _PRIMARY_KEY = [state.c.module, state.c.author]
