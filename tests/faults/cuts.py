@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.faults.fault import SQLITE, Fault
+from tests.faults.fault import Fault
 from tests.faults.proxy import AfterFinalDot, BetweenReplies
 from tests.waiting import wait_for
 
@@ -57,14 +57,12 @@ FAULTS = [
     Fault(
         name="cut-after-dot",
         title="connection cut after the final dot",
-        databases=SQLITE,
         prepare=_through(AfterFinalDot),
         inject=_cut,
     ),
     Fault(
         name="cut-between-replies",
         title="connection cut after the first of three replies",
-        databases=SQLITE,
         prepare=_through(BetweenReplies),
         inject=_cut,
     ),
@@ -77,7 +75,6 @@ FAULTS = [
     Fault(
         name="requeued",
         title="connection cut after the final dot, then `postsuper -r ALL`",
-        databases=SQLITE,
         prepare=_through(AfterFinalDot),
         inject=_requeue,
     ),

@@ -38,8 +38,9 @@ class Fault:
     """One kind of fault.
 
     ``inject`` strikes once, under load, and returns when it has struck and is over. ``prepare``
-    changes a rig that is not started yet. ``check`` looks at what else must be true in the end, and
-    says what is not.
+    changes a rig that is not started yet. On the databases ``long_on`` it strikes in the long run
+    alone, since it is slow: it waits for the outbox to try again. ``check`` looks at what else must
+    be true in the end, and says what is not.
     ``weakness`` is what makes Lamson wrong under this fault: leaving out the seen check wherever
     Postfix delivers again what was committed; where that cannot be (``why_not_twice``), a mistake.
     """
@@ -48,6 +49,7 @@ class Fault:
     title: str
     inject: Callable[[Rig], None]
     databases: tuple[Kind, ...] = BOTH
+    long_on: tuple[Kind, ...] = ()
     prepare: Callable[[Rig], None] = nothing
     check: Callable[[Rig], str] = no_complaint
     weakness: str = NO_SEEN_CHECK

@@ -158,16 +158,17 @@ class Proxy:
         task.add_done_callback(self._pumps.discard)
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        except OSError:
-            writer.close()
+        except (OSError, asyncio.CancelledError):  # or the proxy closes
+            writer.transport.abort()  # else the client would wait for a greeting, for a minute
             return
         link = Link(writer, far_writer)
         self._links.add(link)
         try:
-            await asyncio.gather(
-                self._pump(link, reader, far_writer, self.rule.from_client),
-                self._pump(link, far_reader, writer, self.rule.from_server),
-            )
+            with suppress(asyncio.CancelledError):  # the proxy closes
+                await asyncio.gather(
+                    self._pump(link, reader, far_writer, self.rule.from_client),
+                    self._pump(link, far_reader, writer, self.rule.from_server),
+                )
         finally:
             self._links.discard(link)
             link.cut()

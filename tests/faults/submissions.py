@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.faults.fault import FORGETFUL_OUTBOX, NOTHING_KEPT, SQLITE, Fault
+from tests.faults.fault import FORGETFUL_OUTBOX, NOTHING_KEPT, POSTGRES, Fault
 from tests.faults.proxy import NoFinalReply, Rule
 from tests.waiting import wait_for
 
@@ -76,7 +76,7 @@ FAULTS = [
     Fault(
         name="submission-down",
         title="submission refuses connections",
-        databases=SQLITE,
+        long_on=POSTGRES,
         prepare=_through_proxy,
         inject=_down,
         weakness=FORGETFUL_OUTBOX,
@@ -85,7 +85,7 @@ FAULTS = [
     Fault(
         name="submission-4xx",
         title="submission answers 451",
-        databases=SQLITE,
+        long_on=POSTGRES,
         prepare=_with_policy,
         inject=_refuse_for_now,
         weakness=FORGETFUL_OUTBOX,
@@ -94,7 +94,6 @@ FAULTS = [
     Fault(
         name="submission-5xx",
         title="submission answers 550 for one of two recipients",
-        databases=SQLITE,
         prepare=_with_copies,
         inject=_refuse_one_for_good,
         check=_check_kept,
@@ -104,7 +103,7 @@ FAULTS = [
     Fault(
         name="submission-reply-lost",
         title="submission's final 250 lost",
-        databases=SQLITE,
+        long_on=POSTGRES,
         prepare=_cut_final_reply,
         inject=_lose_reply,
         weakness=FORGETFUL_OUTBOX,

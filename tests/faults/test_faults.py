@@ -34,6 +34,7 @@ def _cases(kinds: slice) -> list[object]:
         )
         for fault in catalogue.FAULTS
         for kind in fault.databases[kinds]
+        if kind not in fault.long_on
     ]
 
 
