@@ -37,15 +37,12 @@ def main() -> int:
     is_whole = True
     for name in options.only or SECTIONS:
         try:
-            sections = SECTIONS[name](loads, effort)
+            for section in SECTIONS[name](loads, effort):
+                _tell(section, name, report)
         except (AssertionError, OSError, RuntimeError) as error:
             # What was measured already, and what can be yet, is worth more than an early end.
-            sections = [Section(f"Failed: {name}", remarks=[str(error)])]
+            _tell(Section(f"Failed: {name}", remarks=[str(error)]), name, report)
             is_whole = False
-        for section in sections:
-            section.part = name
-            print(section.as_text(), flush=True)
-        report += sections
     whole = {"machine": machine, "sections": [section.as_json() for section in report]}
     if options.json:
         options.json.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
@@ -53,6 +50,12 @@ def main() -> int:
         plot.draw(whole, options.plot)
     missed = [goal for section in report for goal in section.goals if not goal.reached]
     return 1 if not is_whole or (options.strict and missed) else 0
+
+
+def _tell(section: Section, name: str, report: list[Section]) -> None:
+    section.part = name
+    report.append(section)
+    print(section.as_text(), flush=True)
 
 
 def _machine() -> str:

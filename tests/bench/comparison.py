@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench import measure
 from tests.bench.dovecot import Dovecot
 from tests.bench.lamsons import Lamson, LamsonDurable
+from tests.bench.peer import scratch
 from tests.bench.peers import Aiosmtpd, Obvious, Salmon, SmtpSink
 from tests.bench.report import Section, ratio_goal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from tests.bench.load import Load
     from tests.bench.peer import Peer
@@ -46,11 +46,10 @@ _PROMISED = (
 
 def compare(
     title: str, kinds: Sequence[Callable[[Path], Peer]], loads: Sequence[Load], effort: Effort
-) -> list[Section]:
+) -> Iterator[Section]:
     """Measure peers, each made in a directory of its own, under each load; a section for each."""
     with ExitStack() as running:
-        base = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="lamson-bench-")))
-        base.chmod(0o755)
+        base = running.enter_context(scratch())
         peers, remarks = [], []
         for number, kind in enumerate(kinds):
             peer = kind(base / str(number))
@@ -62,7 +61,8 @@ def compare(
             running.callback(peer.stop)
             peer.start()
             peers.append(peer)
-        return [_section(title, peers, load, effort, remarks) for load in loads]
+        for load in loads:
+            yield _section(title, peers, load, effort, remarks)
 
 
 def _section(

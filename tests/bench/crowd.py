@@ -9,16 +9,15 @@ from __future__ import annotations
 import resource
 import socket
 import statistics
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
 from tests.bench import process, source
 from tests.bench.lamsons import LamsonDurable
 from tests.bench.load import Load
+from tests.bench.peer import scratch
 from tests.bench.peers import SmtpSink
 from tests.bench.report import Goal, Section
 from tests.waiting import wait_for
@@ -56,12 +55,13 @@ def unavailable() -> str | None:
     return source.unavailable() or SmtpSink.unavailable()
 
 
-def measure(effort: Effort) -> list[Section]:
+def measure(effort: Effort) -> Iterator[Section]:
     """Small messages alone and in company, in turn."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], 2 * IDLE), limits[1]))
     try:
-        return [_idle(effort), _large(effort)]
+        yield _idle(effort)
+        yield _large(effort)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
@@ -90,9 +90,8 @@ def _large(effort: Effort) -> Section:
 
 @contextmanager
 def _service() -> Iterator[Crowded]:
-    with tempfile.TemporaryDirectory(prefix="lamson-bench-") as base:
-        Path(base).chmod(0o755)
-        lamson = Crowded(Path(base) / "lamson")
+    with scratch() as base:
+        lamson = Crowded(base / "lamson")
         try:
             lamson.start()
             yield lamson

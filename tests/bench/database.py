@@ -16,7 +16,7 @@ from tests.bench.peers import Python, SmtpSink
 from tests.postgres.instance import PostgresInstance, why_not
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.bench.comparison import Effort
@@ -53,7 +53,7 @@ def unavailable() -> str | None:
     return why_not() or source.unavailable() or SmtpSink.unavailable()
 
 
-def measure(effort: Effort) -> list[Section]:
+def measure(effort: Effort) -> Iterator[Section]:
     """The three of them under two loads."""
     with PostgresInstance() as postgres:
         kinds: list[Callable[[Path], Peer]] = [
@@ -61,4 +61,4 @@ def measure(effort: Effort) -> list[Section]:
             partial(LamsonPostgres, url=postgres.url(postgres.create_database()), workers=1),
             partial(LamsonPostgres, url=postgres.url(postgres.create_database()), workers=2),
         ]
-        return compare("PostgreSQL, fsync and synchronous_commit on", kinds, _LOADS, effort)
+        yield from compare("PostgreSQL, fsync and synchronous_commit on", kinds, _LOADS, effort)

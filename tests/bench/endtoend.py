@@ -11,23 +11,24 @@ CPU is that of all processes of a lane's Postfix, ended ones included: its maste
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench import process, source
 from tests.bench.lamsons import LamsonBehindPostfix
 from tests.bench.load import Load
+from tests.bench.peer import scratch
 from tests.bench.peers import SmtpSink, Submission
 from tests.bench.report import Goal, Section
 from tests.postfix.instance import PostfixInstance, why_not
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.bench.comparison import Effort
     from tests.bench.peer import Peer
 
@@ -89,8 +90,7 @@ def unavailable() -> str | None:
 def measure(effort: Effort) -> Section:
     """Rates of both lanes in turn, and what each costs."""
     with ExitStack() as running:
-        base = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="lamson-bench-")))
-        base.chmod(0o755)
+        base = running.enter_context(scratch())
         lanes = [_lane(running, base, with_lamson) for with_lamson in (True, False)]
         rates = [lane.run(_WARM_UP) for lane in lanes]
         messages = max(_WARM_UP, int(statistics.fmean(rates) * effort.seconds * _RUN))

@@ -55,7 +55,7 @@ def compare(peers: Sequence[Peer], load: Load, *, rounds: int, seconds: float) -
         result.messages = min(max(messages, _LIMITS[0]), _LIMITS[1])
     pairs = list(zip(peers, results, strict=True))
     for number in range(rounds):
-        shift = number % len(pairs)
+        shift = number % max(1, len(pairs))
         for peer, result in pairs[shift:] + pairs[:shift]:
             _run(peer, load, result.messages, result)
     return results

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tests.bench import process
 from tests.mortal import Guard
 from tests.waiting import free_port, listening, wait_for
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory for peers, which those that are not root can enter too; removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="lamson-bench-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 class Peer:

@@ -14,12 +14,12 @@ from tests.bench.peers import Aiosmtpd, Obvious, Salmon, SilentSalmon, SmtpSink
 from tests.bench.report import Goal, Section
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tests.bench.load import Load
 
 
-def accept(loads: Sequence[Load], effort: Effort) -> list[Section]:
+def accept(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     """Lamson with a handler that does nothing, beside servers that do nothing either."""
     title = "Accepting mail (LMTP, empty handler, no database)"
     if reason := source.unavailable():
@@ -29,7 +29,7 @@ def accept(loads: Sequence[Load], effort: Effort) -> list[Section]:
     return compare(title, [SmtpSink, Aiosmtpd, Salmon, SilentSalmon, Lamson], loads, effort)
 
 
-def durable(loads: Sequence[Load], effort: Effort) -> list[Section]:
+def durable(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     """Lamson with everything on disk and a reply for each message, beside the obvious program.
 
     Not under smtp-source: where all messages are one there is nothing to remember.
@@ -41,28 +41,28 @@ def durable(loads: Sequence[Load], effort: Effort) -> list[Section]:
     return compare(title, [SmtpSink, Obvious, Dovecot, LamsonDurable], loads, effort)
 
 
-def through_postfix(loads: Sequence[Load], effort: Effort) -> list[Section]:
+def through_postfix(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     """Real Postfix, Lamson, submission, and out again, beside smtp-sink in Lamson's place."""
     if reason := endtoend.unavailable():
         return [Section("End to end", remarks=[f"left out: {reason}"])]
     return [endtoend.measure(effort)]
 
 
-def crowds(loads: Sequence[Load], effort: Effort) -> list[Section]:
+def crowds(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     """Small messages beside a thousand idle connections, and beside a very large message."""
     if reason := crowd.unavailable():
         return [Section("A crowd", remarks=[f"left out: {reason}"])]
     return crowd.measure(effort)
 
 
-def postgres(loads: Sequence[Load], effort: Effort) -> list[Section]:
+def postgres(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     """Lamson on PostgreSQL, beside the same transaction by hand."""
     if reason := database.unavailable():
         return [Section("PostgreSQL", remarks=[f"left out: {reason}"])]
     return database.measure(effort)
 
 
-def routes(loads: Sequence[Load], effort: Effort) -> list[Section]:
+def routes(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     """One address among few routes and among many."""
     costs = routing.measure()
     section = Section("Routing one address")
@@ -76,7 +76,7 @@ def routes(loads: Sequence[Load], effort: Effort) -> list[Section]:
     return [section]
 
 
-def help_command(loads: Sequence[Load], effort: Effort) -> list[Section]:
+def help_command(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     """The start of a command that needs none of the heavy libraries."""
     seconds = command.measure(runs=max(3, effort.rounds))
     goal = Goal(
@@ -89,25 +89,21 @@ def help_command(loads: Sequence[Load], effort: Effort) -> list[Section]:
     return [Section("The command", goals=[goal])]
 
 
-def milters(loads: Sequence[Load], effort: Effort) -> list[Section]:
+def milters(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     """Our milter behind Postfix, beside one in C and one on bare pymilter."""
     if reason := milter.unavailable():
         return [Section("The milter", remarks=[f"left out: {reason}"])]
-    return [
-        milter.cost(effort.rounds, effort.seconds),
-        milter.through_postfix(effort.rounds, effort.seconds, tcp=False),
-        milter.through_postfix(effort.rounds, effort.seconds, tcp=True),
-    ]
+    return milter.measure(effort.rounds, effort.seconds)
 
 
-def lookups(loads: Sequence[Load], effort: Effort) -> list[Section]:
+def lookups(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     """Postfix asking the socketmap, beside tables of its own."""
     if reason := socketmap.unavailable():
         return [Section("The socketmap", remarks=[f"left out: {reason}"])]
-    return list(socketmap.measure(effort.rounds, effort.seconds))
+    return socketmap.measure(effort.rounds, effort.seconds)
 
 
-SECTIONS: dict[str, Callable[[Sequence[Load], Effort], list[Section]]] = {
+SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "accept": accept,
     "durable": durable,
     "postfix": through_postfix,
