@@ -37,6 +37,7 @@ BAD_ATTRIBUTE = Reply(501, "5.5.4", "Unknown XFORWARD attribute")
 BAD_VALUE = Reply(501, "5.5.4", "Bad XFORWARD value: expected xtext of at most 255 octets")
 
 XFORWARD_ATTRIBUTES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE")
+_ATTRIBUTES = {name.encode("ascii"): name for name in XFORWARD_ATTRIBUTES}
 
 # A path: up to the first > that is not inside a quoted local part. The quantifiers are possessive,
 # so a line of quotes and backslashes is looked at once.
@@ -48,6 +49,7 @@ _HOST = re.compile(rb"[^\x00-\x20\x7f]{1,255} *")
 _DIGITS = re.compile(rb"[0-9]{1,20}")  # RFC 1870 section 3
 _XTEXT = re.compile(rb"(?>(?:[!-*,-<>-~]|\+[0-9A-Fa-f]{2})*)")  # RFC 3461 section 4
 _HEX = re.compile(rb"\+([0-9A-Fa-f]{2})")
+_PLAIN_VALUE = re.compile(rb"[!-*,-<>-Z^-~]{1,255}")  # nothing encoded, not [UNAVAILABLE]
 _UNSAFE = re.compile(r"[^!-~]")
 _MAX_VALUE = 255  # XFORWARD_README
 
@@ -97,8 +99,8 @@ def parse_xforward(arguments: bytes) -> dict[str, str]:
         name, equals, value = word.partition(b"=")
         if not equals:
             raise RemoteProtocolError(XFORWARD_SYNTAX)
-        attribute = name.decode("ascii", "replace").upper()
-        if attribute not in XFORWARD_ATTRIBUTES:
+        attribute = _ATTRIBUTES.get(name) or _ATTRIBUTES.get(name.upper())
+        if attribute is None:
             raise RemoteProtocolError(BAD_ATTRIBUTE)
         attributes[attribute] = _attribute_value(attribute, value)
     return attributes
@@ -159,12 +161,15 @@ def _mail_parameters(parameters: bytes) -> tuple[int, bool, bool]:
 
 
 def _attribute_value(attribute: str, value: bytes) -> str:
-    if value.upper() in (b"[UNAVAILABLE]", b"[TEMPUNAVAIL]"):
+    if _PLAIN_VALUE.fullmatch(value):
+        text = value.decode("ascii")
+    elif value.upper() in (b"[UNAVAILABLE]", b"[TEMPUNAVAIL]"):
         return ""
-    if len(value) > _MAX_VALUE or not _XTEXT.fullmatch(value):
+    elif len(value) > _MAX_VALUE or not _XTEXT.fullmatch(value):
         raise RemoteProtocolError(BAD_VALUE)
-    octets = _HEX.sub(lambda match: bytes([int(match[1], 16)]), value)
-    text = _UNSAFE.sub("?", octets.decode("utf-8", "replace"))
+    else:
+        octets = _HEX.sub(lambda match: bytes([int(match[1], 16)]), value)
+        text = _UNSAFE.sub("?", octets.decode("utf-8", "replace"))
     if attribute == "ADDR" and text[:5].upper() == "IPV6:":
         return text[5:]
     return text
