@@ -7,7 +7,9 @@ import json
 import os
 import platform
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+from subprocess import SubprocessError
 
 from tests.bench import peers, plot
 from tests.bench.comparison import Effort
@@ -39,7 +41,7 @@ def main() -> int:
         try:
             for section in SECTIONS[name](loads, effort):
                 _tell(section, name, report)
-        except (AssertionError, OSError, RuntimeError) as error:
+        except (AssertionError, OSError, RuntimeError, SubprocessError) as error:
             # What was measured already, and what can be yet, is worth more than an early end.
             _tell(Section(f"Failed: {name}", remarks=[str(error)]), name, report)
             is_whole = False
@@ -93,7 +95,10 @@ def _options() -> argparse.Namespace:
         "--without", action="append", metavar="PEER", help="leave this peer out; may be repeated"
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a goal is missed")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.plot and find_spec("matplotlib") is None:
+        parser.error("--plot needs matplotlib (pip install '.[bench]')")
+    return options
 
 
 if __name__ == "__main__":

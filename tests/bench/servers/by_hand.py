@@ -1,9 +1,9 @@
 """The transaction of a durable delivery by hand, in psycopg: ``PORT COUNTER CONNINFO``.
 
 What a good programmer would write who knows PostgreSQL: one thread and one connection to the
-database for each LMTP session, prepared statements, the four of them in one pipeline (one round
-trip), then the commit. The tables are Lamson's own. What it leaves out is all the rest: routes,
-parsing beyond the header block, submission of the replies.
+database for each LMTP session, prepared statements, two round trips: what was seen, the state and
+the reply's row, then the new state and the commit. The tables are Lamson's own. What it leaves out
+is all the rest: routes, parsing beyond the header block, a log, submission of the replies.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Server(socketserver.ThreadingTCPServer):
         reply = f"To: {author}\r\nSubject: Re: {message['Subject']}\r\n\r\nThank you.\r\n".encode()
         name = f"{recipient} {sender}"
         row = (next(self._ids), key.hex(), recipient, json.dumps([sender]), name, reply, now, now)
-        with database.transaction(), database.pipeline():
+        with database.pipeline(), database.transaction():
             seen = database.execute(_SEEN, (key, now), prepare=True)
             state = database.execute(_STATE, (author,), prepare=True)
             database.execute(_REPLY, row, prepare=True)
