@@ -52,10 +52,11 @@ class Link:
     """A worker's end of the pipe to its supervisor, and of the one that tells of its death."""
 
     def __init__(
-        self, status: int, alive: int, lost_pids: Sequence[int], *, is_patient: bool
+        self, status: int, alive: int, number: int, lost_pids: Sequence[int], *, is_patient: bool
     ) -> None:
         self._status = status
         self.alive = alive  # readable (end of file) once the supervisor is gone
+        self.number = number  # among the workers of its group, from 0
         self.lost_pids = lost_pids  # workers that died suddenly and were not replaced before
         self.is_patient = is_patient  # whether to come up though the database does not answer
 
@@ -117,8 +118,9 @@ class Group:
 class _Worker:
     """A forked worker, as its supervisor sees it."""
 
-    def __init__(self, pid: int, status: int, group: Group) -> None:
+    def __init__(self, pid: int, number: int, status: int, group: Group) -> None:
         self.pid = pid
+        self.number = number
         self.group = group
         self.status = status
         self.is_ready = False
@@ -283,7 +285,11 @@ class Supervisor:
             for worker in self._present(group)[group.count(self._settings) :]:
                 self._end(worker)
 
-    def _fork(self, group: Group) -> _Worker:
+    def _fork(self, group: Group, number: int | None = None) -> _Worker:
+        """A new worker; it gets ``number``, else the lowest that none of the group has."""
+        if number is None:
+            taken = {one.number for one in self._present(group)}
+            number = min(set(range(len(taken) + 1)) - taken)
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         sys.stdout.flush()
@@ -292,17 +298,19 @@ class Supervisor:
         lost_pids, group.lost_pids = group.lost_pids, []
         pid = os.fork()
         if pid == 0:
-            self._become_worker(group, writing, lost_pids)
+            self._become_worker(group, writing, number, lost_pids)
         os.close(writing)
-        worker = self._workers[pid] = _Worker(pid, reading, group)
+        worker = self._workers[pid] = _Worker(pid, number, reading, group)
         return worker
 
-    def _become_worker(self, group: Group, status: int, lost_pids: Sequence[int]) -> NoReturn:
+    def _become_worker(
+        self, group: Group, status: int, number: int, lost_pids: Sequence[int]
+    ) -> NoReturn:
         code = os.EX_SOFTWARE
         try:
             signal.set_wakeup_fd(-1)
-            for number in _SIGNALS:
-                signal.signal(number, signal.SIG_DFL)
+            for one in _SIGNALS:
+                signal.signal(one, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's goes to the supervisor
             _forget_modules(self._project)
             inherited = [self._alive_write, self._wakeup_read, self._wakeup_write]
@@ -315,7 +323,7 @@ class Supervisor:
             ]
             for descriptor in inherited:
                 os.close(descriptor)
-            link = Link(status, self._alive_read, lost_pids, is_patient=self._is_patient)
+            link = Link(status, self._alive_read, number, lost_pids, is_patient=self._is_patient)
             try:
                 group.run(self._project, group.sockets, link)
                 code = os.EX_OK
@@ -372,7 +380,7 @@ class Supervisor:
 
     def _replace(self, worker: _Worker) -> bool:
         worker.wants_replacement = False
-        new = self._fork(worker.group)
+        new = self._fork(worker.group, worker.number)
         new.is_leaving = True  # does not count, and is not replaced, until it is ready
         try:
             self._wait_ready(new)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lamson.reply import Reply
     from lamson_milter.actions import Decision
     from lamson_milter.filtering import Filter
-    from lamson_milter.transaction import Subject
+    from lamson_milter.standing import Subject
 
 FAILED = Defer(LOCAL_ERROR.enhanced, LOCAL_ERROR.text, LOCAL_ERROR.code)
 

@@ -30,6 +30,7 @@ from lamson_milter.actions import (
 )
 from lamson_milter.edits import header_bytes
 from lamson_milter.filtering import CONNECTION, MESSAGE, RECIPIENT, SENDER, STAGES
+from lamson_milter.pace import Pace
 from lamson_milter.spool import Spool
 from lamson_milter.threads import FilterThreads, TooLateError
 from lamson_milter.transaction import ConnectionState, Transaction
@@ -39,13 +40,12 @@ if TYPE_CHECKING:
 
     from lamson.reply import Reply
     from lamson_milter.actions import Edit
-    from lamson_milter.transaction import Outcome, Rules
+    from lamson_milter.outcome import Outcome
+    from lamson_milter.transaction import Rules
 
     T = TypeVar("T")
 
-_QUICK = 0.02  # seconds: what takes longer may wait for something
-_TRIAL = 20  # runs on a thread before the filters of a stage are held to be quick
-_AFTER_SLOW = 1000  # runs on a thread after a slow one
+_NEVER = float("inf")
 _MAX_REPLY_LINE = 480  # octets; libmilter's limit is 980, and RFC 5321's 512 with code and status
 MAX_HEADER = 1 << 20  # octets of a header that filters see, as in lamson.header
 
@@ -96,31 +96,6 @@ class Limits:
     body: int = 10 << 20
 
 
-class Pace:
-    """Whether the filters of a stage have been quick for long enough to run without a thread.
-
-    To hand work to another thread and back costs more than most filters do. A stage with a slow
-    one goes back to the threads for a thousand runs. What hangs after having been quick for long is
-    answered by Postfix's own time limit, and the worker is replaced.
-    """
-
-    __slots__ = ("_left",)
-
-    def __init__(self, *, may_be_quick: bool) -> None:
-        self._left = float(_TRIAL) if may_be_quick else float("inf")
-
-    @property
-    def is_quick(self) -> bool:
-        return self._left <= 0
-
-    def took(self, seconds: float) -> None:
-        """Take in how long one run took."""
-        if seconds > _QUICK:
-            self._left = max(self._left, _AFTER_SLOW)
-        elif self._left > 0:
-            self._left -= 1
-
-
 class _Session:
     """One connection of Postfix, and the mail on it."""
 
@@ -146,7 +121,7 @@ class _Session:
         self.spool: Spool | None = None
         self.header_size = 0
         self.has_failed = False
-        self.since = float("inf")  # monotonic: when a filter was begun without a thread
+        self.since = _NEVER  # monotonic: when a filter was begun without a thread
 
     def reply(self, silent: int) -> int:
         """The answer "go on" to what is not answered where ``silent`` was agreed on."""
@@ -378,18 +353,18 @@ class Callbacks:
 
     def _run(self, stage: str, session: _Session, work: Callable[[], T]) -> T:
         pace = self._paces[stage]
-        began = time.monotonic()
+        if pace.is_quick:
+            session.since = time.monotonic()
+            try:
+                return pace.time(work)
+            finally:
+                session.since = _NEVER
+        limit = self._limits.content if stage == MESSAGE else self._limits.command
         try:
-            if not pace.is_quick:
-                limits = self._limits
-                return self._threads.run(
-                    work, limits.content if stage == MESSAGE else limits.command
-                )
-            session.since = began
-            return work()
-        finally:
-            session.since = float("inf")
-            pace.took(time.monotonic() - began)
+            return self._threads.run(lambda: pace.time(work), limit)
+        except TooLateError:
+            pace.took(limit)
+            raise
 
     def _answer(self, ctx: Context, refusal: Reply | None) -> int:
         if refusal is None:

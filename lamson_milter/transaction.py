@@ -1,39 +1,22 @@
 """One mail at SMTP time, stage by stage: filters are asked, one decision and its edits come out.
 
 For the milter's callbacks and for tests of filters. No I/O: a filter is run by ``Rules.ask``, which
-gives its verdict and never raises. What is refused at RCPT is refused for that recipient. At the
-end of the message
-
-- a Defer of any filter defers the whole message: the client sends it again, nothing is lost;
-- a Reject refuses the message where no recipient is left without one; else the rejected recipients
-  are taken off the envelope, for SMTP has one answer for all of them;
-- a Discard takes its recipients off, or discards the message where none is left;
-- a Quarantine of any recipient's filter holds the message.
-
-The edits of those filters that were asked about a recipient who was taken off are dropped.
+gives its verdict and never raises. What is refused at RCPT is refused for that recipient; what the
+message comes to at its end is said in `outcome`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lamson import address, notes
 from lamson.envelope import NOBODY, Envelope, Peer, QueueId, Recipient
 from lamson.errors import AddressError
-from lamson_milter.actions import (
-    AddHeader,
-    AddRecipient,
-    ChangeHeader,
-    Defer,
-    Discard,
-    Quarantine,
-    Reject,
-    RemoveRecipient,
-)
-from lamson_milter.edits import in_order
+from lamson_milter.actions import AddHeader, ChangeHeader
 from lamson_milter.messages import Arrival, Connection, FilteredMail
+from lamson_milter.outcome import decide
+from lamson_milter.standing import Addressee, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,8 +26,9 @@ if TYPE_CHECKING:
     from lamson.reply import Reply
     from lamson_milter.actions import Decision, Edit
     from lamson_milter.filtering import Filter, Filters
+    from lamson_milter.outcome import Outcome
+    from lamson_milter.standing import Subject
 
-    Subject = Connection | Arrival | FilteredMail
     Ask = Callable[[Filter, Subject, Mapping[str, str], str], Decision | None]
 
 _NOTES = notes.HEADER.lower()
@@ -66,69 +50,6 @@ class Rules:
     notary: Notary | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What becomes of a message: ``refusal`` and ``is_discarded``, else it is queued, edited.
-
-    ``removed`` are the recipients taken off by a Reject, with the reply they would have got.
-    """
-
-    refusal: Reply | None = None
-    is_discarded: bool = False
-    quarantine: str | None = None
-    edits: Sequence[Edit] = ()
-    removed: Sequence[tuple[str, Reply]] = ()
-
-    def __str__(self) -> str:
-        if self.refusal is not None:
-            return "rejected" if self.refusal.is_permanent else "deferred"
-        if self.is_discarded:
-            return "discarded"
-        return "accepted" if self.quarantine is None else "quarantined"
-
-
-@dataclass(slots=True)
-class _Standing:
-    """What the filters of a stage came to for one subject."""
-
-    verdict: Decision | None = None  # anything but Quarantine
-    reasons: list[str] = field(default_factory=list)
-    edits: list[tuple[Filter, list[Edit]]] = field(default_factory=list)
-    notes: dict[str, Note] = field(default_factory=dict)
-
-    @property
-    def is_settled(self) -> bool:
-        return self.verdict is not None
-
-    def take(self, one: Filter, subject: Subject, verdict: Decision | None) -> bool:
-        """Take in what a filter did; True where no further one is to be asked."""
-        if subject.new_notes:
-            self.notes.update(subject.new_notes)
-        if not isinstance(subject, Connection) and subject.edits:
-            self.edits.append((one, subject.edits))
-        if isinstance(verdict, Quarantine):
-            self.reasons.append(verdict.reason)
-            return False
-        self.verdict = verdict
-        return verdict is not None
-
-    @property
-    def refusal(self) -> Reply | None:
-        verdict = self.verdict
-        if verdict is None:
-            return None
-        return verdict.reply if isinstance(verdict, Reject | Defer) else None
-
-
-@dataclass(slots=True)
-class _Addressee:
-    """One accepted recipient; ``given`` is how the client wrote it."""
-
-    given: str
-    recipient: Recipient
-    standing: _Standing
-
-
 class ConnectionState:
     """A client's connection: what its filters came to counts for each of its mails."""
 
@@ -137,7 +58,7 @@ class ConnectionState:
     def __init__(self, rules: Rules, peer: Peer = NOBODY) -> None:
         self.rules = rules
         self.peer = peer
-        self.standing = _Standing()
+        self.standing = Standing()
 
     def connect(self) -> Reply | None:
         """Ask the connection's filters; gives a refusal."""
@@ -166,8 +87,8 @@ class Transaction:
     def __init__(self, connection: ConnectionState) -> None:
         self._rules = connection.rules
         self._connection = connection
-        self._addressees: list[_Addressee] = []
-        self._sender_standing = _Standing()
+        self._addressees: list[Addressee] = []
+        self._sender_standing = Standing()
         self._incoming_notes = 0
         self.sender = ""
         self.fields: list[tuple[str, bytes]] = []
@@ -197,7 +118,7 @@ class Transaction:
         refusal = self._rules.refuse(recipient)
         if refusal is not None:
             return refusal
-        standing = _Standing()
+        standing = Standing()
         if not self._is_settled and self._rules.filters.recipient.filters:
             for one, captures in self._rules.filters.recipient.match(recipient):
                 subject = Arrival(
@@ -212,7 +133,7 @@ class Transaction:
                     break
             if standing.refusal is not None:
                 return standing.refusal
-        self._addressees.append(_Addressee(given, Recipient(recipient), standing))
+        self._addressees.append(Addressee(given, Recipient(recipient), standing))
         return None
 
     def header(self, name: str, value: bytes) -> None:
@@ -234,7 +155,12 @@ class Transaction:
         """The end of the message. Raises ValueError where the notes are too many to be signed."""
         if not self._is_settled and self._rules.filters.message.filters:
             self._ask_about_message(content, queue_id, now, is_truncated)
-        return self._decide(queue_id, now)
+        return decide(
+            (self._connection.standing, self._sender_standing),
+            self._addressees,
+            self._forged_notes(),
+            lambda staying: self._own_notes(staying, queue_id, now),
+        )
 
     def _ask_about_message(
         self, content: Callable[[], Content], queue_id: str, now: float, is_truncated: bool
@@ -265,51 +191,10 @@ class Transaction:
         recipients = tuple([one.recipient.address for one in self._addressees])
         return Envelope(self.sender, recipients, peer, received=now, id=queue_id or "-")
 
-    def _notes_so_far(self, standing: _Standing) -> Mapping[str, Note] | None:
+    def _notes_so_far(self, standing: Standing) -> Mapping[str, Note] | None:
         """A copy, since filters add to what they are shown; None for none."""
         common = self._common_notes()
         return common | standing.notes if common or standing.notes else None
-
-    def _decide(self, queue_id: str, now: float) -> Outcome:
-        whole = (self._connection.standing, self._sender_standing)
-        rejected: list[tuple[_Addressee, Reply]] = []
-        discarded: list[_Addressee] = []
-        staying: list[_Addressee] = []
-        for one in self._addressees:
-            verdict = one.standing.verdict
-            if verdict is None:
-                staying.append(one)
-                continue
-            refusal = one.standing.refusal
-            if refusal is not None and refusal.is_transient:
-                return Outcome(refusal=refusal)
-            if refusal is not None:
-                rejected.append((one, refusal))
-            elif isinstance(verdict, Discard):
-                discarded.append(one)
-            else:
-                staying.append(one)
-        if self._is_settled and any(isinstance(one.verdict, Discard) for one in whole):
-            return Outcome(is_discarded=True)
-        if not staying and rejected:
-            return Outcome(refusal=rejected[0][1])
-        if not staying and discarded:
-            return Outcome(is_discarded=True)
-        standings = [*whole, *[one.standing for one in staying]]
-        edits = _once([pair for standing in standings for pair in standing.edits])
-        for one in [*[one for one, _ in rejected], *discarded]:
-            edits.append(RemoveRecipient(one.recipient.address))
-        if edits:
-            edits = in_order(edits)
-            if not _remaining(staying, edits):
-                return Outcome(is_discarded=True)
-        reasons = [reason for standing in standings for reason in standing.reasons]
-        return Outcome(
-            quarantine="; ".join(dict.fromkeys(reasons)) or None,
-            # Ours last: it goes on top, and no filter that names a place has counted it.
-            edits=[*self._forged_notes(), *edits, *self._own_notes(staying, queue_id, now)],
-            removed=[(one.recipient.address, reply) for one, reply in rejected],
-        )
 
     def given(self, recipient: str) -> str:
         """A recipient as the client wrote it, which is what Postfix knows it by."""
@@ -327,7 +212,7 @@ class Transaction:
                 incoming += 1
         return [ChangeHeader(notes.HEADER, None, index) for index in range(incoming, 0, -1)]
 
-    def _own_notes(self, staying: Sequence[_Addressee], queue_id: str, now: float) -> list[Edit]:
+    def _own_notes(self, staying: Sequence[Addressee], queue_id: str, now: float) -> list[Edit]:
         """Adds the notes that were made."""
         common = self._common_notes()
         own = {one.recipient.address: one.standing.notes for one in staying if one.standing.notes}
@@ -347,33 +232,6 @@ class Transaction:
     def recipients(self) -> list[str]:
         """The recipients accepted so far."""
         return [one.recipient.address for one in self._addressees]
-
-
-def _remaining(staying: Sequence[_Addressee], edits: Sequence[Edit]) -> bool:
-    """True where the message has a recipient after the edits."""
-    gone = {address.normalise(edit.address) for edit in edits if isinstance(edit, RemoveRecipient)}
-    if not gone:
-        return True
-    return any(isinstance(edit, AddRecipient) for edit in edits) or any(
-        address.normalise(one.recipient.address) not in gone for one in staying
-    )
-
-
-def _once(recorded: Sequence[tuple[Filter, Sequence[Edit]]]) -> list[Edit]:
-    """The edits in order; what one function recorded for several recipients alike, once."""
-    if len(recorded) < 2:
-        return list(recorded[0][1]) if recorded else []
-    kept: list[Edit] = []
-    known: dict[object, Counter[Edit]] = {}
-    for one, edits in recorded:
-        already = known.setdefault(one.handler, Counter())
-        mine: Counter[Edit] = Counter()
-        for edit in edits:
-            mine[edit] += 1
-            if mine[edit] > already[edit]:
-                kept.append(edit)
-        already |= mine
-    return kept
 
 
 def _address(given: str, *, null: bool = False) -> str:

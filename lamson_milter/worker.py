@@ -18,7 +18,7 @@ from lamson import log
 from lamson.app import Application
 from lamson.errors import SettingsError
 from lamson.service import DRAIN, Group, Listener
-from lamson_milter import recipients
+from lamson_milter import processor, recipients
 from lamson_milter.asking import Asking
 from lamson_milter.filtering import Filters
 from lamson_milter.threads import FilterThreads
@@ -72,6 +72,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     wakeup, leaving = os.pipe()
     signal.signal(signal.SIGTERM, lambda number, frame: _tell(leaving))
     sys.excepthook = _not_utf8
+    processor.keep_to_one(link.number)
     application = Application.load(project, is_patient=link.is_patient)
     settings = application.settings.milter
     callbacks = Callbacks(

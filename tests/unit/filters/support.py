@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lamson.notes import Notary
-    from lamson_milter.transaction import Outcome
+    from lamson_milter.outcome import Outcome
 
 DEFAULTS = {"host": r"test\.com", "user": "[a-z0-9.]+"}
 _numbers = count(1)
