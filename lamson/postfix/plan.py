@@ -96,7 +96,9 @@ def _after(postconf: Postconf, want: Want, before: str | None) -> str | None:
             ours = {domain for domain, _ in want.answers}
             others = [one for one in words(before or "") if not _inline_keys(one) <= ours]
             return ", ".join([want.value, *others])
-    missing = [one for one in words(want.value) if one not in there]
+    # A table may be asked through proxymap(8): where smtpd is chrooted, and the socket outside.
+    known = {*there, *(one.removeprefix("proxy:") for one in there)}
+    missing = [one for one in words(want.value) if one not in known]
     if not missing:
         return None
     return ", ".join([*words(before or ""), *missing])

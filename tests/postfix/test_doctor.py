@@ -155,6 +155,49 @@ def test_it_is_undone(patient: Callable[..., Patient]) -> None:
         plan.undo(one.postconf, rollback)
 
 
+@pytest.mark.parametrize("last", ["set", "set_service", "nothing"])
+def test_an_interrupted_apply_is_undone(
+    patient: Callable[..., Patient],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    last: str,
+) -> None:
+    """Killed between its writes, or before the first: the file says what it was about to do."""
+    one = patient()
+    one.settings = project(
+        socketmap=Socketmap("127.0.0.1:8825"),
+        submission=Submission("127.0.0.1:20587", security="starttls", user="l@app.test"),
+    )
+    one.run("-e", "smtpd_tls_chain_files=/etc/lamson/both.pem", "relay_domains=other.test")
+    before = one.postconf.explicit(), one.postconf.services()
+    changes = one.changes()
+    assert {change.file for change in changes} == {"main.cf", "master.cf"}
+
+    def interrupted(name: str) -> Callable[..., None]:
+        really = getattr(one.postconf, name)
+
+        def write(*arguments: Any) -> None:
+            if last != "nothing":
+                really(*arguments)
+            if last in (name, "nothing"):
+                raise KeyboardInterrupt
+
+        return write
+
+    with monkeypatch.context() as patch:
+        for name in ("set", "set_service"):
+            patch.setattr(one.postconf, name, interrupted(name))
+        with pytest.raises(KeyboardInterrupt):
+            plan.carry_out(one.postconf, changes, tmp_path)
+    one.age()
+    (rollback,) = tmp_path.glob("rollback-*.json")
+    done = {"nothing": set(), "set": {"main.cf"}, "set_service": {"main.cf", "master.cf"}}[last]
+    undone = plan.undo(one.postconf, rollback)
+    assert {change.file for change in undone} == done
+    one.age()
+    assert (one.postconf.explicit(), one.postconf.services()) == before
+
+
 @pytest.mark.parametrize(
     ("text", "doubt"),
     [
@@ -311,6 +354,26 @@ def test_sockets_below_the_queue_are_named_as_seen_from_there(
         one.apply()
         one.run("-F", "lmtp/unix/chroot=y")
         assert one.codes() == codes
+
+
+def test_the_socketmap_below_the_queue_is_named_as_seen_from_there(
+    patient: Callable[..., Patient],
+) -> None:
+    one = patient()
+    smtpd = f"127.0.0.1:{one.postfix.smtp_port}/inet"
+    socket = f"{one.postfix.base}/queue/lamson/map"
+    for path, codes in ((socket, ["socketmap-chroot"]), ("/lamson/map", [])):
+        one.settings = project(
+            socketmap=Socketmap(f"unix:{socket}"), postfix={"lookups": f"unix:{path}"}
+        )
+        one.run("-X", "relay_recipient_maps")
+        one.apply()
+        one.run("-F", f"{smtpd}/chroot=y")
+        assert one.codes() == codes
+    # proxymap(8) asks for a chrooted smtpd, and is not in the chroot itself.
+    one.settings = project(socketmap=Socketmap(f"unix:{socket}"))
+    one.run("-e", f"relay_recipient_maps=proxy:{one.settings.lookup('recipient')}")
+    assert one.codes() == []
 
 
 def test_a_milter_outside_the_chroot(patient: Callable[..., Patient], tmp_path: Path) -> None:

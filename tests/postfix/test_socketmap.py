@@ -81,3 +81,24 @@ def test_without_an_answer_mail_waits_and_is_not_refused(asking: Callable[..., S
     sent = send(stage.postfix.smtp_port, "zed@sender.test", "counted-one@app.test")
     assert sent.data[0] == 250
     stage.settle()
+
+
+def test_a_chrooted_smtpd_sees_the_socket_below_the_queue_directory(
+    make_stage: Callable[..., Stage],
+) -> None:
+    stage = make_stage()
+    postfix, lamson = stage.postfix, stage.lamson
+    inside, outside = "/lamson-map", f"{postfix.base}/queue/lamson-map"
+    lamson.stop()
+    lamson.environment["LAMSON_SOCKETMAP__LISTEN"] = f"unix:{outside}"
+    lamson.environment["LAMSON_SOCKETMAP__SOCKET_GROUP"] = "postfix"
+    lamson.start()
+    postfix.run("postconf", "-F", f"127.0.0.1:{postfix.smtp_port}/inet/chroot=y")
+    for path, codes in ((outside, [451, 451]), (inside, [250, 550])):
+        postfix.stop()
+        postfix.run("postconf", f"relay_recipient_maps=socketmap:unix:{path}:recipient")
+        postfix.start()
+        names = ["counted-one@app.test", "nobody@app.test"]
+        sent = send(postfix.smtp_port, "zed@sender.test", *names)
+        assert [sent.recipients[name][0] for name in names] == codes, path
+    stage.settle()
