@@ -1,9 +1,10 @@
 """The whole way: Postfix, LMTP, a stateful handler, its reply's submission, Postfix, the world.
 
-Two lanes, each with a Postfix of its own. In one Lamson takes the mail and submits a reply to each
-message. In the other smtp-sink takes it, and the sender in C hands in as many messages of a reply's
-size, pipelined, over as many connections, from the start: what Postfix alone can do with this mail.
-The clock stops when all mail was taken and the outside world (an smtp-sink) has all replies.
+Three lanes, each with a Postfix of its own. In one Lamson takes the mail and submits a reply to
+each message. In the next smtp-sink takes it, and the sender in C hands in as many messages of a
+reply's size, pipelined, over as many connections, from the start: what Postfix alone can do with
+this mail. In the last there are no replies: it tells what the messages alone cost Postfix. The
+clock stops when all mail was taken and the outside world (an smtp-sink) has all replies.
 
 CPU is that of all processes of a lane's Postfix, ended ones included: its master waits for them.
 """
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _INCOMING = Load("incoming", pipelined=True, smtp=True)
 # Of a size with our replies, over the connections that Lamson keeps (`submission.connections`).
 _REPLIES = Load("replies", sessions=4, size=1024, pipelined=True, smtp=True, domain="world.test")
+_LANES = _LAMSON, _SINK, _ALONE = "lamson", "smtp-sink and source", "smtp-sink, no replies"
 _WARM_UP = 300  # messages
 _RUN = 3  # times as long as the runs of other sections, as mail stands in queues here
 
@@ -47,25 +49,27 @@ class Lane:
     backend: Peer
     postfix: PostfixInstance
     world: Submission
-    reinjects: bool
+    replies: Load | None  # that is sent beside the mail
+    answers: bool = True
     rates: list[float] = field(default_factory=list)
     postfix_cpu: list[float] = field(default_factory=list)  # µs for each message
     backend_cpu: list[float] = field(default_factory=list)
 
     def run(self, messages: int) -> float:
         """Send, note what it cost, and give the messages per second."""
-        taken, replied = self.backend.count() + messages, self.world.count() + messages
+        taken = self.backend.count() + messages
+        replied = self.world.count() + (messages if self.answers else 0)
         cpu = process.cpu_seconds(self.postfix.pid), self.backend.cpu()
         began = time.monotonic()
         with ThreadPoolExecutor() as pool:
             sent = [pool.submit(_INCOMING.run, self.postfix.smtp_port, messages)]
-            if self.reinjects:
-                sent.append(pool.submit(_REPLIES.run, self.postfix.submission_port, messages))
+            if self.replies is not None:
+                sent.append(pool.submit(self.replies.run, self.postfix.submission_port, messages))
             for one in sent:
                 one.result()
         wait_for(
             lambda: self.backend.count() >= taken and self.world.count() >= replied,
-            lambda: f"{self.name}: {messages} messages taken, and as many replies",
+            lambda: f"{self.name}: {taken} messages taken and {replied} replies",
             timeout=120,
         )
         self.rates.append(messages / (time.monotonic() - began))
@@ -75,6 +79,14 @@ class Lane:
         if (self.backend.count(), self.world.count()) != (taken, replied):
             raise RuntimeError(f"{self.name}: more mail came out than went in")
         return self.rates[-1]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {statistics.median(self.rates):,.0f} messages/s "
+            f"({min(self.rates):,.0f}-{max(self.rates):,.0f}); CPU for each: "
+            f"{statistics.median(self.postfix_cpu):,.0f} µs Postfix, "
+            f"{statistics.median(self.backend_cpu):,.0f} µs {self.backend.name}"
+        )
 
     def forget(self) -> None:
         """Drop what was noted so far."""
@@ -88,63 +100,57 @@ def unavailable() -> str | None:
 
 
 def measure(effort: Effort) -> Section:
-    """Rates of both lanes in turn, and what each costs."""
+    """Rates of the lanes in turn, and what each costs."""
     with ExitStack() as running:
         base = running.enter_context(scratch())
-        lanes = [_lane(running, base, with_lamson) for with_lamson in (True, False)]
+        lanes = [_lane(running, base / name, name) for name in _LANES]
         rates = [lane.run(_WARM_UP) for lane in lanes]
         messages = max(_WARM_UP, int(statistics.fmean(rates) * effort.seconds * _RUN))
         for lane in lanes:
             lane.forget()
         for turn in range(effort.rounds):
-            for lane in lanes if turn % 2 else lanes[::-1]:
+            shift = turn % len(lanes)
+            for lane in lanes[shift:] + lanes[:shift]:
                 lane.run(messages)
-    ours, theirs = lanes
-    return _section(ours, theirs, messages)
+    section = Section(f"Through a real Postfix and back into it, {messages:,} messages of 4 KiB")
+    section.goals = _goals(*lanes)
+    section.remarks = [str(lane) for lane in lanes]
+    return section
 
 
-def _lane(running: ExitStack, base: Path, with_lamson: bool) -> Lane:
+def _lane(running: ExitStack, base: Path, name: str) -> Lane:
     def started(peer: Peer) -> None:
         running.callback(peer.stop)
         peer.start()
 
-    name = "lamson" if with_lamson else "smtp-sink and source"
-    world = Submission(base / f"world of {name}")
+    base.mkdir()
+    world = Submission(base / "world")
     started(world)
     postfix = PostfixInstance(
         sink_port=world.port, routes={}, main={"default_process_limit": "100"}
     )
     running.callback(postfix.close)
-    directory = base / name
     backend: Peer
-    if with_lamson:
-        backend = LamsonBehindPostfix(directory, postfix.submission_port)
+    if name == _LAMSON:
+        backend = LamsonBehindPostfix(base / "lamson", postfix.submission_port)
     else:
-        backend = SmtpSink(directory)
+        backend = SmtpSink(base / "sink")
     started(backend)
     postfix.routes[_INCOMING.domain] = f"lmtp:inet:[127.0.0.1]:{backend.port}"
     postfix.write_config()
     postfix.start()
-    return Lane(name, backend, postfix, world, reinjects=not with_lamson)
+    replies = _REPLIES if name == _SINK else None
+    return Lane(name, backend, postfix, world, replies, answers=name != _ALONE)
 
 
-def _section(ours: Lane, theirs: Lane, messages: int) -> Section:
-    section = Section(f"Through a real Postfix and back into it, {messages:,} messages of 4 KiB")
-    section.remarks = [
-        f"{lane.name}: {statistics.median(lane.rates):,.0f} messages/s "
-        f"({min(lane.rates):,.0f}-{max(lane.rates):,.0f}); CPU for each: "
-        f"{statistics.median(lane.postfix_cpu):,.0f} µs Postfix, "
-        f"{statistics.median(lane.backend_cpu):,.0f} µs {lane.backend.name}"
-        for lane in (ours, theirs)
-    ]
-    section.goals = [
-        Goal.of_pairs("rate, lamson / smtp-sink and source", ours.rates, theirs.rates, 0.9),
+def _goals(ours: Lane, sink: Lane, alone: Lane) -> list[Goal]:
+    return [
+        Goal.of_pairs(f"rate, {ours.name} / {sink.name}", ours.rates, sink.rates, 0.9),
         Goal.of_pairs(
-            "CPU per message, lamson / its Postfix",
+            "CPU per message, lamson / Postfix without any reply",
             ours.backend_cpu,
-            ours.postfix_cpu,
+            alone.postfix_cpu,
             0.25,
             at_least=False,
         ),
     ]
-    return section
