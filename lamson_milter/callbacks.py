@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import milter
 
@@ -20,33 +20,24 @@ from lamson import log
 from lamson.content import Content
 from lamson.envelope import NOBODY, Peer
 from lamson.reply import LOCAL_ERROR
-from lamson_milter.actions import (
-    AddHeader,
-    AddRecipient,
-    ChangeHeader,
-    RemoveRecipient,
-    ReplaceBody,
-    field_value,
-)
+from lamson_milter.context import PEER_MACROS, answer, apply, client, macro
 from lamson_milter.edits import header_bytes
 from lamson_milter.filtering import CONNECTION, MESSAGE, RECIPIENT, SENDER, STAGES
 from lamson_milter.pace import Pace
+from lamson_milter.session import NEVER, Session
 from lamson_milter.spool import Spool
 from lamson_milter.threads import FilterThreads, TooLateError
-from lamson_milter.transaction import ConnectionState, Transaction
+from lamson_milter.transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamson.reply import Reply
-    from lamson_milter.actions import Edit
+    from lamson_milter.context import Context
     from lamson_milter.outcome import Outcome
     from lamson_milter.transaction import Rules
 
     T = TypeVar("T")
 
-_NEVER = float("inf")
-_MAX_REPLY_LINE = 480  # octets; libmilter's limit is 980, and RFC 5321's 512 with code and status
 MAX_HEADER = 1 << 20  # octets of a header that filters see, as in lamson.header
 
 _ACTIONS = (
@@ -60,31 +51,13 @@ _ACTIONS = (
     | milter.QUARANTINE
     | milter.SETSYMLIST
 )
-_PEER_MACROS = ("{client_name}", "{client_addr}", "{client_port}")
 _MACROS = (
-    (milter.M_CONNECT, " ".join(_PEER_MACROS)),
+    (milter.M_CONNECT, " ".join(PEER_MACROS)),
     (milter.M_HELO, ""),
     (milter.M_ENVFROM, ""),
     (milter.M_ENVRCPT, ""),
     (milter.M_EOM, "i"),
 )
-
-
-class Context(Protocol):
-    """What pymilter gives each callback, as far as it is used here."""
-
-    def setpriv(self, value: object) -> object: ...
-    def getpriv(self) -> _Session: ...
-    def getsymval(self, name: str) -> str | None: ...
-    def setsymlist(self, stage: int, macros: str) -> None: ...
-    def setreply(self, code: str, enhanced: str | None, *lines: str) -> None: ...
-    def addheader(self, name: str, value: str, position: int = -1) -> None: ...
-    def chgheader(self, name: str, index: int, value: str | None) -> None: ...
-    def replacebody(self, body: bytes) -> None: ...
-    def addrcpt(self, path: str, parameters: str | None = None) -> None: ...
-    def delrcpt(self, path: str) -> None: ...
-    def chgfrom(self, path: str, parameters: str | None = None) -> None: ...
-    def quarantine(self, reason: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,46 +67,6 @@ class Limits:
     command: float = 25.0
     content: float = 250.0
     body: int = 10 << 20
-
-
-class _Session:
-    """One connection of Postfix, and the mail on it."""
-
-    __slots__ = (
-        "connection",
-        "has_failed",
-        "has_leading_space",
-        "header_reply",
-        "header_size",
-        "since",
-        "spool",
-        "steps",
-        "transaction",
-    )
-
-    def __init__(self, rules: Rules, steps: int) -> None:
-        self.steps = steps
-        # Asked for each field, so worked out once.
-        self.has_leading_space = bool(steps & milter.P_HDR_LEADSPC)
-        self.header_reply = self.reply(milter.P_NR_HDR)
-        self.connection = ConnectionState(rules)
-        self.transaction: Transaction | None = None
-        self.spool: Spool | None = None
-        self.header_size = 0
-        self.has_failed = False
-        self.since = _NEVER  # monotonic: when a filter was begun without a thread
-
-    def reply(self, silent: int) -> int:
-        """The answer "go on" to what is not answered where ``silent`` was agreed on."""
-        return int(milter.NOREPLY if self.steps & silent else milter.CONTINUE)
-
-    def reset(self) -> None:
-        self.transaction = None
-        self.has_failed = False
-        self.header_size = 0
-        if self.spool is not None:
-            self.spool.close()
-            self.spool = None
 
 
 class Callbacks:
@@ -152,7 +85,7 @@ class Callbacks:
         self._threads = threads
         self._limits = limits
         self._on_stuck = on_stuck
-        self.sessions: set[_Session] = set()
+        self.sessions: set[Session] = set()
         self.last_end = 0.0  # monotonic: when a message was answered last
         filters = rules.filters
         self._asks_sender = bool(filters.sender)
@@ -205,7 +138,7 @@ class Callbacks:
         try:
             actions, steps = options[0] & _ACTIONS, options[1] & self._steps
             options[:] = [actions, steps, 0, 0]
-            session = _Session(self._rules, steps)
+            session = Session(self._rules, steps)
             ctx.setpriv(session)
             if actions & milter.SETSYMLIST:
                 for stage, macros in _MACROS:
@@ -223,7 +156,7 @@ class Callbacks:
             # (address, port, …) for IPv4 and IPv6, a path or None for anything else
             host, port = address[:2] if isinstance(address, tuple) else ("", "")
             connection.peer = Peer(name=name, addr=str(host), port=str(port))
-            return self._answer(ctx, self._run(CONNECTION, session, connection.connect))
+            return answer(ctx, self._run(CONNECTION, session, connection.connect))
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error)
 
@@ -231,7 +164,7 @@ class Callbacks:
         session = ctx.getpriv()
         try:
             connection = session.connection
-            peer = connection.peer if connection.peer is not NOBODY else _peer(ctx)
+            peer = connection.peer if connection.peer is not NOBODY else client(ctx)
             connection.peer = Peer(name=peer.name, addr=peer.addr, port=peer.port, helo=name)
         except BaseException:  # noqa: BLE001
             log.logger.exception("milter: HELO failed")
@@ -243,15 +176,13 @@ class Callbacks:
             session.reset()
             connection = session.connection
             if connection.peer is NOBODY:
-                connection.peer = _peer(ctx)
+                connection.peer = client(ctx)
             session.transaction = transaction = Transaction(connection)
             path, words = _text(given), [_text(one) for one in parameters]
             if not self._asks_sender:
                 transaction.mail(path, words)
                 return session.reply(milter.P_NR_MAIL)
-            return self._answer(
-                ctx, self._run(SENDER, session, lambda: transaction.mail(path, words))
-            )
+            return answer(ctx, self._run(SENDER, session, lambda: transaction.mail(path, words)))
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_MAIL)
 
@@ -271,7 +202,7 @@ class Callbacks:
             log.event(
                 "refused", "NOQUEUE", recipient=path, sender=transaction.sender, reply=refusal
             )
-            return self._answer(ctx, refusal)
+            return answer(ctx, refusal)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_RCPT)
 
@@ -308,7 +239,7 @@ class Callbacks:
             transaction, spool = session.transaction, session.spool
             if transaction is None or session.has_failed:
                 return self._failed(ctx, None)
-            queue_id = _macro(ctx, "i")
+            queue_id = macro(ctx, "i")
 
             def decide() -> Outcome:
                 return transaction.end(
@@ -322,13 +253,13 @@ class Callbacks:
 
             outcome = self._run(MESSAGE, session, decide) if self._asks_message else decide()
             for edit in outcome.edits:
-                self._apply(ctx, session, edit)
+                apply(ctx, session, edit)
             if outcome.quarantine is not None:
                 ctx.quarantine(outcome.quarantine)
             _log(transaction, outcome, queue_id)
             if outcome.is_discarded:
                 return int(milter.DISCARD)
-            return self._answer(ctx, outcome.refusal)
+            return answer(ctx, outcome.refusal)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error)
         finally:
@@ -351,14 +282,14 @@ class Callbacks:
         limit = time.monotonic() - self._limits.content
         return any(session.since < limit for session in list(self.sessions))
 
-    def _run(self, stage: str, session: _Session, work: Callable[[], T]) -> T:
+    def _run(self, stage: str, session: Session, work: Callable[[], T]) -> T:
         pace = self._paces[stage]
         if pace.is_quick:
             session.since = time.monotonic()
             try:
                 return pace.time(work)
             finally:
-                session.since = _NEVER
+                session.since = NEVER
         limit = self._limits.content if stage == MESSAGE else self._limits.command
         try:
             return self._threads.run(lambda: pace.time(work), limit)
@@ -366,74 +297,27 @@ class Callbacks:
             pace.took(limit)
             raise
 
-    def _answer(self, ctx: Context, refusal: Reply | None) -> int:
-        if refusal is None:
-            return int(milter.CONTINUE)
-        # Postfix takes %% for %, as Sendmail does; libmilter refuses a line that is too long.
-        lines = [_cut(line).replace("%", "%%") for line in refusal.text.split("\n")]
-        ctx.setreply(str(refusal.code), refusal.enhanced, *lines)
-        return int(milter.REJECT if refusal.is_permanent else milter.TEMPFAIL)
-
     def _failed(self, ctx: Context, error: BaseException | None, silent: int = 0) -> int:
         """Answer 451, or make the end of the message do so where nothing is answered now."""
         session = ctx.getpriv()
         if isinstance(error, TooLateError):
-            log.logger.error("id=%s: filters: %s; answered 451", _macro(ctx, "i") or "-", error)
+            log.logger.error("id=%s: filters: %s; answered 451", macro(ctx, "i") or "-", error)
             if self._threads.is_short:
                 self._on_stuck()
         elif error is not None:
-            log.logger.error("id=%s: milter: %r", _macro(ctx, "i") or "-", error, exc_info=error)
+            log.logger.error("id=%s: milter: %r", macro(ctx, "i") or "-", error, exc_info=error)
         # What was given up may still change the transaction: it must not be answered otherwise.
         session.has_failed = True
         if session.steps & silent:
             return int(milter.NOREPLY)
         try:
-            return self._answer(ctx, LOCAL_ERROR)
+            return answer(ctx, LOCAL_ERROR)
         except BaseException:  # noqa: BLE001
             return int(milter.TEMPFAIL)
-
-    def _apply(self, ctx: Context, session: _Session, edit: Edit) -> None:
-        match edit:
-            case AddHeader():
-                value = self._value(session, edit.name, edit.value)
-                ctx.addheader(edit.name, value, -1 if edit.position is None else edit.position)
-            case ChangeHeader():
-                changed = edit.value and self._value(session, edit.name, edit.value)
-                ctx.chgheader(edit.name, edit.index, changed or "")
-            case ReplaceBody():
-                ctx.replacebody(edit.body)
-            case AddRecipient():
-                ctx.addrcpt(f"<{edit.address}>", edit.parameters or None)
-            case RemoveRecipient():
-                assert session.transaction is not None
-                ctx.delrcpt(session.transaction.given(edit.address))
-            case _:
-                ctx.chgfrom(f"<{edit.address}>", edit.parameters or None)
-
-    def _value(self, session: _Session, name: str, value: str) -> str:
-        text = field_value(name, value)
-        return text if session.steps & milter.P_HDR_LEADSPC else text[1:]
-
-
-def _cut(line: str) -> str:
-    """As much of a line of a reply as libmilter takes, each % of it doubled."""
-    return line.encode()[:_MAX_REPLY_LINE].decode("utf-8", "ignore")
 
 
 def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "surrogateescape")
-
-
-def _macro(ctx: Context, name: str) -> str:
-    try:
-        return ctx.getsymval(name) or ""
-    except (UnicodeDecodeError, milter.error):
-        return ""
-
-
-def _peer(ctx: Context) -> Peer:
-    name, address, port = (_macro(ctx, macro) for macro in _PEER_MACROS)
-    return Peer(name=name, addr=address, port=port)
 
 
 def _log(transaction: Transaction, outcome: Outcome, queue_id: str) -> None:

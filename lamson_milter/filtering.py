@@ -158,6 +158,9 @@ class _Routed:
 
     def match(self, address: str) -> list[tuple[Filter, dict[str, str]]]:
         """The filters for a recipient and what they capture: one per function, in order."""
+        if len(self.filters) == 1:  # no set is needed to choose from one
+            captures = self._patterns[0].match(address)
+            return [] if captures is None else [(self.filters[0], captures)]
         found: dict[Handler, tuple[Filter, dict[str, str]]] = {}
         for number in self._set.match(address):
             one = self.filters[number]

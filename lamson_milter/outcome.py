@@ -93,7 +93,7 @@ def decide(
         reasons += standing.reasons
     edits = _once(recorded)
     for one in (*[one for one, _ in rejected], *discarded):
-        edits.append(RemoveRecipient(one.recipient.address))
+        edits.append(RemoveRecipient(one.address))
     if edits:
         edits = in_order(edits)
         if not _remaining(staying, edits):
@@ -102,7 +102,7 @@ def decide(
         quarantine="; ".join(dict.fromkeys(reasons)) if reasons else None,
         # Ours last: it goes on top, and no filter that names a place has counted it.
         edits=[*forged, *edits, *notes(staying)],
-        removed=[(one.recipient.address, reply) for one, reply in rejected],
+        removed=[(one.address, reply) for one, reply in rejected],
     )
 
 
@@ -112,7 +112,7 @@ def _remaining(staying: Sequence[Addressee], edits: Sequence[Edit]) -> bool:
     if not gone:
         return True
     return any(isinstance(edit, AddRecipient) for edit in edits) or any(
-        address.normalise(one.recipient.address) not in gone for one in staying
+        address.normalise(one.address) not in gone for one in staying
     )
 
 

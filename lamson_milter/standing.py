@@ -13,7 +13,6 @@ from lamson_milter.actions import Defer, Quarantine, Reject
 from lamson_milter.messages import Arrival, Connection, FilteredMail
 
 if TYPE_CHECKING:
-    from lamson.envelope import Recipient
     from lamson.notes import Note
     from lamson.reply import Reply
     from lamson_milter.actions import Decision, Edit
@@ -62,5 +61,5 @@ class Addressee:
     """One accepted recipient; ``given`` is how the client wrote it."""
 
     given: str
-    recipient: Recipient
+    address: str
     standing: Standing

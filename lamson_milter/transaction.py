@@ -133,7 +133,7 @@ class Transaction:
                     break
             if standing.refusal is not None:
                 return standing.refusal
-        self._addressees.append(Addressee(given, Recipient(recipient), standing))
+        self._addressees.append(Addressee(given, recipient, standing))
         return None
 
     def header(self, name: str, value: bytes) -> None:
@@ -171,13 +171,13 @@ class Transaction:
             standing = addressee.standing
             if standing.is_settled:
                 continue
-            for one, captures in self._rules.filters.message.match(addressee.recipient.address):
+            for one, captures in self._rules.filters.message.match(addressee.address):
                 if shared is None or envelope is None:
                     shared, envelope = content(), self._envelope(queue_id, now)
                 subject = FilteredMail(
                     shared,
                     envelope,
-                    Recipient(addressee.recipient.address, captures),
+                    Recipient(addressee.address, captures),
                     notes=self._notes_so_far(standing),
                     is_truncated=is_truncated,
                 )
@@ -187,8 +187,8 @@ class Transaction:
 
     def _envelope(self, queue_id: str, now: float) -> Envelope:
         known = self._connection.peer
-        peer = Peer(known.name, known.addr, known.port, helo=known.helo, ident=QueueId(queue_id))
-        recipients = tuple([one.recipient.address for one in self._addressees])
+        peer = Peer(known.name, known.addr, known.port, "", known.helo, QueueId(queue_id))
+        recipients = tuple([one.address for one in self._addressees])
         return Envelope(self.sender, recipients, peer, received=now, id=queue_id or "-")
 
     def _notes_so_far(self, standing: Standing) -> Mapping[str, Note] | None:
@@ -200,7 +200,7 @@ class Transaction:
         """A recipient as the client wrote it, which is what Postfix knows it by."""
         wanted = address.normalise(recipient)
         for one in self._addressees:
-            if address.normalise(one.recipient.address) == wanted:
+            if address.normalise(one.address) == wanted:
                 return one.given
         return f"<{recipient}>"
 
@@ -215,7 +215,7 @@ class Transaction:
     def _own_notes(self, staying: Sequence[Addressee], queue_id: str, now: float) -> list[Edit]:
         """Adds the notes that were made."""
         common = self._common_notes()
-        own = {one.recipient.address: one.standing.notes for one in staying if one.standing.notes}
+        own = {one.address: one.standing.notes for one in staying if one.standing.notes}
         if self._rules.notary is None or not queue_id or not (common or own):
             return []
         value = self._rules.notary.sign(queue_id, common, own, now)
@@ -231,7 +231,7 @@ class Transaction:
     @property
     def recipients(self) -> list[str]:
         """The recipients accepted so far."""
-        return [one.recipient.address for one in self._addressees]
+        return [one.address for one in self._addressees]
 
 
 def _address(given: str, *, null: bool = False) -> str:
