@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +25,7 @@ def main() -> int:
     1 where something failed, or where a goal was not reached and ``--strict`` was given.
     """
     options = _options()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # and clean up
     if not options.quick:
         peers.install_salmon()
     usual = Effort(rounds=3, seconds=0.4) if options.quick else Effort()

@@ -65,6 +65,7 @@ def test_a_part_that_fails_does_not_end_the_run(
 
     file = tmp_path / "results.json"
     monkeypatch.setattr(program, "SECTIONS", {"accept": fail, "durable": work})
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)
     monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--json", str(file)])
     assert program.main() == 1
     assert "it broke" in capsys.readouterr().out
