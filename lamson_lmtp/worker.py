@@ -12,6 +12,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from lamson import processor
 from lamson.app import Application
 from lamson.service import DRAIN, Group, Listener
 from lamson.tls import server_context
@@ -46,6 +47,8 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     """Serve until told to stop. Raises what `Application.load` raises."""
     sys.setswitchinterval(_SWITCH_INTERVAL)
     application = Application.load(project, is_patient=link.is_patient)
+    if application.settings.one_processor:
+        processor.keep_to_one(link.number)
     asyncio.run(_serve(application, sockets, link))
 
 

@@ -14,11 +14,11 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from lamson import log
+from lamson import log, processor
 from lamson.app import Application
 from lamson.errors import SettingsError
 from lamson.service import DRAIN, Group, Listener
-from lamson_milter import processor, recipients
+from lamson_milter import recipients
 from lamson_milter.asking import Asking
 from lamson_milter.filtering import Filters
 from lamson_milter.threads import FilterThreads
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from lamson.service import Link
     from lamson.settings import Settings
 
+# libmilter's threads give the interpreter up by themselves, and a callback takes less than this.
+_SWITCH_INTERVAL = 0.05  # seconds
 _PATIENCE = 10.0  # seconds that a session without a message is waited for
 _FLUSH = 1.0  # seconds after which the log is written, at most
 
@@ -72,8 +74,10 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     wakeup, leaving = os.pipe()
     signal.signal(signal.SIGTERM, lambda number, frame: _tell(leaving))
     sys.excepthook = _not_utf8
-    processor.keep_to_one(link.number)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     application = Application.load(project, is_patient=link.is_patient)
+    if application.settings.one_processor:
+        processor.keep_to_one(link.number)
     settings = application.settings.milter
     callbacks = Callbacks(
         rules(application),

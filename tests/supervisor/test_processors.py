@@ -1,4 +1,4 @@
-"""The workers of a real milter: each keeps to a processor, and they are not on the same one."""
+"""lamson.processor, in a real service: each worker keeps to a processor, the next to the next."""
 
 from __future__ import annotations
 
@@ -10,27 +10,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.milter.projects import FilteringService
+from tests.bench import projects
+from tests.service import LamsonService
 from tests.waiting import wait_for
-
-pytest.importorskip("milter", reason="pymilter is not installed (pip install 'lamson[milter]')")
-
 
 if TYPE_CHECKING:
     from collections.abc import Set
-
-    from tests.service import LamsonService
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one processor only"),
 ]
 
-FILTERS = """
-@filter_message("(user)@(host)", body=False)
-def tag(message: FilteredMail, user: str, host: str) -> Verdict:
-    return None
-"""
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return projects.write(tmp_path / "project", projects.NOTHING, None)
 
 
 def processors(service: LamsonService) -> dict[int, int]:
@@ -44,8 +39,8 @@ def processors(service: LamsonService) -> dict[int, int]:
     return found
 
 
-def test_two_workers_after_a_death_and_a_reload(tmp_path: Path) -> None:
-    with FilteringService(tmp_path / "p", FILTERS, "workers=2") as service:
+def test_two_workers_after_a_death_and_a_reload(project: Path) -> None:
+    with LamsonService(project, LAMSON_WORKERS="2") as service:
         first = wait_for(lambda: _two(service, set()), "two workers")
         killed = {min(first)}
         os.kill(min(killed), signal.SIGKILL)
@@ -54,6 +49,11 @@ def test_two_workers_after_a_death_and_a_reload(tmp_path: Path) -> None:
         third = wait_for(lambda: _two(service, set(second)), "new workers")
         for workers in (first, second, third):
             assert len(set(workers.values())) == 2, (first, second, third)
+
+
+def test_the_setting_leaves_them_all_processors(project: Path) -> None:
+    with LamsonService(project, LAMSON_ONE_PROCESSOR="false") as service:
+        assert not processors(service)
 
 
 def _two(service: LamsonService, gone: Set[int]) -> dict[int, int]:

@@ -1,12 +1,11 @@
-"""lamson_milter.processor: a worker keeps to one processor, its neighbour to another."""
+"""lamson.processor: a worker keeps to one processor, its neighbour to another."""
 
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
-from lamson_milter.processor import keep_to_one
+from lamson.processor import keep_to_one
 
 if TYPE_CHECKING:
     import pytest
@@ -16,7 +15,6 @@ def test_each_worker_of_a_group_gets_another(monkeypatch: pytest.MonkeyPatch) ->
     chosen: list[set[int]] = []
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 4, 6})
     monkeypatch.setattr(os, "sched_setaffinity", lambda pid, mask: chosen.append(mask))
-    monkeypatch.setattr(sys, "setswitchinterval", lambda seconds: None)
     for number in range(4):
         keep_to_one(number)
     assert chosen[0] == chosen[3]
@@ -28,5 +26,4 @@ def test_where_it_may_not_choose_it_runs_all_the_same(monkeypatch: pytest.Monkey
         raise PermissionError
 
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
-    monkeypatch.setattr(sys, "setswitchinterval", lambda seconds: None)
     keep_to_one(0)
