@@ -53,9 +53,6 @@ _ACTIONS = (
 )
 _MACROS = (
     (milter.M_CONNECT, " ".join(PEER_MACROS)),
-    (milter.M_HELO, ""),
-    (milter.M_ENVFROM, ""),
-    (milter.M_ENVRCPT, ""),
     (milter.M_EOM, "i"),
 )
 
