@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 QUICK = 0.005  # seconds: handlers faster than this may share a transaction
 INSTANT = 0.0001  # seconds: handlers faster than this may run without a thread
+GATHER = 0.001  # seconds that a delivery may wait for others to share its transaction
 ATTEMPTS = 3  # runs of a delivery by itself, after a conflict with others
 RERUN = 30.0  # seconds after which no more of a batch is run again
 _CRASH_KEY_PREFIX = 1024  # octets that are summed up; that of 50 MB would hold up the loop
@@ -86,6 +87,9 @@ class Engine:
         self._is_stopped = threading.Event()
         self._suspects = Suspects(run_dir) if run_dir is not None else None
         self._arrived: list[Job] = []
+        self._expected = 1  # deliveries to wait for, as so many were under way the last time
+        self._gathering: asyncio.TimerHandle | None = None
+        self._is_hand_over_due = False
         self._queue: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, args=(str(number),), daemon=True)
@@ -185,9 +189,14 @@ class Engine:
             self._run_noted(jobs, self._loop_notes)
             self._report()
             return
-        if not self._arrived and self._loop is not None:
-            self._loop.call_soon(self._hand_over)
         self._arrived += jobs
+        if self._is_hand_over_due or self._loop is None:
+            return
+        if len(self._arrived) >= self._expected:
+            self._is_hand_over_due = True
+            self._loop.call_soon(self._hand_over)
+        elif self._gathering is None:
+            self._gathering = self._loop.call_later(GATHER, self._hand_over)
 
     def _is_instant(self, job: Job) -> bool:
         for match in job.matches:
@@ -197,8 +206,20 @@ class Engine:
         return not job.deaths
 
     def _hand_over(self) -> None:
-        """Give what arrived in one turn of the loop to the threads: quick handlers together."""
+        """Give what arrived to the threads: quick handlers together.
+
+        Where several clients send at a time, what they send after the replies to one batch arrives
+        within a moment. To wait for that saves a transaction; whoever sends alone need not wait.
+        """
         arrived, self._arrived = self._arrived, []
+        self._is_hand_over_due = False
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        if len(arrived) < self._expected:
+            self._expected = max(1, len(arrived))
+        else:
+            self._expected = min(len(self._pending), self._batch_limit)
         together: list[Job] = []
         if self._suspects is not None:
             self._suspects.refresh()
