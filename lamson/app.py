@@ -98,7 +98,7 @@ class Application:
         if self.relay is not None:
             self.engine.on_outgoing = self.relay.submit
             self.engine.on_doubtful = self.relay.give_back
-            self.relay.is_busy = lambda: self.engine.pending > 0
+            self.relay.is_busy = self.engine.is_busy
 
     @classmethod
     def load(cls, project: Path, *, is_patient: bool = False) -> Application:

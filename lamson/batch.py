@@ -15,8 +15,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy.orm import Session
-
 from lamson import failpoint, failure, log, seen
 from lamson.delivery import AnswerLimit, Delivery
 from lamson.envelope import Recipient
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy.engine import Connection
+    from sqlalchemy.orm import Session
 
     from lamson.db import Database
     from lamson.outbox import Outbox, Outgoing
@@ -83,6 +82,8 @@ class _Work:
     def __init__(self, connection: Connection | None) -> None:
         if connection is None:
             raise LamsonError("a Session needs a database: set `database` in the settings")
+        from sqlalchemy.orm import Session  # 6 MiB, which an application without one can do without
+
         self._savepoint = connection.begin_nested()
         self.session = Session(connection, join_transaction_mode="create_savepoint")
 

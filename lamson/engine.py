@@ -96,6 +96,7 @@ class Engine:
             for number in range(threads)
         ]
         self._cost: dict[Handler, float] = {}
+        self._delivered_at = 0.0  # when the last message came (monotonic)
         self._pending: set[Job] = set()
         self._running: set[bytes] = set()
         self._finished: deque[Job] = deque()
@@ -132,6 +133,10 @@ class Engine:
         """Deliveries that have no reply yet."""
         return len(self._pending)
 
+    def is_busy(self, seconds: float) -> bool:
+        """Whether deliveries are under way, or one came within these last ``seconds``."""
+        return bool(self._pending) or time.monotonic() - self._delivered_at < seconds
+
     def route(self, recipient: str) -> Sequence[Match]:
         """The routes that ``recipient`` matches; none means that it must be refused."""
         return self._match(recipient)
@@ -155,7 +160,7 @@ class Engine:
         shared = Content(content, self.notary)
         source = None if again else seen.source_id(envelope, content)
         jobs: dict[str, Job] = {}
-        now = time.monotonic()
+        now = self._delivered_at = time.monotonic()
         for index, recipient in enumerate(envelope.recipients):
             identity = address.normalise(recipient)
             job = jobs.get(identity)

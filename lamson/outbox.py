@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.orm import aliased
 
 from lamson.models import outbox
 
@@ -123,7 +122,7 @@ class Outbox:
             self.release(self._in_doubt)
             self._in_doubt.clear()
         now = time.time()
-        earlier = aliased(outbox)
+        earlier = outbox.alias()
         is_earlier = and_(
             earlier.c.conversation == outbox.c.conversation, earlier.c.id < outbox.c.id
         )

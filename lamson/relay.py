@@ -78,7 +78,7 @@ class Relay:
         self._tasks: list[asyncio.Task[None]] = []
         self._under_way: dict[asyncio.Task[object], Outgoing] = {}  # by the task that submits it
         self._is_stopping = False
-        self.is_busy: Callable[[], bool] = lambda: False  # whether deliveries are under way
+        self.is_busy: Callable[[float], bool] = lambda seconds: False  # see Engine.is_busy
         self._loose: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
@@ -270,7 +270,7 @@ class Relay:
     async def _delete_for_ever(self) -> None:
         while True:
             await self._has_taken.wait()
-            if self.is_busy():  # then the next delivery's transaction deletes them
+            if self.is_busy(RIDE):  # then the next delivery's transaction deletes them
                 await asyncio.sleep(RIDE)
             await self._delete_taken()
 
