@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy.engine import Connection
-    from sqlalchemy.orm import Session
 
     from lamson.db import Database
     from lamson.outbox import Outbox, Outgoing
