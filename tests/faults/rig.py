@@ -81,6 +81,7 @@ class Rig:
         self.database_options = ""
         self.disk_size = 0  # octets; the project then has a file system of its own
         self.injected = 0
+        self.held_back = 0  # messages of this round that are not sent yet
         self.policy = Policy()
         self._running = ExitStack()
         self._server = server
@@ -181,12 +182,20 @@ class Rig:
         """How often Postfix had to put off a recipient, for whatever reason."""
         return len(self.postfix.log_lines("status=deferred"))
 
+    def send_held_back(self) -> None:
+        """Send what is left of this round."""
+        count, self.held_back = self.held_back, 0
+        self.load.begin(count)
+
     def wait_refused(self, before: int) -> None:
         """Wait until Postfix had to put off more than ``before`` recipients.
+
+        What came before the fault may be done already, so the rest of the round is sent now.
 
         A Lamson that was made wrong says 250 all the same. Then this waits until its log says that
         a delivery failed or, where there is no room for a log, until Postfix is rid of everything.
         """
+        self.send_held_back()
         failed = len(self.lamson.log_lines(_FAILED))
 
         def is_refused() -> bool:

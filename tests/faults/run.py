@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 SETTLES = 120.0  # seconds in which everything has to come to rest
+HELD_BACK = 5  # messages of a round that a fault may want to meet once it is in place
 WRONG_SETTLES = 20.0  # the same, where Lamson was made wrong: perhaps it never does
 
 
@@ -76,11 +77,13 @@ def run(
                 first = plan.messages * number // plan.injections
                 last = plan.messages * (number + 1) // plan.injections
                 rounds.append({load.name(one) for one in range(first, last)})
-                rig.load.begin(last - first)
+                rig.held_back = min(HELD_BACK, (last - first) // 2)
+                rig.load.begin(last - first - rig.held_back)
                 rig.load.wait(first + chance.randrange(1, max(2, (last - first) // 2)))
                 with _excused(weakness):
                     fault.inject(rig)
                     rig.injected += 1
+                rig.send_held_back()
             with _excused(weakness):
                 rig.settle(WRONG_SETTLES if weakness else SETTLES)
         except AssertionError:
