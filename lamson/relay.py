@@ -103,6 +103,8 @@ class Relay:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._loose, return_exceptions=True)
+        for submitter in self._submitters.values():  # not before: several tasks share one
+            await submitter.close()
         await self._delete_taken()
         left = [row.id for rows in self._conversations.values() for row in rows]
         await self._change(self._outbox.release, left)
@@ -156,13 +158,9 @@ class Relay:
     async def _submit_for_ever(self, connection: int) -> None:
         if connection not in self._submitters:
             self._submitters[connection] = self._make_submitter()
-        submitter = self._submitters[connection]
-        try:
-            while not self._is_stopping:
-                conversation = await self._ready.get()
-                await self._advance(submitter, conversation)
-        finally:
-            await submitter.close()
+        while not self._is_stopping:
+            conversation = await self._ready.get()
+            await self._advance(self._submitters[connection], conversation)
 
     async def _advance(self, submitter: Submitter, conversation: str) -> None:
         """Try the first row of a conversation; when it must wait, so must those behind it."""

@@ -27,6 +27,7 @@ class Server:
         self.gate: asyncio.Event | None = None
         self.under_way = 0
         self.most_under_way = 0
+        self.cut_off = 0  # messages that were under way when the connection was closed
 
     async def submit(self, row: Outgoing) -> Outcome:
         self.under_way += 1
@@ -41,7 +42,7 @@ class Server:
             self.under_way -= 1
 
     async def close(self) -> None:
-        pass
+        self.cut_off += self.under_way
 
 
 class Rig:
@@ -260,6 +261,25 @@ def test_drain_lets_end_what_is_under_way(rig: Rig) -> None:
     asyncio.run(story())
     assert rig.server.taken == [f"<{number}@test>" for number in range(4)]
     assert [one.message_id for one in rig.outbox.all()] == ["<4@test>"]
+
+
+def test_at_the_end_no_message_is_cut_off_by_another_that_shared_its_connection(rig: Rig) -> None:
+    """It would leave twice: the server may have taken it."""
+
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        relay = rig.make_relay(connections=1)
+        await relay.start()
+        relay.submit(rig.commit(*(row(number, f"{number}@example.com") for number in range(2))))
+        await until(lambda: rig.server.under_way == IN_FLIGHT)
+        draining = asyncio.create_task(relay.drain(1.0))
+        await until(lambda: relay._is_stopping)
+        first_gate, rig.server.gate = rig.server.gate, None
+        first_gate.set()
+        await draining
+
+    asyncio.run(story())
+    assert (len(rig.server.taken), rig.server.cut_off) == (2, 0)
 
 
 def test_a_slow_server_is_not_given_a_message_twice(
