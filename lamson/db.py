@@ -136,20 +136,28 @@ class Database:
                     yield connection
             finally:
                 if not connection.invalidated:  # else it is closed, and the next one is new
+                    driver.rollback()  # a failed COMMIT leaves it open, and then this could not be
                     driver.execute("PRAGMA synchronous=FULL")
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """SQLite's one writer of this process. Its connection is kept: to check one out costs."""
+        """SQLite's one writer of this process. Its connection is kept: to check one out costs.
+
+        Not so one in which a transaction is open still, as after a COMMIT that failed, or to which
+        a handler gave options: the next transaction would inherit them.
+        """
         with self._writer:
             connection, self._kept = self._kept or self.engine.connect(), None
             try:
                 yield connection
             finally:
-                if self._kept is not None or connection.invalidated:
-                    connection.close()
-                else:
+                is_clean = not connection.invalidated and not (
+                    _driver(connection).in_transaction or connection.get_execution_options()
+                )
+                if is_clean and self._kept is None:
                     self._kept = connection
+                else:
+                    connection.close()
 
     def read(self) -> Connection:
         """A connection for reading: it takes no lock, each statement stands for itself."""

@@ -257,8 +257,8 @@ def _deliver(sender: str, recipients: Sequence[str], content: bytes, options: st
     mail, *rcpts, data = yield commands
     answers = zip(recipients, rcpts, strict=True)
     refused = [(one, answer) for one, answer in answers if not answer.is_positive]
-    if not mail.is_positive:
-        final = mail
+    if not mail.is_positive:  # what it says to the recipients (503) only follows from that
+        refused, final = [], mail
     elif len(refused) == len(rcpts):
         final = refused[0][1]
     elif data.is_positive:

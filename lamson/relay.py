@@ -288,6 +288,9 @@ class Relay:
             if time.monotonic() >= self._down_until:
                 await self.sweep()
             await asyncio.sleep(SWEEP_INTERVAL)
+            if self._outbox.has_forgotten and not self._unwritten:
+                self._has_taken.set()  # the transaction that took them along has failed
+            self._count(0)
 
     async def _renew(self) -> None:
         """Keep the lease of what is under way: a slow server must not be given it twice."""

@@ -1,9 +1,10 @@
 """lamson.db and lamson.schema: transactions that mean what they say, and the tables' versions."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -304,3 +305,40 @@ def test_times_are_precise_and_keys_are_octets(postgres_url: str) -> None:
     assert types["lamson_outbox.id"] == "bigint"
     assert types["lamson_outbox.smtputf8"] == "boolean"
     assert types["lamson_state.author"] == types["lamson_outbox.conversation"] == "text"
+
+
+_LATE = (
+    "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+    "CREATE TABLE child (parent INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)",
+)
+
+
+@pytest.mark.parametrize("how", ["begin", "begin_forgettable"])
+def test_after_a_commit_that_failed_sqlite_can_be_written_durably(
+    sqlite: Database, how: str
+) -> None:
+    with sqlite.begin() as connection:
+        for statement in _LATE:
+            connection.execute(text(statement))
+    with pytest.raises(exc.IntegrityError), getattr(sqlite, how)() as connection:
+        connection.execute(text("INSERT INTO child VALUES (1)"))
+    with closing(sqlite3.connect(sqlite.engine.url.database or "", timeout=0)) as other:
+        other.execute("INSERT INTO parent VALUES (1)")
+        other.commit()
+    with sqlite.begin_forgettable():
+        pass
+    with sqlite.begin() as connection:
+        connection.execute(text("INSERT INTO child VALUES (1)"))
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+
+
+def test_options_of_one_transaction_do_not_reach_the_next(sqlite: Database) -> None:
+    with sqlite.begin() as connection:
+        connection.execute(text("CREATE TABLE parent (id INTEGER PRIMARY KEY)"))
+    with suppress(exc.InvalidRequestError), sqlite.begin() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+    with suppress(ZeroDivisionError), sqlite.begin() as connection:
+        connection.execute(text("INSERT INTO parent VALUES (1)"))
+        raise ZeroDivisionError
+    with sqlite.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM parent")).scalar() == 0

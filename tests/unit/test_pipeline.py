@@ -151,6 +151,11 @@ def test_a_message_whose_turn_had_not_come_when_nobody_awaited_it_is_not_sent() 
     assert b"no@b.c" not in b"".join(server.heard)
 
 
+def test_a_sender_that_is_refused_for_now_is_not_taken_for_recipients_refused_for_good() -> None:
+    server = Server(b"452 4.3.1 no room\r\n503 5.5.1 need MAIL\r\n503 5.5.1 need RCPT\r\n", OK)
+    assert talk(server, send) == ([], "452 4.3.1 no room")
+
+
 def test_some_recipients_are_refused() -> None:
     server = Server(OK + OK + b"550-5.1.1 no\r\n550 5.1.1 such user\r\n" + GO_ON, OK)
     outcome = talk(server, lambda p: send(p, "a@b.c", "d@e.f"))

@@ -282,6 +282,23 @@ def test_at_the_end_no_message_is_cut_off_by_another_that_shared_its_connection(
     assert (len(rig.server.taken), rig.server.cut_off) == (2, 0)
 
 
+def test_rows_that_a_failed_transaction_had_taken_along_are_deleted_all_the_same(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamson.relay.SWEEP_INTERVAL", 0.05)
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            (first,) = rig.commit(row(1))
+            rig.outbox.forget(first.id)
+            ids = rig.outbox.take_forgotten()
+            rig.outbox.deleted(ids, is_committed=False)
+            await until(lambda: rig.outbox.count() == 0)
+            await until(relay._is_idle.is_set)
+
+    asyncio.run(story())
+
+
 def test_a_slow_server_is_not_given_a_message_twice(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
