@@ -130,14 +130,17 @@ class Queue:
         return [key for key, _ in self._files()]
 
     def _files(self) -> list[tuple[str, Path]]:
-        """Key and file of each message, read ones (``cur``) and unread ones, oldest first."""
-        found = [
-            (name.partition(":")[0], self.path / directory / name)
+        """Key and file of each message, read ones (``cur``) and unread ones, oldest first.
+
+        One that a mail reader moves to ``cur`` in between is seen twice, and counts once.
+        """
+        found = {
+            name.partition(":")[0]: self.path / directory / name
             for directory in ("new", "cur")
             for name in os.listdir(self.path / directory)
             if not name.startswith(".")
-        ]
-        return sorted(found, key=lambda entry: _age(entry[0]))
+        }
+        return sorted(found.items(), key=lambda entry: _age(entry[0]))
 
 
 def _age(key: str) -> tuple[int, int, int, str]:

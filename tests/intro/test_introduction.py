@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pexpect
 import pytest
 
+from lamson.queue import Queue
 from tests.intro.shell import Shell
 from tests.waiting import listening, wait_for
 
@@ -49,10 +50,10 @@ def run(shell: Shell, line: str) -> str:
 
 
 def messages(project: Path) -> list[str]:
-    """What lies in run/queue, oldest first. Once mutt has seen a message it lies in cur/."""
-    queue = project / "run" / "queue"
-    paths = [*queue.glob("new/*"), *queue.glob("cur/*")]
-    return [path.read_text() for path in sorted(paths, key=lambda path: path.name)]
+    """What lies in run/queue, oldest first."""
+    queue = Queue(project / "run" / "queue")
+    contents = map(queue.get, queue.keys())
+    return [content.decode() for content in contents if content is not None]
 
 
 def test_every_line_as_typed(shell: Shell, tmp_path: Path) -> None:

@@ -83,6 +83,22 @@ def test_a_mail_reader_can_use_it(queue: Queue) -> None:
     assert queue.pop() == (first, b"Subject: one\n\n")
 
 
+def test_a_message_counts_once_while_a_mail_reader_moves_it(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = queue.push(b"Subject: one\n\n")
+    really_list = os.listdir
+
+    def list_and_move(directory: Path) -> list[str]:
+        names = really_list(directory)
+        if directory.name == "new":
+            (directory / key).rename(queue.path / "cur" / f"{key}:2,S")
+        return names
+
+    monkeypatch.setattr(os, "listdir", list_and_move)
+    assert queue.keys() == [key]
+
+
 def test_messages_of_other_programs_are_sorted_in_by_their_time(queue: Queue) -> None:
     key = queue.push(b"ours")
     for name in ("1000.x.host", "9999999999.1_2.host", "strange", ".hidden"):
