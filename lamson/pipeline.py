@@ -215,6 +215,9 @@ class Pipeline(asyncio.Protocol):
                 if data:
                     self._transport.write(data)
             return
+        if transaction.done.done():  # cancelled: its message is to go elsewhere, or later
+            self._break("nobody awaits the answer")
+            return
         transaction.is_closing = True
         data = self._prepare(transaction, commands)
         if self._is_pipelining and self._waiting:

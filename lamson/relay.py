@@ -160,6 +160,8 @@ class Relay:
             self._submitters[connection] = self._make_submitter()
         while not self._is_stopping:
             conversation = await self._ready.get()
+            if self._is_stopping:  # what began now would be cut off: it is given back instead
+                return
             await self._advance(self._submitters[connection], conversation)
 
     async def _advance(self, submitter: Submitter, conversation: str) -> None:
@@ -302,18 +304,30 @@ class Relay:
     async def sweep(self) -> None:
         """Take what is due from the table, until nothing is or enough waits in memory."""
         while self._waiting < ENOUGH and await self._catch_up():
+            before = self._known()
             try:
                 rows = await asyncio.to_thread(self._outbox.claim, SWEEP_LIMIT)
             except Exception as error:  # noqa: BLE001 - the next sweep tries again
                 _explain(error)
                 return
+            known = self._known()
+            new = [row for row in rows if row.id not in known]
+            if any(row.id in before for row in new):  # submitted meanwhile, or given back
+                await self._change(self._outbox.release, [row.id for row in new])
+                return
             for row in rows:
                 self._held_back.pop(row.conversation, None)
-            ours = {row.id for known in self._conversations.values() for row in known}
-            ours.update(self._outbox.taken)  # after a jump of the clock, or a wait for the database
-            self.submit([row for row in rows if row.id not in ours])
+            self.submit(new)
             if len(rows) < SWEEP_LIMIT:
                 return
+
+    def _known(self) -> set[int]:
+        """Rows that wait here, or that Postfix has taken.
+
+        The table may offer these again after a jump of the clock, or a long wait for the database.
+        """
+        waiting = {row.id for rows in self._conversations.values() for row in rows}
+        return waiting | self._outbox.taken
 
     async def _change(self, function: Callable[..., object], *arguments: object) -> None:
         """Change the table, off the loop; later, when the database fails now."""

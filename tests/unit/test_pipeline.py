@@ -209,6 +209,23 @@ def test_what_ends_the_connection(answers: list[bytes | None], message: str) -> 
     talk(Server(*answers), story)
 
 
+def test_content_is_not_sent_when_nobody_awaits_the_answer_any_more() -> None:
+    server = Server(OK + OK + GO_ON, OK)
+
+    async def story(pipeline: Pipeline) -> None:
+        abandoned = asyncio.create_task(send(pipeline))
+        await asyncio.sleep(0)
+        behind = asyncio.create_task(send(pipeline))
+        await asyncio.sleep(0)
+        abandoned.cancel()
+        with pytest.raises(ConnectionBroken, match="nobody awaits") as broken:
+            await behind
+        assert not broken.value.is_doubtful
+
+    talk(server, story)
+    assert len(server.heard) == 1
+
+
 def test_a_message_that_nobody_awaits_any_more_is_not_sent_to_its_end() -> None:
     server = Server(OK + OK + GO_ON, b"")
     content = b"x" * 64 + b"\r\n"

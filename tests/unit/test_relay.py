@@ -263,6 +263,24 @@ def test_drain_lets_end_what_is_under_way(rig: Rig) -> None:
     assert [one.message_id for one in rig.outbox.all()] == ["<4@test>"]
 
 
+def test_no_message_is_begun_once_the_end_has_begun(rig: Rig) -> None:
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        relay = rig.make_relay(connections=1)
+        await relay.start()
+        relay.submit(rig.commit(row(1)))
+        await until(lambda: rig.server.under_way == 1)  # and another task waits for work
+        draining = asyncio.create_task(relay.drain(0.1))
+        await until(lambda: relay._is_stopping)
+        relay.submit(rig.commit(row(2, "ann@example.com")))
+        rig.server.gate.set()
+        await draining
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+    assert [one.message_id for one in Outbox(rig.database, "other").claim(10)] == ["<2@test>"]
+
+
 def test_at_the_end_no_message_is_cut_off_by_another_that_shared_its_connection(rig: Rig) -> None:
     """It would leave twice: the server may have taken it."""
 
@@ -336,6 +354,36 @@ def test_the_sweep_leaves_alone_what_this_process_has(rig: Rig) -> None:
 
     asyncio.run(story())
     assert rig.server.taken == ["<1@test>", "<2@test>"]
+
+
+def test_the_sweep_leaves_alone_what_was_submitted_while_it_asked(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread deletes the row just after it was claimed: then nobody knows it any more."""
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        gate = rig.server.gate = asyncio.Event()
+        really_claim = rig.outbox.claim
+
+        async def finish() -> None:
+            gate.set()
+            await until(lambda: not rig.outbox.count() and not rig.outbox.taken)
+
+        def claim(limit: int) -> list[Outgoing]:
+            rows = really_claim(limit)
+            asyncio.run_coroutine_threadsafe(finish(), loop).result()
+            return rows
+
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row()))
+            await until(lambda: rig.server.under_way == 1)
+            await asyncio.to_thread(rig.outbox.release_owner, "test")
+            monkeypatch.setattr(rig.outbox, "claim", claim)
+            await relay.sweep()
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
 
 
 def test_a_row_whose_lease_has_almost_run_out_is_left_to_the_sweep(rig: Rig) -> None:
