@@ -118,11 +118,14 @@ class Group:
 class _Worker:
     """A forked worker, as its supervisor sees it."""
 
-    def __init__(self, pid: int, number: int, status: int, group: Group) -> None:
+    def __init__(
+        self, pid: int, number: int, status: int, group: Group, lost_pids: Sequence[int]
+    ) -> None:
         self.pid = pid
         self.number = number
         self.group = group
         self.status = status
+        self.lost_pids = lost_pids  # that it was told of, to release what they leased
         self.is_ready = False
         self.is_leaving = False
         self.is_silent = False  # it closed its end of the pipe: it is ending
@@ -254,6 +257,8 @@ class Supervisor:
             self._suspects.forget(worker.pid)
         elif suspects := self._suspects.blame(worker.pid):
             log.logger.error("worker %d had %d deliveries under way", worker.pid, suspects)
+        if not worker.is_ready:
+            worker.group.lost_pids += worker.lost_pids
         if worker.is_leaving:
             return
         if not self._is_serving:  # the start fails, and says why
@@ -300,7 +305,7 @@ class Supervisor:
         if pid == 0:
             self._become_worker(group, writing, number, lost_pids)
         os.close(writing)
-        worker = self._workers[pid] = _Worker(pid, number, reading, group)
+        worker = self._workers[pid] = _Worker(pid, number, reading, group, lost_pids)
         return worker
 
     def _become_worker(

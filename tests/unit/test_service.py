@@ -46,3 +46,5 @@ def test_the_next_worker_is_told_of_all_that_died(tmp_path: Path) -> None:
     dead = fork_and_kill(2)
     replacements = fork_and_kill(2)
     assert [told(pid).split() for pid in replacements] == [[str(pid) for pid in dead], []]
+    (last,) = fork_and_kill(1)  # as the others died before they could do anything about it
+    assert sorted(told(last).split()) == sorted(str(pid) for pid in dead + replacements)
