@@ -191,10 +191,9 @@ class Batcher:
             message.recipient,
             reason,
         )
-        self._keep(message, reason)
         with self._transaction([job]) as (connection, _):
-            if connection is not None and job.key is not None:
-                seen.claim(connection, [job.key], self.clock())
+            if self._claim(connection, [job]):
+                self._keep(message, reason)  # here: not once for each attempt without a database
         job.reply = OK
 
     def _transaction(
@@ -354,10 +353,11 @@ class Batcher:
             if result.outgoing:
                 outgoing += result.outgoing
         store.save(states)
-        if connection is None or self._outbox is None:
+        if connection is not None:
+            seen.forget(connection, failed)
+        if connection is None or self._outbox is None or not outgoing:
             return []
-        seen.forget(connection, failed)
-        return self._outbox.insert(connection, outgoing) if outgoing else []
+        return self._outbox.insert(connection, outgoing)
 
     def _settle(self, result: _Result) -> None:
         """After the commit: log, and set the reply."""
@@ -392,11 +392,10 @@ class Batcher:
     def _enter_error_state(self, job: Job, state_key: StateKey, state: str) -> None:
         """Keep the message, and move its author to ERROR in a fresh transaction."""
         reason = "its handler raised an exception; see the log"
-        self._keep(job.message, reason, f"{state_key.module} {state}")
         with self._transaction([job]) as (connection, store):
-            if connection is not None and job.key is not None:
-                seen.claim(connection, [job.key], self.clock())
-            store.save({state_key: ERROR})
+            if self._claim(connection, [job]):
+                self._keep(job.message, reason, f"{state_key.module} {state}")
+                store.save({state_key: ERROR})
 
     def _fail(
         self,
