@@ -106,8 +106,9 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction: commit at the end, rollback on an exception."""
-        if self.before_writing is not None:
-            self.before_writing()
+        check = self.before_writing  # another thread may be through with it meanwhile
+        if check is not None:
+            check()
             self.before_writing = None
         if not self.is_sqlite:
             with self.engine.begin() as connection:
