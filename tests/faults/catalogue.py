@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tests.faults import cuts, kills, postgres_faults, storage, submissions
+from tests.faults import commits, cuts, kills, postgres_faults, storage, submissions
 
 FAULTS = [
     *kills.FAULTS,
     *cuts.FAULTS,
     *postgres_faults.FAULTS,
     *storage.FAULTS,
+    *commits.FAULTS,
     *submissions.FAULTS,
 ]

@@ -22,6 +22,7 @@ NO_SEEN_CHECK = "no-seen-check"
 EARLY_REPLY = "early-reply"
 FORGETFUL_OUTBOX = "forgetful-outbox"
 NOTHING_KEPT = "nothing-kept"
+LOST_DELETES = "lost-deletes"
 
 
 def nothing(rig: Rig) -> None:

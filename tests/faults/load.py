@@ -37,7 +37,7 @@ class Load:
         self._port = port
         self._numbers: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._send) for _ in range(CONNECTIONS)]
-        self._asked = 0
+        self.asked = 0
         self.accepted: list[int] = []
         """The numbers of the messages that Postfix took."""
         self.errors: list[BaseException] = []
@@ -45,12 +45,12 @@ class Load:
     def begin(self, count: int) -> None:
         """Have ``count`` more messages sent; returns at once."""
         for _ in range(count):
-            self._numbers.put(self._asked)
-            self._asked += 1
+            self._numbers.put(self.asked)
+            self.asked += 1
 
     def wait(self, count: int | None = None) -> None:
         """Wait until Postfix took ``count`` messages in all, or all that were asked for."""
-        wanted = self._asked if count is None else count
+        wanted = self.asked if count is None else count
         wait_for(
             lambda: self.errors or len(self.accepted) >= wanted,
             lambda: f"Postfix to take {wanted} messages; it took {len(self.accepted)}",

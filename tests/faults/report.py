@@ -6,7 +6,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.faults.fault import EARLY_REPLY, FORGETFUL_OUTBOX, NO_SEEN_CHECK, NOTHING_KEPT
+from tests.faults.fault import (
+    EARLY_REPLY,
+    FORGETFUL_OUTBOX,
+    LOST_DELETES,
+    NO_SEEN_CHECK,
+    NOTHING_KEPT,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,6 +37,7 @@ _WEAKNESSES = {
     EARLY_REPLY: "250 before the work",
     FORGETFUL_OUTBOX: "outbox in memory",
     NOTHING_KEPT: "refused mail thrown away",
+    LOST_DELETES: "deletes of a failed transaction forgotten",
 }
 
 

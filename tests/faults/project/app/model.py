@@ -1,5 +1,6 @@
-"""One table without any constraint, so that what happened twice is there twice."""
+"""One table without any constraint, so that what happened twice is there twice, and one with."""
 
+from sqlalchemy import ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -15,3 +16,14 @@ class Effect(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     message: Mapped[str]
     recipient: Mapped[str]
+
+
+class Violation(Base):
+    """A row that belongs to one that is not there; the database notices at COMMIT."""
+
+    __tablename__ = "violation"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    effect: Mapped[int] = mapped_column(
+        ForeignKey("effect.id", deferrable=True, initially="DEFERRED")
+    )

@@ -4,8 +4,10 @@ Where a fault strikes before the commit, even a Lamson that forgets what it has 
 nothing. For these faults a run with one of the mistakes shows that the count can come out wrong.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 from lamson.engine import Engine
@@ -13,6 +15,8 @@ from lamson.envelope import Envelope
 from lamson.outbox import Outbox, Outgoing
 from lamson.relay import Relay
 from lamson.reply import OK, Reply
+
+LATE = 0.2  # seconds between an early reply and the work: a fault always finds some undone
 
 
 def commit(name: str) -> None:
@@ -22,11 +26,12 @@ def commit(name: str) -> None:
             "early-reply": _reply_early,
             "forgetful-outbox": _forget_outbox,
             "nothing-kept": _keep_nothing,
+            "lost-deletes": _lose_deletes,
         }[name]()
 
 
 def _reply_early() -> None:
-    """250 before anything was done: what fails afterwards is lost."""
+    """250 before anything was done: what fails or ends afterwards is lost."""
     deliver = Engine.deliver
 
     def deliver_later(
@@ -38,11 +43,16 @@ def _reply_early() -> None:
         *,
         again: bool = False,
     ) -> None:
-        deliver(engine, envelope, content, routed, lambda index, reply: None, again=again)
+        do_it = partial(deliver, engine, envelope, content, routed, _ignore, again=again)
+        asyncio.get_running_loop().call_later(LATE, do_it)
         for index in range(len(envelope.recipients)):
             done(index, OK)
 
     Engine.deliver = deliver_later  # type: ignore[method-assign]
+
+
+def _ignore(index: int, reply: Reply) -> None:
+    pass
 
 
 def _forget_outbox() -> None:
@@ -64,3 +74,14 @@ def _keep_nothing() -> None:
         return True
 
     Relay._give_up = give_up  # type: ignore[method-assign]
+
+
+def _lose_deletes() -> None:
+    """What a transaction was to delete along with its own work is not deleted when it fails."""
+    deleted = Outbox.deleted
+
+    def deleted_anyway(outbox: Outbox, ids: Collection[int], *, is_committed: bool) -> None:
+        if is_committed:
+            deleted(outbox, ids, is_committed=True)
+
+    Outbox.deleted = deleted_anyway  # type: ignore[method-assign]

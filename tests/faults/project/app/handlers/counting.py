@@ -7,22 +7,26 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from app import sabotage
-from app.model import Effect
+from app.model import Effect, Violation
 from lamson import Delivery, MailRequest, route, stateless
 
 # A test makes a handler slow by putting files here: each is used up by one run of the handler.
 SLOW = Path(os.environ.get("FAULTS_SLOW", "/nonexistent"))
 SECONDS = float(os.environ.get("FAULTS_SLOW_SECONDS", "0"))
+# What it does for recipients at a place that this file names cannot be committed.
+VIOLATING = os.environ.get("FAULTS_VIOLATING", "")
 COPY = os.environ.get("FAULTS_COPY", "")  # a second recipient of every reply
 
 sabotage.commit(os.environ.get("FAULTS_SABOTAGE", ""))
 
 
-@route(r"[abc]-(number)@count\.test", number="[0-9]+")
+@route(r"[abcd]-(number)@count\.test", number="[0-9]+")
 @stateless
 def COUNT(message: MailRequest, delivery: Delivery, db: Session, number: str) -> None:
     here = message.recipient.address
     db.add(Effect(message=message.subject, recipient=here))
+    if VIOLATING and _violates(here[0]):
+        db.add(Violation(effect=-1))
     if COPY:
         response = delivery.compose(
             to=[message.author, COPY],
@@ -35,6 +39,13 @@ def COUNT(message: MailRequest, delivery: Delivery, db: Session, number: str) ->
         delivery.reply(subject=f"{message.subject} {here}", body=f"Counted number {number}.")
     if SECONDS and any(_take(token) for token in SLOW.glob("*")):
         time.sleep(SECONDS)
+
+
+def _violates(place: str) -> bool:
+    try:
+        return place in Path(VIOLATING).read_text()
+    except FileNotFoundError:
+        return False
 
 
 def _take(token: Path) -> bool:
