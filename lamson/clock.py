@@ -12,8 +12,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import func, select, text, update
 
 from lamson.models import clock
 
@@ -39,10 +38,8 @@ class ServiceClock:
     def save(self, connection: Connection) -> None:
         """Keep where the clock stands for the processes to come."""
         now = self()
-        statement = _SQLITE_FIRST if connection.dialect.name == "sqlite" else _POSTGRES_FIRST
-        connection.execute(statement, {"id": 1, "seconds": now})
+        connection.execute(_FIRST, {"seconds": now})
         connection.execute(update(clock).where(clock.c.seconds < now).values(seconds=now))
 
 
-_SQLITE_FIRST = sqlite.insert(clock).on_conflict_do_nothing()
-_POSTGRES_FIRST = postgresql.insert(clock).on_conflict_do_nothing()
+_FIRST = text("INSERT INTO lamson_clock (id, seconds) VALUES (1, :seconds) ON CONFLICT DO NOTHING")

@@ -22,7 +22,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, func, or_, select, text, update
-from sqlalchemy.dialects import postgresql
 
 from lamson.models import outbox
 
@@ -106,9 +105,9 @@ class Outbox:
                 statement = _INSERT_SQLITE + ", ".join([_ROW_SQLITE] * len(part))
                 connection.exec_driver_sql(statement, tuple(chain.from_iterable(part)))
             return []
-        names = outbox.columns.keys()
-        named = [dict(zip(names, row, strict=True)) for row in values]
-        made = set(connection.execute(_INSERT, named).scalars())
+        columns = map(list, zip(*values, strict=True))
+        arrays = dict(zip(outbox.columns.keys(), columns, strict=True))
+        made = set(connection.execute(_INSERT, arrays).scalars())
         return [row for row in rows if row.id not in made]
 
     def claim(self, limit: int) -> list[Outgoing]:
@@ -325,17 +324,26 @@ _HELD_QUERY = """SELECT value FROM {names} WHERE (
 # than SQLite. Each is one for many rows: an executemany() would let go of the interpreter's lock
 # for each row, and wait for it again.
 _HELD_SQLITE = _HELD_QUERY.format(names="json_each(?) AS names", owner="?", now="?")
-_INSERT_SQLITE = f"INSERT INTO lamson_outbox ({', '.join(outbox.columns.keys())}) VALUES "
+_COLUMNS = ", ".join(outbox.columns.keys())
+_INSERT_SQLITE = f"INSERT INTO lamson_outbox ({_COLUMNS}) VALUES "
 _ROW_SQLITE = f"({', '.join('?' * len(outbox.columns))})"
 _MOST_ROWS = 500  # in one statement; SQLite takes 32,766 parameters
 _DELETE_SQLITE = "DELETE FROM lamson_outbox WHERE id IN (SELECT value FROM json_each(?))"
 _DELETE = text("DELETE FROM lamson_outbox WHERE id = ANY(:ids)")
+_POSTGRES_TYPES = {"BLOB": "bytea"}
 _HELD = text(
     _HELD_QUERY.format(
         names="unnest(CAST(:names AS text[])) AS names(value)", owner=":owner", now=":now"
     )
 )
-_INSERT = postgresql.insert(outbox).on_conflict_do_nothing().returning(outbox.c.id)
+_ARRAYS = [
+    f"CAST(:{column.name} AS {_POSTGRES_TYPES.get(str(column.type), column.type)}[])"
+    for column in outbox.columns
+]
+_INSERT = text(
+    f"INSERT INTO lamson_outbox ({_COLUMNS}) SELECT * FROM unnest({', '.join(_ARRAYS)}) "
+    "ON CONFLICT DO NOTHING RETURNING id"
+)
 
 
 def _conversation(sender: str, recipients: Collection[str]) -> str:

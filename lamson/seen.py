@@ -13,8 +13,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import delete, text
 
 from lamson.models import seen
 
@@ -58,7 +57,10 @@ def digest(source: bytes, sender: str, recipient: str) -> bytes:
     return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest()
 
 
-_POSTGRES = postgresql.insert(seen).on_conflict_do_nothing().returning(seen.c.key)
+_CLAIM = text(
+    "INSERT INTO lamson_seen (key, handled_at) SELECT unnest(CAST(:keys AS bytea[])), :now "
+    "ON CONFLICT DO NOTHING RETURNING key"
+)
 
 
 def claim(connection: Connection, keys: Iterable[bytes], now: float) -> set[bytes]:
@@ -67,15 +69,15 @@ def claim(connection: Connection, keys: Iterable[bytes], now: float) -> set[byte
     ``now`` is the time of the service clock.
     On PostgreSQL this waits for another transaction that holds one of them.
     """
+    ordered = sorted(keys)
+    if not ordered:
+        return set()
     if connection.dialect.name == "sqlite":
-        return _claim_sqlite(connection, list(keys), now)
-    rows = [{"key": key, "handled_at": now} for key in sorted(keys)]
-    return set(connection.execute(_POSTGRES, rows).scalars()) if rows else set()
+        return _claim_sqlite(connection, ordered, now)
+    return set(connection.execute(_CLAIM, {"keys": ordered, "now": now}).scalars())
 
 
 def _claim_sqlite(connection: Connection, keys: Sequence[bytes], now: float) -> set[bytes]:
-    if not keys:
-        return set()
     statement = (
         f"INSERT INTO lamson_seen (key, handled_at) VALUES {', '.join(['(?, ?)'] * len(keys))} "
         "ON CONFLICT DO NOTHING RETURNING key"

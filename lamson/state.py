@@ -16,10 +16,7 @@ import re
 import threading
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sqlalchemy import and_, bindparam, delete
-from sqlalchemy.dialects import postgresql
-
-from lamson.models import state
+from sqlalchemy import text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -89,7 +86,7 @@ class SqlStateStore:
         if self._is_sqlite:  # BEGIN IMMEDIATE has locked everything
             rows = self._connection.exec_driver_sql(_SQLITE_LOAD, (json.dumps(list(keys)),))
         else:  # a row must exist to be locked; the fixed order keeps two batches from deadlock
-            rows = self._connection.execute(_LOCK, self._rows(dict.fromkeys(keys, _NEW)))
+            rows = self._connection.execute(_LOCK, _columns(dict.fromkeys(keys, _NEW)))
         for module, author, value in rows:
             key = StateKey(module, author)
             if value == _NEW:
@@ -103,17 +100,20 @@ class SqlStateStore:
             values = json.dumps([(*key, value) for key, value in states.items()])
             self._connection.exec_driver_sql(_SQLITE_SAVE, (values,))
         elif states:
-            self._connection.execute(_POSTGRES_SAVE, self._rows(states))
+            self._connection.execute(_SAVE, _columns(states))
         if unused := self._made - states.keys():
-            self._connection.execute(_DELETE, self._rows(dict.fromkeys(unused, _NEW)))
+            self._connection.execute(_DELETE, _columns(dict.fromkeys(unused, _NEW)))
         self._made.clear()
 
-    @staticmethod
-    def _rows(states: Mapping[StateKey, str]) -> list[dict[str, str]]:
-        return [
-            {"module": key.module, "author": key.author, "state": value}
-            for key, value in sorted(states.items())
-        ]
+
+def _columns(states: Mapping[StateKey, str]) -> dict[str, list[str]]:
+    """Arrays for a statement on PostgreSQL, in the order in which rows are to be locked."""
+    rows = sorted(states.items())
+    return {
+        "modules": [key.module for key, _ in rows],
+        "authors": [key.author for key, _ in rows],
+        "states": [value for _, value in rows],
+    }
 
 
 # SQLite's statements go to the driver as they are: what SQLAlchemy does for each would take longer
@@ -129,18 +129,17 @@ _SQLITE_SAVE = (
     "FROM json_each(?) WHERE true "  # without WHERE, ON would be taken for that of a join
     "ON CONFLICT (module, author) DO UPDATE SET state = excluded.state"
 )
-_PRIMARY_KEY = [state.c.module, state.c.author]
-_postgres_insert = postgresql.insert(state)
-_POSTGRES_SAVE = _postgres_insert.on_conflict_do_update(
-    index_elements=_PRIMARY_KEY, set_={"state": _postgres_insert.excluded.state}
+_ROWS = (
+    "unnest(CAST(:modules AS text[]), CAST(:authors AS text[]), CAST(:states AS text[])) "
+    "AS row (module, author, state)"
 )
-_LOCK = _postgres_insert.on_conflict_do_update(
-    index_elements=_PRIMARY_KEY, set_={"state": state.c.state}
-).returning(state.c.module, state.c.author, state.c.state)
-_DELETE = delete(state).where(
-    and_(
-        state.c.module == bindparam("module"),
-        state.c.author == bindparam("author"),
-        state.c.state == bindparam("state"),
-    )
+_INSERT = (
+    f"INSERT INTO lamson_state (module, author, state) SELECT * FROM {_ROWS} "
+    "ON CONFLICT (module, author) DO UPDATE SET state = "
+)
+_SAVE = text(_INSERT + "excluded.state")
+_LOCK = text(_INSERT + "lamson_state.state RETURNING module, author, state")
+_DELETE = text(
+    f"DELETE FROM lamson_state AS state USING {_ROWS} "
+    "WHERE (state.module, state.author, state.state) = (row.module, row.author, row.state)"
 )
