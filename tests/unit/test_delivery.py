@@ -94,8 +94,8 @@ def test_an_answer_that_was_taken_back_does_not_count() -> None:
 
 
 def test_the_limit_remembers_so_many_correspondents() -> None:
-    limit = AnswerLimit(1, remember=2)
-    assert all(limit.allows(name) for name in ("a", "b", "c", "a"))
+    limit = AnswerLimit(1, remember=4)
+    assert all(limit.allows(name) for name in ("a", "b", "c", "d", "a"))
     assert not limit.allows("c")
 
 
