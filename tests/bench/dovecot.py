@@ -14,6 +14,7 @@ import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from tests.bench.linecount import LineCount
 from tests.bench.peer import Child
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Dovecot(Child):
                 base=directory, port=self.port, uid=owner.pw_uid, gid=owner.pw_gid
             )
         )
-        self._counted = self._offset = 0
+        self._stored = LineCount(directory / "log", b": saved mail to ")
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -83,11 +84,4 @@ class Dovecot(Child):
         super().stop()
 
     def count(self) -> int:
-        # The log has one line for each delivery that was stored.
-        with (self.directory / "log").open("rb") as log:
-            log.seek(self._offset)
-            text = log.read()
-        whole = text.rfind(b"\n") + 1
-        self._offset += whole
-        self._counted += text[:whole].count(b": saved mail to ")
-        return self._counted
+        return self._stored()

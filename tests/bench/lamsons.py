@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from tests.bench import projects
+from tests.bench.linecount import LineCount
 from tests.bench.peer import Peer
 from tests.bench.peers import Submission
 from tests.service import LamsonService
@@ -25,8 +26,7 @@ class Lamson(Peer):
         self._project = projects.write(directory / "project", self.handlers, self.database)
         self._service = LamsonService(self._project, **self.environment())
         self.port = self._service.port
-        self._handled = 0
-        self._offset = 0
+        self._handled = LineCount(self._project / "logs" / "lamson.log", b" handled id=")
 
     def start(self) -> None:
         if self.database is not None:
@@ -43,14 +43,7 @@ class Lamson(Peer):
         return self._service.pid
 
     def count(self) -> int:
-        # The log has one line for each delivery that was handled.
-        with (self._project / "logs" / "lamson.log").open("rb") as log:
-            log.seek(self._offset)
-            text = log.read()
-        whole = text.rfind(b"\n") + 1
-        self._offset += whole
-        self._handled += text[:whole].count(b" handled id=")
-        return self._handled
+        return self._handled()
 
 
 class LamsonBehindPostfix(Lamson):
