@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import os
 import socket
+from contextlib import suppress
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ LOOK_FOR_DEAD = 10.0  # seconds between looks for rows that a dead process lease
 TURNS = 60  # of those, between two savings of the service clock
 BATCH_LIMIT = 256  # deliveries that share a commit on SQLite, at most
 BATCH_LIMIT_SERVER = 16  # and on a database server, where other connections commit beside
+_IDENTITIES = (Path("/proc/sys/kernel/random/boot_id"), Path("/etc/machine-id"))
 
 
 class Application:
@@ -228,14 +230,27 @@ class Application:
 @cache
 def _place() -> str:
     """Where pids mean the same processes: this start of this machine, this container."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
-    return f"{boot}-{os.stat('/proc/self/ns/pid').st_ino:x}"
+    return f"{_boot()[:8]}-{os.stat('/proc/self/ns/pid').st_ino:x}"
+
+
+def _boot() -> str:
+    """This start of this machine; the machine alone where systemd hides it (ProcSubset=pid).
+
+    A lease from before a restart then looks alive if its pid is in use again, and runs out.
+    """
+    for identity in _IDENTITIES:
+        with suppress(OSError):
+            return identity.read_text().strip()
+    return ""
 
 
 def _lives(pid: str) -> bool:
     """Whether there is such a process. One that ended, and that its parent let lie, is dead."""
     try:
+        os.kill(int(pid), 0)
         state = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return False
+    except PermissionError:  # another user's, which /proc may hide from us (ProtectProc=)
+        return True
     return state not in "ZX"

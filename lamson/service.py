@@ -470,10 +470,16 @@ def _fixed(settings: Settings) -> dict[str, object]:
 
 
 def _forget_modules(project: Path) -> None:
-    """Have a worker import the project's modules afresh: its settings may have imported some."""
+    """Have a worker import the project's modules afresh: its settings may have imported some.
+
+    What is installed stays, as in a virtual environment that lies in the project.
+    """
+    roots = (Path(sys.prefix), Path(__file__).parents[1])
+    installed = [root for root in roots if project in root.parents]
     for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file and name != "__main__" and project in Path(file).parents:
+        file = Path(getattr(module, "__file__", None) or "")
+        is_ours = project in file.parents and not any(root in file.parents for root in installed)
+        if is_ours and name != "__main__":
             del sys.modules[name]
 
 

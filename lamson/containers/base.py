@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lamson.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 DEBIAN = "debian:bookworm-slim"
 POSTGRES = "postgres:15-bookworm"
@@ -54,9 +54,9 @@ def import_debian(client: Any, cache: Path) -> None:
     client.api.import_image_from_file(str(tarball(cache)), repository=name, tag=tag)
 
 
-def tarball(cache: Path) -> Path:
-    """The root file system as a tar file in ``cache``, made unless it is there."""
-    wanted = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:12]
+def tarball(cache: Path, packages: Sequence[str] = PACKAGES) -> Path:
+    """Debian with ``packages`` as a tar file in ``cache``, made unless it is there."""
+    wanted = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:12]
     found = cache / f"{SUITE}-{wanted}.tar"
     if not found.exists():
         if os.geteuid() != 0:
@@ -68,15 +68,15 @@ def tarball(cache: Path) -> Path:
             )
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="lamson-debian-", dir="/var/tmp") as work:
-            _debootstrap(Path(work) / "root")
+            _debootstrap(Path(work) / "root", packages)
             _pack(Path(work) / "root", found)
     return found
 
 
-def _debootstrap(root: Path) -> None:
+def _debootstrap(root: Path, packages: Sequence[str]) -> None:
     done = subprocess.run(
         [
-            *("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}"),
+            *("debootstrap", "--variant=minbase", f"--include={','.join(packages)}"),
             *(SUITE, str(root), mirror()),
         ],
         capture_output=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import smtplib
 import socket
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
 
 SETTINGS = """
 from lamson.settings import Lmtp, Settings, Submission
@@ -309,6 +312,14 @@ def test_systemd_passes_the_socket_and_is_told(project: Path, tmp_path: Path) ->
         finally:
             process.terminate()
             process.wait(60)
+
+
+def test_it_starts_where_it_is_installed_within_the_project(project: Path) -> None:
+    packages = project / ".venv" / "site-packages"
+    for package in ("lamson", "lamson_lmtp"):
+        shutil.copytree(ROOT / package, packages / package)
+    with LamsonService(project, PYTHONPATH=str(packages)) as service:
+        assert b"VERSION 1" in send(service, "a")
 
 
 def test_a_restart_with_a_mistake_in_a_handler_leaves_the_service_running(

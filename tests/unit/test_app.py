@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
+from lamson import app
 from lamson.app import Application
 from lamson.outbox import Outbox, Outgoing
 from lamson.settings import Settings
@@ -117,3 +119,27 @@ def test_a_process_that_ended_but_was_not_buried_is_dead(application: Applicatio
         lease(application, application.owner(process.pid))
         application.release_dead(is_running=True)
     assert application.outbox.owners() == []
+
+
+def test_a_process_that_proc_hides_lives(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(pid: int, number: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    assert application.outbox is not None
+    hidden = application.owner(ended_pid())
+    lease(application, hidden)
+    monkeypatch.setattr(os, "kill", kill)  # as for root's, where systemd has ProtectProc=invisible
+    application.release_dead(is_running=True)
+    assert application.outbox.owners() == [hidden]
+
+
+def test_a_hidden_boot_id_leaves_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = tmp_path / "machine-id"
+    monkeypatch.setattr(app, "_IDENTITIES", (tmp_path / "hidden", machine))
+    assert app._boot() == ""
+    machine.write_text("b08dfa60\n")
+    assert app._boot() == "b08dfa60"

@@ -1,0 +1,1 @@
+"""The units that `lamson gen` makes, under a real systemd."""
