@@ -52,7 +52,7 @@ packages:
 	    gcc python3-dev libmilter-dev miltertest
 
 containers:
-	@scripts/packages.sh debootstrap docker-compose docker.io
+	@scripts/packages.sh debootstrap docker-compose docker.io iproute2
 
 $(VENV)/complete: pyproject.toml | python
 	scripts/venv.sh $(PYTHON) $(VENV) -e ".[test,quality,postgres]"
