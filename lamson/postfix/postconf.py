@@ -91,23 +91,30 @@ class Postconf:
         A map that cannot be asked, or is silent, is passed over: `check` finds that by other
         means. One behind proxymap is asked directly, since Postfix may not run.
         """
-        postmap = command("postmap")
-        place = ["-c", str(self._directory)] if self._directory else []
         for key in (f"lamson-check@{domain}", domain):
             for one in maps:
-                try:
-                    done = subprocess.run(
-                        [postmap, *place, "-q", key, one.removeprefix("proxy:")],
-                        capture_output=True,
-                        text=True,
-                        check=False,
-                        timeout=_PATIENCE,
-                    )
-                except subprocess.TimeoutExpired:
-                    continue
-                if done.returncode == 0 and done.stdout:
-                    return done.stdout.strip()
+                if found := self.ask(one, key):
+                    return found
         return None
+
+    def ask(self, table: str, key: str) -> str | None:
+        """What the table ``type:name`` has for the key (``postmap -q``).
+
+        None where it has nothing, cannot be asked, or is silent.
+        """
+        place = ["-c", str(self._directory)] if self._directory else []
+        try:
+            done = subprocess.run(
+                [command("postmap"), *place, "-q", key, table.removeprefix("proxy:")],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=_PATIENCE,
+            )
+        except subprocess.TimeoutExpired:
+            return None
+        return done.stdout.strip() or None if done.returncode == 0 else None
 
     def set(self, values: Mapping[str, str]) -> None:
         """``postconf -e``, all at once: each call waits until main.cf is two seconds old."""

@@ -1,13 +1,15 @@
 """What strangers may do: who may send to anywhere, at each smtpd(8) service of master.cf.
 
 For `Inspection`, and for the probes, which have to know whether Postfix takes them for a stranger.
-Values of master.cf win over those of main.cf. A table in mynetworks that only Postfix can ask is
-passed over.
+Values of master.cf win over those of main.cf. A table in mynetworks is asked with postmap(1).
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.postfix.findings import Finding
@@ -22,9 +24,13 @@ if TYPE_CHECKING:
 RESTRICTIONS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 _CLOSING = {"reject", "defer", "reject_unauth_destination", "defer_unauth_destination"}
 _OPENING = {"permit", "static:ok", "static:permit"}
+_TABLE = re.compile("[a-z][a-z0-9_]*:")
 _WIDEST_IPV4 = 8  # as long as 127.0.0.0/8 and 10.0.0.0/8
 _WIDEST_IPV6 = 32  # what a provider has for all of its customers
 _MAPPED = 96  # ::ffff:0:0/96 is all of IPv4
+# Addresses that have nothing in common, and are nobody's (RFC 5737, RFC 3849, RFC 9637): a table
+# that has all of a kind has everybody's.
+_NOBODYS = (("192.0.2.1", "198.51.100.1", "203.0.113.1"), ("2001:db8::1", "3fff::1"))
 
 
 def effective(postconf: Postconf, service: Service | None, name: str) -> str:
@@ -33,14 +39,25 @@ def effective(postconf: Postconf, service: Service | None, name: str) -> str:
     return (postconf.value(name) or "" if own is None else own).strip()
 
 
-def everybody(mynetworks: str) -> list[str]:
+def everybody(mynetworks: str, postconf: Postconf) -> list[str]:
     """The items of mynetworks that let in more than any one site has."""
-    return [word for word in words(mynetworks) if _is_everybody(word)]
+    return [word for word in _items(mynetworks) if _is_everybody(word, postconf)]
 
 
-def _is_everybody(word: str) -> bool:
-    if word.startswith("static:"):
-        return True
+def _items(mynetworks: str) -> Iterator[str]:
+    """Its words; the name of a file stands for what is in it."""
+    for word in words(mynetworks):
+        if not word.startswith("/"):
+            yield word
+            continue
+        with suppress(OSError):
+            for line in Path(word).read_text(errors="replace").splitlines():
+                yield from words(line.partition("#")[0])
+
+
+def _is_everybody(word: str, postconf: Postconf) -> bool:
+    if _TABLE.match(word):
+        return any(all(postconf.ask(word, one) for one in nobodys) for nobodys in _NOBODYS)
     network = _network(word)
     if network is None:
         return False
@@ -80,18 +97,22 @@ def is_trusted(address: str, postconf: Postconf, service: Service | None) -> boo
     client = _network(address)
     if client is None:
         return False
-    for word in words(effective(postconf, service, "mynetworks")):
-        network = _network(word.removeprefix("!"))
-        # The first that matches decides.
-        if network is not None and client.network_address in network:
-            return not word.startswith("!")
+    for item in _items(effective(postconf, service, "mynetworks")):
+        word = item.removeprefix("!")
+        network = _network(word)
+        if _TABLE.match(word):
+            matches = postconf.ask(word, address) is not None
+        else:
+            matches = network is not None and client.network_address in network
+        if matches:  # the first decides
+            return not item.startswith("!")
     return False
 
 
 def loopholes(postconf: Postconf, services: list[Service]) -> Iterator[Finding]:
     """Where strangers may relay, or nobody may: by main.cf, then by each of the services."""
     value = postconf.value("mynetworks") or ""
-    for network in everybody(value):
+    for network in everybody(value, postconf):
         yield Finding(
             "mynetworks-is-the-world",
             f"mynetworks has {network}",
@@ -114,7 +135,7 @@ def loopholes(postconf: Postconf, services: list[Service]) -> Iterator[Finding]:
 
 
 def _of_service(postconf: Postconf, service: Service) -> Iterator[Finding]:
-    for network in everybody(service.options.get("mynetworks", "")):
+    for network in everybody(service.options.get("mynetworks", ""), postconf):
         yield Finding(
             "mynetworks-is-the-world",
             f"master.cf has mynetworks with {network} for {service.key}",

@@ -18,12 +18,15 @@ import pytest
 from tests.certificates import Authority
 from tests.postfix.config import HOSTNAME
 from tests.postfix.instance import PostfixInstance, why_not
+from tests.postfix.patient import Patient, project
 from tests.postfix.sink import Sink
 from tests.postfix.stage import DOMAINS, Stage, make_project
 from tests.service import LamsonService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from lamson.settings import Settings
 
 PASSWORD = "correct horse: battery"
 
@@ -49,6 +52,21 @@ def make_postfix(sink: Sink) -> Iterator[Callable[..., PostfixInstance]]:
             return postfix.start()
 
         yield start
+
+
+@pytest.fixture
+def patient() -> Iterator[Callable[..., Patient]]:
+    """Makes configurations in which everything is well."""
+    made: list[Patient] = []
+
+    def make(settings: Settings | None = None, **options: Any) -> Patient:
+        made.append(Patient(settings or project(), **options))
+        made[-1].apply()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.postfix.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,118 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lamson.domains import Domains
 from lamson.errors import LamsonError
-from lamson.pattern import compile_format
-from lamson.postfix import plan, strangers, submission, tables, wants
-from lamson.postfix.inspection import Inspection
+from lamson.postfix import plan, tables
 from lamson.postfix.postconf import Postconf, words
-from lamson.router import Route
 from lamson.settings import Lmtp, Milter, Settings, Socketmap, Submission
-from tests.fuzz.test_lookups import make_router
-from tests.postfix.instance import PostfixInstance, why_not
+from tests.postfix.instance import why_not
+from tests.postfix.patient import ROUTE, project
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
-    from lamson.postfix.findings import Finding
+    from tests.postfix.patient import Patient
 
 pytestmark = [
     pytest.mark.postfix,
     pytest.mark.skipif(why_not() is not None, reason=why_not() or "Postfix is here"),
 ]
-
-
-def project(**changes: object) -> Settings:
-    values: dict[str, object] = {
-        "handlers": ["app"],
-        "lmtp": Lmtp("127.0.0.1:8823"),
-        "socketmap": Socketmap("127.0.0.1:8824"),
-        "submission": Submission("127.0.0.1:10587"),
-        **changes,
-    }
-    return Settings.model_validate(values)
-
-
-ROUTE = r".+@(?:lists|app)\.test"
-
-
-def domains_of(format: str = ROUTE) -> Domains:
-    pattern = compile_format(format, {})
-    return Domains([Route(format, None, pattern, "app.py", 7)])  # type: ignore[arg-type]
-
-
-class Patient:
-    """A configuration that was right, for a project; nothing runs."""
-
-    def __init__(self, settings: Settings, **options: Any) -> None:
-        self.settings = settings
-        self.postfix = PostfixInstance(sink_port=1, routes={}, **options)
-        self.has_routes(ROUTE)
-        self.directory = self.postfix.base / "etc"
-        self.postconf = Postconf(self.directory)
-        self.tables = self.postfix.base / "tables"
-
-    def has_routes(self, *formats: str) -> None:
-        directory = Path(tempfile.mkdtemp(prefix="app-", dir=self.postfix.base))
-        self.router = make_router(directory, list(formats))
-        self.domains = Domains(self.router.routes)
-
-    def changes(self) -> list[plan.Change]:
-        main = wants.of_main(self.settings, self.domains, self.postconf, self.tables)
-        master = submission.wanted(self.settings, self.domains, self.postconf)
-        return plan.make(self.postconf, main, master)
-
-    def apply(self) -> Path | None:
-        done = plan.carry_out(self.postconf, self.changes(), self.tables)
-        self.age()
-        return done
-
-    def findings(self) -> list[Finding]:
-        inspection = Inspection(
-            self.settings, self.router, self.domains, self.postconf, self.tables
-        )
-        return list(inspection.findings())
-
-    def codes(self) -> list[str]:
-        return [finding.code for finding in self.findings()]
-
-    def run(self, *arguments: str) -> None:
-        subprocess.run(["postconf", "-c", str(self.directory), *arguments], check=True)
-        self.age()
-
-    def cure(self, finding: Finding) -> None:
-        """Do what a finding says, but for the reload at its end: nothing runs."""
-        cure = finding.fix.removesuffix(f" && {self.postconf.reload}")
-        assert cure != finding.fix, "the cure ends with a reload"
-        subprocess.run(["sh", "-c", cure], check=True)
-        self.age()
-
-    def age(self) -> None:
-        """Have Postfix's commands not wait until the files are two seconds old."""
-        for path in self.directory.iterdir():
-            os.utime(path, (0, 0))
-
-
-@pytest.fixture
-def patient() -> Iterator[Callable[..., Patient]]:
-    made: list[Patient] = []
-
-    def make(settings: Settings | None = None, **options: Any) -> Patient:
-        made.append(Patient(settings or project(), **options))
-        made[-1].apply()
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.postfix.close()
 
 
 def files(directory: Path) -> dict[str, str]:
@@ -396,18 +306,6 @@ def test_localhost_is_one_address_with_its_numbers(patient: Callable[..., Patien
     one = patient(project(submission=Submission("localhost:10587")))
     one.settings = project()
     assert one.changes() == []
-
-
-def test_who_is_trusted(patient: Callable[..., Patient]) -> None:
-    """From there a probe shows nothing."""
-    one = patient()
-    one.run("-e", "mynetworks=!127.0.0.9 127.0.0.0/8 [fd00::]/64")
-    found = {a: strangers.is_trusted(a, one.postconf, None) for a in ("127.0.0.1", "fd00::1")}
-    assert found == {"127.0.0.1": True, "fd00::1": True}
-    assert not strangers.is_trusted("127.0.0.9", one.postconf, None)
-    assert strangers.everybody(one.postconf.value("mynetworks") or "") == []
-    world = one.postconf.services()[f"127.0.0.1:{one.postfix.smtp_port}/inet"]
-    assert not strangers.is_trusted("127.0.0.1", one.postconf, world)
 
 
 def test_tables_that_are_not_there_or_of_another_time(patient: Callable[..., Patient]) -> None:

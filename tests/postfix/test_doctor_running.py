@@ -11,8 +11,8 @@ from lamson.postfix.postconf import Postconf
 from lamson.postfix.probes import Probes
 from lamson.settings import Lmtp, Milter, Socketmap, Submission
 from tests.postfix.instance import why_not
+from tests.postfix.patient import domains_of, project
 from tests.postfix.sender import letter
-from tests.postfix.test_doctor import domains_of, project
 from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:

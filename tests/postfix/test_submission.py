@@ -17,7 +17,7 @@ from lamson.settings import Settings, Submission
 from tests.certificates import Authority
 from tests.postfix.config import HOSTNAME
 from tests.postfix.conftest import PASSWORD
-from tests.postfix.test_doctor import Patient, domains_of, project
+from tests.postfix.patient import Patient, domains_of, project
 from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:

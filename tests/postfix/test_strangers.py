@@ -1,0 +1,56 @@
+"""lamson.postfix.strangers: whom a real Postfix's mynetworks lets in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.postfix import strangers
+from tests.postfix.instance import why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.postfix.patient import Patient
+
+pytestmark = [
+    pytest.mark.postfix,
+    pytest.mark.skipif(why_not() is not None, reason=why_not() or "Postfix is here"),
+]
+
+
+def test_who_is_trusted(patient: Callable[..., Patient]) -> None:
+    """From there a probe shows nothing."""
+    one = patient()
+    one.run("-e", "mynetworks=!127.0.0.9 127.0.0.0/8 [fd00::]/64")
+    found = {a: strangers.is_trusted(a, one.postconf, None) for a in ("127.0.0.1", "fd00::1")}
+    assert found == {"127.0.0.1": True, "fd00::1": True}
+    assert not strangers.is_trusted("127.0.0.9", one.postconf, None)
+    assert strangers.everybody(one.postconf.value("mynetworks") or "", one.postconf) == []
+    world = one.postconf.services()[f"127.0.0.1:{one.postfix.smtp_port}/inet"]
+    assert not strangers.is_trusted("127.0.0.1", one.postconf, world)
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "is_world", "trusted"),
+    [
+        ("cidr", "127.0.0.1 OK\n0.0.0.0/0 OK\n", True, {"127.0.0.1", "192.0.2.1"}),
+        ("cidr", "::/0 OK\n", True, {"2001:db8::1"}),
+        ("cidr", "192.0.2.0/24 OK\n2001:db8::/32 OK\n", False, {"192.0.2.1", "2001:db8::1"}),
+        ("regexp", "/[.]/ OK\n", True, {"127.0.0.1", "192.0.2.1"}),
+        ("texthash", "192.0.2.1 OK\n", False, {"192.0.2.1"}),
+        ("", "127.0.0.0/8 # we\n0.0.0.0/0\n", True, {"127.0.0.1", "192.0.2.1"}),
+        ("", "127.0.0.0/8 # 0.0.0.0/0\n", False, {"127.0.0.1"}),
+    ],
+)
+def test_a_table_or_file_is_read(
+    patient: Callable[..., Patient], kind: str, table: str, is_world: bool, trusted: set[str]
+) -> None:
+    one = patient()
+    networks = one.directory / "networks"
+    networks.write_text(table)
+    one.run("-e", f"mynetworks={kind}{':' * bool(kind)}{networks}")
+    assert one.codes() == ["mynetworks-is-the-world"] * is_world
+    clients = ["127.0.0.1", "192.0.2.1", "2001:db8::1"]
+    assert {a for a in clients if strangers.is_trusted(a, one.postconf, None)} == trusted
