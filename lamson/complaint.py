@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +53,8 @@ def _problem(detail: Any, key: Key) -> str:
     kind, given = detail["type"], detail["input"]
     model: type[BaseModel] = GROUPS.get(str(key[0]), Settings) if len(key) > 1 else Settings
     if kind == "extra_forbidden":
+        from difflib import get_close_matches
+
         near = get_close_matches(str(key[-1]), model.model_fields, 1)
         return (
             f"unknown key; did you mean {near[0]}?"

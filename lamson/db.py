@@ -19,6 +19,8 @@ import re
 import threading
 import time
 from contextlib import contextmanager, nullcontext
+from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
@@ -29,13 +31,15 @@ from lamson import models
 from lamson.errors import DatabaseError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from sqlalchemy.engine import URL, Connection, ExceptionContext
     from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT = 10.0  # seconds that SQLite waits for another process's write lock
+_MOST_ROWS = 64  # in one statement
+_CACHE = "cache_size=-1000"  # KiB for each connection of SQLite; the system caches the file as well
 IDLE = 1.0  # seconds after which a connection to a server is tried before it is used again
 
 # For libpq. A server that vanished is noticed within half a minute, by either side.
@@ -220,11 +224,40 @@ class Database:
         return self.engine.url.render_as_string(hide_password=True)
 
 
+def insert_sqlite(
+    connection: Connection, into: str, rows: Sequence[Sequence[object]], end: str = ""
+) -> list[Any]:
+    """``INSERT INTO into VALUES`` of many rows, on SQLite; gives what ``end`` (RETURNING) gives.
+
+    It goes to the driver as it is: what SQLAlchemy does for each statement would take longer than
+    SQLite. One statement is for many rows: an executemany() would let go of the interpreter's lock
+    for each row, and wait for it again. Their number is a power of two, so that few statements
+    have to be compiled, and kept.
+    """
+    found: list[Any] = []
+    at = 0
+    while at < len(rows):
+        size = min(_MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
+        part = rows[at : at + size]
+        at += size
+        statement = _insert_statement(into, len(part[0]), size, end)
+        result = connection.exec_driver_sql(statement, tuple(chain.from_iterable(part)))
+        if end:
+            found += result
+    return found
+
+
+@cache
+def _insert_statement(into: str, columns: int, rows: int, end: str) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return f"INSERT INTO {into} VALUES {', '.join([row] * rows)} {end}"
+
+
 def _prepare_sqlite(connection: Any, record: object) -> None:
     # The driver must not begin transactions by itself; we do, with BEGIN IMMEDIATE.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", _CACHE):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

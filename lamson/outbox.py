@@ -18,11 +18,11 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, func, or_, select, text, update
 
+from lamson.db import insert_sqlite
 from lamson.models import outbox
 
 if TYPE_CHECKING:
@@ -100,10 +100,7 @@ class Outbox:
             row.id = self._next_id()
         values = [_values(row, self._owner if row.lease_until else "") for row in rows]
         if self._database.is_sqlite:  # it has one writer at a time, and so one time
-            for at in range(0, len(values), _MOST_ROWS):
-                part = values[at : at + _MOST_ROWS]
-                statement = _INSERT_SQLITE + ", ".join([_ROW_SQLITE] * len(part))
-                connection.exec_driver_sql(statement, tuple(chain.from_iterable(part)))
+            insert_sqlite(connection, _INTO, values)
             return []
         columns = map(list, zip(*values, strict=True))
         arrays = dict(zip(outbox.columns.keys(), columns, strict=True))
@@ -320,14 +317,8 @@ _HELD_QUERY = """SELECT value FROM {names} WHERE (
     SELECT lease_owner <> {owner} OR lease_until <= {now} FROM lamson_outbox
     WHERE conversation = names.value ORDER BY id DESC LIMIT 1
 )"""
-# SQLite's statements go to the driver as they are: what SQLAlchemy does for each would take longer
-# than SQLite. Each is one for many rows: an executemany() would let go of the interpreter's lock
-# for each row, and wait for it again.
 _HELD_SQLITE = _HELD_QUERY.format(names="json_each(?) AS names", owner="?", now="?")
-_COLUMNS = ", ".join(outbox.columns.keys())
-_INSERT_SQLITE = f"INSERT INTO lamson_outbox ({_COLUMNS}) VALUES "
-_ROW_SQLITE = f"({', '.join('?' * len(outbox.columns))})"
-_MOST_ROWS = 500  # in one statement; SQLite takes 32,766 parameters
+_INTO = f"lamson_outbox ({', '.join(outbox.columns.keys())})"
 _DELETE_SQLITE = "DELETE FROM lamson_outbox WHERE id IN (SELECT value FROM json_each(?))"
 _DELETE = text("DELETE FROM lamson_outbox WHERE id = ANY(:ids)")
 _POSTGRES_TYPES = {"BLOB": "bytea"}
@@ -341,7 +332,7 @@ _ARRAYS = [
     for column in outbox.columns
 ]
 _INSERT = text(
-    f"INSERT INTO lamson_outbox ({_COLUMNS}) SELECT * FROM unnest({', '.join(_ARRAYS)}) "
+    f"INSERT INTO {_INTO} SELECT * FROM unnest({', '.join(_ARRAYS)}) "
     "ON CONFLICT DO NOTHING RETURNING id"
 )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, text
 
+from lamson.db import insert_sqlite
 from lamson.models import seen
 
 if TYPE_CHECKING:
@@ -57,10 +58,9 @@ def digest(source: bytes, sender: str, recipient: str) -> bytes:
     return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest()
 
 
-_CLAIM = text(
-    "INSERT INTO lamson_seen (key, handled_at) SELECT unnest(CAST(:keys AS bytea[])), :now "
-    "ON CONFLICT DO NOTHING RETURNING key"
-)
+_INTO = "lamson_seen (key, handled_at)"
+_NEW = "ON CONFLICT DO NOTHING RETURNING key"
+_CLAIM = text(f"INSERT INTO {_INTO} SELECT unnest(CAST(:keys AS bytea[])), :now {_NEW}")
 
 
 def claim(connection: Connection, keys: Iterable[bytes], now: float) -> set[bytes]:
@@ -73,17 +73,9 @@ def claim(connection: Connection, keys: Iterable[bytes], now: float) -> set[byte
     if not ordered:
         return set()
     if connection.dialect.name == "sqlite":
-        return _claim_sqlite(connection, ordered, now)
+        rows = [(key, now) for key in ordered]
+        return {row[0] for row in insert_sqlite(connection, _INTO, rows, _NEW)}
     return set(connection.execute(_CLAIM, {"keys": ordered, "now": now}).scalars())
-
-
-def _claim_sqlite(connection: Connection, keys: Sequence[bytes], now: float) -> set[bytes]:
-    statement = (
-        f"INSERT INTO lamson_seen (key, handled_at) VALUES {', '.join(['(?, ?)'] * len(keys))} "
-        "ON CONFLICT DO NOTHING RETURNING key"
-    )
-    values = tuple(value for key in keys for value in (key, now))
-    return {row[0] for row in connection.exec_driver_sql(statement, values)}
 
 
 def forget(connection: Connection, keys: Sequence[bytes]) -> None:

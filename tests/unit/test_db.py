@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import exc, inspect, make_url, text
+from sqlalchemy import event, exc, inspect, make_url, text
 
 from lamson import db, models, schema
 from lamson.db import Database
@@ -342,3 +342,20 @@ def test_options_of_one_transaction_do_not_reach_the_next(sqlite: Database) -> N
         raise ZeroDivisionError
     with sqlite.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM parent")).scalar() == 0
+
+
+def test_many_rows_take_few_statements(sqlite: Database) -> None:
+    statements = set()
+    with sqlite.begin() as connection:
+        connection.execute(text("CREATE TABLE pair (a INTEGER UNIQUE, b TEXT)"))
+
+        @event.listens_for(connection, "before_cursor_execute")
+        def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+            statements.add(statement)
+
+        new = "ON CONFLICT DO NOTHING RETURNING a"
+        for most in range(200):
+            rows = [(number, "x") for number in range(most)]
+            found = db.insert_sqlite(connection, "pair (a, b)", rows, new)
+            assert [row[0] for row in found] == list(range(max(0, most - 1), most))
+    assert len(statements) == 7  # 64, 32, 16, 8, 4, 2, 1
