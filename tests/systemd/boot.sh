@@ -5,6 +5,9 @@ root=$1
 
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
+# Most of what systemd-sysctl sets is of the whole machine: it leaves a read-only tree alone.
+mount --bind "$root/proc/sys" "$root/proc/sys"
+mount -o remount,bind,ro "$root/proc/sys"
 mount -t sysfs sysfs "$root/sys"
 if [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ]; then
     mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"

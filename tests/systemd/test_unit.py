@@ -57,6 +57,11 @@ def workers(machine: Machine) -> list[str]:
     return machine(f"cat /proc/{main_pid(machine)}/task/*/children").split()
 
 
+def test_the_kernel_of_the_host_is_out_of_reach(machine: Machine) -> None:
+    machine("test -r /proc/sys/fs/protected_regular")
+    machine("test ! -w /proc/sys/fs/protected_regular")
+
+
 def test_it_handles_mail_in_a_sandbox(machine: Machine) -> None:
     assert machine("systemctl is-enabled lamson; systemctl is-active lamson") == "enabled\nactive"
     assert "guestbook@test.com: 250 2.0.0 Ok" in machine(SEND)

@@ -6,8 +6,9 @@ chown -R postgres:postgres "$PGDATA"
 as_postgres() { setpriv --reuid=postgres --regid=postgres --init-groups "$@"; }
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
     password=$(mktemp)
-    chown postgres "$password"
     cat "$POSTGRES_PASSWORD_FILE" >"$password"
+    # Last: with fs.protected_regular not even root opens another's file in /tmp for writing.
+    chown postgres "$password"
     as_postgres initdb --username="$POSTGRES_USER" --pwfile="$password" \
         --auth-host=scram-sha-256 --auth-local=trust --encoding=UTF8 --locale=C.UTF-8
     rm "$password"
