@@ -48,7 +48,7 @@ python:
 	@scripts/packages.sh python3-venv
 
 packages:
-	@scripts/packages.sh mutt less openssl postfix postgresql \
+	@scripts/packages.sh mutt less openssl postfix postfix-pcre postgresql \
 	    gcc python3-dev libmilter-dev miltertest
 
 containers:

@@ -100,7 +100,7 @@ def write(directory: Path, kind: str, tables: Sequence[Table]) -> list[Path]:
     """Write the tables into ``directory`` once all of them have been tried out as ``kind``.
 
     ``kind`` is regexp or pcre. Raises LamsonError where postmap finds fault with one, and
-    UnavailableError where there is no postmap; nothing is changed then.
+    UnavailableError where there is no postmap, or none that reads them; nothing is changed then.
     """
     directory.mkdir(parents=True, exist_ok=True)
     written: list[tuple[Path, Path]] = []
@@ -135,6 +135,10 @@ def is_ours(file: Path) -> bool:
 
 def _try_out(table: Table, kind: str, file: Path) -> None:
     found, complaints = query(f"{kind}:{file}", [*table.probes, _STRANGER % "no.example"])
+    if "unsupported dictionary type" in complaints:
+        raise UnavailableError(
+            f"this Postfix cannot read {kind} tables; install that (Debian: postfix-{kind})"
+        )
     if complaints:
         raise LamsonError(f"postmap does not like the table {table.name}: {complaints}")
     for key, is_expected in table.probes.items():

@@ -103,6 +103,13 @@ def test_a_table_that_postmap_dislikes_changes_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["domains"]
 
 
+@needs_postmap
+def test_a_kind_that_this_postfix_cannot_read(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"install that \(Debian: postfix-unheard\)"):
+        tables.write(tmp_path, "unheard", [tables.Table("domains", b"/a/ b\n", {})])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_postmap() -> None:
     with pytest.raises(UnavailableError, match="there is no postmap on this machine"):
         tables.command("postmap", which=lambda name, path=None: None)
