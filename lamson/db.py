@@ -19,27 +19,23 @@ import re
 import threading
 import time
 from contextlib import contextmanager, nullcontext
-from functools import cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 from sqlalchemy import event, exc
 from sqlalchemy.pool import StaticPool
 
-from lamson import models
+from lamson import models, sqlite
 from lamson.errors import DatabaseError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from sqlalchemy.engine import URL, Connection, ExceptionContext
     from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT = 10.0  # seconds that SQLite waits for another process's write lock
-_MOST_ROWS = 64  # in one statement
-_CACHE = "cache_size=-1000"  # KiB for each connection of SQLite; the system caches the file as well
 IDLE = 1.0  # seconds after which a connection to a server is tried before it is used again
 
 # For libpq. A server that vanished is noticed within half a minute, by either side.
@@ -96,11 +92,10 @@ class Database:
         self._kept: Connection | None = None  # SQLite's writer
         if self.is_sqlite:
             self._writer = threading.RLock()
-            event.listen(self.engine, "connect", _prepare_sqlite)
-            event.listen(self.engine, "begin", _begin_immediate)
-            event.listen(self.engine, "commit", _check_sqlite)
-            if "poolclass" not in options:
-                event.listen(self.engine, "handle_error", _drop_ended)
+            event.listen(self.engine, "connect", sqlite.prepare)
+            event.listen(self.engine, "begin", sqlite.begin_immediate)
+            event.listen(self.engine, "commit", sqlite.check_open)
+            event.listen(self.engine, "handle_error", sqlite.drop_ended)
         else:
             event.listen(self.engine, "checkin", _note_time)
             event.listen(self.engine, "checkout", _check_idle)
@@ -133,8 +128,7 @@ class Database:
                 yield connection
             return
         with self._writing() as connection:
-            driver = connection.connection.driver_connection
-            assert driver is not None
+            driver = sqlite.driver(connection)
             driver.execute("PRAGMA synchronous=NORMAL")
             try:
                 with connection.begin():
@@ -157,7 +151,7 @@ class Database:
                 yield connection
             finally:
                 is_clean = not connection.invalidated and not (
-                    _driver(connection).in_transaction or connection.get_execution_options()
+                    sqlite.driver(connection).in_transaction or connection.get_execution_options()
                 )
                 if is_clean and self._kept is None:
                     self._kept = connection
@@ -224,84 +218,10 @@ class Database:
         return self.engine.url.render_as_string(hide_password=True)
 
 
-def insert_sqlite(
-    connection: Connection, into: str, rows: Sequence[Sequence[object]], end: str = ""
-) -> list[Any]:
-    """``INSERT INTO into VALUES`` of many rows, on SQLite; gives what ``end`` (RETURNING) gives.
-
-    It goes to the driver as it is: what SQLAlchemy does for each statement would take longer than
-    SQLite. One statement is for many rows: an executemany() would let go of the interpreter's lock
-    for each row, and wait for it again. Their number is a power of two, so that few statements
-    have to be compiled, and kept.
-    """
-    found: list[Any] = []
-    at = 0
-    while at < len(rows):
-        size = min(_MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
-        part = rows[at : at + size]
-        at += size
-        statement = _insert_statement(into, len(part[0]), size, end)
-        result = connection.exec_driver_sql(statement, tuple(chain.from_iterable(part)))
-        if end:
-            found += result
-    return found
-
-
-@cache
-def _insert_statement(into: str, columns: int, rows: int, end: str) -> str:
-    row = f"({', '.join('?' * columns)})"
-    return f"INSERT INTO {into} VALUES {', '.join([row] * rows)} {end}"
-
-
-def _prepare_sqlite(connection: Any, record: object) -> None:
-    # The driver must not begin transactions by itself; we do, with BEGIN IMMEDIATE.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", _CACHE):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_immediate(connection: Connection) -> None:
-    if not _is_reader(connection):  # a reader takes no lock
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _is_reader(connection: Connection) -> bool:
-    return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
-
-
-def _drop_ended(context: ExceptionContext) -> None:
-    """After some errors (a full disk) SQLite has rolled everything back.
-
-    What is executed then would be committed at once, each statement for itself. So the connection
-    is given up, like one to a server that went away.
-
-    So it is with one made while the files were read-only: it stays so, and makes those read-only
-    that are opened beside it, since a process has one index of the write-ahead log for all of
-    them. The idle ones are closed with it; its cursor too, which would keep it open.
-    """
-    connection = context.connection
-    if connection is None or connection.invalidated or _is_reader(connection):
-        return
-    name = getattr(context.original_exception, "sqlite_errorname", "")
-    if name.startswith("SQLITE_READONLY"):
-        if context.execution_context is not None and context.execution_context.cursor is not None:
-            context.execution_context.cursor.close()
-        connection.engine.dispose()
-        context.is_disconnect = True
-    elif not _driver(connection).in_transaction:
-        context.is_disconnect = True
-
-
-def _check_sqlite(connection: Connection) -> None:
-    if not _is_reader(connection) and not _driver(connection).in_transaction:
-        raise exc.InvalidRequestError("the transaction ended before its commit")
-
-
 def _check_postgres(connection: Connection) -> None:
     """After an error PostgreSQL answers COMMIT by ROLLBACK, and the driver finds that all right."""
-    if _driver(connection).pgconn.transaction_status == _IN_ERROR:
+    driver: Any = connection.connection.driver_connection
+    if driver.pgconn.transaction_status == _IN_ERROR:
         raise exc.InvalidRequestError("the transaction failed before its commit")
 
 
@@ -310,10 +230,6 @@ def _drop_read_only(context: ExceptionContext) -> None:
     if getattr(context.original_exception, "sqlstate", "") == _READ_ONLY:
         context.is_disconnect = True
         context.invalidate_pool_on_disconnect = False
-
-
-def _driver(connection: Connection) -> Any:
-    return connection.connection.driver_connection
 
 
 def _server_arguments(url: URL) -> dict[str, str]:

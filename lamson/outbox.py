@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, func, or_, select, text, update
 
-from lamson.db import insert_sqlite
+from lamson import sqlite
 from lamson.models import outbox
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Outbox:
             row.id = self._next_id()
         values = [_values(row, self._owner if row.lease_until else "") for row in rows]
         if self._database.is_sqlite:  # it has one writer at a time, and so one time
-            insert_sqlite(connection, _INTO, values)
+            sqlite.insert(connection, _INTO, values)
             return []
         columns = map(list, zip(*values, strict=True))
         arrays = dict(zip(outbox.columns.keys(), columns, strict=True))
@@ -185,7 +185,7 @@ class Outbox:
     def delete_rows(self, connection: Connection, ids: Collection[int]) -> None:
         """Delete rows in the caller's transaction."""
         if ids and self._database.is_sqlite:
-            connection.exec_driver_sql(_DELETE_SQLITE, (json.dumps(list(ids)),))
+            sqlite.execute(connection, _DELETE_SQLITE, (json.dumps(list(ids)),))
         elif ids:
             connection.execute(_DELETE, {"ids": list(ids)})
 
@@ -307,7 +307,7 @@ class Outbox:
             return set()
         if self._database.is_sqlite:
             values = (json.dumps(list(names)), self._owner, now)
-            return {row[0] for row in connection.exec_driver_sql(_HELD_SQLITE, values)}
+            return {row[0] for row in sqlite.execute(connection, _HELD_SQLITE, values)}
         asked = {"names": list(names), "owner": self._owner, "now": now}
         return set(connection.execute(_HELD, asked).scalars())
 

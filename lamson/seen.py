@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, text
 
-from lamson.db import insert_sqlite
+from lamson import sqlite
 from lamson.models import seen
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def claim(connection: Connection, keys: Iterable[bytes], now: float) -> set[byte
         return set()
     if connection.dialect.name == "sqlite":
         rows = [(key, now) for key in ordered]
-        return {row[0] for row in insert_sqlite(connection, _INTO, rows, _NEW)}
+        return {row[0] for row in sqlite.insert(connection, _INTO, rows, _NEW)}
     return set(connection.execute(_CLAIM, {"keys": ordered, "now": now}).scalars())
 
 

@@ -14,12 +14,14 @@ import hashlib
 import json
 import re
 import threading
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sqlalchemy import text
 
+from lamson import sqlite
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from sqlalchemy.engine import Connection
 
@@ -83,8 +85,9 @@ class SqlStateStore:
         found = dict.fromkeys(keys, START)
         if not keys:
             return found
+        rows: Iterable[Any]
         if self._is_sqlite:  # BEGIN IMMEDIATE has locked everything
-            rows = self._connection.exec_driver_sql(_SQLITE_LOAD, (json.dumps(list(keys)),))
+            rows = sqlite.execute(self._connection, _SQLITE_LOAD, (json.dumps(list(keys)),))
         else:  # a row must exist to be locked; the fixed order keeps two batches from deadlock
             rows = self._connection.execute(_LOCK, _columns(dict.fromkeys(keys, _NEW)))
         for module, author, value in rows:
@@ -98,7 +101,7 @@ class SqlStateStore:
     def save(self, states: Mapping[StateKey, str]) -> None:
         if states and self._is_sqlite:
             values = json.dumps([(*key, value) for key, value in states.items()])
-            self._connection.exec_driver_sql(_SQLITE_SAVE, (values,))
+            sqlite.execute(self._connection, _SQLITE_SAVE, (values,))
         elif states:
             self._connection.execute(_SAVE, _columns(states))
         if unused := self._made - states.keys():
@@ -116,8 +119,7 @@ def _columns(states: Mapping[StateKey, str]) -> dict[str, list[str]]:
     }
 
 
-# SQLite's statements go to the driver as they are: what SQLAlchemy does for each would take longer
-# than SQLite. One statement whatever their number: an IN with as many parameters is compiled anew.
+# One statement whatever their number: an IN with as many parameters is compiled anew.
 _SQLITE_LOAD = (
     "SELECT state.module, state.author, state.state FROM json_each(?) AS key "
     "JOIN lamson_state AS state ON state.module = json_extract(key.value, '$[0]') "

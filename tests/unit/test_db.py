@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import event, exc, inspect, make_url, text
+from sqlalchemy import exc, inspect, make_url, text
 
 from lamson import db, models, schema
 from lamson.db import Database
@@ -149,40 +149,12 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
         database.check()
 
 
-def write(database: Database, *statements: str, ignoring: tuple[type[Exception], ...] = ()) -> None:
-    """Statements in one transaction, by somebody who ignores some errors."""
-    with database.begin() as connection:
-        for statement in statements:
-            with suppress(*ignoring):
-                connection.execute(text(statement))
-
-
-def test_a_transaction_that_sqlite_gave_up_is_used_no_further(sqlite: Database) -> None:
-    write(sqlite, "CREATE TABLE x (y BLOB)")
-    full = "PRAGMA max_page_count = 20", "INSERT INTO x VALUES (zeroblob(1000000))"
-    with pytest.raises(exc.PendingRollbackError):
-        write(
-            sqlite,
-            "INSERT INTO x VALUES ('before')",
-            *full,
-            "INSERT INTO x VALUES ('after')",  # outside of a transaction it would be there at once
-            ignoring=(exc.OperationalError,),
-        )
-    with sqlite.read() as connection:
-        assert connection.execute(text("SELECT y FROM x")).scalars().all() == []
-    write(sqlite, "INSERT INTO x VALUES (zeroblob(1000000))")
-
-
-def test_a_transaction_that_somebody_ended_is_not_taken_for_committed(sqlite: Database) -> None:
-    with pytest.raises(exc.InvalidRequestError, match="ended before"):
-        write(sqlite, "CREATE TABLE x (y BLOB)", "ROLLBACK")
-
-
 @pytest.mark.postgres
 def test_a_failed_transaction_is_not_taken_for_committed(postgres_url: str) -> None:
     database = Database(postgres_url)
-    with pytest.raises(exc.InvalidRequestError, match="failed before"):
-        write(database, "CREATE TABLE x (y INTEGER)", "SELECT 1/0", ignoring=(exc.DataError,))
+    failed = pytest.raises(exc.InvalidRequestError, match="failed before")
+    with failed, database.begin() as connection, suppress(exc.DataError):
+        connection.execute(text("SELECT 1/0"))
     database.close()
 
 
@@ -342,20 +314,3 @@ def test_options_of_one_transaction_do_not_reach_the_next(sqlite: Database) -> N
         raise ZeroDivisionError
     with sqlite.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM parent")).scalar() == 0
-
-
-def test_many_rows_take_few_statements(sqlite: Database) -> None:
-    statements = set()
-    with sqlite.begin() as connection:
-        connection.execute(text("CREATE TABLE pair (a INTEGER UNIQUE, b TEXT)"))
-
-        @event.listens_for(connection, "before_cursor_execute")
-        def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
-            statements.add(statement)
-
-        new = "ON CONFLICT DO NOTHING RETURNING a"
-        for most in range(200):
-            rows = [(number, "x") for number in range(most)]
-            found = db.insert_sqlite(connection, "pair (a, b)", rows, new)
-            assert [row[0] for row in found] == list(range(max(0, most - 1), most))
-    assert len(statements) == 7  # 64, 32, 16, 8, 4, 2, 1

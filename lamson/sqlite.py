@@ -1,0 +1,141 @@
+"""What SQLite needs to be told, and our own statements on it, without a detour.
+
+For `db`, which sets up its connections here, and for the tables that a transaction's bookkeeping is
+in: seen, states, outbox. SQLAlchemy takes twice as long over a statement as SQLite does, so those
+go to the driver as they are. What a handler does goes through SQLAlchemy, on the same connection.
+
+Errors are SQLAlchemy's on both ways. A connection whose transaction is gone is given up: what was
+executed on it then would be committed at once, each statement for itself.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import exc
+from sqlalchemy.pool import StaticPool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.engine import Connection, ExceptionContext
+
+_MOST_ROWS = 64  # in one statement
+_CACHE = "cache_size=-1000"  # KiB for each connection; the system caches the file as well
+
+
+def execute(connection: Connection, statement: str, parameters: Sequence[object] = ()) -> list[Any]:
+    """Run one statement in the open transaction of ``connection``; gives its rows.
+
+    Raises what SQLAlchemy raises.
+    """
+    cursor = driver(connection).cursor()
+    try:
+        return list(cursor.execute(statement, parameters))
+    except sqlite3.Error as error:
+        cursor.close()  # first: it would keep a connection open that is given up
+        is_over = _is_over(connection, error)
+        if is_over:
+            connection.invalidate(error)
+        raise exc.DBAPIError.instance(
+            statement,
+            tuple(parameters),
+            error,
+            sqlite3.Error,
+            hide_parameters=True,  # a log is no place for mail
+            connection_invalidated=is_over,
+            dialect=connection.dialect,
+        ) from error
+
+
+def insert(
+    connection: Connection, into: str, rows: Sequence[Sequence[object]], end: str = ""
+) -> list[Any]:
+    """``INSERT INTO into VALUES`` of many rows; gives what ``end`` (RETURNING) gives.
+
+    One statement is for many rows: an executemany() would let go of the interpreter's lock for each
+    row, and wait for it again. Their number is a power of two, so that few statements have to be
+    compiled, and kept.
+    """
+    found: list[Any] = []
+    at = 0
+    while at < len(rows):
+        size = min(_MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
+        part = rows[at : at + size]
+        at += size
+        statement = _insert_statement(into, len(part[0]), size, end)
+        found += execute(connection, statement, tuple(chain.from_iterable(part)))
+    return found
+
+
+@cache
+def _insert_statement(into: str, columns: int, rows: int, end: str) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return f"INSERT INTO {into} VALUES {', '.join([row] * rows)} {end}"
+
+
+def driver(connection: Connection) -> Any:
+    """The driver's connection below SQLAlchemy's."""
+    return connection.connection.driver_connection
+
+
+def is_reader(connection: Connection) -> bool:
+    """Whether each statement on it stands for itself: then it takes no lock."""
+    return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+
+
+# Listeners to SQLAlchemy's events.
+
+
+def prepare(connection: Any, _record: object) -> None:
+    # The driver must not begin transactions by itself; we do, with BEGIN IMMEDIATE.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", _CACHE):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def begin_immediate(connection: Connection) -> None:
+    if not is_reader(connection):
+        execute(connection, "BEGIN IMMEDIATE")
+
+
+def check_open(connection: Connection) -> None:
+    """Before a COMMIT, since one without a transaction would be taken for success."""
+    if not is_reader(connection) and not driver(connection).in_transaction:
+        raise exc.InvalidRequestError("the transaction ended before its commit")
+
+
+def drop_ended(context: ExceptionContext) -> None:
+    """Give up a connection like one to a server that went away, where `_is_over` says so."""
+    connection, error = context.connection, context.original_exception
+    if connection is None or connection.invalidated or is_reader(connection):
+        return
+    execution = context.execution_context
+    if execution is not None and execution.cursor is not None and _is_read_only(error):
+        execution.cursor.close()
+    if _is_over(connection, error):
+        context.is_disconnect = True
+
+
+def _is_over(connection: Connection, error: BaseException) -> bool:
+    """After some errors (a full disk) SQLite has rolled everything back.
+
+    A connection made while the files were read-only is over as well: it stays so, and makes those
+    read-only that are opened beside it, since a process has one index of the write-ahead log for
+    all of them. The idle ones are closed with it. One in memory is all the database that there is.
+    """
+    if isinstance(connection.engine.pool, StaticPool):
+        return False
+    if _is_read_only(error):
+        connection.engine.dispose()
+        return True
+    return not driver(connection).in_transaction
+
+
+def _is_read_only(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_READONLY")
