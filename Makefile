@@ -48,7 +48,7 @@ python:
 	@scripts/packages.sh python3-venv
 
 packages:
-	@scripts/packages.sh mutt less openssl postfix postfix-pcre postgresql \
+	@scripts/packages.sh libsasl2-modules mutt less openssl postfix postfix-pcre postgresql sasl2-bin \
 	    gcc python3-dev libmilter-dev miltertest
 
 containers:
