@@ -18,6 +18,8 @@ _BETWEEN_COMMAS = re.compile(_ITEM)
 _LIST = re.compile(f"{_ITEM}(?>(?:,{_ITEM})*)")
 _EMPTY_GROUP = re.compile(r"[A-Za-z0-9 _-]+: *;")  # undisclosed-recipients:; (RFC 5322 section 3.4)
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
+# The last < that opens an address: one may stand in a display name, and in a quoted local part.
+_NAMED = re.compile(r'(.*)<([^"<>]*|"(?>(?:[^"\\]|\\.)*)"@[^"<>]*)>', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)")
 _TO_ESCAPE = re.compile(r'(["\\])')
 _MAX_DISPLAY = 200  # characters, so that it fits a line in any form
@@ -56,14 +58,14 @@ def parse(value: str) -> tuple[Mailbox, ...]:
 def parse_one(value: str) -> Mailbox:
     """``Name <address>`` or ``address``, exactly one. Raises AddressError."""
     text = value.strip()
-    display, bracket, rest = text.rpartition("<")
-    if not bracket:
+    named = _NAMED.fullmatch(text)
+    if named is None:
         return Mailbox("", parse_mailbox(text, smtputf8=True))
-    display = display.strip()
+    display, address = named[1].strip(), named[2]
     if len(display) > 1 and display[0] == display[-1] == '"':
         display = _ESCAPED.sub(r"\1", display[1:-1]).strip()
     elif '"' in display:
-        rest = ""
-    if not rest.endswith(">") or len(display) > _MAX_DISPLAY:
+        address = ""
+    if not address or len(display) > _MAX_DISPLAY:
         raise AddressError(f"not a mail address: {value[:200]!r}")
-    return Mailbox(display, parse_mailbox(rest[:-1], smtputf8=True))
+    return Mailbox(display, parse_mailbox(address, smtputf8=True))

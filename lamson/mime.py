@@ -34,6 +34,7 @@ _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 _MAY_HOLD_WORDS = ("filename", "name")  # against RFC 2047 section 5, and common
 _NEWLINE = re.compile("\r\n?")
 _PATH = re.compile(r".*[/\\]", re.DOTALL)
+_CONTINUED = re.compile(r";\s*\w+\*[0-9]+\*?\s*=[^;]*")  # RFC 2231 section 3
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f]")
 
 
@@ -185,9 +186,12 @@ def parameter(headers: Header, field: str, name: str, defects: Defects) -> str |
         if len(value) > MAX_PARAMETERS or value.count(b";") > MAX_SEMICOLONS:
             defects[f"{field}: longer than anybody needs, the rest was not read"] = None
             value = b";".join(value[:MAX_PARAMETERS].split(b";", MAX_SEMICOLONS)[:MAX_SEMICOLONS])
-        parsed = Message()
-        parsed[field] = charset.decode(value, "", defects, field)
-        found = parsed.get_param(name, header=field)
+        text = charset.decode(value, "", defects, field)
+        try:
+            found = _found(text, field, name)
+        except TypeError:  # the email package cannot put name*= and name*0= in one order
+            defects[f"{field}: a parameter in one piece and in several, which were not read"] = None
+            found = _found(_CONTINUED.sub("", text), field, name)
         if isinstance(found, tuple):  # charset, language, octets as Latin-1: RFC 2231 section 4
             octets = found[2].encode("latin-1", "replace")
             return charset.decode(octets, found[0] or "", defects, field)
@@ -195,3 +199,9 @@ def parameter(headers: Header, field: str, name: str, defects: Defects) -> str |
             return decode_words(found.encode(), defects, field)
         return found
     return None
+
+
+def _found(value: str, field: str, name: str) -> str | tuple[str | None, str | None, str] | None:
+    parsed = Message()
+    parsed[field] = value
+    return parsed.get_param(name, header=field)

@@ -99,6 +99,9 @@ PARAMETER_PIECES = [
     "boundary",
     *"*0123456789=;\"'\\%&<> (),ü",
     "*0*=",
+    ";filename*=",
+    ";filename*0=",
+    ";boundary*1=",
 ]
 PARAMETER_PIECES += [
     "''",
@@ -237,6 +240,20 @@ def test_attachments_come_out_as_they_went_in(files: list[tuple[bytes, str, bool
 
 
 displays = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=("Cs",)))
+
+
+local_parts = st.text('<>@,;:"\\ .ab\u00e9', max_size=20).map(
+    lambda text: '"' + text.replace("\\", "").replace('"', "") + '"'
+) | st.just('"a\\"<b"')
+
+
+@given(local_parts, displays)
+def test_any_address_can_be_written_to(local: str, display: str) -> None:
+    address = parse_mailbox(f"{local}@example.com", smtputf8=True)
+    assert mailboxes.parse(address) == (Mailbox("", address),)
+    mailbox = Mailbox(display.strip()[:200], address)
+    if mailbox.display == mailbox.display.strip():
+        assert mailboxes.parse(str(mailbox)) == (mailbox,)
 
 
 @given(displays)

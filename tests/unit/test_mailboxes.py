@@ -19,6 +19,8 @@ from lamson.mailboxes import Mailbox, parse, parse_one
         ("Zed A. <z@e.com>", "Zed A.", "z@e.com", '"Zed A." <z@e.com>'),
         ("Zoë <zoë@e.com>", "Zoë", "zoë@e.com", '"Zoë" <zoë@e.com>'),
         ('"a b"@e.com', "", '"a b"@e.com', '"a b"@e.com'),
+        ('"a<b"@e.com', "", '"a<b"@e.com', '"a<b"@e.com'),
+        ('Zed <"a\\"<>b"@e.com>', "Zed", '"a\\"<>b"@e.com', 'Zed <"a\\"<>b"@e.com>'),
     ],
 )
 def test_one(value: str, display: str, address: str, text: str) -> None:

@@ -191,6 +191,23 @@ def test_parameters_without_measure() -> None:
     assert list(defects) == ["Content-Type: longer than anybody needs, the rest was not read"]
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "filename*=utf-8''%C3%A9; filename*0=x",
+        "filename*0*=utf-8''x; filename*1*=y; filename*=utf-8''%C3%A9",
+        "filename=\u00e9; x*=1; x*0=2",
+    ],
+)
+def test_a_parameter_in_one_piece_and_in_several(parameters: str) -> None:
+    field = f"Content-Disposition: attachment; {parameters}".encode()
+    part, defects = one(b"Content-Type: text/plain\n" + field, b"x")
+    assert part.filename == "\u00e9"
+    assert "Content-Disposition: a parameter in one piece and in several, which were not read" in (
+        defects
+    )
+
+
 def test_cut_agrees_with_the_email_package() -> None:
     message = EmailMessage()
     message.set_content("täxt\n")
