@@ -60,7 +60,7 @@ class Limits:
     max_line: int = 4096  # octets of a command line, CRLF included
     max_size: int = 50 * 1024 * 1024  # octets of a message
     max_recipients: int = 1000  # of one message
-    max_errors: int = 20  # wrong commands one after the other
+    max_errors: int = 20  # wrong commands with no right one in between
 
 
 class State:
@@ -197,7 +197,7 @@ class Connection:
         try:
             return command(self, arguments)
         except RemoteProtocolError as error:
-            return self._wrong(error.reply)
+            return self._wrong(error.reply, counts=error.counts)
 
     def reply(self, reply: Reply) -> None:
         """Answer the last event; after `Message` once for each recipient, in their order.
@@ -331,8 +331,8 @@ class Connection:
         self._out += encoded
         return ANSWERED
 
-    def _wrong(self, reply: Reply) -> Event:
-        self._errors += 1
+    def _wrong(self, reply: Reply, *, counts: bool = True) -> Event:
+        self._errors += counts
         if self._errors >= self._limits.max_errors:
             self.close(TOO_MANY_ERRORS)
             return CLOSED
@@ -410,9 +410,9 @@ def _expect_nothing(arguments: bytes) -> None:
         raise RemoteProtocolError(replies.BAD_ARGUMENTS)
 
 
-def _refusing(reply: Reply) -> Callable[[Connection, bytes], Event]:
+def _refusing(reply: Reply, *, counts: bool = True) -> Callable[[Connection, bytes], Event]:
     def refuse(_connection: Connection, _arguments: bytes) -> Event:
-        raise RemoteProtocolError(reply)
+        raise RemoteProtocolError(reply, counts=counts)
 
     return refuse
 
@@ -440,14 +440,15 @@ READY.commands = {
     **_ALWAYS,
     b"XFORWARD": Connection._on_xforward,
     b"MAIL": Connection._on_mail,
-    b"RCPT": _refusing(MAIL_FIRST),
-    b"DATA": _refusing(MAIL_FIRST),
+    # Pipelined behind a MAIL that was refused these come by the hundred (RFC 2920 section 3.1).
+    b"RCPT": _refusing(MAIL_FIRST, counts=False),
+    b"DATA": _refusing(MAIL_FIRST, counts=False),
 }
 MAIL.commands = {
     **_ALWAYS,
     b"XFORWARD": _refusing(NESTED),  # XFORWARD_README: not inside a transaction
     b"MAIL": _refusing(NESTED),
     b"RCPT": Connection._on_rcpt,
-    b"DATA": _refusing(NO_RECIPIENTS),
+    b"DATA": _refusing(NO_RECIPIENTS, counts=False),
 }
 RCPT.commands = {**MAIL.commands, b"DATA": Connection._on_data}

@@ -24,11 +24,16 @@ class LocalProtocolError(LamsonError):
 
 
 class RemoteProtocolError(LamsonError):
-    """The client broke the protocol. ``reply`` is what it is told; it never leaves the package."""
+    """The client broke the protocol. ``reply`` is what it is told; it never leaves the package.
 
-    def __init__(self, reply: Reply) -> None:
+    ``counts`` is False where a client that works as it should gets there too: with an address that
+    Postfix passes, and with what was pipelined behind a command that was refused.
+    """
+
+    def __init__(self, reply: Reply, *, counts: bool = True) -> None:
         super().__init__(str(reply))
         self.reply = reply
+        self.counts = counts
 
 
 class Signal(enum.Enum):

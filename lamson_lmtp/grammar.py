@@ -127,10 +127,14 @@ def _parse_path(path: bytes, smtputf8: bool, is_sender: bool) -> str:
         return parse_path(text, smtputf8=smtputf8, null=is_sender)
     except UnicodeDecodeError as error:
         if not smtputf8:
-            raise RemoteProtocolError(NOT_ASCII) from error
-        raise RemoteProtocolError(BAD_SENDER if is_sender else BAD_RECIPIENT) from error
+            raise RemoteProtocolError(NOT_ASCII, counts=False) from error
+        raise _bad_address(is_sender) from error
     except AddressError as error:
-        raise RemoteProtocolError(BAD_SENDER if is_sender else BAD_RECIPIENT) from error
+        raise _bad_address(is_sender) from error
+
+
+def _bad_address(is_sender: bool) -> RemoteProtocolError:
+    return RemoteProtocolError(BAD_SENDER if is_sender else BAD_RECIPIENT, counts=False)
 
 
 def _mail_parameters(parameters: bytes) -> tuple[int, bool, bool]:
