@@ -119,6 +119,7 @@ def compile_format(format: str, captures: Mapping[str, str], *, engine: str = "r
         raise PatternError(f'engine={engine!r} is not known, it is "re2" or "re"')
     pieces, has_bar = _pieces(format, captures, engine)
     source = "".join(piece.source for piece in pieces)
+    _refuse_repeated(format, source)  # RE2 would take one of them
     try:
         compiled = compile_source(source, engine)
     except (re.error, re2.error) as problem:
@@ -152,7 +153,6 @@ def _pieces(
 ) -> tuple[tuple[Piece, ...], bool]:
     """The pieces of a format, and whether it has alternatives outside all parentheses."""
     pieces: list[Piece] = []
-    seen: set[str] = set()
     text = source = ""
     depth, has_bar = 0, False
     for token in _tokens(format):
@@ -163,9 +163,6 @@ def _pieces(
             depth += _depth(token)
             has_bar = has_bar or (depth == 0 and token["bar"] is not None)
             continue
-        if name in seen:
-            raise PatternError(f"{format!r} has the capture ({name}) twice")
-        seen.add(name)
         own = _own(format, name, captures)
         named = f"(?P<{name}>{_nested(name, own, engine)}){token['repeat'] or ''}"
         if depth:
@@ -194,6 +191,16 @@ def _own(format: str, name: str, captures: Mapping[str, str]) -> str:
         + f"; give it a pattern, {name}=..., in the decorator or in route_defaults,"
         f" or write (?:{name}) for the word itself"
     )
+
+
+def _refuse_repeated(format: str, source: str) -> None:
+    seen: set[str] = set()
+    for token in _tokens(source):
+        name = token["explicit"]
+        if name in seen:
+            raise PatternError(f"{format!r} has the capture ({name}) twice")
+        if name is not None:
+            seen.add(name)
 
 
 def _nested(name: str, own: str, engine: str) -> str:

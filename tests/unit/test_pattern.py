@@ -82,6 +82,8 @@ def test_a_surrogate_is_matched_by_nothing() -> None:
         ("(lst_name)@(host)", "re2", r"\(lst_name\).*did you mean \(list_name\)\?.*route_defaults"),
         ("(nothing)@x", "re2", r"\(nothing\), which is not known; give it"),
         ("(host)@(host)", "re2", r"has the capture \(host\) twice"),
+        ("(?P<host>x)@(host)", "re2", r"has the capture \(host\) twice"),
+        ("(inner)@(host)", "re2", r"has the capture \(host\) twice"),
         ("a(@x", "re2", "missing \\)"),
         ("a)@x", "re", "unbalanced"),
         ("[a@x", "re2", r"the \[ at character 1 has no end"),
@@ -97,7 +99,14 @@ def test_a_surrogate_is_matched_by_nothing() -> None:
     ],
 )
 def test_what_is_refused(format: str, engine: str, message: str) -> None:
-    captures = {"open": "(a", "closed": "a)|(b", "numbered": r"(a)\1", "five": 5, **CAPTURES}
+    captures = {
+        "inner": "(?P<host>x)",
+        "open": "(a",
+        "closed": "a)|(b",
+        "numbered": r"(a)\1",
+        "five": 5,
+        **CAPTURES,
+    }
     with pytest.raises(PatternError, match=message) as refused:
         compile_format(format, captures, engine=engine)  # type: ignore[arg-type]
     assert "\n" not in str(refused.value)
