@@ -110,7 +110,8 @@ class Application:
         transaction instead: what comes until that succeeds is answered 451. Raises SettingsError,
         RouteError, DatabaseError or, unless ``is_patient``, UnavailableError.
         """
-        application = cls(project, config.load(project))
+        with config.placing(project):
+            application = cls(project, config.load(project))
         if (database := application.database) is not None:
             open_it = partial(application._open, database)
             try:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,7 +26,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from lamson import complaint
 from lamson.complaint import nearest
-from lamson.errors import SettingsError
+from lamson.errors import LamsonError, SettingsError
 from lamson.layers import environment, secret_files, settings_file
 from lamson.settings import (
     Lmtp,
@@ -90,6 +91,20 @@ def origins(project: Path) -> list[Origin]:
         Origin(".".join(map(str, key)), _shown(key, value), nearest(found, key) or "default")
         for key, value in _flat(settings)
     ]
+
+
+@contextmanager
+def placing(project: Path) -> Iterator[None]:
+    """Say of an error for which a setting is to blame where that was set, as a SettingsError."""
+    try:
+        yield
+    except LamsonError as error:
+        if not error.setting:
+            raise
+        where = nearest(_load(project)[1], (error.setting,)) or "default"
+        raise SettingsError(
+            f"{where}: {error.setting}: {error}", exit_code=error.exit_code
+        ) from error
 
 
 def _load(project: Path) -> tuple[Settings, dict[Key, str]]:

@@ -25,7 +25,7 @@ import sqlalchemy
 from sqlalchemy import event, exc
 from sqlalchemy.pool import StaticPool
 
-from lamson import models, sqlite
+from lamson import failure, models, sqlite
 from lamson.errors import DatabaseError, UnavailableError
 
 if TYPE_CHECKING:
@@ -84,7 +84,10 @@ class Database:
             self.engine = sqlalchemy.create_engine(parsed, **options)
         except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError) as error:
             shown = _PASSWORD.sub(r"\1:***@", url)
-            raise DatabaseError(f"database {shown!r} cannot be used: {error}") from error
+            problem = f"database {shown!r} cannot be used: {error}"
+            if isinstance(error, ModuleNotFoundError):
+                problem += "; pip install 'lamson[postgres]' brings it"
+            raise DatabaseError(problem, setting="database") from error
         # SQLite has one writer: threads of one process queue here, fairly and without polling.
         self._writer: AbstractContextManager[object] = nullcontext()
         self.before_writing: Callable[[], None] | None = None
@@ -191,7 +194,9 @@ class Database:
                     sqlalchemy.text(f"SELECT version_num FROM {models.VERSION_TABLE}")
                 ).scalar()
         except exc.DBAPIError as error:
-            raise UnavailableError(f"database {self} cannot be used: {error.orig}") from error
+            raise UnavailableError(
+                f"database {self} cannot be used: {failure.brief(error)}"
+            ) from error
         if revision != models.SCHEMA_REVISION:
             raise DatabaseError(
                 f"database {self} is at schema {revision}, this version of lamson "

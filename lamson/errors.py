@@ -15,13 +15,15 @@ from lamson.reply import Reply
 class LamsonError(Exception):
     """Anything this project raises on purpose.
 
-    ``exit_code`` is the command's exit status (sysexits), by default that of the class.
+    ``exit_code`` is the command's exit status (sysexits), by default that of the class. ``setting``
+    is the key of the setting that is to blame, "" where there is none (see `config.placing`).
     """
 
     exit_code = os.EX_SOFTWARE
 
-    def __init__(self, problem: str, *, exit_code: int | None = None) -> None:
+    def __init__(self, problem: str, *, exit_code: int | None = None, setting: str = "") -> None:
         super().__init__(problem)
+        self.setting = setting
         if exit_code is not None:
             self.exit_code = exit_code
 
@@ -47,9 +49,9 @@ class RouteError(LamsonError):
 
     exit_code = os.EX_CONFIG
 
-    def __init__(self, problem: str, *, file: str = "", line: int = 0) -> None:
+    def __init__(self, problem: str, *, file: str = "", line: int = 0, setting: str = "") -> None:
         where = f"{file}:{line}: " if file and line else f"{file}: " if file else ""
-        super().__init__(where + problem)
+        super().__init__(where + problem, setting=setting)
         self.problem, self.file, self.line = problem, file, line
 
 

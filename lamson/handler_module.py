@@ -118,8 +118,9 @@ def load_module(name: str, setting: str) -> ModuleType:
     except (Exception, SystemExit) as problem:
         if isinstance(problem, ModuleNotFoundError) and f"{name}.".startswith(f"{problem.name}."):
             raise RouteError(
-                f"there is no module {problem.name}, which the setting {setting} names"
-                + (f" in {name}" if problem.name != name else "")
+                f"there is no module {problem.name}"
+                + (f", for {name}" if problem.name != name else ""),
+                setting=setting,
             ) from None
         file, line = _origin(problem)
         raise RouteError(

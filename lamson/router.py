@@ -90,7 +90,7 @@ class Router:
         """
         for number, name in enumerate(modules):
             if name in modules[:number]:
-                raise RouteError(f"the setting handlers names the module {name} twice")
+                raise RouteError(f"the module {name} is named twice", setting="handlers")
         return cls([HandlerModule.load(name) for name in modules], defaults)
 
     def match(self, address: str) -> tuple[Match, ...]:

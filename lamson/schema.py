@@ -1,14 +1,18 @@
 """Creates and upgrades the tables: ours by our migrations, the project's by its own.
 
 For `lamson syncdb`. Each step runs in one transaction where the database can do that, and waits for
-another node that does the same. A database that a newer version made is left alone. Alembic is
-imported here only.
+another node that does the same. A database that a newer version made is left alone. What is wrong
+with the project's own migrations and models is one line with file and line. Alembic is imported
+here only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import sys
+import traceback
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +24,12 @@ from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from lamson import models
-from lamson.errors import DatabaseError, UnavailableError
+from lamson import failure, models
+from lamson.errors import DatabaseError, LamsonError, SettingsError, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy.engine import Connection
 
     from lamson.db import Database
@@ -35,21 +41,20 @@ def upgrade(database: Database, migrations: Path, version_table: str) -> tuple[s
     """Run the migrations in the directory ``migrations``; gives the revisions before and after.
 
     "" stands for no revision at all. Raises DatabaseError when the database is at a revision that
-    the directory does not know, UnavailableError when it does not answer.
+    the directory does not know, UnavailableError when it does not answer, SettingsError when the
+    migrations or the models cannot be used.
     """
     config = _config(migrations)
-    try:
-        with database.engine.begin() as connection:
-            if not database.is_sqlite:  # whose transaction locks everything
-                _wait_for_turn(connection)
-            before = _revision(connection, version_table)
-            _check_known(config, before, database)
-            config.attributes["connection"] = connection
-            with contextlib.redirect_stdout(io.StringIO()):
-                command.upgrade(config, "head")
-            return before, _revision(connection, version_table)
-    except DBAPIError as error:
-        raise UnavailableError(f"database {database} cannot be used: {error.orig}") from error
+    with _complaints(database, migrations), database.engine.begin() as connection:
+        if not database.is_sqlite:  # whose transaction locks everything
+            _wait_for_turn(connection)
+        _last(config)
+        before = _revision(connection, version_table)
+        _check_known(config, before, database)
+        config.attributes["connection"] = connection
+        with contextlib.redirect_stdout(io.StringIO()):
+            command.upgrade(config, "head")
+        return before, _revision(connection, version_table)
 
 
 def upgrade_ours(database: Database) -> tuple[str, str]:
@@ -57,18 +62,26 @@ def upgrade_ours(database: Database) -> tuple[str, str]:
     return upgrade(database, OURS, models.VERSION_TABLE)
 
 
-def revise(database: Database, migrations: Path, message: str) -> Path | None:
+def revise(database: Database, migrations: Path, message: str, version_table: str) -> Path | None:
     """Write a new migration from the difference between models and database; gives its file.
 
-    None, and no file, where there is no difference.
+    None, and no file, where there is no difference. Raises DatabaseError where the database lacks
+    migrations that there are already, and what `upgrade` raises.
     """
+    if not (migrations / "env.py").is_file():
+        raise SettingsError(f"{migrations}: expected env.py, as lamson gen makes it")
     config = _config(migrations)
 
     def skip_empty(context: object, revision: object, directives: list[Any]) -> None:
         if directives[0].upgrade_ops.is_empty():
             directives.clear()
 
-    with database.engine.begin() as connection:
+    with _complaints(database, migrations), database.engine.begin() as connection:
+        if _revision(connection, version_table) != _last(config):
+            raise DatabaseError(
+                f"database {database} lacks migrations that {_directory(config)} has: run"
+                " `lamson syncdb` first"
+            )
         config.attributes["connection"] = connection
         with contextlib.redirect_stdout(io.StringIO()):
             script = command.revision(
@@ -76,9 +89,41 @@ def revise(database: Database, migrations: Path, message: str) -> Path | None:
             )
     if not script:
         return None
-    if isinstance(script, list):
-        raise DatabaseError(f"{migrations}: expected one head, found several")
+    assert not isinstance(script, list)  # there is one last migration
     return Path(script.path)
+
+
+@contextlib.contextmanager
+def _complaints(database: Database, migrations: Path) -> Iterator[None]:
+    """Say in one line what is wrong with the database, or with what the project's files do."""
+    try:
+        yield
+    except LamsonError:
+        raise
+    except DBAPIError as error:
+        raise UnavailableError(
+            f"database {database} cannot be used: {failure.brief(error)}"
+        ) from error
+    except CommandError as error:
+        raise SettingsError(f"{migrations}: {error}") from error
+    except Exception as error:
+        where = _place(error, migrations.parent)
+        if where is None:
+            raise
+        raise SettingsError(f"{where}: {type(error).__name__}: {error}") from error
+
+
+def _place(error: Exception, project: Path) -> str | None:
+    """File and line of the project's innermost code that the error came through."""
+    places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append((error.filename, error.lineno))
+    for name, line in reversed(places):
+        file = Path(name)
+        # Its environment may lie in its directory.
+        if file.is_relative_to(project) and not file.is_relative_to(sys.prefix):
+            return f"{file}:{line or 1}"
+    return None
 
 
 def _wait_for_turn(connection: Connection) -> None:
@@ -101,13 +146,40 @@ def _revision(connection: Connection, version_table: str) -> str:
     return context.get_current_revision() or ""
 
 
+def _directory(config: Config) -> str:
+    return ScriptDirectory.from_config(config).versions
+
+
+def _last(config: Config) -> str:
+    """The last migration, "" where there is none. Raises SettingsError where there are several."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            heads = sorted(ScriptDirectory.from_config(config).get_heads())
+    except KeyError as error:
+        raise SettingsError(
+            f"{_directory(config)}: {error} is a down_revision, and there is no such migration"
+        ) from error
+    if len(heads) > 1:
+        raise SettingsError(
+            f"{_directory(config)}: {' and '.join(heads)} are last, each by itself: expected one,"
+            " which has the other as its down_revision"
+        )
+    return heads[0] if heads else ""
+
+
 def _check_known(config: Config, revision: str, database: Database) -> None:
     if not revision:
         return
+    script = ScriptDirectory.from_config(config)
     try:
-        ScriptDirectory.from_config(config).get_revision(revision)
+        script.get_revision(revision)
     except CommandError as error:
+        problem = "this version does not know: it was made by a newer one; upgrade this one"
+        if Path(script.dir) != OURS:
+            problem = (
+                f"is not in {_directory(config)}: a newer version of the project made it, or the"
+                " file was deleted"
+            )
         raise DatabaseError(
-            f"database {database} is at schema {revision}, which this version does not know: "
-            "it was made by a newer one; upgrade this one"
+            f"database {database} is at schema {revision}, which {problem}"
         ) from error

@@ -42,7 +42,8 @@ def _listeners(settings: Settings) -> list[Listener]:
 def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     """Serve until told to stop. Raises SettingsError or RouteError."""
     settings = config.load(project)
-    router = Router.collect(settings.handlers, settings.route_defaults)
+    with config.placing(project):
+        router = Router.collect(settings.handlers, settings.route_defaults)
     domains = Domains(router.routes, settings.domains)
     server = SocketmapServer(
         Socketmap(router.match, domains.holds, settings.next_hop),

@@ -141,7 +141,7 @@ class Filters:
         """Import the filter modules and build what is in them. Raises RouteError."""
         for number, name in enumerate(modules):
             if name in modules[:number]:
-                raise RouteError(f"the setting filters names the module {name} twice")
+                raise RouteError(f"the module {name} is named twice", setting="filters")
         return cls([one for name in modules for one in _load(name, defaults)])
 
     def _of(self, stage: str) -> tuple[Filter, ...]:

@@ -14,7 +14,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from lamson import log, processor
+from lamson import config, log, processor
 from lamson.app import Application
 from lamson.errors import SettingsError
 from lamson.service import DRAIN, Group, Listener
@@ -79,8 +79,10 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     if application.settings.one_processor:
         processor.keep_to_one(link.number)
     settings = application.settings.milter
+    with config.placing(project):
+        decided = rules(application)
     callbacks = Callbacks(
-        rules(application),
+        decided,
         FilterThreads(settings.threads),
         Limits(settings.timeout, settings.content_timeout, settings.max_body),
         checks_recipients=settings.check_recipients,

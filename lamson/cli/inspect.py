@@ -33,15 +33,17 @@ def routes_command(test: str | None) -> int:
       lamson routes
       lamson routes -test users-subscribe@test.com
     """
+    from lamson.config import placing
     from lamson.router import Router
 
     effective = settings()
-    router = Router.collect(effective.handlers, effective.route_defaults)
     filters: Filters | None = None
-    if effective.filters:
-        from lamson_milter.filtering import Filters
+    with placing(project()):
+        router = Router.collect(effective.handlers, effective.route_defaults)
+        if effective.filters:
+            from lamson_milter.filtering import Filters
 
-        filters = Filters.collect(effective.filters, effective.route_defaults)
+            filters = Filters.collect(effective.filters, effective.route_defaults)
     if test is None:
         return _list(router, filters)
     status = _test(router, test)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamson.cli.options import HELP, command, option, settings
+from lamson.cli.options import HELP, command, option, project, settings
 
 if TYPE_CHECKING:
     from lamson.domains import Domains
@@ -73,10 +73,12 @@ def maps_command(directory: str | None, kind: str) -> None:
 
 
 def _routes(effective: Settings) -> tuple[Router, Domains]:
+    from lamson.config import placing
     from lamson.domains import Domains
     from lamson.router import Router
 
-    router = Router.collect(effective.handlers, effective.route_defaults)
+    with placing(project()):
+        router = Router.collect(effective.handlers, effective.route_defaults)
     return router, Domains(router.routes, effective.domains)
 
 

@@ -26,6 +26,7 @@ _FILTERS = """\
     filters=["app.filters.sample"],
 """
 
+_THEIRS = "alembic_version"  # the table with the revision of the project's own tables
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _NEXT = """\
 made {project}; now:
@@ -113,24 +114,26 @@ def syncdb_command(revise: str | None) -> None:
       lamson syncdb -revise "lists have owners"
     """
     from lamson import schema
+    from lamson.config import placing
     from lamson.db import Database
 
     directory, effective = current_project(), settings()
     if effective.database is None:
         raise SettingsError(f"{directory}/config/settings.py: database: there is none to create")
     effective.run_dir.mkdir(parents=True, exist_ok=True)
-    database = Database(effective.database)
+    with placing(directory):
+        database = Database(effective.database)
     migrations = directory / "migrations"
     try:
         if revise is not None:
-            written = schema.revise(database, migrations, revise)
+            written = schema.revise(database, migrations, revise, _THEIRS)
             click.echo(
                 f"wrote {written}" if written else "the database has all that the models say"
             )
             return
         _report("lamson's", *schema.upgrade_ours(database))
         if (migrations / "env.py").is_file():
-            _report("the project's", *schema.upgrade(database, migrations, "alembic_version"))
+            _report("the project's", *schema.upgrade(database, migrations, _THEIRS))
     finally:
         database.close()
 

@@ -106,14 +106,15 @@ def test_an_error_in_what_the_module_imports_is_named_there(
 
 
 def test_missing_modules(collect: Collect) -> None:
-    with pytest.raises(RouteError, match=r"no module nowhere, which the setting handlers names$"):
+    with pytest.raises(RouteError, match=r"no module nowhere$") as refused:
         Router.collect(["nowhere"], {})
-    with pytest.raises(RouteError, match=r"no module nowhere, which .* in nowhere\.handlers$"):
+    assert refused.value.setting == "handlers"
+    with pytest.raises(RouteError, match=r"no module nowhere, for nowhere\.handlers$"):
         Router.collect(["nowhere.handlers"], {})
     collect(GOOD)
     with pytest.raises(RouteError, match=r"no module one\.handlers"):
         Router.collect(["one.handlers"], {})
-    with pytest.raises(RouteError, match="names the module one twice"):
+    with pytest.raises(RouteError, match="the module one is named twice"):
         Router.collect(["one", "one"], {"host": "x", "user": "y"})
 
 

@@ -73,6 +73,24 @@ def test_config_shows_values_and_origins(
     assert lines["socketmap.listen"] == ["none", "default"]
 
 
+@pytest.mark.parametrize("command", [("routes",), ("postfix", "maps")])
+def test_a_missing_handler_module(
+    lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    settings = project / "config" / "settings.py"
+    settings.write_text(settings.read_text().replace(MODULE, "no_handlers_at_all"))
+    done = lamson(*command)
+    assert done.status == os.EX_CONFIG
+    assert done.err == (
+        "lamson: config/settings.py:2: handlers: there is no module no_handlers_at_all\n"
+    )
+    monkeypatch.setenv("LAMSON_HANDLERS", '["no_package.nothing"]')
+    assert lamson(*command).err == (
+        "lamson: environment LAMSON_HANDLERS: handlers: there is no module no_package,"
+        " for no_package.nothing\n"
+    )
+
+
 def test_outside_a_project(lamson: Lamson) -> None:
     for name in ("config", "routes", "start", "status", "syncdb"):
         done = lamson(name)

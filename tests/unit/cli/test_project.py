@@ -83,6 +83,21 @@ def test_gen_refuses_a_name_that_is_none(lamson: Lamson, name: str) -> None:
         assert "is no name for a project" in done.err
 
 
+def test_syncdb_says_where_a_database_was_named_that_cannot_be(
+    lamson: Lamson, project: Path
+) -> None:
+    settings = project / "config" / "settings.py"
+    settings.write_text(
+        'from lamson.settings import Settings\nsettings = Settings(handlers=[],\n    database="sqlit:///x")\n'
+    )
+    done = lamson("syncdb")
+    assert done.status == os.EX_CONFIG
+    assert done.err == (
+        "lamson: config/settings.py:3: database: database 'sqlit:///x' cannot be used:"
+        " expected sqlite:///... or postgresql+psycopg://...\n"
+    )
+
+
 def test_syncdb_makes_the_tables_and_then_has_nothing_to_do(
     lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
