@@ -14,9 +14,16 @@ from lamson.errors import LamsonError
 
 @command("queue")
 @option("name", default="run/undeliverable", show_default=True, metavar="DIR", help="The queue.")
-@option("list", dest="listing", is_flag=True, help="List the messages (what happens by default).")
+@option(
+    "list",
+    "keys",
+    dest="listing",
+    is_flag=True,
+    help="List the messages (what happens by default).",
+)
 @option("count", is_flag=True, help="Print how many there are.")
-@option("show", metavar="KEY", help="Print a message.")
+@option("show", "get", metavar="KEY", help="Print a message.")
+@option("pop", is_flag=True, help="Print the oldest message and remove it.")
 @option("remove", metavar="KEY", help="Remove a message.")
 @option("clear", is_flag=True, help="Remove all; asks first.")
 @option("FORCE", is_flag=True, help="Clear without asking.")
@@ -25,6 +32,7 @@ def queue_command(
     listing: bool,
     count: bool,
     show: str | None,
+    pop: bool,
     remove: str | None,
     clear: bool,
     force: bool,
@@ -38,8 +46,8 @@ def queue_command(
       lamson queue -name run/undeliverable
       lamson queue -name run/queue -show KEY
     """
-    if sum(map(bool, (listing, count, show, remove, clear))) > 1:
-        raise click.UsageError("expected one of -list, -count, -show, -remove and -clear")
+    if sum(map(bool, (listing, count, show, pop, remove, clear))) > 1:
+        raise click.UsageError("expected one of -list, -count, -show, -pop, -remove and -clear")
     directory = _directory(name)
     from lamson.queue import Queue
 
@@ -51,6 +59,11 @@ def queue_command(
         if content is None:
             raise _no_message(show, directory)
         sys.stdout.buffer.write(content)
+    elif pop:
+        oldest = queue.pop()
+        if oldest is None:
+            raise LamsonError(f"{directory}: there is no message", exit_code=os.EX_NOINPUT)
+        sys.stdout.buffer.write(oldest[1])
     elif remove is not None:
         if not queue.remove(remove):
             raise _no_message(remove, directory)

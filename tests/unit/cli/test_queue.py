@@ -41,6 +41,19 @@ def test_listing_counting_showing_removing(lamson: Lamson, queue: Queue) -> None
         assert f"there is no message {first}" in done.err
 
 
+def test_as_the_old_lamson_spells_it(lamson: Lamson, queue: Queue) -> None:
+    first = queue.push(b"Subject: one\n\nbody \xff\n")
+    queue.push(b"Subject: two\n\n")
+    assert lamson("queue", "-keys").out.startswith(f"{first} ")
+    assert lamson("queue", "-get", first).out == "Subject: one\n\nbody \ufffd\n"
+    assert lamson("queue", "-pop").out == "Subject: one\n\nbody \ufffd\n"
+    assert lamson("queue", "-pop").out == "Subject: two\n\n"
+    none = lamson("queue", "-pop")
+    assert none.status == os.EX_NOINPUT
+    assert none.err.endswith("undeliverable: there is no message\n")
+    assert queue.count() == 0
+
+
 def test_clearing_asks_first(lamson: Lamson, queue: Queue) -> None:
     queue.push(b"x")
     no = lamson("queue", "-clear", given=b"n\n")
