@@ -288,9 +288,9 @@ class Batcher:
                     delivery.message, delivery.captures = message, captures
                 session = work.session if work is not None else None
                 returned = handler.call(message, captures, delivery, session)
-                moved = self._router.next_state(handler, returned)
                 if key is not None:
                     is_moved = True
+                    moved = self._router.next_state(handler, returned)
                     if moved is not None:
                         result.moves = ((key, moved),)
             if delivery is not None and delivery.outgoing and self._outbox is None:

@@ -435,10 +435,12 @@ def test_stateless_handlers_all_run_and_of_the_others_the_first_in_state(
         @stateless
         def TWO(message, session: Session, user, host):
             write(session, "two")
+            return "what a stateless handler returns is not used"
         """
     )
     assert codes(run(note("x"))) == [250]
     assert words(database) == ["one", "start", "two"]
+    assert rows(database, state) == []
 
 
 def test_a_state_key_may_be_per_list(make_run: Callable[..., Run], database: Database) -> None:
