@@ -83,6 +83,10 @@ async def _serve(
 ) -> None:
     from aiosmtpd.smtp import SMTP
 
+    class Sink(SMTP):
+        # Postfix takes lines longer than the 998 octets of RFC 5321 section 4.5.3.1.6, too.
+        line_length_limit = MAX_SIZE
+
     # Its warnings are about single commands: `lamson send` asks for LMTP first, for one.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     loop = asyncio.get_running_loop()
@@ -92,7 +96,7 @@ async def _serve(
     handler = Storing(queue)
 
     def protocol() -> asyncio.Protocol:
-        server: asyncio.Protocol = SMTP(
+        server: asyncio.Protocol = Sink(
             handler,
             data_size_limit=MAX_SIZE,
             enable_SMTPUTF8=True,

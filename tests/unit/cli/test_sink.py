@@ -53,6 +53,16 @@ def test_a_message_is_stored_once_with_its_envelope(log: Lamson, tmp_path: Path)
     assert "from=<s@test.com> to=a@test.com" in (tmp_path / "logs" / "log.log").read_text()
 
 
+def test_long_lines_are_taken_as_postfix_takes_them(log: Lamson, tmp_path: Path) -> None:
+    port = log("-queue", "run/queue").out.partition("127.0.0.1:")[2].partition(",")[0]
+    content = b"Subject: x\r\n\r\n" + b"x" * 100_000 + b"\r\n"
+    with smtplib.SMTP("127.0.0.1", int(port), timeout=10) as client:
+        assert client.sendmail("s@test.com", ["a@test.com"], content) == {}
+    queue = Queue(tmp_path / "run" / "queue")
+    [key] = queue.keys()
+    assert (queue.get(key) or b"").endswith(b"\n\n" + b"x" * 100_000 + b"\n")
+
+
 def test_ipv6(log: Lamson, lamson: Lamson) -> None:
     port = log("-host", "::1").out.partition("[::1]:")[2].partition(",")[0]
     line = ("send", "-sender", "a@b.c", "-to", "d@e.f")
