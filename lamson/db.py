@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, ExceptionContext
     from sqlalchemy.pool import ConnectionPoolEntry
 
-BUSY_TIMEOUT = 10.0  # seconds that SQLite waits for another process's write lock
 IDLE = 1.0  # seconds after which a connection to a server is tried before it is used again
 
 # For libpq. A server that vanished is noticed within half a minute, by either side.
@@ -75,7 +74,7 @@ class Database:
             if self.is_sqlite:
                 options["connect_args"] = {"check_same_thread": False}
                 if "timeout" not in parsed.query:
-                    options["connect_args"]["timeout"] = BUSY_TIMEOUT
+                    options["connect_args"]["timeout"] = sqlite.BUSY_TIMEOUT
                 if parsed.database in (None, "", ":memory:"):
                     options["poolclass"] = StaticPool
             else:

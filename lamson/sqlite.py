@@ -11,6 +11,7 @@ executed on it then would be committed at once, each statement for itself.
 from __future__ import annotations
 
 import sqlite3
+import time
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, ExceptionContext
 
+BUSY_TIMEOUT = 10.0  # seconds to wait for another process's write lock
 _MOST_ROWS = 64  # in one statement
 _CACHE = "cache_size=-1000"  # KiB for each connection; the system caches the file as well
 
@@ -94,9 +96,28 @@ def prepare(connection: Any, _record: object) -> None:
     # The driver must not begin transactions by itself; we do, with BEGIN IMMEDIATE.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", _CACHE):
+    _use_wal(cursor)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", _CACHE):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """Turn the write-ahead log on. A file that another node makes at this moment is waited for.
+
+    SQLite itself does not wait there, whatever the driver's timeout (sqlite3_busy_handler).
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def begin_immediate(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -103,6 +104,27 @@ def test_nodes_that_run_syncdb_at_once_take_turns(empty_database: Database) -> N
     newest = models.SCHEMA_REVISION
     assert sorted(done) == [("", newest)] + [(newest, newest)] * 3
     empty_database.check()
+
+
+def test_a_file_that_another_node_is_making_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = sqlite3.connect(tmp_path / "new.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    other.execute("CREATE TABLE theirs (id)")
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        other.execute("COMMIT")
+
+    monkeypatch.setattr(time, "sleep", wait)
+    database = Database(f"sqlite:///{tmp_path}/new.db?timeout=0")
+    with database.read() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    assert len(waits) == 1
+    database.close()
+    other.close()
 
 
 def test_the_migrations_make_the_tables_of_the_models(empty_database: Database) -> None:
