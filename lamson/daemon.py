@@ -267,7 +267,10 @@ def _serve(writing: int, pid_file: Path, run: Callable[[Ready], None], log: Path
     # Workers must not keep the pipe open: the caller waits for its end.
     os.register_at_fork(after_in_child=lambda: os.close(waiting.pop()) if waiting else None)
     try:
-        _redirect(log)
+        try:
+            _redirect(log)
+        except OSError as error:
+            raise LamsonError(_describe(error), exit_code=os.EX_CANTCREAT) from None
         with lock:
             run(ready)
     except LamsonError as error:

@@ -140,6 +140,16 @@ def test_the_cause_of_a_failed_start_reaches_the_caller(pid_file: Path, tmp_path
     assert lost.value.exit_code == os.EX_OSERR
 
 
+def test_a_log_that_cannot_be_is_one_line(
+    pid_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LamsonError, match=r"file.*: (Not a directory|File exists)$") as refused:
+        daemonise(pid_file, lambda ready: None, tmp_path / "file" / "x.log")
+    assert refused.value.exit_code == os.EX_CANTCREAT
+    assert capfd.readouterr().err == ""
+
+
 def test_a_sudden_death_points_at_the_log(pid_file: Path, tmp_path: Path) -> None:
     log = tmp_path / "server.log"
     with pytest.raises(UnavailableError, match=f"before it was ready; see {log}"):
