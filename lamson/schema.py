@@ -45,10 +45,11 @@ def upgrade(database: Database, migrations: Path, version_table: str) -> tuple[s
     migrations or the models cannot be used.
     """
     config = _config(migrations)
+    with _complaints(database, migrations):
+        _last(config)
     with _complaints(database, migrations), database.engine.begin() as connection:
         if not database.is_sqlite:  # whose transaction locks everything
             _wait_for_turn(connection)
-        _last(config)
         before = _revision(connection, version_table)
         _check_known(config, before, database)
         config.attributes["connection"] = connection
