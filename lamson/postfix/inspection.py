@@ -6,11 +6,12 @@ answer is for `lamson.postfix.probes`. Each method looks at one thing.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.errors import RouteError
-from lamson.postfix import plan, strangers, submission, tables, wants
+from lamson.postfix import lists, nexthop, overrides, plan, strangers, submission, tables, wants
 from lamson.postfix.findings import Finding
 from lamson.postfix.postconf import words
 
@@ -30,7 +31,7 @@ _MAPS = (
     "local_recipient_maps",
     "virtual_mailbox_maps",
 )
-_KINDS = ("regexp", "pcre")
+_NOBODY = "lamson-check-nobody-has-this-address"
 
 
 class Inspection:
@@ -57,8 +58,10 @@ class Inspection:
         """All that is wrong. Raises LamsonError where the configuration cannot be read."""
         yield from self._domains_can_be_told()
         yield from self._domain_classes()
+        yield from self._taken_by_others()
         yield from self._relay()
         yield from self._newlines()
+        yield from nexthop.findings(self._settings, self._postconf)
         yield from self._chroots()
         yield from self._tables_as_made_now()
         for service in self._postconf.services().values():
@@ -76,6 +79,7 @@ class Inspection:
     def _wanted(self) -> Iterator[Finding]:
         """Whatever `plan` would change."""
         main = wants.of_main(self._settings, self._domains, self._postconf, self._directory)
+        yield from overrides.findings(self._postconf, main, self._is_public)
         master = submission.wanted(self._settings, self._domains, self._postconf)
         for change in plan.make(self._postconf, main, master):
             missing = f"{change.name} is {self._get(change.name) or 'not set'}"
@@ -92,23 +96,57 @@ class Inspection:
     def _domain_classes(self) -> Iterator[Finding]:
         """A domain is of one address class alone (ADDRESS_CLASS_README)."""
         for name in ("mydestination", "virtual_alias_domains", "virtual_mailbox_domains"):
-            listed = {word.lower() for word in words(self._get(name))}
-            for domain in sorted(listed & self._domains.listed):
-                left = ", ".join(w for w in words(self._get(name)) if w.lower() != domain)
+            value = self._get(name)
+            for domain in sorted(self._domains.listed):
+                word = lists.deciding(self._postconf, name, value, domain)
+                if word is None or word.startswith("!"):
+                    continue
+                brings = f"is in {name}" if word.lower() == domain else f"is in {word} of {name}"
+                mend = lists.without(value, word, domain, name, self._postconf.option)
                 yield Finding(
                     f"{name}-has-ours",
-                    f"{domain} is in {name} as well as in relay_domains",
+                    f"{domain} {brings} as well as in relay_domains",
                     "Postfix then looks for its recipients among its own, and bounces our mail",
-                    self._fix(name, left),
+                    f"{mend} && {self._postconf.reload}",
                 )
+
+    def _taken_by_others(self) -> Iterator[Finding]:
+        """A catch-all takes our mail away, or stands for recipients that there are not."""
+        name, value = "virtual_alias_maps", self._get("virtual_alias_maps")
+        option, reload = self._postconf.option, self._postconf.reload
+        for domain in sorted(self._domains.listed):
+            for word in words(value):
+                if self._postconf.ask(word, f"@{domain}") is not None:
+                    mend = lists.without(value, word, f"@{domain}", name, option)
+                    yield Finding(
+                        "virtual-alias-takes-ours",
+                        f"{word} in {name} has an address for all of @{domain}",
+                        "mail for us goes there, also that for unknown recipients",
+                        f"{mend} && {reload}",
+                    )
+        known = wants.knows_recipients(self._settings, self._directory)
+        maps = words(self._get("relay_recipient_maps"))
+        for word in maps:
+            if known(word) or word.removeprefix("proxy:").startswith("socketmap:"):
+                continue
+            for domain in sorted(self._domains.listed):
+                keys = f"{_NOBODY}@{domain}", f"@{domain}"
+                is_routed = bool(self._router.match(keys[0]))
+                if not is_routed and any(self._postconf.ask(word, k) is not None for k in keys):
+                    left = ", ".join(one for one in maps if one != word)
+                    yield Finding(
+                        "anybody-is-a-recipient",
+                        f"{word} in relay_recipient_maps has all of @{domain}",
+                        "smtpd takes mail for unknown recipients, whose bounces go to forged"
+                        " senders",
+                        self._fix("relay_recipient_maps", left),
+                    )
+                    break
 
     def _relay(self) -> Iterator[Finding]:
         """Who may send through this Postfix to anywhere."""
         public = [
-            service
-            for service in self._postconf.services().values()
-            if strangers.is_public(service)
-            or (service.program == "smtpd" and self._faces_the_world(service))
+            service for service in self._postconf.services().values() if self._is_public(service)
         ]
         yield from strangers.loopholes(self._postconf, public)
         code = self._get("unknown_relay_recipient_reject_code")
@@ -151,16 +189,9 @@ class Inspection:
         services = self._postconf.services()
         hop = self._settings.next_hop
         lmtp = services.get("lmtp/unix")
-        if lmtp is None:
-            yield Finding(
-                "no-lmtp-client",
-                "master.cf has no lmtp client",
-                "mail for us stays in the queue",
-                f"postconf {self._postconf.option}-M 'lmtp/unix=lmtp unix - - n - - lmtp'"
-                f" && {self._postconf.reload}",
-            )
-        elif (
-            lmtp.is_chrooted
+        if (
+            lmtp is not None
+            and lmtp.is_chrooted
             and hop.startswith("lmtp:unix:")
             and not _is_seen(queue, hop.removeprefix("lmtp:unix:"), self._settings.lmtp.unix_path)
         ):
@@ -243,11 +274,7 @@ class Inspection:
         found: dict[Path, str] = {}
         for name in _MAPS:
             for word in words(self._get(name)):
-                kind, _, place = word.removeprefix("proxy:").partition(":")
-                path = Path(place)
-                if kind not in _KINDS or path.name not in tables.NAMES:
-                    continue
-                if path.parent == self._directory or tables.is_ours(path):
+                if path := tables.of_item(word, self._directory):
                     found.setdefault(path, name)
         return found
 
@@ -256,6 +283,7 @@ class Inspection:
         if not self._faces_the_world(service):
             return
         yield from self._recipients(service)
+        yield from self._unlisted(service)
         if not self._settings.has_milter:
             return
         own = wants.endpoint(self._settings.milter)
@@ -291,11 +319,30 @@ class Inspection:
                     self._fix("smtpd_milters", ", ".join([own, *others])),
                 )
 
+    def _unlisted(self, service: Service) -> Iterator[Finding]:
+        """smtpd looks recipients up unless it is told not to."""
+        name = "smtpd_reject_unlisted_recipient"
+        get = partial(strangers.effective, self._postconf, service)
+        asked = words(f"{get('smtpd_recipient_restrictions')} {get('smtpd_relay_restrictions')}")
+        if get(name) == "no" and not {"reject_unlisted_recipient", "check_recipient_maps"} & {
+            *asked
+        }:
+            is_own = name in service.options
+            override = f"{service.key}/{name} && {self._postconf.reload}"
+            yield Finding(
+                "unlisted-recipients-are-taken",
+                f"{name} is no" + (f" in master.cf, for {service.key}" if is_own else ""),
+                "smtpd takes mail for unknown recipients, whose bounces go to forged senders",
+                f"postconf {self._postconf.option}-PX {override}"
+                if is_own
+                else self._fix(name, "yes"),
+            )
+
     def _recipients(self, service: Service) -> Iterator[Finding]:
         """An override must not take away what main.cf says of our recipients."""
         maps = service.options.get("relay_recipient_maps")
         own = wants.recipients(self._settings, self._directory)
-        known = [own, *(f"{kind}:{path}" for path in self._used_tables() for kind in _KINDS)]
+        known = [own, *(f"{kind}:{path}" for path in self._used_tables() for kind in tables.KINDS)]
         if maps is None or any(word.removeprefix("proxy:") in known for word in words(maps)):
             return
         yield Finding(
@@ -305,6 +352,10 @@ class Inspection:
             f"postconf {self._postconf.option}-PX {service.key}/relay_recipient_maps"
             f" && {self._postconf.reload}",
         )
+
+    def _is_public(self, service: Service) -> bool:
+        is_smtpd = service.program == "smtpd"
+        return strangers.is_public(service) or (is_smtpd and self._faces_the_world(service))
 
     def _faces_the_world(self, service: Service) -> bool:
         name, _, kind = service.key.rpartition("/")

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
+from lamson.postfix import lists, silent
 from lamson.postfix.postconf import words
 
 if TYPE_CHECKING:
@@ -54,16 +55,15 @@ def make(postconf: Postconf, main: Sequence[Want], master: Sequence[WantedServic
     changes = []
     for want in main:
         before = explicit.get(want.name)
-        after = _after(postconf, want, before)
-        if after is None:
+        found = _after(postconf, want, before)
+        if found is None:
             continue
-        doubt = ""
+        after, doubt = found
         if before is not None and "$" in before and before != postconf.default(want.name):
-            doubt = "the value has a $ macro; change it by hand"
-        elif after == before:
-            doubt = "another table in it answers for every address; change it by hand"
+            doubt = "the value has a $ macro"
         elif want.name in folded:
-            doubt = "the value goes over several lines; change it by hand"
+            doubt = "the value goes over several lines"
+        doubt = f"{doubt}; change it by hand" if doubt else ""
         changes.append(Change("main.cf", want.name, before, after, want.why, doubt))
     services = postconf.services()
     for service in master:
@@ -80,28 +80,77 @@ def make(postconf: Postconf, main: Sequence[Want], master: Sequence[WantedServic
     return changes
 
 
-def _after(postconf: Postconf, want: Want, before: str | None) -> str | None:
-    """The new value; None where the old one will do."""
+def _after(postconf: Postconf, want: Want, before: str | None) -> tuple[str, str] | None:
+    """The new value, and why we doubt it, if we do; None where the old one will do."""
     effective = postconf.value(want.name)
-    if effective is None:  # without an lmtp service there is no lmtp_destination_..._limit
+    # Without an lmtp service there is no lmtp_destination_..._limit.
+    if effective is None or is_met(postconf, want, effective.strip()):
         return None
     if not want.is_list:
-        return None if want.is_met_by(effective.strip()) else want.value
+        return want.value, ""
     there = [bare(one) for one in words(effective)]
+    if want.answers and any(postconf.lookup(there, domain) for domain, _ in want.answers):
+        # Another map comes first, or ours is of another time.
+        ours = {domain for domain, _ in want.answers}
+        others = [one for one in words(before or "") if not _inline_keys(one) <= ours]
+        after = ", ".join([want.value, *others])
+        doubt = "another table in it answers for every address" if after == before else ""
+        return after, doubt
+    missing = _missing(postconf, want, effective)
+    spoilt, doubt = _spoilt(postconf, want, effective)
+    kept = [one for one in words(before or "") if bare(one) != spoilt]
+    return ", ".join([*kept, *missing]), doubt
+
+
+def is_met(postconf: Postconf, want: Want, effective: str) -> bool:
+    """The value, of main.cf or of an override in master.cf, will do. ``$`` is expanded in it."""
+    if not want.is_list:
+        return want.is_met_by(effective)
     if want.answers:
-        found = [postconf.lookup(there, domain) for domain, _ in want.answers]
-        if found == [answer for _, answer in want.answers]:
-            return None
-        if any(found):  # another map comes first, or ours is of another time
-            ours = {domain for domain, _ in want.answers}
-            others = [one for one in words(before or "") if not _inline_keys(one) <= ours]
-            return ", ".join([want.value, *others])
+        there = [bare(one) for one in words(effective)]
+        usual = postconf.value(want.otherwise) if want.otherwise else None
+        return all(
+            _next_hop(postconf.lookup(there, domain) or usual or "") == _next_hop(answer)
+            for domain, answer in want.answers
+        )
+    return not _missing(postconf, want, effective)
+
+
+def _missing(postconf: Postconf, want: Want, effective: str) -> list[str]:
+    """What the list is without."""
+    there = [bare(one) for one in words(effective)]
+    if want.will_do is not None and any(map(want.will_do, there)):
+        return []
+    if want.has_domains:
+        decided = {
+            one: lists.deciding(postconf, want.name, effective, one) for one in words(want.value)
+        }
+        return [one for one, word in decided.items() if word is None or word.startswith("!")]
     # A table may be asked through proxymap(8): where smtpd is chrooted, and the socket outside.
     known = {*there, *(one.removeprefix("proxy:") for one in there)}
-    missing = [one for one in words(want.value) if one not in known]
-    if not missing:
-        return None
-    return ", ".join([*words(before or ""), *missing])
+    return [one for one in words(want.value) if one not in known]
+
+
+def _spoilt(postconf: Postconf, want: Want, effective: str) -> tuple[str, str]:
+    """The item because of which it would not help to add to the list, and why; else nothing."""
+    if want.has_domains:
+        for domain in words(want.value):
+            word = lists.deciding(postconf, want.name, effective, domain)
+            if word is not None and word.startswith("!"):
+                return word, f"{word} in it leaves {domain} out"
+        return "", ""
+    for item in map(bare, words(effective)):
+        if problem := silent.why(postconf, item):
+            return item, (
+                f"{item} in it does not answer ({problem}), and Postfix then defers all mail,"
+                " whatever else is in it"
+            )
+    return "", ""
+
+
+def _next_hop(transport: str) -> str:
+    """LMTP looks up no MX, so that brackets mean nothing to it, and ``inet:`` is the usual."""
+    return transport.replace("lmtp:inet:", "lmtp:").replace("[", "").replace("]", "").lower()
 
 
 def bare(item: str) -> str:

@@ -24,11 +24,12 @@ _PATIENCE = 10.0  # seconds for the answer of a map; a dead socketmap is tried a
 @dataclass(frozen=True, slots=True)
 class Service:
     """An entry of master.cf: ``key`` is ``name/type``, ``options`` its ``-o`` overrides,
-    ``$`` expanded."""
+    ``$`` expanded; ``chroot`` what ``-`` means in that column."""
 
     key: str
     entry: str
     options: dict[str, str]
+    chroot: str = "n"
 
     @property
     def program(self) -> str:
@@ -38,9 +39,9 @@ class Service:
 
     @property
     def is_chrooted(self) -> bool:
-        """It may not see the file system: ``y``, or ``-`` where that is the default (Postfix 2)."""
+        """It sees the queue directory alone: ``y``, or ``-`` where that means it."""
         fields = self.entry.split()
-        return len(fields) > 4 and fields[4] == "y"
+        return len(fields) > 4 and fields[4].replace("-", self.chroot) == "y"
 
 
 class Postconf:
@@ -79,10 +80,12 @@ class Postconf:
             key, _, parameter = name.rpartition("/")
             options.setdefault(key, {})[parameter] = value
         found = {}
+        # A main.cf that was brought along from Postfix 2 has its defaults, as long as it says none.
+        chroot = "y" if (self.value("compatibility_level") or "0").strip() == "0" else "n"
         for line in self._run("-M").splitlines():
             fields = line.split()
             key = f"{fields[0]}/{fields[1]}"
-            found[key] = Service(key, " ".join(fields), options.get(key, {}))
+            found[key] = Service(key, " ".join(fields), options.get(key, {}), chroot)
         return found
 
     def lookup(self, maps: list[str], domain: str) -> str | None:

@@ -15,8 +15,9 @@ from typing import IO, TYPE_CHECKING
 
 from lamson import tls
 from lamson.errors import LamsonError
-from lamson.postfix import strangers, submission
+from lamson.postfix import plan, silent, strangers, submission, wants
 from lamson.postfix.findings import Finding
+from lamson.postfix.postconf import words
 from lamson.settings import split_host_port
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ _OPTION_NEGOTIATION = struct.pack("!IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
 _QUIT = struct.pack("!Ic", 1, b"Q")
 _NOBODY = "lamson-check-nobody-has-this-address"
 _ELSEWHERE = "lamson-check@relay-probe.invalid"
+# What smtpd says where it fails itself, and not where it puts a stranger off on purpose.
+_FAILED = ("4.3.0 ", "4.3.5 ", "User unknown", "Service unavailable")
+# Where Postfix may be told to ask another server.
+_ASKED = ("relay_recipient_maps", "transport_maps", "relay_domains", "smtpd_milters")
 
 
 class Probes:
@@ -49,6 +54,7 @@ class Probes:
         self._domains = domains
         self._smtpd = smtpd or settings.postfix.smtpd
         self._postconf = postconf
+        self._reload = postconf.reload if postconf else "postfix reload"
         self.remarks: list[str] = []
         """What could not be tried from here, once the findings have been read."""
 
@@ -59,6 +65,8 @@ class Probes:
             yield from self._socketmap()
         if self._settings.has_milter:
             yield from self._milter()
+        if self._postconf is not None:
+            yield from self._others(self._postconf)
         yield from self._world()
         yield from self._submission()
 
@@ -123,6 +131,26 @@ class Probes:
                 "lamson start",
             )
 
+    def _others(self, postconf: Postconf) -> Iterator[Finding]:
+        """Other servers that Postfix asks, and that defer all mail by being silent."""
+        own = {wants.endpoint(self._settings.milter)} if self._settings.has_milter else set()
+        if self._settings.socketmap.listen:
+            own |= {self._settings.lookup(name) for name in ("recipient", "transport", "domain")}
+        for name in _ASKED:
+            listed = words(postconf.value(name) or "")
+            for item in listed:
+                asked = plan.bare(item).removeprefix("proxy:")
+                problem = "" if asked in own else silent.why(postconf, asked)
+                if problem:
+                    left = ", ".join(one for one in listed if one != item)
+                    yield Finding(
+                        "another-server-does-not-answer",
+                        f"{asked} in {name} does not answer: {problem}",
+                        "Postfix defers all mail that it has to ask it about",
+                        f"start it, or postconf {postconf.option}-e '{name} = {left}'"
+                        f" && {postconf.reload}",
+                    )
+
     def _world(self) -> Iterator[Finding]:
         """What a stranger meets on the listener where Postfix takes mail from the world."""
         host, port = split_host_port(self._smtpd)
@@ -131,7 +159,7 @@ class Probes:
             with smtplib.SMTP(host, port, timeout=TIMEOUT) as client:
                 client.ehlo("lamson-check.invalid")
                 # The null sender: nobody looks whether its domain is there.
-                client.mail("")
+                answer = client.mail("")
                 source = client.sock.getsockname()[0] if client.sock else ""
                 foreign = client.rcpt(_ELSEWHERE)
                 unknown = client.rcpt(f"{_NOBODY}@{domain}") if domain else (550, b"")
@@ -141,6 +169,14 @@ class Probes:
                 f"no smtpd answers on {self._smtpd}: {_text(error)}",
                 "no mail comes in",
                 "postfix start, or say where it listens: lamson postfix check -smtpd HOST:PORT",
+            )
+            return
+        if answer[0] >= 300:
+            yield Finding(
+                "smtpd-takes-no-sender",
+                f"smtpd answers {answer[0]} to MAIL FROM:<>: {_shown(answer[1])}",
+                "no mail comes in, or bounces are refused",
+                "look for NOQUEUE or milter-reject in Postfix's log",
             )
             return
         if foreign[0] < 300 and self._is_trusted(source, host, port):
@@ -165,20 +201,32 @@ class Probes:
         return strangers.is_trusted(source, self._postconf, service)
 
     def _unknown(self, answer: tuple[int, bytes], address: str) -> Iterator[Finding]:
-        code, text = answer[0], answer[1].decode("utf-8", "replace")
+        code, text = answer[0], _shown(answer[1])
         if code < 300:
             yield Finding(
                 "unknown-recipient-is-taken",
                 f"smtpd takes mail for {address}",
                 "we refuse it later, and Postfix sends a bounce to a sender who may be forged",
-                "lamson postfix apply && postfix reload",
+                f"lamson postfix apply && {self._reload}",
             )
-        elif code < 500:
+        elif "Relay access denied" in text:
+            yield Finding(
+                "our-domain-is-not-taken",
+                f"smtpd answers {code} for {address}: {text}",
+                "Postfix does not know that the domain is ours, and takes no mail for it",
+                f"lamson postfix apply && {self._reload}",
+            )
+        elif code < 500 and any(one in text for one in _FAILED):
             yield Finding(
                 "unknown-recipient-is-deferred",
                 f"smtpd answers {code} for {address}: {text}",
                 "smtpd cannot look recipients up, so that no mail for us comes in",
                 "lamson start; then look for 'lookup' in Postfix's log",
+            )
+        elif "5.1.1" not in text:
+            self.remarks.append(
+                f"whether unknown recipients are refused could not be tried from here: smtpd"
+                f" answers {code} before it looks them up: {text}"
             )
 
     def _submission(self) -> Iterator[Finding]:
@@ -201,10 +249,13 @@ class Probes:
                     client.ehlo("lamson-check.invalid")
                 if own.user is not None:
                     client.login(own.user, own.password() or "")
-                client.mail("")
-                code, text = client.rcpt(_ELSEWHERE)
-                if code >= 500:
-                    raise OSError(f"it refuses our mail: {code} {text.decode('utf-8', 'replace')}")
+                code, text = client.mail("")
+                if code < 300:
+                    code, text = client.rcpt(_ELSEWHERE)
+                    code = 250 if code < 500 else code  # it may look for the domain
+                if code >= 300:
+                    raise OSError(f"it refuses our mail: {code} {_shown(text)}")
+                yield from self._sender(client)
         except (OSError, smtplib.SMTPException, LamsonError) as error:
             is_login = isinstance(error, smtplib.SMTPAuthenticationError)
             code_ = "submission-login" if is_login else "submission"
@@ -216,6 +267,32 @@ class Probes:
                 "replies and forwards stay in the outbox",
                 "lamson postfix apply, or correct submission in config/settings.py",
             )
+
+    def _sender(self, client: smtplib.SMTP) -> Iterator[Finding]:
+        """Whether our user may send under our addresses."""
+        domain = min(self._domains.listed, default="")
+        if not domain:
+            return
+        client.rset()
+        code, text = client.mail(f"lamson-check@{domain}")
+        if code < 300:
+            code, text = client.rcpt(_ELSEWHERE)
+        if code < 500 or b"not owned" not in text:
+            return
+        own = self._settings.submission
+        maps = [f"inline:{{@{one}={own.user or 'lamson'}}}" for one in sorted(self._domains.listed)]
+        login = "smtpd_sender_login_maps=" + ",".join(maps)
+        fix = f"let {own.user} send as @{domain} on {own.host}: {login}"
+        if self._postconf is not None and (
+            service := submission.existing(self._settings, self._postconf.services())
+        ):
+            fix = f"postconf {self._postconf.option}-P '{service.key}/{login}' && {self._reload}"
+        yield Finding(
+            "submission-sender",
+            f"{own.host}:{own.port} does not let {own.user} send as @{domain}: {_shown(text)}",
+            "replies and forwards that have a sender end in run/undeliverable",
+            fix,
+        )
 
 
 def _exactly(stream: IO[bytes], count: int) -> bytes:
@@ -237,6 +314,10 @@ def _connected(host_port: tuple[str, int] | None, path: Path | None) -> Iterator
         if host_port is None:
             sock.connect(str(path))
         yield sock
+
+
+def _shown(text: bytes) -> str:
+    return " ".join(text.decode("utf-8", "replace").split())
 
 
 def _text(error: Exception) -> str:

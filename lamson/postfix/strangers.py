@@ -7,12 +7,10 @@ Values of master.cf win over those of main.cf. A table in mynetworks is asked wi
 from __future__ import annotations
 
 import ipaddress
-import re
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.postfix.findings import Finding
+from lamson.postfix.lists import TABLE, items
 from lamson.postfix.postconf import words
 from lamson.settings import is_loopback
 
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 RESTRICTIONS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 _CLOSING = {"reject", "defer", "reject_unauth_destination", "defer_unauth_destination"}
 _OPENING = {"permit", "static:ok", "static:permit"}
-_TABLE = re.compile("[a-z][a-z0-9_]*:")
 _WIDEST_IPV4 = 8  # as long as 127.0.0.0/8 and 10.0.0.0/8
 _WIDEST_IPV6 = 32  # what a provider has for all of its customers
 _MAPPED = 96  # ::ffff:0:0/96 is all of IPv4
@@ -41,22 +38,11 @@ def effective(postconf: Postconf, service: Service | None, name: str) -> str:
 
 def everybody(mynetworks: str, postconf: Postconf) -> list[str]:
     """The items of mynetworks that let in more than any one site has."""
-    return [word for word in _items(mynetworks) if _is_everybody(word, postconf)]
-
-
-def _items(mynetworks: str) -> Iterator[str]:
-    """Its words; the name of a file stands for what is in it."""
-    for word in words(mynetworks):
-        if not word.startswith("/"):
-            yield word
-            continue
-        with suppress(OSError):
-            for line in Path(word).read_text(errors="replace").splitlines():
-                yield from words(line.partition("#")[0])
+    return [word for word in items(mynetworks) if _is_everybody(word, postconf)]
 
 
 def _is_everybody(word: str, postconf: Postconf) -> bool:
-    if _TABLE.match(word):
+    if TABLE.match(word):
         return any(all(postconf.ask(word, one) for one in nobodys) for nobodys in _NOBODYS)
     network = _network(word)
     if network is None:
@@ -97,10 +83,10 @@ def is_trusted(address: str, postconf: Postconf, service: Service | None) -> boo
     client = _network(address)
     if client is None:
         return False
-    for item in _items(effective(postconf, service, "mynetworks")):
+    for item in items(effective(postconf, service, "mynetworks")):
         word = item.removeprefix("!")
         network = _network(word)
-        if _TABLE.match(word):
+        if TABLE.match(word):
             matches = postconf.ask(word, address) is not None
         else:
             matches = network is not None and client.network_address in network

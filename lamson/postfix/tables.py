@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lamson.router import Route, Router
 
 NAMES = TRANSPORT, RECIPIENTS, DOMAINS = "transport", "recipients", "domains"
+KINDS = ("regexp", "pcre")
 
 _HEAD = """\
 # Made from the routes by: lamson postfix maps
@@ -131,6 +132,18 @@ def is_ours(file: Path) -> bool:
             return opened.read(len(_HEAD)) == _HEAD.encode()
     except OSError:
         return False
+
+
+def of_item(item: str, directory: Path) -> Path | None:
+    """The file of ours that ``type:path`` in main.cf names; None where it is another's.
+
+    Ours lie in ``directory``, where `lamson postfix maps` writes, or say who made them.
+    """
+    kind, _, place = item.removeprefix("proxy:").partition(":")
+    path = Path(place)
+    if kind not in KINDS or path.name not in NAMES:
+        return None
+    return path if path.parent == directory or is_ours(path) else None
 
 
 def _try_out(table: Table, kind: str, file: Path) -> None:

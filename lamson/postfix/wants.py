@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
+from lamson.postfix import tables
 from lamson.postfix.postconf import words
 
 if TYPE_CHECKING:
@@ -38,8 +39,10 @@ class Want:
     """One parameter. Where it ``is_list``, the value has to be among others, else alone.
 
     ``answers`` are what the maps it names have to answer, by domain; where they do it is well,
-    whatever the value. ``will_do`` tells of another value (effective, ``$`` expanded) whether it
-    is as good.
+    whatever the value. ``otherwise`` names the parameter that counts where they answer nothing.
+    ``has_domains``: it is a list of domains, which may be brought by a table, a file or a parent.
+    ``will_do`` tells of another value (effective, ``$`` expanded) whether it is as good; where it
+    ``is_list``, of an item of it.
     """
 
     name: str
@@ -47,6 +50,8 @@ class Want:
     why: str
     is_list: bool = False
     answers: tuple[tuple[str, str], ...] = ()
+    otherwise: str | None = None
+    has_domains: bool = False
     will_do: Callable[[str], bool] | None = None
 
     def is_met_by(self, effective: str) -> bool:
@@ -58,10 +63,12 @@ class Want:
         return will_do or effective == self.value
 
 
-def of_main(settings: Settings, domains: Domains, postconf: Postconf, tables: Path) -> list[Want]:
+def of_main(
+    settings: Settings, domains: Domains, postconf: Postconf, directory: Path
+) -> list[Want]:
     """What main.cf has to say. Raises RouteError where the domains cannot be listed.
 
-    ``tables`` is where `lamson postfix maps` writes, for a project without a socketmap.
+    ``directory`` is where `lamson postfix maps` writes, for a project without a socketmap.
     """
     hops = " ".join(f"{domain}={settings.next_hop}" for domain in domains.complete())
     wants = [
@@ -70,12 +77,15 @@ def of_main(settings: Settings, domains: Domains, postconf: Postconf, tables: Pa
             ", ".join(domains.complete()),
             "Postfix takes mail for our domains only if it is told that they are ours",
             is_list=True,
+            has_domains=True,
+            will_do=_is_ours("domain", tables.DOMAINS, settings, directory),
         ),
         Want(
             "relay_recipient_maps",
-            recipients(settings, tables),
+            recipients(settings, directory),
             "smtpd refuses unknown recipients at once; else their mail bounces to forged senders",
             is_list=True,
+            will_do=knows_recipients(settings, directory),
         ),
         Want(
             "transport_maps",
@@ -83,6 +93,7 @@ def of_main(settings: Settings, domains: Domains, postconf: Postconf, tables: Pa
             "mail for our domains goes to Lamson's LMTP server",
             is_list=True,
             answers=tuple((domain, settings.next_hop) for domain in domains.complete()),
+            otherwise="relay_transport",
         ),
         Want("lmtp_send_xforward_command", "yes", "our log and the seen check use the queue id"),
         Want(
@@ -94,10 +105,32 @@ def of_main(settings: Settings, domains: Domains, postconf: Postconf, tables: Pa
     return [*wants, *_newlines(postconf), *_limits(settings), *_milter(settings)]
 
 
-def recipients(settings: Settings, tables: Path) -> str:
-    """The map of our recipients; ``tables`` as in `of_main`."""
-    asks = bool(settings.socketmap.listen or settings.postfix.lookups)
-    return settings.lookup("recipient") if asks else f"regexp:{tables}/recipients"
+def recipients(settings: Settings, directory: Path) -> str:
+    """The map of our recipients; ``directory`` as in `of_main`."""
+    if _has_socketmap(settings):
+        return settings.lookup("recipient")
+    return f"regexp:{directory}/{tables.RECIPIENTS}"
+
+
+def knows_recipients(settings: Settings, directory: Path) -> Callable[[str], bool]:
+    """Tells of an item of a list whether it is the map of our recipients, in any of its forms."""
+    return _is_ours("recipient", tables.RECIPIENTS, settings, directory)
+
+
+def _has_socketmap(settings: Settings) -> bool:
+    return bool(settings.socketmap.listen or settings.postfix.lookups)
+
+
+def _is_ours(name: str, file: str, settings: Settings, directory: Path) -> Callable[[str], bool]:
+    """Tells of an item of a list whether it is our socketmap's map, or a table of our routes."""
+    asked = settings.lookup(name) if _has_socketmap(settings) else None
+
+    def is_ours(item: str) -> bool:
+        item = item.removeprefix("proxy:")
+        path = tables.of_item(item, directory)
+        return item == asked or (path is not None and path.name == file)
+
+    return is_ours
 
 
 def _newlines(postconf: Postconf) -> list[Want]:
@@ -218,4 +251,6 @@ def endpoint(milter: Milter) -> str:
     if milter.host_port is None:
         return f"unix:{milter.unix_path}"
     host, port = milter.host_port
+    if milter.is_on_every_interface:
+        host = "::1" if ":" in host else "127.0.0.1"
     return f"inet:[{host}]:{port}" if ":" in host else f"inet:{host}:{port}"

@@ -75,7 +75,6 @@ def test_an_interrupted_apply_is_undone(
     """Killed between its writes, or before the first: the file says what it was about to do."""
     one = patient()
     one.settings = project(
-        socketmap=Socketmap("127.0.0.1:8825"),
         submission=Submission("127.0.0.1:20587", security="starttls", user="l@app.test"),
     )
     one.run("-e", "smtpd_tls_chain_files=/etc/lamson/both.pem", "relay_domains=other.test")

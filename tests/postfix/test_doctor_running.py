@@ -18,6 +18,7 @@ from tests.waiting import free_port, listening, wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.postfix.instance import PostfixInstance
     from tests.postfix.stage import Stage
 
 pytestmark = [
@@ -110,3 +111,52 @@ def test_a_probe_from_a_trusted_network_shows_nothing(make_stage: Callable[..., 
     assert "open-relay" not in found
     assert "unknown-recipient-is-deferred" not in found
     assert "could not be tried from here: 127.0.0.1" in probes.remarks[0]
+
+
+def world(postfix: PostfixInstance) -> tuple[list[str], str]:
+    """What the doctor says of what a stranger meets, and its remarks."""
+    smtpd = f"127.0.0.1:{postfix.smtp_port}"
+    probes = Probes(project(), domains_of(), smtpd, Postconf(postfix.base / "etc"))
+    ours = ("lmtp-", "socketmap-", "submission")
+    found = [code for code in codes(probes) if not code.startswith(ours)]
+    return found, " ".join(probes.remarks)
+
+
+ROUTED = {"relay_domains": "app.test lists.test", "relay_recipient_maps": "inline:{x@app.test=x}"}
+
+
+def test_a_right_smtpd_for_comparison(make_postfix: Callable[..., PostfixInstance]) -> None:
+    assert world(make_postfix(routes={}, main=ROUTED)) == ([], "")
+
+
+def test_a_postfix_that_was_not_reloaded(make_postfix: Callable[..., PostfixInstance]) -> None:
+    """It refuses the unknown recipient, and everybody else of ours."""
+    assert world(make_postfix(routes={})) == (["our-domain-is-not-taken"], "")
+
+
+def test_a_milter_of_others_that_is_down(make_postfix: Callable[..., PostfixInstance]) -> None:
+    """Postfix puts off MAIL, and answers 503 to the RCPT after it."""
+    milter = {"smtpd_milters": f"inet:127.0.0.1:{free_port()}", "milter_default_action": "tempfail"}
+    found, _ = world(make_postfix(routes={}, main=ROUTED | milter))
+    assert found == ["another-server-does-not-answer", "smtpd-takes-no-sender"]
+
+
+@pytest.mark.parametrize(
+    "incoming",
+    [
+        {"smtpd_client_restrictions": "check_client_access static:{450 4.2.0 Greylisted}"},
+        {"smtpd_helo_restrictions": "check_helo_access static:{550 5.7.1 Not you}"},
+    ],
+)
+def test_what_comes_before_the_recipients_shows_nothing_of_them(
+    make_postfix: Callable[..., PostfixInstance], incoming: dict[str, str]
+) -> None:
+    found, remarks = world(make_postfix(routes={}, main=ROUTED, incoming=incoming))
+    assert found == []
+    assert "whether unknown recipients are refused could not be tried from here" in remarks
+
+
+def test_a_lookup_that_fails(make_postfix: Callable[..., PostfixInstance]) -> None:
+    dead = {"relay_recipient_maps": f"socketmap:inet:127.0.0.1:{free_port()}:recipient"}
+    found, _ = world(make_postfix(routes={}, main=ROUTED | dead))
+    assert found == ["another-server-does-not-answer", "unknown-recipient-is-deferred"]

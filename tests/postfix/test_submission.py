@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import smtplib
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.postfix
 USER = f"lamson@{HOSTNAME}"
+KEY = "127.0.0.1:{}/inet"
 
 
 def secured(port: int, authority: Authority, **changes: object) -> Settings:
@@ -49,8 +51,8 @@ def apply(settings: Settings, directory: Path) -> Path | None:
     return plan.carry_out(postconf, plan.make(postconf, [], wanted), directory / "undo")
 
 
-def submitting(settings: Settings) -> list[Finding]:
-    found = Probes(settings, domains_of(), "127.0.0.1:1").findings()
+def submitting(settings: Settings, postconf: Postconf | None = None) -> list[Finding]:
+    found = Probes(settings, domains_of(), "127.0.0.1:1", postconf).findings()
     return [finding for finding in found if finding.code.startswith("submission")]
 
 
@@ -112,6 +114,17 @@ def test_what_apply_writes_takes_our_mail_and_nobody_elses(
             client.mail(sender)
             assert client.rcpt("zed@world.test")[0] == code, sender
             client.rset()
+
+    postfix.run(
+        "postconf", "-P", f"{KEY.format(port)}/smtpd_sender_login_maps=inline:{{@x.test=u}}"
+    )
+    postfix.reload()
+    postconf = Postconf(etc)
+    (finding,) = wait_for(lambda: submitting(settings, postconf), "the other senders")
+    assert (finding.code, "not owned by user" in finding.problem) == ("submission-sender", True)
+    subprocess.run(["sh", "-c", finding.fix.removesuffix(f" && {postconf.reload}")], check=True)
+    postfix.reload()
+    wait_for(lambda: not submitting(settings, postconf), "our senders again")
 
 
 def test_without_a_certificate_nothing_is_written(authority: Authority) -> None:

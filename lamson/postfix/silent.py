@@ -1,0 +1,45 @@
+"""Servers that Postfix asks over a socket, and that do not answer: other socketmaps, other milters.
+
+One such defers all mail, though it has nothing to do with ours: for `plan`, which would not help by
+adding ours to it, and for the doctor.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lamson.postfix.postconf import Postconf
+
+TIMEOUT = 3.0  # seconds
+_INET = re.compile(r"(?:socketmap:)?inet6?:(\[[^]]+\]|[^:\s]+):(\d+)(?::\S*)?")
+_UNIX = re.compile(r"(?:socketmap:(?:unix|local):([^:\s]+):\S+|(?:unix|local):([^:\s]+))")
+
+
+def why(postconf: Postconf, item: str) -> str:
+    """Why the server of this item of a list does not answer; nothing where it does, or is none.
+
+    ``item`` is a table of ``relay_recipient_maps`` and the like, or a milter.
+    """
+    item = item.removeprefix("proxy:")
+    try:
+        if match := _INET.fullmatch(item):
+            socket.create_connection((match[1].strip("[]"), int(match[2])), TIMEOUT).close()
+        elif match := _UNIX.fullmatch(item):
+            path = match[1] or match[2]
+            _try(path, f"{(postconf.value('queue_directory') or '').strip()}/{path.lstrip('/')}")
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _try(path: str, seen_from_chroot: str) -> None:
+    """A unix socket: chrooted or not, as we cannot know which of both is meant."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(TIMEOUT)
+        try:
+            sock.connect(path)
+        except OSError:
+            sock.connect(seen_from_chroot)
