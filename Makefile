@@ -48,8 +48,8 @@ python:
 	@scripts/packages.sh python3-venv
 
 packages:
-	@scripts/packages.sh libsasl2-modules mutt less openssl postfix postfix-pcre postgresql sasl2-bin \
-	    gcc python3-dev libmilter-dev miltertest
+	@scripts/packages.sh gcc libmilter-dev libsasl2-modules less logrotate miltertest mutt openssl \
+	    postfix postfix-pcre postgresql python3-dev sasl2-bin
 
 containers:
 	@scripts/packages.sh debootstrap docker-compose docker.io iproute2
