@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import platform
+import re
 import sysconfig
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
@@ -30,8 +31,9 @@ LAMSON = "lamson-testing/lamson"
 
 _HERE = Path(__file__).parent
 _PROJECT = b"FROM " + LAMSON.encode() + b"\nCOPY --chown=lamson project /srv/project\n"
-# Of a project: what its servers and tools leave behind, and its secrets, belong in no image.
-_LEFT_OUT = {"run", "logs", "secrets", "__pycache__", "build", "dist"}
+# Of a project: what its servers and tools leave behind, and its secrets, belong in no image; nor
+# does what is hidden, such as .env and .git, wherever it is.
+_LEFT_OUT = {"run", "logs", "config/secrets", "build", "dist"}
 
 
 class Images:
@@ -75,7 +77,7 @@ class Images:
 
     def project(self, directory: Path) -> str:
         """Build the image of a project; gives its name."""
-        tag = f"lamson-testing/project-{directory.name.lower()}"
+        tag = _tag(directory)
         self.build(tag, {"Dockerfile": _PROJECT, **_tree(directory, "project/")})
         return tag
 
@@ -117,16 +119,24 @@ def operator_files() -> Path:
 
 
 def _tree(directory: Path, prefix: str = "") -> dict[str, Path | bytes]:
-    return {prefix + str(path.relative_to(directory)): path for path in _files(directory)}
+    files = {str(path.relative_to(directory)): path for path in _files(directory, directory)}
+    return {prefix + name: path for name, path in files.items()}
 
 
-def _files(directory: Path) -> Iterator[Path]:
+def _files(directory: Path, top: Path) -> Iterator[Path]:
     for path in sorted(directory.iterdir()):
-        if path.is_dir():
-            if path.name not in _LEFT_OUT and not path.name.startswith("."):
-                yield from _files(path)
-        elif path.is_file():
+        if path.name.startswith(".") or path.name == "__pycache__":
+            continue
+        if path.is_file():
             yield path
+        elif path.is_dir() and str(path.relative_to(top)) not in _LEFT_OUT:
+            yield from _files(path, top)
+
+
+def _tag(directory: Path) -> str:
+    """What an image of the project can be called: a name has a few characters only."""
+    name = re.sub("[^a-z0-9]+", "-", directory.name.lower()).strip("-")
+    return f"lamson-testing/project-{name or 'unnamed'}"
 
 
 def _tar(context: Mapping[str, Path | bytes]) -> io.BytesIO:

@@ -25,7 +25,11 @@ class Service:
         self.name = name
         self._options = options
         self._container = self._made()
-        self._container.start()
+        try:
+            self._container.start()
+        except BaseException:
+            self.remove()  # nobody has it yet who would
+            raise
 
     def _made(self) -> Any:
         return self._client.containers.create(name=self.name, **self._options)

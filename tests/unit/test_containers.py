@@ -6,16 +6,16 @@ import os
 import shutil
 import subprocess
 import tarfile
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from lamson.cli.sink import stored
 from lamson.containers import base, engine, images, wheels, world
+from lamson.containers.service import Service
 from lamson.errors import UnavailableError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def why_not() -> str:
@@ -96,11 +96,44 @@ def test_the_build_gets_neither_secrets_nor_leftovers(tmp_path: Path) -> None:
     for name in (
         *("app/model.py", "config/settings.py", "config/secrets/lamson_database"),
         *("run/lamson.db", "logs/lamson.log", ".git/config", "app/__pycache__/model.pyc"),
+        *(".env", "app/.env", "app/secrets/__init__.py", "app/run/__init__.py"),
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     with tarfile.open(fileobj=images._tar(images._tree(tmp_path, "project/"))) as archive:
-        assert archive.getnames() == ["project/app/model.py", "project/config/settings.py"]
+        assert set(archive.getnames()) == {
+            *("project/app/model.py", "project/config/settings.py"),
+            *("project/app/secrets/__init__.py", "project/app/run/__init__.py"),
+        }
+
+
+@pytest.mark.parametrize(
+    ("directory", "tag"),
+    [
+        ("mymailserver", "lamson-testing/project-mymailserver"),
+        ("/srv/My Project (2)", "lamson-testing/project-my-project-2"),
+        ("/", "lamson-testing/project-unnamed"),
+    ],
+)
+def test_any_directory_has_an_image_name(directory: str, tag: str) -> None:
+    assert images._tag(Path(directory)) == tag
+
+
+def test_a_container_that_does_not_start_is_not_left_behind() -> None:
+    class Container:
+        removed: dict[str, bool] | None = None
+
+        def start(self) -> None:
+            raise RuntimeError("the port is in use")
+
+        def remove(self, **options: bool) -> None:
+            self.removed = options
+
+    container = Container()
+    client = SimpleNamespace(containers=SimpleNamespace(create=lambda **options: container))
+    with pytest.raises(RuntimeError, match="in use"):
+        Service(client, "one", image="x")
+    assert container.removed == {"force": True, "v": True}
 
 
 def test_the_operators_files_and_the_source_are_found() -> None:
