@@ -224,13 +224,20 @@ class Inspection:
                 "all mail for us is deferred: Temporary lookup failure",
                 fix,
             )
-        milters = service.options.get("smtpd_milters")
-        endpoint = wants.endpoint(self._settings.milter)
-        is_asked = milters is None or endpoint in map(plan.bare, words(milters))
-        if self._settings.has_milter and endpoint.startswith("unix:") and is_asked:
+        if self._settings.has_milter:
+            yield from self._chrooted_milter(service, queue, fix)
+
+    def _chrooted_milter(self, service: Service, queue: str, fix: str) -> Iterator[Finding]:
+        milters = words(strangers.effective(self._postconf, service, "smtpd_milters"))
+        own = wants.endpoint(self._settings.milter)
+        is_ours = wants.is_our_milter(self._settings.milter, self._postconf)
+        asked = [one for one in map(plan.bare, milters) if is_ours(one)]
+        if "smtpd_milters" not in service.options and not asked:
+            asked = [own]  # as `apply` would write it
+        if own.startswith("unix:") and own in asked:
             yield Finding(
                 "milter-chroot",
-                f"smtpd ({service.key}) is chrooted to {queue} and cannot see {endpoint[5:]}",
+                f"smtpd ({service.key}) is chrooted to {queue} and cannot see {own[5:]}",
                 "all mail is deferred, or passes unfiltered: as milter_default_action says",
                 fix,
             )
@@ -288,7 +295,8 @@ class Inspection:
             return
         own = wants.endpoint(self._settings.milter)
         milters = service.options.get("smtpd_milters")
-        if milters is not None and own not in map(plan.bare, words(milters)):
+        is_ours = wants.is_our_milter(self._settings.milter, self._postconf)
+        if milters is not None and not any(map(is_ours, map(plan.bare, words(milters)))):
             yield Finding(
                 "milter-switched-off",
                 f"master.cf has {service.key} ask {milters or 'no milters'}, not {own}",
@@ -306,7 +314,7 @@ class Inspection:
                 f" && {self._postconf.reload}",
             )
         for item in words(milters if milters is not None else self._get("smtpd_milters")):
-            if plan.bare(item) != own or item == own:
+            if not is_ours(plan.bare(item)) or item == plan.bare(item):
                 continue
             options = [word.replace(" ", "") for word in item[1:-1].split(",")]
             acts = [one.partition("=")[2] for one in options if one.startswith("default_action=")]
@@ -316,7 +324,7 @@ class Inspection:
                     "milter-default-action",
                     f"smtpd_milters has default_action={acts[-1]} for {own}",
                     "mail passes unfiltered, or is lost, while the filters are down",
-                    self._fix("smtpd_milters", ", ".join([own, *others])),
+                    self._fix("smtpd_milters", ", ".join([plan.bare(item), *others])),
                 )
 
     def _unlisted(self, service: Service) -> Iterator[Finding]:

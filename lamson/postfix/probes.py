@@ -133,14 +133,16 @@ class Probes:
 
     def _others(self, postconf: Postconf) -> Iterator[Finding]:
         """Other servers that Postfix asks, and that defer all mail by being silent."""
-        own = {wants.endpoint(self._settings.milter)} if self._settings.has_milter else set()
+        own = set()
+        is_ours = wants.is_our_milter(self._settings.milter, postconf)
         if self._settings.socketmap.listen:
             own |= {self._settings.lookup(name) for name in ("recipient", "transport", "domain")}
         for name in _ASKED:
             listed = words(postconf.value(name) or "")
             for item in listed:
                 asked = plan.bare(item).removeprefix("proxy:")
-                problem = "" if asked in own else silent.why(postconf, asked)
+                is_own = asked in own or (self._settings.has_milter and is_ours(asked))
+                problem = "" if is_own else silent.why(postconf, asked)
                 if problem:
                     left = ", ".join(one for one in listed if one != item)
                     yield Finding(

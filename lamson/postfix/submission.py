@@ -166,9 +166,12 @@ def lacking(settings: Settings, postconf: Postconf) -> Iterator[Finding]:
     missing = []
     if own.security == "tls" and effective("smtpd_tls_wrappermode") != "yes":
         missing.append("smtpd_tls_wrappermode=yes")
-    elif own.security == "starttls" and effective("smtpd_tls_security_level") not in (
-        "may",
-        "encrypt",
+    elif own.security == "starttls" and not (
+        effective("smtpd_tls_security_level") in ("may", "encrypt")
+        or (
+            not effective("smtpd_tls_security_level")  # it wins over these old ones
+            and "yes" in (effective("smtpd_use_tls"), effective("smtpd_enforce_tls"))
+        )
     ):
         missing.append("smtpd_tls_security_level=encrypt")
     if own.user is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
@@ -18,7 +19,6 @@ from lamson.postfix.postconf import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from lamson.domains import Domains
     from lamson.postfix.postconf import Postconf
@@ -102,7 +102,7 @@ def of_main(
             "short queue ids repeat, so that no mail could be known as seen",
         ),
     ]
-    return [*wants, *_newlines(postconf), *_limits(settings), *_milter(settings)]
+    return [*wants, *_newlines(postconf), *_limits(settings), *_milter(settings, postconf)]
 
 
 def recipients(settings: Settings, directory: Path) -> str:
@@ -227,7 +227,7 @@ def seconds(value: str) -> float:
     return int(found[1]) * _SECONDS[found[2] or "s"]
 
 
-def _milter(settings: Settings) -> list[Want]:
+def _milter(settings: Settings, postconf: Postconf) -> list[Want]:
     if not settings.has_milter:
         return []
     return [
@@ -236,6 +236,7 @@ def _milter(settings: Settings) -> list[Want]:
             endpoint(settings.milter),
             "filters are asked while the stranger is still connected",
             is_list=True,
+            will_do=is_our_milter(settings.milter, postconf),
         ),
         Want(
             "milter_default_action",
@@ -254,3 +255,16 @@ def endpoint(milter: Milter) -> str:
     if milter.is_on_every_interface:
         host = "::1" if ":" in host else "127.0.0.1"
     return f"inet:[{host}]:{port}" if ":" in host else f"inet:{host}:{port}"
+
+
+def is_our_milter(milter: Milter, postconf: Postconf) -> Callable[[str], bool]:
+    """Tells of an item of smtpd_milters, without its own options, whether it is this one.
+
+    Where the socket lies below the queue directory, it is also as a chrooted smtpd sees it.
+    """
+    own = {endpoint(milter)}
+    queue = Path((postconf.value("queue_directory") or "/").strip())
+    if milter.host_port is None and milter.unix_path and milter.unix_path.is_relative_to(queue):
+        inside = milter.unix_path.relative_to(queue)
+        own |= {f"unix:{inside}", f"unix:/{inside}"}
+    return own.__contains__

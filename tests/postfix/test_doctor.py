@@ -294,6 +294,19 @@ def test_a_milter_outside_the_chroot(patient: Callable[..., Patient], tmp_path: 
     assert one.findings() == []
 
 
+def test_a_milter_below_the_queue_is_named_as_seen_from_there(
+    patient: Callable[..., Patient],
+) -> None:
+    one = patient()
+    queue = one.postfix.base / "queue"
+    one.settings = project(milter=Milter(f"unix:{queue}/lamson/milter", check_recipients=True))
+    one.run("-F", f"127.0.0.1:{one.postfix.smtp_port}/inet/chroot=y")
+    for path, codes in ((f"{queue}/lamson/milter", ["milter-chroot"]), ("lamson/milter", [])):
+        one.run("-e", f"smtpd_milters=unix:{path}", "milter_default_action=tempfail")
+        assert one.changes() == []
+        assert one.codes() == codes
+
+
 def test_submission_at_the_loopback_of_ipv6(patient: Callable[..., Patient]) -> None:
     one = patient(project(submission=Submission("[::1]:10587")))
     service = one.postconf.services()["[::1]:10587/inet"]

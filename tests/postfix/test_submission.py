@@ -195,6 +195,11 @@ def test_a_service_that_is_there_is_left_alone_and_told(authority: Authority) ->
         for finding in found:
             patient.cure(finding)
         assert patient.findings() == []
+        patient.run("-PX", "submission/inet/smtpd_tls_security_level")
+        patient.run("-e", "smtpd_tls_auth_only=yes")
+        assert patient.codes() == ["submission-service"]
+        patient.run("-e", "smtpd_use_tls=yes", "smtpd_tls_security_level=")
+        assert patient.findings() == [], "as Postfix 2 had it, and still takes it"
         patient.run("-X", "smtpd_tls_chain_files")
         assert patient.codes() == ["submission-certificate"]
     finally:
