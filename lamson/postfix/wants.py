@@ -252,8 +252,6 @@ def endpoint(milter: Milter) -> str:
     if milter.host_port is None:
         return f"unix:{milter.unix_path}"
     host, port = milter.host_port
-    if milter.is_on_every_interface:
-        host = "::1" if ":" in host else "127.0.0.1"
     return f"inet:[{host}]:{port}" if ":" in host else f"inet:{host}:{port}"
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.settings import Lmtp, Milter, Socketmap
+from lamson.settings import Lmtp, Socketmap
 from tests.postfix.instance import why_not
 from tests.postfix.patient import project
 
@@ -92,10 +92,3 @@ def test_a_chroot_by_the_default_of_old_configurations(
     assert finding.code == "lmtp-chroot"
     one.cure(finding)
     assert "lmtp-chroot" not in one.codes()
-
-
-def test_a_milter_on_every_interface_is_asked_on_loopback(
-    patient: Callable[..., Patient],
-) -> None:
-    one = patient(project(milter=Milter("0.0.0.0:8825", check_recipients=True)))
-    assert one.postconf.value("smtpd_milters") == "inet:127.0.0.1:8825"
