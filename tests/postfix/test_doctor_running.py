@@ -52,6 +52,7 @@ def test_the_legs_of_a_running_stage(make_stage: Callable[..., Stage]) -> None:
     smtpd = f"127.0.0.1:{stage.postfix.smtp_port}"
     wait_for(lambda: listening(milter), "the milter")
     assert codes(Probes(settings, domains, smtpd)) == []
+    assert codes(Probes(settings, domains, smtpd, Postconf(stage.postfix.base / "etc"))) == []
     lost = Milter(f"127.0.0.1:{stage.lamson.port}", check_recipients=True)
     (finding,) = Probes(settings.model_copy(update={"milter": lost}), domains, smtpd).findings()
     assert finding.code == "milter-does-not-answer"
