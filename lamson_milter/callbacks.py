@@ -20,7 +20,15 @@ from lamson import log
 from lamson.content import Content
 from lamson.envelope import NOBODY, Peer
 from lamson.reply import LOCAL_ERROR
-from lamson_milter.context import PEER_MACROS, answer, apply, client, macro
+from lamson_milter.context import (
+    PEER_MACROS,
+    RECIPIENT_MACRO,
+    SENDER_MACRO,
+    answer,
+    apply,
+    client,
+    macro,
+)
 from lamson_milter.edits import header_bytes
 from lamson_milter.filtering import CONNECTION, MESSAGE, RECIPIENT, SENDER, STAGES
 from lamson_milter.pace import Pace
@@ -53,6 +61,8 @@ _ACTIONS = (
 )
 _MACROS = (
     (milter.M_CONNECT, " ".join(PEER_MACROS)),
+    (milter.M_ENVFROM, SENDER_MACRO),
+    (milter.M_ENVRCPT, RECIPIENT_MACRO),
     (milter.M_EOM, "i"),
 )
 
@@ -176,10 +186,13 @@ class Callbacks:
                 connection.peer = client(ctx)
             session.transaction = transaction = Transaction(connection)
             path, words = _text(given), [_text(one) for one in parameters]
+            read = macro(ctx, SENDER_MACRO)
             if not self._asks_sender:
-                transaction.mail(path, words)
+                transaction.mail(path, words, read=read)
                 return session.reply(milter.P_NR_MAIL)
-            return answer(ctx, self._run(SENDER, session, lambda: transaction.mail(path, words)))
+            return answer(
+                ctx, self._run(SENDER, session, lambda: transaction.mail(path, words, read=read))
+            )
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_MAIL)
 
@@ -190,10 +203,13 @@ class Callbacks:
             if transaction is None or session.has_failed:
                 return self._failed(ctx, None, milter.P_NR_RCPT)
             path, words = _text(given), [_text(one) for one in parameters]
+            read = macro(ctx, RECIPIENT_MACRO)
             if not self._asks_recipient:
-                refusal = transaction.rcpt(path, words)
+                refusal = transaction.rcpt(path, words, read=read)
             else:
-                refusal = self._run(RECIPIENT, session, lambda: transaction.rcpt(path, words))
+                refusal = self._run(
+                    RECIPIENT, session, lambda: transaction.rcpt(path, words, read=read)
+                )
             if refusal is None:
                 return session.reply(milter.P_NR_RCPT)
             log.event(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lamson_milter.session import Session
 
 _MAX_REPLY_LINE = 480  # octets; libmilter's limit is 980, and RFC 5321's 512 with code and status
+SENDER_MACRO, RECIPIENT_MACRO = "{mail_addr}", "{rcpt_addr}"
 PEER_MACROS = ("{client_name}", "{client_addr}", "{client_port}")
 
 
@@ -84,7 +85,8 @@ def apply(ctx: Context, session: Session, edit: Edit) -> None:
             ctx.addrcpt(f"<{edit.address}>", edit.parameters or None)
         case RemoveRecipient():
             assert session.transaction is not None
-            ctx.delrcpt(session.transaction.given(edit.address))
+            for path in session.transaction.paths(edit.address):
+                ctx.delrcpt(path)
         case _:
             ctx.chgfrom(f"<{edit.address}>", edit.parameters or None)
 

@@ -58,8 +58,8 @@ class Standing:
 
 @dataclass(slots=True)
 class Addressee:
-    """One accepted recipient; ``given`` is how the client wrote it."""
+    """One accepted recipient; ``paths`` is how the client wrote it, and how Postfix reads that."""
 
-    given: str
+    paths: tuple[str, ...]
     address: str
     standing: Standing

@@ -93,9 +93,13 @@ class Transaction:
         self.sender = ""
         self.fields: list[tuple[str, bytes]] = []
 
-    def mail(self, given: str, parameters: Sequence[str] = ()) -> Reply | None:
-        """MAIL FROM: gives a refusal. ``given`` is the path with its angle brackets."""
-        self.sender = _address(given, null=True)
+    def mail(self, given: str, parameters: Sequence[str] = (), *, read: str = "") -> Reply | None:
+        """MAIL FROM: gives a refusal. ``given`` is the path with its angle brackets.
+
+        ``read`` is the address that Postfix reads in it, "" where that is not known. Postfix takes
+        more than RFC 5321 allows, ``<zed(a comment)@host>``, and goes by what it reads.
+        """
+        self.sender = _address(f"<{read}>" if read else given, null=True)
         connection = self._connection
         if connection.standing.is_settled or not self._rules.filters.sender:
             return None
@@ -112,9 +116,10 @@ class Transaction:
                 break
         return standing.refusal
 
-    def rcpt(self, given: str, parameters: Sequence[str] = ()) -> Reply | None:
-        """RCPT TO: gives a refusal, which is this recipient's alone."""
-        recipient = _address(given)
+    def rcpt(self, given: str, parameters: Sequence[str] = (), *, read: str = "") -> Reply | None:
+        """RCPT TO: gives a refusal, which is this recipient's alone. ``read`` as in `mail`."""
+        path = f"<{read}>" if read else given
+        recipient = _address(path)
         refusal = self._rules.refuse(recipient)
         if refusal is not None:
             return refusal
@@ -133,7 +138,8 @@ class Transaction:
                     break
             if standing.refusal is not None:
                 return standing.refusal
-        self._addressees.append(Addressee(given, recipient, standing))
+        paths = (given,) if path == given else (given, path)
+        self._addressees.append(Addressee(paths, recipient, standing))
         return None
 
     def header(self, name: str, value: bytes) -> None:
@@ -196,13 +202,20 @@ class Transaction:
         common = self._common_notes()
         return common | standing.notes if common or standing.notes else None
 
-    def given(self, recipient: str) -> str:
-        """A recipient as the client wrote it, which is what Postfix knows it by."""
+    def paths(self, recipient: str) -> list[str]:
+        """All that Postfix may know a recipient by: as it was written each time, and as it is read.
+
+        Which of the two depends: it forgets a source route and a comment at once, and keeps
+        ``host!user``. The same recipient may stand on the envelope in several ways.
+        """
         wanted = address.normalise(recipient)
-        for one in self._addressees:
-            if address.normalise(one.address) == wanted:
-                return one.given
-        return f"<{recipient}>"
+        found = [
+            path
+            for one in self._addressees
+            if address.normalise(one.address) == wanted
+            for path in one.paths
+        ]
+        return list(dict.fromkeys(found)) or [f"<{recipient}>"]
 
     def _forged_notes(self) -> list[Edit]:
         """Takes off what pretends to be notes, the last one first."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import smtplib
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -135,6 +137,53 @@ def late(message: FilteredMail, user: str, host: str) -> Verdict:
     assert not sink.to("zed@sender.test"), "no bounce"
     seen = talk(postfix.smtp_port, "zed@sender.test", "late@test.com", content=LETTER)
     assert seen.refusal == "DATA: 550 5.7.1"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "<@relay.test:members@test.com>",
+        "members@test.com",
+        "<members@test.com (a comment)>",
+        "<members(a comment)@test.com>",
+        "< members@test.com >",
+        "<members @test.com>",
+        "<All of them <members@test.com>>",
+        "<members@test.com.>",
+        '<"members"@test.com>',
+        "<Members(twice)@test.com> <members@TEST.com> <test.com!members>",
+        "<test.com!members>",
+    ],
+)
+def test_no_way_to_write_an_address_gets_past_its_filters(
+    written: str, stage: Callable[..., Stage], sink: Sink
+) -> None:
+    """Postfix takes more than RFC 5321 allows, and delivers to what it reads in that."""
+    _, postfix = stage("""
+@filter_sender
+def sender(mail: Arrival) -> Verdict:
+    return None if mail.sender == "zed@sender.test" else Reject("5.7.1", mail.sender)
+
+@filter_recipient("early-members@(host)")
+def early(mail: Arrival, host: str) -> Verdict:
+    return Reject("5.7.1", "members only")
+
+@filter_message("members@(host)")
+def late(message: FilteredMail, host: str) -> Verdict:
+    return Reject("5.7.1", "members only")
+    """)
+    paths = re.findall(r"<.*?>+|^[^<]*$", written)
+    early = re.sub("members", "early-members", paths[0], count=1, flags=re.IGNORECASE)
+    with smtplib.SMTP("127.0.0.1", postfix.smtp_port, "client.test", timeout=60) as client:
+        client.ehlo()
+        assert client.docmd("MAIL", "FROM:<zed(a comment)@sender.test>")[0] == 250
+        assert client.docmd("RCPT", f"TO:{early}")[0] == 550
+        for path in (*paths, "<one@test.com>"):
+            assert client.docmd("RCPT", f"TO:{path}")[0] == 250
+        assert client.data(LETTER)[0] == 250
+    assert arrived(sink).recipients == ("one@test.com",)
+    postfix.wait_empty()
+    assert [one.recipients for one in sink.messages] == [("one@test.com",)]
 
 
 def test_notes_reach_the_handler_and_nobody_can_forge_them(stage: Callable[..., Stage]) -> None:

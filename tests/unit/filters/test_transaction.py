@@ -183,6 +183,30 @@ def test_edits_come_in_the_order_that_keeps_their_meaning(tmp_path: Path) -> Non
     ]
 
 
+def test_what_postfix_reads_in_a_path_is_the_address(tmp_path: Path) -> None:
+    dialogue = Dialogue(
+        tmp_path,
+        """
+    @filter_sender
+    def sender(mail):
+        return None if mail.sender in ("", "zed@sender.test") else Reject("5.7.1", mail.sender)
+    @filter_recipient("staff@(host)")
+    def staff(mail, host):
+        return Reject("5.7.1", "not staff")
+    """,
+    )
+    transaction = dialogue.transaction
+    assert transaction.mail("<>") is None
+    assert transaction.mail("<zed(x)@sender.test>", read="zed@sender.test") is None
+    assert transaction.rcpt("<staff(x)@test.com>", read="staff@test.com") is not None
+    assert transaction.rcpt("<One(x)@TEST.com>", read="One@TEST.com") is None
+    assert transaction.rcpt("<one@test.com>", read="one@test.com") is None
+    assert transaction.recipients == ["One@test.com", "one@test.com"]
+    known = ["<One(x)@TEST.com>", "<One@TEST.com>", "<one@test.com>"]
+    assert transaction.paths("ONE@test.com") == known
+    assert transaction.paths("two@test.com") == ["<two@test.com>"]
+
+
 def test_taking_every_recipient_away_discards_the_message(tmp_path: Path) -> None:
     source = """
     @filter_message("(user)@(host)")
