@@ -144,6 +144,10 @@ class RemoveRecipient:
 
     address: str
 
+    def __post_init__(self) -> None:
+        if not self.address:
+            raise ValueError("a sender's filter is asked about no recipient: say which")
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeSender:

@@ -29,7 +29,7 @@ from lamson_milter.context import (
     client,
     macro,
 )
-from lamson_milter.edits import header_bytes
+from lamson_milter.edits import as_postfix_counts, header_bytes
 from lamson_milter.filtering import CONNECTION, MESSAGE, RECIPIENT, SENDER, STAGES
 from lamson_milter.pace import Pace
 from lamson_milter.session import NEVER, Session
@@ -265,7 +265,7 @@ class Callbacks:
                 )
 
             outcome = self._run(MESSAGE, session, decide) if self._asks_message else decide()
-            for edit in outcome.edits:
+            for edit in as_postfix_counts(outcome.edits):
                 apply(ctx, session, edit)
             if outcome.quarantine is not None:
                 ctx.quarantine(outcome.quarantine)

@@ -77,8 +77,10 @@ def apply(ctx: Context, session: Session, edit: Edit) -> None:
             value = _value(session, edit.name, edit.value)
             ctx.addheader(edit.name, value, -1 if edit.position is None else edit.position)
         case ChangeHeader():
-            changed = edit.value and _value(session, edit.name, edit.value)
-            ctx.chgheader(edit.name, edit.index, changed or "")
+            # An empty value takes the field away: one that is to be empty is a space.
+            gone = edit.value is None
+            changed = "" if gone else _value(session, edit.name, edit.value or "") or " "
+            ctx.chgheader(edit.name, edit.index, changed)
         case ReplaceBody():
             ctx.replacebody(edit.body)
         case AddRecipient():

@@ -2,11 +2,13 @@
 
 For `transaction` and for tests of filters. The index of a header field counts the fields as they
 arrived, whatever edits came before; Postfix counts them as they are at that moment. So fields are
-changed first, taken away from the last to the first, and added at the end.
+changed first, taken away from the last to the first, and added at the end. Nor do filters see the
+Received field that Postfix writes above the others; it counts that one too.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lamson import address
@@ -21,7 +23,7 @@ from lamson_milter.actions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lamson_milter.actions import Edit
 
@@ -52,6 +54,19 @@ def in_order(edits: Sequence[Edit]) -> list[Edit]:
     return [*changes, *gone, *added, *last.values(), *people.values()]
 
 
+def as_postfix_counts(edits: Sequence[Edit]) -> Iterator[Edit]:
+    """The edits with the places of added fields as Postfix counts them: its own Received too."""
+    above_received = 0
+    for edit in edits:
+        if not isinstance(edit, AddHeader) or edit.position is None:
+            yield edit
+        elif edit.position == 0 or edit.position < above_received:
+            above_received += 1
+            yield edit
+        else:
+            yield replace(edit, position=edit.position + 1)
+
+
 def apply_to_fields(fields: Fields, edits: Sequence[Edit]) -> Fields:
     """The header fields as Postfix has them after the edits: (name, what follows the colon)."""
     fields = list(fields)
@@ -72,7 +87,7 @@ def _change(fields: Fields, edit: ChangeHeader) -> None:
         if value is None:
             del fields[at]
         else:
-            fields[at] = (fields[at][0], value)
+            fields[at] = (edit.name, value)
     elif value is not None:  # there is none to change: Postfix adds it
         fields.append((edit.name, value))
 

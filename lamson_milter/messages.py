@@ -65,7 +65,7 @@ class _Editable(_Notebook):
         self.edits.append(AddHeader(name, value))
 
     def insert_header(self, name: str, value: str, position: int = 0) -> None:
-        """Add a field above the one at ``position`` (0: at the top)."""
+        """Add a field above the one at ``position``, counted from 0 as the fields are by then."""
         self.edits.append(AddHeader(name, value, position))
 
     def change_header(self, name: str, value: str, index: int = 1) -> None:

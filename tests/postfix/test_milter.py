@@ -6,18 +6,21 @@ import os
 import re
 import signal
 import smtplib
+import sys
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lamson.testing import Mailroom
 from tests.milter.projects import HANDLERS
 from tests.postfix.milter import MilterService, talk
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.postfix.instance import PostfixInstance
     from tests.postfix.sink import Delivered, Sink
@@ -112,6 +115,44 @@ def edit(message: FilteredMail, user: str, host: str) -> Verdict:
     assert parsed["X-Long"].split() == ["word"] * 40
     assert parsed["Subject"] == "Hello"
     assert message.body == b"New body\r\n"
+
+
+def test_fields_stand_where_a_test_of_the_filter_sees_them(
+    stage: Callable[..., Stage], sink: Sink, tmp_path: Path
+) -> None:
+    """Postfix's own Received field is on top, and no filter sees it."""
+    filters = """
+@filter_message("(user)@(host)")
+def edit(message: FilteredMail, user: str, host: str) -> Verdict:
+    message.note("top", user)
+    message.insert_header("X-A", "above From", 0)
+    message.insert_header("X-B", "above X-A", 0)
+    message.insert_header("X-C", "below X-B", 1)
+    message.insert_header("X-D", "below From", 4)
+    message.insert_header("X-E", "at the end", 99)
+    message.change_header("X-Tag", "", 1)
+    message.change_header("x-tag", "two", 2)
+    message.add_header("X-F", "")
+    """
+    service, postfix = stage(filters)
+    forged = b"X-Lamson-Notes: forged\r\n" + LETTER
+    assert talk(postfix.smtp_port, "z@sender.test", "one@test.com", content=forged).queue_id
+    queued = [(name, value) for name, value in arrived(sink).message.items() if name != "Received"]
+    mailroom = Mailroom(service.project, tmp_path / "run")
+    try:
+        offered = mailroom.offer("z@sender.test", ["one@test.com"], forged).queued
+        assert offered is not None
+        expected = offered.message.items()
+    finally:
+        mailroom.close()
+        for name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
+            del sys.modules[name]
+    names = [name for name, _ in queued]
+    assert names == [name for name, _ in expected]
+    assert queued[1:] == expected[1:], "but for the notes, which hold the time"
+    assert names[:6] == ["X-Lamson-Notes", "X-B", "X-C", "X-A", "From", "X-D"]
+    assert ("X-Tag", "") in queued
+    assert ("x-tag", "two") in queued
 
 
 def test_many_recipients_with_different_verdicts(stage: Callable[..., Stage], sink: Sink) -> None:

@@ -15,7 +15,7 @@ from lamson_milter.actions import (
     RemoveRecipient,
     ReplaceBody,
 )
-from lamson_milter.edits import apply_to_fields
+from lamson_milter.edits import apply_to_fields, as_postfix_counts
 from tests.unit.filters.support import Dialogue
 
 if TYPE_CHECKING:
@@ -207,6 +207,17 @@ def test_what_postfix_reads_in_a_path_is_the_address(tmp_path: Path) -> None:
     assert transaction.paths("two@test.com") == ["<two@test.com>"]
 
 
+def test_postfix_counts_its_own_received_field_too() -> None:
+    edits = [
+        ChangeHeader("X", "1"),
+        *[AddHeader("A", "", position) for position in (None, 1, 0, 1, 0, 1, 7)],
+    ]
+    counted = list(as_postfix_counts(edits))
+    assert counted[0] == edits[0]
+    places = [edit.position for edit in counted if isinstance(edit, AddHeader)]
+    assert places == [None, 2, 0, 2, 0, 1, 8]
+
+
 def test_taking_every_recipient_away_discards_the_message(tmp_path: Path) -> None:
     source = """
     @filter_message("(user)@(host)")
@@ -228,6 +239,7 @@ def test_what_cannot_be_written_down_fails_in_the_filter(tmp_path: Path) -> None
             lambda: message.note("x", object()), lambda: message.note("x", "y" * 5000),
             lambda: Reject("4.1.1", "x"), lambda: Reject("5.1.1", "a\\rb"), lambda: Defer("5.1.1"),
             lambda: Quarantine(""), lambda: Quarantine("a\\nb"),
+            lambda: Arrival().remove_recipient(),
         ]
         for one in tries:
             try:
