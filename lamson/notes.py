@@ -30,7 +30,9 @@ HEADER = "X-Lamson-Notes"
 LIFETIME = 30 * 86400  # seconds; Postfix gives a message up after five days
 MAX_NOTES = 2048  # octets of JSON that one filter may note
 MAX_FIELD = 64 * 1024  # octets of the whole field; what is longer is not looked at
-_MAX_SIGNED = 60_000  # octets that we write: folded, libmilter still takes them (65,535)
+_MAX_SIGNED = 60_000  # octets of a field that we write: folded, libmilter still takes it (65,535)
+_MAX_TOLD = 44_000  # octets of JSON in one field; signed, they fit
+_MAX_FIELDS = 8  # that we write; together they stay below what is looked at
 _KEY_FILE = "notes.key"
 _MAX_HEADER = 1 << 20  # octets of a header that are looked at, as in lamson.header
 _MAY_HAVE_NOTES = re.compile(rb"(?i)^x-lamson-notes[ \t]*:", re.MULTILINE)
@@ -58,37 +60,44 @@ class Notary:
         common: Mapping[str, Note],
         own: Mapping[str, Mapping[str, Note]],
         now: float,
-    ) -> str:
-        """The field's value: ``common`` notes for all recipients, ``own`` ones by address.
+    ) -> list[str]:
+        """The fields' values: ``common`` notes for all recipients, ``own`` ones by address.
 
-        Raises ValueError where that is longer than a field may be.
+        Most often that is one; with many recipients it may take several. Raises ValueError where
+        they would be too many, or one too long.
         """
         told: dict[str, Mapping[str, Note]] = {"": common} if common else {}
         for recipient, notes in own.items():
             if notes:
                 told[self._digest("to", queue_id, address.normalise(recipient))[:16]] = notes
-        text = json.dumps(told, allow_nan=False, separators=(",", ":"))
-        payload = base64.urlsafe_b64encode(text.encode()).decode("ascii")
         expiry = str(int(now + LIFETIME))
+        values = [self._signed(queue_id, expiry, text) for text in _texts(told)]
+        if len(values) > _MAX_FIELDS:
+            raise ValueError(f"the notes on one message pass {_MAX_FIELDS} fields")
+        return values
+
+    def _signed(self, queue_id: str, expiry: str, text: str) -> str:
+        payload = base64.urlsafe_b64encode(text.encode()).decode("ascii")
         mac = self._digest("notes", queue_id, expiry, payload)
         pieces = [payload[at : at + 70] for at in range(0, len(payload), 70)]
         value = " ".join((_VERSION, expiry, mac, *pieces))
         if len(value) > _MAX_SIGNED:
-            raise ValueError(f"the notes on one message pass {_MAX_SIGNED} octets")
+            raise ValueError(f"the notes on one recipient pass {_MAX_SIGNED} octets")
         return value
 
     def read(
         self, values: Iterable[str], queue_id: str, recipient: str, now: float
     ) -> dict[str, Note]:
         """The notes for a recipient of that queue entry; {} without a valid field."""
-        if not queue_id:
-            return {}
-        for value in values:
-            told = self._verified(value, queue_id, now)
-            if told is not None:
-                key = self._digest("to", queue_id, address.normalise(recipient))[:16]
-                return {**told.get("", {}), **told.get(key, {})}
-        return {}
+        common: dict[str, Note] = {}
+        own: dict[str, Note] = {}
+        if queue_id:
+            key = self._digest("to", queue_id, address.normalise(recipient))[:16]
+            for value in values:
+                told = self._verified(value, queue_id, now) or {}
+                common.update(told.get("", {}))
+                own.update(told.get(key, {}))
+        return common | own
 
     def _verified(self, value: str, queue_id: str, now: float) -> dict[str, dict[str, Note]] | None:
         words = value.split() if len(value) <= MAX_FIELD and value.isascii() else []
@@ -104,6 +113,21 @@ class Notary:
     def _digest(self, *parts: str) -> str:
         text = "\0".join(parts).encode("utf-8", "surrogateescape")
         return hmac.new(self._secret, text, hashlib.sha256).hexdigest()
+
+
+def _texts(told: Mapping[str, Mapping[str, Note]]) -> list[str]:
+    """What is told, as few JSON objects of a size that can be signed; one longer stands alone."""
+    texts: list[str] = []
+    pieces: list[str] = []
+    size = 0
+    for key, notes in told.items():
+        piece = f'"{key}":{json.dumps(notes, allow_nan=False, separators=(",", ":"))}'
+        if pieces and size + len(piece) > _MAX_TOLD:
+            texts.append(f"{{{','.join(pieces)}}}")
+            pieces, size = [], 0
+        pieces.append(piece)
+        size += len(piece) + 1
+    return [*texts, f"{{{','.join(pieces)}}}"]
 
 
 def without_notes(content: bytes) -> bytes:

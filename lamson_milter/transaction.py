@@ -231,8 +231,8 @@ class Transaction:
         own = {one.address: one.standing.notes for one in staying if one.standing.notes}
         if self._rules.notary is None or not queue_id or not (common or own):
             return []
-        value = self._rules.notary.sign(queue_id, common, own, now)
-        return [AddHeader(notes.HEADER, value, 0)]
+        values = self._rules.notary.sign(queue_id, common, own, now)
+        return [AddHeader(notes.HEADER, value, 0) for value in values]
 
     @property
     def _is_settled(self) -> bool:

@@ -251,6 +251,26 @@ def note(message: FilteredMail, user: str, host: str) -> Verdict:
     assert by_name["plain@test.com"].endswith("notes=sender:zed@sender.test")
 
 
+def test_notes_for_hundreds_of_recipients_reach_each(stage: Callable[..., Stage]) -> None:
+    service, postfix = stage(
+        """
+@filter_message("(user)@(host)", body=False)
+def note(message: FilteredMail, user: str, host: str) -> Verdict:
+    message.note("user", user)
+    message.note("long", "y" * 500)
+    """,
+        to="lmtp",
+        handlers=HANDLERS.replace('notes = ","', 'notes = str(len(message["Subject"])) + ","'),
+    )
+    people = [f"u{number}@test.com" for number in range(200)]
+    seen = talk(postfix.smtp_port, "zed@sender.test", *people, content=LETTER)
+    told = service.wait_log("told", seen.queue_id, count=len(people))
+    for line in told:
+        user = line.split("recipient=")[1].split("@")[0]
+        assert f"user:{user},long:yyy" in line
+    postfix.wait_empty()
+
+
 def test_the_built_in_recipient_check(stage: Callable[..., Stage]) -> None:
     _, postfix = stage(
         """

@@ -20,7 +20,8 @@ ID, NOW = "4bYmCz0R3Dz1Xy", 1_000_000.0
 
 
 def signed(notary: Notary) -> str:
-    return notary.sign(ID, {"a": 1}, {"Zed@test.com": {"b": ["x", None]}}, NOW)
+    (value,) = notary.sign(ID, {"a": 1}, {"Zed@test.com": {"b": ["x", None]}}, NOW)
+    return value
 
 
 def test_what_was_signed_is_read() -> None:
@@ -53,10 +54,28 @@ def test_what_does_not_verify_is_no_note(queue_id: str, now: float, change: obje
     assert Notary(b"other").read([signed(notary)], ID, "zed@test.com", NOW) == {}
 
 
+def test_notes_for_many_recipients_take_several_fields() -> None:
+    own = {f"{number}@test.com": {"x": f"{number:0300}"} for number in range(1000)}
+    notary = Notary(b"s")
+    values = notary.sign(ID, {"a": 1, "x": "of all"}, own, NOW)
+    assert len(values) == 8
+    assert all(len(field_value(HEADER, value)) < 65_000 for value in values)
+    fields = "".join(f"{HEADER}:{field_value(HEADER, value)}\n" for value in reversed(values))
+    content = Content(fields.replace("\n", "\r\n").encode() + b"Subject: x\r\n\r\nbody\r\n", notary)
+    assert content.header.get("Subject") == "x"
+    read = [raw.decode() for raw in content.header.raw(HEADER)]
+    for recipient, notes in list(own.items())[::99]:
+        assert notary.read(read, ID, recipient, NOW) == {"a": 1, **notes}
+    assert notary.read(read, ID, "other@test.com", NOW) == {"a": 1, "x": "of all"}
+    assert without_notes(content.raw) == b"Subject: x\r\n\r\nbody\r\n"
+
+
 def test_too_many_notes() -> None:
-    own = {f"{number}@test.com": {"x": "y" * 1000} for number in range(100)}
-    with pytest.raises(ValueError, match="pass 60000 octets"):
+    own = {f"{number}@test.com": {"x": "y" * 1000} for number in range(1000)}
+    with pytest.raises(ValueError, match="pass 8 fields"):
         Notary(b"s").sign(ID, {}, own, NOW)
+    with pytest.raises(ValueError, match="pass 60000 octets"):
+        Notary(b"s").sign(ID, {}, {"a@test.com": {"x": "y" * 50_000}}, NOW)
 
 
 def test_the_secret_is_made_once(tmp_path: Path) -> None:
@@ -70,7 +89,8 @@ def test_a_message_with_notes() -> None:
     import time
 
     notary = Notary(b"s")
-    value = notary.sign(ID, {"spam": 3.5}, {}, time.time()).replace(" ", "\r\n ")
+    (value,) = notary.sign(ID, {"spam": 3.5}, {}, time.time())
+    value = value.replace(" ", "\r\n ")
     raw = f"{HEADER}: {value}\r\nSubject: x\r\n\r\nbody\r\n".encode()
     message = make_message(raw, queue_id=ID)
     assert message.notes == {}
@@ -91,7 +111,7 @@ def test_what_can_be_signed_can_be_read() -> None:
     signed = 0
     for size in sizes:
         try:
-            value = notary.sign(ID, {"x": "y" * size}, {}, NOW)
+            (value,) = notary.sign(ID, {"x": "y" * size}, {}, NOW)
         except ValueError:
             continue
         signed += 1
