@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 MAX_HEADER = 1 << 20  # octets of a header that filters see, as in lamson.header
+FIELD_COST = 64  # octets that each field counts for besides its text, as it takes memory
 
 _ACTIONS = (
     milter.ADDHDRS
@@ -222,7 +223,7 @@ class Callbacks:
     def header(self, ctx: Context, name: str, value: bytes) -> int:
         session = ctx.getpriv()
         try:
-            session.header_size += len(name) + len(value)
+            session.header_size += FIELD_COST + len(name) + len(value)
             transaction = session.transaction
             if transaction is not None:
                 if session.header_size > MAX_HEADER:

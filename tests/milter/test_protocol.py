@@ -142,6 +142,20 @@ def test_100_megabytes_and_10000_fields(client: MilterClient, service: Filtering
     assert is_served(service)
 
 
+def test_a_million_tiny_fields(client: MilterClient, service: FilteringService) -> None:
+    assert is_served(service)
+    before = peak_megabytes(service)
+    client.mail()
+    client.rcpt()
+    client.header("Subject", b"tiny")
+    for _ in range(1_000_000):
+        client.header("a", b"")
+    answer = client.end("4tiny")
+    assert answer.added()["X-Subject"] == " tiny"
+    assert peak_megabytes(service) - before < 30
+    assert is_served(service)
+
+
 @pytest.mark.parametrize(
     "garbage",
     [
