@@ -137,7 +137,8 @@ class Arrival(_Editable):
 class FilteredMail(MailRequest, _Editable):
     """The whole message, as a handler sees it, with what can be recorded on it.
 
-    With a filter that asked for less than the body, ``is_truncated`` tells that there is more.
+    With a filter that asked for less than the body, ``is_truncated`` tells that there is more;
+    where no filter asked for any of it, nobody knows.
     """
 
     __slots__ = ("edits", "is_truncated", "known_notes", "new_notes")

@@ -96,14 +96,15 @@ def offer(
     fields, body = _split(content)
     for name, value in fields:
         transaction.header(name, value)
-    limit = connection.rules.filters.body
-    shown = body if limit is None else body[:limit]
+    wanted = connection.rules.filters.body
+    limit = application.settings.milter.max_body
+    shown = body[: limit if wanted is None else min(wanted, limit)]
     now = time.time()
     outcome = transaction.end(
         lambda: Content(header_bytes(fields) + shown),
         queue_id=queue_id,
         now=now,
-        is_truncated=len(shown) < len(body),
+        is_truncated=wanted != 0 and len(shown) < len(body),
     )
     offered.data = outcome.refusal or reply.OK
     if outcome.refusal is None and not outcome.is_discarded:

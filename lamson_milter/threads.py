@@ -63,7 +63,12 @@ class FilterThreads:
             is_allowed = self._started < self._limit
             self._started += is_allowed
         if is_allowed:
-            return _Thread(self._back)
+            try:
+                return _Thread(self._back)
+            except BaseException:  # the system has no thread for us now; later it may
+                with self._lock:
+                    self._started -= 1
+                raise
         try:
             return self._idle.get(timeout=timeout)
         except Empty:

@@ -86,3 +86,27 @@ def test_refusals(conversation):
         zed.say_queued(held)
 """)
     assert "5 passed" in run(tmp_path / "p", "pytest", "-q")
+
+
+@pytest.mark.parametrize(
+    ("body", "saw"), [("True", "6 True"), ("False", "0 False"), ("4", "4 True"), ("100", "6 True")]
+)
+def test_an_offer_shows_as_much_of_a_body_as_the_milter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, saw: str
+) -> None:
+    run(tmp_path, "lamson", "gen", "-project", "p", "--milter")
+    (tmp_path / "p/app/filters/sample.py").write_text(f"""
+from lamson_milter import *
+
+@filter_message("(user)@(host)", user="[a-z]+", body={body})
+def message(message: FilteredMail, user: str, host: str) -> Verdict:
+    message.add_header("X-Saw", f"{{len(message.body)}} {{message.is_truncated}}")
+""")
+    (tmp_path / "p/tests/filters/sample_filter_tests.py").write_text(f"""
+def test_body(conversation):
+    offer = conversation("zed@example.com").offer("one@test.com", "s", "0123456789")
+    assert offer.queued["X-Saw"] == "{saw}"
+    assert offer.queued.body == "0123456789\\n"
+""")
+    monkeypatch.setenv("LAMSON_MILTER__MAX_BODY", "6")
+    assert "1 passed" in run(tmp_path / "p", "pytest", "-q", "tests/filters")

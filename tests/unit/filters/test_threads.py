@@ -35,6 +35,19 @@ def test_what_takes_too_long_is_given_up_and_its_thread_used_again() -> None:
     assert threads.run(lambda: 1, 5) == 1
 
 
+def test_a_thread_that_could_not_start_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = FilterThreads(1)
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError):
+            threads.run(lambda: 1, 5)
+    assert threads.run(lambda: 1, 0.5) == 1
+
+
 def test_the_wait_for_a_thread_is_part_of_the_time() -> None:
     threads = FilterThreads(1)
     gone, go = threading.Event(), threading.Event()
