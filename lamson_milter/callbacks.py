@@ -40,6 +40,7 @@ from lamson_milter.transaction import Transaction
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lamson.reply import Reply
     from lamson_milter.context import Context
     from lamson_milter.outcome import Outcome
     from lamson_milter.transaction import Rules
@@ -63,7 +64,7 @@ _ACTIONS = (
 _MACROS = (
     (milter.M_CONNECT, " ".join(PEER_MACROS)),
     (milter.M_ENVFROM, SENDER_MACRO),
-    (milter.M_ENVRCPT, RECIPIENT_MACRO),
+    (milter.M_ENVRCPT, f"i {RECIPIENT_MACRO}"),
     (milter.M_EOM, "i"),
 )
 
@@ -204,18 +205,19 @@ class Callbacks:
             if transaction is None or session.has_failed:
                 return self._failed(ctx, None, milter.P_NR_RCPT)
             path, words = _text(given), [_text(one) for one in parameters]
-            read = macro(ctx, RECIPIENT_MACRO)
+            read, queue_id = macro(ctx, RECIPIENT_MACRO), macro(ctx, "i")
+
+            def decide() -> Reply | None:
+                return transaction.rcpt(path, words, read=read, queue_id=queue_id)
+
             if not self._asks_recipient:
-                refusal = transaction.rcpt(path, words, read=read)
+                refusal = decide()
             else:
-                refusal = self._run(
-                    RECIPIENT, session, lambda: transaction.rcpt(path, words, read=read)
-                )
+                refusal = self._run(RECIPIENT, session, decide)
             if refusal is None:
                 return session.reply(milter.P_NR_RCPT)
-            log.event(
-                "refused", "NOQUEUE", recipient=path, sender=transaction.sender, reply=refusal
-            )
+            id = queue_id or "NOQUEUE"
+            log.event("refused", id, recipient=path, sender=transaction.sender, reply=refusal)
             return answer(ctx, refusal)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_RCPT)

@@ -116,8 +116,13 @@ class Transaction:
                 break
         return standing.refusal
 
-    def rcpt(self, given: str, parameters: Sequence[str] = (), *, read: str = "") -> Reply | None:
-        """RCPT TO: gives a refusal, which is this recipient's alone. ``read`` as in `mail`."""
+    def rcpt(
+        self, given: str, parameters: Sequence[str] = (), *, read: str = "", queue_id: str = ""
+    ) -> Reply | None:
+        """RCPT TO: gives a refusal, which is this recipient's alone. ``read`` as in `mail`.
+
+        Postfix has a ``queue_id`` once it has taken a recipient.
+        """
         path = f"<{read}>" if read else given
         recipient = _address(path)
         refusal = self._rules.refuse(recipient)
@@ -133,7 +138,7 @@ class Transaction:
                     parameters=_parameters(parameters),
                     notes=self._common_notes() | standing.notes,
                 )
-                verdict = self._rules.ask(one, subject, captures, "-")
+                verdict = self._rules.ask(one, subject, captures, queue_id or "-")
                 if standing.take(one, subject, verdict):
                     break
             if standing.refusal is not None:

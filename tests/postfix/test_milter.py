@@ -288,6 +288,32 @@ def nothing(message: FilteredMail, user: str, host: str) -> Verdict:
     assert seen.refusal == "RCPT: 550 5.1.1"
 
 
+def test_what_fails_is_logged_with_the_queue_id(stage: Callable[..., Stage]) -> None:
+    service, postfix = stage("""
+@filter_recipient("(user)@(host)")
+def early(mail: Arrival, user: str, host: str) -> Verdict:
+    if user == "early":
+        raise SystemExit("early")
+
+@filter_message("(user)@(host)", body=False)
+def late(message: FilteredMail, user: str, host: str) -> Verdict:
+    if user == "late":
+        raise GeneratorExit("late")
+    """)
+    seen = talk(postfix.smtp_port, "z@sender.test", "one@test.com", "early@test.com")
+    assert [code for command, code, _ in seen.replies if command == "RCPT"] == [250, 451]
+    service.wait_log(f"id={seen.queue_id}: filter app.filters.early failed: SystemExit('early')")
+    service.wait_log(f"refused id={seen.queue_id}", "recipient=<early@test.com>")
+    with smtplib.SMTP("127.0.0.1", postfix.smtp_port, "client.test", timeout=60) as client:
+        client.sendmail("z@sender.test", ["one@test.com"], LETTER)
+        client.docmd("MAIL", "FROM:<z@sender.test>")
+        assert client.docmd("RCPT", "TO:<early@test.com>")[0] == 451
+    service.wait_log("refused id=NOQUEUE", "recipient=<early@test.com>")
+    seen = talk(postfix.smtp_port, "z@sender.test", "late@test.com")
+    assert seen.refusal == "DATA: 451 4.3.0"
+    assert re.search(r" id=\w{10,}: filter app.filters.late failed", "\n".join(service.log_lines()))
+
+
 def test_octets_that_are_not_utf8_are_data(stage: Callable[..., Stage], sink: Sink) -> None:
     _, postfix = stage(
         """
