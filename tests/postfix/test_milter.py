@@ -383,7 +383,10 @@ def tag(message: FilteredMail, user: str, host: str) -> Verdict:
     assert arrived(sink).message["X-Filtered"] == "yes"
 
 
-def test_a_message_under_way_survives_a_restart(stage: Callable[..., Stage], sink: Sink) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM])
+def test_a_message_under_way_gets_its_answer(
+    stage: Callable[..., Stage], sink: Sink, sent: signal.Signals
+) -> None:
     service, postfix = stage("""
 import time
 from pathlib import Path
@@ -401,9 +404,11 @@ def slow(message: FilteredMail, user: str, host: str) -> Verdict:
     )
     thread.start()
     wait_for((service.project / "waiting").exists, "the filter runs")
-    os.kill(service.pid, signal.SIGHUP)
-    service.wait_log("reloaded: every worker was replaced")
+    os.kill(service.pid, sent)
+    reloading = sent == signal.SIGHUP
+    service.wait_log("reloaded: every worker was replaced" if reloading else "stopping: finishing")
     (service.project / "go").touch()
     thread.join(30)
     assert seen[0].queue_id
+    service.stop()
     assert arrived(sink).message["X-Filtered"] == "yes"
