@@ -7,6 +7,8 @@ message comes to at its end is said in `outcome`.
 
 from __future__ import annotations
 
+import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -99,7 +101,7 @@ class Transaction:
         ``read`` is the address that Postfix reads in it, "" where that is not known. Postfix takes
         more than RFC 5321 allows, ``<zed(a comment)@host>``, and goes by what it reads.
         """
-        self.sender = _address(f"<{read}>" if read else given, null=True)
+        self.sender = _address(given, read, null=True)
         connection = self._connection
         if connection.standing.is_settled or not self._rules.filters.sender:
             return None
@@ -123,8 +125,7 @@ class Transaction:
 
         Postfix has a ``queue_id`` once it has taken a recipient.
         """
-        path = f"<{read}>" if read else given
-        recipient = _address(path)
+        recipient = _address(given, read)
         refusal = self._rules.refuse(recipient)
         if refusal is not None:
             return refusal
@@ -143,7 +144,8 @@ class Transaction:
                     break
             if standing.refusal is not None:
                 return standing.refusal
-        paths = (given,) if path == given else (given, path)
+        path = f"<{read}>"
+        paths = (given, path) if read and path != given else (given,)
         self._addressees.append(Addressee(paths, recipient, standing))
         return None
 
@@ -252,12 +254,27 @@ class Transaction:
         return [one.address for one in self._addressees]
 
 
-def _address(given: str, *, null: bool = False) -> str:
-    """The address of a path. Postfix has checked it; what it passed on is never refused here."""
-    try:
-        return address.parse_path(given, smtputf8=True, null=null)
-    except AddressError:
-        return given.strip("<>")
+def _address(given: str, read: str, *, null: bool = False) -> str:
+    """The address of a path. Postfix has checked it; what it passed on is never refused here.
+
+    It is as the client wrote it where Postfix reads the same: that tells it in lower case, and some
+    addresses hold a token. Else Postfix is right.
+    """
+    known = read or given.strip("<>")
+    with suppress(AddressError):
+        known = address.parse_path(f"<{known}>", smtputf8=True, null=null)
+    plain = f"<{given.strip('<> ')}>"
+    for path in (given,) if plain == given else (given, plain):
+        with suppress(AddressError):
+            written = address.parse_path(path, smtputf8=True, null=null)
+            if not read or _folded(written) == _folded(known):
+                return written
+    return known
+
+
+def _folded(text: str) -> str:
+    """The form in which Postfix tells an address: ß is ss."""
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
 
 
 def _parameters(given: Sequence[str]) -> dict[str, str]:

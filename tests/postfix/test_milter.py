@@ -212,6 +212,10 @@ def early(mail: Arrival, host: str) -> Verdict:
 @filter_message("members@(host)")
 def late(message: FilteredMail, host: str) -> Verdict:
     return Reject("5.7.1", "members only")
+
+@filter_message("(user)@(host)")
+def show(message: FilteredMail, user: str, host: str) -> Verdict:
+    message.add_header("X-User", user)
     """)
     paths = re.findall(r"<.*?>+|^[^<]*$", written)
     early = re.sub("members", "early-members", paths[0], count=1, flags=re.IGNORECASE)
@@ -219,12 +223,13 @@ def late(message: FilteredMail, host: str) -> Verdict:
         client.ehlo()
         assert client.docmd("MAIL", "FROM:<zed(a comment)@sender.test>")[0] == 250
         assert client.docmd("RCPT", f"TO:{early}")[0] == 550
-        for path in (*paths, "<one@test.com>"):
+        for path in (*paths, "<One-aB@test.com>"):
             assert client.docmd("RCPT", f"TO:{path}")[0] == 250
         assert client.data(LETTER)[0] == 250
-    assert arrived(sink).recipients == ("one@test.com",)
     postfix.wait_empty()
-    assert [one.recipients for one in sink.messages] == [("one@test.com",)]
+    (message,) = sink.wait()
+    assert message.recipients == ("One-aB@test.com",)
+    assert message.message.get_all("X-User") == ["One-aB"], "Postfix tells it in lower case"
 
 
 def test_notes_reach_the_handler_and_nobody_can_forge_them(stage: Callable[..., Stage]) -> None:

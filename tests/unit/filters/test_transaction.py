@@ -199,12 +199,32 @@ def test_what_postfix_reads_in_a_path_is_the_address(tmp_path: Path) -> None:
     assert transaction.mail("<>") is None
     assert transaction.mail("<zed(x)@sender.test>", read="zed@sender.test") is None
     assert transaction.rcpt("<staff(x)@test.com>", read="staff@test.com") is not None
-    assert transaction.rcpt("<One(x)@TEST.com>", read="One@TEST.com") is None
-    assert transaction.rcpt("<one@test.com>", read="one@test.com") is None
-    assert transaction.recipients == ["One@test.com", "one@test.com"]
-    known = ["<One(x)@TEST.com>", "<One@TEST.com>", "<one@test.com>"]
+    for given, read in (
+        ("<One(x)@TEST.com>", "one@test.com"),
+        ("<@relay.test:One@test.com>", "one@test.com"),
+        ("Token-aB@TEST.com", "token-ab@test.com"),
+        ("<Grüße@test.com>", "grüsse@test.com"),
+        ("<test.com!two>", "two@test.com"),
+        ("<plain@test>", "plain@test.example"),
+        ("<Odd..dots@test.com>", "odd..dots@test.com"),
+        ("<Four@TEST.com>", ""),
+        ("no address", ""),
+    ):
+        assert transaction.rcpt(given, read=read) is None
+    assert transaction.recipients == [
+        "one@test.com",
+        "One@test.com",
+        "Token-aB@test.com",
+        "Grüße@test.com",
+        "two@test.com",
+        "plain@test.example",
+        '"Odd..dots"@test.com',
+        "Four@test.com",
+        "no address",
+    ]
+    known = ["<One(x)@TEST.com>", "<one@test.com>", "<@relay.test:One@test.com>"]
     assert transaction.paths("ONE@test.com") == known
-    assert transaction.paths("two@test.com") == ["<two@test.com>"]
+    assert transaction.paths("none@test.com") == ["<none@test.com>"]
 
 
 def test_postfix_counts_its_own_received_field_too() -> None:
