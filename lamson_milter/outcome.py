@@ -34,14 +34,15 @@ if TYPE_CHECKING:
 class Outcome:
     """What becomes of a message: ``refusal`` and ``is_discarded``, else it is queued, edited.
 
-    ``removed`` are the recipients taken off by a Reject, with the reply they would have got.
+    ``removed`` are the recipients taken off by a Reject, with the reply they would have got, and by
+    a Discard, with None.
     """
 
     refusal: Reply | None = None
     is_discarded: bool = False
     quarantine: str | None = None
     edits: Sequence[Edit] = ()
-    removed: Sequence[tuple[str, Reply]] = ()
+    removed: Sequence[tuple[str, Reply | None]] = ()
 
     def __str__(self) -> str:
         if self.refusal is not None:
@@ -92,8 +93,9 @@ def decide(
         recorded += standing.edits
         reasons += standing.reasons
     edits = _once(recorded)
-    for one in (*[one for one, _ in rejected], *discarded):
-        edits.append(RemoveRecipient(one.address))
+    removed: list[tuple[str, Reply | None]] = [(one.address, reply) for one, reply in rejected]
+    removed += [(one.address, None) for one in discarded]
+    edits += [RemoveRecipient(recipient) for recipient, _ in removed]
     if edits:
         edits = in_order(edits)
         if not _remaining(staying, edits):
@@ -102,7 +104,7 @@ def decide(
         quarantine="; ".join(dict.fromkeys(reasons)) if reasons else None,
         # Ours last: it goes on top, and no filter that names a place has counted it.
         edits=[*forged, *edits, *notes(staying)],
-        removed=[(one.address, reply) for one, reply in rejected],
+        removed=removed,
     )
 
 

@@ -164,17 +164,25 @@ def early(mail: Arrival) -> Verdict:
 @filter_message("(user)@(host)")
 def late(message: FilteredMail, user: str, host: str) -> Verdict:
     message.add_header("X-Ran", user if user == "late" else "anybody")
-    return Reject("5.7.1", "too late") if user == "late" else None
+    return {"late": Reject("5.7.1", "too late"), "drop": Discard}.get(user)
     """)
-    people = ("one@test.com", "early@test.com", "late@test.com", "two@test.com")
+    people = ("one@test.com", "early@test.com", "late@test.com", "drop@test.com", "two@test.com")
     seen = talk(postfix.smtp_port, "zed@sender.test", *people, content=LETTER)
-    assert [code for command, code, _ in seen.replies if command == "RCPT"] == [250, 550, 250, 250]
+    assert [code for command, code, _ in seen.replies if command == "RCPT"] == [
+        250,
+        550,
+        250,
+        250,
+        250,
+    ]
     assert seen.queue_id
     assert arrived(sink, "one@test.com").message.get_all("X-Ran") == ["anybody"]
     assert arrived(sink, "two@test.com")
     service.wait_log("removed", "recipient=late@test.com", "5.7.1")
+    service.wait_log("removed", "recipient=drop@test.com")
     postfix.wait_empty()
     assert not sink.to("late@test.com")
+    assert not sink.to("drop@test.com")
     assert not sink.to("zed@sender.test"), "no bounce"
     seen = talk(postfix.smtp_port, "zed@sender.test", "late@test.com", content=LETTER)
     assert seen.refusal == "DATA: 550 5.7.1"

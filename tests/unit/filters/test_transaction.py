@@ -85,7 +85,8 @@ def test_rejected_recipients_are_removed_and_their_edits_dropped(tmp_path: Path)
         RemoveRecipient("discard@test.com"),
     ]
     assert [(recipient, str(reply)) for recipient, reply in outcome.removed] == [
-        ("reject@test.com", "550 5.7.9 no")
+        ("reject@test.com", "550 5.7.9 no"),
+        ("discard@test.com", "None"),
     ]
 
 
