@@ -40,7 +40,6 @@ from lamson_milter.transaction import Transaction
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamson.reply import Reply
     from lamson_milter.context import Context
     from lamson_milter.outcome import Outcome
     from lamson_milter.transaction import Rules
@@ -205,18 +204,19 @@ class Callbacks:
             if transaction is None or session.has_failed:
                 return self._failed(ctx, None, milter.P_NR_RCPT)
             path, words = _text(given), [_text(one) for one in parameters]
-            read, queue_id = macro(ctx, RECIPIENT_MACRO), macro(ctx, "i")
-
-            def decide() -> Reply | None:
-                return transaction.rcpt(path, words, read=read, queue_id=queue_id)
-
+            read = macro(ctx, RECIPIENT_MACRO)
             if not self._asks_recipient:
-                refusal = decide()
+                refusal = transaction.rcpt(path, words, read=read)
             else:
-                refusal = self._run(RECIPIENT, session, decide)
+                id = macro(ctx, "i")
+                refusal = self._run(
+                    RECIPIENT,
+                    session,
+                    lambda: transaction.rcpt(path, words, read=read, queue_id=id),
+                )
             if refusal is None:
                 return session.reply(milter.P_NR_RCPT)
-            id = queue_id or "NOQUEUE"
+            id = macro(ctx, "i") or "NOQUEUE"
             log.event("refused", id, recipient=path, sender=transaction.sender, reply=refusal)
             return answer(ctx, refusal)
         except BaseException as error:  # noqa: BLE001

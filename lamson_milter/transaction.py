@@ -260,16 +260,19 @@ def _address(given: str, read: str, *, null: bool = False) -> str:
     It is as the client wrote it where Postfix reads the same: that tells it in lower case, and some
     addresses hold a token. Else Postfix is right.
     """
+    try:
+        written = address.parse_path(given, smtputf8=True, null=null)
+    except AddressError:
+        written = ""
+    else:
+        if not read or written.lower() == read:  # which is most of all
+            return written
     known = read or given.strip("<>")
     with suppress(AddressError):
-        known = address.parse_path(f"<{known}>", smtputf8=True, null=null)
-    plain = f"<{given.strip('<> ')}>"
-    for path in (given,) if plain == given else (given, plain):
-        with suppress(AddressError):
-            written = address.parse_path(path, smtputf8=True, null=null)
-            if not read or _folded(written) == _folded(known):
-                return written
-    return known
+        known = address.parse_path(f"<{known}>", smtputf8=True)
+    with suppress(AddressError):
+        written = written or address.parse_path(f"<{given.strip('<> ')}>", smtputf8=True)
+    return written if _folded(written) == _folded(known) else known
 
 
 def _folded(text: str) -> str:
