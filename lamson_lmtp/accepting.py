@@ -5,21 +5,21 @@ For the servers of this package.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 BACKLOG = 512  # connections that wait to be accepted
 
 
 async def serve(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, factory: Any
-) -> asyncio.AbstractServer:
+) -> asyncio.Server:
     """Have ``factory`` make the protocol of every connection to ``sock``."""
     # asyncio sets TCP_NODELAY on the connections it accepts.
     if sock.family != socket.AF_UNIX:
@@ -30,6 +30,22 @@ async def serve(
             factory, sock=sock, backlog=BACKLOG, cleanup_socket=False
         )
     return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
+
+
+async def stop_accepting(servers: Collection[asyncio.Server]) -> None:
+    """Close ``servers``; every connection that was accepted has its protocol then.
+
+    Between the two asyncio takes a turn of the loop, and another one. It would forget a connection
+    whose server is closed meanwhile, and not even close it: the client would wait for a greeting.
+    """
+    loop = asyncio.get_running_loop()
+    for server in servers:
+        for sock in server.sockets:
+            loop.remove_reader(sock.fileno())
+    for _ in range(2):
+        await asyncio.sleep(0)
+    for server in servers:
+        server.close()
 
 
 def client_name(peername: Any) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from lamson import failpoint, log
 from lamson import reply as replies
 from lamson.reply import Reply
-from lamson_lmtp.accepting import AllowList, client_name, serve
+from lamson_lmtp.accepting import AllowList, client_name, serve, stop_accepting
 from lamson_lmtp.connection import Connection, Limits
 from lamson_lmtp.events import ANSWERED, CLOSED, NEED_DATA, STARTTLS
 from lamson_lmtp.session import Budget, Counters, Session, make_ids
@@ -30,6 +30,7 @@ READ_SIZE = 64 * 1024  # octets read from one client at a time
 MAX_UNREAD = 64 * 1024  # octets taken from a client ahead of its turn
 HANDSHAKE_TIMEOUT = 30.0  # seconds for TLS to be negotiated in
 LINGER = 5.0  # seconds to send the last reply in
+NEW = 1.0  # seconds that a client has to begin in, where the server stops just then
 LOG_DELAY = 0.05  # seconds that log lines are collected for
 
 # RFC 5321 section 3.1: who may not send anything is told 554 instead of the greeting.
@@ -73,7 +74,7 @@ class LmtpServer:
         self.draining = False
         self.connections: set[_Connection] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._servers: list[asyncio.AbstractServer] = []
+        self._servers: list[asyncio.Server] = []
         self._sweep_timer: asyncio.TimerHandle | None = None
         self.is_flush_due = False
         self._unsent: list[_Connection] = []
@@ -93,10 +94,11 @@ class LmtpServer:
         """Stop accepting and end all sessions, within ``deadline`` seconds.
 
         Idle sessions are told 421 at once, the others when the transaction they are in has had its
-        replies. At the deadline recipients that still wait for one are told 451.
+        replies. A new one may have a first transaction: Postfix takes a server that says 421 to a
+        new connection for a sick one, and keeps all mail from it for a while. At the deadline
+        recipients that still wait for a reply are told 451.
         """
-        for server in self._servers:
-            server.close()
+        await stop_accepting(self._servers)
         self.draining = True
         for connection in list(self.connections):
             connection.drain()
@@ -179,7 +181,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._is_turn_due = False
         self._is_tls = False
         self._unsent = b""
-        self._active = time.monotonic()
+        self._active = self._made = time.monotonic()
         self._transport: asyncio.Transport
         self._session: Session | None = None
         self._handshake: asyncio.Task[None] | None = None
@@ -248,9 +250,18 @@ class _Connection(asyncio.BufferedProtocol):
         self._take_turn()
 
     def drain(self) -> None:
-        """The server stops: end the session unless it is in a transaction."""
-        if self._session is not None and not self._session.in_transaction:
+        """The server stops: end the session unless it is in a transaction, or new."""
+        session = self._session
+        if session is None or session.in_transaction:
+            return
+        if self._is_new(session):
+            self._loop.call_at(self._made + NEW, self.drain)
+        else:
             self.end(replies.SHUTTING_DOWN)
+
+    def _is_new(self, session: Session) -> bool:
+        """The client has had no time yet to begin its first transaction."""
+        return not session.began and time.monotonic() < self._made + NEW
 
     def end(self, reply: Reply) -> None:
         """End the session with a 421."""
@@ -298,7 +309,7 @@ class _Connection(asyncio.BufferedProtocol):
             self.send()
             self._transport.pause_reading()  # what comes now is for TLS
             self._handshake = self._loop.create_task(self._start_tls(session))
-        elif server.draining and not session.in_transaction:
+        elif server.draining and not session.in_transaction and not self._is_new(session):
             self.end(replies.SHUTTING_DOWN)
         elif signal is not NEED_DATA or not self._is_reading:
             if signal is ANSWERED:

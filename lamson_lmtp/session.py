@@ -125,7 +125,7 @@ class Session:
         self._recipients: list[str] = []
         self._routed: list[Sequence[Any]] = []
         self.began = 0.0
-        """When the open transaction began (`time.monotonic`, seconds)."""
+        """When the last transaction began (`time.monotonic`, seconds); 0 before the first one."""
         self.on_first_reply: Callable[[], None] = lambda: None
         """For the failpoint: the first of several replies to a message is in `data_to_send`."""
 

@@ -385,6 +385,39 @@ def test_drain():
     asyncio.run(story())
 
 
+def test_drain_lets_a_new_client_send_what_it_came_for():
+    """To Postfix a server that says 421 to a new connection is a sick one."""
+
+    async def story():
+        engine = FakeEngine()
+        async with serving(engine) as running:
+            connected, greeted = await running.connect(), await running.client()
+            drained = asyncio.ensure_future(running.server.drain(10.0))
+            await asyncio.sleep(0.01)
+            for client in (await connected.hello(), greeted):
+                client.send(ENVELOPE + b"hello\r\n.\r\n")
+                await client.expect(ACCEPTED + OK + bytes(replies.SHUTTING_DOWN))
+                await client.expect_end()
+            await drained
+
+    asyncio.run(story())
+
+
+def test_no_connection_is_forgotten_that_was_accepted_as_the_drain_began():
+    async def story():
+        async with serving(FakeEngine()) as running:
+            with socket.create_connection(running.address) as late:
+                late.setblocking(False)
+                await asyncio.sleep(0)  # it is accepted now, and gets its protocol in the next turn
+                drained = asyncio.ensure_future(running.server.drain(10.0))
+                async with asyncio.timeout(10):
+                    loop = asyncio.get_running_loop()
+                    assert (await loop.sock_recv(late, 100)).startswith(b"220 ")
+                await drained
+
+    asyncio.run(story())
+
+
 def test_drain_with_a_deadline():
     async def story():
         engine = FakeEngine(holds=True)
