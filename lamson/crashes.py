@@ -2,11 +2,12 @@
 
 A message can kill the process that handles it, again and again: Postfix retries, and the service
 would go down each time. So each engine thread notes in a file what it runs; when a worker dies, its
-supervisor counts that against those deliveries. A suspect runs alone from then on, so that its
-neighbours are not counted with it, and after `TOO_OFTEN` deaths it is kept in ``run/undeliverable``
-instead of being run. The files lie in the run directory and are mapped into memory: they outlive
-the worker, and a note costs no system call. Their room on the disk is taken beforehand; where there
-is none that is logged, and a death is counted against nobody.
+supervisor counts that against those deliveries. A suspect runs in a transaction of its own from
+then on, and beside no other suspect, so that its neighbours are not counted with it again; after
+`TOO_OFTEN` deaths it is kept in ``run/undeliverable`` instead of being run. The files lie in the
+run directory and are mapped into memory: they outlive the worker, and a note costs no system call.
+Their room on the disk is taken beforehand; where there is none that is logged, and a death is
+counted against nobody.
 """
 
 from __future__ import annotations

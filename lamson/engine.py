@@ -91,6 +91,8 @@ class Engine:
         self._gathering: asyncio.TimerHandle | None = None
         self._is_hand_over_due = False
         self._queue: queue.SimpleQueue[_Work] = queue.SimpleQueue()
+        self._suspected: deque[list[Job]] = deque()  # each waits for its turn to run alone
+        self._suspect_turn = threading.Lock()
         self._threads = [
             threading.Thread(target=self._work, args=(str(number),), daemon=True)
             for number in range(threads)
@@ -257,7 +259,24 @@ class Engine:
                     break
                 batch += held[1]
                 held = None
-            self._run_noted(batch, notes)
+            if batch[0].deaths:
+                self._run_suspects(batch, notes)
+            else:
+                self._run_noted(batch, notes)
+
+    def _run_suspects(self, batch: list[Job], notes: Notes | None) -> None:
+        """Run a suspect while no other thread runs one, else leave it to the thread that does.
+
+        Those that came back together would be under way together again, and should one of them
+        kill the process, be counted with it each time.
+        """
+        self._suspected.append(batch)
+        while self._suspected and self._suspect_turn.acquire(blocking=False):
+            try:
+                if self._suspected:  # another thread may have had its turn just before
+                    self._run_noted(self._suspected.popleft(), notes)
+            finally:
+                self._suspect_turn.release()
 
     def _record(self, job: Job, seconds: float) -> None:
         """Learn how long handlers take: slowness at once, quickness little by little."""

@@ -291,3 +291,34 @@ def test_a_message_that_kills_workers_is_given_up(tmp_path: Path) -> None:
             assert bench.hooks.ran == ["b"]
 
     asyncio.run(story())
+
+
+def test_no_other_suspect_is_under_way_when_one_kills_the_worker(tmp_path: Path) -> None:
+    """Several threads: those that came back together would else be counted together each time."""
+
+    def suspect(*recipients: str) -> None:
+        dead = tmp_path / "running" / "1"
+        dead.mkdir(parents=True)
+        source = b"queue-id:" + LONG.encode()
+        keys = [seen.digest(source, "z@e.example", one) for one in recipients]
+        (dead / "0").write_bytes(b"".join(keys))
+        assert Suspects(tmp_path).blame(1) == len(recipients)
+
+    async def story() -> None:
+        async with running(tmp_path, run_dir=tmp_path, threads=3) as bench:
+            suspect("slow@test.com", "a@test.com", "b@test.com")
+            bench.deliver("slow@test.com", queue_id=LONG)
+            while not bench.hooks.ran:
+                await asyncio.sleep(0.001)
+            bench.deliver("a@test.com", "b@test.com", queue_id=LONG)
+            bench.deliver("c@test.com", "d@test.com")  # these have nothing to do with it
+            await bench.wait_for(2)
+            assert sorted(bench.hooks.ran) == ["c", "d", "slow"]
+            noted = b"".join(path.read_bytes() for path in tmp_path.glob("running/*/*"))
+            for innocent in ("a@test.com", "b@test.com"):
+                key = seen.digest(b"queue-id:" + LONG.encode(), "z@e.example", innocent)
+                assert key not in noted
+            bench.hooks.gate.set()
+            assert await bench.wait_for(5) == [250] * 5
+
+    asyncio.run(story())
