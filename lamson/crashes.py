@@ -17,7 +17,6 @@ import mmap
 import os
 import shutil
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lamson import log
@@ -102,9 +101,13 @@ class Suspects:
         """In the supervisor: count the death of worker ``pid``; gives how many are suspected."""
         directory = _notes_of(self._run_dir, pid)
         keys: set[str] = set()
-        with suppress(FileNotFoundError):
+        try:
             for file in directory.iterdir():
                 keys |= _keys_in(file.read_bytes())
+        except FileNotFoundError:
+            pass  # it had nothing under way yet
+        except OSError as error:
+            log.logger.error("what worker %d had under way cannot be read: %s", pid, error)
         self.forget(pid)
         if keys:
             try:

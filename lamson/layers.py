@@ -70,7 +70,7 @@ def settings_file(file: Path) -> Layer:
         raise SettingsError(f"{where}: syntax error: {error.msg}") from None
     except OSError as error:
         raise SettingsError(f"{complaint.shown(file)}: {error.strerror or error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit("set this") must not end a supervisor
         where = f"{complaint.shown(file)}:{_line_in(error, file)}"
         raise SettingsError(f"{where}: {type(error).__name__}: {error}") from error
     settings = module.__dict__.get("settings")

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 DRAIN = 30.0  # seconds that a worker has to finish what it began
 READY = 60.0  # seconds that a worker has to get ready
+RETRY = 1.0  # seconds between attempts to have a worker, where one cannot be forked or get ready
 PID_FILE = "lamson.pid"
 _FIRST_LISTEN_FD = 3  # sd_listen_fds(3)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -268,7 +269,7 @@ class Supervisor:
             "worker %d ended with %s; replacing it%s", worker.pid, how, _colon(worker.error)
         )
         # One that never got ready would only fail again: not more than once a second.
-        worker.group.not_before = time.monotonic() + (0.0 if worker.is_ready else 1.0)
+        worker.group.not_before = time.monotonic() + (0.0 if worker.is_ready else RETRY)
         worker.group.lost_pids.append(worker.pid)
 
     def _present(self, group: Group) -> list[_Worker]:
@@ -285,25 +286,40 @@ class Supervisor:
         """Have as many workers as the settings say."""
         for group in self._groups:
             if time.monotonic() >= group.not_before:
-                for _ in range(self._missing(group)):
-                    self._fork(group)
+                try:
+                    for _ in range(self._missing(group)):
+                        self._fork(group)
+                except UnavailableError as error:
+                    log.logger.error("%s; trying again", error)
+                    group.not_before = time.monotonic() + RETRY
             for worker in self._present(group)[group.count(self._settings) :]:
                 self._end(worker)
 
     def _fork(self, group: Group, number: int | None = None) -> _Worker:
-        """A new worker; it gets ``number``, else the lowest that none of the group has."""
+        """A new worker; it gets ``number``, else the lowest that none of the group has.
+
+        Raises UnavailableError where the system has no process or no file to spare.
+        """
         if number is None:
             taken = {one.number for one in self._present(group)}
             number = min(set(range(len(taken) + 1)) - taken)
-        reading, writing = os.pipe()
-        os.set_blocking(reading, False)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):  # a full disk is no reason to have no worker
+            sys.stdout.flush()
+            sys.stderr.flush()
         log.flush()
-        lost_pids, group.lost_pids = group.lost_pids, []
-        pid = os.fork()
+        lost_pids = group.lost_pids
+        pipe: tuple[int, ...] = ()
+        try:
+            pipe = reading, writing = os.pipe()
+            os.set_blocking(reading, False)
+            pid = os.fork()
+        except OSError as error:
+            for descriptor in pipe:
+                os.close(descriptor)
+            raise UnavailableError(f"no worker can be forked: {error.strerror}") from error
         if pid == 0:
             self._become_worker(group, writing, number, lost_pids)
+        group.lost_pids = []
         os.close(writing)
         worker = self._workers[pid] = _Worker(pid, number, reading, group, lost_pids)
         return worker
@@ -385,9 +401,9 @@ class Supervisor:
 
     def _replace(self, worker: _Worker) -> bool:
         worker.wants_replacement = False
-        new = self._fork(worker.group, worker.number)
-        new.is_leaving = True  # does not count, and is not replaced, until it is ready
         try:
+            new = self._fork(worker.group, worker.number)
+            new.is_leaving = True  # does not count, and is not replaced, until it is ready
             self._wait_ready(new)
         except UnavailableError as error:
             log.logger.error("worker %d stays: its replacement failed: %s", worker.pid, error)

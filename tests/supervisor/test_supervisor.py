@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import smtplib
@@ -210,6 +211,21 @@ def test_a_mistake_in_new_handlers_leaves_the_old_ones_running(
     (project / "config" / "settings.py").write_text("settings = 17\n")
     os.kill(service.pid, signal.SIGHUP)
     service.wait_log("not reloaded, the old workers stay", "config/settings.py")
+    assert b"VERSION 1" in send(service, "a")
+    (project / "config" / "settings.py").write_text("raise SystemExit('SECRET is not set')\n")
+    os.kill(service.pid, signal.SIGHUP)
+    service.wait_log("not reloaded, the old workers stay", "SECRET is not set")
+    assert b"VERSION 1" in send(service, "a")
+
+
+def test_a_worker_that_cannot_be_forked_is_forked_later(service: LamsonService) -> None:
+    (old,) = workers(service)
+    before = resource.prlimit(service.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    os.kill(service.pid, signal.SIGHUP)  # fails, too
+    os.kill(old, signal.SIGKILL)
+    service.wait_log("ERROR", "no worker can be forked")
+    resource.prlimit(service.pid, resource.RLIMIT_NOFILE, before)
     assert b"VERSION 1" in send(service, "a")
 
 

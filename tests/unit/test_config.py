@@ -233,6 +233,7 @@ def test_secrets_are_masked(write: Write, monkeypatch: pytest.MonkeyPatch) -> No
             "config/settings.py:3: NameError: name 'nothing' is not defined",
         ),
         ("import no_such_module\n", "config/settings.py:1: ModuleNotFoundError: No module named"),
+        ("import sys\nsys.exit('set X')\n", "config/settings.py:2: SystemExit: set X"),
         ("x = 1\n", "settings: expected settings = Settings(...), but it is missing"),
         ("settings = {}\n", "settings: expected settings = Settings(...), but it is of type dict"),
     ],
