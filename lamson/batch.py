@@ -19,6 +19,7 @@ from lamson import failpoint, failure, log, seen
 from lamson.delivery import AnswerLimit, Delivery
 from lamson.envelope import Recipient
 from lamson.errors import LamsonError, SMTPError, UnavailableError
+from lamson.failure import PrematureEnd
 from lamson.kept import Kept, keep
 from lamson.mail import MailRequest
 from lamson.reply import LOCAL_ERROR, OK, Reply
@@ -305,10 +306,13 @@ class Batcher:
             if work is not None:
                 work.rollback()
         except BaseException as error:  # also SystemExit: the worker stays
+            is_gone = connection is not None and connection.invalidated
+            if connection is not None and not is_gone and not connection.in_transaction():
+                raise PrematureEnd from error
             if work is not None:
                 work.rollback()
-            if connection is not None and connection.invalidated:
-                raise  # the whole transaction is gone
+            if is_gone:
+                raise  # the whole transaction is
             self._fail(result, error, key, match)
         finally:
             if result.failed:

@@ -27,6 +27,7 @@ from sqlalchemy.pool import StaticPool
 
 from lamson import failure, models, sqlite
 from lamson.errors import DatabaseError, UnavailableError
+from lamson.failure import PrematureEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,6 +57,7 @@ _PSYCOPG = "postgresql+psycopg"
 _READ_ONLY = "25006"  # read_only_sql_transaction
 _PASSWORD = re.compile(r"(://[^:@/]*):[^@]*@")
 _IN_ERROR = 3  # libpq's PQTRANS_INERROR
+_UNFINISHED = "lamson.unfinished"  # of a connection: it is not time to commit yet
 
 
 class Database:
@@ -92,6 +94,7 @@ class Database:
         self.before_writing: Callable[[], None] | None = None
         """What must have succeeded once before `begin` does; it may raise anything."""
         self._kept: Connection | None = None  # SQLite's writer
+        event.listen(self.engine, "commit", _check_finished)
         if self.is_sqlite:
             self._writer = threading.RLock()
             event.listen(self.engine, "connect", sqlite.prepare)
@@ -106,17 +109,22 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """One transaction: commit at the end, rollback on an exception."""
+        """One transaction: commit at the end, rollback on an exception.
+
+        Whoever commits the connection before gets PrematureEnd: it is not theirs alone.
+        """
         check = self.before_writing  # another thread may be through with it meanwhile
         if check is not None:
             check()
             self.before_writing = None
-        if not self.is_sqlite:
-            with self.engine.begin() as connection:
-                yield connection
-            return
-        with self._writing() as connection, connection.begin():
-            yield connection
+        with self._writing() if self.is_sqlite else self.engine.connect() as connection:
+            info = connection.info
+            with connection.begin():
+                info[_UNFINISHED] = True
+                try:
+                    yield connection
+                finally:
+                    info.pop(_UNFINISHED, None)
 
     @contextmanager
     def begin_forgettable(self) -> Iterator[Connection]:
@@ -130,7 +138,7 @@ class Database:
                 yield connection
             return
         with self._writing() as connection:
-            driver = sqlite.driver(connection)
+            driver = _driver(connection)
             driver.execute("PRAGMA synchronous=NORMAL")
             try:
                 with connection.begin():
@@ -153,7 +161,9 @@ class Database:
                 yield connection
             finally:
                 is_clean = not connection.invalidated and not (
-                    sqlite.driver(connection).in_transaction or connection.get_execution_options()
+                    connection.get_transaction()
+                    or _driver(connection).in_transaction
+                    or connection.get_execution_options()
                 )
                 if is_clean and self._kept is None:
                     self._kept = connection
@@ -224,9 +234,16 @@ class Database:
 
 def _check_postgres(connection: Connection) -> None:
     """After an error PostgreSQL answers COMMIT by ROLLBACK, and the driver finds that all right."""
-    driver: Any = connection.connection.driver_connection
+    driver = _driver(connection)
     if driver.pgconn.transaction_status == _IN_ERROR:
+        driver.rollback()  # SQLAlchemy would give it back to the pool as it is
         raise exc.InvalidRequestError("the transaction failed before its commit")
+
+
+def _check_finished(connection: Connection) -> None:
+    if _UNFINISHED in connection.info:
+        _driver(connection).rollback()  # SQLAlchemy would give it back to the pool as it is
+        raise PrematureEnd
 
 
 def _drop_read_only(context: ExceptionContext) -> None:
@@ -234,6 +251,10 @@ def _drop_read_only(context: ExceptionContext) -> None:
     if getattr(context.original_exception, "sqlstate", "") == _READ_ONLY:
         context.is_disconnect = True
         context.invalidate_pool_on_disconnect = False
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
 
 
 def _server_arguments(url: URL) -> dict[str, str]:

@@ -27,6 +27,16 @@ _OUTAGES = (
 )
 
 
+class PrematureEnd(exc.InvalidRequestError):
+    """A handler tried to commit its connection, or rolled it back. Nothing was committed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a handler must not end the transaction of its connection, which other deliveries "
+            "share: commit the session, or nothing, as its work is committed when it returns"
+        )
+
+
 def is_conflict(error: BaseException) -> bool:
     """True where the database ended this transaction in favour of another one."""
     return any(_sqlstate(one) in _CONFLICTS for one in _causes(error))
@@ -49,10 +59,11 @@ def is_one_deliverys(error: BaseException) -> bool:
     """True where one delivery of a batch may have failed it, and nothing was committed.
 
     A constraint that is checked at the commit, a conflict or a lock that another transaction keeps:
-    the server said no. Where it said nothing, the outcome is unknown.
+    the server said no, or a handler ended it for all. Where the server said nothing, the
+    outcome is unknown.
     """
     return (
-        isinstance(error, exc.IntegrityError | exc.DataError)
+        isinstance(error, exc.IntegrityError | exc.DataError | PrematureEnd)
         or is_conflict(error)
         or _sqlstate(error) == _LOCK_TIMEOUT
     )

@@ -14,7 +14,7 @@ import sqlite3
 import time
 from functools import cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import exc
 from sqlalchemy.pool import StaticPool
@@ -34,7 +34,7 @@ def execute(connection: Connection, statement: str, parameters: Sequence[object]
 
     Raises what SQLAlchemy raises.
     """
-    cursor = driver(connection).cursor()
+    cursor = _driver(connection).cursor()
     try:
         return list(cursor.execute(statement, parameters))
     except sqlite3.Error as error:
@@ -79,9 +79,8 @@ def _insert_statement(into: str, columns: int, rows: int, end: str) -> str:
     return f"INSERT INTO {into} VALUES {', '.join([row] * rows)} {end}"
 
 
-def driver(connection: Connection) -> Any:
-    """The driver's connection below SQLAlchemy's."""
-    return connection.connection.driver_connection
+def _driver(connection: Connection) -> sqlite3.Connection:
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
 def is_reader(connection: Connection) -> bool:
@@ -127,7 +126,7 @@ def begin_immediate(connection: Connection) -> None:
 
 def check_open(connection: Connection) -> None:
     """Before a COMMIT, since one without a transaction would be taken for success."""
-    if not is_reader(connection) and not driver(connection).in_transaction:
+    if not is_reader(connection) and not _driver(connection).in_transaction:
         raise exc.InvalidRequestError("the transaction ended before its commit")
 
 
@@ -155,7 +154,7 @@ def _is_over(connection: Connection, error: BaseException) -> bool:
     if _is_read_only(error):
         connection.engine.dispose()
         return True
-    return not driver(connection).in_transaction
+    return not _driver(connection).in_transaction
 
 
 def _is_read_only(error: BaseException) -> bool:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from support import make_message, make_router
 
+from lamson import failure
 from lamson.batch import Batcher, Job
 from lamson.db import Database
 from lamson.delivery import AnswerLimit
@@ -157,6 +158,39 @@ def test_what_a_handler_commits_itself_is_undone_when_it_fails(
     jobs = run(note("one"), note("two", "refuse"), note("three", "undo"))
     assert codes(jobs) == [250, 450, 250]
     assert words(database) == ["one", "one 2", "one 3", "three", "three 2"]
+
+
+COMMITTING = """
+    @route("(user)@(host)")
+    @stateless
+    def note(message, session: Session, user, host):
+        session.execute(text("INSERT INTO note VALUES (:word)"), {"word": message.subject})
+        connection = session.connection()
+        if message.body.startswith("commit"):
+            connection.commit()
+        if message.body.startswith("hide"):
+            try:
+                connection.commit()
+            except Exception:
+                pass
+        if message.body.startswith("rollback"):
+            connection.rollback()
+"""
+
+
+@pytest.mark.parametrize("mistake", ["commit", "hide", "rollback"])
+def test_a_handler_cannot_end_the_transaction_of_all(
+    make_run: Callable[..., Run], database: Database, mistake: str
+) -> None:
+    """Once committed, the others would count as handled without having run."""
+    run = make_run(COMMITTING)
+    messages = [note("one"), note("two", mistake), note("three")]
+    keys: list[bytes | None] = [bytes([number]) * 32 for number in range(3)]
+    with pytest.raises(SQLAlchemyError, match="commit the session") as caught:
+        run(*messages, keys=keys)
+    assert failure.is_one_deliverys(caught.value)  # so that they run one by one
+    assert (words(database), rows(database, seen)) == ([], [])
+    assert codes(run(note("four"), keys=[b"4" * 32])) == [250]
 
 
 def test_what_was_handled_is_not_handled_again(
