@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from lamson.db import Database
 
 LEASE = 300.0  # seconds
+LONGEST_DELAY = 3600.0  # seconds, give or take a fifth, that a row is put off for
+_SET_BACK = 2 * LONGEST_DELAY  # what is due later than that was put off before the clock went back
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 _LONGEST_NAME = 1000  # octets of a conversation's name: an index takes 2,700 at most
 
@@ -122,8 +124,14 @@ class Outbox:
         is_earlier = and_(
             earlier.c.conversation == outbox.c.conversation, earlier.c.id < outbox.c.id
         )
-        is_free = and_(outbox.c.due_at <= now, outbox.c.lease_until <= now)
-        is_waiting = or_(earlier.c.due_at > now, earlier.c.lease_until > now)
+        is_free = and_(
+            or_(outbox.c.due_at <= now, outbox.c.due_at > now + _SET_BACK),
+            outbox.c.lease_until <= now,
+        )
+        is_waiting = or_(
+            and_(earlier.c.due_at > now, earlier.c.due_at <= now + _SET_BACK),
+            earlier.c.lease_until > now,
+        )
         is_first = ~select(earlier.c.id).where(is_earlier).exists()
         is_next = ~select(earlier.c.id).where(is_earlier, is_waiting).exists()
         first = select(outbox).where(is_free, is_first).order_by(outbox.c.id).limit(limit)

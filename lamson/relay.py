@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lamson import failpoint, failure, log
 from lamson.kept import Kept, keep
+from lamson.outbox import LONGEST_DELAY
 from lamson.submission import Outcome, Submitter, SubmitterDown
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 SWEEP_INTERVAL = 5.0  # seconds
 SWEEP_LIMIT = 500  # rows claimed at one go
 ENOUGH = 2000  # rows in memory; what is committed beyond them waits in the table
-FIRST_DELAY, LONGEST_DELAY = 5.0, 3600.0  # seconds before the second and before a late attempt
+FIRST_DELAY = 5.0  # seconds before the second attempt
 RIDE = 0.02  # seconds that a row which Postfix took may wait to be deleted with other work
 HOLD_BACK = 30.0  # seconds for which new rows of a conversation are given back after an earlier one
 IN_FLIGHT = 2  # messages on one connection: the next one's commands go out with the content

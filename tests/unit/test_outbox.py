@@ -119,6 +119,21 @@ def test_a_deferred_row_comes_back_when_it_is_due(database: Database) -> None:
     assert (again.attempts, again.last_error) == (1, "451 later")
 
 
+def test_a_clock_that_was_set_back_puts_nothing_off(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = Outbox(database, "a")
+    ahead = time.time() + 40 * 24 * 3600
+    with monkeypatch.context() as patch:
+        patch.setattr("lamson.outbox.time.time", lambda: ahead)
+        (first,) = insert(database, outbox, [make()])
+        outbox.defer(first, time.time() + 60)
+        assert outbox.claim(10) == []
+    second = make()
+    assert insert(database, outbox, [second]) == []  # it stands behind the first
+    assert {row.id for row in outbox.claim(10)} == {first.id, second.id}
+
+
 def test_released_rows_can_be_claimed_at_once(database: Database) -> None:
     outbox = Outbox(database, "a")
     (row,) = insert(database, outbox, [make()])
