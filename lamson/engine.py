@@ -150,17 +150,19 @@ class Engine:
         routed: Sequence[Sequence[Match]],
         done: Callable[[int, Reply], None],
         *,
-        again: bool = False,
+        again: str = "",
     ) -> None:
         """Take a message over: ``done(index, reply)`` is called once for each recipient.
 
         ``routed`` holds what `route` gave for each of ``envelope.recipients``. A recipient that
-        stands there twice is handled once and answered twice. With ``again``
-        it is run whatever was handled before, and a failure is a reply like any other: the message
-        is not kept once more.
+        stands there twice is handled once and answered twice.
+
+        ``again`` is for a message that was kept: the name that it is kept under. It is run whatever
+        was handled before, but once under that name, and a failure is a reply like any other: the
+        message is not kept once more.
         """
         shared = Content(content, self.notary)
-        source = None if again else seen.source_id(envelope, content)
+        source = b"kept:" + again.encode() if again else seen.source_id(envelope, content)
         jobs: dict[str, Job] = {}
         now = self._delivered_at = time.monotonic()
         for index, recipient in enumerate(envelope.recipients):
@@ -176,7 +178,7 @@ class Engine:
                     self._running.add(key)
                 message = MailRequest(shared, envelope, Recipient(recipient))
                 job = jobs[identity] = Job(message, routed[index], key, done)
-                job.is_again = again
+                job.is_again = bool(again)
                 job.started = now
                 handlers = ",".join([match.handler.full_name for match in job.matches])
                 log.event("routed", envelope.id, recipient=identity, handlers=handlers)

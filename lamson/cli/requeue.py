@@ -89,7 +89,7 @@ async def _one(application: Application, key: str, recipient: str | None) -> Rep
         kept.content,
         [routed],
         lambda index, reply: answered.set_result(reply),
-        again=True,
+        again=key,
     )
     reply = await answered
     if reply.is_positive:

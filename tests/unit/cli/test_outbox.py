@@ -132,6 +132,20 @@ def test_a_kept_message_goes_through_its_handler_again(lamson: Lamson, project: 
 
 
 @pytest.mark.usefixtures("database", "handlers")
+def test_requeue_that_died_before_it_removed_the_message(lamson: Lamson, project: Path) -> None:
+    queue = Queue(project / "run" / "undeliverable")
+    key = keep(project, "fine")
+    (file,) = queue.path.glob(f"new/{key}*")
+    content = file.read_bytes()
+    assert lamson("requeue", key).status == 0
+    file.write_bytes(content)  # as it would be there still
+    assert lamson("requeue", key).status == 0
+    assert queue.count() == 0
+    events = (project / "logs" / "lamson.log").read_text()
+    assert events.count(" handled id=") == events.count(" duplicate id=") == 1
+
+
+@pytest.mark.usefixtures("database", "handlers")
 def test_requeue_says_what_it_cannot_do(lamson: Lamson, project: Path) -> None:
     assert lamson("requeue", "nosuch").status == os.EX_NOINPUT
     key = keep(project, "fine")

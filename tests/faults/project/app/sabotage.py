@@ -41,7 +41,7 @@ def _reply_early() -> None:
         routed: Sequence[Any],
         done: Callable[[int, Reply], None],
         *,
-        again: bool = False,
+        again: str = "",
     ) -> None:
         do_it = partial(deliver, engine, envelope, content, routed, _ignore, again=again)
         asyncio.get_running_loop().call_later(LATE, do_it)
