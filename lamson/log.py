@@ -147,9 +147,13 @@ class _EventStream(logging.StreamHandler[TextIO]):
 def _make_stamp(now: float) -> None:
     global _stamp, _stamp_begins, _stamp_ends
     milliseconds = int(now * 1000)
-    second = time.strftime(_DATE_FORMAT, time.gmtime(milliseconds // 1000))
-    _stamp = f"{second}.{milliseconds % 1000:03d}+00:00"
+    _stamp = f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}+00:00"
     _stamp_begins, _stamp_ends = milliseconds / 1000, (milliseconds + 1) / 1000
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return time.strftime(_DATE_FORMAT, time.gmtime(seconds))
 
 
 @lru_cache(maxsize=1024)  # addresses, handlers and replies, the same ones again and again
