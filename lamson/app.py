@@ -42,6 +42,7 @@ LOOK_FOR_DEAD = 10.0  # seconds between looks for rows that a dead process lease
 TURNS = 60  # of those, between two savings of the service clock
 BATCH_LIMIT = 256  # deliveries that share a commit on SQLite, at most
 BATCH_LIMIT_SERVER = 16  # and on a database server, where other connections commit beside
+_MOST_PLACES = 20  # that are remembered
 _IDENTITIES = (Path("/proc/sys/kernel/random/boot_id"), Path("/etc/machine-id"))
 
 
@@ -63,6 +64,7 @@ class Application:
         self.clock: ServiceClock | None = None
         self._housekeeper: asyncio.Task[None] | None = None
         self._lost: set[str] = set()  # processes that are known to be dead
+        self._former: set[str] = set()  # places where all are dead
         if settings.database is not None:
             self.database = Database(settings.database, connections=settings.threads + 4)
             self.outbox = Outbox(self.database, self.owner(os.getpid()))
@@ -153,6 +155,9 @@ class Application:
         """
         assert self.outbox is not None
         self._lost.update(map(str, lost_pids))
+        if not is_running:
+            with suppress(OSError):
+                self._former = _former_places(self.settings.run_dir)
         ours = self.owner(os.getpid())
         try:
             for owner in self.outbox.owners():
@@ -162,8 +167,10 @@ class Application:
                     continue
                 if pid == str(os.getpid()):
                     is_dead = not is_running
+                elif place == _place():
+                    is_dead = pid in self._lost or not _lives(pid)
                 else:
-                    is_dead = place == _place() and (pid in self._lost or not _lives(pid))
+                    is_dead = place in self._former
                 if is_dead:
                     self.outbox.release_owner(owner)
             self._lost.clear()
@@ -232,6 +239,20 @@ class Application:
 def _place() -> str:
     """Where pids mean the same processes: this start of this machine, this container."""
     return f"{_boot()[:8]}-{os.stat('/proc/self/ns/pid').st_ino:x}"
+
+
+def _former_places(run_dir: Path) -> set[str]:
+    """Where the service of this run directory ran before; writes down where it runs now.
+
+    Nobody lives there any more, since our supervisor holds the lock of that directory. That tells
+    what a killed container or machine left behind, whose process numbers say nothing here.
+    """
+    file, here = run_dir / "places", _place()
+    former = [place for place in file.read_text().split() if place != here] if file.exists() else []
+    new = file.with_suffix(f".{os.getpid()}")
+    new.write_text("\n".join([*former[-_MOST_PLACES:], here, ""]))
+    new.replace(file)
+    return set(former)
 
 
 def _boot() -> str:

@@ -61,6 +61,26 @@ def test_what_the_dead_left_is_given_back(application: Application) -> None:
     assert claimed == {dead, reborn, recycled}
 
 
+def test_what_a_killed_container_left_is_given_back_when_it_comes_again(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert application.outbox is not None
+    for place in ("4711-first", "4711-second"):  # each with process numbers of its own
+        monkeypatch.setattr(app, "_place", lambda place=place: place)
+        application.release_dead()
+        lease(application, application.owner(os.getppid()))
+    monkeypatch.setattr(app, "_place", lambda: "4711-unheard-of")
+    unknown = application.owner(os.getppid())
+    lease(application, unknown)
+    monkeypatch.setattr(app, "_place", lambda: "4711-third")
+    alive = application.owner(os.getppid())
+    lease(application, alive)
+    application.release_dead()
+    assert sorted(application.outbox.owners()) == sorted([alive, unknown])
+    places = application.settings.run_dir.glob("places*")
+    assert [file.name for file in places] == ["places"]
+
+
 def test_a_worker_comes_up_without_its_database(
     application: Application, caplog: pytest.LogCaptureFixture
 ) -> None:
