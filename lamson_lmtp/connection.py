@@ -109,7 +109,6 @@ class Connection:
         "_position",
         "_ready",
         "_recipients",
-        "_smtputf8",
         "_swallowing",
         "_waiting",
         "_wants_tls",
@@ -135,7 +134,6 @@ class Connection:
         self._waiting: State | None = None  # for a reply: the state if it is positive
         self._xforward: dict[str, str] = {}
         self._peer = NOBODY
-        self._smtputf8 = False
         self._recipients = 0
         self._awaited = 0  # replies after the data
         self._content = _NO_CONTENT  # of the message that is coming in
@@ -265,13 +263,12 @@ class Connection:
         event = grammar.parse_mail(arguments, self._peer)
         if event.size > self._limits.max_size:
             return self._answer(bytes(replies.TOO_BIG))  # RFC 1870 section 6.1
-        self._smtputf8 = event.smtputf8
         self._waiting = MAIL
         self._errors = 0
         return event
 
     def _on_rcpt(self, arguments: bytes) -> Event:
-        event = grammar.parse_rcpt(arguments, self._smtputf8)
+        event = grammar.parse_rcpt(arguments)
         if self._recipients >= self._limits.max_recipients:
             return self._answer(bytes(replies.TOO_MANY_RECIPIENTS))  # RFC 5321 4.5.3.1.10
         self._waiting = RCPT

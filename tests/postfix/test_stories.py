@@ -143,6 +143,16 @@ def test_an_address_in_utf8_and_a_body_of_8_bits_survive(stage: Stage) -> None:
     stage.settle()
 
 
+def test_an_address_in_utf8_needs_no_smtputf8(stage: Stage) -> None:
+    """Postfix takes one without it (strict_smtputf8=no), and does not add it for us."""
+    sent = stage.write("dörte@sender.test", "über-jürgen@app.test")
+    stage.postfix.wait_log(sent.queue_id, "to=<über-jürgen@app.test>", "status=sent")
+    (received,) = stage.sink.wait(to="jürgen@world.test")
+    assert "SMTPUTF8" in received.options
+    stage.settle()
+    assert len(stage.sink.messages) == 1, "no bounce"
+
+
 def test_the_log_speaks_of_postfix_queue_ids(stage: Stage) -> None:
     sent = stage.write("zed@sender.test", "counted-one@app.test")
     stage.sink.wait(to="zed@sender.test")
