@@ -15,6 +15,7 @@ from lamson.handler_module import HandlerModule
 from lamson.mismatch import why_not
 from lamson.pattern import Pattern, PatternError, compile_format
 from lamson.pattern_set import PatternSet
+from lamson.view import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -187,5 +188,13 @@ def _make_route(handler: Handler, declared: DeclaredRoute, defaults: Mapping[str
     for name in declared.captures:
         if name not in pattern.names:
             raise RouteError(f"{declared.format!r} has no capture ({name})", file=file, line=line)
+    for name in pattern.names:
+        if name in RESERVED:  # the first answer from a template would find it out
+            raise RouteError(
+                f"({name}) cannot be the name of a capture: templates have a meaning of their own"
+                " for it; take another name",
+                file=file,
+                line=line,
+            )
     handler.check_captures(pattern.names, file=file, line=line)
     return Route(declared.format, handler, pattern, file, line)

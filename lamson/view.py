@@ -21,6 +21,12 @@ from lamson.response import MailResponse
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+# Names that Mako refuses, or has something of its own for, or needs in the code that it makes.
+RESERVED = frozenset(
+    {"STOP_RENDERING", "UNDEFINED", "buffer", "callable_", "caller", "capture", "context"}
+    | {"filters", "local", "loop", "pageargs", "print", "self", "str", "tmpl"}
+)
+
 _HTML = (".html", ".htm")
 _UNDEFINED = re.compile(r"'(\w+)' is not defined")  # Mako's; Python says "name 'x' is not defined"
 _MAKO_WHERE = re.compile(r" (?:in file '.*)?at line: \d+ char: \d+", re.DOTALL)
@@ -43,6 +49,12 @@ class View:
         """The text that ``template`` makes of ``variables``. Raises TemplateError."""
         from mako.exceptions import MakoException
 
+        if not RESERVED.isdisjoint(variables):
+            names = ", ".join(sorted(RESERVED.intersection(variables)))
+            raise TemplateError(
+                f"{template}: {names} cannot be given to a template, which has a meaning of its own"
+                " for it; take another name"
+            )
         if self._lookup is None:
             self._lookup = _mako_lookup(self)
         try:

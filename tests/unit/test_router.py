@@ -79,6 +79,11 @@ def test_a_match_carries_route_and_captures(collect: Collect) -> None:
         (2, '@route("(user@(host)")\ndef START(message, user, host): ...', "missing "),
         (3, '@stateless\n@route("(?!x)a")\ndef START(message): ...', 'engine="re"'),
         (2, '@route("a@x", tokn="1")\ndef START(message): ...', r"'a@x' has no capture \(tokn\)"),
+        (
+            2,
+            '@route("(local)@x", local=".+")\ndef START(message, local): ...',
+            r"\(local\) cannot be the name of a capture: templates have a meaning of their own for",
+        ),
         (2, '@route("(user)@x")\ndef START(message): ...', r"START has no parameter 'user'"),
         (2, '@route("a@x")\ndef START(message, user): ...', "START needs 'user'"),
         (

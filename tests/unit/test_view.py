@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import builtins
+import inspect
+import keyword
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from mako import codegen, runtime
+from mako.template import Template
 
 from lamson.errors import TemplateError
-from lamson.view import View
+from lamson.view import RESERVED, View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +57,25 @@ def test_inheriting_and_including_follow_the_name_of_each_template(tmp_path: Pat
     )
     assert view.render("mail/page.html", name="<") == "<b>&lt;<</b>"
     assert view.render("mail/text.txt", name="<") == "< &lt;"
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_a_name_with_a_meaning_of_its_own_is_refused(tmp_path: Path, name: str) -> None:
+    """Mako would say so late and darkly, or show something else in its place."""
+    view = write(tmp_path, a_txt="no name in it")
+    with pytest.raises(TemplateError, match=rf"^a\.txt: {name} cannot be given to a template"):
+        view.render("a.txt", **{name: "value"})
+
+
+def test_every_other_name_can_be_given(tmp_path: Path) -> None:
+    view = write(tmp_path, a_txt="${name}\n% for x in [1]:\n${loop.index}\n% endfor", a_html="${a}")
+    assert codegen.RESERVED_NAMES <= RESERVED
+    generated = Template(filename=str(tmp_path / "a.txt")).code
+    names = set(re.findall(r"\b[a-z][a-z_]*\b", generated + inspect.getsource(runtime)))
+    for name in sorted(names - RESERVED - set(keyword.kwlist)):
+        for template in (f"{name}.txt", f"{name}.html"):
+            (tmp_path / template).write_text(f"${{{name}}}")
+            assert view.render(template, **{name: "value"}) == "value", name
 
 
 def test_the_first_directory_wins(tmp_path: Path) -> None:
