@@ -132,14 +132,15 @@ class Queue:
     def _files(self) -> list[tuple[str, Path]]:
         """Key and file of each message, read ones (``cur``) and unread ones, oldest first.
 
-        One that a mail reader moves to ``cur`` in between is seen twice, and counts once.
+        One that a mail reader moves to ``cur`` in between is seen twice, and counts once. What is
+        no file, such as a directory that somebody made, is no message.
         """
-        found = {
-            name.partition(":")[0]: self.path / directory / name
-            for directory in ("new", "cur")
-            for name in os.listdir(self.path / directory)
-            if not name.startswith(".")
-        }
+        found: dict[str, Path] = {}
+        for directory in ("new", "cur"):
+            with os.scandir(self.path / directory) as entries:
+                for entry in entries:
+                    if not entry.name.startswith(".") and entry.is_file():
+                        found[entry.name.partition(":")[0]] = self.path / directory / entry.name
         return sorted(found.items(), key=lambda entry: _age(entry[0]))
 
 

@@ -48,6 +48,22 @@ def test_clear(queue: Queue) -> None:
     assert queue.clear() == 0
 
 
+@pytest.mark.parametrize("directory", ["new", "cur"])
+def test_what_is_no_file_is_no_message(queue: Queue, directory: str) -> None:
+    odd = queue.path / directory
+    (odd / "1.odd").mkdir()
+    (odd / "2.odd").symlink_to("nowhere")
+    os.mkfifo(odd / "3.odd")
+    key = queue.push(MESSAGE)
+    assert (queue.keys(), queue.count()) == ([key], 1)
+    assert queue.get("1.odd") is None
+    assert not queue.remove("1.odd")
+    assert queue.pop() == (key, MESSAGE)
+    assert queue.pop() is None
+    assert queue.clear() == 0
+    assert len(list(odd.iterdir())) == 3
+
+
 def test_fields_are_put_on_top(queue: Queue) -> None:
     key = queue.push(MESSAGE, {"X-Lamson-Reason": "broken\r\nBcc: x\0" + "y" * 1000, "X-To": "ü"})
     content = queue.get(key)
