@@ -26,16 +26,20 @@ def routes_command(test: str | None) -> int:
     The filters of the milter stand below them.
 
     With -test every route says what it captures of the address, or why it does not match; the exit
-    status is 1 where none does.
+    status is 1 where none does, and 64 where it is no address.
 
     \b
     Example:
       lamson routes
       lamson routes -test users-subscribe@test.com
     """
+    from lamson.address import parse_mailbox
+    from lamson.cli.send import checked
     from lamson.config import placing
     from lamson.router import Router
 
+    if test is not None:  # as the LMTP server reads it, which tells its routes the canonical form
+        test = parse_mailbox(checked(test, "-test"), smtputf8=True)
     effective = settings()
     filters: Filters | None = None
     with placing(project()):

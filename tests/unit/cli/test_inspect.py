@@ -49,6 +49,21 @@ def test_why_an_address_is_not_routed(lamson: Lamson) -> None:
     assert verdict == "zed@example.com is not routed: it is refused with 550 5.1.1"
 
 
+@pytest.mark.usefixtures("project")
+def test_what_is_no_address_is_not_looked_for(lamson: Lamson) -> None:
+    done = lamson("routes", "-test", "bad address@test.com")
+    assert (done.status, done.out) == (os.EX_USAGE, "")
+    assert "-test" in done.err
+    assert "'bad address@test.com'" in done.err
+
+
+@pytest.mark.usefixtures("project")
+def test_an_address_is_read_as_the_lmtp_server_reads_it(lamson: Lamson) -> None:
+    done = lamson("routes", "-test", '"zed"@TEST.com')
+    assert done.status == 0
+    assert done.out.splitlines()[0].endswith("yes: name=zed, host=test.com")
+
+
 def test_a_broken_handler_module_is_one_line(
     lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
