@@ -24,12 +24,13 @@ from lamson.clock import ServiceClock
 from lamson.db import Database
 from lamson.domains import Domains
 from lamson.engine import Engine
-from lamson.errors import LamsonError, UnavailableError
+from lamson.errors import LamsonError, SettingsError, UnavailableError
 from lamson.notes import Notary
 from lamson.outbox import Outbox
 from lamson.queue import Queue
 from lamson.relay import Relay
 from lamson.routing import Router
+from lamson.settings import TEMPLATES
 from lamson.submission import Endpoint, Submitter
 from lamson.view import View
 
@@ -56,6 +57,10 @@ class Application:
         self.hostname = settings.lmtp.hostname or socket.getfqdn()
         self.router = Router.collect(settings.handlers, settings.route_defaults)
         self.domains = Domains(self.router.routes, settings.domains)
+        for directory in settings.templates:
+            if not directory.is_dir() and project / directory != project / TEMPLATES:
+                problem = f"there is no directory {directory}"
+                raise SettingsError(problem, setting="templates")
         self.view = View(settings.templates)
         self.undeliverable = Queue(settings.run_dir / "undeliverable")
         self.database: Database | None = None

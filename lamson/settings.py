@@ -35,6 +35,7 @@ from lamson.errors import SettingsError
 
 _MIB = 1024 * 1024
 _DAY = 86400.0
+TEMPLATES = Path("app/templates")  # in the project
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -480,8 +481,9 @@ class Settings(_Group):
         "those that the routes end with.",
     )
     templates: Paths = Field(
-        default=[Path("app/templates")],
-        description="Directories in which templates are searched for.",
+        default=[TEMPLATES],
+        description="Directories in which templates are searched for. Each has to be there, but "
+        "for the default.",
     )
     metadata: OptionalText = Field(
         default="app.model:Base",

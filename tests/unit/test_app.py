@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from lamson import app
 from lamson.app import Application
+from lamson.errors import SettingsError
 from lamson.outbox import Outbox, Outgoing
 from lamson.settings import Settings
 
@@ -45,6 +46,23 @@ def ended_pid() -> int:
     process = subprocess.Popen(["true"])
     process.wait()
     return process.pid
+
+
+def test_templates_are_where_the_settings_say(tmp_path: Path) -> None:
+    file = tmp_path / "config" / "settings.py"
+    file.parent.mkdir()
+    file.write_text(
+        "from lamson.settings import Settings\n"
+        "settings = Settings(\n"
+        "    handlers=[],\n"
+        "    templates=['app/templates', 'mail'],\n"
+        ")\n"
+    )
+    with pytest.raises(SettingsError, match=r"settings\.py:4: templates: .*/mail$") as no:
+        Application.load(tmp_path)
+    assert no.value.exit_code == os.EX_CONFIG
+    (tmp_path / "mail").mkdir()
+    Application.load(tmp_path)  # the usual directory is missing where nothing is in templates
 
 
 def test_what_the_dead_left_is_given_back(application: Application) -> None:
