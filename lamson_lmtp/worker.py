@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from lamson import processor
+from lamson import log, processor
 from lamson.app import Application
 from lamson.service import DRAIN, Group, Listener
 from lamson.tls import server_context
@@ -47,6 +47,9 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     """Serve until told to stop. Raises what `Application.load` raises."""
     sys.setswitchinterval(_SWITCH_INTERVAL)
     application = Application.load(project, is_patient=link.is_patient)
+    # Where there are filters, Lamson may be there for their sake alone.
+    if link.number == 0 and not application.router.routes and not application.settings.filters:
+        log.logger.warning("no route in any handler module: all mail is refused with 550 5.1.1")
     if application.settings.one_processor:
         processor.keep_to_one(link.number)
     asyncio.run(_serve(application, sockets, link))

@@ -159,6 +159,15 @@ def test_sighup_brings_new_handlers_without_refusing_a_connection(
     assert service.log_lines("reloaded: every worker was replaced")
 
 
+@pytest.mark.parametrize("handlers", ['["handlers"]', "[]"])
+def test_who_has_no_route_is_told_once(project: Path, handlers: str) -> None:
+    settings = SETTINGS.replace('handlers=["handlers"]', f"handlers={handlers}")
+    (project / "config" / "settings.py").write_text(settings)
+    with LamsonService(project, WORKERS="2") as service:
+        warned = service.log_lines("WARNING", "no route in any handler module: all mail is refused")
+        assert len(warned) == (handlers == "[]")
+
+
 def test_sighup_changes_the_number_of_workers(service: LamsonService, project: Path) -> None:
     for count in (3, 1):
         file = project / "config" / "settings.py"
