@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from lamson import config, failure, log, seen
+from lamson import config, failure, log, revisions, seen
 from lamson.batch import Batcher
 from lamson.clock import ServiceClock
 from lamson.db import Database
@@ -135,6 +135,7 @@ class Application:
         database.check()
         try:
             with database.read() as connection:
+                revisions.check(connection, self.project / "migrations", str(database))
                 self.batcher.clock = self.clock = ServiceClock(connection)
         except SQLAlchemyError as error:
             raise UnavailableError(

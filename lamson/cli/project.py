@@ -26,7 +26,6 @@ _FILTERS = """\
     filters=["app.filters.sample"],
 """
 
-_THEIRS = "alembic_version"  # the table with the revision of the project's own tables
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _NEXT = """\
 made {project}; now:
@@ -113,7 +112,7 @@ def syncdb_command(revise: str | None) -> None:
       lamson syncdb
       lamson syncdb -revise "lists have owners"
     """
-    from lamson import schema
+    from lamson import revisions, schema
     from lamson.config import placing
     from lamson.db import Database
 
@@ -126,14 +125,14 @@ def syncdb_command(revise: str | None) -> None:
     migrations = directory / "migrations"
     try:
         if revise is not None:
-            written = schema.revise(database, migrations, revise, _THEIRS)
+            written = schema.revise(database, migrations, revise, revisions.TABLE)
             click.echo(
                 f"wrote {written}" if written else "the database has all that the models say"
             )
             return
         _report("lamson's", *schema.upgrade_ours(database))
         if (migrations / "env.py").is_file():
-            _report("the project's", *schema.upgrade(database, migrations, _THEIRS))
+            _report("the project's", *schema.upgrade(database, migrations, revisions.TABLE))
     finally:
         database.close()
 

@@ -122,6 +122,11 @@ def test_what_keeps_a_server_from_starting_is_one_line(shell: Shell) -> None:
 
     assert "has no tables yet: run `lamson syncdb`" in refused(os.EX_CONFIG)
     shell.out("syncdb")
+    (shell.project / "migrations" / "versions" / "0002_more.py").write_text(
+        'revision = "0002"\ndown_revision = "0001"\n\n\ndef upgrade():\n    pass\n'
+    )
+    assert "lacks the migration 0002 of " in refused(os.EX_CONFIG)
+    shell.out("syncdb")
 
     settings = shell.project / "config" / "settings.py"
     good = settings.read_text()
