@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PASSES = 4  # a process dies at this one at the earliest: it knows its handlers and batches by then
 RESTART_EVERY = 2.0  # seconds
+RELOADS = 8  # at a strike
+MEANWHILE = 60  # more messages to each of them
 
 _ROLLED_BACK = "nothing was committed when it strikes"
 
@@ -82,8 +84,21 @@ def _restart(rig: Rig) -> None:
 
 def _reload(rig: Rig) -> None:
     before = len(rig.lamson.log_lines("reloaded"))
-    os.kill(rig.lamson.pid, signal.SIGHUP)
-    rig.lamson.wait_log("reloaded", count=before + 1)
+    for done in range(1, RELOADS + 1):
+        rig.load.begin(MEANWHILE)  # a connection has to be made just when the old worker stops
+        os.kill(rig.lamson.pid, signal.SIGHUP)
+        rig.lamson.wait_log("reloaded", count=before + done)
+
+
+def _as_by_default(rig: Rig) -> None:
+    """Every message comes over a connection of its own, and one cut short puts off all mail."""
+    del rig.main["lmtp_destination_concurrency_failed_cohort_limit"]
+    rig.main["lmtp_connection_cache_on_demand"] = "no"
+
+
+def _put_off(rig: Rig) -> str:
+    count = rig.deferrals()
+    return f"{count} recipients were put off" if count else ""
 
 
 FAULTS = [
@@ -124,6 +139,8 @@ FAULTS = [
         name="reloaded",
         title="SIGHUP",
         inject=_reload,
+        prepare=_as_by_default,
+        check=_put_off,
         weakness=EARLY_REPLY,
         why_not_twice="the workers finish what they began",
     ),

@@ -74,16 +74,17 @@ def run(
     with Rig(fault, directory, server, weakness) as rig:
         try:
             for number in range(plan.injections):
-                first = plan.messages * number // plan.injections
-                last = plan.messages * (number + 1) // plan.injections
-                rounds.append({load.name(one) for one in range(first, last)})
-                rig.held_back = min(HELD_BACK, (last - first) // 2)
-                rig.load.begin(last - first - rig.held_back)
-                rig.load.wait(first + chance.randrange(1, max(2, (last - first) // 2)))
+                first = rig.load.asked
+                share = plan.messages * (number + 1) // plan.injections
+                share -= plan.messages * number // plan.injections
+                rig.held_back = min(HELD_BACK, share // 2)
+                rig.load.begin(share - rig.held_back)
+                rig.load.wait(first + chance.randrange(1, max(2, share // 2)))
                 with _excused(weakness):
                     fault.inject(rig)
                     rig.injected += 1
                 rig.send_held_back()
+                rounds.append({load.name(one) for one in range(first, rig.load.asked)})
             with _excused(weakness):
                 rig.settle(WRONG_SETTLES if weakness else SETTLES)
         except AssertionError:
