@@ -301,10 +301,6 @@ class Batcher:
             if not result.handled:
                 self._refuse_unhandled(job, states, keys)
             result.outgoing = delivery.outgoing if delivery is not None else ()
-        except SMTPError as error:
-            result.failed, result.reply = True, error.reply
-            if work is not None:
-                work.rollback()
         except BaseException as error:  # also SystemExit: the worker stays
             is_gone = connection is not None and connection.invalidated
             if connection is not None and not is_gone and not connection.in_transaction():
@@ -313,7 +309,10 @@ class Batcher:
                 work.rollback()
             if is_gone:
                 raise  # the whole transaction is
-            self._fail(result, error, key, match)
+            if isinstance(error, SMTPError):
+                result.failed, result.reply = True, error.reply
+            else:
+                self._fail(result, error, key, match)
         finally:
             if result.failed:
                 self._take_back(job)

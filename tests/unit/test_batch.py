@@ -193,6 +193,39 @@ def test_a_handler_cannot_end_the_transaction_of_all(
     assert codes(run(note("four"), keys=[b"4" * 32])) == [250]
 
 
+@pytest.mark.parametrize("end", ["connection().commit", "connection().rollback"])
+def test_a_refusal_does_not_hide_that_the_transaction_ended(
+    make_run: Callable[..., Run], database: Database, end: str
+) -> None:
+    """Else what the batch writes after it would be committed at once, and done again later."""
+    run = make_run(
+        f"""
+        @route("bad@(host)")
+        @stateless
+        def refuse(message, session: Session, host):
+            try:
+                session.{end}()
+            except Exception:
+                pass
+            raise SMTPError(550, "5.7.1", "no")
+
+        @route("good@(host)")
+        def START(message, delivery: Delivery, host):
+            delivery.forward("joe@example.com")
+            return "NEXT"
+
+        @route("good@(host)")
+        def NEXT(message, host):
+            pass
+        """
+    )
+    messages = [make_message(recipient=f"{user}@test.com") for user in ("bad", "good")]
+    with pytest.raises(SQLAlchemyError, match="commit the session") as caught:
+        run(*messages, keys=[None, b"2" * 32])
+    assert failure.is_one_deliverys(caught.value)
+    assert [rows(database, table) for table in (seen, state, outbox_table)] == [[], [], []]
+
+
 def test_what_was_handled_is_not_handled_again(
     make_run: Callable[..., Run], database: Database
 ) -> None:
