@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lamson.cli.options import command, option, printable, project
 from lamson.errors import LamsonError
+
+if TYPE_CHECKING:
+    from lamson.queue import Queue
 
 
 @command("queue")
@@ -60,10 +64,7 @@ def queue_command(
             raise _no_message(show, directory)
         sys.stdout.buffer.write(content)
     elif pop:
-        oldest = queue.pop()
-        if oldest is None:
-            raise LamsonError(f"{directory}: there is no message", exit_code=os.EX_NOINPUT)
-        sys.stdout.buffer.write(oldest[1])
+        _pop(queue)
     elif remove is not None:
         if not queue.remove(remove):
             raise _no_message(remove, directory)
@@ -76,6 +77,18 @@ def queue_command(
         for key, content in ((key, queue.get(key)) for key in queue.keys()):  # noqa: SIM118
             if content is not None:
                 click.echo(_line(key, content))
+
+
+def _pop(queue: Queue) -> None:
+    """Print the oldest message, and remove it only then: what cannot be written is not lost."""
+    for key in queue.keys():  # noqa: SIM118
+        content = queue.get(key)
+        if content is not None:
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+            queue.remove(key)
+            return
+    raise LamsonError(f"{queue.path}: there is no message", exit_code=os.EX_NOINPUT)
 
 
 def _directory(name: str) -> Path:

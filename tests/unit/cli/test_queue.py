@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +54,16 @@ def test_as_the_old_lamson_spells_it(lamson: Lamson, queue: Queue) -> None:
     assert none.status == os.EX_NOINPUT
     assert none.err.endswith("undeliverable: there is no message\n")
     assert queue.count() == 0
+
+
+def test_a_message_that_cannot_be_printed_is_not_removed(queue: Queue) -> None:
+    key = queue.push(b"Subject: one\n\nbody\n")
+    command = [sys.executable, "-m", "lamson", "queue", "-name", queue.path, "-pop"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode != 0
+    assert b"No space left on device" in done.stderr
+    assert queue.keys() == [key]
 
 
 def test_clearing_asks_first(lamson: Lamson, queue: Queue) -> None:
