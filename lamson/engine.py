@@ -162,7 +162,7 @@ class Engine:
         message is not kept once more.
         """
         shared = Content(content, self.notary)
-        source = b"kept:" + again.encode() if again else seen.source_id(envelope, content)
+        source = seen.kept_id(again) if again else seen.source_id(envelope, content)
         jobs: dict[str, Job] = {}
         now = self._delivered_at = time.monotonic()
         for index, recipient in enumerate(envelope.recipients):

@@ -13,7 +13,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, text
+from sqlalchemy import delete, select, text
 
 from lamson import sqlite
 from lamson.models import seen
@@ -52,6 +52,11 @@ def source_id(envelope: Envelope, content: bytes) -> bytes | None:
     return None
 
 
+def kept_id(name: str) -> bytes:
+    """The source id of a message in run/undeliverable, by the name that it is kept under."""
+    return b"kept:" + name.encode()
+
+
 def digest(source: bytes, sender: str, recipient: str) -> bytes:
     """The key of one delivery: 32 bytes."""
     parts = (source, sender.encode("utf-8", "surrogateescape"), recipient.encode("utf-8"))
@@ -76,6 +81,11 @@ def claim(connection: Connection, keys: Iterable[bytes], now: float) -> set[byte
         rows = [(key, now) for key in ordered]
         return {row[0] for row in sqlite.insert(connection, _INTO, rows, _NEW)}
     return set(connection.execute(_CLAIM, {"keys": ordered, "now": now}).scalars())
+
+
+def is_claimed(connection: Connection, key: bytes) -> bool:
+    """Whether ``key`` was handled already."""
+    return connection.execute(select(seen.c.key).where(seen.c.key == key)).first() is not None
 
 
 def forget(connection: Connection, keys: Sequence[bytes]) -> None:

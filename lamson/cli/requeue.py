@@ -65,6 +65,7 @@ async def _requeue(application: Application, keys: tuple[str, ...], recipient: s
 
 
 async def _one(application: Application, key: str, recipient: str | None) -> Reply:
+    from lamson import address, seen
     from lamson.envelope import Envelope, Recipient
     from lamson.kept import read
     from lamson.mail import MailRequest
@@ -82,7 +83,8 @@ async def _one(application: Application, key: str, recipient: str | None) -> Rep
         )
     envelope = Envelope(kept.sender, (recipient,), id=f"requeue-{key}"[:64])
     message = MailRequest(kept.content, envelope, Recipient(recipient))
-    former = _put_into_state(application, message.author, kept.state)
+    digest = seen.digest(seen.kept_id(key), kept.sender, address.normalise(recipient))
+    former = _put_into_state(application, message.author, kept.state, digest)
     answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
     application.engine.deliver(
         envelope,
@@ -95,12 +97,16 @@ async def _one(application: Application, key: str, recipient: str | None) -> Rep
     if reply.is_positive:
         queue.remove(key)
     else:
-        _put_into_state(application, message.author, former)
+        _put_into_state(application, message.author, former, digest)
     return reply
 
 
-def _put_into_state(application: Application, author: str, place: str) -> str:
-    """Have the author stand at ``place`` (state key and state); gives where that was before."""
+def _put_into_state(application: Application, author: str, place: str, digest: bytes) -> str:
+    """Have the author stand at ``place`` (state key and state); gives where that was before.
+
+    Not so where the delivery of that ``digest`` succeeded before: it has moved the author on.
+    """
+    from lamson import seen
     from lamson.state import SqlStateStore, StateKey
 
     module, _, state = place.rpartition(" ")
@@ -109,6 +115,7 @@ def _put_into_state(application: Application, author: str, place: str) -> str:
     key = StateKey.make(module, author)
     with application.database.begin() as connection:
         store = SqlStateStore(connection)
-        former = store.load([key])[key]
-        store.save({key: state})
+        former = store.load([key])[key]  # waits for another requeue of the same message
+        if not seen.is_claimed(connection, digest):
+            store.save({key: state})
     return f"{module} {former}"

@@ -131,10 +131,11 @@ def test_a_kept_message_goes_through_its_handler_again(lamson: Lamson, project: 
     assert Queue(project / "run" / "undeliverable").keys() == [bad]
 
 
-@pytest.mark.usefixtures("database", "handlers")
-def test_requeue_that_died_before_it_removed_the_message(lamson: Lamson, project: Path) -> None:
+def test_requeue_that_died_before_it_removed_the_message(
+    lamson: Lamson, project: Path, database: Database, handlers: str
+) -> None:
     queue = Queue(project / "run" / "undeliverable")
-    key = keep(project, "fine")
+    key = keep(project, "fine", f"{handlers} START")
     (file,) = queue.path.glob(f"new/{key}*")
     content = file.read_bytes()
     assert lamson("requeue", key).status == 0
@@ -143,6 +144,9 @@ def test_requeue_that_died_before_it_removed_the_message(lamson: Lamson, project
     assert queue.count() == 0
     events = (project / "logs" / "lamson.log").read_text()
     assert events.count(" handled id=") == events.count(" duplicate id=") == 1
+    place = StateKey.make(handlers, "z@e.example")
+    with database.begin() as connection:  # nor is the author put back once more
+        assert SqlStateStore(connection).load([place])[place] == "DONE"
 
 
 @pytest.mark.usefixtures("database", "handlers")
