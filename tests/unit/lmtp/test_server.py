@@ -393,7 +393,8 @@ def test_drain_lets_a_new_client_send_what_it_came_for():
         async with serving(engine) as running:
             connected, greeted = await running.connect(), await running.client()
             drained = asyncio.ensure_future(running.server.drain(10.0))
-            await asyncio.sleep(0.01)
+            while not running.server.draining:
+                await asyncio.sleep(0)
             for client in (await connected.hello(), greeted):
                 client.send(ENVELOPE + b"hello\r\n.\r\n")
                 await client.expect(ACCEPTED + OK + bytes(replies.SHUTTING_DOWN))
