@@ -28,18 +28,28 @@ def why(postconf: Postconf, item: str) -> str:
         if match := _INET.fullmatch(item):
             socket.create_connection((match[1].strip("[]"), int(match[2])), TIMEOUT).close()
         elif match := _UNIX.fullmatch(item):
-            path = match[1] or match[2]
-            _try(path, f"{(postconf.value('queue_directory') or '').strip()}/{path.lstrip('/')}")
+            _try(match[1] or match[2], (postconf.value("queue_directory") or "").strip())
+    except PermissionError:
+        return ""  # nobody here can tell: Postfix may well be let in
     except OSError as error:
         return error.strerror or str(error)
     return ""
 
 
-def _try(path: str, seen_from_chroot: str) -> None:
+def _try(path: str, queue: str) -> None:
     """A unix socket: chrooted or not, as we cannot know which of both is meant."""
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(TIMEOUT)
-        try:
-            sock.connect(path)
-        except OSError:
-            sock.connect(seen_from_chroot)
+    places = [f"{queue}/{path.lstrip('/')}"]
+    if path.startswith("/"):
+        places.insert(0, path)
+    errors: list[OSError] = []
+    for place in places:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(TIMEOUT)
+            try:
+                sock.connect(place)
+            except OSError as error:
+                errors.append(error)
+            else:
+                return
+    telling = PermissionError, ConnectionError  # there is, or may be, a socket
+    raise next((error for error in errors if isinstance(error, telling)), errors[0])
