@@ -25,7 +25,7 @@ _MAX_FIELD = 8192  # octets that are parsed, as of every structured field
 _PROVEN = {"dkim": "header.d", "spf": "smtp.mailfrom", "dmarc": "header.from"}
 _NUMBER = r"(-?[0-9]{1,6}(?:\.[0-9]{1,6})?)"
 _RSPAMD = re.compile(rf"(?:\w+: )?(True|False)[^\[]*\[{_NUMBER} / {_NUMBER}\]")
-_ASSASSIN = re.compile(rf"(Yes|No),.*?score={_NUMBER}.*?required={_NUMBER}", re.IGNORECASE)
+_ASSASSIN = re.compile(rf"(Yes|No),.*?score={_NUMBER}(?:.*?required={_NUMBER})?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,13 @@ class Authentication:
 
 @dataclass(frozen=True, slots=True)
 class Spam:
-    """What a spam filter says: its score, the score from which it is spam, and its judgement."""
+    """What a spam filter says: its score, the score from which it is spam, and its judgement.
+
+    ``threshold`` is None where it is not told: rspamd's X-Spam-Status has none.
+    """
 
     score: float
-    threshold: float
+    threshold: float | None
     is_spam: bool
 
 
@@ -77,7 +80,7 @@ def authentication(message: MailRequest, authserv_id: str) -> Authentication:
 
 
 def spam(message: MailRequest) -> Spam | None:
-    """The judgement of rspamd (X-Spamd-Result) or SpamAssassin (X-Spam-Status), else None.
+    """The judgement of rspamd (in either field) or SpamAssassin (X-Spam-Status), else None.
 
     The topmost field counts, the one that was added last.
     """
@@ -87,7 +90,8 @@ def spam(message: MailRequest) -> Spam | None:
     ):
         found = pattern.search((message[name] or "")[:_MAX_FIELD])
         if found:
-            return Spam(float(found[2]), float(found[3]), found[1].lower() == positive)
+            threshold = float(found[3]) if found[3] else None
+            return Spam(float(found[2]), threshold, found[1].lower() == positive)
     return None
 
 

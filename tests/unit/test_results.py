@@ -65,6 +65,8 @@ def test_nothing_else_counts(field: str) -> None:
         ("X-Spamd-Result: default: False [-1.5 / 15.00]", Spam(-1.5, 15.0, False)),
         ("X-Spam-Status: Yes, score=5.1 required=5.0 tests=A,B", Spam(5.1, 5.0, True)),
         ("X-Spam-Status: No, score=-0.1 required=5.0", Spam(-0.1, 5.0, False)),
+        ("X-Spam-Status: Yes, score=10.1", Spam(10.1, None, True)),  # rspamd's
+        ("X-Spam-Status: No, score=-0.50", Spam(-0.5, None, False)),
         ("X-Spam-Status: perhaps", None),
         ("X-Other: Yes", None),
     ],
