@@ -27,6 +27,19 @@ _NUMBER = r"(-?[0-9]{1,6}(?:\.[0-9]{1,6})?)"
 _RSPAMD = re.compile(rf"(?:\w+: )?(True|False)[^\[]*\[{_NUMBER} / {_NUMBER}\]")
 _ASSASSIN = re.compile(rf"(Yes|No),.*?score={_NUMBER}(?:.*?required={_NUMBER})?", re.IGNORECASE)
 
+_AUTHSERV_ID = re.compile(r"""\s*(?:"([^"\\]+)"|([^\s;()"]+))(?=[\s;(]|\Z)""")
+# What authres does not read: a property with a plain value in quotes, unless it is the last one of
+# its method; in angle brackets, as some servers write an address; or without a value, for which it
+# takes the property that follows. Other strings in quotes are passed over.
+_PLAIN = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]*"
+_WRAPPED = re.compile(
+    rf"""(\.\s*[\w-]+\s*=)
+    (?:\s*<({_PLAIN})> | \s*"({_PLAIN})"(?!@) | (?=(?:\s|\([^()]*\))+\w+\.[\w.-]+= | \s*(?:;|\Z)))
+    | "(?:[^"\\]|\\.?)*(?:"|\Z)""",
+    re.DOTALL | re.VERBOSE,
+)
+_EMPTY = "="  # stands for no value: authres has no other way to tell it
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -98,20 +111,31 @@ def spam(message: MailRequest) -> Spam | None:
 def _results(message: MailRequest, authserv_id: str) -> Iterator[Result]:
     for value in message.get_all("Authentication-Results"):
         # Looked at before it is parsed: a stranger's fields are not worth the time.
-        first = re.match(r"\s*([^\s;()]+)", value[:512])
-        if first is None or first[1].strip('"').lower() != authserv_id or len(value) > _MAX_FIELD:
+        first = _AUTHSERV_ID.match(value[:512])
+        if (
+            first is None
+            or (first[1] or first[2]).lower() != authserv_id
+            or len(value) > _MAX_FIELD
+        ):
             continue
         try:
-            parsed = authres.AuthenticationResultsHeader.parse(f"Authentication-Results: {value}")
+            # authres knows no authserv-id in quotes (RFC 8601 section 2.2), so it gets another.
+            rest = _WRAPPED.sub(_unwrapped, value[first.end() :])
+            parsed = authres.AuthenticationResultsHeader.parse(f"Authentication-Results: us{rest}")
         except (authres.AuthResError, RecursionError, ValueError) as error:
             log.logger.info("Authentication-Results of %s cannot be read: %s", authserv_id, error)
             continue
         for one in parsed.results:
             properties = {
-                f"{item.type}.{item.name}".lower(): str(item.value) for item in one.properties
+                f"{item.type}.{item.name}".lower(): str(item.value).removeprefix(_EMPTY)
+                for item in one.properties
             }
             method, result = str(one.method).lower(), str(one.result).lower()
             yield Result(method, result, properties, one.reason or "")
+
+
+def _unwrapped(found: re.Match[str]) -> str:
+    return found[0] if found[1] is None else found[1] + (found[2] or found[3] or _EMPTY)
 
 
 def _domain(result: Result) -> str:

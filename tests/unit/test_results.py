@@ -41,6 +41,14 @@ def test_results_of_our_own_server() -> None:
         "Authentication-Results: mx.test.com.evil.example; dkim=pass header.d=bank.example",
         "Authentication-Results: (mx.test.com) evil.example; dkim=pass header.d=bank.example",
         'Authentication-Results: mx.test.com; dkim=fail reason="; dkim=pass" header.d=a.example',
+        'Authentication-Results: "mx.test.com".evil.example; dkim=pass header.d=bank.example',
+        'Authentication-Results: "mx.test.com; dkim=pass header.d=bank.example',
+        'Authentication-Results: mx.test.com; spf=fail smtp.mailfrom="<x>; dkim=pass"@a.example',
+        "Authentication-Results: mx.test.com; spf=fail smtp.mailfrom=<x; dkim=pass header.d=a.b>",
+        "Authentication-Results: mx.test.com; " + ".a=<" * 2000,
+        "Authentication-Results: mx.test.com; " + '\\"' * 4000,
+        "Authentication-Results: mx.test.com; " + ".a=" + "( " * 4000,
+        "Authentication-Results: mx.test.com; " + ".a=" + "()" * 4000,
         "Authentication-Results: mx.test.com; none",
         "Authentication-Results: mx.test.com; " + "(" * 4000,
         "Authentication-Results: mx.test.com; " + "dkim=pass header.d=a.example; " * 4000,
@@ -53,6 +61,45 @@ def test_nothing_else_counts(field: str) -> None:
     began = time.process_time()
     assert not authentication(make_message(message(field)), "mx.test.com").passed("dkim")
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("field", "sender"),
+    [
+        ('"mx.test.com"; spf=pass smtp.mailfrom=z@a.example', "z@a.example"),
+        ('"mx.test.com" 1; spf=pass smtp.mailfrom=z@a.example', "z@a.example"),
+        ("mx.test.com; spf=pass smtp.mailfrom=<>", ""),
+        ("mx.test.com; spf=pass smtp.mailfrom=<z@a.example>", "z@a.example"),
+        ('mx.test.com; spf=pass smtp.mailfrom="z@a.example" smtp.helo=a.example', "z@a.example"),
+        ('mx.test.com; spf=pass reason="a.b=<c>" smtp.mailfrom="y z"@a.example', '"y z"@a.example'),
+        ('mx.test.com; spf=pass smtp.mailfrom="x.y=<z>"@a.example', '"x.y=<z>"@a.example'),
+    ],
+)
+def test_what_is_quoted_or_in_angle_brackets(field: str, sender: str) -> None:
+    """Neither takes the results away that stand beside it."""
+    raw = message(f"Authentication-Results: {field}; dkim=pass header.d=a.example")
+    found = authentication(make_message(raw), "mx.test.com")
+    assert found.of("spf")[0].properties["smtp.mailfrom"] == sender
+    assert found.passed("dkim", "a.example")
+
+
+@pytest.mark.parametrize("empty", ["", "<>", '""'])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        " smtp.helo=x@bank.example",
+        "",
+        "\r\n\tsmtp.helo=x@bank.example",
+        " (null) smtp.helo=x@bank.example",
+    ],
+)
+def test_an_empty_value_does_not_take_the_property_behind_it(empty: str, rest: str) -> None:
+    raw = message(f"Authentication-Results: mx.test.com; spf=pass smtp.mailfrom={empty}{rest}")
+    found = authentication(make_message(raw), "mx.test.com")
+    assert found.passed("spf")
+    assert not found.passed("spf", "bank.example")
+    assert found.of("spf")[0].properties["smtp.mailfrom"] == ""
+    assert ("smtp.helo" in found.of("spf")[0].properties) == bool(rest)
 
 
 @pytest.mark.parametrize(
