@@ -15,6 +15,7 @@ from lamson import address, reply
 from lamson.content import Content
 from lamson.envelope import NOBODY, Envelope, Peer, QueueId, Recipient
 from lamson.mail import MailRequest
+from lamson.reply import Reply
 from lamson_milter.actions import AddRecipient, ChangeSender, RemoveRecipient, ReplaceBody
 from lamson_milter.edits import apply_to_fields, header_bytes
 from lamson_milter.transaction import ConnectionState, Transaction
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
 
     from lamson.app import Application
     from lamson.envelope import Peer as PeerType
-    from lamson.reply import Reply
     from lamson_milter.actions import Edit
     from lamson_milter.edits import Fields
 
+# What Postfix tells the client in place of a filter's reply (it puts its name before the text).
+_NOT_ACCEPTING = Reply(554, "", "ESMTP not accepting connections")
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\n]*\n)(?:[ \t][^\n]*\n)*)")
 
 
@@ -54,7 +56,11 @@ class Queued:
 
 @dataclass(slots=True)
 class Offer:
-    """What became of one mail. A reply is None where the client did not get that far."""
+    """What became of one mail. A reply is None where the client did not get that far.
+
+    They are what the client sees: at the connection Postfix says 554 in its own words for a Reject,
+    and tells a Defer at MAIL.
+    """
 
     connect: Reply | None = None
     mail: Reply | None = None
@@ -81,8 +87,13 @@ def offer(
     """Offer ``content`` to the filters of the application. Raises what a filter raises."""
     offered = Offer()
     connection = ConnectionState(rules(application, raise_errors=True), peer)
-    offered.connect = connection.connect() or reply.OK
-    if not offered.connect.is_positive:
+    refusal = connection.connect()
+    if refusal is not None and refusal.is_permanent:
+        offered.connect = _NOT_ACCEPTING
+        return offered
+    offered.connect = reply.OK
+    if refusal is not None:
+        offered.mail = refusal
         return offered
     transaction = Transaction(connection)
     offered.mail = transaction.mail(f"<{sender}>") or reply.SENDER_OK

@@ -42,6 +42,8 @@ from lamson_milter import *
 
 @filter_connection
 def connection(client: Connection) -> Verdict:
+    if client.peer.addr == "192.0.2.44":
+        return Defer("4.7.1", "later")
     return Reject("5.7.1", "go away") if client.peer.addr == "192.0.2.66" else None
 
 @filter_recipient("bad@(host)")
@@ -77,7 +79,11 @@ def test_edits(conversation):
 def test_refusals(conversation):
     zed = conversation("zed@example.com")
     offer = zed.offer("one@test.com", "s", "b", client=Peer(addr="192.0.2.66"))
-    assert (str(offer.connect), offer.mail, offer.queued) == ("550 5.7.1 go away", None, None)
+    assert str(offer.refusal) == "554 ESMTP not accepting connections"
+    assert (offer.connect, offer.mail, offer.queued) == (offer.refusal, None, None)
+    offer = zed.offer("one@test.com", "s", "b", client=Peer(addr="192.0.2.44"))
+    assert offer.connect.is_positive
+    assert (str(offer.mail), offer.rcpt, offer.queued) == ("451 4.7.1 later", {}, None)
     assert zed.offer("bad@test.com", "s").data is None
     assert zed.offer("drop@test.com", "s").queued is None
     held = zed.offer("hold@test.com", "s")
