@@ -111,7 +111,7 @@ def plan_command(config: str | None) -> int:
     Example:
       lamson postfix plan
     """
-    from lamson.postfix import submission
+    from lamson.postfix import plan, submission
 
     effective = settings()
     postconf = _postconf(effective, config)
@@ -119,7 +119,7 @@ def plan_command(config: str | None) -> int:
     left = list(submission.lacking(effective, postconf))
     if not changes and not left:
         click.echo("main.cf and master.cf are as this project wants them")
-    for file in ("main.cf", "master.cf"):
+    for file in plan.FILES:
         if own := [change for change in changes if change.file == file]:
             click.echo(f"--- {postconf.where() / file}")
             for change in own:

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from lamson.postfix.submission import WantedService
     from lamson.postfix.wants import Want
 
+FILES = ("main.cf", "master.cf")
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One line to change. ``before`` is None where there is none; ``doubt`` why we do not."""
 
-    file: str  # main.cf or master.cf
+    file: str  # one of FILES
     name: str
     before: str | None
     after: str
@@ -183,7 +185,9 @@ def _over_several_lines(main_cf: Path) -> set[str]:
 def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) -> Path | None:
     """Make the changes; gives the rollback file, None where there was nothing to do.
 
-    Raises LamsonError, before anything is changed, where one of them is in doubt.
+    Raises LamsonError, before anything is changed, where one of them is in doubt; and where
+    postconf fails. It then names the rollback file if something was changed before that; else there
+    is none.
     """
     if doubtful := [change for change in changes if change.doubt]:
         one = doubtful[0]
@@ -196,10 +200,19 @@ def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) ->
     directory.mkdir(parents=True, exist_ok=True)
     rollback = directory / f"rollback-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.json"
     rollback.write_text(json.dumps([asdict(change) for change in changes], indent=1) + "\n")
-    postconf.set({one.name: one.after for one in changes if one.file == "main.cf"})
-    for change in changes:
-        if change.file == "master.cf":
-            postconf.set_service(change.name, change.after)
+    try:
+        postconf.set({one.name: one.after for one in changes if one.file == "main.cf"})
+        for change in changes:
+            if change.file == "master.cf":
+                postconf.set_service(change.name, change.after)
+    except LamsonError as error:
+        if not any(_is_made(change, now) for change, now in _as_now(postconf, changes)):
+            rollback.unlink()
+            raise
+        raise LamsonError(
+            f"{error}; to undo what was done before that: lamson postfix apply -undo {rollback}",
+            exit_code=error.exit_code,
+        ) from None
     return rollback
 
 
@@ -209,18 +222,9 @@ def undo(postconf: Postconf, rollback: Path) -> list[Change]:
     What is as before, because `carry_out` did not get that far, is passed over. A value that was
     changed since then is left alone: LamsonError names it, and nothing is undone.
     """
-    try:
-        recorded = [Change(**change) for change in json.loads(rollback.read_text())]
-    except (OSError, ValueError, TypeError) as error:
-        raise LamsonError(f"{rollback}: no rollback file: {error}") from None
-    explicit, services = postconf.explicit(), postconf.services()
     changes = []
-    for change in recorded:
-        if change.file == "main.cf":
-            now = explicit.get(change.name)
-        else:
-            now = services[change.name].entry if change.name in services else None
-        if now is not None and now.split() == change.after.split():
+    for change, now in _as_now(postconf, _recorded(rollback)):
+        if _is_made(change, now):
             changes.append(change)
         elif _split(now) != _split(change.before):
             raise LamsonError(f"{change.name} was changed since, to {now}; nothing was undone")
@@ -231,6 +235,35 @@ def undo(postconf: Postconf, rollback: Path) -> list[Change]:
         if change.file == "master.cf":
             postconf.unset_service(change.name)
     return changes
+
+
+def _recorded(rollback: Path) -> list[Change]:
+    """What a file says that `carry_out` wrote; it writes none without a change."""
+    try:
+        recorded = json.loads(rollback.read_text())
+        if not isinstance(recorded, list) or not recorded:
+            raise ValueError("it is no list of changes")
+        changes = [Change(**change) for change in recorded]
+        for one in changes:
+            texts = (one.name, one.after, one.before or "")
+            if one.file not in FILES or not all(isinstance(text, str) for text in texts):
+                raise ValueError(f"{one.name} is no change of ours")
+    except (OSError, ValueError, TypeError) as error:
+        raise LamsonError(f"{rollback}: no rollback file: {error}") from None
+    return changes
+
+
+def _as_now(postconf: Postconf, changes: Sequence[Change]) -> list[tuple[Change, str | None]]:
+    """Each change, and what stands in its place now; None for nothing."""
+    explicit, services = postconf.explicit(), postconf.services()
+    entries = {key: service.entry for key, service in services.items()}
+    return [
+        (one, (explicit if one.file == "main.cf" else entries).get(one.name)) for one in changes
+    ]
+
+
+def _is_made(change: Change, now: str | None) -> bool:
+    return now is not None and now.split() == change.after.split()
 
 
 def _split(value: str | None) -> list[str] | None:

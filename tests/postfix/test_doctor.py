@@ -107,6 +107,48 @@ def test_an_interrupted_apply_is_undone(
     assert (one.postconf.explicit(), one.postconf.services()) == before
 
 
+@pytest.mark.parametrize("failing", ["main.cf", "master.cf"])
+def test_an_apply_that_fails_leaves_a_rollback_file_for_what_it_did(
+    patient: Callable[..., Patient], tmp_path: Path, failing: str
+) -> None:
+    one = patient()
+    one.run("-e", "relay_domains=other.test")
+    one.run("-MX", "127.0.0.1:10587/inet")
+    before = one.postconf.explicit(), one.postconf.services()
+    obstacle = one.directory / f"{failing}.tmp"  # postconf writes there first
+    obstacle.mkdir()
+    with pytest.raises(LamsonError, match=obstacle.name) as raised:
+        plan.carry_out(one.postconf, one.changes(), tmp_path)
+    obstacle.rmdir()
+    one.age()
+    if failing == "main.cf":
+        assert list(tmp_path.iterdir()) == []
+    else:
+        (rollback,) = tmp_path.iterdir()
+        assert f"lamson postfix apply -undo {rollback}" in str(raised.value)
+        assert [change.name for change in plan.undo(one.postconf, rollback)] == ["relay_domains"]
+        one.age()
+    assert (one.postconf.explicit(), one.postconf.services()) == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "{}", "[]", "null", "3", '"x"', "[{}]", "[[]]", '["x"]',
+        '[{"file": "main.cf", "name": "x", "before": null, "after": 1, "why": ""}]',
+        '[{"file": "main.cf", "name": "x", "before": 1, "after": "", "why": ""}]',
+        '[{"file": "/etc/passwd", "name": "x", "before": null, "after": "", "why": ""}]',
+    ],
+)  # fmt: skip
+def test_only_a_rollback_file_is_undone(
+    patient: Callable[..., Patient], tmp_path: Path, content: str
+) -> None:
+    file = tmp_path / "rollback.json"
+    file.write_text(content)
+    with pytest.raises(LamsonError, match=r"rollback\.json: no rollback file: "):
+        plan.undo(patient().postconf, file)
+
+
 @pytest.mark.parametrize(
     ("text", "doubt"),
     [
