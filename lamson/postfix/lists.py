@@ -24,14 +24,16 @@ _SOURCES = ("texthash", "hash", "lmdb", "btree", "cdb", "dbm", "sdbm")  # made f
 
 
 def items(value: str) -> Iterator[str]:
-    """The words of a list; the name of a file stands for what is in it."""
+    """The words of a list; the name of a file stands for what is in it, after ``!`` negated."""
     for word in words(value):
-        if not word.startswith("/"):
+        negation, place = ("!", word[1:]) if word.startswith("!") else ("", word)
+        if not place.startswith("/"):
             yield word
             continue
         with suppress(OSError):
-            for line in Path(word).read_text(errors="replace").splitlines():
-                yield from words(line.partition("#")[0])
+            for line in Path(place).read_text(errors="replace").splitlines():
+                for item in words(line.partition("#")[0]):
+                    yield f"{negation}{item}".removeprefix("!!")
 
 
 def deciding(postconf: Postconf, name: str, value: str, domain: str) -> str | None:
@@ -52,7 +54,7 @@ def deciding(postconf: Postconf, name: str, value: str, domain: str) -> str | No
             else:
                 found = bare.lower() in keys
             if found:
-                return f"!{word.removeprefix('!')}" if item.startswith("!") else word
+                return ("!" if item.startswith("!") else "") + word.removeprefix("!")
     return None
 
 
