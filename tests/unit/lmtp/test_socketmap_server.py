@@ -127,7 +127,7 @@ def test_slow_and_silent_clients_are_closed(
 
 def test_a_client_that_does_not_read_is_not_read_from_and_closed() -> None:
     async def story() -> None:
-        async with serving(idle_timeout=0.3) as (server, port):
+        async with serving(idle_timeout=1.0) as (server, port):
             reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
             writer.transport.pause_reading()  # type: ignore[attr-defined]
             writer.write(OURS * 500_000)
