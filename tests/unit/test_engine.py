@@ -1,4 +1,4 @@
-"""lamson.engine, without a database; what it commits is tests/unit/test_batch.py."""
+"""lamson.engine, without a database; what it commits is tests/unit/batch."""
 
 import asyncio
 import threading
