@@ -38,6 +38,7 @@ format: $(VENV)/complete
 	$(BIN)/ruff check --fix .
 
 bench: packages $(VENV)/milter $(VENV)/bench
+	@scripts/packages.sh postfix-lmdb
 	@scripts/packages.sh dovecot-lmtpd || echo "Dovecot is left out of the comparison"
 	@$(BIN)/python -m tests.bench $(ARGS)
 

@@ -46,6 +46,16 @@ class Lamson(Peer):
         return self._handled()
 
 
+class TwoLamsons(Lamson):
+    """The same with a second worker, for the second processor."""
+
+    name = "lamson, 2 workers"
+    loads = frozenset({"smtp-source", "10 sessions", "50 sessions"})
+
+    def environment(self) -> dict[str, str]:
+        return {"LAMSON_WORKERS": "2"}
+
+
 class LamsonBehindPostfix(Lamson):
     """The real service: what was seen, a state and one reply in one transaction, on SQLite FULL.
 

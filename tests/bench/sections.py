@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.bench import command, crowd, database, endtoend, milter, routing, socketmap, source
 from tests.bench.comparison import Effort, compare
 from tests.bench.dovecot import Dovecot
-from tests.bench.lamsons import Lamson, LamsonDurable
+from tests.bench.lamsons import Lamson, LamsonDurable, TwoLamsons
 from tests.bench.peers import Aiosmtpd, Obvious, Salmon, SilentSalmon, SmtpSink
 from tests.bench.report import Goal, Section
 
@@ -26,7 +26,8 @@ def accept(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
         return [Section(title, remarks=[f"left out: {reason}"])]
     if shutil.which("smtp-source") is None:
         loads = [load for load in loads if load.sender != "smtp-source"]
-    return compare(title, [SmtpSink, Aiosmtpd, Salmon, SilentSalmon, Lamson], loads, effort)
+    peers = [SmtpSink, Aiosmtpd, Salmon, SilentSalmon, Lamson, TwoLamsons]
+    return compare(title, peers, loads, effort)
 
 
 def durable(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
