@@ -34,6 +34,7 @@ def findings(settings: Settings, postconf: Postconf) -> Iterator[Finding]:
             f"postconf {option}-M 'lmtp/unix=lmtp unix - - n - - lmtp' && {reload}",
         )
         return
+    yield from _disabled(postconf)
     deferred = words(postconf.value("defer_transports") or "")
     if "lmtp" in deferred:
         left = ", ".join(one for one in deferred if one != "lmtp")
@@ -46,6 +47,24 @@ def findings(settings: Settings, postconf: Postconf) -> Iterator[Finding]:
     if settings.next_hop.startswith("lmtp:inet:"):
         yield from _tls(settings, postconf, lmtp)
     yield from _protocols(settings, postconf)
+
+
+def _disabled(postconf: Postconf) -> Iterator[Finding]:
+    """master(8) does not listen for the client: the first item that matches decides."""
+    listed = words(postconf.value("master_service_disable") or "")
+    names = ("unix", "lmtp/unix", "lmtp.unix")  # the last is how it was written before
+    item = next((one for one in listed if one.removeprefix("!") in names), "!")
+    if not item.startswith("!"):
+        left = [one for one in listed if one != item]
+        if item == "unix":
+            left = ["!lmtp/unix", *listed]  # the others stay as somebody wanted them
+        yield Finding(
+            "lmtp-disabled",
+            f"master_service_disable has {item}",
+            "mail for us stays in the queue",
+            f"postconf {postconf.option}-e 'master_service_disable = {', '.join(left)}'"
+            f" && {postconf.reload}",
+        )
 
 
 def _tls(settings: Settings, postconf: Postconf, lmtp: Service) -> Iterator[Finding]:

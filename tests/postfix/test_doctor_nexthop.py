@@ -27,6 +27,8 @@ pytestmark = [
     [
         (["-e", "defer_transports=smtp, lmtp"], "transport-deferred"),
         (["-M", "lmtp/unix=lmtp unix - - n - - smtp"], "no-lmtp-client"),
+        (["-e", "master_service_disable=!smtp/unix, lmtp/unix, fifo"], "lmtp-disabled"),
+        (["-e", "master_service_disable=unix"], "lmtp-disabled"),
         (["-e", "lmtp_tls_security_level=secure"], "lmtp-tls"),
         (["-e", "lmtp_enforce_tls=yes"], "lmtp-tls"),
         (["-e", "smtpd_reject_unlisted_recipient=no"], "unlisted-recipients-are-taken"),
@@ -42,6 +44,14 @@ def test_it_is_named_and_its_cure_mends_it(
     assert finding.code == code
     one.cure(finding)
     assert one.findings() == []
+
+
+def test_a_list_of_what_is_disabled_is_read_from_its_begin(
+    patient: Callable[..., Patient],
+) -> None:
+    one = patient()
+    one.run("-e", "master_service_disable=!lmtp/unix, unix, inet")
+    assert one.codes() == []
 
 
 def test_tls_on_our_side_alone(patient: Callable[..., Patient], tmp_path: Path) -> None:
