@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PASSES = 4  # a process dies at this one at the earliest: it knows its handlers and batches by then
 RESTART_EVERY = 2.0  # seconds
-RELOADS = 8  # at a strike
+RELOADS = 4  # at a strike
 MEANWHILE = 60  # more messages to each of them
 
 _ROLLED_BACK = "nothing was committed when it strikes"
