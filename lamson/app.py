@@ -138,9 +138,7 @@ class Application:
                 revisions.check(connection, self.project / "migrations", str(database))
                 self.batcher.clock = self.clock = ServiceClock(connection)
         except SQLAlchemyError as error:
-            raise UnavailableError(
-                f"database {database} cannot be used: {failure.brief(error)}"
-            ) from error
+            raise database.unavailable(error) from error
 
     @cached_property
     def notary(self) -> Notary:

@@ -203,9 +203,7 @@ class Database:
                     sqlalchemy.text(f"SELECT version_num FROM {models.VERSION_TABLE}")
                 ).scalar()
         except exc.DBAPIError as error:
-            raise UnavailableError(
-                f"database {self} cannot be used: {failure.brief(error)}"
-            ) from error
+            raise self.unavailable(error) from error
         if revision != models.SCHEMA_REVISION:
             raise DatabaseError(
                 f"database {self} is at schema {revision}, this version of lamson "
@@ -216,6 +214,10 @@ class Database:
                     else "it was made by a newer lamson; upgrade this one"
                 )
             )
+
+    def unavailable(self, error: BaseException) -> UnavailableError:
+        """The error to raise where the database failed, in one line."""
+        return UnavailableError(f"database {self} cannot be used: {failure.brief(error)}")
 
     def create_all(self) -> None:
         """Create our tables without migrations: for tests on a database that is thrown away."""

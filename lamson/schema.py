@@ -24,8 +24,8 @@ from alembic.util import CommandError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from lamson import failure, models
-from lamson.errors import DatabaseError, LamsonError, SettingsError, UnavailableError
+from lamson import models
+from lamson.errors import DatabaseError, LamsonError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,9 +102,7 @@ def _complaints(database: Database, migrations: Path) -> Iterator[None]:
     except LamsonError:
         raise
     except DBAPIError as error:
-        raise UnavailableError(
-            f"database {database} cannot be used: {failure.brief(error)}"
-        ) from error
+        raise database.unavailable(error) from error
     except CommandError as error:
         raise SettingsError(f"{migrations}: {error}") from error
     except Exception as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NOBODY = "lamson-check-nobody-has-this-address"  # a local part to ask for unknown recipients with
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lamson.errors import RouteError
 from lamson.postfix import lists, nexthop, overrides, plan, strangers, submission, tables, wants
-from lamson.postfix.findings import Finding
+from lamson.postfix.findings import NOBODY, Finding
 from lamson.postfix.postconf import words
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ _MAPS = (
     "local_recipient_maps",
     "virtual_mailbox_maps",
 )
-_NOBODY = "lamson-check-nobody-has-this-address"
 
 
 class Inspection:
@@ -130,7 +129,7 @@ class Inspection:
             if known(word) or word.removeprefix("proxy:").startswith("socketmap:"):
                 continue
             for domain in sorted(self._domains.listed):
-                keys = f"{_NOBODY}@{domain}", f"@{domain}"
+                keys = f"{NOBODY}@{domain}", f"@{domain}"
                 is_routed = bool(self._router.match(keys[0]))
                 if not is_routed and any(self._postconf.ask(word, k) is not None for k in keys):
                     left = ", ".join(one for one in maps if one != word)

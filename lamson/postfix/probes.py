@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 from lamson import tls
 from lamson.errors import LamsonError
 from lamson.postfix import plan, silent, strangers, submission, wants
-from lamson.postfix.findings import Finding
+from lamson.postfix.findings import NOBODY, Finding
 from lamson.postfix.postconf import words
 from lamson.settings import split_host_port
 
@@ -32,7 +32,6 @@ TIMEOUT = 10.0  # seconds for each answer
 # SMFIC_OPTNEG with version 6, all actions and all steps; SMFIC_QUIT (Sendmail's mfdef.h).
 _OPTION_NEGOTIATION = struct.pack("!IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
 _QUIT = struct.pack("!Ic", 1, b"Q")
-_NOBODY = "lamson-check-nobody-has-this-address"
 _ELSEWHERE = "lamson-check@relay-probe.invalid"
 # What smtpd says where it fails itself, and not where it puts a stranger off on purpose.
 _FAILED = ("4.3.0 ", "4.3.5 ", "User unknown", "Service unavailable")
@@ -164,7 +163,7 @@ class Probes:
                 answer = client.mail("")
                 source = client.sock.getsockname()[0] if client.sock else ""
                 foreign = client.rcpt(_ELSEWHERE)
-                unknown = client.rcpt(f"{_NOBODY}@{domain}") if domain else (550, b"")
+                unknown = client.rcpt(f"{NOBODY}@{domain}") if domain else (550, b"")
         except (OSError, smtplib.SMTPException) as error:
             yield Finding(
                 "smtpd-does-not-answer",
@@ -194,7 +193,7 @@ class Probes:
                 "check from a host outside mynetworks; postconf -e 'smtpd_relay_restrictions ="
                 " permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination'",
             )
-        yield from self._unknown(unknown, f"{_NOBODY}@{domain}")
+        yield from self._unknown(unknown, f"{NOBODY}@{domain}")
 
     def _is_trusted(self, source: str, host: str, port: int) -> bool:
         if self._postconf is None:
