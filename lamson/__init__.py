@@ -10,10 +10,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lamson.delivery import Delivery
-    from lamson.errors import LamsonError, SMTPError
-    from lamson.mail import MailRequest, MailResponse
-    from lamson.routing import State, route, route_like, state_key_generator, stateless
+    from lamson.delivery.context import Delivery
+    from lamson.errors import LamsonError
+    from lamson.message.request import MailRequest, MailResponse
+    from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
+    from lamson.smtp.reply import SMTPError
 
 __all__ = [
     "Delivery",
@@ -29,16 +30,16 @@ __all__ = [
 ]
 
 _HOME = {
-    "Delivery": "lamson.delivery",
+    "Delivery": "lamson.delivery.context",
     "LamsonError": "lamson.errors",
-    "MailRequest": "lamson.mail",
-    "MailResponse": "lamson.mail",
-    "SMTPError": "lamson.errors",
-    "State": "lamson.routing",
-    "route": "lamson.routing",
-    "route_like": "lamson.routing",
-    "state_key_generator": "lamson.routing",
-    "stateless": "lamson.routing",
+    "MailRequest": "lamson.message.request",
+    "MailResponse": "lamson.message.request",
+    "SMTPError": "lamson.smtp.reply",
+    "State": "lamson.routing.decorators",
+    "route": "lamson.routing.decorators",
+    "route_like": "lamson.routing.decorators",
+    "state_key_generator": "lamson.routing.decorators",
+    "stateless": "lamson.routing.decorators",
 }
 
 

@@ -18,26 +18,28 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from lamson import config, failure, log, revisions, seen
-from lamson.batch import Batcher
-from lamson.clock import ServiceClock
-from lamson.db import Database
-from lamson.domains import Domains
-from lamson.engine import Engine
+from lamson import log
+from lamson.delivery.dispatcher import Engine
+from lamson.delivery.transaction import Batcher
 from lamson.errors import LamsonError, SettingsError, UnavailableError
-from lamson.notes import Notary
-from lamson.outbox import Outbox
-from lamson.queue import Queue
-from lamson.relay import Relay
-from lamson.routing import Router
-from lamson.settings import TEMPLATES
-from lamson.submission import Endpoint, Submitter
-from lamson.view import View
+from lamson.message.notes import Notary
+from lamson.message.templates import View
+from lamson.relay.relay import Relay
+from lamson.relay.submission import Endpoint, Submitter
+from lamson.routing.decorators import Router
+from lamson.routing.domains import Domains
+from lamson.settings import loading as config
+from lamson.settings.model import TEMPLATES
+from lamson.storage import failure, revisions, seen
+from lamson.storage.database import Database
+from lamson.storage.maildir import Queue
+from lamson.storage.outbox import Outbox
+from lamson.storage.service_clock import ServiceClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from lamson.settings import Settings
+    from lamson.settings.model import Settings
 
 LOOK_FOR_DEAD = 10.0  # seconds between looks for rows that a dead process leased
 TURNS = 60  # of those, between two savings of the service clock

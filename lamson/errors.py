@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 
-from lamson.reply import Reply
-
 
 class LamsonError(Exception):
     """Anything this project raises on purpose.
@@ -69,20 +67,3 @@ class UnavailableError(LamsonError):
     """A server that is needed does not answer, or an address is already in use."""
 
     exit_code = os.EX_UNAVAILABLE
-
-
-class SMTPError(LamsonError):
-    """A handler's verdict on one delivery: its transaction is rolled back, this reply is given.
-
-    ``SMTPError(550, "5.7.1", "members only")``: the text is public, Postfix puts it into the
-    bounce that it sends to the envelope sender. That sender may be forged, so a refusal is better
-    made while the stranger's server is still connected. A 4xx code leaves the message in Postfix's
-    queue. Raises ValueError where code and enhanced status contradict each other or the code is
-    not 4xx or 5xx. The private cause goes after ``from``: it is logged, never sent.
-    """
-
-    def __init__(self, code: int, enhanced: str, text: str) -> None:
-        if not 400 <= code <= 599:
-            raise ValueError(f"an SMTPError has a 4xx or 5xx code, not {code}")
-        self.reply = Reply(code, enhanced, text)
-        super().__init__(str(self.reply))

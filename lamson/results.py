@@ -19,7 +19,7 @@ from lamson import log
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lamson.mail import MailRequest
+    from lamson.message.request import MailRequest
 
 _MAX_FIELD = 8192  # octets that are parsed, as of every structured field
 _PROVEN = {"dkim": "header.d", "spf": "smtp.mailfrom", "dmarc": "header.from"}

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lamson.errors import LamsonError
-from lamson.reply import Reply
+from lamson.smtp.reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
     from lamson.app import Application
     from lamson.containers import MailSystem
-    from lamson.envelope import Peer
-    from lamson.mail import MailRequest
-    from lamson.outbox import Outgoing
-    from lamson_milter.offering import Offer
+    from lamson.message.request import MailRequest
+    from lamson.smtp.envelope import Peer
+    from lamson.storage.outbox import Outgoing
+    from lamson_milter.offer import Offer
 
 
 HELD = Reply(450, "4.7.1", "The message was discarded or is on hold")
@@ -76,9 +76,9 @@ class Mailroom:
     """One application under test, with a database in memory that is thrown away."""
 
     def __init__(self, project: Path, run_dir: Path) -> None:
-        """Raises what `lamson.config.load` and `Application` raise."""
-        from lamson import config
+        """Raises what `lamson.settings.loading.load` and `Application` raise."""
         from lamson.app import Application
+        from lamson.settings import loading as config
 
         settings = config.load(project).model_copy(
             update={"database": "sqlite://", "run_dir": run_dir}
@@ -103,12 +103,12 @@ class Mailroom:
         With the queue id of an `offer` the handler finds the notes of the filters. Raises Refused,
         or whatever the handler raised.
         """
-        from lamson import address
-        from lamson import reply as replies
-        from lamson.batch import Job
-        from lamson.content import Content
-        from lamson.envelope import Envelope, Peer, QueueId, Recipient
-        from lamson.mail import MailRequest
+        from lamson.delivery.transaction import Job
+        from lamson.message.parsed import Content
+        from lamson.message.request import MailRequest
+        from lamson.smtp import address
+        from lamson.smtp import reply as replies
+        from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
 
         recipient = address.parse_mailbox(recipient, smtputf8=True)
         matches = self.application.router.match(recipient)
@@ -142,8 +142,8 @@ class Mailroom:
 
         ``client`` is who connects. Raises whatever a filter raises.
         """
-        from lamson.envelope import NOBODY
-        from lamson_milter import offering
+        from lamson.smtp.envelope import NOBODY
+        from lamson_milter import offer as offering
 
         return offering.offer(
             self.application,
@@ -190,7 +190,7 @@ class Conversation:
     ) -> bytes:
         from email.utils import formatdate, make_msgid
 
-        from lamson.mail import MailResponse
+        from lamson.message.request import MailResponse
 
         message = MailResponse(
             to=to, sender=self.author, subject=subject, body=body, headers=headers
@@ -259,8 +259,8 @@ class Conversation:
 
 
 def _sent(row: Outgoing) -> Sent:
-    from lamson.envelope import Envelope, Recipient
-    from lamson.mail import MailRequest
+    from lamson.message.request import MailRequest
+    from lamson.smtp.envelope import Envelope, Recipient
 
     envelope = Envelope(row.sender, row.recipients, smtputf8=row.smtputf8)
     message = MailRequest(row.content, envelope, Recipient(row.recipients[0]))
@@ -270,7 +270,7 @@ def _sent(row: Outgoing) -> Sent:
 @pytest.fixture
 def mailroom(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mailroom]:
     """The application of the project that the test stands in."""
-    from lamson import config
+    from lamson.settings import loading as config
 
     try:
         made = Mailroom(config.find_project(Path(request.path).parent), tmp_path / "run")
@@ -320,9 +320,9 @@ def mailsystem(
     """
     from contextlib import ExitStack
 
-    from lamson import config
     from lamson.containers import mail_system
     from lamson.errors import UnavailableError
+    from lamson.settings import loading as config
 
     options = dict(mailsystem_options)
     if "project" not in options:

@@ -18,11 +18,11 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lamson import reply as replies
-from lamson.envelope import NOBODY
-from lamson.reply import Reply
+from lamson.smtp import reply as replies
+from lamson.smtp.envelope import NOBODY
+from lamson.smtp.reply import Reply
 from lamson_lmtp import grammar
-from lamson_lmtp.content import Content
+from lamson_lmtp.data import Content
 from lamson_lmtp.events import (
     ANSWERED,
     CLOSED,

@@ -11,12 +11,12 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lamson.envelope import NOBODY
 from lamson.errors import LamsonError
+from lamson.smtp.envelope import NOBODY
 
 if TYPE_CHECKING:
-    from lamson.envelope import Peer
-    from lamson.reply import Reply
+    from lamson.smtp.envelope import Peer
+    from lamson.smtp.reply import Reply
 
 
 class LocalProtocolError(LamsonError):

@@ -13,11 +13,11 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
-from lamson import reply
-from lamson.address import parse_path
-from lamson.envelope import NOBODY, Peer, QueueId
 from lamson.errors import AddressError
-from lamson.reply import Reply
+from lamson.smtp import reply
+from lamson.smtp.address import parse_path
+from lamson.smtp.envelope import NOBODY, Peer, QueueId
+from lamson.smtp.reply import Reply
 from lamson_lmtp.events import MailFrom, RcptTo, RemoteProtocolError
 
 if TYPE_CHECKING:

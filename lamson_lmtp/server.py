@@ -1,8 +1,8 @@
 """The LMTP server: asyncio transports for sessions, limits on all of them, and the drain.
 
-For a worker process, which gives it bound sockets (see `lamson.listen`) and the engine. Too many
-connections, a client that is silent for too long and one that takes too long for a transaction are
-told 421 and closed. A client that does not read its replies is not read from either.
+For a worker process, which gives it bound sockets (see `lamson.net.listen`) and the engine. Too
+many connections, a client that is silent for too long and one that takes too long for a transaction
+are told 421 and closed. A client that does not read its replies is not read from either.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from lamson import failpoint, log
-from lamson import reply as replies
-from lamson.reply import Reply
-from lamson_lmtp.accepting import AllowList, client_name, serve, stop_accepting
+from lamson.net.accept import AllowList, client_name, serve, stop_accepting
+from lamson.smtp import reply as replies
+from lamson.smtp.reply import Reply
 from lamson_lmtp.connection import Connection, Limits
 from lamson_lmtp.events import ANSWERED, CLOSED, NEED_DATA, STARTTLS
 from lamson_lmtp.session import Budget, Counters, Session, make_ids

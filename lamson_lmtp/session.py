@@ -17,8 +17,8 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lamson import failpoint, log
-from lamson import reply as replies
-from lamson.envelope import NOBODY, Envelope
+from lamson.smtp import reply as replies
+from lamson.smtp.envelope import NOBODY, Envelope
 from lamson_lmtp.connection import DATA, GONE, REPLYING
 from lamson_lmtp.events import (
     ANSWERED,
@@ -35,8 +35,8 @@ from lamson_lmtp.events import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lamson.envelope import Peer
-    from lamson.reply import Reply
+    from lamson.smtp.envelope import Peer
+    from lamson.smtp.reply import Reply
     from lamson_lmtp.connection import Connection
 
 MAX_TURN = 100  # events handled before other sessions have their turn

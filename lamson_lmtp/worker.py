@@ -1,8 +1,8 @@
 """A worker: the application and its LMTP server on one event loop, until SIGTERM.
 
-The supervisor forks it (see lamson/service.py). On SIGTERM, or when the supervisor is gone, it
-stops accepting, lets running transactions get their replies, submits what waits in memory, and
-ends.
+The supervisor forks it (see lamson/service/supervisor.py). On SIGTERM, or when the supervisor is
+gone, it stops accepting, lets running transactions get their replies, submits what waits in memory,
+and ends.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from lamson import log, processor
+from lamson import log
 from lamson.app import Application
-from lamson.service import DRAIN, Group, Listener
-from lamson.tls import server_context
+from lamson.net.tls import server_context
+from lamson.service import cpu as processor
+from lamson.service.supervisor import DRAIN, Group, Listener
 from lamson_lmtp.connection import Limits
 from lamson_lmtp.server import LmtpServer
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lamson.service import Link
+    from lamson.service.supervisor import Link
 
 # The loop and the engine's threads share the interpreter. The default of 5 ms would let a handler
 # that computes keep every session waiting that long, each time.

@@ -8,13 +8,8 @@ the rest of the application runs, without libmilter.
 from __future__ import annotations
 
 from lamson_milter.actions import Accept, Defer, Discard, Quarantine, Reject, Verdict
-from lamson_milter.filtering import (
-    filter_connection,
-    filter_message,
-    filter_recipient,
-    filter_sender,
-)
-from lamson_milter.messages import Arrival, Connection, FilteredMail
+from lamson_milter.filters import filter_connection, filter_message, filter_recipient, filter_sender
+from lamson_milter.subjects import Arrival, Connection, FilteredMail
 
 __all__ = [
     "Accept",

@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lamson import address
-from lamson.compose import WIDTH, check_field, encode_words, fold, is_plain
-from lamson.reply import Reply
+from lamson.message.compose import WIDTH, check_field, encode_words, fold, is_plain
+from lamson.smtp import address
+from lamson.smtp.reply import Reply
 
 _PARAMETERS = re.compile(r"[!-~]+(?: [!-~]+)*")
 MAX_LINES = 32  # of a reply: libmilter's limit

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lamson.domains import Domains
-from lamson.reply import NO_SUCH_RECIPIENT
+from lamson.routing.domains import Domains
+from lamson.smtp.reply import NO_SUCH_RECIPIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamson.reply import Reply
-    from lamson.router import Router
-    from lamson.settings import Settings
+    from lamson.routing.router import Router
+    from lamson.settings.model import Settings
+    from lamson.smtp.reply import Reply
 
 
 def check(router: Router, settings: Settings) -> Callable[[str], Reply | None]:

@@ -1,8 +1,8 @@
 """A worker: the application's filters behind libmilter, until SIGTERM.
 
-The supervisor forks it (see lamson/service.py). On SIGTERM, or when the supervisor is gone, it
-leaves new connections to the others, finishes the messages that it has begun, and ends. Without
-libmilter's bindings it does not start and says what to install.
+The supervisor forks it (see lamson/service/supervisor.py). On SIGTERM, or when the supervisor is
+gone, it leaves new connections to the others, finishes the messages that it has begun, and ends.
+Without libmilter's bindings it does not start and says what to install.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from lamson import config, log, processor
+from lamson import log
 from lamson.app import Application
 from lamson.errors import SettingsError
-from lamson.service import DRAIN, Group, Listener
+from lamson.service import cpu as processor
+from lamson.service.supervisor import DRAIN, Group, Listener
+from lamson.settings import loading as config
 from lamson_milter import recipients
-from lamson_milter.asking import Asking
-from lamson_milter.filtering import Filters
-from lamson_milter.threads import FilterThreads
-from lamson_milter.transaction import Rules
+from lamson_milter.decision.transaction import Rules
+from lamson_milter.filters import Filters
+from lamson_milter.libmilter.threads import FilterThreads
+from lamson_milter.rules import Asking
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lamson.service import Link
-    from lamson.settings import Settings
+    from lamson.service.supervisor import Link
+    from lamson.settings.model import Settings
 
 # libmilter's threads give the interpreter up by themselves, and a callback takes less than this.
 _SWITCH_INTERVAL = 0.05  # seconds
@@ -64,8 +66,8 @@ def rules(application: Application, *, raise_errors: bool = False) -> Rules:
 def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     """Serve until told to stop. Raises what `Application.load` and `Filters.collect` raise."""
     try:
-        from lamson_milter.callbacks import Callbacks, Limits
-        from lamson_milter.server import MilterServer
+        from lamson_milter.libmilter.callbacks import Callbacks, Limits
+        from lamson_milter.libmilter.server import MilterServer
     except ImportError as error:
         raise SettingsError(
             f"milter: the libmilter bindings are missing ({error}); install Debian's libmilter-dev"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.db import Database
+from lamson.storage.database import Database
 from tests.postgres import PostgresInstance, why_not
 
 if TYPE_CHECKING:

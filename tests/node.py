@@ -11,20 +11,20 @@ from concurrent.futures import Future
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from lamson.batch import Batcher
-from lamson.db import Database
-from lamson.engine import Engine
-from lamson.envelope import Envelope, Peer, QueueId
-from lamson.outbox import Outbox
-from lamson.queue import Queue
+from lamson.delivery.dispatcher import Engine
+from lamson.delivery.transaction import Batcher
+from lamson.smtp.envelope import Envelope, Peer, QueueId
+from lamson.storage.database import Database
+from lamson.storage.maildir import Queue
+from lamson.storage.outbox import Outbox
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from lamson.outbox import Outgoing
-    from lamson.reply import Reply
-    from lamson.routing import Router
+    from lamson.routing.decorators import Router
+    from lamson.smtp.reply import Reply
+    from lamson.storage.outbox import Outgoing
 
 _numbers = count(1)
 

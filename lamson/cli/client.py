@@ -15,8 +15,8 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lamson.compose import normalise_newlines
 from lamson.errors import UnavailableError
+from lamson.message.compose import normalise_newlines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

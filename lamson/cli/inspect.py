@@ -12,8 +12,8 @@ from lamson.cli.options import command, option, project, settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lamson.router import Router
-    from lamson_milter.filtering import Filter, Filters
+    from lamson.routing.router import Router
+    from lamson_milter.filters import Filter, Filters
 
 NOT_ROUTED = 1
 
@@ -33,10 +33,10 @@ def routes_command(test: str | None) -> int:
       lamson routes
       lamson routes -test users-subscribe@test.com
     """
-    from lamson.address import parse_mailbox
     from lamson.cli.send import checked
-    from lamson.config import placing
-    from lamson.router import Router
+    from lamson.routing.router import Router
+    from lamson.settings.loading import placing
+    from lamson.smtp.address import parse_mailbox
 
     if test is not None:  # as the LMTP server reads it, which tells its routes the canonical form
         test = parse_mailbox(checked(test, "-test"), smtputf8=True)
@@ -45,7 +45,7 @@ def routes_command(test: str | None) -> int:
     with placing(project()):
         router = Router.collect(effective.handlers, effective.route_defaults)
         if effective.filters:
-            from lamson_milter.filtering import Filters
+            from lamson_milter.filters import Filters
 
             filters = Filters.collect(effective.filters, effective.route_defaults)
     if test is None:
@@ -138,7 +138,7 @@ def config_command(reference: bool) -> None:
 
         click.echo(settings_reference(), nl=False)
         return
-    from lamson import config
+    from lamson.settings import loading as config
 
     _print((origin.key, origin.value, origin.where) for origin in config.origins(project()))
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from click.types import OptionHelpExtra
 
-    from lamson.settings import Settings
+    from lamson.settings.model import Settings
 
     Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -89,13 +89,13 @@ def printable(text: str) -> str:
 
 def project() -> Path:
     """The project that the current directory belongs to. Raises SettingsError."""
-    from lamson import config
+    from lamson.settings import loading as config
 
     return config.find_project(Path.cwd())
 
 
 def settings() -> Settings:
     """The settings of that project. Raises SettingsError."""
-    from lamson import config
+    from lamson.settings import loading as config
 
     return config.load(project())

@@ -13,7 +13,7 @@ from lamson.cli.options import command, option, printable, settings
 from lamson.errors import LamsonError, SettingsError
 
 if TYPE_CHECKING:
-    from lamson.outbox import Outbox, Outgoing
+    from lamson.storage.outbox import Outbox, Outgoing
 
 
 @command("outbox")
@@ -57,8 +57,8 @@ def _outbox() -> Outbox:
     url = settings().database
     if url is None:
         raise SettingsError("database: none is set, so there is no outbox")
-    from lamson.db import Database
-    from lamson.outbox import Outbox
+    from lamson.storage.database import Database
+    from lamson.storage.outbox import Outbox
 
     database = Database(url)
     database.check()

@@ -13,11 +13,11 @@ import click
 from lamson.cli.options import HELP, command, option, project, settings
 
 if TYPE_CHECKING:
-    from lamson.domains import Domains
     from lamson.postfix.plan import Change
     from lamson.postfix.postconf import Postconf
-    from lamson.router import Router
-    from lamson.settings import Settings
+    from lamson.routing.domains import Domains
+    from lamson.routing.router import Router
+    from lamson.settings.model import Settings
 
 DIRECTORY = Path("postfix")  # below run_dir
 WRONG = 1
@@ -73,9 +73,9 @@ def maps_command(directory: str | None, kind: str) -> None:
 
 
 def _routes(effective: Settings) -> tuple[Router, Domains]:
-    from lamson.config import placing
-    from lamson.domains import Domains
-    from lamson.router import Router
+    from lamson.routing.domains import Domains
+    from lamson.routing.router import Router
+    from lamson.settings.loading import placing
 
     with placing(project()):
         router = Router.collect(effective.handlers, effective.route_defaults)
@@ -93,7 +93,8 @@ def _tables(effective: Settings) -> Path:
 
 
 def _changes(effective: Settings, postconf: Postconf) -> list[Change]:
-    from lamson.postfix import plan, submission, wants
+    from lamson.postfix import plan, submission
+    from lamson.postfix import wanted as wants
 
     domains = _routes(effective)[1]
     main = wants.of_main(effective, domains, postconf, _tables(effective))
@@ -187,8 +188,8 @@ def check_command(config: str | None, smtpd: str | None, offline: bool, as_json:
       lamson postfix check
       lamson postfix check -smtpd mail.example.com:25 -json
     """
-    from lamson.postfix.inspection import Inspection
-    from lamson.postfix.probes import Probes
+    from lamson.postfix.checks.inspection import Inspection
+    from lamson.postfix.checks.probes import Probes
 
     effective = settings()
     router, domains = _routes(effective)

@@ -112,9 +112,10 @@ def syncdb_command(revise: str | None) -> None:
       lamson syncdb
       lamson syncdb -revise "lists have owners"
     """
-    from lamson import revisions, schema
-    from lamson.config import placing
-    from lamson.db import Database
+    from lamson.settings.loading import placing
+    from lamson.storage import migrate as schema
+    from lamson.storage import revisions
+    from lamson.storage.database import Database
 
     directory, effective = current_project(), settings()
     if effective.database is None:

@@ -13,7 +13,7 @@ from lamson.cli.options import command, option, printable, project
 from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
-    from lamson.queue import Queue
+    from lamson.storage.maildir import Queue
 
 
 @command("queue")
@@ -53,7 +53,7 @@ def queue_command(
     if sum(map(bool, (listing, count, show, pop, remove, clear))) > 1:
         raise click.UsageError("expected one of -list, -count, -show, -pop, -remove and -clear")
     directory = _directory(name)
-    from lamson.queue import Queue
+    from lamson.storage.maildir import Queue
 
     queue = Queue(directory)
     if count:
@@ -102,8 +102,8 @@ def _directory(name: str) -> Path:
 
 
 def _line(key: str, content: bytes) -> str:
-    from lamson.envelope import Envelope, Recipient
-    from lamson.mail import MailRequest
+    from lamson.message.request import MailRequest
+    from lamson.smtp.envelope import Envelope, Recipient
 
     message = MailRequest(content, Envelope(""), Recipient(""))
     return printable(f"{key}  {len(content):8}  {message['From'] or '-'}  {message.subject}")

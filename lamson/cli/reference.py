@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from lamson.cli.about import explanation, subcommands
 from lamson.cli.group import COMMANDS
-from lamson.complaint import GROUPS
-from lamson.settings import Settings
+from lamson.settings.diagnosis import GROUPS
+from lamson.settings.model import Settings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

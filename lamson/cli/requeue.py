@@ -13,7 +13,7 @@ from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
     from lamson.app import Application
-    from lamson.reply import Reply
+    from lamson.smtp.reply import Reply
 
 
 @command("requeue")
@@ -65,10 +65,11 @@ async def _requeue(application: Application, keys: tuple[str, ...], recipient: s
 
 
 async def _one(application: Application, key: str, recipient: str | None) -> Reply:
-    from lamson import address, seen
-    from lamson.envelope import Envelope, Recipient
-    from lamson.kept import read
-    from lamson.mail import MailRequest
+    from lamson.message.request import MailRequest
+    from lamson.smtp import address
+    from lamson.smtp.envelope import Envelope, Recipient
+    from lamson.storage import seen
+    from lamson.storage.undeliverable import read
 
     queue = application.undeliverable
     stored = queue.get(key)
@@ -106,8 +107,8 @@ def _put_into_state(application: Application, author: str, place: str, digest: b
 
     Not so where the delivery of that ``digest`` succeeded before: it has moved the author on.
     """
-    from lamson import seen
-    from lamson.state import SqlStateStore, StateKey
+    from lamson.storage import seen
+    from lamson.storage.state import SqlStateStore, StateKey
 
     module, _, state = place.rpartition(" ")
     if not module or application.database is None:

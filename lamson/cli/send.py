@@ -89,8 +89,8 @@ def checked_sender(text: str) -> str:
 
 def checked(address: str, option: str) -> str:
     """The address as it is. Raises UsageError where it is none."""
-    from lamson.address import parse_mailbox
     from lamson.errors import AddressError
+    from lamson.smtp.address import parse_mailbox
 
     try:
         parse_mailbox(address, smtputf8=True)
@@ -105,7 +105,7 @@ def compose(
     """A message with Date and Message-ID. Raises LamsonError where a file cannot be read."""
     from email.utils import formatdate, make_msgid
 
-    from lamson.mail import MailResponse
+    from lamson.message.request import MailResponse
 
     try:
         message = MailResponse(

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamson import daemon
 from lamson.cli.options import command, option, project, settings
 from lamson.errors import LamsonError, SettingsError, UnavailableError
+from lamson.service import daemon
 
 if TYPE_CHECKING:
-    from lamson.service import Group
-    from lamson.settings import Settings
+    from lamson.service.supervisor import Group
+    from lamson.settings.model import Settings
 
 NOT_RUNNING = 3  # as LSB init scripts have it
 SERVER = "lamson.pid"
@@ -90,7 +90,7 @@ def _rehearse() -> None:
 
 
 def _start(foreground: bool) -> None:
-    from lamson import service
+    from lamson.service import supervisor as service
 
     service.start(
         project(),
@@ -102,7 +102,8 @@ def _start(foreground: bool) -> None:
 
 def _groups(effective: Settings) -> list[Group]:
     """What these settings want to be served."""
-    from lamson_lmtp import socketmap_worker, worker
+    from lamson_lmtp import worker
+    from lamson_lmtp.socketmap import worker as socketmap_worker
 
     groups = [worker.group()]
     if effective.socketmap.listen:

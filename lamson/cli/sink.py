@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lamson import daemon
 from lamson.cli.options import command, option, port
-from lamson.compose import prepend_headers
 from lamson.errors import LamsonError
-from lamson.listen import bind, describe
+from lamson.message.compose import prepend_headers
+from lamson.net.listen import bind, describe
+from lamson.service import daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamson.queue import Queue
+    from lamson.storage.maildir import Queue
 
 MAX_SIZE = 50 * 1024 * 1024  # octets
 
@@ -68,7 +68,7 @@ def log_command(queue: str, host: str, port: int, pid: str, foreground: bool) ->
 
 def serve(directory: Path, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT. Raises UnavailableError where the address cannot be had."""
-    from lamson.queue import Queue
+    from lamson.storage.maildir import Queue
 
     try:
         queue = Queue(directory)

@@ -47,7 +47,7 @@ def mail_system(
     ``domains`` are those that it takes mail for, by default the setting of that name, or what can
     be read off the routes. ``requirements`` are packages that the project needs. ``cache`` is a
     directory that keeps what is downloaded. ``options`` are those of `MailSystem`. Raises
-    UnavailableError, BuildError, or what `lamson.config.load` raises.
+    UnavailableError, BuildError, or what `lamson.settings.loading.load` raises.
     """
     with running_engine() as engine:
         images = Images(engine, cache)
@@ -58,9 +58,9 @@ def mail_system(
 
 
 def _domains(project: Path) -> Sequence[str]:
-    from lamson import config
-    from lamson.domains import Domains
-    from lamson.routing import Router
+    from lamson.routing.decorators import Router
+    from lamson.routing.domains import Domains
+    from lamson.settings import loading as config
 
     settings = config.load(project)
     if settings.domains:

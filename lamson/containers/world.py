@@ -13,7 +13,7 @@ from lamson.containers.waiting import wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamson.mail import MailRequest
+    from lamson.message.request import MailRequest
 
 PORT = 2525
 MAIL = "/var/lib/lamson/mail"
@@ -76,8 +76,8 @@ class World(Service):
 
 def _arrived(content: bytes) -> Arrived:
     """What `lamson log` stored: its first header fields are the envelope."""
-    from lamson.envelope import Envelope, Recipient
-    from lamson.mail import MailRequest
+    from lamson.message.request import MailRequest
+    from lamson.smtp.envelope import Envelope, Recipient
 
     stored = MailRequest(content, Envelope(""), Recipient(""))
     sender = (stored["Return-Path"] or "").strip("<>")

@@ -9,17 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lamson.syntax import (
-    LAST,
-    Alternatives,
-    Characters,
-    Concatenation,
-    Edge,
-    Repetition,
-)
+from lamson.routing.syntax import LAST, Alternatives, Characters, Concatenation, Edge, Repetition
 
 if TYPE_CHECKING:
-    from lamson.syntax import Node
+    from lamson.routing.syntax import Node
 
 _PRINTABLE = range(32, 127)  # what of ASCII an address can have
 _PLAIN = frozenset(b"@_-=:;,'\"<>~&%!# ")

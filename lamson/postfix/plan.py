@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
-from lamson.postfix import lists, silent
+from lamson.postfix import match_list as lists
+from lamson.postfix import reachability as silent
 from lamson.postfix.postconf import words
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from lamson.postfix.postconf import Postconf
     from lamson.postfix.submission import WantedService
-    from lamson.postfix.wants import Want
+    from lamson.postfix.wanted import Want
 
 FILES = ("main.cf", "master.cf")
 

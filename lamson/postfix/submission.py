@@ -10,16 +10,16 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, NamedTuple
 
-from lamson.postfix.findings import Finding
+from lamson.postfix.finding import Finding
 from lamson.postfix.postconf import words
-from lamson.settings import is_loopback
+from lamson.settings.model import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lamson.domains import Domains
     from lamson.postfix.postconf import Postconf, Service
-    from lamson.settings import Settings
+    from lamson.routing.domains import Domains
+    from lamson.settings.model import Settings
 
 _PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "smtps": 465}
 _NAMES = {587: "submission"}

@@ -1,9 +1,9 @@
 """The tables that Postfix needs, made from the routes: transport, recipients, domains.
 
 For `lamson postfix maps`, for sites that want Postfix to run without asking a socketmap. They say
-what `lamson_lmtp.socketmap` would answer, until the routes change: then they are to be made anew.
-Each is tried out with postmap(1) before it replaces the old one; a file is replaced as a whole, or
-not at all. What cannot be written down as a table raises RouteError.
+what `lamson_lmtp.socketmap.answers` would answer, until the routes change: then they are to be made
+anew. Each is tried out with postmap(1) before it replaces the old one; a file is replaced as a
+whole, or not at all. What cannot be written down as a table raises RouteError.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamson import syntax
 from lamson.errors import LamsonError, RouteError, UnavailableError
 from lamson.postfix.expression import expression, literal
-from lamson.syntax import SyntaxUnknown
+from lamson.routing import syntax
+from lamson.routing.syntax import SyntaxUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lamson.domains import Domains
-    from lamson.router import Route, Router
+    from lamson.routing.domains import Domains
+    from lamson.routing.router import Route, Router
 
 NAMES = TRANSPORT, RECIPIENTS, DOMAINS = "transport", "recipients", "domains"
 KINDS = ("regexp", "pcre")

@@ -40,7 +40,7 @@ class ByHand(Python):
     def start(self) -> None:
         from sqlalchemy import create_engine
 
-        from lamson.models import metadata
+        from lamson.storage.tables import metadata
 
         engine = create_engine(self._url)
         metadata.create_all(engine)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SETTINGS = """\
-from lamson.settings import Settings
+from lamson.settings.model import Settings
 
 settings = Settings(
     database={database!r},

@@ -17,8 +17,8 @@ import time
 import types
 from typing import TYPE_CHECKING, Any
 
-from lamson.handler_module import HandlerModule
-from lamson.routing import Router, route, stateless
+from lamson.routing.decorators import Router, route, stateless
+from lamson.routing.module import HandlerModule
 from tests.bench.peers import SALMON_PYTHON
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamson.domains import Domains
 from lamson.postfix import tables
-from lamson.routing import Router
-from lamson_lmtp.socketmap import Socketmap
+from lamson.routing.decorators import Router
+from lamson.routing.domains import Domains
+from lamson_lmtp.socketmap.answers import Socketmap
 from tests.bench.report import Section
 from tests.fuzz.test_lookups import asked
 from tests.postfix.instance import PostfixInstance, why_not

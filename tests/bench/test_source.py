@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lamson import seen
-from lamson.envelope import Envelope
+from lamson.smtp.envelope import Envelope
+from lamson.storage import seen
 from tests.bench import source
 from tests.bench.load import Load
 from tests.postfix.sink import Sink

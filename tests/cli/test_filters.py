@@ -61,7 +61,7 @@ def message(message: FilteredMail, user: str, host: str) -> Verdict:
 """)
     (tmp_path / "p/tests/filters/sample_filter_tests.py").write_text("""
 import pytest
-from lamson.envelope import Peer
+from lamson.smtp.envelope import Peer
 from lamson.testing import Refused
 
 RAW = b"X-Tag: a\\r\\nX-Tag: b\\r\\n c\\r\\nSubject: s\\r\\n\\r\\nold\\r\\n"

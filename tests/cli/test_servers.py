@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson import daemon
-from lamson.queue import Queue
+from lamson.service import daemon
+from lamson.storage.maildir import Queue
 from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.domains import Domains
-from lamson.postfix import plan, wants
+from lamson.postfix import plan
+from lamson.postfix import wanted as wants
 from lamson.postfix.postconf import Postconf
-from lamson.settings import Settings, Socketmap, Submission
+from lamson.routing.domains import Domains
+from lamson.settings.model import Settings, Socketmap, Submission
 from tests.docs.blocks import DOCS, blocks
 from tests.intro.shell import Shell
 from tests.postfix.instance import PostfixInstance, why_not

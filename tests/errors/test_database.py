@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from lamson.db import Database
+from lamson.storage.database import Database
 from tests.node import Node
 from tests.postgres.instance import USER
 from tests.unit.support import make_router
@@ -20,7 +20,7 @@ from tests.unit.support import make_router
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lamson.routing import Router
+    from lamson.routing.decorators import Router
     from tests.errors.conftest import Disk
     from tests.postgres import PostgresInstance
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from lamson.relay import SWEEP_INTERVAL
+from lamson.relay.relay import SWEEP_INTERVAL
 from tests.faults import load
 from tests.faults.fault import EARLY_REPLY, LOST_DELETES, POSTGRES, Fault
 from tests.postfix.sender import letter

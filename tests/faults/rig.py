@@ -14,8 +14,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamson import schema
-from lamson.db import Database
+from lamson.storage import migrate as schema
+from lamson.storage.database import Database
 from tests.faults.fault import NO_SEEN_CHECK
 from tests.faults.load import DOMAIN, Load
 from tests.faults.policy import Policy

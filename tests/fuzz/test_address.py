@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamson import address
 from lamson.errors import AddressError
+from lamson.smtp import address
 
 # Texts made of what addresses are made of go deeper than texts of any characters.
 _parts = st.one_of(

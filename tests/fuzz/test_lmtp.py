@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lamson import reply as replies
+from lamson.smtp import reply as replies
 from lamson_lmtp import grammar
 from lamson_lmtp.connection import Connection, Limits
-from lamson_lmtp.content import Content
+from lamson_lmtp.data import Content
 from lamson_lmtp.events import (
     CLOSED,
     DATA_BEGINS,

@@ -13,15 +13,23 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from lamson import address
-from lamson.domains import Domains
 from lamson.errors import AddressError, RouteError
-from lamson.listen import bind
+from lamson.net.listen import bind
 from lamson.postfix import tables
-from lamson.routing import Router
-from lamson.syntax import Alternatives, Characters, Concatenation, Edge, Node, Repetition, parse
-from lamson_lmtp.socketmap import Socketmap
-from lamson_lmtp.socketmap_server import SocketmapServer
+from lamson.routing.decorators import Router
+from lamson.routing.domains import Domains
+from lamson.routing.syntax import (
+    Alternatives,
+    Characters,
+    Concatenation,
+    Edge,
+    Node,
+    Repetition,
+    parse,
+)
+from lamson.smtp import address
+from lamson_lmtp.socketmap.answers import Socketmap
+from lamson_lmtp.socketmap.server import SocketmapServer
 from tests.postfix.instance import why_not
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamson import mailboxes
-from lamson.address import parse_mailbox
-from lamson.envelope import Envelope, Recipient
 from lamson.errors import AddressError
-from lamson.htmltext import text_of
-from lamson.mail import MailRequest, MailResponse, normalise_newlines, prepend_headers
-from lamson.mailboxes import Mailbox
+from lamson.message import mailboxes
+from lamson.message.html_text import text_of
+from lamson.message.mailboxes import Mailbox
+from lamson.message.request import MailRequest, MailResponse, normalise_newlines, prepend_headers
+from lamson.smtp.address import parse_mailbox
+from lamson.smtp.envelope import Envelope, Recipient
 
 pytestmark = pytest.mark.timeout(300)
 

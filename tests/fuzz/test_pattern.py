@@ -8,10 +8,10 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamson import pattern_set
-from lamson.mismatch import why_not
-from lamson.pattern import Pattern, PatternError, compile_format
-from lamson.pattern_set import PatternSet
+from lamson.routing import pattern_set
+from lamson.routing.pattern import Pattern, PatternError, compile_format
+from lamson.routing.pattern_set import PatternSet
+from lamson.routing.why_not import why_not
 
 CAPTURES = {
     "name": "[a-z][a-z0-9]*",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pexpect
 import pytest
 
-from lamson.queue import Queue
+from lamson.storage.maildir import Queue
 from tests.intro.shell import Shell
 from tests.waiting import listening, wait_for
 

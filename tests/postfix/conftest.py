@@ -26,7 +26,7 @@ from tests.service import LamsonService
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from lamson.settings import Settings
+    from lamson.settings.model import Settings
 
 PASSWORD = "correct horse: battery"
 

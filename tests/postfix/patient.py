@@ -8,18 +8,19 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamson.domains import Domains
-from lamson.pattern import compile_format
-from lamson.postfix import plan, submission, wants
-from lamson.postfix.inspection import Inspection
+from lamson.postfix import plan, submission
+from lamson.postfix import wanted as wants
+from lamson.postfix.checks.inspection import Inspection
 from lamson.postfix.postconf import Postconf
-from lamson.router import Route
-from lamson.settings import Lmtp, Settings, Socketmap, Submission
+from lamson.routing.domains import Domains
+from lamson.routing.pattern import compile_format
+from lamson.routing.router import Route
+from lamson.settings.model import Lmtp, Settings, Socketmap, Submission
 from tests.fuzz.test_lookups import make_router
 from tests.postfix.instance import PostfixInstance
 
 if TYPE_CHECKING:
-    from lamson.postfix.findings import Finding
+    from lamson.postfix.finding import Finding
 
 
 def project(**changes: object) -> Settings:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lamson.domains import Domains
 from lamson.errors import LamsonError
 from lamson.postfix import plan, tables
 from lamson.postfix.postconf import Postconf, words
-from lamson.settings import Lmtp, Milter, Settings, Socketmap, Submission
+from lamson.routing.domains import Domains
+from lamson.settings.model import Lmtp, Milter, Settings, Socketmap, Submission
 from tests.postfix.instance import why_not
 from tests.postfix.patient import ROUTE, project
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.errors import LamsonError
-from lamson.listen import bind
-from lamson.postfix import lists, tables
-from lamson.settings import Milter, Socketmap
+from lamson.net.listen import bind
+from lamson.postfix import match_list as lists
+from lamson.postfix import tables
+from lamson.settings.model import Milter, Socketmap
 from tests.postfix.instance import why_not
 from tests.postfix.patient import project
 from tests.waiting import free_port

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.settings import Lmtp, Socketmap
+from lamson.settings.model import Lmtp, Socketmap
 from tests.postfix.instance import why_not
 from tests.postfix.patient import project
 

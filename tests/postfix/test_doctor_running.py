@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.postfix import wants
+from lamson.postfix import wanted as wants
+from lamson.postfix.checks.probes import Probes
 from lamson.postfix.postconf import Postconf
-from lamson.postfix.probes import Probes
-from lamson.settings import Lmtp, Milter, Socketmap, Submission
+from lamson.settings.model import Lmtp, Milter, Socketmap, Submission
 from tests.postfix.instance import why_not
 from tests.postfix.patient import domains_of, project
 from tests.postfix.sender import letter

@@ -1,4 +1,4 @@
-"""lamson.postfix.strangers: whom a real Postfix's mynetworks lets in."""
+"""lamson.postfix.checks.relaying: whom a real Postfix's mynetworks lets in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.postfix import strangers
+from lamson.postfix.checks import relaying as strangers
 from tests.postfix.instance import why_not
 
 if TYPE_CHECKING:

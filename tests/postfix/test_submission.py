@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson import tls
 from lamson.errors import LamsonError
+from lamson.net import tls
 from lamson.postfix import plan, submission
+from lamson.postfix.checks.probes import Probes
 from lamson.postfix.postconf import Postconf
-from lamson.postfix.probes import Probes
-from lamson.settings import Settings, Submission
+from lamson.settings.model import Settings, Submission
 from tests.certificates import Authority
 from tests.postfix.config import HOSTNAME
 from tests.postfix.conftest import PASSWORD
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lamson.postfix.findings import Finding
+    from lamson.postfix.finding import Finding
     from tests.postfix.instance import PostfixInstance
 
 pytestmark = pytest.mark.postfix

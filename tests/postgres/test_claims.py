@@ -1,4 +1,4 @@
-"""lamson.outbox and lamson.seen: several processes that want the same rows."""
+"""lamson.storage.outbox and lamson.seen: several processes that want the same rows."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import event, exc
 
-from lamson import seen
-from lamson.db import Database
-from lamson.outbox import Outbox, Outgoing
+from lamson.storage import seen
+from lamson.storage.database import Database
+from lamson.storage.outbox import Outbox, Outgoing
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:

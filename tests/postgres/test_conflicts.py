@@ -1,4 +1,6 @@
-"""lamson.engine: deliveries that PostgreSQL ends in favour of others are run again, or refused."""
+"""lamson.delivery.dispatcher: deliveries that PostgreSQL ends in favour of others are run again, or
+refused.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy
 
-from lamson.models import SCHEMA_REVISION, VERSION_TABLE
+from lamson.storage.tables import SCHEMA_REVISION, VERSION_TABLE
 from tests.node import queue_id
 from tests.postgres import PostgresInstance
 from tests.postgres.test_services import HANDLERS, deliver, worker_pids
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 SETTINGS = """
-from lamson.settings import Settings, Submission
+from lamson.settings.model import Settings, Submission
 
 settings = Settings(
     database="{url}",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 SETTINGS = """
-from lamson.settings import Settings
+from lamson.settings.model import Settings
 
 settings = Settings(
     handlers=["steps", "handlers"],

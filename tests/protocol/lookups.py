@@ -21,8 +21,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lamson_lmtp.netstring import NetstringError, Netstrings, encode
-from lamson_lmtp.socketmap import LIMIT, Socketmap
+from lamson_lmtp.socketmap.answers import LIMIT, Socketmap
+from lamson_lmtp.socketmap.netstring import NetstringError, Netstrings, encode
 from tests.protocol.dialogue import octets
 
 if TYPE_CHECKING:

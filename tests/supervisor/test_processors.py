@@ -1,4 +1,4 @@
-"""lamson.processor, in a real service: each worker keeps to a processor, the next to the next."""
+"""lamson.service.cpu, in a real service: each worker keeps to a processor, the next to the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""lamson.service: the real `lamson start`, its workers killed, reloaded, recycled and drained."""
+"""lamson.service.supervisor: the real `lamson start`, its workers killed, reloaded, recycled and
+drained.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson import daemon
+from lamson.service import daemon
 from tests.service import LamsonService
 from tests.waiting import free_port, wait_for
 
@@ -28,7 +30,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 SETTINGS = """
-from lamson.settings import Lmtp, Settings, Submission
+from lamson.settings.model import Lmtp, Settings, Submission
 
 settings = Settings(
     submission=Submission("127.0.0.1:1"),

@@ -9,9 +9,9 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from lamson.envelope import Envelope, Peer, QueueId, Recipient
-from lamson.mail import MailRequest
-from lamson.routing import Router
+from lamson.message.request import MailRequest
+from lamson.routing.decorators import Router
+from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
 
 if TYPE_CHECKING:
     from pathlib import Path

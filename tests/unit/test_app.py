@@ -14,8 +14,8 @@ from sqlalchemy import text
 from lamson import app
 from lamson.app import Application
 from lamson.errors import SettingsError
-from lamson.outbox import Outbox, Outgoing
-from lamson.settings import Settings
+from lamson.settings.model import Settings
+from lamson.storage.outbox import Outbox, Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

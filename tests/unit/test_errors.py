@@ -2,7 +2,8 @@
 
 import pytest
 
-from lamson.errors import LamsonError, RouteError, SettingsError, SMTPError, UnavailableError
+from lamson.errors import LamsonError, RouteError, SettingsError, UnavailableError
+from lamson.smtp.reply import SMTPError
 
 
 def test_exit_codes_are_those_of_sysexits() -> None:

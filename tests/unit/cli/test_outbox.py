@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson import kept, schema
-from lamson.db import Database
-from lamson.kept import Kept
-from lamson.outbox import Outbox, Outgoing
-from lamson.queue import Queue
-from lamson.state import SqlStateStore, StateKey
+from lamson.storage import migrate as schema
+from lamson.storage import undeliverable as kept
+from lamson.storage.database import Database
+from lamson.storage.maildir import Queue
+from lamson.storage.outbox import Outbox, Outgoing
+from lamson.storage.state import SqlStateStore, StateKey
+from lamson.storage.undeliverable import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.queue import Queue
+from lamson.storage.maildir import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable

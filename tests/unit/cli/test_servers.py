@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson import daemon
+from lamson.service import daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson import daemon
 from lamson.cli.sink import stored
-from lamson.queue import Queue
+from lamson.service import daemon
+from lamson.storage.maildir import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lamson import reply as replies
-from lamson.reply import Reply
+from lamson.smtp import reply as replies
+from lamson.smtp.reply import Reply
 from lamson_lmtp.connection import Connection, Limits
 from lamson_lmtp.session import Budget, Counters, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lamson.envelope import Envelope
+    from lamson.smtp.envelope import Envelope
 
 MEMBERS_ONLY = Reply(550, "5.7.1", "Members only")
 

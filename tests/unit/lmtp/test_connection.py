@@ -1,6 +1,6 @@
 import pytest
 
-from lamson import reply as replies
+from lamson.smtp import reply as replies
 from lamson_lmtp.connection import DATA, GONE, MAIL, NEW, RCPT, READY, REPLYING, Connection, Limits
 from lamson_lmtp.events import (
     ANSWERED,

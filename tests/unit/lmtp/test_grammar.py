@@ -2,8 +2,8 @@ import time
 
 import pytest
 
-from lamson.envelope import Peer, QueueId
-from lamson.reply import UNKNOWN_PARAMETER
+from lamson.smtp.envelope import Peer, QueueId
+from lamson.smtp.reply import UNKNOWN_PARAMETER
 from lamson_lmtp import grammar
 from lamson_lmtp.events import MailFrom, RcptTo, RemoteProtocolError
 

@@ -3,13 +3,12 @@ import logging
 import pytest
 
 from lamson import failpoint
-from lamson import reply as replies
-from lamson.reply import Reply
+from lamson.smtp import reply as replies
+from lamson.smtp.reply import Reply
 from lamson_lmtp.connection import Limits
 from lamson_lmtp.events import ANSWERED, CLOSED, NEED_DATA, PAUSED, LocalProtocolError
 from lamson_lmtp.session import MAX_TURN, Budget, make_ids
-
-from .fakes import MEMBERS_ONLY, FakeEngine, converse, make_session, run
+from tests.unit.lmtp.fakes import MEMBERS_ONLY, FakeEngine, converse, make_session, run
 
 OK = bytes(replies.OK)
 LOCAL_ERROR = bytes(replies.LOCAL_ERROR)

@@ -3,7 +3,7 @@
 import pytest
 
 from lamson.postfix.expression import expression, literal
-from lamson.syntax import parse
+from lamson.routing.syntax import parse
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from lamson.domains import Domains
 from lamson.errors import LamsonError, RouteError, UnavailableError
 from lamson.postfix import tables
+from lamson.routing.domains import Domains
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lamson.routing import Router
+    from lamson.routing.decorators import Router
 
 needs_postmap = pytest.mark.skipif(
     shutil.which("postmap", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None,

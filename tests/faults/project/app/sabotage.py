@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
-from lamson.engine import Engine
-from lamson.envelope import Envelope
-from lamson.outbox import Outbox, Outgoing
-from lamson.relay import Relay
-from lamson.reply import OK, Reply
+from lamson.delivery.dispatcher import Engine
+from lamson.relay.relay import Relay
+from lamson.smtp.envelope import Envelope
+from lamson.smtp.reply import OK, Reply
+from lamson.storage.outbox import Outbox, Outgoing
 
 LATE = 0.2  # seconds between an early reply and the work: a fault always finds some undone
 

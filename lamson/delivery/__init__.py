@@ -1,0 +1,1 @@
+"""The way of one delivery: dispatched, run in a transaction, replied to."""

@@ -1,0 +1,312 @@
+"""What a handler gets besides the message: the means to answer, forward and send.
+
+Nothing leaves at once. What a handler sends is final here (bytes, Date and Message-ID) and becomes
+rows of the outbox in the transaction of its delivery: if the handler fails, nothing was sent; if
+the process dies later, the same bytes go out with the same Message-ID.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from email.utils import formatdate
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from lamson import log
+from lamson.errors import LamsonError, SenderError
+from lamson.message.notes import without_notes
+from lamson.message.request import MailRequest, MailResponse, normalise_newlines, prepend_headers
+from lamson.smtp import address
+from lamson.smtp.reply import LOOP_DETECTED, SMTPError
+from lamson.storage.outbox import Outgoing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lamson.message.templates import View
+
+MAX_HOPS = 50  # Received fields; Postfix's own hopcount_limit is 50 as well
+
+
+class AnswerLimit:
+    """How many automatic answers one correspondent gets in an hour (RFC 3834 section 2).
+
+    It ends a loop with another robot that every other rule let pass. It counts in memory, in each
+    process for itself: a limit of the order of magnitude is all that is needed. It remembers
+    ``remember`` correspondents at most, and half as many at least.
+    """
+
+    def __init__(self, per_hour: int = 30, *, remember: int = 10_000) -> None:
+        self._per_hour = per_hour
+        self._remember = remember
+        # By hash, as they are many, in two generations: the older one is dropped in one go.
+        self._counts: dict[int, int] = {}
+        self._older: dict[int, int] = {}
+
+    def allows(self, correspondent: str) -> bool:
+        """Whether one more answer may go out; it is counted then."""
+        key = _this_hour(correspondent)
+        count = self._counts.get(key, self._older.get(key, 0))
+        is_allowed = count < self._per_hour
+        self._counts[key] = count + is_allowed
+        if len(self._counts) >= self._remember // 2:
+            self._older, self._counts = self._counts, {}
+        return is_allowed
+
+    def take_back(self, correspondent: str) -> None:
+        """Do not count an answer that was allowed: its transaction was rolled back."""
+        key = _this_hour(correspondent)
+        for counts in (self._counts, self._older):
+            if count := counts.get(key, 0):
+                counts[key] = count - 1
+
+
+def _this_hour(correspondent: str) -> int:
+    return hash((correspondent, int(time.time() // 3600)))
+
+
+class Delivery:
+    """One message on its way to one recipient, as a handler sees it.
+
+    ``message`` is the message, ``captures`` what the route captured, ``id`` how log lines call the
+    mail (Postfix's queue id, where known).
+    """
+
+    __slots__ = (
+        "_answers",
+        "_digest",
+        "_hostname",
+        "_is_ours",
+        "_view",
+        "answered",
+        "captures",
+        "message",
+        "outgoing",
+    )
+
+    def __init__(
+        self,
+        message: MailRequest,
+        *,
+        digest: bytes | None,
+        hostname: str,
+        view: View | None = None,
+        answers: AnswerLimit | None = None,
+        captures: Mapping[str, str] | None = None,
+        is_ours: Callable[[str], bool] | None = None,
+    ) -> None:
+        """``digest`` names the delivery, None where nothing does: it is then made up when needed.
+
+        ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
+        """
+        self.message = message
+        self.captures: Mapping[str, str] = captures or {}
+        self.outgoing: list[Outgoing] = []
+        self.answered: list[str] = []  # whom `answers` has counted an answer to
+        self._digest = digest
+        self._hostname = hostname
+        self._view = view
+        self._answers = answers
+        self._is_ours = is_ours
+
+    @property
+    def id(self) -> str:
+        return self.message.envelope.id
+
+    def reply(
+        self,
+        template: str | None = None,
+        *,
+        subject: str | None = None,
+        sender: str | None = None,
+        to: str | None = None,
+        body: str | None = None,
+        html: str | None = None,
+        envelope_sender: str = address.NULL_PATH,
+        **variables: Any,
+    ) -> MailResponse | None:
+        """Answer the author of the message, as RFC 3834 wants it from a program.
+
+        ``template`` names a template; it sees ``message``, the route's captures and ``variables``.
+        Without one, ``body`` (and ``html``) are the text. ``sender`` is the From address (default:
+        the address that was written to), ``subject`` by default "Re: " and the old one. Bounces of
+        the answer go nowhere unless ``envelope_sender`` is given.
+
+        Gives None, and logs why, where no answer may be given: to a bounce, to mail from a list or
+        another program, or beyond the limit per hour. Raises TemplateError, or ValueError for a
+        header value or address that cannot be.
+        """
+        message = self.message
+        correspondent = to or message.author
+        reason = message.automatic_reason
+        if reason is None and not correspondent:
+            reason = "nobody to answer"
+        if reason is None and self._answers:
+            if self._answers.allows(correspondent):
+                self.answered.append(correspondent)
+            else:
+                reason = "too many answers to this correspondent within an hour"
+        if reason is not None:
+            log.event("unanswered", self.id, recipient=message.recipient, reason=reason)
+            return None
+        response = self.compose(
+            template,
+            to=correspondent,
+            sender=sender or message.recipient.address,
+            subject=subject if subject is not None else _answer_to(message.subject),
+            body=body,
+            html=html,
+            **variables,
+        )
+        response["Auto-Submitted"] = "auto-replied"
+        if message_id := _one_line(message.message_id):
+            response["In-Reply-To"] = message_id
+            response["References"] = f"{_one_line(message['References'])} {message_id}".strip()
+        self.send(response, sender=envelope_sender)
+        return response
+
+    def compose(
+        self,
+        template: str | None = None,
+        *,
+        to: str | Sequence[str],
+        sender: str,
+        subject: str,
+        body: str | None = None,
+        html: str | None = None,
+        **variables: Any,
+    ) -> MailResponse:
+        """Make a message from a template or a text, without sending it (see `reply`)."""
+        if template is None:
+            return MailResponse(to=to, sender=sender, subject=subject, body=body, html=html)
+        if self._view is None:
+            raise LamsonError(f"template {template!r} asked for, but no templates are configured")
+        names = {"message": self.message, "delivery": self, **self.captures, **variables}
+        return self._view.respond(template, names, to=to, sender=sender, subject=subject, html=html)
+
+    def send(
+        self,
+        response: MailResponse,
+        *,
+        sender: str | None = None,
+        to: str | Sequence[str] | None = None,
+    ) -> str:
+        """Send ``response``; gives its Message-ID.
+
+        ``to`` are the envelope recipients (default: those of its To, Cc and Bcc), ``sender`` is the
+        envelope sender (default: the response's own, else its From address; "" is the null
+        reverse-path). Raises AddressError for an address that is none, SenderError for a sender
+        in a domain that is not ours (see the setting `submission.any_sender`).
+        """
+        message_id = self._next_message_id()
+        if response["Message-ID"] is None:
+            response["Message-ID"] = message_id
+        if response["Date"] is None:
+            response["Date"] = _date(int(time.time()))
+        if sender is None:
+            sender = response.envelope_sender
+        recipients = (
+            [to] if isinstance(to, str) else list(response.recipients if to is None else to)
+        )
+        self._post(
+            sender=sender,
+            recipients=recipients,
+            content=response.to_bytes(),
+            message_id=message_id,
+            smtputf8=response.needs_smtputf8,
+        )
+        return str(response["Message-ID"])
+
+    def forward(self, to: str | Sequence[str] | None = None, *, sender: str | None = None) -> None:
+        """Send the message on as it is, byte for byte, with one Delivered-To field on top.
+
+        Only our own filters' notes are taken off: they are nobody else's business.
+
+        ``to`` are the recipients (default: the address that was written to), ``sender`` is the
+        envelope sender. By default that is the message's own, where it is the null one or in one of
+        our domains, else the address that was written to: bounces then come back here. With the
+        setting `submission.any_sender` it is always the message's own. Raises SMTPError (554 5.4.6)
+        for a message that has been here before.
+        """
+        message = self.message
+        here = message.recipient.address
+        hops = message.get_all("Received")
+        if address.normalise(here) in _been_at(message) or len(hops) > MAX_HOPS:
+            raise SMTPError(LOOP_DETECTED.code, LOOP_DETECTED.enhanced, LOOP_DETECTED.text)
+        recipients = [to] if isinstance(to, str) else list(to if to is not None else [here])
+        if sender is None:
+            own = message.sender
+            sender = own if own == address.NULL_PATH or self._may_send(own) else here
+        self._post(
+            sender=sender,
+            recipients=recipients,
+            content=prepend_headers(without_notes(message.raw), [("Delivered-To", here)]),
+            message_id=message.message_id or self._next_message_id(),
+            smtputf8=message.envelope.smtputf8,
+        )
+
+    def _may_send(self, sender: str) -> bool:
+        return self._is_ours is None or self._is_ours(address.split(sender)[1])
+
+    def _next_message_id(self) -> str:
+        if self._digest is None:
+            self._digest = secrets.token_bytes(32)
+        return f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{self._hostname}>"
+
+    def _post(
+        self,
+        *,
+        sender: str,
+        recipients: Sequence[str],
+        content: bytes,
+        message_id: str,
+        smtputf8: bool,
+    ) -> None:
+        checked = [address.parse_mailbox(one, smtputf8=True) for one in recipients]
+        if not checked:
+            raise ValueError("a message needs at least one recipient")
+        if sender != address.NULL_PATH:
+            sender = address.parse_mailbox(sender, smtputf8=True)
+            if not self._may_send(sender):
+                raise SenderError(
+                    f"the envelope sender {sender} is in none of our domains; give sender=, or"
+                    " name its domain in the setting domains, or set submission.any_sender"
+                )
+        self.outgoing.append(
+            Outgoing(
+                source=self.id,
+                message_id=message_id,
+                sender=sender,
+                recipients=tuple(checked),
+                content=normalise_newlines(content),
+                smtputf8=smtputf8 or not all(map(str.isascii, (sender, *checked))),
+            )
+        )
+
+
+@lru_cache(maxsize=8)
+def _date(seconds: int) -> str:
+    """The value of a Date field."""
+    return formatdate(seconds, localtime=True)
+
+
+def _been_at(message: MailRequest) -> set[str]:
+    """The addresses that the message was delivered to before it came to our Postfix.
+
+    lmtp(8) with `flags=D` puts this very delivery's own address above the topmost Received field.
+    """
+    names = [name.lower() for name in message.keys()]  # noqa: SIM118 - repeated names count
+    before = names[: names.index("received")] if "received" in names else []
+    values = message.get_all("Delivered-To")[before.count("delivered-to") :]
+    return {address.normalise(value) for value in values}
+
+
+def _answer_to(subject: str) -> str:
+    text = _one_line(subject)
+    return text if text[:3].lower() == "re:" else f"Re: {text}"
+
+
+def _one_line(value: str | None) -> str:
+    """A header value of a stranger's message, made safe to stand in one of ours."""
+    return " ".join((value or "").replace("\0", " ").split())[:900]

@@ -1,0 +1,1 @@
+"""Messages: reading what came, writing what goes. Pure."""

@@ -1,0 +1,52 @@
+"""Which mail must not be answered by a program (RFC 3834 section 2).
+
+For `MailRequest`; `Delivery.reply` asks before every answer. A loop of two programs that answer
+each other fills queues for as long as nobody looks, so a doubtful message is not answered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lamson.smtp import address
+
+if TYPE_CHECKING:
+    from lamson.message.header import Header
+
+# List-Id is RFC 2919, the others RFC 2369.
+_LIST_FIELDS = (
+    "List-Id",
+    "List-Post",
+    "List-Unsubscribe",
+    "List-Help",
+    "List-Subscribe",
+    "List-Owner",
+    "List-Archive",
+)
+
+
+def automatic_reason(header: Header, sender: str, author: str, recipient: str) -> str | None:
+    """Why a message from ``sender`` (envelope) and ``author`` (From) must not be answered.
+
+    None where nothing speaks against an answer from ``recipient``.
+    """
+    if sender == address.NULL_PATH:
+        return "the envelope sender is null"
+    for value in header.get_all("Auto-Submitted"):
+        keyword = value.partition(";")[0].partition("(")[0].strip().lower()
+        if keyword != "no":  # RFC 3834 section 5
+            return f"Auto-Submitted: {keyword[:40]}"
+    for value in header.get_all("Precedence"):
+        if value.strip().lower() in ("bulk", "list", "junk"):
+            return f"Precedence: {value.strip().lower()}"
+    for name in _LIST_FIELDS:
+        if header.get(name) is not None:
+            return f"it came from a mailing list ({name})"
+    ours = address.normalise(recipient)
+    for theirs in map(address.normalise, (sender, author)):
+        if theirs == ours:
+            return "it comes from the address that it was sent to"
+        local = address.split(theirs)[0]
+        if local == "mailer-daemon" or local.startswith("owner-") or local.endswith("-request"):
+            return f"it comes from a program ({local[:60]})"
+    return None

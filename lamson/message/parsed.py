@@ -1,0 +1,98 @@
+"""The content of one message as it arrived: the bytes, and what somebody asked about them.
+
+For the engine: the recipients of one mail share one `Content`, so that it is read at most once, and
+only if somebody looks. Two threads may look at the same time: each result is put in place whole, so
+the worst is that both work it out. Nothing here raises, whatever the bytes are; see `Header` and
+`mime` for how header and parts are kept from costing time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lamson.message.encoded_words import unfold
+from lamson.message.header import Header
+from lamson.message.html_text import text_of
+from lamson.message.mime import Part, cut
+from lamson.smtp import address
+
+if TYPE_CHECKING:
+    from lamson.message.charset import Defects
+    from lamson.message.notes import Notary
+
+
+class Content:
+    """A message's bytes, ``raw``, kept as they came, and their lazily parsed form.
+
+    ``notary`` verifies the notes on it; without one there are none.
+    """
+
+    __slots__ = ("_author", "_body", "_defects", "_header", "_parts", "notary", "raw")
+
+    def __init__(self, raw: bytes, notary: Notary | None = None) -> None:
+        self.raw = raw
+        self.notary = notary
+        self._defects: Defects = {}
+        self._header: Header | None = None
+        self._parts: list[Part] | None = None
+        self._author: str | None = None
+        self._body: str | None = None
+
+    @property
+    def header(self) -> Header:
+        header = self._header
+        if header is None:
+            header = self._header = Header(self.raw, self._defects)
+        return header
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts that hold no further parts, in order; never empty."""
+        parts = self._parts
+        if parts is None:
+            parts = self._parts = cut(self.raw, self.header, self._defects)
+        return parts
+
+    @property
+    def author(self) -> str:
+        """The one valid address of the one From field, in lower case; else "" (RFC 5322 3.6.2)."""
+        author = self._author
+        if author is None:
+            fields = [unfold(raw).decode("utf-8", "replace") for raw in self.header.raw("From")]
+            single = address.single_mailbox(fields[0]) if len(fields) == 1 else None
+            author = "" if single is None or "\ufffd" in single else single
+            self._author = author
+        return author
+
+    @property
+    def body(self) -> str:
+        """The first text/plain that is no attachment, else the text of `html`, else ""."""
+        body = self._body
+        if body is None:
+            body = self._first("text/plain")
+            if body is None:
+                html = self.html
+                body = "" if html is None else text_of(html)
+            self._body = body
+        return body
+
+    @property
+    def html(self) -> str | None:
+        """The first text/html that is no attachment."""
+        return self._first("text/html")
+
+    def _first(self, content_type: str) -> str | None:
+        for part in self.parts:
+            if part.content_type == content_type and not part.is_attachment:
+                return part.text
+        return None
+
+    @property
+    def defects(self) -> list[str]:
+        """What is wrong with the message, in words. Reads all of it."""
+        self.header.items()
+        for part in self.parts:
+            if part.content_type.startswith("text/"):
+                _ = part.text
+            _ = part.content, part.filename
+        return list(self._defects)

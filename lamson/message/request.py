@@ -1,0 +1,195 @@
+"""MailRequest: one message as one recipient got it, and the names to use for mail at large.
+
+For handlers and filters. The envelope says who sent it and to whom; the content is kept byte for
+byte and read only when something is asked. Every attribute is total: a stranger's mail, however
+broken or hostile, gives the best text that can be had, and `MailRequest.defects` says what is
+wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from lamson.message import autoreply as automatic
+from lamson.message import notes
+from lamson.message.compose import normalise_newlines, prepend_headers
+from lamson.message.mime import Part, parameter
+from lamson.message.parsed import Content
+from lamson.message.response import MailResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lamson.message.notes import Note
+    from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
+
+__all__ = ["MailRequest", "MailResponse", "Part", "normalise_newlines", "prepend_headers"]
+
+_MESSAGE_ID = re.compile(
+    r"<[^<>\s]{1,900}>"
+)  # RFC 5322 section 3.6.4, and what is sent in practice
+_SHOWN = ("From", "To", "Cc", "Date", "Subject")
+
+
+class MailRequest:
+    """One message as one recipient got it; the other recipients' share its content.
+
+    ``message["Subject"]`` is the text of the first such field, None where there is none; names
+    are matched in any case. Such a text is one line: it holds no CR, LF or NUL.
+    """
+
+    __slots__ = ("content", "envelope", "recipient")
+
+    def __init__(self, content: bytes | Content, envelope: Envelope, recipient: Recipient) -> None:
+        self.content = content if isinstance(content, Content) else Content(content)
+        self.envelope = envelope
+        self.recipient = recipient
+
+    def for_recipient(self, recipient: Recipient) -> MailRequest:
+        """The same message as ``recipient`` got it."""
+        return MailRequest(self.content, self.envelope, recipient)
+
+    def __repr__(self) -> str:
+        size = len(self.raw)
+        return f"<MailRequest from {self.sender or '<>'} to {self.recipient}, {size} octets>"
+
+    def __str__(self) -> str:
+        """The message for people: the usual fields, an empty line, the body."""
+        fields = [f"{name}: {self[name]}\n" for name in _SHOWN if name in self]
+        return f"{''.join(fields)}\n{self.body}"
+
+    # The envelope
+
+    @property
+    def sender(self) -> str:
+        """The envelope sender (MAIL FROM); "" is the null reverse-path."""
+        return self.envelope.sender
+
+    @property
+    def peer(self) -> Peer:
+        """The client that handed the message to Postfix."""
+        return self.envelope.peer
+
+    @property
+    def queue_id(self) -> QueueId:
+        """Postfix's queue id, "" where unknown."""
+        return self.envelope.queue_id
+
+    @property
+    def author(self) -> str:
+        """Whose message it is: the single valid From address, else the envelope sender.
+
+        In lower case. Neither is proven: anybody may write anything there.
+        """
+        return self.content.author or self.sender.lower()
+
+    # The header
+
+    @property
+    def raw(self) -> bytes:
+        """The message as it arrived, byte for byte."""
+        return self.content.raw
+
+    def __getitem__(self, name: str) -> str | None:
+        return self.content.header.get(name)
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The text of the first field called ``name``, else ``default``."""
+        value = self.content.header.get(name)
+        return default if value is None else value
+
+    def get_all(self, name: str) -> list[str]:
+        """The texts of all fields called ``name``, from the top down; [] where there is none."""
+        return self.content.header.get_all(name)
+
+    def raw_header(self, name: str) -> bytes | None:
+        """The first field called ``name`` as it came: undecoded, with its folds."""
+        return next(self.content.header.raw(name), None)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.raw_header(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> list[str]:
+        """The names of the fields from the top down; a repeated field stands there repeatedly."""
+        return [name for name, _ in self.content.header.fields()]
+
+    def items(self) -> list[tuple[str, str]]:
+        """The fields as (name, text), from the top down."""
+        return self.content.header.items()
+
+    @property
+    def subject(self) -> str:
+        """The text of the Subject field, "" without one."""
+        return self["Subject"] or ""
+
+    @property
+    def message_id(self) -> str | None:
+        """The Message-ID with its angle brackets; None where there is no usable one."""
+        found = _MESSAGE_ID.search(self["Message-ID"] or "")
+        return found[0] if found else None
+
+    # The body
+
+    @property
+    def body(self) -> str:
+        r"""The text of the message, lines ending in ``\n``: text/plain, else made from the HTML."""
+        return self.content.body
+
+    @property
+    def html(self) -> str | None:
+        """The text/html of the message, None where there is none. Not safe to show as it is."""
+        return self.content.html
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts that hold no further parts, in order. An attached message is one part."""
+        return self.content.parts
+
+    @property
+    def attachments(self) -> list[Part]:
+        """The parts that are not shown as the text of the message."""
+        return [part for part in self.parts if part.is_attachment]
+
+    @property
+    def defects(self) -> list[str]:
+        """What is wrong with the message, in words; [] for most mail. Reads all of it."""
+        return self.content.defects
+
+    # What the filters found
+
+    @property
+    def notes(self) -> Mapping[str, Note]:
+        """What the application's filters noted at SMTP time (see docs/milter.md); {} without."""
+        notary = self.content.notary
+        if notary is None:
+            return {}
+        fields = (raw.decode("ascii", "replace") for raw in self.content.header.raw(notes.HEADER))
+        return notary.read(fields, self.queue_id, self.recipient.address, time.time())
+
+    # What kind of mail it is
+
+    @property
+    def is_bounce(self) -> bool:
+        """True with a null envelope sender (RFC 5321 section 4.5.5), or for a delivery report."""
+        if not self.sender:
+            return True
+        kind = (self["Content-Type"] or "").partition(";")[0].strip().lower()
+        report = parameter(self.content.header, "Content-Type", "report-type", {}) or ""
+        return kind == "multipart/report" and report.lower() == "delivery-status"  # RFC 6522
+
+    @property
+    def automatic_reason(self) -> str | None:
+        """Why no program may answer this message, in words (RFC 3834); None where one may."""
+        return automatic.automatic_reason(
+            self.content.header, self.sender, self.author, self.recipient.address
+        )
+
+    @property
+    def is_automatic(self) -> bool:
+        """True where no program may answer this message."""
+        return self.automatic_reason is not None

@@ -1,0 +1,92 @@
+"""What a handler module says of its functions: `@route` and the other decorators, and `State`.
+
+For the programmers of applications. The decorators only note what they were told on the function;
+the Router, built from the modules that the setting `handlers` names, reads the notes. So importing
+a handler module changes nothing anywhere else, and a function may be tested by calling it.
+A decorator on something that is no function raises RouteError.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeAlias, TypeVar
+
+from lamson.errors import RouteError
+from lamson.routing.handler import DeclaredRoute, Handler, declaration_of, declare
+from lamson.routing.router import Explanation, Match, Route, Router
+
+__all__ = [
+    "Explanation",
+    "Handler",
+    "Match",
+    "Route",
+    "Router",
+    "State",
+    "route",
+    "route_like",
+    "state_key_generator",
+    "stateless",
+]
+
+State: TypeAlias = Callable[..., Any] | str | None
+"""What a handler returns: the next state, as a function of its module or that function's name, or
+None to stay."""
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def route(
+    format: str, /, *, engine: str = "re2", **captures: str
+) -> Callable[[_Function], _Function]:
+    """Route the addresses that match ``format`` to the function.
+
+    ``format`` is a regular expression in which ``(name)`` stands for the pattern given here as
+    ``name=...``, else in the setting `route_defaults`. It has to match the whole envelope
+    recipient, ignoring case. May stand several times on one function. ``engine="re"`` allows
+    look-around and back-references, at the price of a search that a crafted address may make slow.
+    """
+    if not isinstance(format, str):
+        raise RouteError('@route needs a format: @route("(user)@(host)")')
+    caller = sys._getframe(1)
+    declared = DeclaredRoute(format, engine, captures, caller.f_code.co_filename, caller.f_lineno)
+
+    def annotate(function: _Function) -> _Function:
+        declare(function).routes.insert(0, declared)  # the lowest decorator is applied first
+        return function
+
+    return annotate
+
+
+def route_like(handler: Callable[..., Any]) -> Callable[[_Function], _Function]:
+    """Give the function the routes of another one, which may stand in another module."""
+    caller = sys._getframe(1)
+    file, line = caller.f_code.co_filename, caller.f_lineno
+    declaration = declaration_of(handler)
+    if declaration is None or not declaration.routes:
+        name = getattr(handler, "__name__", repr(handler))
+        raise RouteError(f"@route_like({name}): that has no route itself", file=file, line=line)
+    copies = [replace(declared, file=file, line=line) for declared in declaration.routes]
+
+    def annotate(function: _Function) -> _Function:
+        declare(function).routes[:0] = copies
+        return function
+
+    return annotate
+
+
+def stateless(function: _Function) -> _Function:
+    """Have the function run for every message its routes match, whatever the sender's state."""
+    declare(function).is_stateless = True
+    return function
+
+
+def state_key_generator(function: _Function) -> _Function:
+    """Have the function, ``(module: str, message) -> str``, name what the module's states are for.
+
+    By default the state of a sender is kept per module; returning, say, module and list name keeps
+    one per list. There is at most one such function in a module.
+    """
+    declare(function).is_state_key_generator = True
+    return function

@@ -1,0 +1,223 @@
+"""Handlers: what the decorators declared of a function, and how the function is called.
+
+For the Router, which makes a Handler of every declared function of a handler module, and for
+whoever calls it. A handler is a plain ``def handler(message, **captures)``; a parameter annotated
+with an injected class (`Delivery`, SQLAlchemy's `Session`) is given the one of this delivery. All
+of this is settled when the application loads: a function that could not be called with what its
+routes capture is a RouteError there, and a call itself costs about a microsecond.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lamson.errors import RouteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+DELIVERY, SESSION = "delivery", "session"
+
+# Compared by name, so that loading routes imports neither SQLAlchemy nor the deliveries.
+INJECTED: Mapping[str, str] = {
+    "lamson.delivery.context.Delivery": DELIVERY,
+    "sqlalchemy.orm.session.Session": SESSION,
+}
+
+_ATTRIBUTE = "__lamson_declaration__"
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredRoute:
+    """One ``@route(…)`` as it was written, and where."""
+
+    format: str
+    engine: str
+    captures: Mapping[str, str]
+    file: str
+    line: int
+
+
+@dataclass(slots=True)
+class Declaration:
+    """What the decorators said about one function. ``routes`` stand as in the source, top first."""
+
+    routes: list[DeclaredRoute] = field(default_factory=list)
+    is_stateless: bool = False
+    is_state_key_generator: bool = False
+
+
+def declaration_of(function: object) -> Declaration | None:
+    """What was declared about a function, None where no decorator of ours touched it."""
+    found = getattr(function, _ATTRIBUTE, None)
+    return found if isinstance(found, Declaration) else None
+
+
+def declare(function: object) -> Declaration:
+    """The declaration of a function, to be added to. Raises RouteError for anything but functions.
+
+    It is an attribute of the function: nothing is registered anywhere.
+    """
+    found = declaration_of(function)
+    if found is None:
+        if not inspect.isfunction(function):
+            raise RouteError(f"{function!r} is no function: handlers are plain def functions")
+        found = Declaration()
+        setattr(function, _ATTRIBUTE, found)
+    return found
+
+
+class Handler:
+    """A function of a handler module, ready to be called.
+
+    ``injected`` says what its annotated parameters are given (parameter name to `DELIVERY` or
+    `SESSION`); ``required`` and ``optional`` are the parameters that captures fill. With
+    ``lenient`` it is called with the routes of other handlers, and spared the captures that it has
+    no parameter for. Raises RouteError where the function cannot be a handler at all.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        is_stateless: bool = False,
+        lenient: bool = False,
+        injectable: Mapping[str, str] = INJECTED,
+    ) -> None:
+        self.function = function
+        self.module: str = function.__module__
+        self.name: str = function.__name__
+        self.full_name = f"{self.module}.{self.name}"
+        self.is_stateless = is_stateless
+        code = inspect.unwrap(function).__code__
+        self.file, self.line = code.co_filename, code.co_firstlineno
+        self.injected: dict[str, str] = {}
+        self.required: tuple[str, ...] = ()
+        self.optional: tuple[str, ...] = ()
+        self.takes_any = False
+        self._read_parameters(injectable)
+        self.needs_session = SESSION in self.injected.values()
+        self.needs_delivery = DELIVERY in self.injected.values()
+        self._deliveries = tuple(n for n, what in self.injected.items() if what == DELIVERY)
+        self._sessions = tuple(n for n, what in self.injected.items() if what == SESSION)
+        drops_some = lenient and not self.takes_any
+        known: frozenset[str] = frozenset(self.required + self.optional)
+        self._only = known if drops_some else None
+
+    def __str__(self) -> str:
+        return self.full_name
+
+    def __repr__(self) -> str:
+        return f"<Handler {self}>"
+
+    def call(
+        self, message: object, captures: Mapping[str, str], delivery: object, session: object
+    ) -> Any:
+        """Call the function and give back what it returns; raises what it raises.
+
+        ``captures`` are those of one of its own routes, `check_captures` has seen them.
+        """
+        if self._only is not None:
+            captures = {name: captures[name] for name in captures if name in self._only}
+        if not self.injected:
+            return self.function(message, **captures)
+        arguments: dict[str, Any] = dict(captures)
+        for name in self._deliveries:
+            arguments[name] = delivery
+        for name in self._sessions:
+            arguments[name] = session
+        return self.function(message, **arguments)
+
+    def check_captures(self, names: Iterable[str], *, file: str, line: int) -> None:
+        """Raise RouteError where a route with these captures, standing there, could not call it."""
+        names = tuple(names)
+        for name in names:
+            if name == self._message or name in self.injected:
+                raise RouteError(
+                    f"{self.name}'s parameter {name!r} is not for a capture; rename one of them",
+                    file=file,
+                    line=line,
+                )
+            known = self.takes_any or self._only is not None
+            if not known and name not in self.required and name not in self.optional:
+                raise RouteError(
+                    f"the route captures ({name}), but {self.name} has no parameter {name!r};"
+                    " add it, or **captures",
+                    file=file,
+                    line=line,
+                )
+        for name in self.required:
+            if name not in names:
+                raise RouteError(
+                    f"{self.name} needs {name!r}, which the route does not capture; capture it,"
+                    " give it a default, or annotate it as Delivery or sqlalchemy.orm.Session",
+                    file=file,
+                    line=line,
+                )
+
+    def _read_parameters(self, injectable: Mapping[str, str]) -> None:
+        function = inspect.unwrap(self.function)
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise self._error("is async def; handlers are plain def functions, run in threads")
+        if inspect.isgeneratorfunction(function):
+            raise self._error("has a yield; handlers are plain functions, which return")
+        parameters = list(inspect.signature(self.function).parameters.values())
+        first = parameters[0] if parameters else None
+        if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
+            raise self._error("takes no message: its first parameter is the message")
+        self._message = first.name if first.kind is first.POSITIONAL_OR_KEYWORD else ""
+        hints = _annotations(function)
+        if _injection(hints.get(first.name), injectable):
+            raise self._error(f"has {first.name!r} first: the first parameter is the message")
+        for parameter in parameters[1:]:
+            name = parameter.name
+            what = _injection(hints.get(name), injectable)
+            if parameter.kind is parameter.VAR_KEYWORD:
+                self.takes_any = True
+            elif parameter.kind is parameter.POSITIONAL_ONLY:
+                raise self._error(f"has {name!r} before the /, where it cannot be given by name")
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                continue
+            elif what is not None:
+                self.injected[name] = what
+            elif parameter.default is parameter.empty:
+                self.required += (name,)
+            else:
+                self.optional += (name,)
+
+    def _error(self, problem: str) -> RouteError:
+        return RouteError(f"{self.name} {problem}", file=self.file, line=self.line)
+
+
+def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations, resolved where that is possible.
+
+    A name imported under ``if TYPE_CHECKING:`` does not exist at run time. It spoils
+    get_type_hints for all of them, so the others are then looked up one by one.
+    """
+    try:
+        return typing.get_type_hints(function)
+    except Exception:  # noqa: BLE001 (an annotation may run any expression)
+        known = function.__globals__
+        return {
+            name: known.get(hint, hint) if isinstance(hint, str) else hint
+            for name, hint in function.__annotations__.items()
+        }
+
+
+def _injection(hint: Any, injectable: Mapping[str, str]) -> str | None:
+    """What a parameter with this annotation is given; None where a capture is to fill it."""
+    if isinstance(hint, str):
+        ours = {path.rpartition(".")[2]: what for path, what in injectable.items()}
+        words = (word.strip().rpartition(".")[2] for word in hint.split("|"))
+        return next((ours[word] for word in words if word in ours), None)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        found = (_injection(member, injectable) for member in typing.get_args(hint))
+        return next(filter(None, found), None)
+    if isinstance(hint, type):
+        return injectable.get(f"{hint.__module__}.{hint.__qualname__}")
+    return None

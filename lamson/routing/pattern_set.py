@@ -1,0 +1,135 @@
+"""A PatternSet: thousands of patterns asked at once which of them match an address.
+
+For the Router. The patterns of RE2 are compiled into an automaton or a few, whose cost per address
+hardly grows with their number; those of ``engine="re"`` are tried one after another. Where RE2 runs
+out of the memory it is allowed, the patterns are spread over more automata: slower, never wrong.
+
+RE2 makes the states of an automaton as addresses call for them. Thousands of patterns that begin
+with the same capture are each in the middle of it at once, so that every state would hold them all,
+and every new address would cost milliseconds. Such patterns are looked for by what comes after
+that capture, which tells them apart; the few candidates are then matched in full.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import re2
+
+from lamson.routing.pattern import options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lamson.routing.pattern import Pattern
+
+_FEW = 100  # so many patterns are one automaton, whatever they begin with
+_CROWD = 50  # so many that begin with the same capture get an automaton of their own ...
+_MAX_CROWDS = 4  # ... but no more than these, as each is asked about each address
+
+# What RE2 may use for one automaton and its states; when they are too many it begins them anew.
+_MEMORY = 8 << 20
+_MEMORY_PER_PATTERN = 8 << 10
+
+# No address holds NUL, so nothing else matches this. It shows whether an automaton works at all.
+_PROBE = b"\0lamson\0"
+_PROBE_PATTERN = r"\x00lamson\x00"
+
+
+class _Automaton(NamedTuple):
+    """A set of RE2, the numbers of its patterns, and whether a hit is a candidate only."""
+
+    set: Any
+    numbers: tuple[int, ...]
+    is_search: bool
+
+
+class PatternSet:
+    """The patterns of one Router, in its order."""
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self._patterns = tuple(patterns)
+        numbers = range(len(self._patterns))
+        self._slow = [n for n in numbers if self._patterns[n].engine != "re2"]
+        fast = [n for n in numbers if self._patterns[n].engine == "re2"]
+        leads = Counter(_lead(self._patterns[n]) for n in fast)
+        crowds = [
+            lead
+            for lead, count in leads.most_common(_MAX_CROWDS + 1)
+            if lead and count >= _CROWD and len(fast) > _FEW
+        ]
+        self._automata: list[_Automaton] = []
+        for lead in crowds[:_MAX_CROWDS]:
+            crowd = [n for n in fast if _lead(self._patterns[n]) == lead]
+            fast = [n for n in fast if _lead(self._patterns[n]) != lead]
+            self._add([(n, _after_lead(self._patterns[n])) for n in crowd], is_search=True)
+        self._add([(n, self._patterns[n].source) for n in fast], is_search=False)
+
+    def match(self, address: str) -> list[int]:
+        """The numbers of the patterns that match the whole address, in ascending order."""
+        try:
+            octets = address.encode()
+        except UnicodeEncodeError:  # a lone surrogate: no address at all
+            return []
+        if b"\0" in octets:
+            return []
+        found: list[int] = []
+        for automaton, numbers, is_search in self._automata:
+            for place in automaton.Match(octets) or ():
+                number = numbers[place]
+                if not is_search or self._patterns[number].extract(address, octets) is not None:
+                    found.append(number)
+        for number in self._slow:
+            if self._patterns[number].match(address) is not None:
+                found.append(number)
+        if len(found) > 1:
+            found.sort()
+        return found
+
+    def _add(self, patterns: Sequence[tuple[int, str]], *, is_search: bool) -> None:
+        memory = _MEMORY + _MEMORY_PER_PATTERN * len(patterns)
+        self._automata += _automata(patterns, memory, is_search=is_search)
+
+
+def _lead(pattern: Pattern) -> str:
+    """The regex of the capture a pattern begins with; "" where it begins with anything else."""
+    first = pattern.pieces[0] if pattern.pieces else None
+    return first.source if first is not None and first.name and len(pattern.pieces) > 1 else ""
+
+
+def _after_lead(pattern: Pattern) -> str:
+    rest = "".join(piece.source for piece in pattern.pieces[1:])
+    return rf"(?:{rest})\z"
+
+
+def _automata(
+    patterns: Sequence[tuple[int, str]], memory: int, *, is_search: bool
+) -> list[_Automaton]:
+    """RE2 sets which hold all these patterns between them, each with the numbers of its patterns.
+
+    Where memory does not suffice a set says so when it is compiled, or it finds nothing from then
+    on; the probe tells the latter. Each half of it then gets the same memory.
+    """
+    if not patterns:
+        return []
+    chosen = options(memory=memory)
+    chosen.never_capture = True  # a set only tells which; without captures its states are smaller
+    automaton = re2.Set.SearchSet(chosen) if is_search else re2.Set.FullMatchSet(chosen)
+    try:
+        for _, source in patterns:
+            automaton.Add(source)
+        automaton.Add(_PROBE_PATTERN)
+        automaton.Compile()
+        works = len(patterns) in (automaton.Match(_PROBE) or ())
+    except re2.error:
+        works = False
+    if works:
+        return [_Automaton(automaton, tuple(number for number, _ in patterns), is_search)]
+    if len(patterns) == 1:  # compiled alone before, so this limit was too low for it
+        return _automata(patterns, memory * 4, is_search=is_search)
+    middle = len(patterns) // 2
+    return [
+        *_automata(patterns[:middle], memory, is_search=is_search),
+        *_automata(patterns[middle:], memory, is_search=is_search),
+    ]

@@ -1,0 +1,200 @@
+"""The Router: which handlers an address belongs to, and which states a handler module has.
+
+Built once from the modules named in the setting `handlers`; then asked per recipient by the LMTP
+front end and the engine. Anything wrong with a module, a route or a handler is a RouteError while
+it is built, one line with file and line number; nothing is left for the first message to find.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from lamson.errors import RouteError
+from lamson.message.templates import RESERVED
+from lamson.routing.module import HandlerModule
+from lamson.routing.pattern import Pattern, PatternError, compile_format
+from lamson.routing.pattern_set import PatternSet
+from lamson.routing.why_not import why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from lamson.routing.handler import DeclaredRoute, Handler
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """One format of one handler; ``file`` and ``line`` say where its decorator stands."""
+
+    format: str
+    handler: Handler
+    pattern: Pattern
+    file: str
+    line: int
+
+
+class Match:
+    """A route that an address matches, and what it captured of the address."""
+
+    __slots__ = ("_address", "_captures", "handler", "route")
+
+    def __init__(self, route: Route, address: str) -> None:
+        self.route = route
+        self.handler = route.handler
+        self._address = address
+        self._captures: dict[str, str] | None = None
+
+    @property
+    def captures(self) -> dict[str, str]:
+        """Found when first asked for: whether an address is routed at all needs none."""
+        if self._captures is None:
+            self._captures = self.route.pattern.match(self._address) or {}
+        return self._captures
+
+    def __repr__(self) -> str:
+        return f"<Match {self.handler} {self.captures}>"
+
+
+class Explanation(NamedTuple):
+    """What became of one route: what it captured, else None and the reason in words."""
+
+    route: Route
+    captures: dict[str, str] | None
+    why_not: str
+
+
+class Router:
+    """All routes of an application, in the order of the modules and of their functions.
+
+    ``modules`` are the names of the handler modules.
+    """
+
+    def __init__(self, modules: Sequence[HandlerModule], defaults: Mapping[str, str]) -> None:
+        self._modules = {module.name: module for module in modules}
+        self.modules = tuple(self._modules)
+        self.routes = tuple(
+            _make_route(handler, declared, defaults)
+            for module in modules
+            for handler, declaration in module.declared
+            for declared in declaration.routes
+        )
+        self._error_routes = dict(self._routes_of_errors())
+        self._set = PatternSet([route.pattern for route in self.routes])
+
+    @classmethod
+    def collect(cls, modules: Sequence[str], defaults: Mapping[str, str]) -> Router:
+        """Import the handler modules and build their Router.
+
+        ``defaults`` are the patterns of the captures for which a decorator gives none, the setting
+        `route_defaults`. Raises RouteError for whatever could not work.
+        """
+        for number, name in enumerate(modules):
+            if name in modules[:number]:
+                raise RouteError(f"the module {name} is named twice", setting="handlers")
+        return cls([HandlerModule.load(name) for name in modules], defaults)
+
+    def match(self, address: str) -> tuple[Match, ...]:
+        """The routes of an address, one per handler, in definition order; () if it is not routed.
+
+        Where a state matches, the ERROR state of its module does too, after all others.
+        Takes microseconds whatever the number of routes, and never raises.
+        """
+        numbers = self._set.match(address)
+        if len(numbers) == 1 and not self._error_routes:
+            return (Match(self.routes[numbers[0]], address),)
+        routes = [self.routes[number] for number in numbers]
+        routes += [self._error_routes[n] for n in numbers if n in self._error_routes]
+        found: dict[Handler, Match] = {}
+        for route in routes:
+            if route.handler not in found:
+                found[route.handler] = Match(route, address)
+        return tuple(found.values())
+
+    def explain(self, address: str) -> list[Explanation]:
+        """What becomes of each route for this address, in definition order."""
+        return [
+            Explanation(route, route.pattern.match(address), why_not(route.pattern, address))
+            for route in self.routes
+        ]
+
+    def error_state(self, module: str) -> Handler | None:
+        """The function ERROR of a handler module, None where it has none."""
+        return self._modules[module].error
+
+    def states_of(self, module: str) -> tuple[str, ...]:
+        """The names of the states a sender may be in, in definition order."""
+        return tuple(self._modules[module].states)
+
+    def state_key(self, match: Match, message: object) -> str:
+        """What the sender's state is kept for: the module's name, or what the module makes of it.
+
+        Raises what the module's `@state_key_generator` raises, RouteError if it gives no text.
+        """
+        module = self._modules[match.handler.module]
+        generate = module.state_key_generator
+        if generate is None:
+            return module.name
+        key = generate(module.name, message)
+        if not isinstance(key, str) or not key:
+            raise RouteError(
+                f"{module.name}.{generate.__name__} returned {key!r}: a state key is a text",
+                file=module.file,
+            )
+        return key
+
+    def next_state(self, handler: Handler, returned: object) -> str | None:
+        """The name of the state that a handler asked for by what it returned; None to stay.
+
+        Raises RouteError where that is neither a state of its module nor the name of one.
+        """
+        if returned is None:
+            return None
+        states = self._modules[handler.module].states
+        if isinstance(returned, str) and returned in states:
+            return returned
+        for name, state in states.items():
+            if state.function is returned:
+                return name
+        shown = getattr(returned, "__qualname__", None) or repr(returned)
+        raise RouteError(
+            f"{handler} returned {shown}, which is no state of its module; it has"
+            f" {', '.join(states) or 'none'}",
+            file=handler.file,
+            line=handler.line,
+        )
+
+    def _routes_of_errors(self) -> Iterator[tuple[int, Route]]:
+        """By the number of a state's route, the same route for the ERROR of its module.
+
+        A sender in that state is answered by it whatever address is written to. An ERROR with
+        routes of its own has only those.
+        """
+        routed = {route.handler for route in self.routes}
+        for number, route in enumerate(self.routes):
+            error = self._modules[route.handler.module].error
+            if error is not None and error not in routed and not route.handler.is_stateless:
+                error.check_captures(route.pattern.names, file=error.file, line=error.line)
+                yield number, replace(route, handler=error)
+
+
+def _make_route(handler: Handler, declared: DeclaredRoute, defaults: Mapping[str, str]) -> Route:
+    file, line = declared.file, declared.line
+    captures = {**defaults, **declared.captures}
+    try:
+        pattern = compile_format(declared.format, captures, engine=declared.engine)
+    except PatternError as problem:
+        raise RouteError(str(problem), file=file, line=line) from None
+    for name in declared.captures:
+        if name not in pattern.names:
+            raise RouteError(f"{declared.format!r} has no capture ({name})", file=file, line=line)
+    for name in pattern.names:
+        if name in RESERVED:  # the first answer from a template would find it out
+            raise RouteError(
+                f"({name}) cannot be the name of a capture: templates have a meaning of their own"
+                " for it; take another name",
+                file=file,
+                line=line,
+            )
+    handler.check_captures(pattern.names, file=file, line=line)
+    return Route(declared.format, handler, pattern, file, line)

@@ -1,0 +1,525 @@
+"""The supervisor: owns the listening sockets, forks workers, replaces them, stops them.
+
+For `lamson start`. The workers form groups, such as the LMTP server's and the milter's; those of
+a group share its sockets. The supervisor imports no handler and opens no database; a worker does
+both, tells through a pipe that it is ready, or why it is not. Since the listener is the
+supervisor's, a worker that dies never means "connection refused": connections wait until its
+replacement accepts them.
+
+SIGTERM and SIGINT drain and stop. SIGHUP replaces the workers one by one by new ones, which read
+handlers and settings afresh; when a new one does not get ready, the old one stays. What only the
+supervisor reads, such as where to listen, waits for a restart, and the log says so. A worker whose
+supervisor died drains and ends.
+
+The service does not start without its database. While it runs, a worker that has to do without
+comes up all the same, to answer 451; after a reload, only if the old ones had that database too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from lamson import log
+from lamson.errors import LamsonError, UnavailableError
+from lamson.net.listen import bind, describe
+from lamson.service import daemon
+from lamson.settings import loading as config
+from lamson.storage.suspects import Suspects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lamson.settings.model import Settings
+
+    RunWorker = Callable[[Path, Sequence[socket.socket], "Link"], None]
+
+DRAIN = 30.0  # seconds that a worker has to finish what it began
+READY = 60.0  # seconds that a worker has to get ready
+RETRY = 1.0  # seconds between attempts to have a worker, where one cannot be forked or get ready
+PID_FILE = "lamson.pid"
+_FIRST_LISTEN_FD = 3  # sd_listen_fds(3)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+class Link:
+    """A worker's end of the pipe to its supervisor, and of the one that tells of its death."""
+
+    def __init__(
+        self, status: int, alive: int, number: int, lost_pids: Sequence[int], *, is_patient: bool
+    ) -> None:
+        self._status = status
+        self.alive = alive  # readable (end of file) once the supervisor is gone
+        self.number = number  # among the workers of its group, from 0
+        self.lost_pids = lost_pids  # workers that died suddenly and were not replaced before
+        self.is_patient = is_patient  # whether to come up though the database does not answer
+
+    def ready(self) -> None:
+        self._tell(state="ready")
+
+    def failed(self, error: BaseException) -> None:
+        self._tell(state="failed", error=str(error), code=getattr(error, "exit_code", 70))
+
+    def recycle(self) -> None:
+        """Ask to be replaced."""
+        self._tell(state="recycle")
+
+    def _tell(self, **message: object) -> None:
+        with suppress(BrokenPipeError):
+            os.write(self._status, json.dumps(message).encode() + b"\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An address to bind for a group, as `lamson.net.listen.bind` takes it.
+
+    ``is_blocking`` is for a library that accepts by itself.
+    """
+
+    listen: str
+    mode: int = 0o660
+    group: str | None = None
+    is_blocking: bool = False
+
+    def bind(self) -> socket.socket:
+        bound = bind(self.listen, mode=self.mode, group=self.group)
+        bound.setblocking(self.is_blocking)
+        return bound
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Workers of one kind.
+
+    ``name`` is for people; in lower case it is what systemd calls the group's sockets
+    (``FileDescriptorName=``), where there is more than one group;
+    ``listeners`` and ``count`` are asked of the settings: what to bind, and how many workers there
+    are. ``run`` is what a worker does.
+    """
+
+    name: str
+    listeners: Callable[[Settings], Sequence[Listener]]
+    count: Callable[[Settings], int]
+    run: RunWorker
+    sockets: list[socket.socket] = field(default_factory=list)
+    not_before: float = 0.0  # when the next worker may be forked
+    lost_pids: list[int] = field(default_factory=list)  # workers that died, to tell the next one
+
+    def __str__(self) -> str:
+        return f"{self.name} on {', '.join(map(describe, self.sockets))}"
+
+
+class _Worker:
+    """A forked worker, as its supervisor sees it."""
+
+    def __init__(
+        self, pid: int, number: int, status: int, group: Group, lost_pids: Sequence[int]
+    ) -> None:
+        self.pid = pid
+        self.number = number
+        self.group = group
+        self.status = status
+        self.lost_pids = lost_pids  # that it was told of, to release what they leased
+        self.is_ready = False
+        self.is_leaving = False
+        self.is_silent = False  # it closed its end of the pipe: it is ending
+        self.error = ""
+        self.code = os.EX_SOFTWARE
+        self.wants_replacement = False
+        self._buffer = b""
+
+    def read(self) -> None:
+        """Take in what it says."""
+        try:
+            data = os.read(self.status, 65536)  # more than a pipe holds
+        except BlockingIOError:  # a process that a handler forked has the other end still
+            return
+        self.is_silent = not data
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for message in map(json.loads, lines):
+            if message["state"] == "ready":
+                self.is_ready = True
+            elif message["state"] == "recycle":
+                self.wants_replacement = True
+            else:
+                self.error, self.code = message["error"], message["code"]
+
+
+class Supervisor:
+    """One service: its sockets and its workers."""
+
+    def __init__(self, project: Path, settings: Settings, groups: Sequence[Group]) -> None:
+        self._project = project
+        self._settings = settings
+        self._groups = groups
+        self._workers: dict[int, _Worker] = {}
+        self._signals: list[int] = []
+        self._alive_read, self._alive_write = os.pipe()
+        self._wakeup_read, self._wakeup_write = os.pipe()
+        self._suspects = Suspects(settings.run_dir)
+        self._is_serving = False
+        self._is_patient = False
+        self._fixed = _fixed(settings)
+
+    def run(self, ready: Callable[[str], None]) -> None:
+        """Bind, start the workers, call ``ready`` with what is listened on, serve until SIGTERM.
+
+        Raises UnavailableError or the first worker's error when the service cannot start.
+        """
+        # Signals first, so that none is lost between a fork and our readiness for it.
+        for number in (self._wakeup_read, self._wakeup_write):
+            os.set_blocking(number, False)
+        signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, lambda number, frame: self._signals.append(number))
+        self._suspects.clear()
+        try:
+            self._listen()
+            workers = [
+                self._fork(group)
+                for group in self._groups
+                for _ in range(group.count(self._settings))
+            ]
+            for worker in workers:
+                self._wait_ready(worker)
+            names = "; ".join(map(str, self._groups))
+            ready(names)
+            notify("READY=1")
+            log.logger.info("listening for %s, %d worker(s)", names, len(workers))
+            self._serve()
+        finally:
+            notify("STOPPING=1")
+            self._stop()
+
+    def _listen(self) -> None:
+        by_name = {group.name.lower(): group for group in self._groups}
+        for name, inherited in inherited_sockets():
+            by_name.get(name, self._groups[0]).sockets.append(inherited)
+        for group in self._groups:
+            if not group.sockets:
+                for listener in group.listeners(self._settings):
+                    group.sockets.append(listener.bind())
+
+    def _serve(self) -> None:
+        self._is_serving = self._is_patient = True
+        while True:
+            if not self._signals:  # one may have come while something else was waited for
+                self._pause(self._timeout())
+            signals, self._signals = self._signals, []
+            if signal.SIGTERM in signals or signal.SIGINT in signals:
+                log.logger.info("stopping: finishing what was begun")
+                return
+            if signal.SIGHUP in signals:
+                self._reload()
+            for worker in list(self._workers.values()):
+                if worker.wants_replacement and not worker.is_leaving:
+                    self._replace(worker)
+            self._fill()
+
+    def _timeout(self) -> float | None:
+        waiting = [group.not_before for group in self._groups if self._missing(group)]
+        return max(0.0, min(waiting) - time.monotonic()) if waiting else None
+
+    def _pause(self, timeout: float | None) -> None:
+        """Wait for a signal or for a worker's message, and bury workers that ended."""
+        poll = select.poll()
+        poll.register(self._wakeup_read, select.POLLIN)
+        speaking = {one.status: one for one in self._workers.values() if not one.is_silent}
+        for descriptor in speaking:
+            poll.register(descriptor, select.POLLIN)
+        for descriptor, _ in poll.poll(None if timeout is None else timeout * 1000):
+            if descriptor == self._wakeup_read:
+                with suppress(BlockingIOError):
+                    os.read(self._wakeup_read, 4096)
+            else:
+                speaking[descriptor].read()
+        self._reap()
+
+    def _reap(self, block: int = 0) -> None:
+        """Bury workers that ended; ``block`` is one that was killed."""
+        for worker in list(self._workers.values()):
+            pid, status = os.waitpid(worker.pid, 0 if worker.pid == block else os.WNOHANG)
+            if pid:
+                worker.read()
+                self._bury(worker, status)
+
+    def _bury(self, worker: _Worker, status: int) -> None:
+        del self._workers[worker.pid]
+        os.close(worker.status)
+        code = os.waitstatus_to_exitcode(status)
+        if worker.is_leaving and code >= 0:
+            self._suspects.forget(worker.pid)
+        elif suspects := self._suspects.blame(worker.pid):
+            log.logger.error("worker %d had %d deliveries under way", worker.pid, suspects)
+        if not worker.is_ready:
+            worker.group.lost_pids += worker.lost_pids
+        if worker.is_leaving:
+            return
+        if not self._is_serving:  # the start fails, and says why
+            return
+        how = f"signal {-code}" if code < 0 else f"status {code}"
+        log.logger.error(
+            "worker %d ended with %s; replacing it%s", worker.pid, how, _colon(worker.error)
+        )
+        # One that never got ready would only fail again: not more than once a second.
+        worker.group.not_before = time.monotonic() + (0.0 if worker.is_ready else RETRY)
+        worker.group.lost_pids.append(worker.pid)
+
+    def _present(self, group: Group) -> list[_Worker]:
+        return [
+            worker
+            for worker in self._workers.values()
+            if worker.group is group and not worker.is_leaving
+        ]
+
+    def _missing(self, group: Group) -> int:
+        return max(0, group.count(self._settings) - len(self._present(group)))
+
+    def _fill(self) -> None:
+        """Have as many workers as the settings say."""
+        for group in self._groups:
+            if time.monotonic() >= group.not_before:
+                try:
+                    for _ in range(self._missing(group)):
+                        self._fork(group)
+                except UnavailableError as error:
+                    log.logger.error("%s; trying again", error)
+                    group.not_before = time.monotonic() + RETRY
+            for worker in self._present(group)[group.count(self._settings) :]:
+                self._end(worker)
+
+    def _fork(self, group: Group, number: int | None = None) -> _Worker:
+        """A new worker; it gets ``number``, else the lowest that none of the group has.
+
+        Raises UnavailableError where the system has no process or no file to spare.
+        """
+        if number is None:
+            taken = {one.number for one in self._present(group)}
+            number = min(set(range(len(taken) + 1)) - taken)
+        with suppress(OSError):  # a full disk is no reason to have no worker
+            sys.stdout.flush()
+            sys.stderr.flush()
+        log.flush()
+        lost_pids = group.lost_pids
+        pipe: tuple[int, ...] = ()
+        try:
+            pipe = reading, writing = os.pipe()
+            os.set_blocking(reading, False)
+            pid = os.fork()
+        except OSError as error:
+            for descriptor in pipe:
+                os.close(descriptor)
+            raise UnavailableError(f"no worker can be forked: {error.strerror}") from error
+        if pid == 0:
+            self._become_worker(group, writing, number, lost_pids)
+        group.lost_pids = []
+        os.close(writing)
+        worker = self._workers[pid] = _Worker(pid, number, reading, group, lost_pids)
+        return worker
+
+    def _become_worker(
+        self, group: Group, status: int, number: int, lost_pids: Sequence[int]
+    ) -> NoReturn:
+        code = os.EX_SOFTWARE
+        try:
+            signal.set_wakeup_fd(-1)
+            for one in _SIGNALS:
+                signal.signal(one, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's goes to the supervisor
+            _forget_modules(self._project)
+            inherited = [self._alive_write, self._wakeup_read, self._wakeup_write]
+            inherited += [worker.status for worker in self._workers.values()]
+            inherited += [
+                one.detach()
+                for other in self._groups
+                if other is not group
+                for one in other.sockets
+            ]
+            for descriptor in inherited:
+                os.close(descriptor)
+            link = Link(status, self._alive_read, number, lost_pids, is_patient=self._is_patient)
+            try:
+                group.run(self._project, group.sockets, link)
+                code = os.EX_OK
+            except LamsonError as error:
+                link.failed(error)
+                code = error.exit_code
+            except Exception as error:  # noqa: BLE001 - the supervisor is told
+                log.logger.exception("the worker failed")
+                link.failed(error)
+        finally:
+            log.flush()
+            # Threads of a handler that hangs must not keep the process alive.
+            os._exit(code)
+
+    def _wait_ready(self, worker: _Worker) -> None:
+        """Wait until a new worker serves. Raises UnavailableError with its reason when it fails."""
+        deadline = time.monotonic() + READY
+        while not worker.is_ready:
+            if worker.pid not in self._workers:
+                problem = worker.error or "a worker ended before it was ready"
+                raise UnavailableError(problem, exit_code=worker.code)
+            if signal.SIGTERM in self._signals or signal.SIGINT in self._signals:
+                raise UnavailableError("stopped before it was ready")
+            if time.monotonic() > deadline:
+                self._end(worker)
+                raise UnavailableError(f"a worker was not ready after {READY:.0f} s")
+            self._pause(0.5)
+
+    def _reload(self) -> None:
+        """Replace every worker by one with fresh settings and handlers."""
+        notify("RELOADING=1")
+        former = self._settings
+        try:
+            self._settings = config.load(self._project)
+            self._is_patient = self._settings.database == former.database
+            old = [worker for worker in self._workers.values() if not worker.is_leaving]
+            if all(map(self._replace, old)):
+                log.logger.info("reloaded: every worker was replaced")
+                self._warn()
+            else:
+                self._settings = former  # which the workers that stay have
+        except LamsonError as error:
+            log.logger.error("not reloaded, the old workers stay: %s", error)
+        self._is_patient = True
+        notify("READY=1")
+
+    def _warn(self) -> None:
+        fixed = _fixed(self._settings)
+        if changed := [name for name, value in fixed.items() if value != self._fixed[name]]:
+            log.logger.warning(
+                "a reload does not take in what changed in %s: use `lamson restart`",
+                ", ".join(changed),
+            )
+
+    def _replace(self, worker: _Worker) -> bool:
+        worker.wants_replacement = False
+        try:
+            new = self._fork(worker.group, worker.number)
+            new.is_leaving = True  # does not count, and is not replaced, until it is ready
+            self._wait_ready(new)
+        except UnavailableError as error:
+            log.logger.error("worker %d stays: its replacement failed: %s", worker.pid, error)
+            return False
+        new.is_leaving = False
+        self._end(worker)
+        return True
+
+    def _end(self, worker: _Worker) -> None:
+        worker.is_leaving = True
+        with suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGTERM)
+
+    def _stop(self) -> None:
+        paths = [
+            one.getsockname()
+            for group in self._groups
+            for one in group.sockets
+            if one.family == socket.AF_UNIX
+        ]
+        for group in self._groups:
+            for one in group.sockets:
+                one.close()
+        for worker in self._workers.values():
+            self._end(worker)
+        deadline = time.monotonic() + DRAIN + 5
+        while self._workers and time.monotonic() < deadline:
+            self._pause(1.0)
+        for worker in list(self._workers.values()):
+            log.logger.error("worker %d did not end in time; killing it", worker.pid)
+            os.kill(worker.pid, signal.SIGKILL)
+            self._reap(block=worker.pid)
+        if "LISTEN_FDS" not in os.environ:
+            for path in paths:
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+        signal.set_wakeup_fd(-1)
+
+
+def start(
+    project: Path,
+    groups: Callable[[Settings], Sequence[Group]],
+    *,
+    foreground: bool = False,
+    ready: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Start the service of ``project``; ``ready`` is told what it listens on.
+
+    ``groups`` gives the groups of workers that these settings ask for.
+    In the background this returns once the service is ready; in the foreground, when it has ended.
+    Raises SettingsError, UnavailableError (in use, running already) or what the worker raised.
+    """
+    settings = config.load(project)
+    pid_file = settings.run_dir / PID_FILE
+
+    def run(is_ready: Callable[[str], None]) -> None:
+        log.configure(settings.log_file, level=settings.log_level, console=foreground)
+        Supervisor(project, settings, groups(settings)).run(is_ready)
+
+    if not foreground:
+        ready(daemon.daemonise(pid_file, run, settings.log_file))
+        return
+    with daemon.PidFile(pid_file) as lock:
+
+        def tell(text: str) -> None:
+            lock.describe(text)
+            ready(text)
+
+        run(tell)
+
+
+def _fixed(settings: Settings) -> dict[str, object]:
+    """Settings that a reload does not take in: the supervisor alone reads them, as it starts."""
+    fixed = {name: getattr(settings, name) for name in ("run_dir", "log_file", "log_level")}
+    for server in ("lmtp", "socketmap", "milter"):
+        for name in ("listen", "socket_mode", "socket_group"):
+            fixed[f"{server}.{name}"] = getattr(getattr(settings, server), name)
+    fixed["filters"] = settings.has_milter  # whether there are workers for them
+    return fixed
+
+
+def _forget_modules(project: Path) -> None:
+    """Have a worker import the project's modules afresh: its settings may have imported some.
+
+    What is installed stays, as in a virtual environment that lies in the project.
+    """
+    roots = (Path(sys.prefix), Path(__file__).parents[2])
+    installed = [root for root in roots if project in root.parents]
+    for name, module in list(sys.modules.items()):
+        file = Path(getattr(module, "__file__", None) or "")
+        is_ours = project in file.parents and not any(root in file.parents for root in installed)
+        if is_ours and name != "__main__":
+            del sys.modules[name]
+
+
+def inherited_sockets() -> list[tuple[str, socket.socket]]:
+    """Listening sockets that systemd passed (sd_listen_fds(3)) and their names; else none."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    names = [*os.environ.get("LISTEN_FDNAMES", "").split(":"), *[""] * count]
+    return [
+        (names[number], socket.socket(fileno=_FIRST_LISTEN_FD + number)) for number in range(count)
+    ]
+
+
+def notify(state: str) -> None:
+    """Tell systemd how the service is doing (sd_notify(3)). Does nothing elsewhere."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
+            sender.connect("\0" + path[1:] if path.startswith("@") else path)
+            sender.send(state.encode())
+
+
+def _colon(text: str) -> str:
+    return f": {text}" if text else ""

@@ -1,0 +1,1 @@
+"""Words of the mail protocols: addresses, replies, envelopes. Pure."""

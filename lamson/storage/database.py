@@ -1,0 +1,291 @@
+"""The database: one SQLAlchemy engine, transactions that mean what they say, and the schema.
+
+SQLite is the embedded default (WAL, synchronous=FULL, one writer at a time: `BEGIN IMMEDIATE`,
+since the driver's deferred BEGIN lets two writers overwrite each other). PostgreSQL is for
+production, through psycopg 3: each connection asks for `synchronous_commit=on`, whatever is the
+server's default, and waits for a lock, a server or a broken network no longer than a few seconds.
+What the URL says about any of this (``?options=-c lock_timeout=3s``, ``?connect_timeout=2``,
+``?timeout=2`` for SQLite) wins.
+
+Anything that goes wrong surfaces as SQLAlchemy's exceptions; the engine answers those with 451. A
+connection whose transaction is gone is never used to its end: both databases would take a COMMIT
+after that for success.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy
+from sqlalchemy import event, exc
+from sqlalchemy.pool import StaticPool
+
+from lamson.errors import DatabaseError, UnavailableError
+from lamson.storage import failure, sqlite
+from lamson.storage import tables as models
+from lamson.storage.failure import PrematureEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy.engine import URL, Connection, ExceptionContext
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+IDLE = 1.0  # seconds after which a connection to a server is tried before it is used again
+
+# For libpq. A server that vanished is noticed within half a minute, by either side.
+_CONNECTION = {
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+_SESSION = {
+    "lock_timeout": "10s",
+    "synchronous_commit": "on",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+_PSYCOPG = "postgresql+psycopg"
+_READ_ONLY = "25006"  # read_only_sql_transaction
+_PASSWORD = re.compile(r"(://[^:@/]*):[^@]*@")
+_IN_ERROR = 3  # libpq's PQTRANS_INERROR
+_UNFINISHED = "lamson.unfinished"  # of a connection: it is not time to commit yet
+
+
+class Database:
+    """One database, by SQLAlchemy URL, for all threads of this process."""
+
+    def __init__(self, url: str, *, connections: int = 10) -> None:
+        """Connect lazily. Raises DatabaseError for a URL of a database that we cannot use."""
+        try:
+            parsed = sqlalchemy.make_url(url)
+            self.is_sqlite = parsed.get_backend_name() == "sqlite"
+            if parsed.drivername == "postgresql":
+                parsed = parsed.set(drivername=_PSYCOPG)
+            if not self.is_sqlite and parsed.drivername != _PSYCOPG:
+                raise exc.ArgumentError(f"expected sqlite:///... or {_PSYCOPG}://...")
+            options: dict[str, Any] = {}
+            if self.is_sqlite:
+                options["connect_args"] = {"check_same_thread": False}
+                if "timeout" not in parsed.query:
+                    options["connect_args"]["timeout"] = sqlite.BUSY_TIMEOUT
+                if parsed.database in (None, "", ":memory:"):
+                    options["poolclass"] = StaticPool
+            else:
+                options |= {"pool_size": connections, "pool_timeout": 10}
+                options["connect_args"] = _server_arguments(parsed)
+            self.engine = sqlalchemy.create_engine(parsed, **options)
+        except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError) as error:
+            shown = _PASSWORD.sub(r"\1:***@", url)
+            problem = f"database {shown!r} cannot be used: {error}"
+            if isinstance(error, ModuleNotFoundError):
+                problem += "; pip install 'lamson[postgres]' brings it"
+            raise DatabaseError(problem, setting="database") from error
+        # SQLite has one writer: threads of one process queue here, fairly and without polling.
+        self._writer: AbstractContextManager[object] = nullcontext()
+        self.before_writing: Callable[[], None] | None = None
+        """What must have succeeded once before `begin` does; it may raise anything."""
+        self._kept: Connection | None = None  # SQLite's writer
+        event.listen(self.engine, "commit", _check_finished)
+        if self.is_sqlite:
+            self._writer = threading.RLock()
+            event.listen(self.engine, "connect", sqlite.prepare)
+            event.listen(self.engine, "begin", sqlite.begin_immediate)
+            event.listen(self.engine, "commit", sqlite.check_open)
+            event.listen(self.engine, "handle_error", sqlite.drop_ended)
+        else:
+            event.listen(self.engine, "checkin", _note_time)
+            event.listen(self.engine, "checkout", _check_idle)
+            event.listen(self.engine, "commit", _check_postgres)
+            event.listen(self.engine, "handle_error", _drop_read_only)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction: commit at the end, rollback on an exception.
+
+        Whoever commits the connection before gets PrematureEnd: it is not theirs alone.
+        """
+        check = self.before_writing  # another thread may be through with it meanwhile
+        if check is not None:
+            check()
+            self.before_writing = None
+        with self._writing() if self.is_sqlite else self.engine.connect() as connection:
+            info = connection.info
+            with connection.begin():
+                info[_UNFINISHED] = True
+                try:
+                    yield connection
+                finally:
+                    info.pop(_UNFINISHED, None)
+
+    @contextmanager
+    def begin_forgettable(self) -> Iterator[Connection]:
+        """A transaction that a power failure may undo, though no death of a process does.
+
+        It does not wait for the disk: for what is merely done again when it is lost. On PostgreSQL
+        it is one like any other, since the death of the server would undo it.
+        """
+        if not self.is_sqlite:
+            with self.begin() as connection:
+                yield connection
+            return
+        with self._writing() as connection:
+            driver = _driver(connection)
+            driver.execute("PRAGMA synchronous=NORMAL")
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                if not connection.invalidated:  # else it is closed, and the next one is new
+                    driver.rollback()  # a failed COMMIT leaves it open, and then this could not be
+                    driver.execute("PRAGMA synchronous=FULL")
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """SQLite's one writer of this process. Its connection is kept: to check one out costs.
+
+        Not so one in which a transaction is open still, as after a COMMIT that failed, or to which
+        a handler gave options: the next transaction would inherit them.
+        """
+        with self._writer:
+            connection, self._kept = self._kept or self.engine.connect(), None
+            try:
+                yield connection
+            finally:
+                is_clean = not connection.invalidated and not (
+                    connection.get_transaction()
+                    or _driver(connection).in_transaction
+                    or connection.get_execution_options()
+                )
+                if is_clean and self._kept is None:
+                    self._kept = connection
+                else:
+                    connection.close()
+
+    def read(self) -> Connection:
+        """A connection for reading: it takes no lock, each statement stands for itself."""
+        return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def read_only(self) -> Iterator[Connection]:
+        """A connection on which every attempt to write fails."""
+        if self.is_sqlite:
+            with self.read() as connection:
+                connection.exec_driver_sql("PRAGMA query_only=ON")
+                try:
+                    yield connection
+                finally:
+                    connection.exec_driver_sql("PRAGMA query_only=OFF")
+        else:
+            with self.engine.connect().execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            ) as connection:
+                yield connection
+
+    def check(self) -> None:
+        """Check that the tables are there and of the version we know.
+
+        Raises DatabaseError when they are not, UnavailableError when the database does not answer.
+        """
+        try:
+            with self.read() as connection:
+                if not sqlalchemy.inspect(connection).has_table(models.VERSION_TABLE):
+                    raise DatabaseError(f"database {self} has no tables yet: run `lamson syncdb`")
+                revision = connection.execute(
+                    sqlalchemy.text(f"SELECT version_num FROM {models.VERSION_TABLE}")
+                ).scalar()
+        except exc.DBAPIError as error:
+            raise self.unavailable(error) from error
+        if revision != models.SCHEMA_REVISION:
+            raise DatabaseError(
+                f"database {self} is at schema {revision}, this version of lamson "
+                f"needs {models.SCHEMA_REVISION}: "
+                + (
+                    "run `lamson syncdb`"
+                    if str(revision) < models.SCHEMA_REVISION
+                    else "it was made by a newer lamson; upgrade this one"
+                )
+            )
+
+    def unavailable(self, error: BaseException) -> UnavailableError:
+        """The error to raise where the database failed, in one line."""
+        return UnavailableError(f"database {self} cannot be used: {failure.brief(error)}")
+
+    def create_all(self) -> None:
+        """Create our tables without migrations: for tests on a database that is thrown away."""
+        models.metadata.create_all(self.engine)
+
+    def close(self) -> None:
+        with self._writer:
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None
+            self.engine.dispose()
+
+    def __str__(self) -> str:
+        return self.engine.url.render_as_string(hide_password=True)
+
+
+def _check_postgres(connection: Connection) -> None:
+    """After an error PostgreSQL answers COMMIT by ROLLBACK, and the driver finds that all right."""
+    driver = _driver(connection)
+    if driver.pgconn.transaction_status == _IN_ERROR:
+        driver.rollback()  # SQLAlchemy would give it back to the pool as it is
+        raise exc.InvalidRequestError("the transaction failed before its commit")
+
+
+def _check_finished(connection: Connection) -> None:
+    if _UNFINISHED in connection.info:
+        _driver(connection).rollback()  # SQLAlchemy would give it back to the pool as it is
+        raise PrematureEnd
+
+
+def _drop_read_only(context: ExceptionContext) -> None:
+    """A session on a server that was made read-only stays so; the next may find a better one."""
+    if getattr(context.original_exception, "sqlstate", "") == _READ_ONLY:
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+def _server_arguments(url: URL) -> dict[str, str]:
+    """What to ask libpq for beside the URL. The last one of several equal options counts."""
+    arguments = {name: value for name, value in _CONNECTION.items() if name not in url.query}
+    theirs = url.query.get("options", os.environ.get("PGOPTIONS", ""))
+    ours = [f"-c {name}={value}" for name, value in _SESSION.items()]
+    arguments["options"] = " ".join(
+        [*ours, theirs if isinstance(theirs, str) else " ".join(theirs)]
+    )
+    return arguments
+
+
+def _note_time(connection: object, entry: ConnectionPoolEntry) -> None:
+    entry.info["used_at"] = time.monotonic()
+
+
+def _check_idle(connection: Any, entry: ConnectionPoolEntry, proxy: object) -> None:
+    """Try a connection that has been idle, so that the first mail after an outage finds a live one.
+
+    One that was used a moment ago is not tried, since that costs a round trip: should the server
+    have been restarted within that moment, one transaction is answered 451.
+    """
+    if time.monotonic() - entry.info.get("used_at", time.monotonic()) < IDLE:
+        return
+    try:
+        connection.autocommit = True
+        connection.execute("")
+        connection.autocommit = False
+    except Exception as error:
+        raise exc.DisconnectionError(str(error)) from error

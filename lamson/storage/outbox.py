@@ -1,0 +1,398 @@
+"""The outbox: mail that handlers sent, as rows of the transaction in which they ran.
+
+A row holds the final bytes. It is inserted under a lease of this process, submitted after the
+commit and deleted once Postfix took it. A row whose lease ran out (its process died) or whose time
+for another attempt has come is claimed by whichever process looks first. Rows of one conversation
+(sender and recipients) leave in the order in which they were made: a later row waits for an
+earlier one. Ids are the time in nanoseconds; should two nodes make the same one, the later takes
+the next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, bindparam, func, or_, select, text, update
+
+from lamson.storage import sqlite
+from lamson.storage.tables import outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from sqlalchemy.engine import Connection
+
+    from lamson.storage.database import Database
+
+LEASE = 300.0  # seconds
+LONGEST_DELAY = 3600.0  # seconds, give or take a fifth, that a row is put off for
+_SET_BACK = 2 * LONGEST_DELAY  # what is due later than that was put off before the clock went back
+_UNFIT = re.compile("[\0\ud800-\udfff]")
+_LONGEST_NAME = 1000  # octets of a conversation's name: an index takes 2,700 at most
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """One message to submit. ``source`` is how log lines call the mail that it came from."""
+
+    source: str
+    message_id: str
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes
+    smtputf8: bool = False
+    id: int = 0
+    created_at: float = 0.0
+    attempts: int = 0
+    last_error: str = ""
+    lease_until: float = 0.0
+    conversation: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.conversation:
+            self.conversation = _conversation(self.sender, self.recipients)
+
+
+class Outbox:
+    """The rows of one database, as one process (``owner``) sees them."""
+
+    def __init__(self, database: Database, owner: str, *, lease: float = LEASE) -> None:
+        self._database = database
+        self._owner = owner
+        self._lease = lease
+        self._last_id = 0
+        self._id_lock = threading.Lock()
+        self._in_doubt: list[int] = []  # leased by a `claim` that failed, perhaps at its commit
+        self.is_full = False  # set by the relay when enough mail waits in memory
+        self.taken: set[int] = set()
+        """Rows that are done with and not known to be deleted yet."""
+        self._to_delete: deque[int] = deque()
+
+    def insert(self, connection: Connection, rows: Sequence[Outgoing]) -> list[Outgoing]:
+        """Insert ``rows`` in the caller's transaction.
+
+        Gives back those that are leased to us and may be submitted as soon as that transaction is
+        committed; the others stand behind an earlier row and are claimed later.
+        """
+        now = time.time()
+        held = self._held_elsewhere(connection, {row.conversation for row in rows}, now)
+        mine = []
+        for row in rows:
+            row.created_at = now
+            is_mine = not self.is_full and row.conversation not in held
+            if is_mine:
+                row.lease_until = now + self._lease
+                mine.append(row)
+        left = list(rows)
+        while left:
+            left = self._insert(connection, left)
+        return mine
+
+    def _insert(self, connection: Connection, rows: Sequence[Outgoing]) -> list[Outgoing]:
+        """Insert ``rows``; gives those whose new id another node has used already."""
+        for row in rows:
+            row.id = self._next_id()
+        values = [_values(row, self._owner if row.lease_until else "") for row in rows]
+        if self._database.is_sqlite:  # it has one writer at a time, and so one time
+            sqlite.insert(connection, _INTO, values)
+            return []
+        columns = map(list, zip(*values, strict=True))
+        arrays = dict(zip(outbox.columns.keys(), columns, strict=True))
+        made = set(connection.execute(_INSERT, arrays).scalars())
+        return [row for row in rows if row.id not in made]
+
+    def claim(self, limit: int) -> list[Outgoing]:
+        """Lease and give rows that are due, in order: whole conversations, as far as they are.
+
+        At most ``limit`` conversations and ``limit`` rows that follow their first ones. Holding
+        the first row keeps other processes from the rest of its conversation. Where this raises,
+        the rows may be leased all the same: the next call gives them back first.
+        """
+        if self._in_doubt:
+            self.release(self._in_doubt)
+            self._in_doubt.clear()
+        now = time.time()
+        earlier = outbox.alias()
+        is_earlier = and_(
+            earlier.c.conversation == outbox.c.conversation, earlier.c.id < outbox.c.id
+        )
+        is_free = and_(
+            or_(outbox.c.due_at <= now, outbox.c.due_at > now + _SET_BACK),
+            outbox.c.lease_until <= now,
+        )
+        is_waiting = or_(
+            and_(earlier.c.due_at > now, earlier.c.due_at <= now + _SET_BACK),
+            earlier.c.lease_until > now,
+        )
+        is_first = ~select(earlier.c.id).where(is_earlier).exists()
+        is_next = ~select(earlier.c.id).where(is_earlier, is_waiting).exists()
+        first = select(outbox).where(is_free, is_first).order_by(outbox.c.id).limit(limit)
+        if not self._database.is_sqlite:
+            first = first.with_for_update(skip_locked=True)
+        rows: list[Outgoing] = []
+        try:
+            with self._database.begin() as connection:
+                found = list(connection.execute(first).mappings())
+                if not found:
+                    return []
+                names = [row["conversation"] for row in found]
+                follow = select(outbox).where(
+                    outbox.c.conversation.in_(names),
+                    outbox.c.id.not_in([row["id"] for row in found]),
+                    is_free,
+                    is_next,
+                )
+                found += connection.execute(follow.order_by(outbox.c.id).limit(limit)).mappings()
+                rows = [_outgoing(row, now + self._lease) for row in found]
+                connection.execute(
+                    update(outbox)
+                    .where(outbox.c.id.in_([row.id for row in rows]))
+                    .values(lease_owner=self._owner, lease_until=now + self._lease)
+                )
+        except Exception:
+            self._in_doubt += [row.id for row in rows]
+            raise
+        return rows
+
+    def forget(self, id: int) -> None:
+        """Have a row deleted soon, as Postfix took it, or as it is kept elsewhere now."""
+        self.taken.add(id)
+        self._to_delete.append(id)
+
+    @property
+    def has_forgotten(self) -> bool:
+        """Whether rows are to be deleted that no transaction has taken along yet."""
+        return bool(self._to_delete)
+
+    def take_forgotten(self) -> list[int]:
+        """The rows to be forgotten, for a transaction that deletes them: see `deleted`."""
+        ids: list[int] = []
+        with suppress(IndexError):  # another thread may take them at the same time
+            while self._to_delete:
+                ids.append(self._to_delete.popleft())
+        return ids
+
+    def deleted(self, ids: Collection[int], *, is_committed: bool) -> None:
+        """How the transaction ended that had them from `take_forgotten`.
+
+        Where it failed, they come again next time.
+        """
+        if is_committed:
+            self.taken.difference_update(ids)
+        else:
+            self._to_delete.extend(ids)
+
+    def delete_rows(self, connection: Connection, ids: Collection[int]) -> None:
+        """Delete rows in the caller's transaction."""
+        if ids and self._database.is_sqlite:
+            sqlite.execute(connection, _DELETE_SQLITE, (json.dumps(list(ids)),))
+        elif ids:
+            connection.execute(_DELETE, {"ids": list(ids)})
+
+    def delete_now(self) -> None:
+        """Delete what is to be forgotten and has not been deleted with other work meanwhile."""
+        ids = self.take_forgotten()
+        is_committed = False
+        try:
+            with self._database.begin_forgettable() as connection:
+                self.delete_rows(connection, ids)
+            is_committed = True
+        finally:
+            self.deleted(ids, is_committed=is_committed)
+
+    def delete(self, ids: Collection[int]) -> None:
+        """Delete rows at once."""
+        for id in ids:
+            self.forget(id)
+        if ids:
+            self.delete_now()
+
+    def defer(self, row: Outgoing, due_at: float) -> None:
+        """Give ``row`` back, with its remaining recipients and error, until ``due_at``.
+
+        Like `release`, it leaves a row alone that another process has taken over meanwhile.
+        """
+        with self._database.begin() as connection:
+            connection.execute(
+                update(outbox)
+                .where(outbox.c.id == row.id, outbox.c.lease_owner == self._owner)
+                .values(
+                    recipients=json.dumps(row.recipients),
+                    attempts=row.attempts,
+                    last_error=_text(row.last_error),
+                    due_at=due_at,
+                    lease_owner="",
+                    lease_until=0,
+                )
+            )
+
+    def release(self, ids: Collection[int]) -> None:
+        """Give rows back untouched, so that the next process need not wait for the lease."""
+        if not ids:
+            return
+        with self._database.begin() as connection:
+            connection.execute(
+                update(outbox)
+                .where(outbox.c.id == bindparam("row"), outbox.c.lease_owner == self._owner)
+                .values(lease_owner="", lease_until=0),
+                _rows(ids),
+            )
+
+    def renew(self, rows: Collection[Outgoing]) -> None:
+        """Lease rows for longer that are being submitted."""
+        if not rows:
+            return
+        until = time.time() + self._lease
+        with self._database.begin() as connection:
+            connection.execute(
+                update(outbox)
+                .where(outbox.c.id == bindparam("row"), outbox.c.lease_owner == self._owner)
+                .values(lease_until=until),
+                _rows(row.id for row in rows),
+            )
+        for row in rows:
+            row.lease_until = until
+
+    def release_owner(self, owner: str) -> int:
+        """Give back all leases of ``owner``, a process known to be dead; gives the number."""
+        with self._database.begin() as connection:
+            return connection.execute(
+                update(outbox)
+                .where(outbox.c.lease_owner == owner)
+                .values(lease_owner="", lease_until=0)
+            ).rowcount
+
+    def owners(self) -> list[str]:
+        """Who holds leases."""
+        with self._database.read() as connection:
+            query = select(outbox.c.lease_owner).where(outbox.c.lease_owner != "").distinct()
+            return list(connection.execute(query).scalars())
+
+    def all(self) -> list[Outgoing]:
+        """All rows, oldest first, for people to look at."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(outbox).order_by(outbox.c.id)).mappings()
+            return [_outgoing(row, row["lease_until"]) for row in rows]
+
+    def get(self, id: int) -> Outgoing | None:
+        """One row, None where it is gone."""
+        with self._database.read() as connection:
+            row = connection.execute(select(outbox).where(outbox.c.id == id)).mappings().first()
+            return None if row is None else _outgoing(row, row["lease_until"])
+
+    def retry(self, id: int | None) -> int:
+        """Make a row due now, or all where None, unless it is under way; gives the number."""
+        statement = update(outbox).where(outbox.c.lease_until <= time.time()).values(due_at=0)
+        if id is not None:
+            statement = statement.where(outbox.c.id == id)
+        with self._database.begin() as connection:
+            return connection.execute(statement).rowcount
+
+    def count(self) -> int:
+        """The number of rows that Postfix has not taken yet."""
+        with self._database.read() as connection:
+            return connection.execute(select(func.count()).select_from(outbox)).scalar_one()
+
+    def _next_id(self) -> int:
+        with self._id_lock:
+            self._last_id = max(self._last_id + 1, time.time_ns())
+            return self._last_id
+
+    def _held_elsewhere(self, connection: Connection, names: set[str], now: float) -> set[str]:
+        """Those conversations whose newest row is not on its way from this process.
+
+        The newest one tells: it came to us only if all before it had.
+        """
+        if not names:
+            return set()
+        if self._database.is_sqlite:
+            values = (json.dumps(list(names)), self._owner, now)
+            return {row[0] for row in sqlite.execute(connection, _HELD_SQLITE, values)}
+        asked = {"names": list(names), "owner": self._owner, "now": now}
+        return set(connection.execute(_HELD, asked).scalars())
+
+
+# A look at the end of the index for each name, however many rows wait in a conversation.
+_HELD_QUERY = """SELECT value FROM {names} WHERE (
+    SELECT lease_owner <> {owner} OR lease_until <= {now} FROM lamson_outbox
+    WHERE conversation = names.value ORDER BY id DESC LIMIT 1
+)"""
+_HELD_SQLITE = _HELD_QUERY.format(names="json_each(?) AS names", owner="?", now="?")
+_INTO = f"lamson_outbox ({', '.join(outbox.columns.keys())})"
+_DELETE_SQLITE = "DELETE FROM lamson_outbox WHERE id IN (SELECT value FROM json_each(?))"
+_DELETE = text("DELETE FROM lamson_outbox WHERE id = ANY(:ids)")
+_POSTGRES_TYPES = {"BLOB": "bytea"}
+_HELD = text(
+    _HELD_QUERY.format(
+        names="unnest(CAST(:names AS text[])) AS names(value)", owner=":owner", now=":now"
+    )
+)
+_ARRAYS = [
+    f"CAST(:{column.name} AS {_POSTGRES_TYPES.get(str(column.type), column.type)}[])"
+    for column in outbox.columns
+]
+_INSERT = text(
+    f"INSERT INTO {_INTO} SELECT * FROM unnest({', '.join(_ARRAYS)}) "
+    "ON CONFLICT DO NOTHING RETURNING id"
+)
+
+
+def _conversation(sender: str, recipients: Collection[str]) -> str:
+    """A name for the conversation: the addresses, or where they are many a digest of them."""
+    name = " ".join((sender, *sorted(recipients)))
+    octets = name.encode("utf-8", "surrogatepass")
+    return name if len(octets) <= _LONGEST_NAME else hashlib.sha256(octets).hexdigest()
+
+
+def _text(value: str) -> str:
+    """What a database takes for a text."""
+    return _UNFIT.sub("?", value)
+
+
+def _rows(ids: Iterable[int]) -> list[dict[str, int]]:
+    return [{"row": id} for id in ids]
+
+
+def _values(row: Outgoing, owner: str) -> tuple[object, ...]:
+    """The row of the table, in the order of its columns."""
+    return (
+        row.id,
+        _text(row.source),
+        row.message_id,
+        row.sender,
+        json.dumps(row.recipients),
+        row.conversation,
+        row.smtputf8,
+        row.content,
+        row.created_at,
+        0,  # attempts
+        row.created_at,  # due_at
+        owner,
+        row.lease_until,
+        "",  # last_error
+    )
+
+
+def _outgoing(row: Any, lease_until: float) -> Outgoing:
+    return Outgoing(
+        source=row["source"],
+        message_id=row["message_id"],
+        sender=row["sender"],
+        recipients=tuple(json.loads(row["recipients"])),
+        content=bytes(row["content"]),
+        smtputf8=row["smtputf8"],
+        id=row["id"],
+        created_at=row["created_at"],
+        attempts=row["attempts"],
+        last_error=row["last_error"],
+        lease_until=lease_until,
+        conversation=row["conversation"],
+    )

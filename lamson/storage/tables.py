@@ -1,0 +1,80 @@
+"""The tables that the framework itself keeps, beside those of the application.
+
+Four tables, all small: what was handled already, where each conversation stands, the mail that
+waits to be submitted, and the clock by which the first is forgotten. Times are seconds since the
+epoch. Texts have no limit, so that no mail can be too long for a column; those in an index are kept
+short where they are made. `SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+SCHEMA_REVISION = "0001"
+VERSION_TABLE = "lamson_version"
+
+metadata = MetaData()
+
+# What has been handled: a digest for each queue entry and recipient (see lamson/storage/seen.py).
+# `handled_at` is in seconds of the service clock.
+seen = Table(
+    "lamson_seen",
+    metadata,
+    Column("key", LargeBinary(32), primary_key=True),
+    Column("handled_at", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# One row: how long the service has run (see lamson/storage/service_clock.py).
+clock = Table(
+    "lamson_clock",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seconds", Float, nullable=False),
+)
+
+# Where a correspondent stands in a module's state machine. No row means START.
+state = Table(
+    "lamson_state",
+    metadata,
+    Column("module", Text, primary_key=True),
+    Column("author", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# SQLite's Integer has 64 bits too, and as a primary key needs no index beside the table.
+_ROW = BigInteger().with_variant(Integer, "sqlite")
+
+# Mail that was committed and not yet taken by Postfix. `id` rises with time, so it is the order.
+outbox = Table(
+    "lamson_outbox",
+    metadata,
+    Column("id", _ROW, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipients", Text, nullable=False),
+    Column("conversation", Text, nullable=False),
+    Column("smtputf8", Boolean, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", Float, nullable=False),
+    Column("lease_owner", Text, nullable=False, default=""),
+    Column("lease_until", Float, nullable=False, default=0),
+    Column("last_error", Text, nullable=False, default=""),
+    Index("lamson_outbox_conversation", "conversation", "id"),
+    Index("lamson_outbox_due", "due_at"),
+)

@@ -1,0 +1,1 @@
+"""Postfix asks about addresses: the socketmap."""

@@ -1,0 +1,66 @@
+"""A worker that answers Postfix's lookups, in a process of its own, until SIGTERM.
+
+The supervisor forks it (see lamson/service/supervisor.py). It needs the routes alone, neither
+database nor threads: a handler that computes for seconds, in an LMTP worker, delays no answer here,
+and smtpd asks while a stranger waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+from lamson.routing.decorators import Router
+from lamson.routing.domains import Domains
+from lamson.service.supervisor import Group, Listener
+from lamson.settings import loading as config
+from lamson_lmtp.socketmap.answers import Socketmap
+from lamson_lmtp.socketmap.server import SocketmapServer
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lamson.service.supervisor import Link
+    from lamson.settings.model import Settings
+
+
+def group() -> Group:
+    """The group of the socketmap's worker, for the supervisor."""
+    return Group(
+        "socketmap", _listeners, lambda settings: int(bool(settings.socketmap.listen)), run
+    )
+
+
+def _listeners(settings: Settings) -> list[Listener]:
+    own = settings.socketmap
+    return [Listener(own.listen, own.mode, own.socket_group)] if own.listen else []
+
+
+def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
+    """Serve until told to stop. Raises SettingsError or RouteError."""
+    settings = config.load(project)
+    with config.placing(project):
+        router = Router.collect(settings.handlers, settings.route_defaults)
+    domains = Domains(router.routes, settings.domains)
+    server = SocketmapServer(
+        Socketmap(router.match, domains.holds, settings.next_hop),
+        allow=settings.socketmap.allow,
+        max_connections=settings.socketmap.max_connections,
+        idle_timeout=settings.socketmap.idle_timeout,
+    )
+    asyncio.run(_serve(server, sockets, link))
+
+
+async def _serve(server: SocketmapServer, sockets: Sequence[socket.socket], link: Link) -> None:
+    loop = asyncio.get_running_loop()
+    leaving = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, leaving.set)
+    loop.add_reader(link.alive, leaving.set)
+    await server.start(sockets)
+    link.ready()
+    await leaving.wait()
+    loop.remove_reader(link.alive)
+    server.stop()

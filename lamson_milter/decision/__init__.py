@@ -1,0 +1,1 @@
+"""Many verdicts, one decision. Pure."""

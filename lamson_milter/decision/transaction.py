@@ -1,0 +1,287 @@
+"""One mail at SMTP time, stage by stage: filters are asked, one decision and its edits come out.
+
+For the milter's callbacks and for tests of filters. No I/O: a filter is run by ``Rules.ask``, which
+gives its verdict and never raises. What is refused at RCPT is refused for that recipient; what the
+message comes to at its end is said in `outcome`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lamson.errors import AddressError
+from lamson.message import notes
+from lamson.smtp import address
+from lamson.smtp.envelope import NOBODY, Envelope, Peer, QueueId, Recipient
+from lamson_milter.actions import AddHeader, ChangeHeader
+from lamson_milter.decision.outcome import decide
+from lamson_milter.decision.verdicts import Addressee, Standing
+from lamson_milter.subjects import Arrival, Connection, FilteredMail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lamson.message.notes import Notary, Note
+    from lamson.message.parsed import Content
+    from lamson.smtp.reply import Reply
+    from lamson_milter.actions import Decision, Edit
+    from lamson_milter.decision.outcome import Outcome
+    from lamson_milter.decision.verdicts import Subject
+    from lamson_milter.filters import Filter, Filters
+
+    Ask = Callable[[Filter, Subject, Mapping[str, str], str], Decision | None]
+
+_NOTES = notes.HEADER.lower()
+_NOTES_LENGTH = len(_NOTES)
+_NO_CAPTURES: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What all transactions of a process share.
+
+    ``ask(filter, subject, captures, id)`` runs a filter. ``refuse`` gives the reply for a recipient
+    that the application has no route for, None for any other.
+    """
+
+    filters: Filters
+    ask: Ask
+    refuse: Callable[[str], Reply | None] = lambda recipient: None
+    notary: Notary | None = None
+
+
+class ConnectionState:
+    """A client's connection: what its filters came to counts for each of its mails."""
+
+    __slots__ = ("peer", "rules", "standing")
+
+    def __init__(self, rules: Rules, peer: Peer = NOBODY) -> None:
+        self.rules = rules
+        self.peer = peer
+        self.standing = Standing()
+
+    def connect(self) -> Reply | None:
+        """Ask the connection's filters; gives a refusal."""
+        standing = self.standing
+        for one in self.rules.filters.connection:
+            subject = Connection(self.peer)
+            verdict = self.rules.ask(one, subject, _NO_CAPTURES, "-")
+            if standing.take(one, subject, verdict):
+                break
+        return standing.refusal
+
+
+class Transaction:
+    """One mail. The methods are called in the order of SMTP."""
+
+    __slots__ = (
+        "_addressees",
+        "_connection",
+        "_incoming_notes",
+        "_rules",
+        "_sender_standing",
+        "fields",
+        "sender",
+    )
+
+    def __init__(self, connection: ConnectionState) -> None:
+        self._rules = connection.rules
+        self._connection = connection
+        self._addressees: list[Addressee] = []
+        self._sender_standing = Standing()
+        self._incoming_notes = 0
+        self.sender = ""
+        self.fields: list[tuple[str, bytes]] = []
+
+    def mail(self, given: str, parameters: Sequence[str] = (), *, read: str = "") -> Reply | None:
+        """MAIL FROM: gives a refusal. ``given`` is the path with its angle brackets.
+
+        ``read`` is the address that Postfix reads in it, "" where that is not known. Postfix takes
+        more than RFC 5321 allows, ``<zed(a comment)@host>``, and goes by what it reads.
+        """
+        self.sender = _address(given, read, null=True)
+        connection = self._connection
+        if connection.standing.is_settled or not self._rules.filters.sender:
+            return None
+        standing = self._sender_standing
+        for one in self._rules.filters.sender:
+            subject = Arrival(
+                connection.peer,
+                self.sender,
+                parameters=_parameters(parameters),
+                notes=connection.standing.notes | standing.notes,
+            )
+            verdict = self._rules.ask(one, subject, _NO_CAPTURES, "-")
+            if standing.take(one, subject, verdict):
+                break
+        return standing.refusal
+
+    def rcpt(
+        self, given: str, parameters: Sequence[str] = (), *, read: str = "", queue_id: str = ""
+    ) -> Reply | None:
+        """RCPT TO: gives a refusal, which is this recipient's alone. ``read`` as in `mail`.
+
+        Postfix has a ``queue_id`` once it has taken a recipient.
+        """
+        recipient = _address(given, read)
+        refusal = self._rules.refuse(recipient)
+        if refusal is not None:
+            return refusal
+        standing = Standing()
+        if not self._is_settled and self._rules.filters.recipient.filters:
+            for one, captures in self._rules.filters.recipient.match(recipient):
+                subject = Arrival(
+                    self._connection.peer,
+                    self.sender,
+                    Recipient(recipient, captures),
+                    parameters=_parameters(parameters),
+                    notes=self._common_notes() | standing.notes,
+                )
+                verdict = self._rules.ask(one, subject, captures, queue_id or "-")
+                if standing.take(one, subject, verdict):
+                    break
+            if standing.refusal is not None:
+                return standing.refusal
+        path = f"<{read}>"
+        paths = (given, path) if read and path != given else (given,)
+        self._addressees.append(Addressee(paths, recipient, standing))
+        return None
+
+    def header(self, name: str, value: bytes) -> None:
+        """One header field; ``value`` as it stands behind the colon."""
+        self.fields.append((name, value))
+
+    def drop_header(self, name: str) -> None:
+        """One header field that the filters will not see, for there are too many."""
+        self._incoming_notes += name.lower() == _NOTES
+
+    def end(
+        self,
+        content: Callable[[], Content],
+        *,
+        queue_id: str,
+        now: float,
+        is_truncated: bool = False,
+    ) -> Outcome:
+        """The end of the message. Raises ValueError where the notes are too many to be signed."""
+        if not self._is_settled and self._rules.filters.message.filters:
+            self._ask_about_message(content, queue_id, now, is_truncated)
+        return decide(
+            (self._connection.standing, self._sender_standing),
+            self._addressees,
+            self._forged_notes(),
+            lambda staying: self._own_notes(staying, queue_id, now),
+        )
+
+    def _ask_about_message(
+        self, content: Callable[[], Content], queue_id: str, now: float, is_truncated: bool
+    ) -> None:
+        shared: Content | None = None
+        envelope: Envelope | None = None
+        for addressee in self._addressees:
+            standing = addressee.standing
+            if standing.is_settled:
+                continue
+            for one, captures in self._rules.filters.message.match(addressee.address):
+                if shared is None or envelope is None:
+                    shared, envelope = content(), self._envelope(queue_id, now)
+                subject = FilteredMail(
+                    shared,
+                    envelope,
+                    Recipient(addressee.address, captures),
+                    notes=self._notes_so_far(standing),
+                    is_truncated=is_truncated,
+                )
+                verdict = self._rules.ask(one, subject, captures, envelope.id)
+                if standing.take(one, subject, verdict):
+                    break
+
+    def _envelope(self, queue_id: str, now: float) -> Envelope:
+        known = self._connection.peer
+        peer = Peer(known.name, known.addr, known.port, "", known.helo, QueueId(queue_id))
+        recipients = tuple([one.address for one in self._addressees])
+        return Envelope(self.sender, recipients, peer, received=now, id=queue_id or "-")
+
+    def _notes_so_far(self, standing: Standing) -> Mapping[str, Note] | None:
+        """A copy, since filters add to what they are shown; None for none."""
+        common = self._common_notes()
+        return common | standing.notes if common or standing.notes else None
+
+    def paths(self, recipient: str) -> list[str]:
+        """All that Postfix may know a recipient by: as it was written each time, and as it is read.
+
+        Which of the two depends: it forgets a source route and a comment at once, and keeps
+        ``host!user``. The same recipient may stand on the envelope in several ways.
+        """
+        wanted = address.normalise(recipient)
+        found = [
+            path
+            for one in self._addressees
+            if address.normalise(one.address) == wanted
+            for path in one.paths
+        ]
+        return list(dict.fromkeys(found)) or [f"<{recipient}>"]
+
+    def _forged_notes(self) -> list[Edit]:
+        """Takes off what pretends to be notes, the last one first."""
+        incoming = self._incoming_notes
+        for name, _ in self.fields:
+            if len(name) == _NOTES_LENGTH and name.lower() == _NOTES:
+                incoming += 1
+        return [ChangeHeader(notes.HEADER, None, index) for index in range(incoming, 0, -1)]
+
+    def _own_notes(self, staying: Sequence[Addressee], queue_id: str, now: float) -> list[Edit]:
+        """Adds the notes that were made."""
+        common = self._common_notes()
+        own = {one.address: one.standing.notes for one in staying if one.standing.notes}
+        if self._rules.notary is None or not queue_id or not (common or own):
+            return []
+        values = self._rules.notary.sign(queue_id, common, own, now)
+        return [AddHeader(notes.HEADER, value, 0) for value in values]
+
+    @property
+    def _is_settled(self) -> bool:
+        return self._connection.standing.is_settled or self._sender_standing.is_settled
+
+    def _common_notes(self) -> dict[str, Note]:
+        return self._connection.standing.notes | self._sender_standing.notes
+
+    @property
+    def recipients(self) -> list[str]:
+        """The recipients accepted so far."""
+        return [one.address for one in self._addressees]
+
+
+def _address(given: str, read: str, *, null: bool = False) -> str:
+    """The address of a path. Postfix has checked it; what it passed on is never refused here.
+
+    It is as the client wrote it where Postfix reads the same: that tells it in lower case, and some
+    addresses hold a token. Else Postfix is right.
+    """
+    try:
+        written = address.parse_path(given, smtputf8=True, null=null)
+    except AddressError:
+        written = ""
+    else:
+        if not read or written.lower() == read:  # which is most of all
+            return written
+    known = read or given.strip("<>")
+    with suppress(AddressError):
+        known = address.parse_path(f"<{known}>", smtputf8=True)
+    with suppress(AddressError):
+        written = written or address.parse_path(f"<{given.strip('<> ')}>", smtputf8=True)
+    return written if _folded(written) == _folded(known) else known
+
+
+def _folded(text: str) -> str:
+    """The form in which Postfix tells an address: ß is ss."""
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
+
+
+def _parameters(given: Sequence[str]) -> dict[str, str]:
+    """``SIZE=100`` as ``{"SIZE": "100"}``; a parameter without a value has ""."""
+    pairs = (one.partition("=") for one in given)
+    return {name.upper(): value for name, _, value in pairs}

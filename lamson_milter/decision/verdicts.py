@@ -1,0 +1,65 @@
+"""Where a subject of filters stands: what those that were asked about it came to so far.
+
+For `transaction`, which keeps one for the connection, one for the sender and one for each
+recipient, and for `outcome`, which makes one decision of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lamson_milter.actions import Defer, Quarantine, Reject
+from lamson_milter.subjects import Arrival, Connection, FilteredMail
+
+if TYPE_CHECKING:
+    from lamson.message.notes import Note
+    from lamson.smtp.reply import Reply
+    from lamson_milter.actions import Decision, Edit
+    from lamson_milter.filters import Filter
+
+Subject = Connection | Arrival | FilteredMail
+
+
+class Standing:
+    """What the filters of a stage came to for one subject."""
+
+    __slots__ = ("edits", "notes", "reasons", "verdict")
+
+    def __init__(self) -> None:
+        self.verdict: Decision | None = None  # anything but Quarantine
+        self.reasons: list[str] = []
+        self.edits: list[tuple[Filter, list[Edit]]] = []
+        self.notes: dict[str, Note] = {}
+
+    @property
+    def is_settled(self) -> bool:
+        return self.verdict is not None
+
+    def take(self, one: Filter, subject: Subject, verdict: Decision | None) -> bool:
+        """Take in what a filter did; True where no further one is to be asked."""
+        if subject.new_notes:
+            self.notes.update(subject.new_notes)
+        if not isinstance(subject, Connection) and subject.edits:
+            self.edits.append((one, subject.edits))
+        if isinstance(verdict, Quarantine):
+            self.reasons.append(verdict.reason)
+            return False
+        self.verdict = verdict
+        return verdict is not None
+
+    @property
+    def refusal(self) -> Reply | None:
+        verdict = self.verdict
+        if verdict is None:
+            return None
+        return verdict.reply if isinstance(verdict, Reject | Defer) else None
+
+
+@dataclass(slots=True)
+class Addressee:
+    """One accepted recipient; ``paths`` is how the client wrote it, and how Postfix reads that."""
+
+    paths: tuple[str, ...]
+    address: str
+    standing: Standing

@@ -1,0 +1,1 @@
+"""libmilter: callbacks, threads, its socket."""

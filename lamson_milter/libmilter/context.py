@@ -1,0 +1,103 @@
+"""What pymilter gives each callback: macros are read of it, answers and edits are told to it.
+
+For `callbacks`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import milter
+
+from lamson.smtp.envelope import Peer
+from lamson_milter.actions import (
+    AddHeader,
+    AddRecipient,
+    ChangeHeader,
+    RemoveRecipient,
+    ReplaceBody,
+    field_value,
+)
+
+if TYPE_CHECKING:
+    from lamson.smtp.reply import Reply
+    from lamson_milter.actions import Edit
+    from lamson_milter.libmilter.session import Session
+
+_MAX_REPLY_LINE = 480  # octets; libmilter's limit is 980, and RFC 5321's 512 with code and status
+SENDER_MACRO, RECIPIENT_MACRO = "{mail_addr}", "{rcpt_addr}"
+PEER_MACROS = ("{client_name}", "{client_addr}", "{client_port}")
+
+
+class Context(Protocol):
+    """A session of libmilter's, as far as it is used here."""
+
+    def setpriv(self, value: object) -> object: ...
+    def getpriv(self) -> Session: ...
+    def getsymval(self, name: str) -> str | None: ...
+    def setsymlist(self, stage: int, macros: str) -> None: ...
+    def setreply(self, code: str, enhanced: str | None, *lines: str) -> None: ...
+    def addheader(self, name: str, value: str, position: int = -1) -> None: ...
+    def chgheader(self, name: str, index: int, value: str | None) -> None: ...
+    def replacebody(self, body: bytes) -> None: ...
+    def addrcpt(self, path: str, parameters: str | None = None) -> None: ...
+    def delrcpt(self, path: str) -> None: ...
+    def chgfrom(self, path: str, parameters: str | None = None) -> None: ...
+    def quarantine(self, reason: str) -> None: ...
+
+
+def macro(ctx: Context, name: str) -> str:
+    """A macro's value; "" where it is not known, or not UTF-8."""
+    try:
+        return ctx.getsymval(name) or ""
+    except (UnicodeDecodeError, milter.error):
+        return ""
+
+
+def client(ctx: Context) -> Peer:
+    """The client, by its macros."""
+    name, address, port = PEER_MACROS
+    return Peer(macro(ctx, name), macro(ctx, address), macro(ctx, port))
+
+
+def answer(ctx: Context, refusal: Reply | None) -> int:
+    """What a callback returns, so that the client is told ``refusal``, or to go on."""
+    if refusal is None:
+        return int(milter.CONTINUE)
+    # Postfix takes %% for %, as Sendmail does; libmilter refuses a line that is too long.
+    lines = [_cut(line).replace("%", "%%") for line in refusal.text.split("\n")]
+    ctx.setreply(str(refusal.code), refusal.enhanced, *lines)
+    return int(milter.REJECT if refusal.is_permanent else milter.TEMPFAIL)
+
+
+def apply(ctx: Context, session: Session, edit: Edit) -> None:
+    """Tell Postfix of an edit, at the end of the message."""
+    match edit:
+        case AddHeader():
+            value = _value(session, edit.name, edit.value)
+            ctx.addheader(edit.name, value, -1 if edit.position is None else edit.position)
+        case ChangeHeader():
+            # An empty value takes the field away: one that is to be empty is a space.
+            gone = edit.value is None
+            changed = "" if gone else _value(session, edit.name, edit.value or "") or " "
+            ctx.chgheader(edit.name, edit.index, changed)
+        case ReplaceBody():
+            ctx.replacebody(edit.body)
+        case AddRecipient():
+            ctx.addrcpt(f"<{edit.address}>", edit.parameters or None)
+        case RemoveRecipient():
+            assert session.transaction is not None
+            for path in session.transaction.paths(edit.address):
+                ctx.delrcpt(path)
+        case _:
+            ctx.chgfrom(f"<{edit.address}>", edit.parameters or None)
+
+
+def _value(session: Session, name: str, value: str) -> str:
+    text = field_value(name, value)
+    return text if session.has_leading_space else text[1:]
+
+
+def _cut(line: str) -> str:
+    """As much of a line of a reply as libmilter takes, each % of it doubled."""
+    return line.encode()[:_MAX_REPLY_LINE].decode("utf-8", "ignore")

@@ -1,0 +1,1 @@
+"""The LMTP server on real sockets."""

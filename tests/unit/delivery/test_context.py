@@ -1,0 +1,179 @@
+"""lamson.delivery.context"""
+
+from pathlib import Path
+
+import pytest
+
+from lamson.delivery.context import AnswerLimit, Delivery
+from lamson.errors import AddressError, LamsonError
+from lamson.message.request import MailRequest, MailResponse
+from lamson.message.templates import View
+from lamson.smtp.reply import SMTPError
+from tests.unit.support import make_message
+
+
+def make_delivery(message: MailRequest | None = None, **options: object) -> Delivery:
+    values: dict[str, object] = {"digest": bytes(range(32)), "hostname": "mx.test.com", **options}
+    return Delivery(message or make_message(), **values)  # type: ignore[arg-type]
+
+
+def parsed(delivery: Delivery, number: int = 0) -> MailRequest:
+    return make_message(delivery.outgoing[number].content)
+
+
+def test_a_reply_goes_to_the_author_from_the_address_written_to() -> None:
+    delivery = make_delivery()
+    assert delivery.reply(body="Welcome.") is not None
+    (row,) = delivery.outgoing
+    assert (row.sender, row.recipients) == ("", ("zed@example.com",))
+    answer = parsed(delivery)
+    assert answer["From"] == "list@test.com"
+    assert answer["To"] == "zed@example.com"
+    assert answer["Subject"] == "Re: hello"
+    assert answer["Auto-Submitted"] == "auto-replied"
+    assert answer.body == "Welcome.\n"
+
+
+def test_a_reply_threads() -> None:
+    content = (
+        b"From: zed@example.com\r\nSubject: Re: x\r\nMessage-ID: <2@example.com>\r\n"
+        b"References: <0@example.com>\r\n <1@example.com>\r\n\r\nbody\r\n"
+    )
+    delivery = make_delivery(make_message(content))
+    delivery.reply(body="x")
+    answer = parsed(delivery)
+    assert answer["Subject"] == "Re: x"
+    assert answer["In-Reply-To"] == "<2@example.com>"
+    assert answer["References"] == "<0@example.com> <1@example.com> <2@example.com>"
+
+
+def test_message_ids_derive_from_the_digest() -> None:
+    first, again = make_delivery(), make_delivery()
+    for delivery in (first, again):
+        delivery.reply(body="one")
+        delivery.reply(body="two")
+    ids = [row.message_id for row in first.outgoing]
+    assert ids == [row.message_id for row in again.outgoing]
+    assert len(set(ids)) == 2
+    assert parsed(first, 1)["Message-ID"] == ids[1]
+    assert ids[0].endswith(".1@mx.test.com>")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        make_message(sender=""),
+        make_message(b"From: a@b.example\r\nAuto-Submitted: auto-replied\r\n\r\n"),
+        make_message(b"From: a@b.example\r\nPrecedence: bulk\r\n\r\n"),
+        make_message(b"From: a@b.example\r\nList-Id: <x.y>\r\n\r\n"),
+        make_message(b"From: list@test.com\r\n\r\n", sender="list@test.com"),
+        make_message(b"From: MAILER-DAEMON@b.example\r\n\r\n", sender="MAILER-DAEMON@b.example"),
+    ],
+)
+def test_programs_get_no_answer(message: MailRequest, caplog: pytest.LogCaptureFixture) -> None:
+    delivery = make_delivery(message)
+    with caplog.at_level("INFO"):
+        assert delivery.reply(body="x") is None
+    assert delivery.outgoing == []
+    assert "unanswered" in caplog.text
+
+
+def test_one_correspondent_gets_so_many_answers_an_hour() -> None:
+    limit = AnswerLimit(2)
+    answers = [make_delivery(answers=limit).reply(body="x") for _ in range(3)]
+    assert [answer is not None for answer in answers] == [True, True, False]
+    assert limit.allows("somebody@else.example")
+
+
+def test_an_answer_that_was_taken_back_does_not_count() -> None:
+    limit = AnswerLimit(1)
+    assert limit.allows("a")
+    assert not limit.allows("a")
+    for _ in range(2):
+        limit.take_back("a")
+    assert [limit.allows("a"), limit.allows("a")] == [True, False]
+
+
+def test_the_limit_remembers_so_many_correspondents() -> None:
+    limit = AnswerLimit(1, remember=4)
+    assert all(limit.allows(name) for name in ("a", "b", "c", "d", "a"))
+    assert not limit.allows("c")
+
+
+def test_a_template_sees_message_captures_and_variables(tmp_path: Path) -> None:
+    (tmp_path / "hello.txt").write_text("${user}, ${message.subject}, ${token}\n")
+    delivery = make_delivery(view=View([tmp_path]), captures={"user": "zed"})
+    delivery.reply("hello.txt", subject="Hi", token="x1")
+    assert parsed(delivery).body == "zed, hello, x1\n"
+
+
+def test_a_template_without_templates() -> None:
+    with pytest.raises(LamsonError, match="no templates"):
+        make_delivery().reply("hello.txt")
+
+
+def test_a_strangers_subject_cannot_inject_a_header() -> None:
+    message = make_message(b"From: a@b.example\r\nSubject: x\x00y\r\n\tBcc: evil@example\r\n\r\n")
+    delivery = make_delivery(message)
+    delivery.reply(body="x")
+    assert parsed(delivery)["Bcc"] is None
+
+
+def test_an_envelope_address_cannot_carry_a_line_end() -> None:
+    response = MailResponse(to="a@b.example", sender="c@test.com", subject="x", body="x")
+    for bad in ("a@b.example\r\nDATA", "a b@c", "", "a@b>\x00"):
+        with pytest.raises(AddressError):
+            make_delivery().send(response, to=bad)
+        if bad:
+            with pytest.raises(AddressError):
+                make_delivery().send(response, sender=bad)
+
+
+def test_send_uses_the_responses_own_envelope() -> None:
+    response = MailResponse(
+        to=["A <a@b.example>", "c@b.example"], sender="Desk <desk@test.com>", subject="x", body="x"
+    )
+    delivery = make_delivery()
+    delivery.send(response)
+    assert delivery.outgoing[0].sender == "desk@test.com"
+    assert delivery.outgoing[0].recipients == ("a@b.example", "c@b.example")
+
+
+def test_forward_keeps_every_byte() -> None:
+    content = b"From: a@b.example\r\nDKIM-Signature: v=1; b=xyz\r\n\r\nbody \xe9 \r\n.\r\n"
+    delivery = make_delivery(make_message(content))
+    delivery.forward("c@d.example")
+    (row,) = delivery.outgoing
+    assert row.content == b"Delivered-To: list@test.com\r\n" + content
+    assert (row.sender, row.recipients) == ("zed@example.com", ("c@d.example",))
+
+
+def test_what_is_sent_has_no_bare_line_ends() -> None:
+    delivery = make_delivery(make_message(b"Subject: x\n\nsmuggled\n.\r\rMAIL FROM\n"))
+    delivery.forward()
+    content = delivery.outgoing[0].content
+    assert content.replace(b"\r\n", b"").count(b"\r") == 0
+    assert content.replace(b"\r\n", b"").count(b"\n") == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"Delivered-To: LIST@test.com\r\n\r\n", b"Received: from x\r\n" * 51 + b"\r\n"],
+)
+def test_forward_refuses_a_loop(content: bytes) -> None:
+    with pytest.raises(SMTPError, match=r"5\.4\.6"):
+        make_delivery(make_message(content)).forward()
+
+
+def test_what_our_own_lmtp_client_stamped_is_no_loop() -> None:
+    stamped = b"Delivered-To: list@test.com\r\nReceived: from x\r\n"
+    make_delivery(make_message(stamped + b"\r\n")).forward()
+    looped = stamped + b"Delivered-To: list@test.com\r\n\r\n"
+    with pytest.raises(SMTPError, match=r"5\.4\.6"):
+        make_delivery(make_message(looped)).forward()
+
+
+def test_an_address_beyond_ascii_needs_smtputf8() -> None:
+    delivery = make_delivery()
+    delivery.forward("jos\u00e9@b.example")
+    assert delivery.outgoing[0].smtputf8

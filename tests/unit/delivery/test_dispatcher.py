@@ -1,0 +1,324 @@
+"""lamson.delivery.dispatcher, without a database; what it commits is tests/unit/delivery."""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from lamson.delivery.dispatcher import Engine
+from lamson.delivery.transaction import Batcher, Job
+from lamson.smtp.envelope import Envelope, Peer, QueueId
+from lamson.smtp.reply import OK, Reply
+from lamson.storage import seen
+from lamson.storage.suspects import TOO_OFTEN, Suspects
+from tests.unit.support import make_router
+
+LONG = QueueId("4QzXwN0Jk1z5tVb")
+CONTENT = b"From: z@e.example\r\n\r\nx\r\n"
+
+HANDLERS = """
+    import sys
+    hooks = sys.modules[__name__]
+    ran = []
+
+    @route("(user)@(host)")
+    @stateless
+    def handle(message, user, host):
+        ran.append(user)
+        if user == "slow":
+            hooks.gate.wait(10)
+        if user == "bad":
+            raise RuntimeError("broken")
+"""
+
+
+class Bench:
+    """An engine and the replies it gave."""
+
+    def __init__(self, engine: Engine, hooks: Any) -> None:
+        self.engine, self.hooks = engine, hooks
+        self.replies: dict[tuple[int, int], Reply] = {}
+        self._message = 0
+        self._changed = asyncio.Event()
+
+    def deliver(self, *recipients: str, queue_id: str = "") -> int:
+        self._message += 1
+        number = self._message
+        envelope = Envelope("z@e.example", recipients, Peer(ident=QueueId(queue_id)))
+
+        def done(index: int, reply: Reply) -> None:
+            assert (number, index) not in self.replies
+            self.replies[number, index] = reply
+            self._changed.set()
+
+        routed = [self.engine.route(one) for one in recipients]
+        self.engine.deliver(envelope, CONTENT, routed, done)
+        return number
+
+    async def wait_for(self, count: int) -> list[int]:
+        async with asyncio.timeout(10):
+            while len(self.replies) < count:
+                self._changed.clear()
+                await self._changed.wait()
+        return [self.replies[key].code for key in sorted(self.replies)]
+
+
+@asynccontextmanager
+async def running(
+    directory: Path,
+    *,
+    source: str = HANDLERS,
+    batcher: Callable[[Any], Any] | None = None,
+    **options: Any,
+) -> AsyncIterator[Bench]:
+    router = make_router(directory, source)
+    hooks = __import__("sys").modules[router.modules[0]]
+    hooks.gate = threading.Event()
+    made = Batcher(router, hostname="mx.test.com") if batcher is None else batcher(router)
+    engine = Engine(router, made, **{"threads": 2, **options})
+    engine.start(asyncio.get_running_loop())
+    try:
+        yield Bench(engine, hooks)
+    finally:
+        hooks.gate.set()
+        engine.stop()
+
+
+def test_each_recipient_has_one_reply(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path) as bench:
+            bench.deliver("a@test.com", "bad@test.com", "c@test.com")
+            assert await bench.wait_for(3) == [250, 451, 250]
+            assert bench.engine.pending == 0
+
+    asyncio.run(story())
+
+
+def test_one_recipient_twice_runs_once_and_is_answered_twice(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path) as bench:
+            bench.deliver("a@test.com", "A@test.com", "b@test.com")
+            assert await bench.wait_for(3) == [250, 250, 250]
+            assert sorted(bench.hooks.ran) == ["a", "b"]
+
+    asyncio.run(story())
+
+
+def test_an_attempt_that_overlaps_is_told_to_come_back(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path) as bench:
+            bench.deliver("slow@test.com", queue_id=LONG)
+            bench.deliver("slow@test.com", queue_id=LONG)
+            assert await bench.wait_for(1) == [451]
+            bench.hooks.gate.set()
+            assert await bench.wait_for(2) == [250, 451]
+            assert bench.hooks.ran == ["slow"]
+
+    asyncio.run(story())
+
+
+def test_a_slow_handler_holds_nobody_up(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path) as bench:
+            bench.deliver("slow@test.com")
+            for _ in range(50):
+                bench.deliver("quick@test.com")
+            await bench.wait_for(50)
+            assert (1, 0) not in bench.replies
+            bench.hooks.gate.set()
+            assert await bench.wait_for(51) == [250] * 51
+
+    asyncio.run(story())
+
+
+def test_a_handler_past_its_deadline_is_answered_451(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path, deadline=0.0) as bench:
+            stuck = asyncio.Event()
+            bench.engine.on_stuck = stuck.set
+            bench.deliver("slow@test.com")
+            assert await bench.wait_for(1) == [451]
+            assert stuck.is_set()
+
+    asyncio.run(story())
+
+
+def test_an_instantaneous_handler_answers_before_deliver_returns(tmp_path: Path) -> None:
+    source = """
+        ran = []
+
+        @route("(user)@(host)")
+        @stateless
+        def handle(message, user, host):
+            ran.append(user)
+            message.recipient.captures["user"] = "somebody else"
+            if user == "bad":
+                raise RuntimeError("broken")
+    """
+
+    async def story() -> None:
+        async with running(tmp_path, source=source, is_inline=True, run_dir=tmp_path) as bench:
+            for count in range(1, 30):  # until it is known to be instantaneous
+                bench.deliver("a@test.com")
+                await bench.wait_for(count)
+            (handler,) = [match.handler for match in bench.engine.route("a@test.com")]
+            bench.engine._cost[handler] = 0.0  # whatever else the machine did meanwhile
+            number = bench.deliver("a@test.com", "A@test.com", "bad@test.com")
+            codes = [bench.replies[number, index].code for index in range(3)]
+            assert codes == [250, 250, 451]
+            assert bench.hooks.ran[-2:] == ["a", "bad"]
+
+    asyncio.run(story())
+
+
+class BrokenDatabase:
+    """A batcher whose database is gone."""
+
+    def __init__(self, router: Any) -> None:
+        self.doubtful: deque[int] = deque()
+
+    def run(self, jobs: list[Job], record: object) -> list[Any]:
+        self.doubtful.append(42)
+        raise OperationalError("SELECT", {}, Exception("server closed the connection"))
+
+
+def test_the_loop_never_waits_for_the_state_that_a_slow_handler_has(tmp_path: Path) -> None:
+    source = """
+        import sys
+        hooks = sys.modules[__name__]
+        ran = []
+
+        @route("slow@(host)")
+        def START(message, host):
+            ran.append("slow")
+            hooks.gate.wait(10)
+
+        @route("(user)@(host)")
+        def OTHER(message, user, host):
+            pass
+
+        @route("(user)@(host)")
+        @stateless
+        def note(message, user, host):
+            pass
+    """
+
+    async def story() -> None:
+        async with running(tmp_path, source=source, is_inline=True) as bench:
+            for count in range(1, 30):  # until it is known to be instantaneous
+                bench.deliver("a@test.com")
+                await bench.wait_for(count)
+            bench.deliver("slow@test.com")
+            async with asyncio.timeout(10):
+                while not bench.hooks.ran:
+                    await asyncio.sleep(0.01)
+            began = time.monotonic()
+            bench.deliver("a@test.com")
+            await asyncio.sleep(0.01)
+            assert time.monotonic() - began < 5
+            bench.hooks.gate.set()
+            await bench.wait_for(31)
+
+    asyncio.run(story())
+
+
+def test_a_database_that_fails_means_451(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with running(tmp_path, batcher=BrokenDatabase) as bench:
+            bench.deliver("a@test.com", "b@test.com")
+            doubtful: list[int] = []
+            bench.engine.on_doubtful = doubtful.extend
+            assert await bench.wait_for(2) == [451, 451]
+            assert set(doubtful) == {42}
+
+    asyncio.run(story())
+    assert "the database failed: server closed the connection" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+class Deadlocking:
+    """A batcher whose first two attempts are the victims of a deadlock."""
+
+    def __init__(self, router: Any) -> None:
+        self.runs = 0
+        self.doubtful: deque[int] = deque()
+
+    def run(self, jobs: list[Job], record: object) -> list[Any]:
+        self.runs += 1
+        if self.runs > 2:
+            for job in jobs:
+                job.reply = OK
+        return []
+
+
+def test_the_victim_of_a_deadlock_is_run_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path, batcher=Deadlocking) as bench:
+            bench.deliver("a@test.com")
+            assert await bench.wait_for(1) == [250]
+
+    asyncio.run(story())
+
+
+class Careful(Batcher):
+    """A batcher that tells which deliveries it gave up."""
+
+    def give_up(self, job: Job) -> None:
+        self.given_up = job.message.recipient.address
+        job.reply = OK
+
+
+def test_a_message_that_kills_workers_is_given_up(tmp_path: Path) -> None:
+    async def story() -> None:
+        made: Any = lambda router: Careful(router, hostname="mx.test.com")  # noqa: E731
+        async with running(tmp_path, batcher=made, run_dir=tmp_path) as bench:
+            key = seen.digest(b"queue-id:" + LONG.encode(), "z@e.example", "a@test.com")
+            for _ in range(TOO_OFTEN):
+                dead = tmp_path / "running" / "1"
+                dead.mkdir(parents=True)
+                (dead / "0").write_bytes(key)
+                Suspects(tmp_path).blame(1)
+            bench.deliver("a@test.com", "b@test.com", queue_id=LONG)
+            assert await bench.wait_for(2) == [250, 250]
+            assert bench.engine._batcher.given_up == "a@test.com"  # type: ignore[attr-defined]
+            assert bench.hooks.ran == ["b"]
+
+    asyncio.run(story())
+
+
+def test_no_other_suspect_is_under_way_when_one_kills_the_worker(tmp_path: Path) -> None:
+    """Several threads: those that came back together would else be counted together each time."""
+
+    def suspect(*recipients: str) -> None:
+        dead = tmp_path / "running" / "1"
+        dead.mkdir(parents=True)
+        source = b"queue-id:" + LONG.encode()
+        keys = [seen.digest(source, "z@e.example", one) for one in recipients]
+        (dead / "0").write_bytes(b"".join(keys))
+        assert Suspects(tmp_path).blame(1) == len(recipients)
+
+    async def story() -> None:
+        async with running(tmp_path, run_dir=tmp_path, threads=3) as bench:
+            suspect("slow@test.com", "a@test.com", "b@test.com")
+            bench.deliver("slow@test.com", queue_id=LONG)
+            while not bench.hooks.ran:
+                await asyncio.sleep(0.001)
+            bench.deliver("a@test.com", "b@test.com", queue_id=LONG)
+            bench.deliver("c@test.com", "d@test.com")  # these have nothing to do with it
+            await bench.wait_for(2)
+            assert sorted(bench.hooks.ran) == ["c", "d", "slow"]
+            noted = b"".join(path.read_bytes() for path in tmp_path.glob("running/*/*"))
+            for innocent in ("a@test.com", "b@test.com"):
+                key = seen.digest(b"queue-id:" + LONG.encode(), "z@e.example", innocent)
+                assert key not in noted
+            bench.hooks.gate.set()
+            assert await bench.wait_for(5) == [250] * 5
+
+    asyncio.run(story())

@@ -1,0 +1,94 @@
+"""lamson.delivery.transaction: a message that is kept is kept once, however often Postfix asks
+meanwhile.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from lamson.delivery.transaction import Batcher, Job
+from lamson.storage.maildir import Queue
+from tests.unit.support import make_message, make_router
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from lamson.storage.database import Database
+
+FAILING = """
+@route("(user)@(host)")
+def START(message, user, host):
+    raise RuntimeError("broken")
+
+def ERROR(message, user=None, host=None):
+    pass
+"""
+
+
+@pytest.fixture
+def undeliverable(tmp_path: Path) -> Queue:
+    return Queue(tmp_path / "undeliverable")
+
+
+@pytest.fixture
+def batcher(tmp_path: Path, database: Database, undeliverable: Queue) -> Batcher:
+    router = make_router(tmp_path, FAILING)
+    return Batcher(router, hostname="mx", database=database, undeliverable=undeliverable)
+
+
+def make_job(batcher: Batcher) -> Job:
+    return Job(make_message(), batcher._router.match("list@test.com"), b"k" * 32, deaths=5)
+
+
+def break_after(count: int, database: Database, patch: pytest.MonkeyPatch) -> None:
+    """From now on ``count`` transactions are begun; then the database is down."""
+    really_begin, left = database.begin, [None] * count
+
+    @contextmanager
+    def begin() -> Iterator[Connection]:
+        if not left:
+            raise OperationalError("BEGIN", {}, Exception("it is down"))
+        left.pop()
+        with really_begin() as connection:
+            yield connection
+
+    patch.setattr(database, "begin", begin)
+
+
+def test_a_message_that_kills_workers_is_kept_once(
+    batcher: Batcher, database: Database, undeliverable: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        break_after(0, database, patch)
+        for _ in range(3):
+            with pytest.raises(OperationalError):
+                batcher.give_up(make_job(batcher))
+    for _ in range(2):  # the second is asked for though the first was answered: nobody heard it
+        job = make_job(batcher)
+        batcher.give_up(job)
+        assert job.reply is not None
+        assert job.reply.code == 250
+    assert undeliverable.count() == 1
+
+
+def test_a_message_that_puts_its_author_in_error_is_kept_once(
+    batcher: Batcher, database: Database, undeliverable: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> Any:
+        job = make_job(batcher)
+        batcher.run([job], lambda job, seconds: None)
+        return job.reply and job.reply.code
+
+    with monkeypatch.context() as patch:
+        break_after(1, database, patch)
+        assert run() == 451
+    assert undeliverable.count() == 0
+    assert (run(), run()) == (250, 250)
+    assert undeliverable.count() == 1

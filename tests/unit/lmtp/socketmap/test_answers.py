@@ -1,0 +1,72 @@
+"""lamson_lmtp.socketmap.answers: what each map answers."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from lamson_lmtp.socketmap.answers import BAD_REQUEST, FAILED, NOT_FOUND, Socketmap
+
+ROUTED = {"users@test.com", "users+x@test.com", '"a b"@test.com', "über@test.com"}
+
+
+@pytest.fixture
+def socketmap() -> Socketmap:
+    return Socketmap(
+        ROUTED.__contains__, {"test.com", "bü.test"}.__contains__, "lmtp:inet:[::1]:8823"
+    )
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        ("recipient users@test.com", b"OK routed"),
+        ("recipient users@TEST.com", b"OK routed"),
+        ('recipient "users"@test.com', b"OK routed"),
+        ("recipient users+x@test.com", b"OK routed"),
+        ('recipient "a b"@test.com', b"OK routed"),
+        ("recipient über@test.com", b"OK routed"),
+        ("recipient nobody@test.com", NOT_FOUND),
+        ("recipient users", NOT_FOUND),
+        ("recipient users+", NOT_FOUND),
+        ("recipient @test.com", NOT_FOUND),
+        ("recipient test.com", NOT_FOUND),
+        ("recipient a b@test.com", NOT_FOUND),
+        ("recipient users@test.com@", NOT_FOUND),
+        ("recipient " + "a" * 99_000 + "@test.com", NOT_FOUND),
+        ("recipient ", NOT_FOUND),
+        ("transport users@test.com", b"OK lmtp:inet:[::1]:8823"),
+        ("transport nobody@test.com", b"OK lmtp:inet:[::1]:8823"),
+        ("transport test.com", b"OK lmtp:inet:[::1]:8823"),
+        ("transport zed@example.com", NOT_FOUND),
+        ("transport *", NOT_FOUND),
+        ("transport <>", NOT_FOUND),
+        ("domain test.com", b"OK ours"),
+        ("domain bü.test", b"OK ours"),
+        ("domain lists.test.com", NOT_FOUND),
+        ("domain .test.com", NOT_FOUND),
+        ("domain users@test.com", NOT_FOUND),
+        ("recipient", BAD_REQUEST),
+        ("", BAD_REQUEST),
+    ],
+)
+def test_answers(socketmap: Socketmap, request_: str, answer: bytes) -> None:
+    assert socketmap.answer(request_.encode()) == answer
+
+
+def test_a_map_that_there_is_not(socketmap: Socketmap) -> None:
+    answer = socketmap.answer(b"aliases users@test.com")
+    assert answer == b"PERM there is no such map; there are recipient, transport, domain"
+
+
+def test_what_is_no_text_is_not_found(socketmap: Socketmap) -> None:
+    assert socketmap.answer(b"recipient \xff@test.com") == NOT_FOUND
+
+
+def test_a_failure_of_ours_defers(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: str) -> Any:
+        raise RuntimeError("broken")
+
+    with caplog.at_level(logging.ERROR, "lamson"):
+        assert Socketmap(fail, fail, "x").answer(b"recipient a@b.test") == FAILED
+    assert "broken" in caplog.text

@@ -1,0 +1,72 @@
+"""lamson_milter.filters: what modules declare, and what is wrong with it, at load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.errors import RouteError
+from tests.unit.milter.support import make_filters
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_all_stages(tmp_path: Path) -> None:
+    filters = make_filters(
+        tmp_path,
+        """
+        @filter_connection
+        def a(client): ...
+        @filter_sender(helo=True)
+        def b(mail): ...
+        @filter_sender
+        def c(mail): ...
+        @filter_recipient("(user)@(host)")
+        @filter_recipient("other@(host)", user="x")
+        def d(mail, user="", host=""): ...
+        """.replace(', user="x"', ""),
+    )
+    assert [one.handler.name for one in filters.all] == ["a", "b", "c", "d", "d"]
+    assert filters.helo
+    assert filters.body == 0
+    ((found, captures),) = filters.recipient.match("zed@test.com")
+    assert (found.format, captures) == ("(user)@(host)", {"user": "zed", "host": "test.com"})
+    assert len(filters.recipient.match("other@test.com")) == 1, "a function is asked once"
+    assert filters.recipient.match("zed@elsewhere.test") == []
+
+
+@pytest.mark.parametrize(
+    ("bodies", "expected"),
+    [(("False",), 0), (("100", "False", "200"), 200), (("100", "True"), None), (("0",), 0)],
+)
+def test_how_much_of_the_body_is_read(
+    tmp_path: Path, bodies: tuple[str, ...], expected: int | None
+) -> None:
+    source = "\n".join(
+        f'@filter_message("(user)@(host)", body={body})\ndef f{number}(m, user, host): ...'
+        for number, body in enumerate(bodies)
+    )
+    assert make_filters(tmp_path, source).body == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("", "has no filter"),
+        ("@filter_message\ndef f(m): ...", "needs a format"),
+        ('@filter_message("(nobody)@(host)")\ndef f(m): ...', "names the capture"),
+        ('@filter_message("(user)@(host)")\ndef f(m): ...', "has no parameter 'user'"),
+        ('@filter_message("x@(host)")\ndef f(m, user, host): ...', "needs 'user'"),
+        ('@filter_message("x@y", a="b")\ndef f(m): ...', "has no capture"),
+        ('@filter_message("x@y", body=-1)\ndef f(m): ...', "body is True, False"),
+        ("@filter_connection\nasync def f(m): ...", "async def"),
+        ("@filter_sender\nclass f: ...", "is no function"),
+        ("@filter_sender\ndef f(m): ...\n@filter_sender\ndef f(m): ...", "a second time"),
+        ("1/0", "ZeroDivisionError"),
+    ],
+)
+def test_mistakes_are_found_at_load(tmp_path: Path, source: str, problem: str) -> None:
+    with pytest.raises(RouteError, match=problem):
+        make_filters(tmp_path, source)

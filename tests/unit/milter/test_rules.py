@@ -1,0 +1,86 @@
+"""lamson_milter.rules: the session that a filter gets can only read; what it raises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy
+from sqlalchemy import exc
+
+from lamson.smtp.reply import SMTPError
+from lamson.storage.database import Database
+from lamson_milter.actions import Defer, Quarantine, Reject
+from lamson_milter.rules import FAILED, Asking
+from lamson_milter.subjects import Connection
+from tests.unit.milter.support import make_filters
+from tests.unit.support import make_message
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SOURCE = """
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+@filter_connection
+def read(client: Connection, db: Session) -> Verdict:
+    return Quarantine(db.execute(text("SELECT name FROM people")).scalar_one())
+
+@filter_connection
+def write(client: Connection, db: Session) -> Verdict:
+    db.execute(text("INSERT INTO people VALUES ('eve')"))
+    db.commit()
+"""
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    database = Database(f"sqlite:///{tmp_path}/db")
+    with database.begin() as connection:
+        connection.execute(sqlalchemy.text("CREATE TABLE people (name TEXT)"))
+        connection.execute(sqlalchemy.text("INSERT INTO people VALUES ('zed')"))
+    return database
+
+
+def test_reading_and_writing(tmp_path: Path, database: Database) -> None:
+    read, write = make_filters(tmp_path, SOURCE).connection
+    client = Connection(make_message().peer)
+    assert Asking(database)(read, client, {}, "-") == Quarantine("zed")
+    assert Asking(database)(write, client, {}, "-") is FAILED
+    with pytest.raises(exc.OperationalError, match="readonly"):
+        Asking(database, raise_errors=True)(write, client, {}, "-")
+    with database.begin() as connection:  # and the connection can be written to again
+        connection.execute(sqlalchemy.text("INSERT INTO people VALUES ('bob')"))
+        names = connection.execute(sqlalchemy.text("SELECT name FROM people")).scalars().all()
+    assert names == ["zed", "bob"]
+    database.close()
+
+
+def test_without_a_database(tmp_path: Path) -> None:
+    read, _ = make_filters(tmp_path, SOURCE).connection
+    assert Asking(None)(read, Connection(make_message().peer), {}, "-") is FAILED
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (SMTPError(550, "", "no"), Reject("5.0.0", "no", 550)),
+        (SMTPError(450, "4.7.1", ""), Defer("4.7.1", "Refused", 450)),
+        (SMTPError(550, "5.7.1", "one\n\ntwo\tthree\x07"), Reject("5.7.1", "one\ntwo three?")),
+    ],
+)
+def test_any_reply_of_an_smtperror_is_a_verdict(
+    tmp_path: Path, error: SMTPError, verdict: Reject | Defer
+) -> None:
+    read, _ = make_filters(tmp_path, SOURCE).connection
+
+    class Refusing:
+        needs_session = False
+
+        def call(self, *_: object) -> None:
+            raise error
+
+    one = replace(read, handler=Refusing())  # type: ignore[arg-type]
+    assert Asking()(one, Connection(make_message().peer), {}, "-") == verdict

@@ -1,0 +1,534 @@
+"""lamson.relay.relay: what becomes of a row, with a double for the connection to Postfix."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from lamson.relay.relay import IN_FLIGHT, Relay
+from lamson.relay.submission import Outcome, Refusal, SubmitterDown
+from lamson.storage.database import Database
+from lamson.storage.maildir import Queue
+from lamson.storage.outbox import Outbox, Outgoing
+
+TAKEN = "250 2.0.0 Ok: queued as 4QzXwN0Jk1z5tVb"
+
+
+class Server:
+    """The submission server, as the double of a connection to it sees it."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.answer: Callable[[Outgoing], list[Refusal]] = lambda row: []
+        self.gate: asyncio.Event | None = None
+        self.under_way = 0
+        self.most_under_way = 0
+        self.cut_off = 0  # messages that were under way when the connection was closed
+
+    async def submit(self, row: Outgoing) -> Outcome:
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+            refusals = self.answer(row)
+            self.taken.append(row.message_id)
+            return Outcome(refusals, TAKEN)
+        finally:
+            self.under_way -= 1
+
+    async def close(self) -> None:
+        self.cut_off += self.under_way
+
+
+class Rig:
+    def __init__(self, database: Database, directory: Path) -> None:
+        self.database = database
+        self.outbox = Outbox(database, "test")
+        self.undeliverable = Queue(directory / "undeliverable")
+        self.server = Server()
+
+    def commit(self, *rows: Outgoing) -> list[Outgoing]:
+        with self.database.begin() as connection:
+            return self.outbox.insert(connection, rows)
+
+    def make_relay(self, **options: Any) -> Relay:
+        made: Any = lambda: self.server  # noqa: E731
+        return Relay(self.outbox, self.undeliverable, made, **options)
+
+    @asynccontextmanager
+    async def relay(self, **options: Any) -> AsyncIterator[Relay]:
+        relay = self.make_relay(**options)
+        await relay.start()
+        yield relay
+        await relay.drain(5.0)
+
+
+@pytest.fixture
+def rig(database: Database, tmp_path: Path) -> Rig:
+    return Rig(database, tmp_path)
+
+
+def row(number: int = 1, recipient: str = "zed@example.com", *more: str) -> Outgoing:
+    return Outgoing("4Qz", f"<{number}@test>", "l@test.com", (recipient, *more), b"x\r\n")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def test_a_row_is_deleted_after_it_was_taken(rig: Rig) -> None:
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row()))
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+
+
+def test_what_another_process_left_is_swept_at_the_start(rig: Rig) -> None:
+    rig.outbox.release([one.id for one in rig.commit(row())])
+
+    async def story() -> None:
+        async with rig.relay():
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+
+
+def test_a_temporary_refusal_keeps_the_row(rig: Rig) -> None:
+    rig.server.answer = lambda row: [Refusal(row.recipients[0], "451 4.2.1 busy", False)]
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row()))
+            await until(lambda: len(rig.server.taken) == 1)
+
+    asyncio.run(story())
+    assert rig.outbox.count() == 1
+    assert rig.undeliverable.count() == 0
+
+
+def test_a_permanent_refusal_keeps_the_message_with_the_reason(rig: Rig) -> None:
+    rig.server.answer = lambda row: [Refusal(row.recipients[0], "550 5.1.1 nobody", True)]
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row()))
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    content = rig.undeliverable.get(rig.undeliverable.keys()[0])
+    assert content is not None
+    assert b"X-Lamson-Reason: refused by the submission server: 550 5.1.1" in content
+
+
+def test_each_recipient_has_a_fate_of_its_own(rig: Rig) -> None:
+    rig.server.answer = lambda row: [
+        Refusal("no@example.com", "550 5.1.1 nobody", True),
+        Refusal("later@example.com", "451 4.2.1 busy", False),
+    ]
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(
+                rig.commit(row(1, "yes@example.com", "no@example.com", "later@example.com"))
+            )
+            await until(lambda: len(rig.server.taken) == 1)
+
+    asyncio.run(story())
+    assert rig.undeliverable.count() == 1
+    claimed = Outbox(rig.database, "other")
+    with rig.database.begin() as connection:
+        connection.exec_driver_sql("UPDATE lamson_outbox SET due_at = 0")
+    (left,) = claimed.claim(10)
+    assert left.recipients == ("later@example.com",)
+
+
+def test_too_old_is_given_up(rig: Rig) -> None:
+    def down(row: Outgoing) -> list[Refusal]:
+        raise SubmitterDown("submission to mx:587: connection refused")
+
+    rig.server.answer = down
+
+    async def story() -> None:
+        async with rig.relay(max_age=0.0) as relay:
+            relay.submit(rig.commit(row()))
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    content = rig.undeliverable.get(rig.undeliverable.keys()[0])
+    assert content is not None
+    assert b"X-Lamson-Reason: given up after 1 attempts: submission to" in content
+
+
+def test_a_conversation_leaves_in_order_and_others_beside_it(rig: Rig) -> None:
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        async with rig.relay() as relay:
+            rows = [row(1), row(2), row(3), row(4, "ann@example.com")]
+            relay.submit(rig.commit(*rows))
+            await until(lambda: rig.server.under_way == 2)
+            rig.server.gate.set()
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert [one for one in rig.server.taken if one != "<4@test>"] == [
+        "<1@test>", "<2@test>", "<3@test>",
+    ]  # fmt: skip
+    assert rig.server.most_under_way == 2
+
+
+def test_those_behind_a_deferred_row_wait_in_the_table(rig: Rig) -> None:
+    def busy(row: Outgoing) -> list[Refusal]:
+        return [Refusal(row.recipients[0], "451 busy", False)]
+
+    rig.server.answer = busy
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row(1), row(2)))
+            await until(lambda: len(rig.server.taken) == 1)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+    assert rig.outbox.count() == 2
+    assert Outbox(rig.database, "other").claim(10) == []
+
+
+def test_a_row_committed_just_after_is_given_back_too(rig: Rig) -> None:
+    rig.server.answer = lambda row: [Refusal(row.recipients[0], "451 busy", False)]
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            rows = rig.commit(row(1), row(2))
+            relay.submit(rows[:1])
+            await until(lambda: relay._held_back != {})
+            relay.submit(rows[1:])
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+    assert Outbox(rig.database, "other").claim(10) == []
+
+
+def test_drain_gives_back_what_it_could_not_submit(rig: Rig) -> None:
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        relay = Relay(rig.outbox, rig.undeliverable, lambda: rig.server)  # type: ignore[arg-type, return-value]
+        await relay.start()
+        relay.submit(rig.commit(row()))
+        await until(lambda: rig.server.under_way == 1)
+        await relay.drain(0.01)
+
+    asyncio.run(story())
+    assert len(Outbox(rig.database, "other").claim(10)) == 1
+
+
+def test_a_row_whose_commit_was_not_answered_is_found_by_the_sweep(rig: Rig) -> None:
+    async def story() -> None:
+        async with rig.relay() as relay:
+            (doubtful,) = rig.commit(row())
+            relay.give_back([doubtful.id, doubtful.id + 1])  # the second was rolled back
+            async with asyncio.timeout(10):
+                while not rig.server.taken:
+                    await relay.sweep()
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+
+
+def test_drain_lets_end_what_is_under_way(rig: Rig) -> None:
+    """Cut off, it would be given back although the server may take it."""
+
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        relay = rig.make_relay(connections=2)
+        await relay.start()
+        relay.submit(rig.commit(*(row(number, f"{number}@example.com") for number in range(5))))
+        await until(lambda: rig.server.under_way == 2 * IN_FLIGHT)
+        asyncio.get_running_loop().call_later(0.3, rig.server.gate.set)
+        await relay.drain(0.4)
+
+    asyncio.run(story())
+    assert rig.server.taken == [f"<{number}@test>" for number in range(4)]
+    assert [one.message_id for one in rig.outbox.all()] == ["<4@test>"]
+
+
+def test_no_message_is_begun_once_the_end_has_begun(rig: Rig) -> None:
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        relay = rig.make_relay(connections=1)
+        await relay.start()
+        relay.submit(rig.commit(row(1)))
+        await until(lambda: rig.server.under_way == 1)  # and another task waits for work
+        draining = asyncio.create_task(relay.drain(0.1))
+        await until(lambda: relay._is_stopping)
+        relay.submit(rig.commit(row(2, "ann@example.com")))
+        rig.server.gate.set()
+        await draining
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+    assert [one.message_id for one in Outbox(rig.database, "other").claim(10)] == ["<2@test>"]
+
+
+def test_at_the_end_no_message_is_cut_off_by_another_that_shared_its_connection(rig: Rig) -> None:
+    """It would leave twice: the server may have taken it."""
+
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        relay = rig.make_relay(connections=1)
+        await relay.start()
+        relay.submit(rig.commit(*(row(number, f"{number}@example.com") for number in range(2))))
+        await until(lambda: rig.server.under_way == IN_FLIGHT)
+        draining = asyncio.create_task(relay.drain(1.0))
+        await until(lambda: relay._is_stopping)
+        first_gate, rig.server.gate = rig.server.gate, None
+        first_gate.set()
+        await draining
+
+    asyncio.run(story())
+    assert (len(rig.server.taken), rig.server.cut_off) == (2, 0)
+
+
+def test_rows_that_a_failed_transaction_had_taken_along_are_deleted_all_the_same(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamson.relay.relay.SWEEP_INTERVAL", 0.05)
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            (first,) = rig.commit(row(1))
+            rig.outbox.forget(first.id)
+            ids = rig.outbox.take_forgotten()
+            rig.outbox.deleted(ids, is_committed=False)
+            await until(lambda: rig.outbox.count() == 0)
+            await until(relay._is_idle.is_set)
+
+    asyncio.run(story())
+
+
+def test_a_slow_server_is_not_given_a_message_twice(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamson.relay.relay.SWEEP_INTERVAL", 0.05)
+    monkeypatch.setattr("lamson.relay.relay.LEASE_MARGIN", 1.0)
+    rig.outbox = Outbox(rig.database, "test", lease=2.0)
+    other = Outbox(rig.database, "other")
+
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row()))
+            for _ in range(24):
+                await asyncio.sleep(0.1)
+                assert await asyncio.to_thread(other.claim, 10) == []
+            rig.server.gate.set()
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+
+
+def test_the_sweep_leaves_alone_what_this_process_has(rig: Rig) -> None:
+    """Its lease is over: the clock has jumped, or the database was not to be had for long."""
+
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        async with rig.relay(connections=1) as relay:
+            relay.submit(rig.commit(row(1), row(2)))
+            await until(lambda: rig.server.under_way == 1)
+            await asyncio.to_thread(rig.outbox.release_owner, "test")
+            await relay.sweep()
+            rig.server.gate.set()
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>", "<2@test>"]
+
+
+def test_the_sweep_leaves_alone_what_was_submitted_while_it_asked(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread deletes the row just after it was claimed: then nobody knows it any more."""
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        gate = rig.server.gate = asyncio.Event()
+        really_claim = rig.outbox.claim
+
+        async def finish() -> None:
+            gate.set()
+            await until(lambda: not rig.outbox.count() and not rig.outbox.taken)
+
+        def claim(limit: int) -> list[Outgoing]:
+            rows = really_claim(limit)
+            asyncio.run_coroutine_threadsafe(finish(), loop).result()
+            return rows
+
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row()))
+            await until(lambda: rig.server.under_way == 1)
+            await asyncio.to_thread(rig.outbox.release_owner, "test")
+            monkeypatch.setattr(rig.outbox, "claim", claim)
+            await relay.sweep()
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+
+
+def test_a_row_whose_lease_has_almost_run_out_is_left_to_the_sweep(rig: Rig) -> None:
+    short = Outbox(rig.database, "test", lease=30.0)
+    rig.outbox = short
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row()))
+
+    asyncio.run(story())
+    assert rig.server.taken == []
+    assert rig.outbox.count() == 1
+
+
+def test_a_surprise_stops_no_other_mail(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    def surprise(row: Outgoing) -> list[Refusal]:
+        if row.message_id == "<1@test>":
+            raise RuntimeError("a bug")
+        return []
+
+    rig.server.answer = surprise
+
+    async def story() -> None:
+        async with rig.relay(connections=1) as relay:
+            relay.submit(rig.commit(row(1), row(2, "ann@example.com")))
+            await until(lambda: "<2@test>" in rig.server.taken)
+
+    asyncio.run(story())
+    assert "a bug" in caplog.text
+    assert rig.outbox.count() == 1
+
+
+@pytest.mark.parametrize("name", ["claim", "delete_now", "defer", "release"])
+def test_a_surprise_in_the_outbox_is_got_over(
+    rig: Rig, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lamson.relay.relay.SWEEP_INTERVAL", 0.05)
+    monkeypatch.setattr("lamson.relay.relay.FIRST_DELAY", 0.05)
+    fails_once(rig.outbox, name, monkeypatch)
+    answers = iter([[Refusal("zed@example.com", "451 4.2.1 busy", False)]])
+    rig.server.answer = lambda row: next(answers, [])
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row(1), row(2)))  # the first is deferred, the second let go
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>", "<1@test>", "<2@test>"]
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["_make_submitter", "_delete_taken", "_renew"])
+def test_no_task_of_the_relay_ends_by_a_surprise(
+    rig: Rig, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lamson.relay.relay.SWEEP_INTERVAL", 0.05)
+    monkeypatch.setattr("lamson.relay.relay.PAUSE", 0.01)
+    rig.outbox.release([one.id for one in rig.commit(row(1))])  # for the sweep
+
+    async def story() -> None:
+        relay = rig.make_relay(connections=1)
+        fails_once(relay, name, monkeypatch)
+        await relay.start()
+        await until(lambda: "a bug" in caplog.text)
+        relay.submit(rig.commit(row(2, "ann@example.com")))
+        await until(lambda: rig.outbox.count() == 0)
+        await relay.drain(5.0)
+
+    asyncio.run(story())
+    assert sorted(rig.server.taken) == ["<1@test>", "<2@test>"]
+
+
+def fails_once(owner: object, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the first call of a method raise what nobody expects."""
+    really, failed = getattr(owner, name), []
+
+    def fail(*arguments: Any) -> Any:
+        if failed:
+            return really(*arguments)
+        failed.append(name)
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(owner, name, fail)
+
+
+def test_what_the_database_did_not_take_is_written_when_it_is_back(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Submitted, but not deleted: nothing may leave twice, nothing may be forgotten."""
+    rig.outbox = broken = BrokenOutbox(rig.database, "test", lease=300.0)
+    rig.server.answer = lambda row: (
+        [Refusal("later@example.com", "451 later", False)] if len(row.recipients) > 1 else []
+    )
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row(1), row(2, "yes@example.com", "later@example.com")))
+            await until(lambda: len(broken.failed) == 2)
+            assert rig.outbox.count() == 2
+            broken.is_broken = False
+            await relay.sweep()
+
+    asyncio.run(story())
+    assert sorted(rig.server.taken) == ["<1@test>", "<2@test>"]
+    assert sorted(broken.failed) == ["defer", "delete"]
+    (left,) = rig.outbox.all()
+    assert (left.recipients, left.lease_until) == (("later@example.com",), 0)
+    assert "outbox: the database failed: it is down" in caplog.text
+
+
+class BrokenOutbox(Outbox):
+    """The outbox of a database that answers questions and takes no changes."""
+
+    is_broken = True
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.failed: list[str] = []
+
+    def _break(self, name: str) -> None:
+        if self.is_broken:
+            self.failed.append(name)
+            raise OperationalError("", None, Exception("it is down"))
+
+    def delete_now(self) -> None:
+        if self.taken:
+            self._break("delete")
+        super().delete_now()
+
+    def defer(self, row: Outgoing, due_at: float) -> None:
+        self._break("defer")
+        super().defer(row, due_at)
+
+
+def test_when_a_refusal_cannot_be_kept_only_the_refused_are_tried_again(rig: Rig) -> None:
+    rig.server.answer = lambda row: [Refusal("no@example.com", "550 5.1.1 nobody", True)]
+    rig.undeliverable.path.rename(rig.undeliverable.path.with_name("gone"))
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row(1, "yes@example.com", "no@example.com")))
+            await until(lambda: rig.outbox.all()[0].attempts == 1)
+
+    asyncio.run(story())
+    (left,) = rig.outbox.all()
+    assert left.recipients == ("no@example.com",)

@@ -1,0 +1,131 @@
+"""Handler modules: what is read from them, and one clear line for each that cannot be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.errors import RouteError
+from lamson.routing.decorators import Router
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.unit.conftest import Collect
+
+
+def test_handlers_are_the_functions_defined_in_the_module(collect: Collect) -> None:
+    router = collect(
+        """
+        @route("(user)@(host)")
+        def START(message, user, host): ...
+        """,
+        """
+        from one import START as OTHER
+        @route("a@(host)")
+        def START(message, host): ...
+        ALIAS = START
+        def helper(): ...
+        """,
+    )
+    assert [str(route.handler) for route in router.routes] == ["one.START", "two.START"]
+
+
+def test_a_wrapped_function_is_still_a_handler(collect: Collect) -> None:
+    router = collect(
+        """
+        import functools
+        def twice(function):
+            @functools.wraps(function)
+            def wrapper(*args, **kw):
+                return [function(*args, **kw)] * 2
+            return wrapper
+
+        @twice
+        @route("(user)@(host)")
+        def START(message, user, **others):
+            return user
+        """
+    )
+    (match,) = router.match("zed@test.com")
+    assert match.handler.call("m", match.captures, None, None) == ["zed", "zed"]
+
+
+GOOD = '@route("(user)@(host)")\ndef START(message, user, host): ...\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "source", "message"),
+    [
+        (0, "x = 1", "module one has no route"),
+        (2, "import nothing_of_that_name", "module one cannot be imported: ModuleNotFoundError"),
+        (3, "x = 1\n1 / 0", "ZeroDivisionError: division by zero"),
+        (2, "raise SystemExit(3)", "module one cannot be imported: SystemExit"),
+        (3, "x = 1\ndef (", "module one cannot be imported: SyntaxError"),
+        (2, '@route("a@x")\nclass A: ...', "is no function"),
+        (2, "@route\ndef START(message): ...", "@route needs a format"),
+        (2, "def f(message): ...\n@route_like(f)\ndef g(message): ...", r"@route_like\(f\)"),
+        (2, "@stateless\ndef LOG(message): ...", "LOG is @stateless but has no @route"),
+        (2, GOOD.replace("def", "async def"), "START is async def"),
+        (2, GOOD.replace("START", "POSTING"), "POSTING is a state, but module one has no state"),
+        (4, f"{GOOD}@state_key_generator\ndef key(module): ...", "take .module, message."),
+        (4, f"{GOOD}@state_key_generator\nasync def key(module, message): ...", "take .module, m"),
+        (4, f"{GOOD}@state_key_generator\n@stateless\ndef key(a, b): ...", "and a handler"),
+        (4, f"{GOOD}{GOOD}", "START is defined a second time, the first one is in line 3"),
+        (4, f"{GOOD}def START(): ...", "START is defined a second time"),
+        (4, f"{GOOD}async def ERROR(message): ...", "ERROR is async def"),
+        (
+            6,
+            f"{GOOD}@state_key_generator\ndef a(m, n): ...\n@state_key_generator\ndef b(m, n): ...",
+            "b is a second @state_key_generator; a is one already",
+        ),
+    ],
+)
+def test_modules_that_cannot_be_used(
+    collect: Collect, line: int, source: str, message: str
+) -> None:
+    with pytest.raises(RouteError, match=message) as refused:
+        collect(source)
+    assert refused.value.exit_code == 78
+    if line:
+        assert refused.value.file.endswith("one.py")
+        assert refused.value.line in (line, line + 1)  # a decorated def begins at its decorator
+        assert f"one.py:{refused.value.line}: " in str(refused.value)
+
+
+def test_an_error_in_what_the_module_imports_is_named_there(
+    collect: Collect, tmp_path: Path
+) -> None:
+    (tmp_path / "their_model.py").write_text("\n\nint('x')\n")
+    with pytest.raises(RouteError, match="module one cannot be imported: ValueError") as refused:
+        collect("import their_model")
+    assert refused.value.file.endswith("their_model.py")
+    assert refused.value.line == 3
+    assert isinstance(refused.value.__cause__, ValueError)
+
+
+def test_missing_modules(collect: Collect) -> None:
+    with pytest.raises(RouteError, match=r"no module nowhere$") as refused:
+        Router.collect(["nowhere"], {})
+    assert refused.value.setting == "handlers"
+    with pytest.raises(RouteError, match=r"no module nowhere, for nowhere\.handlers$"):
+        Router.collect(["nowhere.handlers"], {})
+    collect(GOOD)
+    with pytest.raises(RouteError, match=r"no module one\.handlers"):
+        Router.collect(["one.handlers"], {})
+    with pytest.raises(RouteError, match="the module one is named twice"):
+        Router.collect(["one", "one"], {"host": "x", "user": "y"})
+
+
+def test_a_shared_state_key_does_without_a_start(collect: Collect) -> None:
+    router = collect(
+        """
+        @state_key_generator
+        def shared(module, message): return "all"
+
+        @route("(user)@(host)")
+        def POSTING(message, user, host): ...
+        """
+    )
+    assert router.states_of("one") == ("POSTING",)

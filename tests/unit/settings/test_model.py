@@ -1,0 +1,139 @@
+"""The values that a project may set, and what is refused as they are made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import ValidationError
+
+from lamson.errors import SettingsError
+from lamson.settings.model import (
+    Lmtp,
+    Settings,
+    Submission,
+    is_loopback,
+    read_secret,
+    split_host_port,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def test_the_address_is_the_first_argument() -> None:
+    settings = Settings(
+        lmtp=Lmtp("127.0.0.1:8824", max_size=1000),
+        submission=Submission("mail.example.com:587"),
+        handlers=["app.handlers.sample"],
+    )
+    assert settings.lmtp.host_port == ("127.0.0.1", 8824)
+    assert settings.lmtp.unix_path is None
+    assert settings.lmtp.max_size == 1000
+    assert (settings.submission.host, settings.submission.port) == ("mail.example.com", 587)
+
+
+def test_the_defaults_need_only_handlers() -> None:
+    settings = Settings(handlers=["app"])
+    assert settings.lmtp.listen == "127.0.0.1:8823"
+    assert settings.submission.server == "127.0.0.1:8899"
+    assert settings.lmtp.mode == 0o660
+    assert settings.database is None
+    assert settings.templates == [Path("app/templates")]
+
+
+def test_nothing_changes_after_the_start() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Lmtp().listen = "127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:8823", ("127.0.0.1", 8823)),
+        ("[::1]:25", ("::1", 25)),
+        ("mail.example.com:587", ("mail.example.com", 587)),
+        ("localhost:0", ("localhost", 0)),
+    ],
+)
+def test_host_and_port(text: str, expected: tuple[str, int]) -> None:
+    assert split_host_port(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "8823", ":8823", "host", "host:", "host:x", "host:65536", "::1:25", "a b:1", "a/b:1"],
+)
+def test_not_a_host_and_port(text: str) -> None:
+    with pytest.raises(ValueError, match="expected host:port"):
+        split_host_port(text)
+
+
+def test_a_unix_socket_has_a_path() -> None:
+    lmtp = Lmtp("unix:run/lmtp.sock")
+    assert lmtp.unix_path == Path("run/lmtp.sock")
+    assert lmtp.host_port is None
+
+
+def test_security_follows_from_where_the_server_is() -> None:
+    assert Submission("127.0.0.1:25").security == "none"
+    assert Submission("[::1]:25").security == "none"
+    assert Submission("localhost:25").security == "none"
+    assert Submission("postfix:587").security == "starttls"
+    assert Submission("postfix:465", security="tls").security == "tls"
+    assert not is_loopback("127.example.com")
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: Lmtp("8823"), "expected host:port or unix:path"),
+        (lambda: Lmtp("unix:"), "expected host:port or unix:path"),
+        (lambda: Lmtp(socket_mode="rw"), "expected an octal mode"),
+        (lambda: Lmtp(max_size=0), "greater than or equal to 1"),
+        (lambda: Lmtp(max_sise=5), "Extra inputs"),
+        (lambda: Submission("mail"), "expected host:port"),
+        (lambda: Settings(handlers=["app/handlers"]), "expected module names"),
+        (lambda: Settings(handlers=["app"], metadata="app.model"), "expected module:name"),
+        (
+            lambda: Settings(handlers=["app"], database="run/lamson.db"),
+            "expected an SQLAlchemy URL",
+        ),
+        (lambda: Settings(), "handlers"),
+    ],
+)
+def test_what_is_refused(make: Callable[[], object], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        make()
+
+
+def test_a_secret_never_shows() -> None:
+    submission = Submission("127.0.0.1:25", user="a", secret="hunter2")
+    assert "hunter2" not in repr(submission)
+    assert submission.password() == "hunter2"
+    assert Submission("127.0.0.1:25").password() is None
+
+
+def test_a_secret_file_is_read_when_it_is_needed(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("old\n")
+    file.chmod(0o600)
+    submission = Submission("127.0.0.1:25", user="a", secret_file=file)
+    assert submission.password() == "old"
+    file.write_text("new")
+    assert submission.password() == "new"
+
+
+def test_a_secret_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("x")
+    file.chmod(0o644)
+    with pytest.raises(SettingsError, match="everybody can read"):
+        read_secret(file)
+    with pytest.raises(SettingsError, match="cannot read the secret: No such file"):
+        read_secret(tmp_path / "none")
+    file.chmod(0o600)
+    file.write_bytes(b"\xff")
+    with pytest.raises(SettingsError, match="not UTF-8"):
+        read_secret(file)

@@ -1,0 +1,24 @@
+"""lamson.smtp.envelope"""
+
+import pytest
+
+from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
+
+
+@pytest.mark.parametrize("text", ["4QzXwN0Jk1z5tVb", "3Pt2mN2VXxznjll", "4bXYZ12345z2B"])
+def test_long_queue_ids(text: str) -> None:
+    assert QueueId(text).is_long
+
+
+@pytest.mark.parametrize("text", ["", "A1B2C3D4E5", "3F2A19C0B7", "4QzXwN0Jk1", "-", "zzzz"])
+def test_short_queue_ids_and_none(text: str) -> None:
+    assert not QueueId(text).is_long
+
+
+def test_the_queue_id_is_the_peers_ident() -> None:
+    assert Envelope("a@b", peer=Peer(ident=QueueId("ABC"))).queue_id == "ABC"
+    assert Envelope("a@b").queue_id == ""
+
+
+def test_a_recipient_reads_as_its_address() -> None:
+    assert str(Recipient("x@y", {"user": "x"})) == "x@y"

@@ -1,0 +1,342 @@
+"""lamson.storage.database and lamson.schema: transactions that mean what they say, and the tables'
+versions.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from alembic.script import ScriptDirectory
+from sqlalchemy import exc, inspect, make_url, text
+
+from lamson.errors import DatabaseError, UnavailableError
+from lamson.storage import database as db
+from lamson.storage import migrate as schema
+from lamson.storage import tables as models
+from lamson.storage.database import Database
+from tests.postgres import PostgresInstance
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/test.db")
+    yield database
+    database.close()
+
+
+def test_writers_do_not_overwrite_each_other(sqlite: Database) -> None:
+    with sqlite.begin() as connection:
+        connection.execute(text("CREATE TABLE counter (value INTEGER)"))
+        connection.execute(text("INSERT INTO counter VALUES (0)"))
+
+    def count() -> None:
+        for _ in range(50):
+            with sqlite.begin() as connection:
+                value = connection.execute(text("SELECT value FROM counter")).scalar_one()
+                connection.execute(text("UPDATE counter SET value = :v"), {"v": value + 1})
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with sqlite.read() as connection:
+        assert connection.execute(text("SELECT value FROM counter")).scalar_one() == 200
+
+
+def test_a_reader_takes_no_lock(sqlite: Database) -> None:
+    with sqlite.begin() as writer:
+        writer.execute(text("CREATE TABLE x (y INTEGER)"))
+        with sqlite.read() as reader:
+            assert not inspect(reader).has_table("x")
+
+
+def test_commits_reach_the_disk(sqlite: Database) -> None:
+    with sqlite.read() as connection:
+        assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2  # FULL
+        assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
+
+
+@pytest.mark.parametrize(
+    "url", ["nosuch://x/y", "not a url", "oracle://x", "mysql://x", "postgresql+asyncpg://x"]
+)
+def test_an_unusable_url_is_one_clear_line(url: str) -> None:
+    with pytest.raises(DatabaseError, match="cannot be used") as caught:
+        Database(url)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_database_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"unable to open database file"):
+        Database(f"sqlite:///{tmp_path}/no/such/directory.db").check()
+
+
+def test_a_password_is_not_shown() -> None:
+    with pytest.raises(DatabaseError, match=r"mysql://me:\*\*\*@localhost") as caught:
+        Database("mysql://me:secret@localhost/x")
+    assert "secret" not in str(caught.value)
+    pytest.importorskip("psycopg")
+    assert "secret" not in str(Database("postgresql+psycopg://me:secret@localhost/x"))
+
+
+def test_syncdb_makes_the_tables_once(empty_database: Database) -> None:
+    with pytest.raises(DatabaseError, match="run `lamson syncdb`"):
+        empty_database.check()
+    assert schema.upgrade_ours(empty_database) == ("", models.SCHEMA_REVISION)
+    assert schema.upgrade_ours(empty_database) == (models.SCHEMA_REVISION, models.SCHEMA_REVISION)
+    empty_database.check()
+
+
+def test_nodes_that_run_syncdb_at_once_take_turns(empty_database: Database) -> None:
+    together = threading.Barrier(4)
+
+    def upgrade(_: int) -> tuple[str, str]:
+        node = Database(empty_database.engine.url.render_as_string(hide_password=False))
+        together.wait()
+        try:
+            return schema.upgrade_ours(node)
+        finally:
+            node.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(upgrade, range(4)))
+    newest = models.SCHEMA_REVISION
+    assert sorted(done) == [("", newest)] + [(newest, newest)] * 3
+    empty_database.check()
+
+
+def test_a_file_that_another_node_is_making_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = sqlite3.connect(tmp_path / "new.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    other.execute("CREATE TABLE theirs (id)")
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        other.execute("COMMIT")
+
+    monkeypatch.setattr(time, "sleep", wait)
+    database = Database(f"sqlite:///{tmp_path}/new.db?timeout=0")
+    with database.read() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    assert len(waits) == 1
+    database.close()
+    other.close()
+
+
+def test_the_migrations_make_the_tables_of_the_models(empty_database: Database) -> None:
+    schema.upgrade_ours(empty_database)
+    made = described(empty_database)
+    models.metadata.drop_all(empty_database.engine)
+    empty_database.create_all()
+    assert made == described(empty_database)
+
+
+def described(database: Database) -> dict[str, object]:
+    """What the database itself says of our tables."""
+    found = inspect(database.engine)
+    return {
+        table: (
+            [str(column) for column in found.get_columns(table)],
+            found.get_indexes(table),
+            found.get_pk_constraint(table),
+        )
+        for table in models.metadata.tables
+    }
+
+
+def test_the_newest_migration_is_the_one_we_check_for() -> None:
+    script = ScriptDirectory(str(schema.OURS))
+    assert script.get_current_head() == models.SCHEMA_REVISION
+
+
+def test_a_newer_database_is_left_alone(empty_database: Database) -> None:
+    schema.upgrade_ours(empty_database)
+    with empty_database.begin() as connection:
+        connection.execute(text(f"UPDATE {models.VERSION_TABLE} SET version_num = '9999'"))
+    with pytest.raises(DatabaseError, match="made by a newer"):
+        empty_database.check()
+    with pytest.raises(DatabaseError, match="made by a newer"):
+        schema.upgrade_ours(empty_database)
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    path.write_bytes(b"this is not a database" * 100)
+    database = Database(f"sqlite:///{path}")
+    with pytest.raises(UnavailableError, match="not a database"):
+        database.check()
+
+
+@pytest.mark.postgres
+def test_a_failed_transaction_is_not_taken_for_committed(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    failed = pytest.raises(exc.InvalidRequestError, match="failed before")
+    with failed, database.begin() as connection, suppress(exc.DataError):
+        connection.execute(text("SELECT 1/0"))
+    database.close()
+
+
+def test_the_url_says_how_long_to_wait(tmp_path: Path) -> None:
+    path = tmp_path / "test.db"
+    waiting, holding = Database(f"sqlite:///{path}?timeout=0.05"), Database(f"sqlite:///{path}")
+    with (
+        holding.begin(),
+        pytest.raises(exc.OperationalError, match="locked"),
+        waiting.begin(),
+    ):
+        pass
+    with waiting.begin():
+        pass
+    waiting.close()
+    holding.close()
+
+
+SHOW = text("SELECT current_setting('lock_timeout'), current_setting('synchronous_commit')")
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ("10s", "on")),
+        ("?options=-c lock_timeout=3s", ("3s", "on")),
+        ("?options=-c%20synchronous_commit%3Dremote_apply", ("10s", "remote_apply")),
+    ],
+)
+def test_postgres_sessions_are_durable_and_wait_for_a_bounded_time(
+    postgres: PostgresInstance, postgres_url: str, query: str, expected: tuple[str, str]
+) -> None:
+    name = make_url(postgres_url).database
+    postgres.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    database = Database(postgres_url.replace("+psycopg", "") + query)
+    with database.begin() as connection:
+        assert tuple(connection.execute(SHOW).one()) == expected
+    database.close()
+
+
+@pytest.mark.postgres
+def test_a_connection_that_was_idle_is_tried_first(
+    postgres: PostgresInstance, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = make_url(postgres_url).database or ""
+    database = Database(postgres_url)
+    with database.begin() as connection:
+        connection.execute(SHOW)
+    assert postgres.terminate_backends(name) == 1
+    monkeypatch.setattr(db, "IDLE", 0.0)
+    with database.begin() as connection:
+        connection.execute(SHOW)
+    monkeypatch.setattr(db, "IDLE", 100.0)
+    assert postgres.terminate_backends(name) == 1
+    with pytest.raises(exc.OperationalError), database.begin() as connection:
+        connection.execute(SHOW)
+    with database.begin() as connection:
+        connection.execute(SHOW)
+    database.close()
+
+
+@pytest.mark.postgres
+def test_a_server_that_is_not_there(postgres: PostgresInstance) -> None:
+    url = make_url(postgres.url()).set(port=1)
+    with pytest.raises(UnavailableError, match="refused"):
+        Database(url.render_as_string()).check()
+
+
+def test_only_a_forgettable_transaction_does_not_wait_for_the_disk(database: Database) -> None:
+    def level() -> int:
+        with database.read() as connection:
+            return int(connection.execute(text("PRAGMA synchronous")).scalar_one())
+
+    if not database.is_sqlite:
+        with database.begin_forgettable() as connection:
+            assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
+        with database.begin() as connection:
+            assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
+        return
+    with database.begin_forgettable() as connection:
+        connection.execute(text("CREATE TABLE forgettable (x INTEGER)"))
+        assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 1  # NORMAL
+    assert level() == 2  # FULL
+    with pytest.raises(RuntimeError), database.begin_forgettable():
+        raise RuntimeError
+    assert level() == 2
+
+
+def test_a_forgettable_transaction_on_a_locked_database(tmp_path: Path) -> None:
+    """Its failure is SQLAlchemy's, as that of any other: the relay tries again."""
+    other = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    impatient = Database(f"sqlite:///{tmp_path / 'test.db'}?timeout=0")
+    locked = pytest.raises(exc.OperationalError, match="locked")
+    with other.begin(), locked, impatient.begin_forgettable():
+        raise AssertionError
+    with impatient.begin_forgettable() as connection:
+        connection.execute(text("CREATE TABLE note (word TEXT)"))
+    for database in (other, impatient):
+        database.close()
+
+
+@pytest.mark.postgres
+def test_times_are_precise_and_keys_are_octets(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    schema.upgrade_ours(database)
+    with database.read() as connection:
+        found = connection.execute(
+            text(
+                "SELECT table_name || '.' || column_name, data_type"
+                " FROM information_schema.columns WHERE table_name LIKE 'lamson_%'"
+            )
+        )
+        types = dict(tuple(row) for row in found)
+    database.close()
+    for name, kind in types.items():
+        if name.endswith(("_at", "_until", "seconds")):
+            assert kind == "double precision", name
+    assert types["lamson_seen.key"] == types["lamson_outbox.content"] == "bytea"
+    assert types["lamson_outbox.id"] == "bigint"
+    assert types["lamson_outbox.smtputf8"] == "boolean"
+    assert types["lamson_state.author"] == types["lamson_outbox.conversation"] == "text"
+
+
+_LATE = (
+    "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+    "CREATE TABLE child (parent INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)",
+)
+
+
+@pytest.mark.parametrize("how", ["begin", "begin_forgettable"])
+def test_after_a_commit_that_failed_sqlite_can_be_written_durably(
+    sqlite: Database, how: str
+) -> None:
+    with sqlite.begin() as connection:
+        for statement in _LATE:
+            connection.execute(text(statement))
+    with pytest.raises(exc.IntegrityError), getattr(sqlite, how)() as connection:
+        connection.execute(text("INSERT INTO child VALUES (1)"))
+    with closing(sqlite3.connect(sqlite.engine.url.database or "", timeout=0)) as other:
+        other.execute("INSERT INTO parent VALUES (1)")
+        other.commit()
+    with sqlite.begin_forgettable():
+        pass
+    with sqlite.begin() as connection:
+        connection.execute(text("INSERT INTO child VALUES (1)"))
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+
+
+def test_options_of_one_transaction_do_not_reach_the_next(sqlite: Database) -> None:
+    with sqlite.begin() as connection:
+        connection.execute(text("CREATE TABLE parent (id INTEGER PRIMARY KEY)"))
+    with suppress(exc.InvalidRequestError), sqlite.begin() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+    with suppress(ZeroDivisionError), sqlite.begin() as connection:
+        connection.execute(text("INSERT INTO parent VALUES (1)"))
+        raise ZeroDivisionError
+    with sqlite.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM parent")).scalar() == 0

@@ -1,0 +1,165 @@
+"""The tables of a project: what migrations and models that cannot be used come to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.cli.project import SKELETON
+from lamson.errors import DatabaseError, LamsonError, SettingsError, UnavailableError
+from lamson.storage import migrate as schema
+from lamson.storage.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TABLE = "alembic_version"
+ENV = """\
+import sqlalchemy as sa
+from alembic import context
+
+metadata = sa.MetaData()
+sa.Table("one", metadata, sa.Column("id", sa.Integer, primary_key=True))
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()
+"""
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/one.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def migrations(tmp_path: Path) -> Path:
+    migrations = tmp_path / "migrations"
+    (migrations / "versions").mkdir(parents=True)
+    (migrations / "env.py").write_text(ENV)
+    shutil.copy(SKELETON / "migrations" / "script.py.mako", migrations)
+    return migrations
+
+
+def refused(database: Database, migrations: Path, *, revise: bool = False) -> LamsonError:
+    try:
+        if revise:
+            schema.revise(database, migrations, "again", TABLE)
+        else:
+            schema.upgrade(database, migrations, TABLE)
+    except LamsonError as error:
+        return error
+    pytest.fail("nothing was refused")
+
+
+def test_a_migration_is_written_and_run(database: Database, migrations: Path) -> None:
+    written = schema.revise(database, migrations, "one", TABLE)
+    assert written is not None
+    before, after = schema.upgrade(database, migrations, TABLE)
+    assert before == ""
+    assert written.name == f"{after}_one.py"
+    assert schema.revise(database, migrations, "nothing", TABLE) is None
+
+
+def test_a_migration_has_to_run_before_the_next_is_written(
+    database: Database, migrations: Path
+) -> None:
+    schema.revise(database, migrations, "one", TABLE)
+    error = refused(database, migrations, revise=True)
+    assert isinstance(error, DatabaseError)
+    assert str(error).endswith(
+        f"one.db lacks migrations that {migrations}/versions has: run `lamson syncdb` first"
+    )
+
+
+@pytest.mark.parametrize("revise", [False, True])
+def test_two_last_migrations(database: Database, migrations: Path, revise: bool) -> None:
+    for name in ("a", "b"):
+        (migrations / "versions" / f"{name}.py").write_text(
+            f"revision = {name!r}\ndown_revision = None\ndef upgrade(): pass\n"
+        )
+    error = refused(database, migrations, revise=revise)
+    assert isinstance(error, SettingsError)
+    assert str(error) == (
+        f"{migrations}/versions: a and b are last, each by itself: expected one, which has the"
+        " other as its down_revision"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("x = (", "migrations/versions/a.py:1: SyntaxError: '(' was never closed (a.py, line 1)"),
+        ("\n1 / 0", "migrations/versions/a.py:2: ZeroDivisionError: division by zero"),
+        (
+            "revision = 'a'\ndown_revision = None\ndef upgrade():\n    int('x')",
+            "migrations/versions/a.py:4: ValueError: invalid literal for int() with base 10: 'x'",
+        ),
+    ],
+)
+def test_a_migration_that_cannot_be_used(
+    database: Database, migrations: Path, code: str, said: str
+) -> None:
+    (migrations / "versions" / "a.py").write_text(code)
+    error = refused(database, migrations)
+    assert isinstance(error, SettingsError)
+    assert str(error).removeprefix(f"{migrations.parent}/") == said
+    assert error.exit_code == os.EX_CONFIG
+
+
+def test_a_migration_after_one_that_is_not_there(database: Database, migrations: Path) -> None:
+    (migrations / "versions" / "a.py").write_text("revision = 'a'\ndown_revision = 'gone'\n")
+    assert str(refused(database, migrations)) == (
+        f"{migrations}/versions: 'gone' is a down_revision, and there is no such migration"
+    )
+
+
+def test_models_that_cannot_be_used(database: Database, migrations: Path) -> None:
+    (migrations / "env.py").write_text("\n\nimport no_such_model\n")
+    error = refused(database, migrations, revise=True)
+    assert str(error) == (
+        f"{migrations}/env.py:3: ModuleNotFoundError: No module named 'no_such_model'"
+    )
+
+
+def test_a_project_without_migrations(database: Database, tmp_path: Path) -> None:
+    error = refused(database, tmp_path / "migrations", revise=True)
+    assert str(error).endswith("migrations: expected env.py, as lamson gen makes it")
+
+
+def test_a_database_of_a_newer_version(database: Database, migrations: Path) -> None:
+    written = schema.revise(database, migrations, "one", TABLE)
+    assert written is not None
+    revision = schema.upgrade(database, migrations, TABLE)[1]
+    written.unlink()
+    error = refused(database, migrations)
+    assert isinstance(error, DatabaseError)
+    assert f"is at schema {revision}, which is not in {migrations}/versions" in str(error)
+    with pytest.raises(DatabaseError, match="it was made by a newer one; upgrade this one"):
+        schema.upgrade(database, schema.OURS, TABLE)
+
+
+@pytest.mark.parametrize("revise", [False, True])
+def test_a_database_that_does_not_answer(migrations: Path, revise: bool) -> None:
+    database = Database(f"sqlite:///{migrations}/nowhere/one.db")
+    assert isinstance(refused(database, migrations, revise=revise), UnavailableError)
+
+
+def test_a_mistake_of_ours_is_not_hidden(
+    database: Database, migrations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object) -> None:
+        raise ValueError("ours")
+
+    monkeypatch.setattr(schema.command, "upgrade", fails)
+    with pytest.raises(ValueError, match="ours"):
+        schema.upgrade(database, migrations, TABLE)

@@ -1,0 +1,202 @@
+"""lamson.storage.outbox"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from lamson.storage.database import Database
+from lamson.storage.outbox import Outbox, Outgoing
+
+
+def make(recipient: str = "zed@example.com", number: int = 1) -> Outgoing:
+    return Outgoing("4Qz", f"<{number}@test>", "list@test.com", (recipient,), b"x\r\n")
+
+
+def insert(database: Database, outbox: Outbox, rows: Sequence[Outgoing]) -> list[Outgoing]:
+    with database.begin() as connection:
+        return outbox.insert(connection, rows)
+
+
+def test_what_was_inserted_is_leased_to_us(database: Database) -> None:
+    ours, other = Outbox(database, "a"), Outbox(database, "b")
+    mine = insert(database, ours, [make()])
+    assert [row.message_id for row in mine] == ["<1@test>"]
+    assert other.claim(10) == []
+    assert ours.count() == 1
+
+
+def test_a_rolled_back_row_is_not_there(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    with database.begin() as connection:
+        outbox.insert(connection, [make()])
+        connection.rollback()
+    assert outbox.count() == 0
+
+
+def test_a_lease_that_ran_out_is_claimed_whole(database: Database) -> None:
+    dead, alive = Outbox(database, "dead", lease=0.0), Outbox(database, "alive")
+    (row,) = insert(database, dead, [make()])
+    (claimed,) = alive.claim(10)
+    assert (claimed.content, claimed.id) == (row.content, row.id)
+    assert claimed.recipients == ("zed@example.com",)
+    assert claimed.lease_until > time.time()
+    assert alive.claim(10) == []
+
+
+def test_leases_of_the_dead_are_given_back(database: Database) -> None:
+    insert(database, Outbox(database, "host:/srv/app:17"), [make()])
+    outbox = Outbox(database, "host:/srv/app:18")
+    assert outbox.release_owner("host:/srv/app:1") == 0
+    assert outbox.release_owner("host:/srv/app:17") == 1
+    assert len(outbox.claim(10)) == 1
+
+
+def test_what_a_failed_claim_leased_is_claimed_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks after the commit: nobody would have the row until its lease ran out."""
+    outbox = Outbox(database, "test")
+    insert(database, Outbox(database, "dead"), [make()])
+    outbox.release_owner("dead")
+    really_begin = database.begin
+
+    @contextmanager
+    def begin() -> Iterator[Connection]:
+        with really_begin() as connection:
+            yield connection
+        raise OperationalError("COMMIT", {}, Exception("server closed the connection"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "begin", begin)
+        with pytest.raises(OperationalError):
+            outbox.claim(10)
+    assert outbox.owners() == ["test"]
+    assert len(outbox.claim(10)) == 1
+
+
+def test_a_conversation_keeps_its_order(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    other = Outbox(database, "b")
+    assert len(insert(database, outbox, [make(number=1), make(number=2)])) == 2
+    assert len(insert(database, outbox, [make(number=3)])) == 1
+    assert insert(database, other, [make(number=4)]) == []
+    assert len(insert(database, other, [make("ann@example.com", 5)])) == 1
+
+
+def test_a_conversation_is_claimed_whole_and_in_order(database: Database) -> None:
+    dead = Outbox(database, "dead", lease=0.0)
+    insert(database, dead, [make(number=1), make(number=2), make("ann@example.com", 3)])
+    rows = Outbox(database, "a").claim(10)
+    zed = [row.message_id for row in rows if row.recipients == ("zed@example.com",)]
+    assert zed == ["<1@test>", "<2@test>"]
+    assert len(rows) == 3
+    assert Outbox(database, "b").claim(10) == []
+
+
+def test_what_follows_a_deferred_row_is_not_claimed(database: Database) -> None:
+    outbox = Outbox(database, "a", lease=0.0)
+    first, second, third = insert(database, outbox, [make(number=n) for n in (1, 2, 3)])
+    second.attempts = 1
+    outbox.defer(second, time.time() + 60)
+    assert [row.id for row in Outbox(database, "b").claim(10)] == [first.id]
+    Outbox(database, "b").delete([first.id])
+    assert Outbox(database, "c").claim(10) == []
+    assert third.conversation == second.conversation
+
+
+def test_a_deferred_row_comes_back_when_it_is_due(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    (row,) = insert(database, outbox, [make()])
+    row.attempts, row.last_error, row.recipients = 1, "451 later", ("zed@example.com",)
+    outbox.defer(row, time.time() + 60)
+    assert outbox.claim(10) == []
+    outbox.retry(row.id)
+    (again,) = outbox.claim(10)
+    assert (again.attempts, again.last_error) == (1, "451 later")
+
+
+def test_a_clock_that_was_set_back_puts_nothing_off(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = Outbox(database, "a")
+    ahead = time.time() + 40 * 24 * 3600
+    with monkeypatch.context() as patch:
+        patch.setattr("lamson.storage.outbox.time.time", lambda: ahead)
+        (first,) = insert(database, outbox, [make()])
+        outbox.defer(first, time.time() + 60)
+        assert outbox.claim(10) == []
+    second = make()
+    assert insert(database, outbox, [second]) == []  # it stands behind the first
+    assert {row.id for row in outbox.claim(10)} == {first.id, second.id}
+
+
+def test_released_rows_can_be_claimed_at_once(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    (row,) = insert(database, outbox, [make()])
+    outbox.release([row.id])
+    assert len(Outbox(database, "b").claim(10)) == 1
+
+
+def test_a_full_relay_leaves_new_rows_in_the_table(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    outbox.is_full = True
+    assert insert(database, outbox, [make()]) == []
+    assert len(outbox.claim(10)) == 1
+
+
+def test_ids_rise(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    rows = insert(database, outbox, [make(f"{n}@example.com") for n in range(100)])
+    assert [row.id for row in rows] == sorted({row.id for row in rows})
+
+
+@pytest.mark.postgres
+def test_an_id_that_another_node_has_used_is_left_to_it(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(postgres_url)
+    database.create_all()
+    monkeypatch.setattr(time, "time_ns", lambda: 1000)
+    first, second = Outbox(database, "a"), Outbox(database, "b")
+    insert(database, first, [make(), make("ann@example.com")])
+    rows = insert(database, second, [make("joe@example.com"), make("sue@example.com")])
+    assert sorted(row.id for row in rows) == [1002, 1003]
+    assert [row.id for row in second.all()] == [1000, 1001, 1002, 1003]
+    database.close()
+
+
+def test_what_another_process_took_over_is_not_given_back(database: Database) -> None:
+    late, other = Outbox(database, "late", lease=0.0), Outbox(database, "other")
+    (row,) = insert(database, late, [make()])
+    assert len(other.claim(10)) == 1
+    late.defer(row, time.time())
+    late.release([row.id])
+    assert late.claim(10) == []
+
+
+@pytest.mark.parametrize("count", [1, 30, 1000])
+@pytest.mark.parametrize("name", ["zed", "\U0001f4ec" * 15])
+def test_no_message_is_too_much_for_the_database(database: Database, count: int, name: str) -> None:
+    recipients = tuple(f"{name}{number}@example.com" for number in range(count))
+    row = Outgoing("s" * 500, "<m>", f"{name}@test.com", recipients, b"\0\xff\r\n")
+    row.source += "\0\ud83d"
+    outbox = Outbox(database, "a")
+    insert(database, outbox, [row])
+    row.last_error = "550 \0 \ud83d"
+    outbox.defer(row, 0.0)
+    (claimed,) = outbox.claim(10)
+    assert (claimed.recipients, claimed.content) == (recipients, b"\0\xff\r\n")
+    assert claimed.last_error == "550 ? ?"
+
+
+def test_conversations_of_many_are_told_apart() -> None:
+    many = [f"user{number}@example.com" for number in range(500)]
+    names = {
+        Outgoing("", "", "list@test.com", (*many, last), b"").conversation
+        for last in ("a@b", "c@d")
+    }
+    assert len(names) == 2

@@ -1,0 +1,113 @@
+"""lamson.storage.suspects"""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from lamson.storage.suspects import Notes, Suspects
+
+ONE, TWO = b"1" * 32, b"2" * 32
+
+
+def test_what_was_under_way_is_suspected(tmp_path: Path) -> None:
+    notes = Notes(tmp_path, "0")
+    notes.begin([ONE, TWO])
+    worker = Suspects(tmp_path)
+    assert worker.deaths(ONE) == 0
+    supervisor = Suspects(tmp_path)
+    assert supervisor.blame(os.getpid()) == 2
+    worker.refresh()
+    assert worker.deaths(ONE) == 1
+    assert worker.deaths(TWO) == 1
+    assert worker.deaths(b"3" * 32) == 0
+
+
+def test_what_was_done_is_not(tmp_path: Path) -> None:
+    notes = Notes(tmp_path, "0")
+    notes.begin([ONE, TWO])
+    notes.end()
+    notes.begin([TWO])
+    supervisor = Suspects(tmp_path)
+    assert supervisor.blame(os.getpid()) == 1
+    assert supervisor.deaths(ONE) == 0
+
+
+def test_any_number_may_be_under_way(tmp_path: Path) -> None:
+    notes = Notes(tmp_path, "0")
+    notes.begin([ONE])
+    notes.begin([b"%032d" % number for number in range(1, 1001)])
+    assert Suspects(tmp_path).blame(os.getpid()) == 1000
+
+
+def test_a_full_disk_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    notes = Notes(tmp_path, "0")
+    for _ in range(3):
+        notes.begin([ONE])
+        notes.end()
+    assert caplog.text.count("No space left on device") == 1
+    monkeypatch.undo()
+    notes.begin([ONE])
+    assert Suspects(tmp_path).blame(os.getpid()) == 1
+
+
+def test_deaths_add_up_over_workers_and_restarts(tmp_path: Path) -> None:
+    for expected in (1, 2, 3):
+        Notes(tmp_path, "0").begin([ONE])
+        Suspects(tmp_path).blame(os.getpid())
+        worker = Suspects(tmp_path)
+        worker.refresh()
+        assert worker.deaths(ONE) == expected
+
+
+def test_every_thread_is_heard(tmp_path: Path) -> None:
+    Notes(tmp_path, "0").begin([ONE])
+    Notes(tmp_path, "1").begin([TWO])
+    assert Suspects(tmp_path).blame(os.getpid()) == 2
+
+
+def test_a_worker_that_ended_well_leaves_nothing(tmp_path: Path) -> None:
+    Notes(tmp_path, "0").begin([ONE])
+    suspects = Suspects(tmp_path)
+    suspects.forget(os.getpid())
+    assert suspects.blame(os.getpid()) == 0
+    assert list((tmp_path / "running").iterdir()) == []
+
+
+def test_a_new_supervisor_blames_nobody_for_the_former_ones_workers(tmp_path: Path) -> None:
+    Notes(tmp_path, "0").begin([ONE])
+    supervisor = Suspects(tmp_path)
+    supervisor.clear()
+    assert supervisor.blame(os.getpid()) == 0
+
+
+def test_what_cannot_be_noted_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "running"
+    place.touch()  # where the directory should be
+    notes = Notes(tmp_path, "0")
+    for _ in range(3):
+        notes.begin([ONE])
+        notes.end()
+    assert len(caplog.records) == 1
+    assert "Not a directory" in caplog.text or "File exists" in caplog.text
+    place.unlink()
+    notes.begin([ONE])
+    assert Suspects(tmp_path).blame(os.getpid()) == 1
+
+
+def test_a_count_that_cannot_be_kept_stops_no_supervisor(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Notes(tmp_path, "0").begin([ONE])
+    (tmp_path / "suspects.new").mkdir()
+    assert Suspects(tmp_path).blame(os.getpid()) == 1
+    assert "suspects.json cannot be written" in caplog.text
