@@ -19,20 +19,20 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from lamson import log
-from lamson.delivery.dispatcher import Engine
+from lamson.delivery.dispatcher import Dispatcher
 from lamson.delivery.transaction import Batcher
 from lamson.errors import LamsonError, SettingsError, UnavailableError
 from lamson.message.notes import Notary
-from lamson.message.templates import View
+from lamson.message.templates import Templates
 from lamson.relay.relay import Relay
 from lamson.relay.submission import Endpoint, Submitter
 from lamson.routing.decorators import Router
 from lamson.routing.domains import Domains
-from lamson.settings import loading as config
+from lamson.settings import loading
 from lamson.settings.model import TEMPLATES
 from lamson.storage import failure, revisions, seen
 from lamson.storage.database import Database
-from lamson.storage.maildir import Queue
+from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 from lamson.storage.service_clock import ServiceClock
 
@@ -63,8 +63,8 @@ class Application:
             if not directory.is_dir() and project / directory != project / TEMPLATES:
                 problem = f"there is no directory {directory}"
                 raise SettingsError(problem, setting="templates")
-        self.view = View(settings.templates)
-        self.undeliverable = Queue(settings.run_dir / "undeliverable")
+        self.templates = Templates(settings.templates)
+        self.undeliverable = Maildir(settings.run_dir / "undeliverable")
         self.database: Database | None = None
         self.outbox: Outbox | None = None
         self.relay: Relay | None = None
@@ -89,13 +89,13 @@ class Application:
             hostname=self.hostname,
             database=self.database,
             outbox=self.outbox,
-            view=self.view,
+            templates=self.templates,
             undeliverable=self.undeliverable,
             suppress_seen=not os.environ.get("LAMSON_SKIP_SEEN_CHECK"),
             raise_errors=raise_errors,
             is_ours=None if settings.submission.any_sender else self.domains.holds,
         )
-        self.engine = Engine(
+        self.dispatcher = Dispatcher(
             self.router,
             self.batcher,
             threads=1 if is_sqlite else settings.threads,
@@ -105,11 +105,11 @@ class Application:
             is_inline=self.database is None,
         )
         if settings.has_milter:
-            self.engine.notary = self.notary
+            self.dispatcher.notary = self.notary
         if self.relay is not None:
-            self.engine.on_outgoing = self.relay.submit
-            self.engine.on_doubtful = self.relay.give_back
-            self.relay.is_busy = self.engine.is_busy
+            self.dispatcher.on_outgoing = self.relay.submit
+            self.dispatcher.on_doubtful = self.relay.give_back
+            self.relay.is_busy = self.dispatcher.is_busy
 
     @classmethod
     def load(cls, project: Path, *, is_patient: bool = False) -> Application:
@@ -119,8 +119,8 @@ class Application:
         transaction instead: what comes until that succeeds is answered 451. Raises SettingsError,
         RouteError, DatabaseError or, unless ``is_patient``, UnavailableError.
         """
-        with config.placing(project):
-            application = cls(project, config.load(project))
+        with loading.placing(project):
+            application = cls(project, loading.load(project))
         if (database := application.database) is not None:
             open_it = partial(application._open, database)
             try:
@@ -184,8 +184,8 @@ class Application:
             log.logger.error("outbox: mail of dead processes has to wait: %s", failure.brief(error))
 
     async def start(self) -> None:
-        """Start engine and relay on the running loop."""
-        self.engine.start(asyncio.get_running_loop())
+        """Start dispatcher and relay on the running loop."""
+        self.dispatcher.start(asyncio.get_running_loop())
         if self.relay is not None:
             await self.relay.start()
         if self.database is not None:
@@ -193,7 +193,7 @@ class Application:
 
     async def stop(self, timeout: float) -> None:
         """Stop both; mail committed already is submitted for ``timeout`` seconds at most."""
-        self.engine.stop()
+        self.dispatcher.stop()
         if self._housekeeper is not None:
             self._housekeeper.cancel()
         if self.relay is not None:

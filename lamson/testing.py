@@ -78,9 +78,9 @@ class Mailroom:
     def __init__(self, project: Path, run_dir: Path) -> None:
         """Raises what `lamson.settings.loading.load` and `Application` raise."""
         from lamson.app import Application
-        from lamson.settings import loading as config
+        from lamson.settings import loading
 
-        settings = config.load(project).model_copy(
+        settings = loading.load(project).model_copy(
             update={"database": "sqlite://", "run_dir": run_dir}
         )
         self.application: Application = Application(project, settings, raise_errors=True)
@@ -104,7 +104,7 @@ class Mailroom:
         or whatever the handler raised.
         """
         from lamson.delivery.transaction import Job
-        from lamson.message.parsed import Content
+        from lamson.message.parsed import ParsedMessage
         from lamson.message.request import MailRequest
         from lamson.smtp import address
         from lamson.smtp import reply as replies
@@ -121,7 +121,7 @@ class Mailroom:
             received=time.time(),
             id=queue_id or f"test-{next(self._numbers)}",
         )
-        shared = Content(content, self.application.notary)
+        shared = ParsedMessage(content, self.application.notary)
         job = Job(MailRequest(shared, envelope, Recipient(recipient)), matches, None)
         outgoing = self.application.batcher.run([job], lambda job, seconds: None)
         if job.reply is not None and not job.reply.is_positive:
@@ -270,10 +270,10 @@ def _sent(row: Outgoing) -> Sent:
 @pytest.fixture
 def mailroom(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mailroom]:
     """The application of the project that the test stands in."""
-    from lamson.settings import loading as config
+    from lamson.settings import loading
 
     try:
-        made = Mailroom(config.find_project(Path(request.path).parent), tmp_path / "run")
+        made = Mailroom(loading.find_project(Path(request.path).parent), tmp_path / "run")
     except LamsonError as error:  # of one line that says it all
         pytest.fail(str(error), pytrace=False)
     yield made
@@ -322,11 +322,11 @@ def mailsystem(
 
     from lamson.containers import mail_system
     from lamson.errors import UnavailableError
-    from lamson.settings import loading as config
+    from lamson.settings import loading
 
     options = dict(mailsystem_options)
     if "project" not in options:
-        options["project"] = config.find_project(request.config.rootpath)
+        options["project"] = loading.find_project(request.config.rootpath)
     with ExitStack() as stack:
         try:
             system = stack.enter_context(mail_system(**options))

@@ -22,7 +22,7 @@ from lamson.smtp import reply as replies
 from lamson.smtp.envelope import NOBODY
 from lamson.smtp.reply import Reply
 from lamson_lmtp import grammar
-from lamson_lmtp.data import Content
+from lamson_lmtp.data import IncomingData
 from lamson_lmtp.events import (
     ANSWERED,
     CLOSED,
@@ -210,7 +210,7 @@ class Connection:
                 if waiting is RCPT:
                     self._recipients += 1
                 elif waiting is DATA:
-                    self._content = Content(self._limits.max_size)
+                    self._content = IncomingData(self._limits.max_size)
         elif self.state is REPLYING:
             self._awaited -= 1
             if not self._awaited:
@@ -415,7 +415,7 @@ def _refusing(reply: Reply, *, counts: bool = True) -> Callable[[Connection, byt
 
 
 _OK = bytes(replies.OK)
-_NO_CONTENT = Content(0)
+_NO_CONTENT = IncomingData(0)
 
 _ALWAYS = {
     b"LHLO": Connection._on_lhlo,

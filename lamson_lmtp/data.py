@@ -22,7 +22,7 @@ _END = b"\r\n.\r\n"
 _BEGINS_END = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")  # what the end may begin with, longest first
 
 
-class Content:
+class IncomingData:
     """Octets of one message, in pieces until `take` joins them.
 
     ``size`` is how many are held. ``refusal`` is None, or why they are thrown away.

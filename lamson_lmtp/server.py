@@ -1,6 +1,6 @@
 """The LMTP server: asyncio transports for sessions, limits on all of them, and the drain.
 
-For a worker process, which gives it bound sockets (see `lamson.net.listen`) and the engine. Too
+For a worker process, which gives it bound sockets (see `lamson.net.listen`) and the dispatcher. Too
 many connections, a client that is silent for too long and one that takes too long for a transaction
 are told 421 and closed. A client that does not read its replies is not read from either.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable, Sequence
 
-    from lamson_lmtp.session import Engine
+    from lamson_lmtp.session import Dispatcher
 
 READ_SIZE = 64 * 1024  # octets read from one client at a time
 MAX_UNREAD = 64 * 1024  # octets taken from a client ahead of its turn
@@ -48,7 +48,7 @@ class LmtpServer:
 
     def __init__(
         self,
-        engine: Engine,
+        dispatcher: Dispatcher,
         *,
         limits: Limits | None = None,
         hostname: str | None = None,
@@ -59,7 +59,7 @@ class LmtpServer:
         tls: ssl.SSLContext | None = None,
         allow: Iterable[str] = (),
     ) -> None:
-        self.engine = engine
+        self.dispatcher = dispatcher
         self.tls = tls
         self.allow_list = AllowList(allow)
         self.limits = limits or Limits()
@@ -203,7 +203,7 @@ class _Connection(asyncio.BufferedProtocol):
             self._transport.close()
             return
         self._session = Session(
-            server.engine,
+            server.dispatcher,
             Connection(server.limits, server.hostname, wants_tls=server.tls is not None),
             budget=server.budget,
             counters=server.counters,
@@ -283,7 +283,7 @@ class _Connection(asyncio.BufferedProtocol):
             if now - self._active > LINGER:
                 self._transport.abort()
         elif session.delivering and self._can_write:
-            self._active = now  # the client waits for us; the engine has its own deadline
+            self._active = now  # the client waits for us; the dispatcher has its own deadline
         elif now - self._active > server.idle_timeout:
             self.end(replies.IDLE_TOO_LONG)
         elif session.in_transaction and now - session.began > server.transaction_timeout:

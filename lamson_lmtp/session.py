@@ -1,12 +1,12 @@
-"""One LMTP session: the connection's events become questions to the engine and replies.
+"""One LMTP session: the connection's events become questions to the dispatcher and replies.
 
-For `server`, which moves the bytes. The engine is asked for a route at each RCPT and is given the
-message at the end of the data; each accepted recipient then has exactly one reply, in RCPT order,
-sent as soon as all before it are known (RFC 2033 section 4.2).
+For `server`, which moves the bytes. The dispatcher is asked for a route at each RCPT and is given
+the message at the end of the data; each accepted recipient then has exactly one reply, in RCPT
+order, sent as soon as all before it are known (RFC 2033 section 4.2).
 
-What goes wrong in here or in the engine is logged with its traceback and answered 451: the client
-keeps the message and tries again. The connection is not dropped for it, because Postfix stops
-sending to a server that hangs up.
+What goes wrong in here or in the dispatcher is logged with its traceback and answered 451: the
+client keeps the message and tries again. The connection is not dropped for it, because Postfix
+stops sending to a server that hangs up.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MAX_TURN = 100  # events handled before other sessions have their turn
 _TURN = range(MAX_TURN)
 
 
-class Engine(Protocol):
+class Dispatcher(Protocol):
     """What handles the mail. Both methods are called on the event loop's thread."""
 
     def route(self, address: str) -> Sequence[Any]:
@@ -80,7 +80,7 @@ class Counters:
 
     def __init__(self) -> None:
         self.sessions = 0  # connections accepted
-        self.messages = 0  # handed to the engine
+        self.messages = 0  # handed to the dispatcher
         self.recipients = 0  # of those messages
         self.refused = 0  # recipients refused at RCPT
 
@@ -100,7 +100,7 @@ class Session:
 
     def __init__(
         self,
-        engine: Engine,
+        dispatcher: Dispatcher,
         connection: Connection,
         *,
         budget: Budget,
@@ -109,7 +109,7 @@ class Session:
         client: str,
         wake: Callable[[], None],
     ) -> None:
-        self._engine = engine
+        self._dispatcher = dispatcher
         self._connection = connection
         self._budget = budget
         self._counters = counters
@@ -146,7 +146,7 @@ class Session:
 
     @property
     def delivering(self) -> bool:
-        """The engine has the message; the client waits for us."""
+        """The dispatcher has the message; the client waits for us."""
         return self._connection.state is REPLYING
 
     @property
@@ -197,7 +197,7 @@ class Session:
         self._account(0)
 
     def lost(self) -> None:
-        """The client is gone. What the engine has goes on; its replies go nowhere."""
+        """The client is gone. What the dispatcher has goes on; its replies go nowhere."""
         self._delivery = None
         self._account(0)
 
@@ -229,7 +229,7 @@ class Session:
         self._connection.reply(replies.SENDER_OK)
 
     def _on_rcpt(self, recipient: str) -> None:
-        routed = self._engine.route(recipient)
+        routed = self._dispatcher.route(recipient)
         if routed:
             self._connection.reply(replies.RECIPIENT_OK)
             self._recipients.append(recipient)
@@ -270,7 +270,7 @@ class Session:
         self._counters.recipients += len(recipients)
         self._answered = 0
         self._delivery = _Delivery(self, envelope, len(content), self._budget)
-        self._engine.deliver(envelope, content, self._routed, self._delivery.done)
+        self._dispatcher.deliver(envelope, content, self._routed, self._delivery.done)
 
     def _on_discarded(self, reply: Reply) -> None:
         self._account(0)
@@ -303,7 +303,7 @@ class Session:
 
 
 class _Delivery:
-    """A message that the engine has, and the replies it gave so far."""
+    """A message that the dispatcher has, and the replies it gave so far."""
 
     __slots__ = ("_budget", "_left", "_session", "_size", "envelope", "replies")
 
@@ -317,7 +317,7 @@ class _Delivery:
         budget.used += size
 
     def done(self, index: int, reply: Reply) -> None:
-        """The engine's answer for one recipient. Raises LocalProtocolError for a second one."""
+        """The dispatcher's answer for one recipient. Raises LocalProtocolError for a second one."""
         if self.replies[index] is not None:
             raise LocalProtocolError(f"recipient {index} was answered already, now with {reply}")
         self.replies[index] = reply

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lamson import log
 from lamson.app import Application
 from lamson.net.tls import server_context
-from lamson.service import cpu as processor
+from lamson.service import cpu
 from lamson.service.supervisor import DRAIN, Group, Listener
 from lamson_lmtp.connection import Limits
 from lamson_lmtp.server import LmtpServer
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from lamson.service.supervisor import Link
 
-# The loop and the engine's threads share the interpreter. The default of 5 ms would let a handler
-# that computes keep every session waiting that long, each time.
+# The loop and the dispatcher's threads share the interpreter. The default of 5 ms would let a
+# handler that computes keep every session waiting that long, each time.
 _SWITCH_INTERVAL = 0.001  # seconds
 
 
@@ -52,7 +52,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     if link.number == 0 and not application.router.routes and not application.settings.filters:
         log.logger.warning("no route in any handler module: all mail is refused with 550 5.1.1")
     if application.settings.one_processor:
-        processor.keep_to_one(link.number)
+        cpu.keep_to_one(link.number)
     asyncio.run(_serve(application, sockets, link))
 
 
@@ -63,7 +63,7 @@ async def _serve(application: Application, sockets: Sequence[socket.socket], lin
     loop.add_reader(link.alive, leaving.set)
     if application.outbox is not None:
         await asyncio.to_thread(application.release_dead, link.lost_pids)
-    application.engine.on_stuck = link.recycle
+    application.dispatcher.on_stuck = link.recycle
     server = _server(application)
     await application.start()
     await server.start(sockets)
@@ -80,7 +80,7 @@ def _server(application: Application) -> LmtpServer:
     if lmtp.tls_certificate is not None and lmtp.tls_key is not None:
         tls = server_context(lmtp.tls_certificate, lmtp.tls_key, lmtp.client_ca_file)
     return LmtpServer(
-        application.engine,
+        application.dispatcher,
         limits=Limits(
             max_line=lmtp.max_line, max_size=lmtp.max_size, max_recipients=lmtp.max_recipients
         ),

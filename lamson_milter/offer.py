@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lamson.message.parsed import Content
+from lamson.message.parsed import ParsedMessage
 from lamson.message.request import MailRequest
 from lamson.smtp import address, reply
 from lamson.smtp.envelope import NOBODY, Envelope, Peer, QueueId, Recipient
@@ -112,7 +112,7 @@ def offer(
     shown = body[: limit if wanted is None else min(wanted, limit)]
     now = time.time()
     outcome = transaction.end(
-        lambda: Content(header_bytes(fields) + shown),
+        lambda: ParsedMessage(header_bytes(fields) + shown),
         queue_id=queue_id,
         now=now,
         is_truncated=wanted != 0 and len(shown) < len(body),
@@ -125,7 +125,7 @@ def offer(
         peer = Peer(peer.name, peer.addr, peer.port, ident=QueueId(queue_id))
         envelope = Envelope(sender, tuple(people), peer, received=now, id=queue_id)
         message = MailRequest(
-            Content(raw, application.notary), envelope, Recipient(people[0] if people else "")
+            ParsedMessage(raw, application.notary), envelope, Recipient(people[0] if people else "")
         )
         offered.queued = Queued(sender, tuple(people), message, outcome.quarantine)
     return offered

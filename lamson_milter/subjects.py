@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lamson.message.notes import Note
-    from lamson.message.parsed import Content
+    from lamson.message.parsed import ParsedMessage
     from lamson_milter.actions import Edit
 
 
@@ -145,7 +145,7 @@ class FilteredMail(MailRequest, _Editable):
 
     def __init__(
         self,
-        content: bytes | Content,
+        content: bytes | ParsedMessage,
         envelope: Envelope,
         recipient: Recipient,
         *,

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from lamson import log
 from lamson.app import Application
 from lamson.errors import SettingsError
-from lamson.service import cpu as processor
+from lamson.service import cpu
 from lamson.service.supervisor import DRAIN, Group, Listener
-from lamson.settings import loading as config
+from lamson.settings import loading
 from lamson_milter import recipients
 from lamson_milter.decision.transaction import Rules
 from lamson_milter.filters import Filters
@@ -79,9 +79,9 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL)
     application = Application.load(project, is_patient=link.is_patient)
     if application.settings.one_processor:
-        processor.keep_to_one(link.number)
+        cpu.keep_to_one(link.number)
     settings = application.settings.milter
-    with config.placing(project):
+    with loading.placing(project):
         decided = rules(application)
     callbacks = Callbacks(
         decided,

@@ -11,11 +11,11 @@ from concurrent.futures import Future
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from lamson.delivery.dispatcher import Engine
+from lamson.delivery.dispatcher import Dispatcher
 from lamson.delivery.transaction import Batcher
 from lamson.smtp.envelope import Envelope, Peer, QueueId
 from lamson.storage.database import Database
-from lamson.storage.maildir import Queue
+from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -35,15 +35,15 @@ def queue_id() -> str:
 
 
 class Node:
-    """Use as a context manager. ``replies`` come in whatever order the engine gives them."""
+    """Use as a context manager. ``replies`` come in whatever order the dispatcher gives them."""
 
     def __init__(
         self, router: Router, url: str, directory: Path, *, name: str = "node", **options: Any
     ) -> None:
-        """``options`` are the engine's, such as ``threads``."""
+        """``options`` are the dispatcher's, such as ``threads``."""
         self.database = Database(url)
         self.outbox = Outbox(self.database, name)
-        self.undeliverable = Queue(directory / "undeliverable")
+        self.undeliverable = Maildir(directory / "undeliverable")
         self.batcher = Batcher(
             router,
             hostname="mx.test.com",
@@ -51,7 +51,7 @@ class Node:
             outbox=self.outbox,
             undeliverable=self.undeliverable,
         )
-        self.engine = Engine(
+        self.engine = Dispatcher(
             router, self.batcher, **{"threads": 4, "run_dir": directory, **options}
         )
         self.outgoing: list[Outgoing] = []

@@ -138,9 +138,9 @@ def config_command(reference: bool) -> None:
 
         click.echo(settings_reference(), nl=False)
         return
-    from lamson.settings import loading as config
+    from lamson.settings import loading
 
-    _print((origin.key, origin.value, origin.where) for origin in config.origins(project()))
+    _print((origin.key, origin.value, origin.where) for origin in loading.origins(project()))
 
 
 def _print(rows: Iterable[Sequence[str]]) -> None:

@@ -89,13 +89,13 @@ def printable(text: str) -> str:
 
 def project() -> Path:
     """The project that the current directory belongs to. Raises SettingsError."""
-    from lamson.settings import loading as config
+    from lamson.settings import loading
 
-    return config.find_project(Path.cwd())
+    return loading.find_project(Path.cwd())
 
 
 def settings() -> Settings:
     """The settings of that project. Raises SettingsError."""
-    from lamson.settings import loading as config
+    from lamson.settings import loading
 
-    return config.load(project())
+    return loading.load(project())

@@ -93,11 +93,10 @@ def _tables(effective: Settings) -> Path:
 
 
 def _changes(effective: Settings, postconf: Postconf) -> list[Change]:
-    from lamson.postfix import plan, submission
-    from lamson.postfix import wanted as wants
+    from lamson.postfix import plan, submission, wanted
 
     domains = _routes(effective)[1]
-    main = wants.of_main(effective, domains, postconf, _tables(effective))
+    main = wanted.of_main(effective, domains, postconf, _tables(effective))
     return plan.make(postconf, main, submission.wanted(effective, domains, postconf))
 
 

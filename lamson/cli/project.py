@@ -18,8 +18,9 @@ from lamson.errors import LamsonError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SKELETON = Path(__file__).parents[1] / "skeleton"
-MILTER = Path(__file__).parents[1] / "skeleton_milter"
+_SKELETONS = Path(__file__).parents[1] / "skeleton"
+SKELETON = _SKELETONS / "project"
+MILTER = _SKELETONS / "milter"
 _HANDLERS = '    handlers=["app.handlers.sample"],\n'
 _FILTERS = """\
     # What the milter asks, at unix:run/milter.sock; it needs `pip install lamson[milter]`.
@@ -113,8 +114,7 @@ def syncdb_command(revise: str | None) -> None:
       lamson syncdb -revise "lists have owners"
     """
     from lamson.settings.loading import placing
-    from lamson.storage import migrate as schema
-    from lamson.storage import revisions
+    from lamson.storage import migrate, revisions
     from lamson.storage.database import Database
 
     directory, effective = current_project(), settings()
@@ -126,14 +126,14 @@ def syncdb_command(revise: str | None) -> None:
     migrations = directory / "migrations"
     try:
         if revise is not None:
-            written = schema.revise(database, migrations, revise, revisions.TABLE)
+            written = migrate.revise(database, migrations, revise, revisions.TABLE)
             click.echo(
                 f"wrote {written}" if written else "the database has all that the models say"
             )
             return
-        _report("lamson's", *schema.upgrade_ours(database))
+        _report("lamson's", *migrate.upgrade_ours(database))
         if (migrations / "env.py").is_file():
-            _report("the project's", *schema.upgrade(database, migrations, revisions.TABLE))
+            _report("the project's", *migrate.upgrade(database, migrations, revisions.TABLE))
     finally:
         database.close()
 

@@ -13,7 +13,7 @@ from lamson.cli.options import command, option, printable, project
 from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
-    from lamson.storage.maildir import Queue
+    from lamson.storage.maildir import Maildir
 
 
 @command("queue")
@@ -53,9 +53,9 @@ def queue_command(
     if sum(map(bool, (listing, count, show, pop, remove, clear))) > 1:
         raise click.UsageError("expected one of -list, -count, -show, -pop, -remove and -clear")
     directory = _directory(name)
-    from lamson.storage.maildir import Queue
+    from lamson.storage.maildir import Maildir
 
-    queue = Queue(directory)
+    queue = Maildir(directory)
     if count:
         click.echo(queue.count())
     elif show is not None:
@@ -79,7 +79,7 @@ def queue_command(
                 click.echo(_line(key, content))
 
 
-def _pop(queue: Queue) -> None:
+def _pop(queue: Maildir) -> None:
     """Print the oldest message, and remove it only then: what cannot be written is not lost."""
     for key in queue.keys():  # noqa: SIM118
         content = queue.get(key)

@@ -77,7 +77,7 @@ async def _one(application: Application, key: str, recipient: str | None) -> Rep
         raise LamsonError(f"{queue.path}: there is no message {key}", exit_code=os.EX_NOINPUT)
     kept = read(stored)
     recipient = recipient or kept.recipient
-    routed = application.engine.route(recipient)
+    routed = application.dispatcher.route(recipient)
     if not routed:
         raise LamsonError(
             f"{key}: no route takes {recipient or 'it'}; try -recipient", exit_code=os.EX_NOUSER
@@ -87,7 +87,7 @@ async def _one(application: Application, key: str, recipient: str | None) -> Rep
     digest = seen.digest(seen.kept_id(key), kept.sender, address.normalise(recipient))
     former = _put_into_state(application, message.author, kept.state, digest)
     answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-    application.engine.deliver(
+    application.dispatcher.deliver(
         envelope,
         kept.content,
         [routed],

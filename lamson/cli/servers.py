@@ -90,9 +90,9 @@ def _rehearse() -> None:
 
 
 def _start(foreground: bool) -> None:
-    from lamson.service import supervisor as service
+    from lamson.service import supervisor
 
-    service.start(
+    supervisor.start(
         project(),
         _groups,
         foreground=foreground,

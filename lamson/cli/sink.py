@@ -25,7 +25,7 @@ from lamson.service import daemon
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamson.storage.maildir import Queue
+    from lamson.storage.maildir import Maildir
 
 MAX_SIZE = 50 * 1024 * 1024  # octets
 
@@ -68,10 +68,10 @@ def log_command(queue: str, host: str, port: int, pid: str, foreground: bool) ->
 
 def serve(directory: Path, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT. Raises UnavailableError where the address cannot be had."""
-    from lamson.storage.maildir import Queue
+    from lamson.storage.maildir import Maildir
 
     try:
-        queue = Queue(directory)
+        queue = Maildir(directory)
     except OSError as error:
         problem = f"{error.filename or directory}: {error.strerror}"
         raise LamsonError(problem, exit_code=os.EX_CANTCREAT) from None
@@ -79,7 +79,7 @@ def serve(directory: Path, host: str, port: int, ready: Callable[[str], None]) -
 
 
 async def _serve(
-    queue: Queue, directory: Path, host: str, port: int, ready: Callable[[str], None]
+    queue: Maildir, directory: Path, host: str, port: int, ready: Callable[[str], None]
 ) -> None:
     from aiosmtpd.smtp import SMTP
 
@@ -116,7 +116,7 @@ async def _serve(
 class Storing:
     """What aiosmtpd calls. A message is stored once, whatever the number of its recipients."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Maildir) -> None:
         self._queue = queue
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:

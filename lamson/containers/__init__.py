@@ -60,9 +60,9 @@ def mail_system(
 def _domains(project: Path) -> Sequence[str]:
     from lamson.routing.decorators import Router
     from lamson.routing.domains import Domains
-    from lamson.settings import loading as config
+    from lamson.settings import loading
 
-    settings = config.load(project)
+    settings = loading.load(project)
     if settings.domains:
         return settings.domains
     return Domains(Router.collect(settings.handlers, settings.route_defaults).routes).complete()

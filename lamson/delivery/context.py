@@ -24,7 +24,7 @@ from lamson.storage.outbox import Outgoing
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lamson.message.templates import View
+    from lamson.message.templates import Templates
 
 MAX_HOPS = 50  # Received fields; Postfix's own hopcount_limit is 50 as well
 
@@ -78,7 +78,7 @@ class Delivery:
         "_digest",
         "_hostname",
         "_is_ours",
-        "_view",
+        "_templates",
         "answered",
         "captures",
         "message",
@@ -91,7 +91,7 @@ class Delivery:
         *,
         digest: bytes | None,
         hostname: str,
-        view: View | None = None,
+        templates: Templates | None = None,
         answers: AnswerLimit | None = None,
         captures: Mapping[str, str] | None = None,
         is_ours: Callable[[str], bool] | None = None,
@@ -106,7 +106,7 @@ class Delivery:
         self.answered: list[str] = []  # whom `answers` has counted an answer to
         self._digest = digest
         self._hostname = hostname
-        self._view = view
+        self._templates = templates
         self._answers = answers
         self._is_ours = is_ours
 
@@ -180,10 +180,12 @@ class Delivery:
         """Make a message from a template or a text, without sending it (see `reply`)."""
         if template is None:
             return MailResponse(to=to, sender=sender, subject=subject, body=body, html=html)
-        if self._view is None:
+        if self._templates is None:
             raise LamsonError(f"template {template!r} asked for, but no templates are configured")
         names = {"message": self.message, "delivery": self, **self.captures, **variables}
-        return self._view.respond(template, names, to=to, sender=sender, subject=subject, html=html)
+        return self._templates.respond(
+            template, names, to=to, sender=sender, subject=subject, html=html
+        )
 
     def send(
         self,

@@ -1,6 +1,6 @@
-"""The engine: deliveries in from the event loop, batches through worker threads, replies out.
+"""The dispatcher: deliveries in from the event loop, batches through worker threads, replies out.
 
-`deliver` and every reply happen on the loop's thread; handlers and SQL happen on the engine's
+`deliver` and every reply happen on the loop's thread; handlers and SQL happen on the dispatcher's
 threads. A thread takes one delivery and, when its handlers are known to be quick, what else waits:
 that batch shares one transaction (see lamson/delivery/transaction.py). A handler not yet known, or
 known to be slow, runs alone.
@@ -26,13 +26,13 @@ from sqlalchemy import exc
 
 from lamson import log
 from lamson.delivery.transaction import Batcher, Job
-from lamson.message.parsed import Content
+from lamson.message.parsed import ParsedMessage
 from lamson.message.request import MailRequest
 from lamson.smtp import address
 from lamson.smtp.envelope import Recipient
 from lamson.smtp.reply import BUSY, LOCAL_ERROR, Reply
 from lamson.storage import failure, seen
-from lamson.storage.suspects import TOO_OFTEN, Notes, Suspects
+from lamson.storage.suspects import TOO_OFTEN, InFlight, Suspects
 
 if TYPE_CHECKING:
     import asyncio
@@ -56,7 +56,7 @@ _Work = tuple[
 ]  # whether more may be added, and what runs together; [] ends a thread
 
 
-class Engine:
+class Dispatcher:
     """Runs deliveries for one process."""
 
     def __init__(
@@ -84,7 +84,7 @@ class Engine:
         self._deadline = deadline
         self._run_dir = run_dir
         self._is_inline = is_inline
-        self._loop_notes: Notes | None = None
+        self._loop_notes: InFlight | None = None
         self._ticked = time.monotonic()
         self._is_stopped = threading.Event()
         self._suspects = Suspects(run_dir) if run_dir is not None else None
@@ -117,7 +117,7 @@ class Engine:
         """Start the threads; replies are given on ``loop``."""
         self._loop = loop
         if self._run_dir is not None:
-            self._loop_notes = Notes(self._run_dir, "loop")
+            self._loop_notes = InFlight(self._run_dir, "loop")
         if self._is_inline:
             threading.Thread(target=self._guard_loop, daemon=True).start()
         for thread in self._threads:
@@ -163,7 +163,7 @@ class Engine:
         was handled before, but once under that name, and a failure is a reply like any other: the
         message is not kept once more.
         """
-        shared = Content(content, self.notary)
+        shared = ParsedMessage(content, self.notary)
         source = seen.kept_id(again) if again else seen.source_id(envelope, content)
         jobs: dict[str, Job] = {}
         now = self._delivered_at = time.monotonic()
@@ -247,7 +247,7 @@ class Engine:
 
     def _work(self, name: str) -> None:
         """What a thread does: take what may run together, run it, hand the replies to the loop."""
-        notes = Notes(self._run_dir, name) if self._run_dir is not None else None
+        notes = InFlight(self._run_dir, name) if self._run_dir is not None else None
         held: _Work | None = None
         while True:
             is_quick, batch = held or self._queue.get()
@@ -268,7 +268,7 @@ class Engine:
             else:
                 self._run_noted(batch, notes)
 
-    def _run_suspects(self, batch: list[Job], notes: Notes | None) -> None:
+    def _run_suspects(self, batch: list[Job], notes: InFlight | None) -> None:
         """Run a suspect while no other thread runs one, else leave it to the thread that does.
 
         Those that came back together would be under way together again, and should one of them
@@ -288,7 +288,7 @@ class Engine:
             known = self._cost.get(match.handler, 0.0)
             self._cost[match.handler] = max(seconds, 0.9 * known + 0.1 * seconds)
 
-    def _run_noted(self, batch: Sequence[Job], notes: Notes | None) -> None:
+    def _run_noted(self, batch: Sequence[Job], notes: InFlight | None) -> None:
         if notes is None:
             self._run(batch)
         else:

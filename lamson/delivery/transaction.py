@@ -3,8 +3,8 @@
 The bookkeeping is a handful of statements for the whole batch. Each handler's own work stands in a
 savepoint, opened when it first touches its session, so that one that fails disturbs no neighbour:
 what it wrote is rolled back and its message is answered 4xx or 5xx, the others commit. Nothing is
-answered here before the commit; a commit whose outcome is unknown raises, and the engine answers
-451.
+answered here before the commit; a commit whose outcome is unknown raises, and the dispatcher
+answers 451.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from lamson.message.templates import View
+    from lamson.message.templates import Templates
     from lamson.routing.decorators import Match, Router
     from lamson.storage.database import Database
-    from lamson.storage.maildir import Queue
+    from lamson.storage.maildir import Maildir
     from lamson.storage.outbox import Outbox, Outgoing
 
 
@@ -98,7 +98,7 @@ class _Work:
 
 
 class Batcher:
-    """Knows how to run jobs; holds no job itself. Used by all threads of the engine at once."""
+    """Knows how to run jobs; holds no job itself. Used by all threads of the dispatcher at once."""
 
     def __init__(
         self,
@@ -107,8 +107,8 @@ class Batcher:
         hostname: str,
         database: Database | None = None,
         outbox: Outbox | None = None,
-        view: View | None = None,
-        undeliverable: Queue | None = None,
+        templates: Templates | None = None,
+        undeliverable: Maildir | None = None,
         suppress_seen: bool = True,
         raise_errors: bool = False,
         is_ours: Callable[[str], bool] | None = None,
@@ -121,7 +121,7 @@ class Batcher:
         self._router = router
         self._database = database
         self._outbox = outbox
-        self._view = view
+        self._templates = templates
         self._hostname = hostname
         self._undeliverable = undeliverable
         self._suppress_seen = suppress_seen
@@ -328,7 +328,7 @@ class Batcher:
             job.message,
             digest=job.key,
             hostname=self._hostname,
-            view=self._view,
+            templates=self._templates,
             answers=self._answers,
             is_ours=self._is_ours,
         )

@@ -1,6 +1,6 @@
 r"""The header of a message or part, read without parsing: fields are found where they stand.
 
-For `Content`, which is asked for a field or two per message, thousands of times per second. A
+For `ParsedMessage`, which is asked for a field or two per message, thousands of times per second. A
 look-up is one search for ``\nname:`` in a lower-cased copy; nothing is indexed, and only the field
 that was asked for is decoded. Lines may end in CRLF or LF, mixed. Any bytes give an answer in
 linear time; what was wrong with them is said in `defects`.

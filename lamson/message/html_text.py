@@ -1,8 +1,8 @@
 """The readable text of an HTML part, for those who want text where none was sent.
 
-For `Content` and `View`. Comments, styles and scripts go, blocks and ``<br>`` become lines, tags
-go, character references become characters. This is no HTML parser: it reads hostile HTML in linear
-time and never raises, and its result is plain text, to be escaped like any other.
+For `ParsedMessage` and `Templates`. Comments, styles and scripts go, blocks and ``<br>`` become
+lines, tags go, character references become characters. This is no HTML parser: it reads hostile
+HTML in linear time and never raises, and its result is plain text, to be escaped like any other.
 """
 
 from __future__ import annotations

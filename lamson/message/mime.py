@@ -1,11 +1,12 @@
 """The parts of a MIME message, found in bounded time and depth.
 
-For `Content`. The email package parses multiparts by recursion and looks at each line once per
-level: 3,000 nested parts end in RecursionError, 100,000 parts take many seconds. So the cutting at
-boundary lines (RFC 2046 section 5.1) is done here, outermost multipart first, with a list instead
-of recursion, to at most `MAX_DEPTH` levels and `MAX_PARTS` parts; what lies deeper or comes later
-stays one part, uncut. The parameters of a part's own fields are left to the email package, which is
-given `MAX_PARAMETERS` octets at most. An attached message is one part and never looked into.
+For `ParsedMessage`. The email package parses multiparts by recursion and looks at each line once
+per level: 3,000 nested parts end in RecursionError, 100,000 parts take many seconds. So the cutting
+at boundary lines (RFC 2046 section 5.1) is done here, outermost multipart first, with a list
+instead of recursion, to at most `MAX_DEPTH` levels and `MAX_PARTS` parts; what lies deeper or comes
+later stays one part, uncut. The parameters of a part's own fields are left to the email package,
+which is given `MAX_PARAMETERS` octets at most. An attached message is one part and never looked
+into.
 
 Nothing raises; what was wrong is said in `defects`.
 """

@@ -1,9 +1,9 @@
 """The content of one message as it arrived: the bytes, and what somebody asked about them.
 
-For the engine: the recipients of one mail share one `Content`, so that it is read at most once, and
-only if somebody looks. Two threads may look at the same time: each result is put in place whole, so
-the worst is that both work it out. Nothing here raises, whatever the bytes are; see `Header` and
-`mime` for how header and parts are kept from costing time.
+For the dispatcher: the recipients of one mail share one `ParsedMessage`, so that it is read at most
+once, and only if somebody looks. Two threads may look at the same time: each result is put in place
+whole, so the worst is that both work it out. Nothing here raises, whatever the bytes are; see
+`Header` and `mime` for how header and parts are kept from costing time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lamson.message.notes import Notary
 
 
-class Content:
+class ParsedMessage:
     """A message's bytes, ``raw``, kept as they came, and their lazily parsed form.
 
     ``notary`` verifies the notes on it; without one there are none.

@@ -12,11 +12,10 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from lamson.message import autoreply as automatic
-from lamson.message import notes
+from lamson.message import autoreply, notes
 from lamson.message.compose import normalise_newlines, prepend_headers
 from lamson.message.mime import Part, parameter
-from lamson.message.parsed import Content
+from lamson.message.parsed import ParsedMessage
 from lamson.message.response import MailResponse
 
 if TYPE_CHECKING:
@@ -42,8 +41,10 @@ class MailRequest:
 
     __slots__ = ("content", "envelope", "recipient")
 
-    def __init__(self, content: bytes | Content, envelope: Envelope, recipient: Recipient) -> None:
-        self.content = content if isinstance(content, Content) else Content(content)
+    def __init__(
+        self, content: bytes | ParsedMessage, envelope: Envelope, recipient: Recipient
+    ) -> None:
+        self.content = content if isinstance(content, ParsedMessage) else ParsedMessage(content)
         self.envelope = envelope
         self.recipient = recipient
 
@@ -185,7 +186,7 @@ class MailRequest:
     @property
     def automatic_reason(self) -> str | None:
         """Why no program may answer this message, in words (RFC 3834); None where one may."""
-        return automatic.automatic_reason(
+        return autoreply.automatic_reason(
             self.content.header, self.sender, self.author, self.recipient.address
         )
 

@@ -1,8 +1,8 @@
 """MailResponse: a message to be sent.
 
-For handlers, and for `View`, which fills it from templates. Nothing that comes from a stranger's
-mail can break out of the field it is put into: a name, value, address or file name with CR, LF or
-NUL in it raises ValueError at the assignment, naming the field.
+For handlers, and for `Templates`, which fills it from templates. Nothing that comes from a
+stranger's mail can break out of the field it is put into: a name, value, address or file name with
+CR, LF or NUL in it raises ValueError at the assignment, naming the field.
 """
 
 from __future__ import annotations

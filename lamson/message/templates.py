@@ -32,7 +32,7 @@ _UNDEFINED = re.compile(r"'(\w+)' is not defined")  # Mako's; Python says "name 
 _MAKO_WHERE = re.compile(r" (?:in file '.*)?at line: \d+ char: \d+", re.DOTALL)
 
 
-class View:
+class Templates:
     """The templates in some directories, the first one that has a template wins.
 
     Templates are kept compiled; with ``reload`` an edited one is compiled anew. Mako is imported
@@ -122,8 +122,8 @@ class View:
         return TemplateError(f"there is no template {template}; searched: {searched}")
 
 
-def _mako_lookup(view: View) -> Any:
-    """Mako's lookup of the view's templates: by their names, some escape and some do not."""
+def _mako_lookup(templates: Templates) -> Any:
+    """Mako's lookup of the templates: by their names, some escape and some do not."""
     from mako.lookup import TemplateLookup
 
     class Lookup(TemplateLookup):  # type: ignore[misc]  # Mako has no type hints
@@ -131,17 +131,17 @@ def _mako_lookup(view: View) -> Any:
 
         def get_template(self, uri: str) -> Any:
             name = uri.lstrip("/")
-            if not view.has(name):
-                raise view.missing(name)
+            if not templates.has(name):
+                raise templates.missing(name)
             return super(Lookup, self.by_kind[uri.endswith(_HTML)]).get_template(name)
 
     by_kind = {
         is_html: Lookup(
-            directories=[str(directory) for directory in view.directories],
+            directories=[str(directory) for directory in templates.directories],
             default_filters=["h"] if is_html else None,
             strict_undefined=True,
             input_encoding="utf-8",
-            filesystem_checks=view._reload,
+            filesystem_checks=templates._reload,
         )
         for is_html in (False, True)
     }

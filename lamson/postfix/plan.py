@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
-from lamson.postfix import match_list as lists
-from lamson.postfix import reachability as silent
+from lamson.postfix import match_list, reachability
 from lamson.postfix.postconf import words
 
 if TYPE_CHECKING:
@@ -126,7 +125,8 @@ def _missing(postconf: Postconf, want: Want, effective: str) -> list[str]:
         return []
     if want.has_domains:
         decided = {
-            one: lists.deciding(postconf, want.name, effective, one) for one in words(want.value)
+            one: match_list.deciding(postconf, want.name, effective, one)
+            for one in words(want.value)
         }
         return [one for one, word in decided.items() if word is None or word.startswith("!")]
     # A table may be asked through proxymap(8): where smtpd is chrooted, and the socket outside.
@@ -138,12 +138,12 @@ def _spoilt(postconf: Postconf, want: Want, effective: str) -> tuple[str, str]:
     """The item because of which it would not help to add to the list, and why; else nothing."""
     if want.has_domains:
         for domain in words(want.value):
-            word = lists.deciding(postconf, want.name, effective, domain)
+            word = match_list.deciding(postconf, want.name, effective, domain)
             if word is not None and word.startswith("!"):
                 return word, f"{word} in it leaves {domain} out"
         return "", ""
     for item in map(bare, words(effective)):
-        if problem := silent.why(postconf, item):
+        if problem := reachability.why(postconf, item):
             return item, (
                 f"{item} in it does not answer ({problem}), and Postfix then defers all mail,"
                 " whatever else is in it"

@@ -1,8 +1,9 @@
 """The relay: submits the outbox to Postfix over a few kept connections.
 
-It runs on the event loop of its process. Rows come from the engine right after their commit, and
-from a sweep of the table at the start and every few seconds (rows whose time has come, rows that a
-dead process left). One message of a conversation is under way at a time, so their order is kept.
+It runs on the event loop of its process. Rows come from the dispatcher right after their commit,
+and from a sweep of the table at the start and every few seconds (rows whose time has come, rows
+that a dead process left). One message of a conversation is under way at a time, so their order is
+kept.
 
 A row is deleted only after Postfix's 250. A temporary refusal or a broken connection gives the row
 back for a later attempt (exponential back-off with jitter); a permanent one, or one that lasts
@@ -32,7 +33,7 @@ from lamson.storage.undeliverable import Kept, keep
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-    from lamson.storage.maildir import Queue
+    from lamson.storage.maildir import Maildir
     from lamson.storage.outbox import Outbox, Outgoing
 
 SWEEP_INTERVAL = 5.0  # seconds
@@ -55,7 +56,7 @@ class Relay:
     def __init__(
         self,
         outbox: Outbox,
-        undeliverable: Queue,
+        undeliverable: Maildir,
         make_submitter: Callable[[], Submitter],
         *,
         connections: int = 4,
@@ -80,7 +81,7 @@ class Relay:
         self._tasks: list[asyncio.Task[None]] = []
         self._under_way: dict[asyncio.Task[object], Outgoing] = {}  # by the task that submits it
         self._is_stopping = False
-        self.is_busy: Callable[[float], bool] = lambda seconds: False  # see Engine.is_busy
+        self.is_busy: Callable[[float], bool] = lambda seconds: False  # see Dispatcher.is_busy
         self._loose: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:

@@ -33,7 +33,7 @@ from lamson import log
 from lamson.errors import LamsonError, UnavailableError
 from lamson.net.listen import bind, describe
 from lamson.service import daemon
-from lamson.settings import loading as config
+from lamson.settings import loading
 from lamson.storage.suspects import Suspects
 
 if TYPE_CHECKING:
@@ -380,7 +380,7 @@ class Supervisor:
         notify("RELOADING=1")
         former = self._settings
         try:
-            self._settings = config.load(self._project)
+            self._settings = loading.load(self._project)
             self._is_patient = self._settings.database == former.database
             old = [worker for worker in self._workers.values() if not worker.is_leaving]
             if all(map(self._replace, old)):
@@ -458,7 +458,7 @@ def start(
     In the background this returns once the service is ready; in the foreground, when it has ended.
     Raises SettingsError, UnavailableError (in use, running already) or what the worker raised.
     """
-    settings = config.load(project)
+    settings = loading.load(project)
     pid_file = settings.run_dir / PID_FILE
 
     def run(is_ready: Callable[[str], None]) -> None:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from lamson.errors import LamsonError, SettingsError
-from lamson.settings import diagnosis as complaint
+from lamson.settings import diagnosis
 from lamson.settings.diagnosis import nearest
 from lamson.settings.model import (
     Lmtp,
@@ -122,8 +122,8 @@ def _load(project: Path) -> tuple[Settings, dict[Key, str]]:
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
-        raise complaint.wrong(
-            error, (), lambda key: nearest(found, key) or complaint.shown(file)
+        raise diagnosis.wrong(
+            error, (), lambda key: nearest(found, key) or diagnosis.shown(file)
         ) from None
     return _made_absolute(settings, project, found), found
 

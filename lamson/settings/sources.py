@@ -26,7 +26,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from lamson.errors import SettingsError
-from lamson.settings import diagnosis as complaint
+from lamson.settings import diagnosis
 from lamson.settings.diagnosis import nearest
 from lamson.settings.model import Settings, read_secret
 
@@ -56,7 +56,7 @@ def settings_file(file: Path) -> Layer:
     """Run the file; take what it sets explicitly."""
     if not file.is_file():
         raise SettingsError(
-            f"{complaint.shown(file)}: no such file; is {file.parents[1]} a project?"
+            f"{diagnosis.shown(file)}: no such file; is {file.parents[1]} a project?"
         )
     module = types.ModuleType("config.settings")
     module.__file__ = str(file)
@@ -67,21 +67,21 @@ def settings_file(file: Path) -> Layer:
     except ValidationError as error:
         raise _wrong_in_file(error, file, code) from None
     except SyntaxError as error:
-        where = f"{complaint.shown(Path(error.filename or file))}:{error.lineno or 1}"
+        where = f"{diagnosis.shown(Path(error.filename or file))}:{error.lineno or 1}"
         raise SettingsError(f"{where}: syntax error: {error.msg}") from None
     except OSError as error:
-        raise SettingsError(f"{complaint.shown(file)}: {error.strerror or error}") from error
+        raise SettingsError(f"{diagnosis.shown(file)}: {error.strerror or error}") from error
     except (Exception, SystemExit) as error:  # sys.exit("set this") must not end a supervisor
-        where = f"{complaint.shown(file)}:{_line_in(error, file)}"
+        where = f"{diagnosis.shown(file)}:{_line_in(error, file)}"
         raise SettingsError(f"{where}: {type(error).__name__}: {error}") from error
     settings = module.__dict__.get("settings")
     if not isinstance(settings, Settings):
         got = "it is missing" if settings is None else f"it is of type {type(settings).__name__}"
         raise SettingsError(
-            f"{complaint.shown(file)}: settings: expected settings = Settings(...), but {got}"
+            f"{diagnosis.shown(file)}: settings: expected settings = Settings(...), but {got}"
         )
-    lines = complaint.keyword_lines(code, "settings")
-    shown = complaint.shown(file)
+    lines = diagnosis.keyword_lines(code, "settings")
+    shown = diagnosis.shown(file)
     return Layer(
         settings.model_dump(exclude_unset=True),
         lambda key: f"{shown}:{nearest(lines, key) or 1}",
@@ -92,11 +92,11 @@ def _wrong_in_file(error: ValidationError, file: Path, code: str) -> SettingsErr
     """The error of one of our models as it was made in the file."""
     line = _line_in(error, file)
     group = next(
-        ((name,) for name, model in complaint.GROUPS.items() if model.__name__ == error.title), ()
+        ((name,) for name, model in diagnosis.GROUPS.items() if model.__name__ == error.title), ()
     )
-    lines = complaint.call_lines(code, error.title, line)
-    shown = complaint.shown(file)
-    return complaint.wrong(
+    lines = diagnosis.call_lines(code, error.title, line)
+    shown = diagnosis.shown(file)
+    return diagnosis.wrong(
         error, group, lambda key: f"{shown}:{nearest(lines, key[len(group) :]) or line}"
     )
 

@@ -26,8 +26,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.pool import StaticPool
 
 from lamson.errors import DatabaseError, UnavailableError
-from lamson.storage import failure, sqlite
-from lamson.storage import tables as models
+from lamson.storage import failure, sqlite, tables
 from lamson.storage.failure import PrematureEnd
 
 if TYPE_CHECKING:
@@ -198,20 +197,20 @@ class Database:
         """
         try:
             with self.read() as connection:
-                if not sqlalchemy.inspect(connection).has_table(models.VERSION_TABLE):
+                if not sqlalchemy.inspect(connection).has_table(tables.VERSION_TABLE):
                     raise DatabaseError(f"database {self} has no tables yet: run `lamson syncdb`")
                 revision = connection.execute(
-                    sqlalchemy.text(f"SELECT version_num FROM {models.VERSION_TABLE}")
+                    sqlalchemy.text(f"SELECT version_num FROM {tables.VERSION_TABLE}")
                 ).scalar()
         except exc.DBAPIError as error:
             raise self.unavailable(error) from error
-        if revision != models.SCHEMA_REVISION:
+        if revision != tables.SCHEMA_REVISION:
             raise DatabaseError(
                 f"database {self} is at schema {revision}, this version of lamson "
-                f"needs {models.SCHEMA_REVISION}: "
+                f"needs {tables.SCHEMA_REVISION}: "
                 + (
                     "run `lamson syncdb`"
-                    if str(revision) < models.SCHEMA_REVISION
+                    if str(revision) < tables.SCHEMA_REVISION
                     else "it was made by a newer lamson; upgrade this one"
                 )
             )
@@ -222,7 +221,7 @@ class Database:
 
     def create_all(self) -> None:
         """Create our tables without migrations: for tests on a database that is thrown away."""
-        models.metadata.create_all(self.engine)
+        tables.metadata.create_all(self.engine)
 
     def close(self) -> None:
         with self._writer:

@@ -41,7 +41,7 @@ class OversizeError(LamsonError, ValueError):
     exit_code = os.EX_DATAERR
 
 
-class Queue:
+class Maildir:
     """The Maildir at ``path``, made where it is missing, readable for its owner alone.
 
     A key is the name of a message's file without the flags that mail readers add. ``max_size`` is

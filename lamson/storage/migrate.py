@@ -25,7 +25,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from lamson.errors import DatabaseError, LamsonError, SettingsError
-from lamson.storage import tables as models
+from lamson.storage import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def upgrade(database: Database, migrations: Path, version_table: str) -> tuple[s
 
 def upgrade_ours(database: Database) -> tuple[str, str]:
     """Create or upgrade the framework's own tables (see `upgrade`)."""
-    return upgrade(database, OURS, models.VERSION_TABLE)
+    return upgrade(database, OURS, tables.VERSION_TABLE)
 
 
 def revise(database: Database, migrations: Path, message: str, version_table: str) -> Path | None:

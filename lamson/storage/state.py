@@ -52,7 +52,7 @@ def _fit(text: str) -> str:
 
 
 class StateStore(Protocol):
-    """What the engine needs: read with a lock, write, both for many keys at once."""
+    """What the dispatcher needs: read with a lock, write, both for many keys at once."""
 
     def load(self, keys: Collection[StateKey]) -> dict[StateKey, str]: ...
 

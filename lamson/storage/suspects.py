@@ -31,7 +31,7 @@ _KEY_SIZE = 32  # octets
 _NO_KEY = bytes(_KEY_SIZE)  # stands behind the last key
 
 
-class Notes:
+class InFlight:
     """What one engine thread runs at this moment, in a file of its own."""
 
     def __init__(self, run_dir: Path, name: str) -> None:

@@ -15,7 +15,7 @@ from lamson.message.encoded_words import decode_words
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lamson.storage.maildir import Queue
+    from lamson.storage.maildir import Maildir
 
 _REASON, _SENDER, _RECIPIENT = "X-Lamson-Reason", "X-Lamson-Sender", "X-Lamson-Recipient"
 _ID, _STATE = "X-Lamson-Id", "X-Lamson-State"
@@ -39,8 +39,8 @@ class Kept:
     state: str = ""
 
 
-def keep(queue: Queue, message: Kept) -> str:
-    """Put a message into ``queue``; gives its key. Raises what `Queue.push` raises."""
+def keep(queue: Maildir, message: Kept) -> str:
+    """Put a message into ``queue``; gives its key. Raises what `Maildir.push` raises."""
     headers = {
         _REASON: message.reason,
         _SENDER: message.sender,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lamson.routing.decorators import Router
 from lamson.routing.domains import Domains
 from lamson.service.supervisor import Group, Listener
-from lamson.settings import loading as config
+from lamson.settings import loading
 from lamson_lmtp.socketmap.answers import Socketmap
 from lamson_lmtp.socketmap.server import SocketmapServer
 
@@ -41,8 +41,8 @@ def _listeners(settings: Settings) -> list[Listener]:
 
 def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     """Serve until told to stop. Raises SettingsError or RouteError."""
-    settings = config.load(project)
-    with config.placing(project):
+    settings = loading.load(project)
+    with loading.placing(project):
         router = Router.collect(settings.handlers, settings.route_defaults)
     domains = Domains(router.routes, settings.domains)
     server = SocketmapServer(

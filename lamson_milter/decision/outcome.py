@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lamson.smtp.reply import Reply
     from lamson_milter.actions import Edit
-    from lamson_milter.decision.verdicts import Addressee, Standing
+    from lamson_milter.decision.verdicts import Addressee, Verdicts
     from lamson_milter.filters import Filter
 
 
@@ -53,7 +53,7 @@ class Outcome:
 
 
 def decide(
-    whole: Sequence[Standing],
+    whole: Sequence[Verdicts],
     addressees: Sequence[Addressee],
     forged: Sequence[Edit],
     notes: Callable[[Sequence[Addressee]], Sequence[Edit]],

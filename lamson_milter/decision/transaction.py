@@ -18,14 +18,14 @@ from lamson.smtp import address
 from lamson.smtp.envelope import NOBODY, Envelope, Peer, QueueId, Recipient
 from lamson_milter.actions import AddHeader, ChangeHeader
 from lamson_milter.decision.outcome import decide
-from lamson_milter.decision.verdicts import Addressee, Standing
+from lamson_milter.decision.verdicts import Addressee, Verdicts
 from lamson_milter.subjects import Arrival, Connection, FilteredMail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lamson.message.notes import Notary, Note
-    from lamson.message.parsed import Content
+    from lamson.message.parsed import ParsedMessage
     from lamson.smtp.reply import Reply
     from lamson_milter.actions import Decision, Edit
     from lamson_milter.decision.outcome import Outcome
@@ -61,7 +61,7 @@ class ConnectionState:
     def __init__(self, rules: Rules, peer: Peer = NOBODY) -> None:
         self.rules = rules
         self.peer = peer
-        self.standing = Standing()
+        self.standing = Verdicts()
 
     def connect(self) -> Reply | None:
         """Ask the connection's filters; gives a refusal."""
@@ -91,7 +91,7 @@ class Transaction:
         self._rules = connection.rules
         self._connection = connection
         self._addressees: list[Addressee] = []
-        self._sender_standing = Standing()
+        self._sender_standing = Verdicts()
         self._incoming_notes = 0
         self.sender = ""
         self.fields: list[tuple[str, bytes]] = []
@@ -130,7 +130,7 @@ class Transaction:
         refusal = self._rules.refuse(recipient)
         if refusal is not None:
             return refusal
-        standing = Standing()
+        standing = Verdicts()
         if not self._is_settled and self._rules.filters.recipient.filters:
             for one, captures in self._rules.filters.recipient.match(recipient):
                 subject = Arrival(
@@ -160,7 +160,7 @@ class Transaction:
 
     def end(
         self,
-        content: Callable[[], Content],
+        content: Callable[[], ParsedMessage],
         *,
         queue_id: str,
         now: float,
@@ -177,9 +177,9 @@ class Transaction:
         )
 
     def _ask_about_message(
-        self, content: Callable[[], Content], queue_id: str, now: float, is_truncated: bool
+        self, content: Callable[[], ParsedMessage], queue_id: str, now: float, is_truncated: bool
     ) -> None:
-        shared: Content | None = None
+        shared: ParsedMessage | None = None
         envelope: Envelope | None = None
         for addressee in self._addressees:
             standing = addressee.standing
@@ -205,7 +205,7 @@ class Transaction:
         recipients = tuple([one.address for one in self._addressees])
         return Envelope(self.sender, recipients, peer, received=now, id=queue_id or "-")
 
-    def _notes_so_far(self, standing: Standing) -> Mapping[str, Note] | None:
+    def _notes_so_far(self, standing: Verdicts) -> Mapping[str, Note] | None:
         """A copy, since filters add to what they are shown; None for none."""
         common = self._common_notes()
         return common | standing.notes if common or standing.notes else None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Subject = Connection | Arrival | FilteredMail
 
 
-class Standing:
+class Verdicts:
     """What the filters of a stage came to for one subject."""
 
     __slots__ = ("edits", "notes", "reasons", "verdict")
@@ -62,4 +62,4 @@ class Addressee:
 
     paths: tuple[str, ...]
     address: str
-    standing: Standing
+    standing: Verdicts

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 import milter
 
 from lamson import log
-from lamson.message.parsed import Content
+from lamson.message.parsed import ParsedMessage
 from lamson.smtp.envelope import NOBODY, Peer
 from lamson.smtp.reply import LOCAL_ERROR
 from lamson_milter.decision.edits import as_postfix_counts, header_bytes
@@ -259,7 +259,7 @@ class Callbacks:
 
             def decide() -> Outcome:
                 return transaction.end(
-                    lambda: Content(
+                    lambda: ParsedMessage(
                         header_bytes(transaction.fields) + (spool.read() if spool else b"")
                     ),
                     queue_id=queue_id,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.service import daemon
-from lamson.storage.maildir import Queue
+from lamson.storage.maildir import Maildir
 from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def test_mail_goes_through_both_servers(shell: Shell) -> None:
     assert shell.out("syncdb").startswith("lamson's tables: none -> ")
     started = shell.out("start")
     assert started == f"lamson is listening: LMTP on 127.0.0.1:{shell.lmtp}\n"
-    queue = Queue(shell.project / "run" / "queue")
+    queue = Maildir(shell.project / "run" / "queue")
     logged = shell.out("log", "-queue", "run/queue", "-port", str(shell.log))
     assert logged == (
         f"lamson log is listening: SMTP on 127.0.0.1:{shell.log}, storing in {queue.path}\n"

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.postfix import plan
-from lamson.postfix import wanted as wants
+from lamson.postfix import plan, wanted
 from lamson.postfix.postconf import Postconf
 from lamson.routing.domains import Domains
 from lamson.settings.model import Settings, Socketmap, Submission
@@ -62,7 +61,7 @@ def test_by_hand_it_is_what_the_command_would_do() -> None:
     postfix = PostfixInstance(sink_port=1, routes={domain: transport}, main=own)
     try:
         postconf = Postconf(postfix.base / "etc")
-        assert plan.make(postconf, wants.of_main(settings, domains, postconf, DOCS), []) == []
+        assert plan.make(postconf, wanted.of_main(settings, domains, postconf, DOCS), []) == []
     finally:
         postfix.close()
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamson.storage import migrate as schema
+from lamson.storage import migrate
 from lamson.storage.database import Database
 from tests.faults.fault import NO_SEEN_CHECK
 from tests.faults.load import DOMAIN, Load
@@ -150,7 +150,7 @@ class Rig:
         self._running.callback(self.store.close)
         database = Database(self.store.url)
         with _ALEMBIC:
-            schema.upgrade_ours(database)
+            migrate.upgrade_ours(database)
         model = runpy.run_path(str(self.project / "app" / "model.py"))
         model["Base"].metadata.create_all(database.engine)
         database.close()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lamson.smtp import reply as replies
 from lamson_lmtp import grammar
 from lamson_lmtp.connection import Connection, Limits
-from lamson_lmtp.data import Content
+from lamson_lmtp.data import IncomingData
 from lamson_lmtp.events import (
     CLOSED,
     DATA_BEGINS,
@@ -20,7 +20,7 @@ from lamson_lmtp.events import (
     RemoteProtocolError,
     Signal,
 )
-from tests.unit.lmtp.fakes import FakeEngine, converse, make_session
+from tests.unit.lmtp.fakes import FakeDispatcher, converse, make_session
 
 LIMITS = Limits(max_line=80, max_size=60, max_recipients=3, max_errors=8)
 quickly = settings(
@@ -126,7 +126,7 @@ def test_content_survives_the_way(parts, sizes):
     """Stuffed as RFC 5321 section 4.5.2 says and received again, it is what it was."""
     content = b"".join(parts) + b"\r\n"
     stuffed = (b"\r\n" + content).replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n"
-    received = Content(1000)
+    received = IncomingData(1000)
     rest = None
     for chunk in cut_up(stuffed + b"NOOP\r\n.\r\n", sizes):
         if rest is None:
@@ -140,16 +140,16 @@ def test_content_survives_the_way(parts, sizes):
 @quickly
 @given(conversations, cuts)
 def test_a_session_answers_each_line(data, sizes):
-    engine = FakeEngine()
-    session = make_session(engine, limits=LIMITS)
+    dispatcher = FakeDispatcher()
+    session = make_session(dispatcher, limits=LIMITS)
     whole = converse(session, data)
-    other = make_session(FakeEngine(), limits=LIMITS)
+    other = make_session(FakeDispatcher(), limits=LIMITS)
     assert b"".join(converse(other, chunk) for chunk in [b"", *cut_up(data, sizes)]) == whole
     assert all(
         line[:3].isdigit() and line[3:4] in b" -" and line.isascii()
         for line in whole.split(b"\r\n")[:-1]
     )
-    replies_after_data = sum(len(message.envelope.recipients) for message in engine.messages)
+    replies_after_data = sum(len(message.envelope.recipients) for message in dispatcher.messages)
     assert whole.count(b"250 2.0.0") >= replies_after_data
 
 

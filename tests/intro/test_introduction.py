@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pexpect
 import pytest
 
-from lamson.storage.maildir import Queue
+from lamson.storage.maildir import Maildir
 from tests.intro.shell import Shell
 from tests.waiting import listening, wait_for
 
@@ -51,7 +51,7 @@ def run(shell: Shell, line: str) -> str:
 
 def messages(project: Path) -> list[str]:
     """What lies in run/queue, oldest first."""
-    queue = Queue(project / "run" / "queue")
+    queue = Maildir(project / "run" / "queue")
     contents = map(queue.get, queue.keys())
     return [content.decode() for content in contents if content is not None]
 

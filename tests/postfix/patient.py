@@ -8,8 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamson.postfix import plan, submission
-from lamson.postfix import wanted as wants
+from lamson.postfix import plan, submission, wanted
 from lamson.postfix.checks.inspection import Inspection
 from lamson.postfix.postconf import Postconf
 from lamson.routing.domains import Domains
@@ -59,7 +58,7 @@ class Patient:
         self.domains = Domains(self.router.routes)
 
     def changes(self) -> list[plan.Change]:
-        main = wants.of_main(self.settings, self.domains, self.postconf, self.tables)
+        main = wanted.of_main(self.settings, self.domains, self.postconf, self.tables)
         master = submission.wanted(self.settings, self.domains, self.postconf)
         return plan.make(self.postconf, main, master)
 

@@ -9,8 +9,7 @@ import pytest
 
 from lamson.errors import LamsonError
 from lamson.net.listen import bind
-from lamson.postfix import match_list as lists
-from lamson.postfix import tables
+from lamson.postfix import match_list, tables
 from lamson.settings.model import Milter, Socketmap
 from tests.postfix.instance import why_not
 from tests.postfix.patient import project
@@ -194,7 +193,7 @@ def test_what_decides_about_a_domain(patient: Callable[..., Patient]) -> None:
     one = patient()
 
     def deciding(value: str) -> str | None:
-        return lists.deciding(one.postconf, "mydestination", value, "App.test")
+        return match_list.deciding(one.postconf, "mydestination", value, "App.test")
 
     assert deciding("other.test, APP.test") == "APP.test"
     assert deciding("test, myapp.test") is None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.postfix import wanted as wants
+from lamson.postfix import wanted
 from lamson.postfix.checks.probes import Probes
 from lamson.postfix.postconf import Postconf
 from lamson.settings.model import Lmtp, Milter, Socketmap, Submission
@@ -82,7 +82,7 @@ def test_a_postfix_that_takes_everybody(make_stage: Callable[..., Stage]) -> Non
     assert found == ["open-relay", "unknown-recipient-is-taken", "submission"]
 
 
-@pytest.mark.parametrize(("room", "is_taken"), [(1_000_000 // wants.ROOM, True), (0, False)])
+@pytest.mark.parametrize(("room", "is_taken"), [(1_000_000 // wanted.ROOM, True), (0, False)])
 def test_the_largest_message_that_postfix_takes_needs_room(
     make_stage: Callable[..., Stage], room: int, *, is_taken: bool
 ) -> None:

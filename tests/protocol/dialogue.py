@@ -8,7 +8,7 @@ A file is read line by line::
     C: MAIL FROM:<a@b.c>    the client sends this line; CRLF is added
     C- MAIL FROM:           the same, nothing is added
     S: 250 2.1.0 Ok         the server answers this line
-    D: a@b.c -> d@e.f       the engine was handed a message: sender, recipients
+    D: a@b.c -> d@e.f       the dispatcher was handed a message: sender, recipients
     B: text                 a line of its content (CRLF added; B- adds nothing)
     P: name=x addr=y        its peer, where not unknown
     closed                  the server has closed the session
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from lamson_lmtp.connection import Limits
 from lamson_lmtp.session import Budget
-from tests.unit.lmtp.fakes import FakeEngine, converse, make_session, run
+from tests.unit.lmtp.fakes import FakeDispatcher, converse, make_session, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -110,8 +110,8 @@ def play(dialogue: Dialogue, cut: Callable[[bytes], Iterable[bytes]]) -> None:
     """Have the dialogue, each piece cut up by ``cut``. AssertionError where it goes otherwise."""
     settings = dict(dialogue.settings)
     budget = Budget(settings.pop("max_buffered", 1 << 30))
-    engine = FakeEngine()
-    session = make_session(engine, limits=Limits(**settings), budget=budget)
+    dispatcher = FakeDispatcher()
+    session = make_session(dispatcher, limits=Limits(**settings), budget=budget)
     for step in dialogue.steps:
         answered = run(session)
         for piece in cut(step.sent):
@@ -120,14 +120,14 @@ def play(dialogue: Dialogue, cut: Callable[[bytes], Iterable[bytes]]) -> None:
             step.answered.decode("latin-1").splitlines()
         ), step.where
         assert answered == step.answered, step.where
-        assert list(_delivered(engine)) == step.delivered, step.where
-        engine.messages.clear()
+        assert list(_delivered(dispatcher)) == step.delivered, step.where
+        dispatcher.messages.clear()
         assert session.closed == step.closed, step.where
     assert budget.used <= budget.limit
 
 
-def _delivered(engine: FakeEngine) -> Iterator[Delivered]:
-    for message in engine.messages:
+def _delivered(dispatcher: FakeDispatcher) -> Iterator[Delivered]:
+    for message in dispatcher.messages:
         peer = message.envelope.peer
         told = {name: getattr(peer, name) for name in peer.__slots__ if getattr(peer, name)}
         yield Delivered(message.envelope.sender, message.envelope.recipients, message.content, told)

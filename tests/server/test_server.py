@@ -14,7 +14,7 @@ from lamson.net.listen import bind
 from lamson.smtp import reply as replies
 from lamson_lmtp.connection import Limits
 from lamson_lmtp.server import LINGER, MAX_UNREAD, LmtpServer
-from tests.unit.lmtp.fakes import FakeEngine
+from tests.unit.lmtp.fakes import FakeDispatcher
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -77,9 +77,11 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def serving(engine: FakeEngine, *, listen="127.0.0.1:0", **options) -> AsyncIterator[Running]:
+async def serving(
+    dispatcher: FakeDispatcher, *, listen="127.0.0.1:0", **options
+) -> AsyncIterator[Running]:
     sock = bind(listen)
-    server = LmtpServer(engine, hostname="mail.example", **options)
+    server = LmtpServer(dispatcher, hostname="mail.example", **options)
     running = Running(server, sock.getsockname())
     await server.start([sock])
     try:
@@ -103,8 +105,8 @@ def listen(request, tmp_path):
 
 def test_several_messages_on_one_connection(listen):
     async def story():
-        engine = FakeEngine()
-        async with serving(engine, listen=listen) as running:
+        dispatcher = FakeDispatcher()
+        async with serving(dispatcher, listen=listen) as running:
             client = await running.client()
             for number in range(3):
                 client.send(ENVELOPE)
@@ -116,7 +118,7 @@ def test_several_messages_on_one_connection(listen):
             await client.expect_end()
             counters = running.server.counters
             assert (counters.sessions, counters.messages, counters.recipients) == (1, 3, 3)
-        assert [message.content for message in engine.messages] == [
+        assert [message.content for message in dispatcher.messages] == [
             b"number 0\r\n",
             b"number 1\r\n",
             b"number 2\r\n",
@@ -129,7 +131,7 @@ def test_one_server_on_two_sockets(tmp_path):
     async def story():
         sockets = [bind("127.0.0.1:0"), bind(f"unix:{tmp_path}/lmtp.sock")]
         addresses = [sock.getsockname() for sock in sockets]
-        server = LmtpServer(FakeEngine(), hostname="mail.example")
+        server = LmtpServer(FakeDispatcher(), hostname="mail.example")
         await server.start(sockets)
         for address in addresses:
             running = Running(server, address)
@@ -143,7 +145,7 @@ def test_one_server_on_two_sockets(tmp_path):
 
 def test_nagle_is_off():
     async def story():
-        async with serving(FakeEngine()) as running:
+        async with serving(FakeDispatcher()) as running:
             await running.client()
             [connection] = running.server.connections
             sock = connection._transport.get_extra_info("socket")
@@ -154,20 +156,20 @@ def test_nagle_is_off():
 
 def test_replies_are_sent_as_they_become_known():
     async def story():
-        engine = FakeEngine(holds=True)
-        async with serving(engine) as running:
+        dispatcher = FakeDispatcher(holds=True)
+        async with serving(dispatcher) as running:
             client = await running.client()
             client.send(ENVELOPE.replace(b"DATA", b"RCPT TO:<two@test.example>\r\nDATA"))
             client.send(b"hello\r\n.\r\nNOOP\r\n")
-            await until(lambda: engine.messages)
-            engine.messages[0].done(0, replies.OK)
+            await until(lambda: dispatcher.messages)
+            dispatcher.messages[0].done(0, replies.OK)
             await client.expect(
                 ACCEPTED[: -len(bytes(replies.START_DATA))]
                 + bytes(replies.RECIPIENT_OK)
                 + bytes(replies.START_DATA)
                 + OK
             )
-            engine.messages[0].done(1, replies.BUSY)
+            dispatcher.messages[0].done(1, replies.BUSY)
             await client.expect(bytes(replies.BUSY) + OK)
 
     asyncio.run(story())
@@ -175,15 +177,15 @@ def test_replies_are_sent_as_they_become_known():
 
 def test_a_big_message_in_many_pieces():
     async def story():
-        engine = FakeEngine()
-        async with serving(engine) as running:
+        dispatcher = FakeDispatcher()
+        async with serving(dispatcher) as running:
             client = await running.client()
             client.send(ENVELOPE)
             await client.expect(ACCEPTED)
             line = b".x" * 39 + b"\r\n"
             client.send((b"." + line) * 50_000 + b".\r\n")
             await client.expect(OK)
-            assert engine.messages[0].content == line * 50_000
+            assert dispatcher.messages[0].content == line * 50_000
             assert running.server.budget.used == 0
 
     asyncio.run(story())
@@ -191,7 +193,7 @@ def test_a_big_message_in_many_pieces():
 
 def test_too_many_connections():
     async def story():
-        async with serving(FakeEngine(), max_connections=2) as running:
+        async with serving(FakeDispatcher(), max_connections=2) as running:
             first = await running.client()
             await running.client()
             third = await running.connect()
@@ -207,7 +209,7 @@ def test_too_many_connections():
 
 def test_an_idle_client():
     async def story():
-        async with serving(FakeEngine(), idle_timeout=0.05) as running:
+        async with serving(FakeDispatcher(), idle_timeout=0.05) as running:
             client = await running.connect()
             await client.expect(b"220 mail.example LMTP ready\r\n")
             await client.expect(bytes(replies.IDLE_TOO_LONG))
@@ -218,7 +220,7 @@ def test_an_idle_client():
 
 def test_a_client_that_falls_silent_in_the_content():
     async def story():
-        async with serving(FakeEngine(), idle_timeout=300.0) as running:
+        async with serving(FakeDispatcher(), idle_timeout=300.0) as running:
             client = await running.client()
             client.send(ENVELOPE + b"half a mess")
             await client.expect(ACCEPTED)
@@ -236,7 +238,9 @@ def test_a_client_that_falls_silent_in_the_content():
 
 def test_a_client_that_takes_too_long_for_a_transaction():
     async def story():
-        async with serving(FakeEngine(), idle_timeout=1e6, transaction_timeout=600.0) as running:
+        async with serving(
+            FakeDispatcher(), idle_timeout=1e6, transaction_timeout=600.0
+        ) as running:
             client = await running.client()
             [connection] = running.server.connections
             connection.check_deadlines(time.monotonic() + 601.0)  # no transaction yet
@@ -252,14 +256,14 @@ def test_a_client_that_takes_too_long_for_a_transaction():
 
 def test_a_client_that_waits_for_us_is_not_idle():
     async def story():
-        engine = FakeEngine(holds=True)
-        async with serving(engine) as running:
+        dispatcher = FakeDispatcher(holds=True)
+        async with serving(dispatcher) as running:
             client = await running.client()
             client.send(ENVELOPE + b".\r\n")
-            await until(lambda: engine.messages)
+            await until(lambda: dispatcher.messages)
             [connection] = running.server.connections
             connection.check_deadlines(time.monotonic() + 1_000_000)
-            engine.messages[0].done(0, replies.OK)
+            dispatcher.messages[0].done(0, replies.OK)
             await client.expect(ACCEPTED + OK)
 
     asyncio.run(story())
@@ -267,14 +271,14 @@ def test_a_client_that_waits_for_us_is_not_idle():
 
 def test_half_a_connection_still_gets_its_replies():
     async def story():
-        engine = FakeEngine(holds=True)
-        async with serving(engine) as running:
+        dispatcher = FakeDispatcher(holds=True)
+        async with serving(dispatcher) as running:
             client = await running.client()
             client.send(ENVELOPE + b".\r\n")
             client.writer.write_eof()
-            await until(lambda: engine.messages)
+            await until(lambda: dispatcher.messages)
             await asyncio.sleep(0)
-            engine.messages[0].done(0, replies.OK)
+            dispatcher.messages[0].done(0, replies.OK)
             await client.expect(ACCEPTED + OK)
             await client.expect_end()
 
@@ -283,14 +287,14 @@ def test_half_a_connection_still_gets_its_replies():
 
 def test_a_client_that_goes_away_while_the_engine_works():
     async def story():
-        engine = FakeEngine(holds=True)
-        async with serving(engine) as running:
+        dispatcher = FakeDispatcher(holds=True)
+        async with serving(dispatcher) as running:
             client = await running.client()
             client.send(ENVELOPE + b"hello\r\n.\r\n")
-            await until(lambda: engine.messages)
+            await until(lambda: dispatcher.messages)
             client.writer.transport.abort()
             assert running.server.budget.used == 7
-            engine.messages[0].done(0, replies.OK)
+            dispatcher.messages[0].done(0, replies.OK)
             await until(lambda: not running.server.connections)
             assert running.server.budget.used == 0
             await running.client()
@@ -300,7 +304,7 @@ def test_a_client_that_goes_away_while_the_engine_works():
 
 def test_who_does_not_read_is_not_read_from():
     async def story():
-        async with serving(FakeEngine(), idle_timeout=60.0) as running:
+        async with serving(FakeDispatcher(), idle_timeout=60.0) as running:
             client = await running.client()
             client.writer.transport.pause_reading()
             [connection] = running.server.connections
@@ -328,17 +332,17 @@ def test_who_does_not_read_is_not_read_from():
 
 def test_what_was_held_back_is_read_later():
     async def story():
-        engine = FakeEngine(holds=True)
-        async with serving(engine) as running:
+        dispatcher = FakeDispatcher(holds=True)
+        async with serving(dispatcher) as running:
             client = await running.client()
             client.send(ENVELOPE + b".\r\n")
-            await until(lambda: engine.messages)
+            await until(lambda: dispatcher.messages)
             [connection] = running.server.connections
             number = 4 * MAX_UNREAD // 6
             client.send(b"NOOP\r\n" * number)
             await until(lambda: not connection._is_reading)
             assert connection._session.unread <= 2 * MAX_UNREAD
-            engine.messages[0].done(0, replies.OK)
+            dispatcher.messages[0].done(0, replies.OK)
             await client.expect(ACCEPTED + OK + OK * number)
 
     asyncio.run(story())
@@ -346,7 +350,7 @@ def test_what_was_held_back_is_read_later():
 
 def test_garbage_ends():
     async def story():
-        async with serving(FakeEngine(), limits=Limits(max_errors=3)) as running:
+        async with serving(FakeDispatcher(), limits=Limits(max_errors=3)) as running:
             client = await running.connect()
             client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             async with asyncio.timeout(10):
@@ -358,26 +362,26 @@ def test_garbage_ends():
 
 def test_drain():
     async def story():
-        engine = FakeEngine(holds=True)
-        async with serving(engine) as running:
+        dispatcher = FakeDispatcher(holds=True)
+        async with serving(dispatcher) as running:
             idle, sending, delivering = [await running.client() for _ in range(3)]
             sending.send(ENVELOPE)
             await sending.expect(ACCEPTED)
             delivering.send(ENVELOPE + b".\r\n")
             await delivering.expect(ACCEPTED)
-            await until(lambda: engine.messages)
+            await until(lambda: dispatcher.messages)
             drained = asyncio.ensure_future(running.server.drain(10.0))
             await idle.expect(bytes(replies.SHUTTING_DOWN))
             await idle.expect_end()
             with pytest.raises(OSError, match="Connect"):
                 await running.connect()
             assert not drained.done()
-            engine.messages[0].done(0, replies.OK)
+            dispatcher.messages[0].done(0, replies.OK)
             await delivering.expect(OK + bytes(replies.SHUTTING_DOWN))
             await delivering.expect_end()
             sending.send(b"hello\r\n.\r\n")
-            await until(lambda: len(engine.messages) == 2)
-            engine.messages[1].done(0, replies.OK)
+            await until(lambda: len(dispatcher.messages) == 2)
+            dispatcher.messages[1].done(0, replies.OK)
             await sending.expect(OK + bytes(replies.SHUTTING_DOWN))
             await drained
 
@@ -388,8 +392,8 @@ def test_drain_lets_a_new_client_send_what_it_came_for():
     """To Postfix a server that says 421 to a new connection is a sick one."""
 
     async def story():
-        engine = FakeEngine()
-        async with serving(engine) as running:
+        dispatcher = FakeDispatcher()
+        async with serving(dispatcher) as running:
             connected, greeted = await running.connect(), await running.client()
             drained = asyncio.ensure_future(running.server.drain(10.0))
             while not running.server.draining:
@@ -405,7 +409,7 @@ def test_drain_lets_a_new_client_send_what_it_came_for():
 
 def test_no_connection_is_forgotten_that_was_accepted_as_the_drain_began():
     async def story():
-        async with serving(FakeEngine()) as running:
+        async with serving(FakeDispatcher()) as running:
             with socket.create_connection(running.address) as late:
                 late.setblocking(False)
                 await asyncio.sleep(0)  # it is accepted now, and gets its protocol in the next turn
@@ -420,33 +424,33 @@ def test_no_connection_is_forgotten_that_was_accepted_as_the_drain_began():
 
 def test_drain_with_a_deadline():
     async def story():
-        engine = FakeEngine(holds=True)
-        async with serving(engine) as running:
+        dispatcher = FakeDispatcher(holds=True)
+        async with serving(dispatcher) as running:
             sending, delivering = [await running.client() for _ in range(2)]
             sending.send(ENVELOPE)
             await sending.expect(ACCEPTED)
             delivering.send(ENVELOPE + b".\r\n")
             await delivering.expect(ACCEPTED)
-            await until(lambda: engine.messages)
+            await until(lambda: dispatcher.messages)
             await running.server.drain(0.05)
             await sending.expect(bytes(replies.SHUTTING_DOWN))
             await delivering.expect(bytes(replies.LOCAL_ERROR) + bytes(replies.SHUTTING_DOWN))
-            engine.messages[0].done(0, replies.OK)
+            dispatcher.messages[0].done(0, replies.OK)
 
     asyncio.run(story())
 
 
 def test_many_connections_at_once():
     async def story():
-        engine = FakeEngine()
+        dispatcher = FakeDispatcher()
 
         async def one(running: Running, number: int) -> None:
             client = await running.client()
             client.send(ENVELOPE + b"%d\r\n.\r\n" % number)
             await client.expect(ACCEPTED + OK)
 
-        async with serving(engine) as running:
+        async with serving(dispatcher) as running:
             await asyncio.gather(*(one(running, number) for number in range(200)))
-        assert sorted(int(message.content) for message in engine.messages) == list(range(200))
+        assert sorted(int(message.content) for message in dispatcher.messages) == list(range(200))
 
     asyncio.run(story())

@@ -14,7 +14,7 @@ from lamson_lmtp.connection import HANDSHAKE, NEW, Connection, Limits
 from lamson_lmtp.events import CLOSED, NEED_DATA, PAUSED, STARTTLS, LocalProtocolError
 from lamson_lmtp.server import LmtpServer
 from tests.certificates import Authority
-from tests.unit.lmtp.fakes import FakeEngine
+from tests.unit.lmtp.fakes import FakeDispatcher
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,8 +107,8 @@ async def _dialogue(server: LmtpServer, context: ssl.SSLContext) -> bytes:
 
 def test_a_message_over_tls(authority: Authority) -> None:
     certificate, key = authority.issue("lamson.test")
-    engine = FakeEngine()
-    server = LmtpServer(engine, hostname="mail.example", tls=server_context(certificate, key))
+    dispatcher = FakeDispatcher()
+    server = LmtpServer(dispatcher, hostname="mail.example", tls=server_context(certificate, key))
     answers = asyncio.run(_dialogue(server, client_context(authority.certificate)))
     assert answers.endswith(b"250 2.0.0 Ok\r\n221 2.0.0 Bye\r\n")
 
@@ -116,7 +116,7 @@ def test_a_message_over_tls(authority: Authority) -> None:
 def test_a_client_without_the_certificate_that_is_asked_for(authority: Authority) -> None:
     certificate, key = authority.issue("lamson.test")
     context = server_context(certificate, key, authority.certificate)
-    server = LmtpServer(FakeEngine(), hostname="mail.example", tls=context)
+    server = LmtpServer(FakeDispatcher(), hostname="mail.example", tls=context)
     client = client_context(authority.certificate)
     client.maximum_version = ssl.TLSVersion.TLSv1_2  # with 1.3 it is told when it reads only
     with pytest.raises((ssl.SSLError, ConnectionError)):
@@ -127,7 +127,7 @@ def test_a_client_without_the_certificate_that_is_asked_for(authority: Authority
 def test_a_handshake_that_never_comes_holds_up_no_stop(authority: Authority) -> None:
     async def story() -> bytes:
         certificate, key = authority.issue("lamson.test")
-        server = LmtpServer(FakeEngine(), tls=server_context(certificate, key))
+        server = LmtpServer(FakeDispatcher(), tls=server_context(certificate, key))
         sock = bind("127.0.0.1:0")
         port = sock.getsockname()[1]
         await server.start([sock])
@@ -147,7 +147,7 @@ def test_a_handshake_that_never_comes_holds_up_no_stop(authority: Authority) -> 
 def test_a_client_with_it(authority: Authority) -> None:
     certificate, key = authority.issue("lamson.test")
     context = server_context(certificate, key, authority.certificate)
-    server = LmtpServer(FakeEngine(), hostname="mail.example", tls=context)
+    server = LmtpServer(FakeDispatcher(), hostname="mail.example", tls=context)
     client = client_context(authority.certificate)
     client.load_cert_chain(*authority.issue("postfix.test"))
     assert asyncio.run(_dialogue(server, client)).endswith(b"221 2.0.0 Bye\r\n")
@@ -155,7 +155,7 @@ def test_a_client_with_it(authority: Authority) -> None:
 
 def test_a_client_that_may_not_connect() -> None:
     async def story() -> bytes:
-        server = LmtpServer(FakeEngine(), allow=["192.0.2.0/24", "2001:db8::/32"])
+        server = LmtpServer(FakeDispatcher(), allow=["192.0.2.0/24", "2001:db8::/32"])
         sock = bind("127.0.0.1:0")
         port = sock.getsockname()[1]
         await server.start([sock])

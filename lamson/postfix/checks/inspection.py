@@ -11,12 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.errors import RouteError
-from lamson.postfix import match_list as lists
-from lamson.postfix import plan, submission, tables
-from lamson.postfix import wanted as wants
-from lamson.postfix.checks import next_hop as nexthop
-from lamson.postfix.checks import overrides
-from lamson.postfix.checks import relaying as strangers
+from lamson.postfix import match_list, plan, submission, tables, wanted
+from lamson.postfix.checks import next_hop, overrides, relaying
 from lamson.postfix.finding import NOBODY, Finding
 from lamson.postfix.postconf import words
 
@@ -65,7 +61,7 @@ class Inspection:
         yield from self._taken_by_others()
         yield from self._relay()
         yield from self._newlines()
-        yield from nexthop.findings(self._settings, self._postconf)
+        yield from next_hop.findings(self._settings, self._postconf)
         yield from self._chroots()
         yield from self._tables_as_made_now()
         for service in self._postconf.services().values():
@@ -82,7 +78,7 @@ class Inspection:
 
     def _wanted(self) -> Iterator[Finding]:
         """Whatever `plan` would change."""
-        main = wants.of_main(self._settings, self._domains, self._postconf, self._directory)
+        main = wanted.of_main(self._settings, self._domains, self._postconf, self._directory)
         yield from overrides.findings(self._postconf, main, self._is_public)
         master = submission.wanted(self._settings, self._domains, self._postconf)
         for change in plan.make(self._postconf, main, master):
@@ -102,11 +98,11 @@ class Inspection:
         for name in ("mydestination", "virtual_alias_domains", "virtual_mailbox_domains"):
             value = self._get(name)
             for domain in sorted(self._domains.listed):
-                word = lists.deciding(self._postconf, name, value, domain)
+                word = match_list.deciding(self._postconf, name, value, domain)
                 if word is None or word.startswith("!"):
                     continue
                 brings = f"is in {name}" if word.lower() == domain else f"is in {word} of {name}"
-                mend = lists.without(value, word, domain, name, self._postconf.option)
+                mend = match_list.without(value, word, domain, name, self._postconf.option)
                 yield Finding(
                     f"{name}-has-ours",
                     f"{domain} {brings} as well as in relay_domains",
@@ -121,14 +117,14 @@ class Inspection:
         for domain in sorted(self._domains.listed):
             for word in words(value):
                 if self._postconf.ask(word, f"@{domain}") is not None:
-                    mend = lists.without(value, word, f"@{domain}", name, option)
+                    mend = match_list.without(value, word, f"@{domain}", name, option)
                     yield Finding(
                         "virtual-alias-takes-ours",
                         f"{word} in {name} has an address for all of @{domain}",
                         "mail for us goes there, also that for unknown recipients",
                         f"{mend} && {reload}",
                     )
-        known = wants.knows_recipients(self._settings, self._directory)
+        known = wanted.knows_recipients(self._settings, self._directory)
         maps = words(self._get("relay_recipient_maps"))
         for word in maps:
             if known(word) or word.removeprefix("proxy:").startswith("socketmap:"):
@@ -152,7 +148,7 @@ class Inspection:
         public = [
             service for service in self._postconf.services().values() if self._is_public(service)
         ]
-        yield from strangers.loopholes(self._postconf, public)
+        yield from relaying.loopholes(self._postconf, public)
         code = self._get("unknown_relay_recipient_reject_code")
         if not code.startswith("5"):
             yield Finding(
@@ -232,9 +228,9 @@ class Inspection:
             yield from self._chrooted_milter(service, queue, fix)
 
     def _chrooted_milter(self, service: Service, queue: str, fix: str) -> Iterator[Finding]:
-        milters = words(strangers.effective(self._postconf, service, "smtpd_milters"))
-        own = wants.endpoint(self._settings.milter)
-        is_ours = wants.is_our_milter(self._settings.milter, self._postconf)
+        milters = words(relaying.effective(self._postconf, service, "smtpd_milters"))
+        own = wanted.endpoint(self._settings.milter)
+        is_ours = wanted.is_our_milter(self._settings.milter, self._postconf)
         asked = [one for one in map(plan.bare, milters) if is_ours(one)]
         if "smtpd_milters" not in service.options and not asked:
             asked = [own]  # as `apply` would write it
@@ -297,9 +293,9 @@ class Inspection:
         yield from self._unlisted(service)
         if not self._settings.has_milter:
             return
-        own = wants.endpoint(self._settings.milter)
+        own = wanted.endpoint(self._settings.milter)
         milters = service.options.get("smtpd_milters")
-        is_ours = wants.is_our_milter(self._settings.milter, self._postconf)
+        is_ours = wanted.is_our_milter(self._settings.milter, self._postconf)
         if milters is not None and not any(map(is_ours, map(plan.bare, words(milters)))):
             yield Finding(
                 "milter-switched-off",
@@ -309,7 +305,7 @@ class Inspection:
                 f" && {self._postconf.reload}",
             )
         action = service.options.get("milter_default_action")
-        if action is not None and action not in wants.SAFE_ACTIONS:
+        if action is not None and action not in wanted.SAFE_ACTIONS:
             yield Finding(
                 "milter-default-action",
                 f"master.cf has milter_default_action={action} for {service.key}",
@@ -322,7 +318,7 @@ class Inspection:
                 continue
             options = [word.replace(" ", "") for word in item[1:-1].split(",")]
             acts = [one.partition("=")[2] for one in options if one.startswith("default_action=")]
-            if acts and acts[-1] not in wants.SAFE_ACTIONS:
+            if acts and acts[-1] not in wanted.SAFE_ACTIONS:
                 others = [one for one in words(self._get("smtpd_milters")) if one != item]
                 yield Finding(
                     "milter-default-action",
@@ -334,7 +330,7 @@ class Inspection:
     def _unlisted(self, service: Service) -> Iterator[Finding]:
         """smtpd looks recipients up unless it is told not to."""
         name = "smtpd_reject_unlisted_recipient"
-        get = partial(strangers.effective, self._postconf, service)
+        get = partial(relaying.effective, self._postconf, service)
         asked = words(f"{get('smtpd_recipient_restrictions')} {get('smtpd_relay_restrictions')}")
         if get(name) == "no" and not {"reject_unlisted_recipient", "check_recipient_maps"} & {
             *asked
@@ -353,7 +349,7 @@ class Inspection:
     def _recipients(self, service: Service) -> Iterator[Finding]:
         """An override must not take away what main.cf says of our recipients."""
         maps = service.options.get("relay_recipient_maps")
-        own = wants.recipients(self._settings, self._directory)
+        own = wanted.recipients(self._settings, self._directory)
         known = [own, *(f"{kind}:{path}" for path in self._used_tables() for kind in tables.KINDS)]
         if maps is None or any(word.removeprefix("proxy:") in known for word in words(maps)):
             return
@@ -367,7 +363,7 @@ class Inspection:
 
     def _is_public(self, service: Service) -> bool:
         is_smtpd = service.program == "smtpd"
-        return strangers.is_public(service) or (is_smtpd and self._faces_the_world(service))
+        return relaying.is_public(service) or (is_smtpd and self._faces_the_world(service))
 
     def _faces_the_world(self, service: Service) -> bool:
         name, _, kind = service.key.rpartition("/")

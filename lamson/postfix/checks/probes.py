@@ -15,10 +15,8 @@ from typing import IO, TYPE_CHECKING
 
 from lamson.errors import LamsonError
 from lamson.net import tls
-from lamson.postfix import plan, submission
-from lamson.postfix import reachability as silent
-from lamson.postfix import wanted as wants
-from lamson.postfix.checks import relaying as strangers
+from lamson.postfix import plan, reachability, submission, wanted
+from lamson.postfix.checks import relaying
 from lamson.postfix.finding import NOBODY, Finding
 from lamson.postfix.postconf import words
 from lamson.settings.model import split_host_port
@@ -136,7 +134,7 @@ class Probes:
     def _others(self, postconf: Postconf) -> Iterator[Finding]:
         """Other servers that Postfix asks, and that defer all mail by being silent."""
         own = set()
-        is_ours = wants.is_our_milter(self._settings.milter, postconf)
+        is_ours = wanted.is_our_milter(self._settings.milter, postconf)
         if self._settings.socketmap.listen:
             own |= {self._settings.lookup(name) for name in ("recipient", "transport", "domain")}
         for name in _ASKED:
@@ -144,7 +142,7 @@ class Probes:
             for item in listed:
                 asked = plan.bare(item).removeprefix("proxy:")
                 is_own = asked in own or (self._settings.has_milter and is_ours(asked))
-                problem = "" if is_own else silent.why(postconf, asked)
+                problem = "" if is_own else reachability.why(postconf, asked)
                 if problem:
                     left = ", ".join(one for one in listed if one != item)
                     yield Finding(
@@ -202,7 +200,7 @@ class Probes:
         if self._postconf is None:
             return False
         service = submission.listener(host, port, self._postconf.services())
-        return strangers.is_trusted(source, self._postconf, service)
+        return relaying.is_trusted(source, self._postconf, service)
 
     def _unknown(self, answer: tuple[int, bytes], address: str) -> Iterator[Finding]:
         code, text = answer[0], _shown(answer[1])

@@ -2,15 +2,15 @@
 
 from alembic import context
 
-from lamson.storage import tables as models
+from lamson.storage import tables
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=models.metadata,
-    version_table=models.VERSION_TABLE,
+    target_metadata=tables.metadata,
+    version_table=tables.VERSION_TABLE,
     render_as_batch=True,
     # The application's tables share the database; only ours are compared here.
-    include_name=lambda name, kind, parents: kind != "table" or name in models.metadata.tables,
+    include_name=lambda name, kind, parents: kind != "table" or name in tables.metadata.tables,
 )
 with context.begin_transaction():
     context.run_migrations()

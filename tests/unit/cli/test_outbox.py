@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.storage import migrate as schema
-from lamson.storage import undeliverable as kept
+from lamson.storage import migrate, undeliverable
 from lamson.storage.database import Database
-from lamson.storage.maildir import Queue
+from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox, Outgoing
 from lamson.storage.state import SqlStateStore, StateKey
 from lamson.storage.undeliverable import Kept
@@ -47,7 +46,7 @@ def database(lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("LAMSON_DATABASE", f"sqlite:///{project}/run/outbox.db")
     (project / "run").mkdir(exist_ok=True)
     database = Database(f"sqlite:///{project}/run/outbox.db")
-    schema.upgrade_ours(database)
+    migrate.upgrade_ours(database)
     yield database
     database.close()
 
@@ -119,7 +118,7 @@ def handlers(lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def keep(project: Path, subject: str, state: str = "") -> str:
     content = b"From: z@e.example\r\nSubject: " + subject.encode() + b"\r\n\r\nbody\r\n"
     message = Kept(content, "why", "z@e.example", "desk@test.com", "4Qz", state)
-    return kept.keep(Queue(project / "run" / "undeliverable"), message)
+    return undeliverable.keep(Maildir(project / "run" / "undeliverable"), message)
 
 
 @pytest.mark.usefixtures("database", "handlers")
@@ -129,13 +128,13 @@ def test_a_kept_message_goes_through_its_handler_again(lamson: Lamson, project: 
     assert done.status == 1
     assert f"{good}: 250 2.0.0 Ok" in done.out
     assert f"{bad}: 451 4.3.0" in done.out
-    assert Queue(project / "run" / "undeliverable").keys() == [bad]
+    assert Maildir(project / "run" / "undeliverable").keys() == [bad]
 
 
 def test_requeue_that_died_before_it_removed_the_message(
     lamson: Lamson, project: Path, database: Database, handlers: str
 ) -> None:
-    queue = Queue(project / "run" / "undeliverable")
+    queue = Maildir(project / "run" / "undeliverable")
     key = keep(project, "fine", f"{handlers} START")
     (file,) = queue.path.glob(f"new/{key}*")
     content = file.read_bytes()
@@ -181,4 +180,4 @@ def test_an_author_in_error_goes_back_to_where_the_handler_failed(
     done = lamson("requeue", unwanted)
     assert done.status == 1
     assert "550 5.7.0 no handler takes it while z@e.example is in state DONE" in done.out
-    assert len(Queue(project / "run" / "undeliverable").keys()) == 2
+    assert len(Maildir(project / "run" / "undeliverable").keys()) == 2

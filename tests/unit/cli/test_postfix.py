@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Done
+    from tests.unit.cli.conftest import Done
 
 pytestmark = pytest.mark.skipif(
     shutil.which("postconf", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.storage.maildir import Queue
+from lamson.storage.maildir import Maildir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def queue(project: Path) -> Queue:
-    return Queue(project / "run" / "undeliverable")
+def queue(project: Path) -> Maildir:
+    return Maildir(project / "run" / "undeliverable")
 
 
-def test_listing_counting_showing_removing(lamson: Lamson, queue: Queue) -> None:
+def test_listing_counting_showing_removing(lamson: Lamson, queue: Maildir) -> None:
     first = queue.push(b"From: a@b.c\nSubject: one\n\nbody \xff\n")
     second = queue.push(b"Subject: =?utf-8?q?=1B[2Jtwo?=\n\n")
     assert lamson("queue").out == (
@@ -43,7 +43,7 @@ def test_listing_counting_showing_removing(lamson: Lamson, queue: Queue) -> None
         assert f"there is no message {first}" in done.err
 
 
-def test_as_the_old_lamson_spells_it(lamson: Lamson, queue: Queue) -> None:
+def test_as_the_old_lamson_spells_it(lamson: Lamson, queue: Maildir) -> None:
     first = queue.push(b"Subject: one\n\nbody \xff\n")
     queue.push(b"Subject: two\n\n")
     assert lamson("queue", "-keys").out.startswith(f"{first} ")
@@ -56,7 +56,7 @@ def test_as_the_old_lamson_spells_it(lamson: Lamson, queue: Queue) -> None:
     assert queue.count() == 0
 
 
-def test_a_message_that_cannot_be_printed_is_not_removed(queue: Queue) -> None:
+def test_a_message_that_cannot_be_printed_is_not_removed(queue: Maildir) -> None:
     key = queue.push(b"Subject: one\n\nbody\n")
     command = [sys.executable, "-m", "lamson", "queue", "-name", queue.path, "-pop"]
     with open("/dev/full", "wb") as full:
@@ -66,7 +66,7 @@ def test_a_message_that_cannot_be_printed_is_not_removed(queue: Queue) -> None:
     assert queue.keys() == [key]
 
 
-def test_clearing_asks_first(lamson: Lamson, queue: Queue) -> None:
+def test_clearing_asks_first(lamson: Lamson, queue: Maildir) -> None:
     queue.push(b"x")
     no = lamson("queue", "-clear", given=b"n\n")
     assert no.status == 130
@@ -79,7 +79,7 @@ def test_clearing_asks_first(lamson: Lamson, queue: Queue) -> None:
 
 
 def test_a_queue_is_found_from_anywhere_in_the_project(
-    lamson: Lamson, queue: Queue, project: Path, monkeypatch: pytest.MonkeyPatch
+    lamson: Lamson, queue: Maildir, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project / "config")
     assert lamson("queue", "-name", "run/undeliverable", "-count").out == "0\n"
@@ -93,5 +93,5 @@ def test_what_is_no_queue_is_not_made_one(lamson: Lamson, project: Path) -> None
     assert not (project / "run").exists()
 
 
-def test_one_thing_at_a_time(lamson: Lamson, queue: Queue) -> None:
+def test_one_thing_at_a_time(lamson: Lamson, queue: Maildir) -> None:
     assert lamson("queue", "-list", "-count").status == os.EX_USAGE

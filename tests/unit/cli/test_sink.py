@@ -11,7 +11,7 @@ import pytest
 
 from lamson.cli.sink import stored
 from lamson.service import daemon
-from lamson.storage.maildir import Queue
+from lamson.storage.maildir import Maildir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def test_a_message_is_stored_once_with_its_envelope(log: Lamson, tmp_path: Path)
     with smtplib.SMTP("127.0.0.1", int(port), timeout=10) as client:
         client.sendmail("s@test.com", ["a@test.com", "ä@test.com"], content, ["SMTPUTF8"])
         client.sendmail("", ["b@test.com"], b"Subject: y\r\n\r\n")
-    queue = Queue(tmp_path / "run" / "queue")
+    queue = Maildir(tmp_path / "run" / "queue")
     first, second = (queue.get(key) for key in queue.keys())  # noqa: SIM118
     assert first == (
         "Return-Path: <s@test.com>\n"
@@ -58,7 +58,7 @@ def test_long_lines_are_taken_as_postfix_takes_them(log: Lamson, tmp_path: Path)
     content = b"Subject: x\r\n\r\n" + b"x" * 100_000 + b"\r\n"
     with smtplib.SMTP("127.0.0.1", int(port), timeout=10) as client:
         assert client.sendmail("s@test.com", ["a@test.com"], content) == {}
-    queue = Queue(tmp_path / "run" / "queue")
+    queue = Maildir(tmp_path / "run" / "queue")
     [key] = queue.keys()
     assert (queue.get(key) or b"").endswith(b"\n\n" + b"x" * 100_000 + b"\n")
 

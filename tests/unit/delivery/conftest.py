@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from lamson.delivery.transaction import Batcher, Job
 from lamson.storage.database import Database
-from lamson.storage.maildir import Queue
+from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 from tests.unit.delivery.jobs import Run
 from tests.unit.support import make_router
@@ -23,12 +23,12 @@ def database(database: Database) -> Database:
 
 
 @pytest.fixture
-def undeliverable(tmp_path: Path) -> Queue:
-    return Queue(tmp_path / "undeliverable")
+def undeliverable(tmp_path: Path) -> Maildir:
+    return Maildir(tmp_path / "undeliverable")
 
 
 @pytest.fixture
-def make_run(tmp_path: Path, database: Database, undeliverable: Queue) -> Callable[..., Run]:
+def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Callable[..., Run]:
     """``make_run(source, **options)`` gives a function that runs messages in one batch."""
 
     def make(source: str, **options: Any) -> Run:

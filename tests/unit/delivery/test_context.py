@@ -7,7 +7,7 @@ import pytest
 from lamson.delivery.context import AnswerLimit, Delivery
 from lamson.errors import AddressError, LamsonError
 from lamson.message.request import MailRequest, MailResponse
-from lamson.message.templates import View
+from lamson.message.templates import Templates
 from lamson.smtp.reply import SMTPError
 from tests.unit.support import make_message
 
@@ -102,7 +102,7 @@ def test_the_limit_remembers_so_many_correspondents() -> None:
 
 def test_a_template_sees_message_captures_and_variables(tmp_path: Path) -> None:
     (tmp_path / "hello.txt").write_text("${user}, ${message.subject}, ${token}\n")
-    delivery = make_delivery(view=View([tmp_path]), captures={"user": "zed"})
+    delivery = make_delivery(templates=Templates([tmp_path]), captures={"user": "zed"})
     delivery.reply("hello.txt", subject="Hi", token="x1")
     assert parsed(delivery).body == "zed, hello, x1\n"
 

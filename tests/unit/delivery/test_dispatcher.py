@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from lamson.delivery.dispatcher import Engine
+from lamson.delivery.dispatcher import Dispatcher
 from lamson.delivery.transaction import Batcher, Job
 from lamson.smtp.envelope import Envelope, Peer, QueueId
 from lamson.smtp.reply import OK, Reply
@@ -40,10 +40,10 @@ HANDLERS = """
 
 
 class Bench:
-    """An engine and the replies it gave."""
+    """A dispatcher and the replies it gave."""
 
-    def __init__(self, engine: Engine, hooks: Any) -> None:
-        self.engine, self.hooks = engine, hooks
+    def __init__(self, dispatcher: Dispatcher, hooks: Any) -> None:
+        self.dispatcher, self.hooks = dispatcher, hooks
         self.replies: dict[tuple[int, int], Reply] = {}
         self._message = 0
         self._changed = asyncio.Event()
@@ -58,8 +58,8 @@ class Bench:
             self.replies[number, index] = reply
             self._changed.set()
 
-        routed = [self.engine.route(one) for one in recipients]
-        self.engine.deliver(envelope, CONTENT, routed, done)
+        routed = [self.dispatcher.route(one) for one in recipients]
+        self.dispatcher.deliver(envelope, CONTENT, routed, done)
         return number
 
     async def wait_for(self, count: int) -> list[int]:
@@ -82,13 +82,13 @@ async def running(
     hooks = __import__("sys").modules[router.modules[0]]
     hooks.gate = threading.Event()
     made = Batcher(router, hostname="mx.test.com") if batcher is None else batcher(router)
-    engine = Engine(router, made, **{"threads": 2, **options})
-    engine.start(asyncio.get_running_loop())
+    dispatcher = Dispatcher(router, made, **{"threads": 2, **options})
+    dispatcher.start(asyncio.get_running_loop())
     try:
-        yield Bench(engine, hooks)
+        yield Bench(dispatcher, hooks)
     finally:
         hooks.gate.set()
-        engine.stop()
+        dispatcher.stop()
 
 
 def test_each_recipient_has_one_reply(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_each_recipient_has_one_reply(tmp_path: Path) -> None:
         async with running(tmp_path) as bench:
             bench.deliver("a@test.com", "bad@test.com", "c@test.com")
             assert await bench.wait_for(3) == [250, 451, 250]
-            assert bench.engine.pending == 0
+            assert bench.dispatcher.pending == 0
 
     asyncio.run(story())
 
@@ -142,7 +142,7 @@ def test_a_handler_past_its_deadline_is_answered_451(tmp_path: Path) -> None:
     async def story() -> None:
         async with running(tmp_path, deadline=0.0) as bench:
             stuck = asyncio.Event()
-            bench.engine.on_stuck = stuck.set
+            bench.dispatcher.on_stuck = stuck.set
             bench.deliver("slow@test.com")
             assert await bench.wait_for(1) == [451]
             assert stuck.is_set()
@@ -168,8 +168,8 @@ def test_an_instantaneous_handler_answers_before_deliver_returns(tmp_path: Path)
             for count in range(1, 30):  # until it is known to be instantaneous
                 bench.deliver("a@test.com")
                 await bench.wait_for(count)
-            (handler,) = [match.handler for match in bench.engine.route("a@test.com")]
-            bench.engine._cost[handler] = 0.0  # whatever else the machine did meanwhile
+            (handler,) = [match.handler for match in bench.dispatcher.route("a@test.com")]
+            bench.dispatcher._cost[handler] = 0.0  # whatever else the machine did meanwhile
             number = bench.deliver("a@test.com", "A@test.com", "bad@test.com")
             codes = [bench.replies[number, index].code for index in range(3)]
             assert codes == [250, 250, 451]
@@ -234,7 +234,7 @@ def test_a_database_that_fails_means_451(tmp_path: Path, caplog: pytest.LogCaptu
         async with running(tmp_path, batcher=BrokenDatabase) as bench:
             bench.deliver("a@test.com", "b@test.com")
             doubtful: list[int] = []
-            bench.engine.on_doubtful = doubtful.extend
+            bench.dispatcher.on_doubtful = doubtful.extend
             assert await bench.wait_for(2) == [451, 451]
             assert set(doubtful) == {42}
 
@@ -287,7 +287,7 @@ def test_a_message_that_kills_workers_is_given_up(tmp_path: Path) -> None:
                 Suspects(tmp_path).blame(1)
             bench.deliver("a@test.com", "b@test.com", queue_id=LONG)
             assert await bench.wait_for(2) == [250, 250]
-            assert bench.engine._batcher.given_up == "a@test.com"  # type: ignore[attr-defined]
+            assert bench.dispatcher._batcher.given_up == "a@test.com"  # type: ignore[attr-defined]
             assert bench.hooks.ran == ["b"]
 
     asyncio.run(story())

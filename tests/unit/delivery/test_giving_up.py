@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from lamson.delivery.transaction import Batcher, Job
-from lamson.storage.maildir import Queue
+from lamson.storage.maildir import Maildir
 from tests.unit.support import make_message, make_router
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ def ERROR(message, user=None, host=None):
 
 
 @pytest.fixture
-def undeliverable(tmp_path: Path) -> Queue:
-    return Queue(tmp_path / "undeliverable")
+def undeliverable(tmp_path: Path) -> Maildir:
+    return Maildir(tmp_path / "undeliverable")
 
 
 @pytest.fixture
-def batcher(tmp_path: Path, database: Database, undeliverable: Queue) -> Batcher:
+def batcher(tmp_path: Path, database: Database, undeliverable: Maildir) -> Batcher:
     router = make_router(tmp_path, FAILING)
     return Batcher(router, hostname="mx", database=database, undeliverable=undeliverable)
 
@@ -63,7 +63,7 @@ def break_after(count: int, database: Database, patch: pytest.MonkeyPatch) -> No
 
 
 def test_a_message_that_kills_workers_is_kept_once(
-    batcher: Batcher, database: Database, undeliverable: Queue, monkeypatch: pytest.MonkeyPatch
+    batcher: Batcher, database: Database, undeliverable: Maildir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         break_after(0, database, patch)
@@ -79,7 +79,7 @@ def test_a_message_that_kills_workers_is_kept_once(
 
 
 def test_a_message_that_puts_its_author_in_error_is_kept_once(
-    batcher: Batcher, database: Database, undeliverable: Queue, monkeypatch: pytest.MonkeyPatch
+    batcher: Batcher, database: Database, undeliverable: Maildir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run() -> Any:
         job = make_job(batcher)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lamson.storage.database import Database
-from lamson.storage.maildir import Queue
+from lamson.storage.maildir import Maildir
 from lamson.storage.tables import state
 from tests.unit.delivery.jobs import LIST, Run, codes, note, rows, states, words
 from tests.unit.support import make_message
@@ -40,7 +40,7 @@ def test_a_failing_handler_moves_nobody(make_run: Callable[..., Run], database: 
 
 
 def test_a_message_that_no_state_takes_is_kept(
-    make_run: Callable[..., Run], undeliverable: Queue
+    make_run: Callable[..., Run], undeliverable: Maildir
 ) -> None:
     run = make_run(LIST)
     jobs = run(note("1"), note("2"), note("3"))
@@ -53,7 +53,7 @@ def test_a_message_that_no_state_takes_is_kept(
 
 
 def test_the_error_state_takes_the_author_and_keeps_the_message(
-    make_run: Callable[..., Run], database: Database, undeliverable: Queue
+    make_run: Callable[..., Run], database: Database, undeliverable: Maildir
 ) -> None:
     run = make_run(
         """

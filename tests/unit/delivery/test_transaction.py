@@ -15,7 +15,7 @@ from lamson.delivery.context import AnswerLimit
 from lamson.delivery.transaction import Batcher, Job
 from lamson.storage import failure
 from lamson.storage.database import Database
-from lamson.storage.maildir import Queue
+from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 from lamson.storage.tables import outbox as outbox_table
 from lamson.storage.tables import seen, state
@@ -203,7 +203,7 @@ OUTAGES = """
 def test_an_outage_is_not_the_handlers_mistake(
     make_run: Callable[..., Run],
     database: Database,
-    undeliverable: Queue,
+    undeliverable: Maildir,
     caplog: pytest.LogCaptureFixture,
     subject: str,
 ) -> None:
@@ -231,7 +231,7 @@ def test_a_conflict_leaves_the_delivery_to_be_run_again(
 def test_a_message_that_cannot_be_kept_is_asked_for_again(
     make_run: Callable[..., Run],
     database: Database,
-    undeliverable: Queue,
+    undeliverable: Maildir,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     mistaken, silent = make_run(OUTAGES), make_run(LIST)
@@ -274,7 +274,7 @@ def test_a_failed_commit_raises_and_answers_nobody(
 
 
 def test_what_may_have_been_committed_is_remembered(
-    tmp_path: Path, database: Database, undeliverable: Queue, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, database: Database, undeliverable: Maildir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connection breaks after COMMIT: the row is there, and nobody has it in memory."""
     router = make_router(tmp_path, SENDING)

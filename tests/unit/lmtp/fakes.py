@@ -1,4 +1,4 @@
-"""An engine and a session for the LMTP tests, without a loop, a socket or a database."""
+"""A dispatcher and a session for the LMTP tests, without a loop, a socket or a database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEMBERS_ONLY = Reply(550, "5.7.1", "Members only")
 
 
 class Handed:
-    """One message as the engine was given it."""
+    """One message as the dispatcher was given it."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Handed:
         self.envelope, self.content, self.routed, self.done = envelope, content, routed, done
 
 
-class FakeEngine:
+class FakeDispatcher:
     """Decides by the local part: ``nobody…`` has no route, ``stranger…`` is refused at the end.
 
     ``bug…`` makes `route` raise, ``poison…`` makes `deliver` raise. With ``holds`` nothing is
@@ -62,7 +62,7 @@ class FakeEngine:
 
 
 def make_session(
-    engine: FakeEngine,
+    dispatcher: FakeDispatcher,
     *,
     limits: Limits | None = None,
     budget: Budget | None = None,
@@ -70,7 +70,7 @@ def make_session(
 ) -> Session:
     """A session that calls itself mail.example and names messages id1, id2, …"""
     return Session(
-        engine,
+        dispatcher,
         Connection(limits or Limits(), "mail.example"),
         budget=budget or Budget(1 << 30),
         counters=Counters(),

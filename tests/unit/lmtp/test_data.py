@@ -1,11 +1,13 @@
 import pytest
 
 from lamson.smtp import reply as replies
-from lamson_lmtp.data import Content
+from lamson_lmtp.data import IncomingData
 
 
-def receive(sent: bytes, *, step: int = 1 << 20, max_size: int = 1 << 20) -> tuple[Content, bytes]:
-    content = Content(max_size)
+def receive(
+    sent: bytes, *, step: int = 1 << 20, max_size: int = 1 << 20
+) -> tuple[IncomingData, bytes]:
+    content = IncomingData(max_size)
     for at in range(0, len(sent), step):
         rest = content.receive(sent[at : at + step])
         if rest is not None:
@@ -44,7 +46,7 @@ def test_too_big(step):
 
 
 def test_the_first_refusal_stands():
-    content = Content(10)
+    content = IncomingData(10)
     content.refuse(replies.NO_STORAGE)
     content.receive(b"x" * 100)
     content.refuse(replies.TOO_BIG)
@@ -52,7 +54,7 @@ def test_the_first_refusal_stands():
 
 
 def test_what_is_swallowed_is_not_held():
-    content = Content(1000)
+    content = IncomingData(1000)
     for _ in range(1000):
         assert content.receive(b"x" * 1000) is None
         assert content.size <= 1000
@@ -60,7 +62,7 @@ def test_what_is_swallowed_is_not_held():
 
 def test_a_big_message_costs_no_more_per_octet():
     # A quadratic scan of these 64 MiB would run into the timeout.
-    content = Content(1 << 30)
+    content = IncomingData(1 << 30)
     chunk = (b".x" * 1000 + b"\r\n..") * 32
     for _ in range(1024):
         assert content.receive(chunk) is None

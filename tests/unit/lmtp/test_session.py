@@ -8,7 +8,7 @@ from lamson.smtp.reply import Reply
 from lamson_lmtp.connection import Limits
 from lamson_lmtp.events import ANSWERED, CLOSED, NEED_DATA, PAUSED, LocalProtocolError
 from lamson_lmtp.session import MAX_TURN, Budget, make_ids
-from tests.unit.lmtp.fakes import MEMBERS_ONLY, FakeEngine, converse, make_session, run
+from tests.unit.lmtp.fakes import MEMBERS_ONLY, FakeDispatcher, converse, make_session, run
 
 OK = bytes(replies.OK)
 LOCAL_ERROR = bytes(replies.LOCAL_ERROR)
@@ -18,14 +18,14 @@ THREE = b"RCPT TO:<three@test.example>\r\n"
 
 
 class Talk:
-    """A session in which LHLO was said, and its engine."""
+    """A session in which LHLO was said, and its dispatcher."""
 
     def __init__(self, *, holds: bool = True, budget: int = 1 << 20, **limits: int) -> None:
         self.woken = 0
-        self.engine = FakeEngine(holds=holds)
+        self.dispatcher = FakeDispatcher(holds=holds)
         self.budget = Budget(budget)
         self.session = make_session(
-            self.engine, limits=Limits(**limits), budget=self.budget, wake=self._wake
+            self.dispatcher, limits=Limits(**limits), budget=self.budget, wake=self._wake
         )
         self.say(b"LHLO client.example\r\n")
 
@@ -45,7 +45,7 @@ def test_replies_stream_in_the_order_of_rcpt():
     talk = Talk()
     assert talk.send(ONE, TWO, THREE) == b""
     assert talk.session.delivering
-    [message] = talk.engine.messages
+    [message] = talk.dispatcher.messages
     message.done(1, MEMBERS_ONLY)
     assert (run(talk.session), talk.woken) == (b"", 1)
     message.done(0, replies.OK)
@@ -73,7 +73,7 @@ def test_what_was_sent_ahead_waits_for_the_replies():
     assert talk.say(b"NOOP\r\nQUIT\r\n") == b""
     assert talk.session.advance() is PAUSED
     assert talk.session.unread == len(b"NOOP\r\nQUIT\r\n")
-    talk.engine.messages[0].done(0, replies.OK)
+    talk.dispatcher.messages[0].done(0, replies.OK)
     assert talk.session.advance() is CLOSED
     assert talk.session.data_to_send() == OK + OK + bytes(replies.BYE)
     assert talk.session.closed
@@ -84,7 +84,7 @@ def test_the_envelope():
     talk.say(b"XFORWARD NAME=spike.example ADDR=192.0.2.7 IDENT=4Qx9\r\n")
     talk.say(b"MAIL FROM:<Zed@Example.COM> BODY=8BITMIME SMTPUTF8\r\n" + ONE + ONE + b"DATA\r\n")
     talk.say(b"caf\xc3\xa9\r\n.\r\n")
-    [message] = talk.engine.messages
+    [message] = talk.dispatcher.messages
     envelope = message.envelope
     assert envelope.sender == "Zed@example.com"
     assert envelope.recipients == ("one@test.example", "one@test.example")
@@ -99,8 +99,8 @@ def test_messages_without_a_queue_id_are_given_a_name():
     talk = Talk(holds=False)
     talk.send(ONE)
     talk.send(TWO)
-    assert [message.envelope.id for message in talk.engine.messages] == ["id1", "id2"]
-    assert talk.engine.messages[0].envelope.queue_id == ""
+    assert [message.envelope.id for message in talk.dispatcher.messages] == ["id1", "id2"]
+    assert talk.dispatcher.messages[0].envelope.queue_id == ""
     first, second = make_ids(), make_ids()
     assert len({next(first), next(first), next(second)}) == 3
 
@@ -108,7 +108,7 @@ def test_messages_without_a_queue_id_are_given_a_name():
 def test_a_second_answer_is_refused():
     talk = Talk()
     talk.send(ONE, TWO)
-    [message] = talk.engine.messages
+    [message] = talk.dispatcher.messages
     message.done(0, replies.OK)
     with pytest.raises(LocalProtocolError):
         message.done(0, MEMBERS_ONLY)
@@ -126,8 +126,8 @@ def test_an_engine_that_raises_is_answered_451(caplog):
     assert talk.say(b"NOOP\r\n") == OK
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [record.exc_info is not None for record in errors] == [True, True]
-    # What the engine says about it later is of no interest.
-    talk.engine.messages[0].done(0, replies.OK)
+    # What the dispatcher says about it later is of no interest.
+    talk.dispatcher.messages[0].done(0, replies.OK)
     assert run(talk.session) == b""
     assert talk.budget.used == 0
 
@@ -139,7 +139,7 @@ def test_the_budget_counts_content_until_it_is_answered():
     assert talk.budget.used == 1000
     talk.say(b"x" * 1000 + b"\r\n.\r\n")
     assert talk.budget.used == 2002
-    [message] = talk.engine.messages
+    [message] = talk.dispatcher.messages
     message.done(1, replies.OK)
     assert talk.budget.used == 2002
     message.done(0, replies.OK)
@@ -151,7 +151,7 @@ def test_a_message_that_others_leave_no_room_for():
     talk.budget.used = 60  # by other sessions
     assert talk.say(b"MAIL FROM:<> SIZE=41\r\n") == bytes(replies.NO_STORAGE)
     assert talk.send(ONE, TWO, content=b"x" * 39 + b"\r\n") == bytes(replies.NO_STORAGE) * 2
-    assert talk.engine.messages == []
+    assert talk.dispatcher.messages == []
     talk.say(b"MAIL FROM:<>\r\n" + ONE + b"DATA\r\n")
     assert talk.say(b"x" * 50) == b""
     assert talk.budget.used == 60  # thrown away
@@ -171,21 +171,21 @@ def test_a_client_that_goes_away_frees_what_it_held():
     talk = Talk()
     talk.send(ONE)
     talk.session.lost()
-    assert talk.budget.used == 7  # the engine has it still
-    talk.engine.messages[0].done(0, replies.OK)
+    assert talk.budget.used == 7  # the dispatcher has it still
+    talk.dispatcher.messages[0].done(0, replies.OK)
     assert (talk.budget.used, talk.woken) == (0, 0)
 
 
 def test_closing_answers_what_waits():
     talk = Talk()
     talk.send(ONE, TWO, THREE)
-    talk.engine.messages[0].done(1, MEMBERS_ONLY)
+    talk.dispatcher.messages[0].done(1, MEMBERS_ONLY)
     talk.session.close(replies.SHUTTING_DOWN)
     assert talk.session.data_to_send() == (
         LOCAL_ERROR + bytes(MEMBERS_ONLY) + LOCAL_ERROR + bytes(replies.SHUTTING_DOWN)
     )
     assert talk.session.closed
-    talk.engine.messages[0].done(0, replies.OK)
+    talk.dispatcher.messages[0].done(0, replies.OK)
     assert talk.session.data_to_send() == b""
 
 
@@ -241,5 +241,5 @@ def test_what_is_logged_for_a_message_that_is_too_big(caplog):
 def test_a_handlers_reply_of_several_lines():
     talk = Talk()
     talk.send(ONE)
-    talk.engine.messages[0].done(0, Reply(550, "5.7.1", "members\nonly"))
+    talk.dispatcher.messages[0].done(0, Reply(550, "5.7.1", "members\nonly"))
     assert run(talk.session) == b"550-5.7.1 members\r\n550 5.7.1 only\r\n"

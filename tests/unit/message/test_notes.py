@@ -9,7 +9,7 @@ import pytest
 
 from lamson.errors import SettingsError
 from lamson.message.notes import HEADER, LIFETIME, MAX_FIELD, Notary, without_notes
-from lamson.message.parsed import Content
+from lamson.message.parsed import ParsedMessage
 from lamson_milter.actions import field_value
 from tests.unit.support import make_message
 
@@ -61,7 +61,9 @@ def test_notes_for_many_recipients_take_several_fields() -> None:
     assert len(values) == 8
     assert all(len(field_value(HEADER, value)) < 65_000 for value in values)
     fields = "".join(f"{HEADER}:{field_value(HEADER, value)}\n" for value in reversed(values))
-    content = Content(fields.replace("\n", "\r\n").encode() + b"Subject: x\r\n\r\nbody\r\n", notary)
+    content = ParsedMessage(
+        fields.replace("\n", "\r\n").encode() + b"Subject: x\r\n\r\nbody\r\n", notary
+    )
     assert content.header.get("Subject") == "x"
     read = [raw.decode() for raw in content.header.raw(HEADER)]
     for recipient, notes in list(own.items())[::99]:
@@ -94,7 +96,7 @@ def test_a_message_with_notes() -> None:
     raw = f"{HEADER}: {value}\r\nSubject: x\r\n\r\nbody\r\n".encode()
     message = make_message(raw, queue_id=ID)
     assert message.notes == {}
-    message.content = Content(raw, notary)
+    message.content = ParsedMessage(raw, notary)
     assert message.notes == {"spam": 3.5}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lamson.message.parsed import Content
+from lamson.message.parsed import ParsedMessage
 
 ALTERNATIVE = (
     b"From: Zed <Zed@Example.com>\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n"
@@ -14,17 +14,17 @@ ALTERNATIVE = (
 
 
 def test_the_text_and_the_page() -> None:
-    content = Content(ALTERNATIVE)
+    content = ParsedMessage(ALTERNATIVE)
     assert (content.body, content.html) == ("text", "<p>page")
 
 
 def test_a_page_alone_gives_the_text() -> None:
-    content = Content(b"Content-Type: text/html\r\n\r\n<p>a &amp; b<br>c")
+    content = ParsedMessage(b"Content-Type: text/html\r\n\r\n<p>a &amp; b<br>c")
     assert (content.body, content.html) == ("a & b\nc\n", "<p>a &amp; b<br>c")
 
 
 def test_an_attached_text_is_not_the_body() -> None:
-    content = Content(
+    content = ParsedMessage(
         b"Content-Type: multipart/mixed; boundary=b\n\n"
         b"--b\nContent-Disposition: attachment\n\nattached\n--b\n\ntext\n--b--\n"
     )
@@ -32,11 +32,11 @@ def test_an_attached_text_is_not_the_body() -> None:
 
 
 def test_no_text_at_all() -> None:
-    assert Content(b"Content-Type: image/png\r\n\r\nx").body == ""
+    assert ParsedMessage(b"Content-Type: image/png\r\n\r\nx").body == ""
 
 
 def test_it_is_read_once() -> None:
-    content = Content(ALTERNATIVE)
+    content = ParsedMessage(ALTERNATIVE)
     assert content.header is content.header
     assert content.parts is content.parts
     assert content.body is content.body
@@ -58,11 +58,11 @@ def test_it_is_read_once() -> None:
     ],
 )
 def test_author(fields: bytes, author: str) -> None:
-    assert Content(fields + b"\r\n\r\n").author == author
+    assert ParsedMessage(fields + b"\r\n\r\n").author == author
 
 
 def test_defects_are_those_of_the_whole_message() -> None:
-    content = Content(
+    content = ParsedMessage(
         b"Subject: =?x-no?q?a?=\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
         b"--b\r\nContent-Type: text/plain; charset=x-no\r\n\r\ntext\r\n"
         b"--b\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\nabcde\r\n"
@@ -73,4 +73,4 @@ def test_defects_are_those_of_the_whole_message() -> None:
         "part image/png: bad base64",
         "part text/plain: unknown charset 'x-no'",
     ]
-    assert Content(ALTERNATIVE).defects == []
+    assert ParsedMessage(ALTERNATIVE).defects == []

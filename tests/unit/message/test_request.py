@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lamson.message.parsed import Content
+from lamson.message.parsed import ParsedMessage
 from lamson.message.request import MailRequest
 from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
 
@@ -40,7 +40,7 @@ def test_recipients_share_the_content() -> None:
     assert other.recipient.address == "other@test.com"
     assert other.envelope is message.envelope
     assert other.content is message.content
-    again = MailRequest(Content(CONTENT), message.envelope, message.recipient)
+    again = MailRequest(ParsedMessage(CONTENT), message.envelope, message.recipient)
     assert again.subject == message.subject
 
 

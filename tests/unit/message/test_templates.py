@@ -16,7 +16,7 @@ from mako import codegen, runtime
 from mako.template import Template
 
 from lamson.errors import TemplateError
-from lamson.message.templates import RESERVED, View
+from lamson.message.templates import RESERVED, Templates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,25 +29,25 @@ ADDRESSES: Mapping[str, str] = {
 }
 
 
-def write(directory: Path, **templates: str) -> View:
-    """A view of templates given as ``mail__name_txt="..."``."""
+def write(directory: Path, **templates: str) -> Templates:
+    """Templates given as ``mail__name_txt="..."``."""
     for name, text in templates.items():
         stem, _, suffix = name.replace("__", "/").rpartition("_")
         file = directory / f"{stem}.{suffix}"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    return View([directory])
+    return Templates([directory])
 
 
 def test_text_is_left_alone_and_html_escaped(tmp_path: Path) -> None:
-    view = write(tmp_path, a_txt="${name} ü\n", a_html="<p>${name}${n}")
-    assert view.render("a.txt", name="<Zed>") == "<Zed> ü\n"
-    assert view.render("a.html", name="<Zed>", n=1) == "<p>&lt;Zed&gt;1"
-    assert view.render("/a.txt", name="Zed") == "Zed ü\n"
+    templates = write(tmp_path, a_txt="${name} ü\n", a_html="<p>${name}${n}")
+    assert templates.render("a.txt", name="<Zed>") == "<Zed> ü\n"
+    assert templates.render("a.html", name="<Zed>", n=1) == "<p>&lt;Zed&gt;1"
+    assert templates.render("/a.txt", name="Zed") == "Zed ü\n"
 
 
 def test_inheriting_and_including_follow_the_name_of_each_template(tmp_path: Path) -> None:
-    view = write(
+    templates = write(
         tmp_path,
         base_html="<b>${next.body()}</b>",
         mail__page_html='<%inherit file="/base.html"/>${name}<%include file="note.txt"/>',
@@ -55,46 +55,48 @@ def test_inheriting_and_including_follow_the_name_of_each_template(tmp_path: Pat
         mail__text_txt='${name} <%include file="/mail/part.html"/>',
         mail__part_html="${name}",
     )
-    assert view.render("mail/page.html", name="<") == "<b>&lt;<</b>"
-    assert view.render("mail/text.txt", name="<") == "< &lt;"
+    assert templates.render("mail/page.html", name="<") == "<b>&lt;<</b>"
+    assert templates.render("mail/text.txt", name="<") == "< &lt;"
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED))
 def test_a_name_with_a_meaning_of_its_own_is_refused(tmp_path: Path, name: str) -> None:
     """Mako would say so late and darkly, or show something else in its place."""
-    view = write(tmp_path, a_txt="no name in it")
+    templates = write(tmp_path, a_txt="no name in it")
     with pytest.raises(TemplateError, match=rf"^a\.txt: {name} cannot be given to a template"):
-        view.render("a.txt", **{name: "value"})
+        templates.render("a.txt", **{name: "value"})
 
 
 def test_every_other_name_can_be_given(tmp_path: Path) -> None:
-    view = write(tmp_path, a_txt="${name}\n% for x in [1]:\n${loop.index}\n% endfor", a_html="${a}")
+    templates = write(
+        tmp_path, a_txt="${name}\n% for x in [1]:\n${loop.index}\n% endfor", a_html="${a}"
+    )
     assert codegen.RESERVED_NAMES <= RESERVED
     generated = Template(filename=str(tmp_path / "a.txt")).code
     names = set(re.findall(r"\b[a-z][a-z_]*\b", generated + inspect.getsource(runtime)))
     for name in sorted(names - RESERVED - set(keyword.kwlist)):
         for template in (f"{name}.txt", f"{name}.html"):
             (tmp_path / template).write_text(f"${{{name}}}")
-            assert view.render(template, **{name: "value"}) == "value", name
+            assert templates.render(template, **{name: "value"}) == "value", name
 
 
 def test_the_first_directory_wins(tmp_path: Path) -> None:
     write(tmp_path / "one", a_txt="one")
     write(tmp_path / "two", a_txt="two", b_txt="two")
-    view = View([tmp_path / "one", str(tmp_path / "two")])
-    assert (view.render("a.txt"), view.render("b.txt")) == ("one", "two")
+    templates = Templates([tmp_path / "one", str(tmp_path / "two")])
+    assert (templates.render("a.txt"), templates.render("b.txt")) == ("one", "two")
 
 
 def test_a_missing_template_names_the_directories(tmp_path: Path) -> None:
-    view = View([tmp_path / "one", tmp_path / "two"])
+    templates = Templates([tmp_path / "one", tmp_path / "two"])
     for name in ("no.txt", "../../etc/passwd"):
         with pytest.raises(TemplateError) as caught:
-            view.render(name)
+            templates.render(name)
         assert str(caught.value) == (
             f"there is no template {name}; searched: {tmp_path}/one, {tmp_path}/two"
         )
     with pytest.raises(TemplateError, match="searched: no directory"):
-        View([]).render("a.txt")
+        Templates([]).render("a.txt")
 
 
 @pytest.mark.parametrize(
@@ -112,36 +114,36 @@ def test_a_missing_template_names_the_directories(tmp_path: Path) -> None:
 def test_a_wrong_template_names_file_and_line(
     tmp_path: Path, text: str, where: str, problem: str
 ) -> None:
-    view = write(tmp_path, mail__wrong_txt=text)
+    templates = write(tmp_path, mail__wrong_txt=text)
     with pytest.raises(TemplateError) as caught:
-        view.render("mail/wrong.txt", name="Zed")
+        templates.render("mail/wrong.txt", name="Zed")
     assert str(caught.value).startswith(f"{tmp_path}/mail/wrong.txt{where}")
     assert problem in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_an_undefined_name_in_an_included_template(tmp_path: Path) -> None:
-    view = write(tmp_path, a_txt='one\n<%include file="b.txt"/>', b_txt="one\ntwo\n${nobody}")
+    templates = write(tmp_path, a_txt='one\n<%include file="b.txt"/>', b_txt="one\ntwo\n${nobody}")
     with pytest.raises(TemplateError, match=r"b\.txt:3: 'nobody' is not defined; given were: noth"):
-        view.render("a.txt")
+        templates.render("a.txt")
 
 
 def test_a_template_that_is_not_utf8(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"caf\xe9")
     with pytest.raises(TemplateError, match=r"a\.txt: Unicode decode"):
-        View([tmp_path]).render("a.txt")
+        Templates([tmp_path]).render("a.txt")
 
 
 def test_other_exceptions_pass_with_a_note(tmp_path: Path) -> None:
-    view = write(tmp_path, a_txt="one\n${1 / n}")
+    templates = write(tmp_path, a_txt="one\n${1 / n}")
     with pytest.raises(ZeroDivisionError) as caught:
-        view.render("a.txt", n=0)
+        templates.render("a.txt", n=0)
     assert caught.value.__notes__ == [f"in template {tmp_path}/a.txt:2"]
 
 
 def test_edits_show_only_when_reloading(tmp_path: Path) -> None:
     write(tmp_path, a_txt="old")
-    fixed, reloading = View([tmp_path]), View([tmp_path], reload=True)
+    fixed, reloading = Templates([tmp_path]), Templates([tmp_path], reload=True)
     assert (fixed.render("a.txt"), reloading.render("a.txt")) == ("old", "old")
     assert not fixed.has("b.txt")
     write(tmp_path, a_txt="new", b_txt="b")
@@ -152,22 +154,24 @@ def test_edits_show_only_when_reloading(tmp_path: Path) -> None:
 
 
 def test_a_response_from_text_and_its_html_sibling(tmp_path: Path) -> None:
-    view = write(tmp_path, a_txt="Hi ${name}\n", a_html="<p>${name}", b_html="<b>${name}")
-    message = view.respond("a.txt", {"name": "<Zed>"}, **ADDRESSES)
+    templates = write(tmp_path, a_txt="Hi ${name}\n", a_html="<p>${name}", b_html="<b>${name}")
+    message = templates.respond("a.txt", {"name": "<Zed>"}, **ADDRESSES)
     assert (message.body, message.html) == ("Hi <Zed>\n", "<p>&lt;Zed&gt;")
     assert (message["Subject"], message.to, message.sender) == (
         "Hello",
         ["zed@example.com"],
         "list@test.com",
     )
-    message = view.respond("a.txt", {"name": "Z"}, html="b.html", headers={"X": "y"}, **ADDRESSES)
+    message = templates.respond(
+        "a.txt", {"name": "Z"}, html="b.html", headers={"X": "y"}, **ADDRESSES
+    )
     assert (message.html, message["X"]) == ("<b>Z", "y")
 
 
 def test_a_response_from_text_alone_or_html_alone(tmp_path: Path) -> None:
-    view = write(tmp_path, a_txt="Hi", b_html="<p>a &amp; ${name}</p>")
-    assert view.respond("a.txt", {}, **ADDRESSES).html is None
-    message = view.respond("b.html", {"name": "<Zed>"}, **ADDRESSES)
+    templates = write(tmp_path, a_txt="Hi", b_html="<p>a &amp; ${name}</p>")
+    assert templates.respond("a.txt", {}, **ADDRESSES).html is None
+    message = templates.respond("b.html", {"name": "<Zed>"}, **ADDRESSES)
     assert (message.body, message.html) == ("a & <Zed>\n", "<p>a &amp; &lt;Zed&gt;</p>")
 
 

@@ -8,7 +8,7 @@ import textwrap
 from itertools import count
 from typing import TYPE_CHECKING
 
-from lamson.message.parsed import Content
+from lamson.message.parsed import ParsedMessage
 from lamson.smtp.envelope import Peer
 from lamson_milter.decision.edits import header_bytes
 from lamson_milter.decision.transaction import ConnectionState, Rules, Transaction
@@ -62,7 +62,7 @@ class Dialogue:
         for name, value in fields:
             transaction.header(name, value)
         return transaction.end(
-            lambda: Content(header_bytes(transaction.fields) + body),
+            lambda: ParsedMessage(header_bytes(transaction.fields) + body),
             queue_id="4bYmCz0R3Dz1Xy",
             now=1000.0,
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from lamson.postfix import match_list as lists
+from lamson.postfix import match_list
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,4 +41,4 @@ def test_a_file_of_domains_may_be_negated(tmp_path: Path, value: str, expected: 
         value = value.replace(name, str(tmp_path / name))
         expected = expected and expected.replace(name, str(tmp_path / name))
     postconf = cast("Postconf", Configured())
-    assert lists.deciding(postconf, "relay_domains", value, "Ours.example") == expected
+    assert match_list.deciding(postconf, "relay_domains", value, "Ours.example") == expected

@@ -6,7 +6,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, cast
 
-from lamson.postfix import reachability as silent
+from lamson.postfix import reachability
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ class Configured:
 
 
 def why(queue: Path, item: str) -> str:
-    return silent.why(cast("Postconf", Configured(queue)), item)
+    return reachability.why(cast("Postconf", Configured(queue)), item)
 
 
 def test_a_unix_socket_is_tried_from_outside_of_the_chroot_and_inside(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from lamson.relay.relay import IN_FLIGHT, Relay
 from lamson.relay.submission import Outcome, Refusal, SubmitterDown
 from lamson.storage.database import Database
-from lamson.storage.maildir import Queue
+from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox, Outgoing
 
 TAKEN = "250 2.0.0 Ok: queued as 4QzXwN0Jk1z5tVb"
@@ -49,7 +49,7 @@ class Rig:
     def __init__(self, database: Database, directory: Path) -> None:
         self.database = database
         self.outbox = Outbox(database, "test")
-        self.undeliverable = Queue(directory / "undeliverable")
+        self.undeliverable = Maildir(directory / "undeliverable")
         self.server = Server()
 
     def commit(self, *rows: Outgoing) -> list[Outgoing]:

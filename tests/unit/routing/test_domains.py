@@ -12,7 +12,7 @@ from lamson.routing.domains import Domains
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Collect
+    from tests.unit.conftest import Collect
 
     DomainsOf = Callable[..., Domains]
 

@@ -8,7 +8,7 @@ import pytest
 
 from lamson.delivery.context import Delivery
 from lamson.errors import SenderError, SettingsError
-from lamson.settings import loading as config
+from lamson.settings import loading
 from lamson.settings.model import Lmtp, Postfix, Settings, Socketmap
 from tests.unit.support import make_message
 
@@ -40,7 +40,7 @@ def test_what_is_refused(tmp_path: Path, settings: str, problem: str) -> None:
         f'settings = Settings(handlers=["a"], {settings})\n'
     )
     with pytest.raises(SettingsError, match=problem) as refused:
-        config.load(tmp_path)
+        loading.load(tmp_path)
     assert refused.value.exit_code == 78
 
 
@@ -51,7 +51,7 @@ def test_an_allow_list_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         'settings = Settings(handlers=["a"], lmtp=Lmtp("0.0.0.0:8823"))\n'
     )
     monkeypatch.setenv("LAMSON_LMTP__ALLOW", "10.0.0.0/8,2001:db8::1")
-    assert config.load(tmp_path).lmtp.allow == ["10.0.0.0/8", "2001:db8::1"]
+    assert loading.load(tmp_path).lmtp.allow == ["10.0.0.0/8", "2001:db8::1"]
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,7 @@ from sqlalchemy import exc, inspect, make_url, text
 
 from lamson.errors import DatabaseError, UnavailableError
 from lamson.storage import database as db
-from lamson.storage import migrate as schema
-from lamson.storage import tables as models
+from lamson.storage import migrate, tables
 from lamson.storage.database import Database
 from tests.postgres import PostgresInstance
 
@@ -87,8 +86,8 @@ def test_a_password_is_not_shown() -> None:
 def test_syncdb_makes_the_tables_once(empty_database: Database) -> None:
     with pytest.raises(DatabaseError, match="run `lamson syncdb`"):
         empty_database.check()
-    assert schema.upgrade_ours(empty_database) == ("", models.SCHEMA_REVISION)
-    assert schema.upgrade_ours(empty_database) == (models.SCHEMA_REVISION, models.SCHEMA_REVISION)
+    assert migrate.upgrade_ours(empty_database) == ("", tables.SCHEMA_REVISION)
+    assert migrate.upgrade_ours(empty_database) == (tables.SCHEMA_REVISION, tables.SCHEMA_REVISION)
     empty_database.check()
 
 
@@ -99,13 +98,13 @@ def test_nodes_that_run_syncdb_at_once_take_turns(empty_database: Database) -> N
         node = Database(empty_database.engine.url.render_as_string(hide_password=False))
         together.wait()
         try:
-            return schema.upgrade_ours(node)
+            return migrate.upgrade_ours(node)
         finally:
             node.close()
 
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(upgrade, range(4)))
-    newest = models.SCHEMA_REVISION
+    newest = tables.SCHEMA_REVISION
     assert sorted(done) == [("", newest)] + [(newest, newest)] * 3
     empty_database.check()
 
@@ -132,9 +131,9 @@ def test_a_file_that_another_node_is_making_is_waited_for(
 
 
 def test_the_migrations_make_the_tables_of_the_models(empty_database: Database) -> None:
-    schema.upgrade_ours(empty_database)
+    migrate.upgrade_ours(empty_database)
     made = described(empty_database)
-    models.metadata.drop_all(empty_database.engine)
+    tables.metadata.drop_all(empty_database.engine)
     empty_database.create_all()
     assert made == described(empty_database)
 
@@ -148,23 +147,23 @@ def described(database: Database) -> dict[str, object]:
             found.get_indexes(table),
             found.get_pk_constraint(table),
         )
-        for table in models.metadata.tables
+        for table in tables.metadata.tables
     }
 
 
 def test_the_newest_migration_is_the_one_we_check_for() -> None:
-    script = ScriptDirectory(str(schema.OURS))
-    assert script.get_current_head() == models.SCHEMA_REVISION
+    script = ScriptDirectory(str(migrate.OURS))
+    assert script.get_current_head() == tables.SCHEMA_REVISION
 
 
 def test_a_newer_database_is_left_alone(empty_database: Database) -> None:
-    schema.upgrade_ours(empty_database)
+    migrate.upgrade_ours(empty_database)
     with empty_database.begin() as connection:
-        connection.execute(text(f"UPDATE {models.VERSION_TABLE} SET version_num = '9999'"))
+        connection.execute(text(f"UPDATE {tables.VERSION_TABLE} SET version_num = '9999'"))
     with pytest.raises(DatabaseError, match="made by a newer"):
         empty_database.check()
     with pytest.raises(DatabaseError, match="made by a newer"):
-        schema.upgrade_ours(empty_database)
+        migrate.upgrade_ours(empty_database)
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
@@ -286,7 +285,7 @@ def test_a_forgettable_transaction_on_a_locked_database(tmp_path: Path) -> None:
 @pytest.mark.postgres
 def test_times_are_precise_and_keys_are_octets(postgres_url: str) -> None:
     database = Database(postgres_url)
-    schema.upgrade_ours(database)
+    migrate.upgrade_ours(database)
     with database.read() as connection:
         found = connection.execute(
             text(

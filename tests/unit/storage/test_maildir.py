@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 
-from lamson.storage.maildir import OversizeError, Queue
+from lamson.storage.maildir import Maildir, OversizeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,11 +19,11 @@ MESSAGE = b"Subject: hello\r\n\r\nbody\r\n"
 
 
 @pytest.fixture
-def queue(tmp_path: Path) -> Queue:
-    return Queue(tmp_path / "run" / "queue")
+def queue(tmp_path: Path) -> Maildir:
+    return Maildir(tmp_path / "run" / "queue")
 
 
-def test_push_get_remove(queue: Queue) -> None:
+def test_push_get_remove(queue: Maildir) -> None:
     key = queue.push(MESSAGE)
     assert queue.keys() == [key]
     assert queue.count() == 1
@@ -34,14 +34,14 @@ def test_push_get_remove(queue: Queue) -> None:
     assert queue.count() == 0
 
 
-def test_pop_gives_the_oldest_first(queue: Queue) -> None:
+def test_pop_gives_the_oldest_first(queue: Maildir) -> None:
     keys = [queue.push(b"%d" % number) for number in range(20)]
     assert queue.keys() == keys
     assert [queue.pop() for _ in keys] == [(key, b"%d" % n) for n, key in enumerate(keys)]
     assert queue.pop() is None
 
 
-def test_clear(queue: Queue) -> None:
+def test_clear(queue: Maildir) -> None:
     queue.push(MESSAGE)
     queue.push(MESSAGE)
     assert queue.clear() == 2
@@ -49,7 +49,7 @@ def test_clear(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("directory", ["new", "cur"])
-def test_what_is_no_file_is_no_message(queue: Queue, directory: str) -> None:
+def test_what_is_no_file_is_no_message(queue: Maildir, directory: str) -> None:
     odd = queue.path / directory
     (odd / "1.odd").mkdir()
     (odd / "2.odd").symlink_to("nowhere")
@@ -64,7 +64,7 @@ def test_what_is_no_file_is_no_message(queue: Queue, directory: str) -> None:
     assert len(list(odd.iterdir())) == 3
 
 
-def test_fields_are_put_on_top(queue: Queue) -> None:
+def test_fields_are_put_on_top(queue: Maildir) -> None:
     key = queue.push(MESSAGE, {"X-Lamson-Reason": "broken\r\nBcc: x\0" + "y" * 1000, "X-To": "ü"})
     content = queue.get(key)
     assert content is not None
@@ -77,14 +77,14 @@ def test_fields_are_put_on_top(queue: Queue) -> None:
 
 
 def test_what_is_too_big_is_refused(tmp_path: Path) -> None:
-    queue = Queue(tmp_path / "queue", max_size=10)
+    queue = Maildir(tmp_path / "queue", max_size=10)
     queue.push(b"x" * 10)
     with pytest.raises(OversizeError, match=f"11 octets is too big for the queue {tmp_path}/queue"):
         queue.push(b"x" * 11)
     assert queue.count() == 1
 
 
-def test_a_mail_reader_can_use_it(queue: Queue) -> None:
+def test_a_mail_reader_can_use_it(queue: Maildir) -> None:
     first, second = queue.push(b"Subject: one\n\n"), queue.push(b"Subject: two\n\n")
     reader = mailbox.Maildir(queue.path, create=False)
     assert sorted(reader.keys()) == [first, second]
@@ -100,7 +100,7 @@ def test_a_mail_reader_can_use_it(queue: Queue) -> None:
 
 
 def test_a_message_counts_once_while_a_mail_reader_moves_it(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
+    queue: Maildir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = queue.push(b"Subject: one\n\n")
     really_list = os.listdir
@@ -115,14 +115,14 @@ def test_a_message_counts_once_while_a_mail_reader_moves_it(
     assert queue.keys() == [key]
 
 
-def test_messages_of_other_programs_are_sorted_in_by_their_time(queue: Queue) -> None:
+def test_messages_of_other_programs_are_sorted_in_by_their_time(queue: Maildir) -> None:
     key = queue.push(b"ours")
     for name in ("1000.x.host", "9999999999.1_2.host", "strange", ".hidden"):
         (queue.path / "new" / name).write_bytes(name.encode())
     assert queue.keys() == ["strange", "1000.x.host", key, "9999999999.1_2.host"]
 
 
-def test_keys_never_lead_out_of_the_queue(queue: Queue, tmp_path: Path) -> None:
+def test_keys_never_lead_out_of_the_queue(queue: Maildir, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
     for key in ("../../../secret", str(tmp_path / "secret"), "..", "", "new"):
         assert queue.get(key) is None
@@ -130,18 +130,20 @@ def test_keys_never_lead_out_of_the_queue(queue: Queue, tmp_path: Path) -> None:
     assert (tmp_path / "secret").exists()
 
 
-def test_a_message_that_vanishes_meanwhile_is_skipped(queue: Queue) -> None:
+def test_a_message_that_vanishes_meanwhile_is_skipped(queue: Maildir) -> None:
     gone, left = queue.push(b"gone"), queue.push(b"left")
     files = queue._files()
     queue.remove(gone)
-    with mock.patch.object(Queue, "_files", return_value=files):
+    with mock.patch.object(Maildir, "_files", return_value=files):
         assert queue.get(gone) is None
         assert not queue.remove(gone)
         assert queue.pop() == (left, b"left")
         assert queue.clear() == 0
 
 
-def test_names_are_unique_and_fit_for_files(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_unique_and_fit_for_files(
+    queue: Maildir, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "a/b:c")
     monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_000_001_000)
     first, second = queue.push(b"1"), queue.push(b"2")
@@ -151,23 +153,23 @@ def test_names_are_unique_and_fit_for_files(queue: Queue, monkeypatch: pytest.Mo
     assert queue.keys() == [first, second]
 
 
-def test_a_safe_push_is_on_the_disk_before_it_returns(queue: Queue) -> None:
+def test_a_safe_push_is_on_the_disk_before_it_returns(queue: Maildir) -> None:
     with mock.patch("os.fsync", wraps=os.fsync) as fsync:
         queue.push(MESSAGE)
         assert fsync.call_count == 2  # the file, then the directory
-        Queue(queue.path, safe=False).push(MESSAGE)
+        Maildir(queue.path, safe=False).push(MESSAGE)
         assert fsync.call_count == 2
 
 
-def test_a_failed_push_leaves_nothing(queue: Queue) -> None:
+def test_a_failed_push_leaves_nothing(queue: Maildir) -> None:
     with mock.patch("os.fsync", side_effect=OSError(28, "No space left")), pytest.raises(OSError):  # noqa: PT011
         queue.push(MESSAGE)
     assert queue.count() == 0
     assert list((queue.path / "tmp").iterdir()) == []
 
 
-def test_it_is_readable_for_its_owner_alone(queue: Queue) -> None:
+def test_it_is_readable_for_its_owner_alone(queue: Maildir) -> None:
     key = queue.push(MESSAGE)
     assert queue.path.stat().st_mode & 0o777 == 0o700
     assert (queue.path / "new" / key).stat().st_mode & 0o777 == 0o600
-    Queue(queue.path)
+    Maildir(queue.path)

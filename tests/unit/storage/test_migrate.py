@@ -10,7 +10,7 @@ import pytest
 
 from lamson.cli.project import SKELETON
 from lamson.errors import DatabaseError, LamsonError, SettingsError, UnavailableError
-from lamson.storage import migrate as schema
+from lamson.storage import migrate
 from lamson.storage.database import Database
 
 if TYPE_CHECKING:
@@ -53,27 +53,27 @@ def migrations(tmp_path: Path) -> Path:
 def refused(database: Database, migrations: Path, *, revise: bool = False) -> LamsonError:
     try:
         if revise:
-            schema.revise(database, migrations, "again", TABLE)
+            migrate.revise(database, migrations, "again", TABLE)
         else:
-            schema.upgrade(database, migrations, TABLE)
+            migrate.upgrade(database, migrations, TABLE)
     except LamsonError as error:
         return error
     pytest.fail("nothing was refused")
 
 
 def test_a_migration_is_written_and_run(database: Database, migrations: Path) -> None:
-    written = schema.revise(database, migrations, "one", TABLE)
+    written = migrate.revise(database, migrations, "one", TABLE)
     assert written is not None
-    before, after = schema.upgrade(database, migrations, TABLE)
+    before, after = migrate.upgrade(database, migrations, TABLE)
     assert before == ""
     assert written.name == f"{after}_one.py"
-    assert schema.revise(database, migrations, "nothing", TABLE) is None
+    assert migrate.revise(database, migrations, "nothing", TABLE) is None
 
 
 def test_a_migration_has_to_run_before_the_next_is_written(
     database: Database, migrations: Path
 ) -> None:
-    schema.revise(database, migrations, "one", TABLE)
+    migrate.revise(database, migrations, "one", TABLE)
     error = refused(database, migrations, revise=True)
     assert isinstance(error, DatabaseError)
     assert str(error).endswith(
@@ -137,15 +137,15 @@ def test_a_project_without_migrations(database: Database, tmp_path: Path) -> Non
 
 
 def test_a_database_of_a_newer_version(database: Database, migrations: Path) -> None:
-    written = schema.revise(database, migrations, "one", TABLE)
+    written = migrate.revise(database, migrations, "one", TABLE)
     assert written is not None
-    revision = schema.upgrade(database, migrations, TABLE)[1]
+    revision = migrate.upgrade(database, migrations, TABLE)[1]
     written.unlink()
     error = refused(database, migrations)
     assert isinstance(error, DatabaseError)
     assert f"is at schema {revision}, which is not in {migrations}/versions" in str(error)
     with pytest.raises(DatabaseError, match="it was made by a newer one; upgrade this one"):
-        schema.upgrade(database, schema.OURS, TABLE)
+        migrate.upgrade(database, migrate.OURS, TABLE)
 
 
 @pytest.mark.parametrize("revise", [False, True])
@@ -160,6 +160,6 @@ def test_a_mistake_of_ours_is_not_hidden(
     def fails(*arguments: object) -> None:
         raise ValueError("ours")
 
-    monkeypatch.setattr(schema.command, "upgrade", fails)
+    monkeypatch.setattr(migrate.command, "upgrade", fails)
     with pytest.raises(ValueError, match="ours"):
-        schema.upgrade(database, migrations, TABLE)
+        migrate.upgrade(database, migrations, TABLE)

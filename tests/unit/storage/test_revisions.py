@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.errors import DatabaseError
-from lamson.storage import migrate as schema
-from lamson.storage import revisions
+from lamson.storage import migrate, revisions
 from lamson.storage.database import Database
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def test_pending_migrations_are_told(database: Database, migrations: Path) -> No
         add(migrations, revision, below)
         with pytest.raises(DatabaseError, match=rf"{revision} of .*/migrations: run `lamson sync"):
             check(database, migrations)
-        schema.upgrade(database, migrations, revisions.TABLE)
+        migrate.upgrade(database, migrations, revisions.TABLE)
         check(database, migrations)
 
 
@@ -67,7 +66,7 @@ def test_a_newer_database_is_warned_of(
     """An older version may be running while nodes are replaced one by one."""
     add(migrations, "one", "None")
     newer = add(migrations, "two", "'one'")
-    schema.upgrade(database, migrations, revisions.TABLE)
+    migrate.upgrade(database, migrations, revisions.TABLE)
     assert not caplog.text
     newer.unlink()
     check(database, migrations)
@@ -83,7 +82,7 @@ def test_what_is_not_plain_is_left_to_alembic(
 ) -> None:
     add(migrations, "one", "None")
     add(migrations, "two", "'one'")
-    schema.upgrade(database, migrations, revisions.TABLE)
+    migrate.upgrade(database, migrations, revisions.TABLE)
     add(migrations, revision, below)
     check(database, migrations)
 

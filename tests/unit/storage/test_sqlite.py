@@ -1,4 +1,4 @@
-"""lamson.storage.sqlite: our own statements fail as SQLAlchemy's do, and leave nothing half done."""
+"""lamson.storage.sqlite: our own statements fail as SQLAlchemy's do."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from lamson.storage.suspects import Notes, Suspects
+from lamson.storage.suspects import InFlight, Suspects
 
 ONE, TWO = b"1" * 32, b"2" * 32
 
 
 def test_what_was_under_way_is_suspected(tmp_path: Path) -> None:
-    notes = Notes(tmp_path, "0")
+    notes = InFlight(tmp_path, "0")
     notes.begin([ONE, TWO])
     worker = Suspects(tmp_path)
     assert worker.deaths(ONE) == 0
@@ -25,7 +25,7 @@ def test_what_was_under_way_is_suspected(tmp_path: Path) -> None:
 
 
 def test_what_was_done_is_not(tmp_path: Path) -> None:
-    notes = Notes(tmp_path, "0")
+    notes = InFlight(tmp_path, "0")
     notes.begin([ONE, TWO])
     notes.end()
     notes.begin([TWO])
@@ -35,7 +35,7 @@ def test_what_was_done_is_not(tmp_path: Path) -> None:
 
 
 def test_any_number_may_be_under_way(tmp_path: Path) -> None:
-    notes = Notes(tmp_path, "0")
+    notes = InFlight(tmp_path, "0")
     notes.begin([ONE])
     notes.begin([b"%032d" % number for number in range(1, 1001)])
     assert Suspects(tmp_path).blame(os.getpid()) == 1000
@@ -48,7 +48,7 @@ def test_a_full_disk_stops_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    notes = Notes(tmp_path, "0")
+    notes = InFlight(tmp_path, "0")
     for _ in range(3):
         notes.begin([ONE])
         notes.end()
@@ -60,7 +60,7 @@ def test_a_full_disk_stops_nothing(
 
 def test_deaths_add_up_over_workers_and_restarts(tmp_path: Path) -> None:
     for expected in (1, 2, 3):
-        Notes(tmp_path, "0").begin([ONE])
+        InFlight(tmp_path, "0").begin([ONE])
         Suspects(tmp_path).blame(os.getpid())
         worker = Suspects(tmp_path)
         worker.refresh()
@@ -68,13 +68,13 @@ def test_deaths_add_up_over_workers_and_restarts(tmp_path: Path) -> None:
 
 
 def test_every_thread_is_heard(tmp_path: Path) -> None:
-    Notes(tmp_path, "0").begin([ONE])
-    Notes(tmp_path, "1").begin([TWO])
+    InFlight(tmp_path, "0").begin([ONE])
+    InFlight(tmp_path, "1").begin([TWO])
     assert Suspects(tmp_path).blame(os.getpid()) == 2
 
 
 def test_a_worker_that_ended_well_leaves_nothing(tmp_path: Path) -> None:
-    Notes(tmp_path, "0").begin([ONE])
+    InFlight(tmp_path, "0").begin([ONE])
     suspects = Suspects(tmp_path)
     suspects.forget(os.getpid())
     assert suspects.blame(os.getpid()) == 0
@@ -82,7 +82,7 @@ def test_a_worker_that_ended_well_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_new_supervisor_blames_nobody_for_the_former_ones_workers(tmp_path: Path) -> None:
-    Notes(tmp_path, "0").begin([ONE])
+    InFlight(tmp_path, "0").begin([ONE])
     supervisor = Suspects(tmp_path)
     supervisor.clear()
     assert supervisor.blame(os.getpid()) == 0
@@ -93,7 +93,7 @@ def test_what_cannot_be_noted_stops_nothing(
 ) -> None:
     place = tmp_path / "running"
     place.touch()  # where the directory should be
-    notes = Notes(tmp_path, "0")
+    notes = InFlight(tmp_path, "0")
     for _ in range(3):
         notes.begin([ONE])
         notes.end()
@@ -107,7 +107,7 @@ def test_what_cannot_be_noted_stops_nothing(
 def test_a_count_that_cannot_be_kept_stops_no_supervisor(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Notes(tmp_path, "0").begin([ONE])
+    InFlight(tmp_path, "0").begin([ONE])
     (tmp_path / "suspects.new").mkdir()
     assert Suspects(tmp_path).blame(os.getpid()) == 1
     assert "suspects.json cannot be written" in caplog.text

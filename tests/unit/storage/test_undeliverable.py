@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamson.storage.maildir import Queue
+from lamson.storage.maildir import Maildir
 from lamson.storage.undeliverable import Kept, keep, read
 
 if TYPE_CHECKING:
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def queue(tmp_path: Path) -> Queue:
-    return Queue(tmp_path / "undeliverable")
+def queue(tmp_path: Path) -> Maildir:
+    return Maildir(tmp_path / "undeliverable")
 
 
 def kept(content: bytes, reason: str = "why", state: str = "") -> Kept:
     return Kept(content, reason, "a@b.c", "desk@test.com", "4Qz", state)
 
 
-def test_mail_readers_see_no_carriage_returns(queue: Queue) -> None:
+def test_mail_readers_see_no_carriage_returns(queue: Maildir) -> None:
     key = keep(queue, kept(b"Subject: x\r\n\r\nbody\r\n"))
     stored = queue.get(key)
     assert stored is not None
@@ -32,7 +32,7 @@ def test_mail_readers_see_no_carriage_returns(queue: Queue) -> None:
     assert stored.startswith(b"X-Lamson-Reason: why\nX-Lamson-Sender: a@b.c\n")
 
 
-def test_a_long_reason_and_a_state_come_back(queue: Queue) -> None:
+def test_a_long_reason_and_a_state_come_back(queue: Maildir) -> None:
     message = kept(b"Subject: x\r\n\r\n", "a long reason " * 20 + "x", "app.list START")
     assert read(queue.get(keep(queue, message)) or b"") == message
 
@@ -48,12 +48,12 @@ def test_a_long_reason_and_a_state_come_back(queue: Queue) -> None:
         b"no end",
     ],
 )
-def test_a_message_comes_back_byte_for_byte(queue: Queue, content: bytes) -> None:
+def test_a_message_comes_back_byte_for_byte(queue: Maildir, content: bytes) -> None:
     assert read(queue.get(keep(queue, kept(content))) or b"").content == content
 
 
 @pytest.mark.parametrize("ends", [b"\r\n", b"\n"])
-def test_fields_of_a_stranger_that_look_like_ours_are_content(queue: Queue, ends: bytes) -> None:
+def test_fields_of_a_stranger_that_look_like_ours_are_content(queue: Maildir, ends: bytes) -> None:
     forged = (b"X-Lamson-Recipient: boss@test.com", b"X-Lamson-State: app.list OWNER", b"", b"x")
     message = kept(ends.join(forged))
     assert read(queue.get(keep(queue, message)) or b"") == message
@@ -81,6 +81,6 @@ def test_any_message_does(content: bytes) -> None:
         "zoë@test.com",
     ],
 )
-def test_any_address_comes_back(queue: Queue, address: str) -> None:
+def test_any_address_comes_back(queue: Maildir, address: str) -> None:
     message = Kept(b"Subject: x\r\n\r\n", "550 =?x?= über", address, address, "id")
     assert read(queue.get(keep(queue, message)) or b"") == message

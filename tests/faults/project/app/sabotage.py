@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
-from lamson.delivery.dispatcher import Engine
+from lamson.delivery.dispatcher import Dispatcher
 from lamson.relay.relay import Relay
 from lamson.smtp.envelope import Envelope
 from lamson.smtp.reply import OK, Reply
@@ -32,10 +32,10 @@ def commit(name: str) -> None:
 
 def _reply_early() -> None:
     """250 before anything was done: what fails or ends afterwards is lost."""
-    deliver = Engine.deliver
+    deliver = Dispatcher.deliver
 
     def deliver_later(
-        engine: Engine,
+        engine: Dispatcher,
         envelope: Envelope,
         content: bytes,
         routed: Sequence[Any],
@@ -48,7 +48,7 @@ def _reply_early() -> None:
         for index in range(len(envelope.recipients)):
             done(index, OK)
 
-    Engine.deliver = deliver_later  # type: ignore[method-assign]
+    Dispatcher.deliver = deliver_later  # type: ignore[method-assign]
 
 
 def _ignore(index: int, reply: Reply) -> None:
