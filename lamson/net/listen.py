@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.errors import SettingsError, UnavailableError
+from lamson.net.endpoint import join_host_port, split_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,12 +48,16 @@ def describe(sock: socket.socket) -> str:
     address = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         return f"unix:{os.fsdecode(address)}"
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return join_host_port(*address[:2])
 
 
 def _bind_tcp(listen: str) -> socket.socket:
-    host, port = _split(listen)
+    try:
+        host, port = split_host_port(listen)
+    except ValueError:
+        raise SettingsError(
+            f"{listen!r}: expected host:port, [IPv6 address]:port or unix:path"
+        ) from None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -69,16 +74,6 @@ def _bind_tcp(listen: str) -> socket.socket:
         sock.close()
         raise UnavailableError(_explain(listen, error)) from error
     return sock
-
-
-def _split(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    plain = host[1:-1] if bracketed else host
-    is_port = port.isascii() and port.isdigit() and int(port) <= 65535
-    if not plain or not colon or not is_port or (":" in plain) != bracketed:
-        raise SettingsError(f"{listen!r}: expected host:port, [IPv6 address]:port or unix:path")
-    return plain, int(port)
 
 
 def _bind_unix(path: Path, mode: int, group: str | None, backlog: int) -> socket.socket:

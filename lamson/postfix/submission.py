@@ -10,9 +10,9 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, NamedTuple
 
+from lamson.net.endpoint import is_loopback
 from lamson.postfix.finding import Finding
 from lamson.postfix.postconf import words
-from lamson.settings.model import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lamson.postfix.postconf import Postconf
     from lamson.routing.domains import Domains
-    from lamson.settings.model import Milter, Settings
+    from lamson.settings import Milter, Settings
 
 # Postfix measures its queue file, with all that it and filters have added; its LMTP client then
 # adds three octets to every 998 of a longer line, to break it. So we need a hundredth more than it.

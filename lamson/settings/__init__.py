@@ -1,5 +1,10 @@
 """What a project can set: the vocabulary of ``config/settings.py``."""
 
-from lamson.settings.model import Lmtp, Milter, Postfix, Settings, Socketmap, Submission
+from lamson.settings.lmtp import Lmtp
+from lamson.settings.milter import Milter
+from lamson.settings.model import Settings
+from lamson.settings.postfix import Postfix
+from lamson.settings.socketmap import Socketmap
+from lamson.settings.submission import Submission
 
 __all__ = ["Lmtp", "Milter", "Postfix", "Settings", "Socketmap", "Submission"]

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamson.errors import SettingsError
-from lamson.settings.model import Lmtp, Milter, Postfix, Settings, Socketmap, Submission
+from lamson.settings.model import Settings
+from lamson.settings.values import Group, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,18 +25,13 @@ if TYPE_CHECKING:
     Key = tuple[str | int, ...]
     Lines = dict[Key, int]
 
-GROUPS: dict[str, type[BaseModel]] = {
-    "lmtp": Lmtp,
-    "submission": Submission,
-    "socketmap": Socketmap,
-    "postfix": Postfix,
-    "milter": Milter,
+GROUPS: dict[str, type[Group]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Group)
 }
 _POSITIONAL = {
-    "Lmtp": "listen",
-    "Milter": "listen",
-    "Socketmap": "listen",
-    "Submission": "server",
+    group.__name__: group.positional for group in GROUPS.values() if issubclass(group, Server)
 }
 
 

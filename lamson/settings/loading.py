@@ -14,7 +14,6 @@ what is expected. Nothing is half loaded.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from contextlib import contextmanager
@@ -26,17 +25,11 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from lamson.errors import LamsonError, SettingsError
 from lamson.settings import diagnosis
-from lamson.settings.diagnosis import nearest
-from lamson.settings.model import (
-    Lmtp,
-    Milter,
-    Settings,
-    Socketmap,
-    Submission,
-    is_loopback,
-    read_secret,
-)
+from lamson.settings.diagnosis import GROUPS, nearest
+from lamson.settings.listening import Listening
+from lamson.settings.model import Settings
 from lamson.settings.sources import environment, secret_files, settings_file
+from lamson.settings.values import Group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,10 +38,8 @@ if TYPE_CHECKING:
 
 FILE = Path("config", "settings.py")
 
-Group = TypeVar("Group", bound=BaseModel)
-Listener = TypeVar("Listener", Lmtp, Milter, Socketmap)
+AnyGroup = TypeVar("AnyGroup", bound=Group)
 
-_UNIX_PATH_LIMIT = 107  # octets of sockaddr_un.sun_path, without the final NUL
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)([^?]+)(.*)", re.DOTALL)
 _URL_PASSWORD = re.compile(r"((?<=://)[^:@/]*:|[?&]password=)([^&]*(?=@)|[^&]*)")
 
@@ -125,7 +116,9 @@ def _load(project: Path) -> tuple[Settings, dict[Key, str]]:
         raise diagnosis.wrong(
             error, (), lambda key: nearest(found, key) or diagnosis.shown(file)
         ) from None
-    return _made_absolute(settings, project, found), found
+    settings = _made_absolute(settings, project)
+    _check_groups(settings, found)
+    return settings, found
 
 
 def _leaves(values: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
@@ -168,113 +161,34 @@ def _shown(key: Key, value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _made_absolute(settings: Settings, project: Path, found: Mapping[Key, str]) -> Settings:
-    lmtp = _absolute(settings.lmtp, project, "tls_certificate", "tls_key", "client_ca_file")
-    lmtp = _absolute_listening(lmtp, "lmtp", project, found)
-    socketmap = _absolute_listening(settings.socketmap, "socketmap", project, found)
-    milter = _absolute_listening(settings.milter, "milter", project, found)
-    milter = _absolute(milter, project, "secret_file")
-    submission = _absolute(settings.submission, project, "secret_file", "ca_file")
-    _check_lmtp(lmtp, found)
-    _check_socketmap(socketmap, found)
-    _check_milter(milter, found)
-    _check_secrets(submission, found)
-    return settings.model_copy(
-        update={
-            "lmtp": lmtp,
-            "socketmap": socketmap,
-            "milter": milter,
-            "submission": submission,
-            "postfix": _absolute(settings.postfix, project, "config_directory"),
-            "database": _absolute_database(settings.database, project),
-            "templates": [project / path for path in settings.templates],
-            "run_dir": project / settings.run_dir,
-            "log_file": settings.log_file and project / settings.log_file,
-        }
-    )
-
-
-def _absolute(group: Group, project: Path, *names: str) -> Group:
-    return group.model_copy(
-        update={name: project / file for name in names if (file := getattr(group, name))}
-    )
-
-
-def _absolute_listening(
-    group: Listener, name: str, project: Path, found: Mapping[Key, str]
-) -> Listener:
-    if group.unix_path is None:
-        return group
-    path = project / group.unix_path
-    if len(os.fsencode(path)) > _UNIX_PATH_LIMIT:
-        where = nearest(found, (name, "listen"))
-        raise SettingsError(
-            f"{where}: {name}.listen: expected a path of at most {_UNIX_PATH_LIMIT} octets, "
-            f"got {path}"
-        )
-    return group.model_copy(update={"listen": f"unix:{path}"})
-
-
-def _check_lmtp(lmtp: Lmtp, found: Mapping[Key, str]) -> None:
-    """Who reaches the LMTP server can have mail handled as if Postfix had checked it."""
-    key, problem = ("lmtp", "tls_certificate"), ""
-    if (lmtp.tls_certificate is None) != (lmtp.tls_key is None):
-        problem = "expected tls_certificate and tls_key, both or neither"
-        key = ("lmtp", "tls_key") if lmtp.tls_certificate is None else key
-    elif lmtp.client_ca_file is not None and lmtp.tls_certificate is None:
-        key, problem = ("lmtp", "client_ca_file"), "expected tls_certificate beside it"
-    elif lmtp.is_on_every_interface and lmtp.tls_certificate is None and not lmtp.allow:
-        key = ("lmtp", "listen")
-        problem = (
-            f"{lmtp.listen} is every interface: expected tls_certificate and tls_key, or allow"
-            " with the addresses of your Postfix; or listen on one address, such as"
-            " 127.0.0.1:8823"
-        )
-    if problem:
-        raise SettingsError(f"{nearest(found, key) or 'default'}: {'.'.join(key)}: {problem}")
-    if lmtp.tls_key is not None:
-        read_secret(lmtp.tls_key)
-
-
-def _check_socketmap(socketmap: Socketmap, found: Mapping[Key, str]) -> None:
-    """Who reaches the socketmap can ask which addresses there are."""
-    if socketmap.listen and socketmap.is_on_every_interface and not socketmap.allow:
-        raise SettingsError(
-            f"{nearest(found, ('socketmap', 'listen'))}: socketmap.listen: {socketmap.listen} is"
-            " every interface: expected allow with the addresses of your Postfix"
-        )
-
-
-def _check_milter(milter: Milter, found: Mapping[Key, str]) -> None:
-    """Who reaches the milter can learn what filters think, and is believed to be Postfix."""
-    key, problem = ("milter", "listen"), ""
-    if milter.is_on_every_interface:
-        problem = f"{milter.listen} is every interface: expected unix:path or one address"
-    elif milter.secret is not None and milter.secret_file is not None:
-        key, problem = ("milter", "secret"), "expected secret or secret_file, not both"
-    if problem:
-        raise SettingsError(f"{nearest(found, key)}: {'.'.join(key)}: {problem}")
-    milter.signing_secret()
-
-
-def _check_secrets(submission: Submission, found: Mapping[Key, str]) -> None:
-    """Checked at the start, so that it is not found with the first mail."""
-    given = [name for name in ("secret", "secret_file") if getattr(submission, name) is not None]
-    problem = ""
-    if len(given) == 2:
-        problem = "expected secret or secret_file, not both"
-    elif given and submission.user is None:
-        problem = f"expected user beside {given[0]}"
-    elif submission.user is not None and not given:
-        problem = "expected secret or secret_file beside user"
-    elif given and submission.security == "none" and not is_loopback(submission.host):
-        problem = "expected security starttls or tls, lest the password go in clear"
-    if problem:
-        key: Key = ("submission", given[0] if given else "user")
-        raise SettingsError(f"{nearest(found, key)}: submission: {problem}")
-    submission.password()
+def _made_absolute(group: AnyGroup, project: Path) -> AnyGroup:
+    """The group, and all in it, with every relative path below the project."""
+    changes: dict[str, Any] = {}
+    for name in type(group).model_fields:
+        value = getattr(group, name)
+        if isinstance(value, Group):
+            changes[name] = _made_absolute(value, project)
+        elif isinstance(value, Path):
+            changes[name] = project / value
+        elif isinstance(value, list):
+            changes[name] = [project / one if isinstance(one, Path) else one for one in value]
+    if isinstance(group, Listening) and group.unix_path is not None:
+        changes["listen"] = f"unix:{project / group.unix_path}"
+    elif isinstance(group, Settings):
+        changes["database"] = _absolute_database(group.database, project)
+    return group.model_copy(update=changes)
 
 
 def _absolute_database(url: str | None, project: Path) -> str | None:
     found = _SQLITE_FILE.fullmatch(url or "")
     return f"{found[1]}{project / found[2]}{found[3]}" if found else url
+
+
+def _check_groups(settings: Settings, found: Mapping[Key, str]) -> None:
+    """Raise SettingsError where keys of a group do not go together."""
+    for name in GROUPS:
+        group: Group = getattr(settings, name)
+        if problem := group.problem():
+            key, text = problem
+            where = nearest(found, (name, key)) or "default"
+            raise SettingsError(f"{where}: {name}.{key}: {text}")

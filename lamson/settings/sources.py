@@ -28,7 +28,8 @@ from pydantic_settings import SettingsError as SourceError
 from lamson.errors import SettingsError
 from lamson.settings import diagnosis
 from lamson.settings.diagnosis import nearest
-from lamson.settings.model import Settings, read_secret
+from lamson.settings.model import Settings
+from lamson.settings.secrets import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,11 +15,11 @@ from typing import IO, TYPE_CHECKING
 
 from lamson.errors import LamsonError
 from lamson.net import tls
+from lamson.net.endpoint import split_host_port
 from lamson.postfix import plan, reachability, submission, wanted
 from lamson.postfix.checks import relaying
 from lamson.postfix.finding import NOBODY, Finding
 from lamson.postfix.postconf import words
-from lamson.settings.model import split_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

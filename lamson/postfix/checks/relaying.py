@@ -9,10 +9,10 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from lamson.net.endpoint import is_loopback
 from lamson.postfix.finding import Finding
 from lamson.postfix.match_list import TABLE, items
 from lamson.postfix.postconf import words
-from lamson.settings.model import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -198,19 +198,19 @@ def test_secrets_are_masked(write: Write, monkeypatch: pytest.MonkeyPatch) -> No
         ),
         (
             SUBMISSION.format("user='u'"),
-            "config/settings.py:4: submission: expected secret or secret_file beside user",
+            "config/settings.py:4: submission.user: expected secret or secret_file beside user",
         ),
         (
             SUBMISSION.format("secret='u'"),
-            "config/settings.py:4: submission: expected user beside secret",
+            "config/settings.py:4: submission.secret: expected user beside secret",
         ),
         (
             SUBMISSION.format("user='u', secret='u', secret_file='f'"),
-            "config/settings.py:4: submission: expected secret or secret_file, not both",
+            "config/settings.py:4: submission.secret: expected secret or secret_file, not both",
         ),
         (
             SUBMISSION.format("user='u', secret='u', security='none'"),
-            "config/settings.py:4: submission: expected security starttls or tls",
+            "config/settings.py:4: submission.secret: expected security starttls or tls",
         ),
         (
             HEAD + "s = Submission('mail:25',\n security='clear')\n",
@@ -287,7 +287,7 @@ def test_a_wrong_secret_file_is_one_clear_line(write: Write) -> None:
     secret(secrets, "lamson_submission__secret", "x", 0o644)
     assert "everybody can read this secret" in problem(project)
     secret(secrets, "lamson_submission__secret", "x")
-    assert problem(project).endswith("submission: expected user beside secret")
+    assert problem(project).endswith("submission.secret: expected user beside secret")
     secret(secrets, "lamson_databse", "x")
     assert "lamson_databse: unknown key; did you mean lamson_database?" in problem(project)
 

@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import ValidationError
 
-from lamson.errors import SettingsError
-from lamson.settings.model import (
-    Lmtp,
-    Settings,
-    Submission,
-    is_loopback,
-    read_secret,
-    split_host_port,
-)
+from lamson.settings import Lmtp, Settings, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,28 +40,6 @@ def test_nothing_changes_after_the_start() -> None:
         Lmtp().listen = "127.0.0.1:1"
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("127.0.0.1:8823", ("127.0.0.1", 8823)),
-        ("[::1]:25", ("::1", 25)),
-        ("mail.example.com:587", ("mail.example.com", 587)),
-        ("localhost:0", ("localhost", 0)),
-    ],
-)
-def test_host_and_port(text: str, expected: tuple[str, int]) -> None:
-    assert split_host_port(text) == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "8823", ":8823", "host", "host:", "host:x", "host:65536", "::1:25", "a b:1", "a/b:1"],
-)
-def test_not_a_host_and_port(text: str) -> None:
-    with pytest.raises(ValueError, match="expected host:port"):
-        split_host_port(text)
-
-
 def test_a_unix_socket_has_a_path() -> None:
     lmtp = Lmtp("unix:run/lmtp.sock")
     assert lmtp.unix_path == Path("run/lmtp.sock")
@@ -82,7 +52,6 @@ def test_security_follows_from_where_the_server_is() -> None:
     assert Submission("localhost:25").security == "none"
     assert Submission("postfix:587").security == "starttls"
     assert Submission("postfix:465", security="tls").security == "tls"
-    assert not is_loopback("127.example.com")
 
 
 @pytest.mark.parametrize(
@@ -123,17 +92,3 @@ def test_a_secret_file_is_read_when_it_is_needed(tmp_path: Path) -> None:
     assert submission.password() == "old"
     file.write_text("new")
     assert submission.password() == "new"
-
-
-def test_a_secret_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "secret"
-    file.write_text("x")
-    file.chmod(0o644)
-    with pytest.raises(SettingsError, match="everybody can read"):
-        read_secret(file)
-    with pytest.raises(SettingsError, match="cannot read the secret: No such file"):
-        read_secret(tmp_path / "none")
-    file.chmod(0o600)
-    file.write_bytes(b"\xff")
-    with pytest.raises(SettingsError, match="not UTF-8"):
-        read_secret(file)

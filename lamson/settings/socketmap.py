@@ -1,0 +1,39 @@
+"""The socketmap's settings."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from lamson.settings.listening import Listening
+
+
+class Socketmap(Listening):
+    """The server that Postfix asks whether an address is routed: `Socketmap("127.0.0.1:8824")`."""
+
+    may_be_off: ClassVar[bool] = True
+
+    listen: str = Field(
+        "",
+        description="Where to listen: `host:port` or `unix:path`. Default: nowhere; Postfix then "
+        "needs the tables that `lamson postfix maps` writes.",
+    )
+    max_connections: int = Field(
+        1000, ge=1, description="Connections at a time in one worker; those beyond are closed."
+    )
+    idle_timeout: float = Field(
+        300.0, gt=0, description="Seconds that a client may be silent before it is closed."
+    )
+
+    def __init__(self, listen: str | None = None, /, **values: Any) -> None:
+        super().__init__(listen, **values)
+
+    def problem(self) -> tuple[str, str] | None:
+        """Who reaches the socketmap can ask which addresses there are."""
+        if self.listen and self.is_on_every_interface and not self.allow:
+            return "listen", (
+                f"{self.listen} is every interface: expected allow with the addresses of your"
+                " Postfix"
+            )
+        return super().problem()

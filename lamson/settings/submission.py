@@ -1,0 +1,95 @@
+"""The settings of the way out: the submission service."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, SecretStr, field_validator
+
+from lamson.net.endpoint import is_loopback, split_host_port
+from lamson.settings import secrets
+from lamson.settings.values import DAY, OptionalPath, OptionalText, Server
+
+Security = Literal["none", "starttls", "tls"]
+
+
+def _security_for(values: dict[str, Any]) -> Security:
+    server = values.get("server", "")
+    return "none" if is_loopback(server.rpartition(":")[0].strip("[]")) else "starttls"
+
+
+class Submission(Server):
+    """The submission service that replies and forwards go out through: `Submission("mail:587")`."""
+
+    positional: ClassVar[str] = "server"
+
+    server: str = Field("127.0.0.1:8899", description="The server, as `host:port`.")
+    security: Security = Field(
+        default_factory=_security_for,
+        description="`none`, `starttls` (required and verified) or `tls` (from the first octet, "
+        "port 465). Default: `none` for this very machine, else `starttls`.",
+    )
+    user: OptionalText = Field(None, description="User name for SASL. Default: no authentication.")
+    secret: SecretStr | None = Field(
+        None, description="Password for SASL. Better kept in a secret file or in `secret_file`."
+    )
+    secret_file: OptionalPath = Field(
+        None, description="File that holds the password; refused where everybody can read it."
+    )
+    ca_file: OptionalPath = Field(
+        None, description="Certificates to trust, PEM. Default: those of the system."
+    )
+    tls_name: OptionalText = Field(
+        None, description="Name that its certificate has to have. Default: that of `server`."
+    )
+    any_sender: bool = Field(
+        False,
+        description="Allow envelope senders in domains that are not ours, and forward with the "
+        "original one. Default: those are refused, so that no mistake of a handler makes this an "
+        "open relay.",
+    )
+    connections: int = Field(4, ge=1, description="Connections kept open by one worker, at most.")
+    timeout: float = Field(60.0, gt=0, description="Seconds to wait for each of its replies.")
+    max_age: float = Field(
+        5 * DAY,
+        gt=0,
+        description="Seconds after which a message that cannot be submitted is given up and kept "
+        "in `run/undeliverable`. Default: five days, as Postfix's own queue.",
+    )
+
+    def __init__(self, server: str | None = None, /, **values: Any) -> None:
+        super().__init__(server, **values)
+
+    @field_validator("server")
+    @classmethod
+    def _check_server(cls, value: str) -> str:
+        split_host_port(value)
+        return value
+
+    @property
+    def host(self) -> str:
+        """The server's name or IP address."""
+        return split_host_port(self.server)[0]
+
+    @property
+    def port(self) -> int:
+        """The server's port."""
+        return split_host_port(self.server)[1]
+
+    def password(self) -> str | None:
+        """The secret, read afresh where it is in a file. Raises SettingsError."""
+        return secrets.current(self.secret, self.secret_file)
+
+    def problem(self) -> tuple[str, str] | None:
+        """Checked at the start, so that it is not found with the first mail."""
+        given = [name for name in ("secret", "secret_file") if getattr(self, name) is not None]
+        if len(given) == 2:
+            return given[0], "expected secret or secret_file, not both"
+        if given and self.user is None:
+            return given[0], f"expected user beside {given[0]}"
+        if self.user is not None and not given:
+            return "user", "expected secret or secret_file beside user"
+        if given and self.security == "none" and not is_loopback(self.host):
+            return given[0], "expected security starttls or tls, lest the password go in clear"
+        self.password()
+        return None
