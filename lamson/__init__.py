@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
     from lamson.errors import LamsonError
-    from lamson.message.request import MailRequest, MailResponse
+    from lamson.message.request import MailRequest
+    from lamson.message.response import MailResponse
     from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
     from lamson.smtp.reply import SMTPError
 
@@ -33,7 +34,7 @@ _HOME = {
     "Delivery": "lamson.delivery.context",
     "LamsonError": "lamson.errors",
     "MailRequest": "lamson.message.request",
-    "MailResponse": "lamson.message.request",
+    "MailResponse": "lamson.message.response",
     "SMTPError": "lamson.smtp.reply",
     "State": "lamson.routing.decorators",
     "route": "lamson.routing.decorators",

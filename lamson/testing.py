@@ -190,7 +190,7 @@ class Conversation:
     ) -> bytes:
         from email.utils import formatdate, make_msgid
 
-        from lamson.message.request import MailResponse
+        from lamson.message.response import MailResponse
 
         message = MailResponse(
             to=to, sender=self.author, subject=subject, body=body, headers=headers

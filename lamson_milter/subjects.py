@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from lamson.message.compose import normalise_newlines
 from lamson.message.notes import MAX_NOTES
-from lamson.message.request import MailRequest, normalise_newlines
+from lamson.message.request import MailRequest
 from lamson.smtp.address import parse_mailbox
 from lamson.smtp.envelope import NOBODY, Envelope, Peer, Recipient
 from lamson_milter.actions import (

@@ -105,7 +105,7 @@ def compose(
     """A message with Date and Message-ID. Raises LamsonError where a file cannot be read."""
     from email.utils import formatdate, make_msgid
 
-    from lamson.message.request import MailResponse
+    from lamson.message.response import MailResponse
 
     try:
         message = MailResponse(

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from lamson import log
 from lamson.errors import LamsonError, SenderError
+from lamson.message.compose import normalise_newlines, prepend_headers
 from lamson.message.notes import without_notes
-from lamson.message.request import MailRequest, MailResponse, normalise_newlines, prepend_headers
+from lamson.message.response import MailResponse
 from lamson.smtp import address
 from lamson.smtp.reply import LOOP_DETECTED, SMTPError
 from lamson.storage.outbox import Outgoing
@@ -24,6 +25,7 @@ from lamson.storage.outbox import Outgoing
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from lamson.message.request import MailRequest
     from lamson.message.templates import Templates
 
 MAX_HOPS = 50  # Received fields; Postfix's own hopcount_limit is 50 as well

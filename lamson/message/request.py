@@ -1,4 +1,4 @@
-"""MailRequest: one message as one recipient got it, and the names to use for mail at large.
+"""MailRequest: one message as one recipient got it.
 
 For handlers and filters. The envelope says who sent it and to whom; the content is kept byte for
 byte and read only when something is asked. Every attribute is total: a stranger's mail, however
@@ -13,22 +13,18 @@ import time
 from typing import TYPE_CHECKING
 
 from lamson.message import autoreply, notes
-from lamson.message.compose import normalise_newlines, prepend_headers
-from lamson.message.mime import Part, parameter
+from lamson.message.mime import parameter
 from lamson.message.parsed import ParsedMessage
-from lamson.message.response import MailResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from lamson.message.mime import Part
     from lamson.message.notes import Note
     from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
 
-__all__ = ["MailRequest", "MailResponse", "Part", "normalise_newlines", "prepend_headers"]
-
-_MESSAGE_ID = re.compile(
-    r"<[^<>\s]{1,900}>"
-)  # RFC 5322 section 3.6.4, and what is sent in practice
+# RFC 5322 section 3.6.4, and what is sent in practice.
+_MESSAGE_ID = re.compile(r"<[^<>\s]{1,900}>")
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 
 

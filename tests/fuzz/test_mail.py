@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from lamson.errors import AddressError
 from lamson.message import mailboxes
+from lamson.message.compose import normalise_newlines, prepend_headers
 from lamson.message.html_text import text_of
 from lamson.message.mailboxes import Mailbox
-from lamson.message.request import MailRequest, MailResponse, normalise_newlines, prepend_headers
+from lamson.message.request import MailRequest
+from lamson.message.response import MailResponse
 from lamson.smtp.address import parse_mailbox
 from lamson.smtp.envelope import Envelope, Recipient
 

@@ -6,7 +6,8 @@ import pytest
 
 from lamson.delivery.context import AnswerLimit, Delivery
 from lamson.errors import AddressError, LamsonError
-from lamson.message.request import MailRequest, MailResponse
+from lamson.message.request import MailRequest
+from lamson.message.response import MailResponse
 from lamson.message.templates import Templates
 from lamson.smtp.reply import SMTPError
 from tests.unit.support import make_message

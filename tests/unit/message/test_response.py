@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lamson.errors import AddressError
-from lamson.message.request import MailResponse
+from lamson.message.response import MailResponse
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
