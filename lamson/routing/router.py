@@ -1,8 +1,9 @@
 """The Router: which handlers an address belongs to, and which states a handler module has.
 
 Built once from the modules named in the setting `handlers`; then asked per recipient by the LMTP
-front end and the engine. Anything wrong with a module, a route or a handler is a RouteError while
-it is built, one line with file and line number; nothing is left for the first message to find.
+front end and the dispatcher. Anything wrong with a module, a route or a handler is a RouteError
+while it is built, one line with file and line number; nothing is left for the first message to
+find.
 """
 
 from __future__ import annotations
@@ -11,14 +12,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lamson.errors import RouteError
-from lamson.message.templates import RESERVED
 from lamson.routing.module import HandlerModule
 from lamson.routing.pattern import Pattern, PatternError, compile_format
 from lamson.routing.pattern_set import PatternSet
 from lamson.routing.why_not import why_not
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lamson.routing.handler import DeclaredRoute, Handler
 
@@ -93,6 +93,21 @@ class Router:
             if name in modules[:number]:
                 raise RouteError(f"the module {name} is named twice", setting="handlers")
         return cls([HandlerModule.load(name) for name in modules], defaults)
+
+    def refuse_captures(self, reserved: Collection[str]) -> None:
+        """Raise RouteError for a capture with one of these names, which templates need themselves.
+
+        Captures are given to templates: the first answer from one would find it out.
+        """
+        for route in self.routes:
+            for name in route.pattern.names:
+                if name in reserved:
+                    raise RouteError(
+                        f"({name}) cannot be the name of a capture: templates have a meaning of"
+                        " their own for it; take another name",
+                        file=route.file,
+                        line=route.line,
+                    )
 
     def match(self, address: str) -> tuple[Match, ...]:
         """The routes of an address, one per handler, in definition order; () if it is not routed.
@@ -188,13 +203,5 @@ def _make_route(handler: Handler, declared: DeclaredRoute, defaults: Mapping[str
     for name in declared.captures:
         if name not in pattern.names:
             raise RouteError(f"{declared.format!r} has no capture ({name})", file=file, line=line)
-    for name in pattern.names:
-        if name in RESERVED:  # the first answer from a template would find it out
-            raise RouteError(
-                f"({name}) cannot be the name of a capture: templates have a meaning of their own"
-                " for it; take another name",
-                file=file,
-                line=line,
-            )
     handler.check_captures(pattern.names, file=file, line=line)
     return Route(declared.format, handler, pattern, file, line)
