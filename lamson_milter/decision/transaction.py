@@ -131,7 +131,7 @@ class Transaction:
         if refusal is not None:
             return refusal
         standing = Verdicts()
-        if not self._is_settled and self._rules.filters.recipient.filters:
+        if not self._is_settled and self._rules.filters.recipient.routes:
             for one, captures in self._rules.filters.recipient.match(recipient):
                 subject = Arrival(
                     self._connection.peer,
@@ -167,7 +167,7 @@ class Transaction:
         is_truncated: bool = False,
     ) -> Outcome:
         """The end of the message. Raises ValueError where the notes are too many to be signed."""
-        if not self._is_settled and self._rules.filters.message.filters:
+        if not self._is_settled and self._rules.filters.message.routes:
             self._ask_about_message(content, queue_id, now, is_truncated)
         return decide(
             (self._connection.standing, self._sender_standing),
