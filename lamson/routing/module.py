@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+# States that have a meaning by their names: where every sender begins, and where one is put after a
+# handler failed.
 START, ERROR = "START", "ERROR"
 
 
