@@ -141,10 +141,6 @@ class Router:
         """The function ERROR of a handler module, None where it has none."""
         return self._modules[module].error
 
-    def states_of(self, module: str) -> tuple[str, ...]:
-        """The names of the states a sender may be in, in definition order."""
-        return tuple(self._modules[module].states)
-
     def state_key(self, match: Match, message: object) -> str:
         """What the sender's state is kept for: the module's name, or what the module makes of it.
 

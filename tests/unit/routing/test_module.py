@@ -84,4 +84,7 @@ def test_a_shared_state_key_does_without_a_start(collect: Collect) -> None:
         def POSTING(message, user, host): ...
         """
     )
-    assert router.states_of("one") == ("POSTING",)
+    (match,) = router.match("zed@test.com")
+    assert router.next_state(match.handler, "POSTING") == "POSTING"
+    with pytest.raises(RouteError, match=r"it has POSTING$"):
+        router.next_state(match.handler, "START")

@@ -156,8 +156,13 @@ def test_an_error_state_with_a_route_has_only_that(collect: Collect) -> None:
 
 def test_states(collect: Collect) -> None:
     router = collect(WITH_ERROR, EVERYTHING)
-    assert router.states_of("one") == ("START", "CONFIRMING", "ERROR")
-    assert router.states_of("two") == ()
+    for address, states in (
+        ("zed-join@test.com", "START, CONFIRMING, ERROR"),
+        ("all@example.org", "none"),
+    ):
+        handler = next(iter(router.match(address))).handler
+        with pytest.raises(RouteError, match=f"no state of its module; it has {states}$"):
+            router.next_state(handler, "NOWHERE")
     error = router.error_state("one")
     assert error is not None
     assert error.name == "ERROR"
