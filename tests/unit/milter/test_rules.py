@@ -17,7 +17,7 @@ from lamson.storage.database import Database
 from lamson_milter.actions import Defer, Quarantine, Reject
 from lamson_milter.rules import FAILED, Asking, recipient_check, rules_of
 from lamson_milter.subjects import Connection
-from tests.unit.milter.support import make_filters
+from tests.unit.milter.support import BY_NAME, Dialogue, make_filters, names
 from tests.unit.support import make_message, make_router
 
 if TYPE_CHECKING:
@@ -87,6 +87,15 @@ def test_any_reply_of_an_smtperror_is_a_verdict(
 
     one = replace(read, handler=Refusing())  # type: ignore[arg-type]
     assert Asking()(one, Connection(make_message().peer), {}, "-") == verdict
+
+
+@pytest.mark.parametrize("user", ["exit", "wrong"])
+def test_whatever_a_filter_does_is_451(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, user: str
+) -> None:
+    outcome = Dialogue(tmp_path, BY_NAME).message(*names(user))
+    assert str(outcome.refusal).startswith("451 4.3.0")
+    assert "id=4bYmCz0R3Dz1Xy: filter" in caplog.text
 
 
 HANDLERS = """
