@@ -23,7 +23,7 @@ from lamson.delivery.dispatcher import Dispatcher
 from lamson.delivery.transaction import Batcher
 from lamson.errors import LamsonError, SettingsError, UnavailableError
 from lamson.message.notes import Notary
-from lamson.message.templates import Templates
+from lamson.message.templates import RESERVED, Templates
 from lamson.relay.relay import Relay
 from lamson.relay.submission import Endpoint, Submitter
 from lamson.routing.decorators import Router
@@ -58,6 +58,7 @@ class Application:
         self.settings = settings
         self.hostname = settings.lmtp.hostname or socket.getfqdn()
         self.router = Router.collect(settings.handlers, settings.route_defaults)
+        self.router.refuse_captures(RESERVED)
         self.domains = Domains(self.router.routes, settings.domains)
         for directory in settings.templates:
             if not directory.is_dir() and project / directory != project / TEMPLATES:

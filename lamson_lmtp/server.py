@@ -18,7 +18,7 @@ from lamson.smtp import reply as replies
 from lamson.smtp.reply import Reply
 from lamson_lmtp.connection import Connection, Limits
 from lamson_lmtp.events import ANSWERED, CLOSED, NEED_DATA, STARTTLS
-from lamson_lmtp.session import Budget, Counters, Session, make_ids
+from lamson_lmtp.session import Budget, Session, make_ids
 
 if TYPE_CHECKING:
     import ssl
@@ -42,8 +42,7 @@ class LmtpServer:
 
     ``idle_timeout`` and ``transaction_timeout`` are in seconds, ``max_buffered`` is in octets of
     message content, that of deliveries included. With ``tls`` clients have to say STARTTLS first;
-    ``allow`` names the networks of the clients, where not everybody may connect. ``counters``
-    says what happened so far.
+    ``allow`` names the networks of the clients, where not everybody may connect.
     """
 
     def __init__(
@@ -68,7 +67,6 @@ class LmtpServer:
         self.idle_timeout = idle_timeout
         self.transaction_timeout = transaction_timeout
         self.budget = Budget(max_buffered)
-        self.counters = Counters()
         self.ids = make_ids()
         self.buffer = memoryview(bytearray(READ_SIZE))
         self.draining = False
@@ -116,7 +114,6 @@ class LmtpServer:
 
     def add(self, connection: _Connection) -> bool:
         """Count one more connection; False where it is one too many."""
-        self.counters.sessions += 1
         if len(self.connections) >= self.max_connections:
             return False
         self.connections.add(connection)
@@ -206,7 +203,6 @@ class _Connection(asyncio.BufferedProtocol):
             server.dispatcher,
             Connection(server.limits, server.hostname, wants_tls=server.tls is not None),
             budget=server.budget,
-            counters=server.counters,
             ids=server.ids,
             client=client_name(peername),
             wake=self._wake,

@@ -73,18 +73,6 @@ class Budget:
         self.used = 0
 
 
-class Counters:
-    """What happened since the server started."""
-
-    __slots__ = ("messages", "recipients", "refused", "sessions")
-
-    def __init__(self) -> None:
-        self.sessions = 0  # connections accepted
-        self.messages = 0  # handed to the dispatcher
-        self.recipients = 0  # of those messages
-        self.refused = 0  # recipients refused at RCPT
-
-
 def make_ids() -> Iterator[str]:
     """Names for messages that have no queue id: unlike those of any other process."""
     prefix = secrets.token_hex(4)
@@ -104,7 +92,6 @@ class Session:
         connection: Connection,
         *,
         budget: Budget,
-        counters: Counters,
         ids: Iterator[str],
         client: str,
         wake: Callable[[], None],
@@ -112,7 +99,6 @@ class Session:
         self._dispatcher = dispatcher
         self._connection = connection
         self._budget = budget
-        self._counters = counters
         self._ids = ids
         self._client = client
         self._wake = wake
@@ -236,7 +222,6 @@ class Session:
             self._routed.append(routed)
         else:
             self._connection.reply(replies.NO_SUCH_RECIPIENT)
-            self._counters.refused += 1
             log.event(
                 "refused", self._id, recipient=recipient, reply=replies.NO_SUCH_RECIPIENT.line
             )
@@ -266,8 +251,6 @@ class Session:
             size=len(content),
             client=self._client if mail.peer is NOBODY else _told(mail.peer) or self._client,
         )
-        self._counters.messages += 1
-        self._counters.recipients += len(recipients)
         self._answered = 0
         self._delivery = _Delivery(self, envelope, len(content), self._budget)
         self._dispatcher.deliver(envelope, content, self._routed, self._delivery.done)

@@ -19,7 +19,7 @@ from lamson.smtp.reply import Reply
 from lamson_milter.actions import AddRecipient, ChangeSender, RemoveRecipient, ReplaceBody
 from lamson_milter.decision.edits import apply_to_fields, header_bytes
 from lamson_milter.decision.transaction import ConnectionState, Transaction
-from lamson_milter.worker import rules
+from lamson_milter.rules import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,7 @@ def offer(
 ) -> Offer:
     """Offer ``content`` to the filters of the application. Raises what a filter raises."""
     offered = Offer()
-    connection = ConnectionState(rules(application, raise_errors=True), peer)
+    connection = ConnectionState(rules_of(application, raise_errors=True), peer)
     refusal = connection.connect()
     if refusal is not None and refusal.is_permanent:
         offered.connect = _NOT_ACCEPTING

@@ -1,8 +1,10 @@
-"""How a filter is run: with the session it wants, and so that nothing it does breaks the milter.
+"""The rules of an application: its filters, how each is asked, and which recipients there are.
 
-For `transaction`, as its ``ask``. Whatever a filter raises, SystemExit too, is logged with the
-queue id and defers the message (451 4.3.0); an SMTPError is the verdict it says. A filter's session
-only reads: that the message is accepted here does not mean that Postfix can queue it.
+For the worker and for mail that is offered in tests; `transaction` is given them. A filter is run
+with the session it wants, and so that nothing it does breaks the milter. Whatever it raises,
+SystemExit too, is logged with the queue id and defers the message (451 4.3.0); an SMTPError is the
+verdict it says. Its session only reads: that the message is accepted here does not mean that
+Postfix can queue it.
 """
 
 from __future__ import annotations
@@ -13,14 +15,19 @@ from typing import TYPE_CHECKING
 
 from lamson import log
 from lamson.errors import LamsonError
-from lamson.smtp.reply import LOCAL_ERROR, SMTPError
+from lamson.smtp.reply import LOCAL_ERROR, NO_SUCH_RECIPIENT, SMTPError
 from lamson_milter.actions import MAX_LINES, Defer, Reject, decision
+from lamson_milter.decision.transaction import Rules
+from lamson_milter.filters import Filters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sqlalchemy.orm import Session
 
+    from lamson.app import Application
+    from lamson.routing.domains import Domains
+    from lamson.routing.router import Router
     from lamson.smtp.reply import Reply
     from lamson.storage.database import Database
     from lamson_milter.actions import Decision
@@ -28,6 +35,33 @@ if TYPE_CHECKING:
     from lamson_milter.filters import Filter
 
 FAILED = Defer(LOCAL_ERROR.enhanced, LOCAL_ERROR.text, LOCAL_ERROR.code)
+
+
+def rules_of(application: Application, *, raise_errors: bool = False) -> Rules:
+    """What decides about mail to this application. Raises what `Filters.collect` raises."""
+    settings = application.settings
+    check = recipient_check(application.router, application.domains)
+    return Rules(
+        filters=Filters.collect(settings.filters, settings.route_defaults),
+        ask=Asking(application.database, raise_errors=raise_errors),
+        refuse=check if settings.milter.check_recipients else lambda recipient: None,
+        notary=application.notary,
+    )
+
+
+def recipient_check(router: Router, domains: Domains) -> Callable[[str], Reply | None]:
+    """A function that gives the reply for a recipient which has to be refused, else None.
+
+    For `check_recipients`, the alternative to the socketmap: the same routes decide there and here.
+    Refused is an address in our domains that no route matches; others are Postfix's business.
+    """
+
+    def refuse(recipient: str) -> Reply | None:
+        if not domains.holds(recipient.rpartition("@")[2]) or router.match(recipient):
+            return None
+        return NO_SUCH_RECIPIENT
+
+    return refuse
 
 
 class Asking:

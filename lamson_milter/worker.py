@@ -20,11 +20,8 @@ from lamson.errors import SettingsError
 from lamson.service import cpu
 from lamson.service.supervisor import DRAIN, Group, Listener
 from lamson.settings import loading
-from lamson_milter import recipients
-from lamson_milter.decision.transaction import Rules
-from lamson_milter.filters import Filters
 from lamson_milter.libmilter.threads import FilterThreads
-from lamson_milter.rules import Asking
+from lamson_milter.rules import rules_of
 
 if TYPE_CHECKING:
     import socket
@@ -51,18 +48,6 @@ def _listeners(settings: Settings) -> list[Listener]:
     return [Listener(milter.listen, milter.mode, milter.socket_group, is_blocking=True)]
 
 
-def rules(application: Application, *, raise_errors: bool = False) -> Rules:
-    """What decides about mail to this application."""
-    settings = application.settings
-    checks = settings.milter.check_recipients
-    return Rules(
-        filters=Filters.collect(settings.filters, settings.route_defaults),
-        ask=Asking(application.database, raise_errors=raise_errors),
-        refuse=recipients.check(application.router, settings) if checks else lambda address: None,
-        notary=application.notary,
-    )
-
-
 def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     """Serve until told to stop. Raises what `Application.load` and `Filters.collect` raise."""
     try:
@@ -82,9 +67,9 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
         cpu.keep_to_one(link.number)
     settings = application.settings.milter
     with loading.placing(project):
-        decided = rules(application)
+        rules = rules_of(application)
     callbacks = Callbacks(
-        decided,
+        rules,
         FilterThreads(settings.threads),
         Limits(settings.timeout, settings.content_timeout, settings.max_body),
         checks_recipients=settings.check_recipients,

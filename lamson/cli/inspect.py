@@ -34,6 +34,7 @@ def routes_command(test: str | None) -> int:
       lamson routes -test users-subscribe@test.com
     """
     from lamson.cli.send import checked
+    from lamson.message.templates import RESERVED
     from lamson.routing.router import Router
     from lamson.settings.loading import placing
     from lamson.smtp.address import parse_mailbox
@@ -44,6 +45,7 @@ def routes_command(test: str | None) -> int:
     filters: Filters | None = None
     with placing(project()):
         router = Router.collect(effective.handlers, effective.route_defaults)
+        router.refuse_captures(RESERVED)
         if effective.filters:
             from lamson_milter.filters import Filters
 

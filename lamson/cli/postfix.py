@@ -73,12 +73,14 @@ def maps_command(directory: str | None, kind: str) -> None:
 
 
 def _routes(effective: Settings) -> tuple[Router, Domains]:
+    from lamson.message.templates import RESERVED
     from lamson.routing.domains import Domains
     from lamson.routing.router import Router
     from lamson.settings.loading import placing
 
     with placing(project()):
         router = Router.collect(effective.handlers, effective.route_defaults)
+        router.refuse_captures(RESERVED)
     return router, Domains(router.routes, effective.domains)
 
 

@@ -19,11 +19,12 @@ from lamson import failpoint, log
 from lamson.delivery.context import AnswerLimit, Delivery
 from lamson.errors import LamsonError, UnavailableError
 from lamson.message.request import MailRequest
+from lamson.routing.module import ERROR
 from lamson.smtp.envelope import Recipient
 from lamson.smtp.reply import LOCAL_ERROR, OK, Reply, SMTPError
 from lamson.storage import failure, seen
 from lamson.storage.failure import PrematureEnd
-from lamson.storage.state import ERROR, MemoryStateStore, SqlStateStore, StateKey, StateStore
+from lamson.storage.state import MemoryStateStore, SqlStateStore, StateKey, StateStore
 from lamson.storage.undeliverable import Kept, keep
 
 if TYPE_CHECKING:

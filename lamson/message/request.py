@@ -44,10 +44,6 @@ class MailRequest:
         self.envelope = envelope
         self.recipient = recipient
 
-    def for_recipient(self, recipient: Recipient) -> MailRequest:
-        """The same message as ``recipient`` got it."""
-        return MailRequest(self.content, self.envelope, recipient)
-
     def __repr__(self) -> str:
         size = len(self.raw)
         return f"<MailRequest from {self.sender or '<>'} to {self.recipient}, {size} octets>"

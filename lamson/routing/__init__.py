@@ -1,17 +1,13 @@
-"""Which handlers an address belongs to, and what a handler module says of its functions."""
+"""Which handlers an address belongs to, and what a handler module says of its functions.
 
-from lamson.routing.decorators import (
-    Explanation,
-    Handler,
-    Match,
-    Route,
-    Router,
-    State,
-    route,
-    route_like,
-    state_key_generator,
-    stateless,
-)
+These names are public, as are those of `lamson`; the modules beside may change.
+"""
+
+from __future__ import annotations
+
+from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
+from lamson.routing.handler import Handler
+from lamson.routing.router import Explanation, Match, Route, Router
 
 __all__ = [
     "Explanation",

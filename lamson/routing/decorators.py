@@ -8,13 +8,13 @@ A decorator on something that is no function raises RouteError.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 from lamson.errors import RouteError
-from lamson.routing.handler import DeclaredRoute, Handler, declaration_of, declare
+from lamson.routing.declaration import HANDLERS, DeclaredRoute, check_format, place
+from lamson.routing.handler import Handler
 from lamson.routing.router import Explanation, Match, Route, Router
 
 __all__ = [
@@ -47,38 +47,25 @@ def route(
     recipient, ignoring case. May stand several times on one function. ``engine="re"`` allows
     look-around and back-references, at the price of a search that a crafted address may make slow.
     """
-    if not isinstance(format, str):
-        raise RouteError('@route needs a format: @route("(user)@(host)")')
-    caller = sys._getframe(1)
-    declared = DeclaredRoute(format, engine, captures, caller.f_code.co_filename, caller.f_lineno)
-
-    def annotate(function: _Function) -> _Function:
-        declare(function).routes.insert(0, declared)  # the lowest decorator is applied first
-        return function
-
-    return annotate
+    check_format(format, "route")
+    declared = DeclaredRoute(format, engine, captures, *place())
+    return lambda function: HANDLERS.note(function, declared)
 
 
 def route_like(handler: Callable[..., Any]) -> Callable[[_Function], _Function]:
     """Give the function the routes of another one, which may stand in another module."""
-    caller = sys._getframe(1)
-    file, line = caller.f_code.co_filename, caller.f_lineno
-    declaration = declaration_of(handler)
+    file, line = place()
+    declaration = HANDLERS.of(handler)
     if declaration is None or not declaration.routes:
         name = getattr(handler, "__name__", repr(handler))
         raise RouteError(f"@route_like({name}): that has no route itself", file=file, line=line)
     copies = [replace(declared, file=file, line=line) for declared in declaration.routes]
-
-    def annotate(function: _Function) -> _Function:
-        declare(function).routes[:0] = copies
-        return function
-
-    return annotate
+    return lambda function: HANDLERS.note(function, *copies)
 
 
 def stateless(function: _Function) -> _Function:
     """Have the function run for every message its routes match, whatever the sender's state."""
-    declare(function).is_stateless = True
+    HANDLERS.on(function).is_stateless = True
     return function
 
 
@@ -88,5 +75,5 @@ def state_key_generator(function: _Function) -> _Function:
     By default the state of a sender is kept per module; returning, say, module and list name keeps
     one per list. There is at most one such function in a module.
     """
-    declare(function).is_state_key_generator = True
+    HANDLERS.on(function).is_state_key_generator = True
     return function

@@ -1,10 +1,11 @@
-"""Handlers: what the decorators declared of a function, and how the function is called.
+"""Handlers: what a declared function takes, and how it is called.
 
-For the Router, which makes a Handler of every declared function of a handler module, and for
-whoever calls it. A handler is a plain ``def handler(message, **captures)``; a parameter annotated
-with an injected class (`Delivery`, SQLAlchemy's `Session`) is given the one of this delivery. All
-of this is settled when the application loads: a function that could not be called with what its
-routes capture is a RouteError there, and a call itself costs about a microsecond.
+For the Router, which makes a Handler of every declared function of a handler module, for the
+filters of the milter, which are called the same way, and for whoever calls one. A handler is a
+plain ``def handler(message, **captures)``; a parameter annotated with an injected class
+(`Delivery`, SQLAlchemy's `Session`) is given the one of this delivery. All of this is settled when
+the application loads: a function that could not be called with what its routes capture is a
+RouteError there, and a call itself costs about a microsecond.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lamson.errors import RouteError
@@ -27,48 +27,6 @@ INJECTED: Mapping[str, str] = {
     "lamson.delivery.context.Delivery": DELIVERY,
     "sqlalchemy.orm.session.Session": SESSION,
 }
-
-_ATTRIBUTE = "__lamson_declaration__"
-
-
-@dataclass(frozen=True, slots=True)
-class DeclaredRoute:
-    """One ``@route(…)`` as it was written, and where."""
-
-    format: str
-    engine: str
-    captures: Mapping[str, str]
-    file: str
-    line: int
-
-
-@dataclass(slots=True)
-class Declaration:
-    """What the decorators said about one function. ``routes`` stand as in the source, top first."""
-
-    routes: list[DeclaredRoute] = field(default_factory=list)
-    is_stateless: bool = False
-    is_state_key_generator: bool = False
-
-
-def declaration_of(function: object) -> Declaration | None:
-    """What was declared about a function, None where no decorator of ours touched it."""
-    found = getattr(function, _ATTRIBUTE, None)
-    return found if isinstance(found, Declaration) else None
-
-
-def declare(function: object) -> Declaration:
-    """The declaration of a function, to be added to. Raises RouteError for anything but functions.
-
-    It is an attribute of the function: nothing is registered anywhere.
-    """
-    found = declaration_of(function)
-    if found is None:
-        if not inspect.isfunction(function):
-            raise RouteError(f"{function!r} is no function: handlers are plain def functions")
-        found = Declaration()
-        setattr(function, _ATTRIBUTE, found)
-    return found
 
 
 class Handler:

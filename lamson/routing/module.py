@@ -1,27 +1,27 @@
 """Handler modules: one module of the application, its handlers, its states, its state key.
 
-For the Router, which loads each module named in the setting `handlers`. What cannot be used (a
-module that is missing or fails while it is imported, a function that could never be called) is a
-RouteError with file and line.
+For the Router, which makes one of each module named in the setting `handlers`. What cannot be used
+(a function that could never be called, a state that is never reached) is a RouteError with file and
+line.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib
 import inspect
-import traceback
 from typing import TYPE_CHECKING, Any
 
 from lamson.errors import RouteError
-from lamson.routing.handler import Declaration, Handler, declaration_of
+from lamson.routing.declaration import HANDLERS, HandlerDeclaration
+from lamson.routing.handler import Handler
+from lamson.routing.loader import file_of, functions_of, nothing_declared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+# States that have a meaning by their names: where every sender begins, and where one is put after a
+# handler failed.
 START, ERROR = "START", "ERROR"
-_DECORATORS = {"route", "route_like", "stateless", "state_key_generator"}
 
 
 class HandlerModule:
@@ -34,32 +34,22 @@ class HandlerModule:
 
     def __init__(self, module: ModuleType) -> None:
         self.name = module.__name__
-        self.file = getattr(module, "__file__", None) or self.name
-        self.declared: list[tuple[Handler, Declaration]] = []
+        self.file = file_of(module)
+        self.declared: list[tuple[Handler, HandlerDeclaration]] = []
         self.states: dict[str, Handler] = {}
         self.error: Handler | None = None
         self.state_key_generator: Callable[..., Any] | None = None
-        refuse_redefinitions(module, self.file)
         for function in functions_of(module):
-            declaration = declaration_of(function)
+            declaration = HANDLERS.of(function)
             if declaration is not None and declaration.is_state_key_generator:
                 self._add_state_key_generator(function, declaration)
             elif declaration is not None or function.__name__ == ERROR:
-                self._add_handler(function, declaration or Declaration())
+                self._add_handler(function, declaration or HandlerDeclaration())
         if not self.declared:
-            raise RouteError(
-                f"module {self.name} has no route: decorate a function with @route, or take the"
-                " module out of the setting handlers",
-                file=self.file,
-            )
+            raise nothing_declared(module, HANDLERS)
         self._check_start()
 
-    @classmethod
-    def load(cls, name: str) -> HandlerModule:
-        """Import a module by its dotted name and read it."""
-        return cls(load_module(name, "handlers"))
-
-    def _add_handler(self, function: Callable[..., Any], declaration: Declaration) -> None:
+    def _add_handler(self, function: Callable[..., Any], declaration: HandlerDeclaration) -> None:
         is_routed = bool(declaration.routes)
         handler = Handler(function, is_stateless=declaration.is_stateless, lenient=not is_routed)
         if is_routed:
@@ -76,7 +66,7 @@ class HandlerModule:
             self.error = handler
 
     def _add_state_key_generator(
-        self, function: Callable[..., Any], declaration: Declaration
+        self, function: Callable[..., Any], declaration: HandlerDeclaration
     ) -> None:
         code = inspect.unwrap(function).__code__
         problem = ""
@@ -106,36 +96,6 @@ class HandlerModule:
                     )
 
 
-def load_module(name: str, setting: str) -> ModuleType:
-    """Import a module of the application that a setting names. Raises RouteError."""
-    try:
-        return importlib.import_module(name)
-    except RouteError as problem:  # from a decorator, which may not know where it stands
-        if problem.file:
-            raise
-        file, line = _origin(problem)
-        raise RouteError(problem.problem, file=file, line=line) from None
-    except (Exception, SystemExit) as problem:
-        if isinstance(problem, ModuleNotFoundError) and f"{name}.".startswith(f"{problem.name}."):
-            raise RouteError(
-                f"there is no module {problem.name}"
-                + (f", for {name}" if problem.name != name else ""),
-                setting=setting,
-            ) from None
-        file, line = _origin(problem)
-        raise RouteError(
-            f"module {name} cannot be imported: {type(problem).__name__}: {problem}",
-            file=file,
-            line=line,
-        ) from problem
-
-
-def functions_of(module: ModuleType) -> list[Callable[..., Any]]:
-    """The functions defined in a module, not those it imported, in source order."""
-    found = {id(value): value for value in vars(module).values() if inspect.isfunction(value)}
-    return [value for value in found.values() if value.__module__ == module.__name__]
-
-
 def _takes_two(function: Callable[..., Any]) -> bool:
     if inspect.iscoroutinefunction(function):
         return False
@@ -144,47 +104,3 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     except TypeError:
         return False
     return True
-
-
-def refuse_redefinitions(module: ModuleType, file: str, decorators: set[str] = _DECORATORS) -> None:
-    """Raise RouteError where a later def takes the name of a declared function.
-
-    The later one replaces the earlier without a word, so only the source still shows it.
-    """
-    try:
-        tree = ast.parse(inspect.getsource(module))
-    except (OSError, TypeError, SyntaxError):
-        return
-    first: dict[str, ast.FunctionDef] = {}
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef):
-            earlier = first.setdefault(node.name, node)
-            if earlier is not node and (
-                _is_declared(earlier, decorators) or _is_declared(node, decorators)
-            ):
-                raise RouteError(
-                    f"{node.name} is defined a second time, the first one is in line"
-                    f" {earlier.lineno}; a state needs a name of its own",
-                    file=file,
-                    line=node.lineno,
-                )
-
-
-def _is_declared(node: ast.FunctionDef, decorators: set[str]) -> bool:
-    for decorator in node.decorator_list:
-        target = decorator.func if isinstance(decorator, ast.Call) else decorator
-        name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
-        if name in decorators:
-            return True
-    return False
-
-
-def _origin(problem: BaseException) -> tuple[str, int]:
-    """File and line where an import failed: the innermost module that was being executed."""
-    if isinstance(problem, SyntaxError) and problem.filename:
-        return problem.filename, problem.lineno or 0
-    frames = traceback.extract_tb(problem.__traceback__)
-    for frame in reversed(frames):
-        if frame.name == "<module>" and not frame.filename.startswith("<"):
-            return frame.filename, frame.lineno or 0
-    return "", 0

@@ -100,14 +100,6 @@ class Pattern:
                 captures[name] = address[start:end] if ascii_only else octets[start:end].decode()
         return captures
 
-    @property
-    def plain(self) -> str:
-        """The regex with plain parentheses only, captures unnamed: for a POSIX or PCRE table."""
-        return "".join(
-            "(" if token["explicit"] or token["uncounted"] else token[0]
-            for token in _tokens(self.source)
-        )
-
 
 def compile_format(format: str, captures: Mapping[str, str], *, engine: str = "re2") -> Pattern:
     """The Pattern of a format; ``captures`` gives the regex of each capture by name.

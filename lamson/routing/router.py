@@ -1,8 +1,9 @@
 """The Router: which handlers an address belongs to, and which states a handler module has.
 
 Built once from the modules named in the setting `handlers`; then asked per recipient by the LMTP
-front end and the engine. Anything wrong with a module, a route or a handler is a RouteError while
-it is built, one line with file and line number; nothing is left for the first message to find.
+front end and the dispatcher. Anything wrong with a module, a route or a handler is a RouteError
+while it is built, one line with file and line number; nothing is left for the first message to
+find.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lamson.errors import RouteError
-from lamson.message.templates import RESERVED
+from lamson.routing.declaration import HANDLERS
+from lamson.routing.loader import load
+from lamson.routing.matcher import Matcher
 from lamson.routing.module import HandlerModule
-from lamson.routing.pattern import Pattern, PatternError, compile_format
-from lamson.routing.pattern_set import PatternSet
 from lamson.routing.why_not import why_not
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from lamson.routing.handler import DeclaredRoute, Handler
+    from lamson.routing.handler import Handler
+    from lamson.routing.pattern import Pattern
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,13 +76,19 @@ class Router:
         self._modules = {module.name: module for module in modules}
         self.modules = tuple(self._modules)
         self.routes = tuple(
-            _make_route(handler, declared, defaults)
+            Route(
+                declared.format,
+                handler,
+                declared.compile(handler, defaults),
+                declared.file,
+                declared.line,
+            )
             for module in modules
             for handler, declaration in module.declared
             for declared in declaration.routes
         )
         self._error_routes = dict(self._routes_of_errors())
-        self._set = PatternSet([route.pattern for route in self.routes])
+        self._matcher = Matcher(self.routes)
 
     @classmethod
     def collect(cls, modules: Sequence[str], defaults: Mapping[str, str]) -> Router:
@@ -89,10 +97,22 @@ class Router:
         ``defaults`` are the patterns of the captures for which a decorator gives none, the setting
         `route_defaults`. Raises RouteError for whatever could not work.
         """
-        for number, name in enumerate(modules):
-            if name in modules[:number]:
-                raise RouteError(f"the module {name} is named twice", setting="handlers")
-        return cls([HandlerModule.load(name) for name in modules], defaults)
+        return cls([HandlerModule(module) for module in load(modules, HANDLERS)], defaults)
+
+    def refuse_captures(self, reserved: Collection[str]) -> None:
+        """Raise RouteError for a capture with one of these names, which templates need themselves.
+
+        Captures are given to templates: the first answer from one would find it out.
+        """
+        for route in self.routes:
+            for name in route.pattern.names:
+                if name in reserved:
+                    raise RouteError(
+                        f"({name}) cannot be the name of a capture: templates have a meaning of"
+                        " their own for it; take another name",
+                        file=route.file,
+                        line=route.line,
+                    )
 
     def match(self, address: str) -> tuple[Match, ...]:
         """The routes of an address, one per handler, in definition order; () if it is not routed.
@@ -100,16 +120,15 @@ class Router:
         Where a state matches, the ERROR state of its module does too, after all others.
         Takes microseconds whatever the number of routes, and never raises.
         """
-        numbers = self._set.match(address)
-        if len(numbers) == 1 and not self._error_routes:
-            return (Match(self.routes[numbers[0]], address),)
-        routes = [self.routes[number] for number in numbers]
-        routes += [self._error_routes[n] for n in numbers if n in self._error_routes]
-        found: dict[Handler, Match] = {}
+        routes = self._matcher.find(address)
+        if len(routes) == 1 and not self._error_routes:
+            return (Match(routes[0], address),)
+        errors: dict[Handler, Route] = {}
         for route in routes:
-            if route.handler not in found:
-                found[route.handler] = Match(route, address)
-        return tuple(found.values())
+            error = self._error_routes.get(route)
+            if error is not None:
+                errors.setdefault(error.handler, error)
+        return tuple([Match(route, address) for route in (*routes, *errors.values())])
 
     def explain(self, address: str) -> list[Explanation]:
         """What becomes of each route for this address, in definition order."""
@@ -121,10 +140,6 @@ class Router:
     def error_state(self, module: str) -> Handler | None:
         """The function ERROR of a handler module, None where it has none."""
         return self._modules[module].error
-
-    def states_of(self, module: str) -> tuple[str, ...]:
-        """The names of the states a sender may be in, in definition order."""
-        return tuple(self._modules[module].states)
 
     def state_key(self, match: Match, message: object) -> str:
         """What the sender's state is kept for: the module's name, or what the module makes of it.
@@ -164,37 +179,15 @@ class Router:
             line=handler.line,
         )
 
-    def _routes_of_errors(self) -> Iterator[tuple[int, Route]]:
-        """By the number of a state's route, the same route for the ERROR of its module.
+    def _routes_of_errors(self) -> Iterator[tuple[Route, Route]]:
+        """By a state's route, the same route for the ERROR of its module.
 
         A sender in that state is answered by it whatever address is written to. An ERROR with
         routes of its own has only those.
         """
         routed = {route.handler for route in self.routes}
-        for number, route in enumerate(self.routes):
+        for route in self.routes:
             error = self._modules[route.handler.module].error
             if error is not None and error not in routed and not route.handler.is_stateless:
                 error.check_captures(route.pattern.names, file=error.file, line=error.line)
-                yield number, replace(route, handler=error)
-
-
-def _make_route(handler: Handler, declared: DeclaredRoute, defaults: Mapping[str, str]) -> Route:
-    file, line = declared.file, declared.line
-    captures = {**defaults, **declared.captures}
-    try:
-        pattern = compile_format(declared.format, captures, engine=declared.engine)
-    except PatternError as problem:
-        raise RouteError(str(problem), file=file, line=line) from None
-    for name in declared.captures:
-        if name not in pattern.names:
-            raise RouteError(f"{declared.format!r} has no capture ({name})", file=file, line=line)
-    for name in pattern.names:
-        if name in RESERVED:  # the first answer from a template would find it out
-            raise RouteError(
-                f"({name}) cannot be the name of a capture: templates have a meaning of their own"
-                " for it; take another name",
-                file=file,
-                line=line,
-            )
-    handler.check_captures(pattern.names, file=file, line=line)
-    return Route(declared.format, handler, pattern, file, line)
+                yield route, replace(route, handler=error)

@@ -97,7 +97,6 @@ class Edge:
 
 Node = Characters | Concatenation | Alternatives | Repetition | Edge
 
-EMPTY = Concatenation(())
 ANY = Characters(((0, 9), (11, LAST)))
 
 

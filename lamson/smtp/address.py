@@ -1,9 +1,9 @@
-"""Mail addresses: the paths of an envelope, the author in a From: field, +detail, signed VERP.
+"""Mail addresses: the paths of an envelope, the author in a From: field.
 
 For the LMTP front end, which asks per MAIL and RCPT, and for whatever sends or compares addresses.
 Everything is pure and takes time linear in its input. A text that is not what it should be raises
-`AddressError`, which names it; `single_mailbox` and `verp_decode`, which judge what strangers
-wrote, give None instead.
+`AddressError`, which names it; `single_mailbox`, which judges what strangers wrote, gives None
+instead.
 
 The canonical form of an address has its domain in lower case and its local part as it was typed,
 quoted only where RFC 5321 needs the quotes. So `"joe"@Example.ORG` and `joe@example.org` are one
@@ -12,9 +12,6 @@ text, and any canonical address may stand between the angle brackets of MAIL or 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import ipaddress
 import re
 import unicodedata
@@ -25,7 +22,6 @@ NULL_PATH = ""
 """The null reverse-path ``<>``, the envelope sender of bounces and automatic answers."""
 
 MAX_PATH = 256  # octets, with the angle brackets: RFC 5321 section 4.5.3.1.3
-MAX_LOCAL_SENT = 64  # octets: RFC 5321 section 4.5.3.1.1; kept by what we make, see parse_mailbox
 MAX_HEADER = 8192  # characters of a From: field that single_mailbox looks at
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"  # RFC 5322 section 3.2.3
@@ -63,11 +59,6 @@ _TOKEN = re.compile(
 )
 _GROUP_END = ("special", ";")
 _COMMENT_MARK = re.compile(r"\\.|[()]", re.DOTALL)
-
-_SIGNATURE_OCTETS = 10  # 80 bits; 16 characters of base32
-_VERP_ESCAPE = re.compile(rb"[^A-Za-z0-9._-]")
-_VERP_ESCAPE_QUOTED = re.compile(rb"[^A-Za-z0-9_-]")
-_VERP_ESCAPED = re.compile(rb"~([0-9A-Fa-f]{2})")
 
 
 def parse_mailbox(text: str, *, smtputf8: bool = False) -> str:
@@ -136,21 +127,6 @@ def split(address: str) -> tuple[str, str]:
     return (local, domain) if at else (address, "")
 
 
-def strip_detail(address: str, delimiter: str = "+") -> tuple[str, str]:
-    """``user+detail@host`` as ``("user@host", "detail")``; the detail is "" where there is none.
-
-    ``delimiter`` is what Postfix's ``recipient_delimiter`` is: each of its characters counts, and
-    the first one found splits. A local part that begins with one has no detail.
-    """
-    quoted_local, domain = split(address)
-    local = _dequoted(quoted_local)
-    at = next((n for n, letter in enumerate(local) if letter in delimiter), 0)
-    if at == 0:
-        return address, ""
-    user = _quoted(local[:at])
-    return (f"{user}@{domain}" if domain else user), local[at + 1 :]
-
-
 def single_mailbox(header_value: str) -> str | None:
     """The one address in a From: field (RFC 5322 section 3.6.2), all in lower case, else None.
 
@@ -173,47 +149,6 @@ def single_mailbox(header_value: str) -> str | None:
         return normalise(parse_mailbox(mailboxes[0], smtputf8=True))
     except AddressError:
         return None
-
-
-def verp_encode(sender: str, recipient: str, secret: bytes) -> str:
-    """An envelope sender that tells for which recipient a bounce came back, signed.
-
-    ``bounce@ours.example`` and ``zed+x@example.com`` give
-    ``bounce+zed~2bx=example.com-<signature>@ours.example``: the recipient with its @ as ``=`` and
-    every character but letters, digits, ``.``, ``_`` and ``-`` as ``~`` and two hex digits per
-    UTF-8 octet; then 80 bits of an HMAC-SHA256 over sender and recipient, in base32. Upper and
-    lower case make no difference to the signature, as relays change it. Raises AddressError where
-    the two do not fit the 64 octets of a local part (RFC 5321 section 4.5.3.1.1), where one of
-    them is no ``local@domain``, or where the secret is empty.
-    """
-    sender, recipient = (parse_mailbox(text, smtputf8=True) for text in (sender, recipient))
-    local, domain = split(sender)
-    to_local, to_domain = split(recipient)
-    if not domain or not to_domain or local.startswith('"'):
-        raise _wrong(sender if to_domain else recipient, "VERP needs a plain local@domain")
-    encoded = f"{_verp_escape(to_local)}={_verp_escape(to_domain)}"
-    verp = f"{local}+{encoded}-{_signature(sender, recipient, secret)}"
-    if len(verp.encode()) > MAX_LOCAL_SENT:
-        raise _wrong(f"{verp}@{domain}", f"a VERP local part has at most {MAX_LOCAL_SENT} octets")
-    return f"{verp}@{domain}"
-
-
-def verp_decode(address: str, secret: bytes) -> tuple[str, str] | None:
-    """``(sender, recipient)`` of what verp_encode made with this secret, else None."""
-    verp, domain = split(address)
-    front, _, signature = verp.rpartition("-")
-    local, plus, encoded = front.rpartition("+")
-    to_local, at, to_domain = encoded.rpartition("=")
-    if not (domain and plus and at) or len(address) > MAX_PATH:
-        return None
-    sender = f"{local}@{domain}"
-    try:
-        recipient = f"{_verp_unescape(to_local)}@{_verp_unescape(to_domain)}"
-        expected = _signature(sender, recipient, secret).encode()
-        given = signature.lower().encode()
-    except UnicodeError:
-        return None
-    return (sender, recipient) if hmac.compare_digest(expected, given) else None
 
 
 def _wrong(text: str, problem: str) -> AddressError:
@@ -325,21 +260,3 @@ def _addr_spec(element: list[tuple[str, str]]) -> str | None:
 
 def _is_phrase(tokens: list[tuple[str, str]]) -> bool:
     return all(kind in ("atom", "quoted") for kind, _ in tokens)
-
-
-def _verp_escape(text: str) -> str:
-    # The dots of a quoted local part may stand where those of a plain one may not.
-    unsafe = _VERP_ESCAPE_QUOTED if text.startswith('"') else _VERP_ESCAPE
-    return unsafe.sub(lambda octet: b"~%02x" % octet[0][0], text.encode()).decode("ascii")
-
-
-def _verp_unescape(text: str) -> str:
-    return _VERP_ESCAPED.sub(lambda hexed: bytes([int(hexed[1], 16)]), text.encode()).decode()
-
-
-def _signature(sender: str, recipient: str, secret: bytes) -> str:
-    if not secret:
-        raise AddressError("VERP needs a secret: an empty one was given")
-    signed = "\0".join(("lamson verp", sender.lower(), recipient.lower())).encode()
-    digest = hmac.new(secret, signed, hashlib.sha256).digest()[:_SIGNATURE_OCTETS]
-    return base64.b32encode(digest).decode("ascii").lower()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sqlalchemy import text
 
+from lamson.routing.module import START
 from lamson.storage import sqlite
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-START = "START"
-ERROR = "ERROR"
 _NEW = ""  # the state in a row that was made to be locked
 _LONGEST = 1000  # octets of each half of a key: an index of PostgreSQL takes 2,700 for both
 _UNFIT = re.compile("[\0\ud800-\udfff]")  # what is no text to a database

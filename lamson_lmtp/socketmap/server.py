@@ -2,7 +2,7 @@
 
 For a worker process. smtpd processes keep their connections and send one request after another;
 pipelined ones are answered in their order. A client that sends no netstrings, is slow with one, is
-silent for too long or is one too many is closed, logged and counted; nobody else notices.
+silent for too long or is one too many is closed and logged; nobody else notices.
 """
 
 from __future__ import annotations
@@ -23,17 +23,6 @@ if TYPE_CHECKING:
     from lamson_lmtp.socketmap.answers import Socketmap
 
 MAX_TURN = 200  # requests answered before others have their turn
-
-
-class Counters:
-    """What happened since the server started."""
-
-    __slots__ = ("closed", "connections", "lookups")
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self.lookups = 0
-        self.closed = 0  # connections that we closed: garbage, slow, silent, too many
 
 
 class SocketmapServer:
@@ -58,7 +47,6 @@ class SocketmapServer:
         self.max_connections = max_connections
         self.idle_timeout = idle_timeout
         self.request_timeout = request_timeout
-        self.counters = Counters()
         self.connections: set[_Connection] = set()
         self._servers: list[asyncio.AbstractServer] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -105,7 +93,6 @@ class _Connection(asyncio.Protocol):
         peername = transport.get_extra_info("peername")
         self._client = client_name(peername)
         server = self._server
-        server.counters.connections += 1
         if not server.allow_list.allows(peername):
             self._refuse("socketmap.allow does not name it")
         elif len(server.connections) >= server.max_connections:
@@ -163,7 +150,6 @@ class _Connection(asyncio.Protocol):
                 more = False
             else:
                 replies.append(encode(self._server.socketmap.answer(request)))
-        self._server.counters.lookups += len(replies)
         if replies:
             self._transport.write(b"".join(replies))
         if more:
@@ -177,7 +163,6 @@ class _Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _refuse(self, reason: str) -> None:
-        self._server.counters.closed += 1
         log.logger.warning("socketmap: closed the connection of %s: %s", self._client, reason)
         if self._problem is None:
             self._transport.abort()

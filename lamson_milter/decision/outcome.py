@@ -67,11 +67,11 @@ def decide(
     discarded: list[Addressee] = []
     staying: list[Addressee] = []
     for one in addressees:
-        verdict = one.standing.verdict
+        verdict = one.verdicts.verdict
         if verdict is None:
             staying.append(one)
             continue
-        refusal = one.standing.refusal
+        refusal = one.verdicts.refusal
         if refusal is not None and refusal.is_transient:
             return Outcome(refusal=refusal)
         if refusal is not None:
@@ -80,8 +80,8 @@ def decide(
             discarded.append(one)
         else:
             staying.append(one)
-    for standing in whole:
-        if isinstance(standing.verdict, Discard):
+    for verdicts in whole:
+        if isinstance(verdicts.verdict, Discard):
             return Outcome(is_discarded=True)
     if not staying and rejected:
         return Outcome(refusal=rejected[0][1])
@@ -89,9 +89,9 @@ def decide(
         return Outcome(is_discarded=True)
     recorded: list[tuple[Filter, list[Edit]]] = []
     reasons: list[str] = []
-    for standing in (*whole, *[one.standing for one in staying]):
-        recorded += standing.edits
-        reasons += standing.reasons
+    for verdicts in (*whole, *[one.verdicts for one in staying]):
+        recorded += verdicts.edits
+        reasons += verdicts.reasons
     edits = _once(recorded)
     removed: list[tuple[str, Reply | None]] = [(one.address, reply) for one, reply in rejected]
     removed += [(one.address, None) for one in discarded]

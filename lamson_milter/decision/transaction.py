@@ -56,22 +56,22 @@ class Rules:
 class ConnectionState:
     """A client's connection: what its filters came to counts for each of its mails."""
 
-    __slots__ = ("peer", "rules", "standing")
+    __slots__ = ("peer", "rules", "verdicts")
 
     def __init__(self, rules: Rules, peer: Peer = NOBODY) -> None:
         self.rules = rules
         self.peer = peer
-        self.standing = Verdicts()
+        self.verdicts = Verdicts()
 
     def connect(self) -> Reply | None:
         """Ask the connection's filters; gives a refusal."""
-        standing = self.standing
+        verdicts = self.verdicts
         for one in self.rules.filters.connection:
             subject = Connection(self.peer)
             verdict = self.rules.ask(one, subject, _NO_CAPTURES, "-")
-            if standing.take(one, subject, verdict):
+            if verdicts.take(one, subject, verdict):
                 break
-        return standing.refusal
+        return verdicts.refusal
 
 
 class Transaction:
@@ -82,7 +82,7 @@ class Transaction:
         "_connection",
         "_incoming_notes",
         "_rules",
-        "_sender_standing",
+        "_sender_verdicts",
         "fields",
         "sender",
     )
@@ -91,7 +91,7 @@ class Transaction:
         self._rules = connection.rules
         self._connection = connection
         self._addressees: list[Addressee] = []
-        self._sender_standing = Verdicts()
+        self._sender_verdicts = Verdicts()
         self._incoming_notes = 0
         self.sender = ""
         self.fields: list[tuple[str, bytes]] = []
@@ -104,20 +104,20 @@ class Transaction:
         """
         self.sender = _address(given, read, null=True)
         connection = self._connection
-        if connection.standing.is_settled or not self._rules.filters.sender:
+        if connection.verdicts.is_settled or not self._rules.filters.sender:
             return None
-        standing = self._sender_standing
+        verdicts = self._sender_verdicts
         for one in self._rules.filters.sender:
             subject = Arrival(
                 connection.peer,
                 self.sender,
                 parameters=_parameters(parameters),
-                notes=connection.standing.notes | standing.notes,
+                notes=connection.verdicts.notes | verdicts.notes,
             )
             verdict = self._rules.ask(one, subject, _NO_CAPTURES, "-")
-            if standing.take(one, subject, verdict):
+            if verdicts.take(one, subject, verdict):
                 break
-        return standing.refusal
+        return verdicts.refusal
 
     def rcpt(
         self, given: str, parameters: Sequence[str] = (), *, read: str = "", queue_id: str = ""
@@ -130,24 +130,24 @@ class Transaction:
         refusal = self._rules.refuse(recipient)
         if refusal is not None:
             return refusal
-        standing = Verdicts()
-        if not self._is_settled and self._rules.filters.recipient.filters:
+        verdicts = Verdicts()
+        if not self._is_settled and self._rules.filters.recipient.routes:
             for one, captures in self._rules.filters.recipient.match(recipient):
                 subject = Arrival(
                     self._connection.peer,
                     self.sender,
                     Recipient(recipient, captures),
                     parameters=_parameters(parameters),
-                    notes=self._common_notes() | standing.notes,
+                    notes=self._common_notes() | verdicts.notes,
                 )
                 verdict = self._rules.ask(one, subject, captures, queue_id or "-")
-                if standing.take(one, subject, verdict):
+                if verdicts.take(one, subject, verdict):
                     break
-            if standing.refusal is not None:
-                return standing.refusal
+            if verdicts.refusal is not None:
+                return verdicts.refusal
         path = f"<{read}>"
         paths = (given, path) if read and path != given else (given,)
-        self._addressees.append(Addressee(paths, recipient, standing))
+        self._addressees.append(Addressee(paths, recipient, verdicts))
         return None
 
     def header(self, name: str, value: bytes) -> None:
@@ -167,10 +167,10 @@ class Transaction:
         is_truncated: bool = False,
     ) -> Outcome:
         """The end of the message. Raises ValueError where the notes are too many to be signed."""
-        if not self._is_settled and self._rules.filters.message.filters:
+        if not self._is_settled and self._rules.filters.message.routes:
             self._ask_about_message(content, queue_id, now, is_truncated)
         return decide(
-            (self._connection.standing, self._sender_standing),
+            (self._connection.verdicts, self._sender_verdicts),
             self._addressees,
             self._forged_notes(),
             lambda staying: self._own_notes(staying, queue_id, now),
@@ -182,8 +182,8 @@ class Transaction:
         shared: ParsedMessage | None = None
         envelope: Envelope | None = None
         for addressee in self._addressees:
-            standing = addressee.standing
-            if standing.is_settled:
+            verdicts = addressee.verdicts
+            if verdicts.is_settled:
                 continue
             for one, captures in self._rules.filters.message.match(addressee.address):
                 if shared is None or envelope is None:
@@ -192,11 +192,11 @@ class Transaction:
                     shared,
                     envelope,
                     Recipient(addressee.address, captures),
-                    notes=self._notes_so_far(standing),
+                    notes=self._notes_so_far(verdicts),
                     is_truncated=is_truncated,
                 )
                 verdict = self._rules.ask(one, subject, captures, envelope.id)
-                if standing.take(one, subject, verdict):
+                if verdicts.take(one, subject, verdict):
                     break
 
     def _envelope(self, queue_id: str, now: float) -> Envelope:
@@ -205,10 +205,10 @@ class Transaction:
         recipients = tuple([one.address for one in self._addressees])
         return Envelope(self.sender, recipients, peer, received=now, id=queue_id or "-")
 
-    def _notes_so_far(self, standing: Verdicts) -> Mapping[str, Note] | None:
+    def _notes_so_far(self, verdicts: Verdicts) -> Mapping[str, Note] | None:
         """A copy, since filters add to what they are shown; None for none."""
         common = self._common_notes()
-        return common | standing.notes if common or standing.notes else None
+        return common | verdicts.notes if common or verdicts.notes else None
 
     def paths(self, recipient: str) -> list[str]:
         """All that Postfix may know a recipient by: as it was written each time, and as it is read.
@@ -236,7 +236,7 @@ class Transaction:
     def _own_notes(self, staying: Sequence[Addressee], queue_id: str, now: float) -> list[Edit]:
         """Adds the notes that were made."""
         common = self._common_notes()
-        own = {one.address: one.standing.notes for one in staying if one.standing.notes}
+        own = {one.address: one.verdicts.notes for one in staying if one.verdicts.notes}
         if self._rules.notary is None or not queue_id or not (common or own):
             return []
         values = self._rules.notary.sign(queue_id, common, own, now)
@@ -244,10 +244,10 @@ class Transaction:
 
     @property
     def _is_settled(self) -> bool:
-        return self._connection.standing.is_settled or self._sender_standing.is_settled
+        return self._connection.verdicts.is_settled or self._sender_verdicts.is_settled
 
     def _common_notes(self) -> dict[str, Note]:
-        return self._connection.standing.notes | self._sender_standing.notes
+        return self._connection.verdicts.notes | self._sender_verdicts.notes
 
     @property
     def recipients(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where a subject of filters stands: what those that were asked about it came to so far.
+"""Verdicts: what the filters that were asked about a subject came to so far.
 
 For `transaction`, which keeps one for the connection, one for the sender and one for each
 recipient, and for `outcome`, which makes one decision of them.
@@ -62,4 +62,4 @@ class Addressee:
 
     paths: tuple[str, ...]
     address: str
-    standing: Verdicts
+    verdicts: Verdicts

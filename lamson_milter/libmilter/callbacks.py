@@ -97,8 +97,8 @@ class Callbacks:
         self.last_end = 0.0  # monotonic: when a message was answered last
         filters = rules.filters
         self._asks_sender = bool(filters.sender)
-        self._asks_recipient = bool(filters.recipient.filters)
-        self._asks_message = bool(filters.message.filters)
+        self._asks_recipient = bool(filters.recipient.routes)
+        self._asks_message = bool(filters.message.routes)
         self._paces = {
             stage: Pace(
                 may_be_quick=not any(

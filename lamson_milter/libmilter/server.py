@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _POLL = 0.05  # seconds between two looks at whether the sessions have ended
 _WRITING = 0.5  # seconds that libmilter may take to write an answer after our callback
-_STACK = 512 * 1024
 
 
 class MilterServer:

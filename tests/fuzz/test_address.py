@@ -61,23 +61,7 @@ def test_every_mailbox_is_found_in_a_from_field(mailbox: str, form: str) -> None
     assert address.single_mailbox(form.format(mailbox)) == address.normalise(canonical)
 
 
-@given(texts, st.sampled_from(["+", "-+", ""]))
-def test_split_and_strip_detail_take_anything(text: str, delimiter: str) -> None:
-    address.split(text)
-    user, detail = address.strip_detail(text, delimiter)
-    assert detail or user == text or delimiter
-
-
-@given(domains, mailboxes(), st.binary(min_size=1))
-def test_verp_returns_what_was_put_in(domain: str, recipient: str, secret: bytes) -> None:
-    try:
-        verp = address.verp_encode(f"b@{domain}", recipient, secret)
-    except AddressError:
-        return
-    canonical = address.parse_mailbox(recipient, smtputf8=True)
-    assert address.verp_decode(address.parse_mailbox(verp), secret) == (f"b@{domain}", canonical)
-
-
-@given(texts, st.binary(min_size=1))
-def test_verp_decode_takes_anything(text: str, secret: bytes) -> None:
-    assert address.verp_decode(text, secret) is None
+@given(texts)
+def test_split_takes_anything(text: str) -> None:
+    local, domain = address.split(text)
+    assert text in (local, f"{local}@{domain}")

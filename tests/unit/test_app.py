@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from lamson import app
 from lamson.app import Application
-from lamson.errors import SettingsError
+from lamson.errors import RouteError, SettingsError
 from lamson.settings.model import Settings
 from lamson.storage.outbox import Outbox, Outgoing
 
@@ -63,6 +63,27 @@ def test_templates_are_where_the_settings_say(tmp_path: Path) -> None:
     assert no.value.exit_code == os.EX_CONFIG
     (tmp_path / "mail").mkdir()
     Application.load(tmp_path)  # the usual directory is missing where nothing is in templates
+
+
+def test_a_capture_with_a_name_that_templates_need_is_found_at_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "handlers_with_a_reserved_capture"
+    (tmp_path / f"{name}.py").write_text(
+        "from lamson import route\n"
+        '@route("(local)@x", local=".+")\n'
+        "def START(message, local): ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings = Settings(handlers=[name], run_dir=tmp_path / "run")
+    with pytest.raises(
+        RouteError,
+        match=r"\(local\) cannot be the name of a capture: templates have a meaning of their own",
+    ) as refused:
+        Application(tmp_path, settings)
+    assert refused.value.exit_code == 78
+    assert refused.value.file.endswith(f"{name}.py")
+    assert refused.value.line == 2
 
 
 def test_what_the_dead_left_is_given_back(application: Application) -> None:

@@ -74,6 +74,21 @@ def test_a_broken_handler_module_is_one_line(
     assert "no_such_module_of_the_cli_tests" in done.err
 
 
+@pytest.mark.parametrize("command", [("routes",), ("postfix", "maps")])
+def test_a_capture_with_a_name_that_templates_need(
+    lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    name = f"{MODULE}_{command[0]}"  # another one each time, since modules stay imported
+    monkeypatch.setenv("LAMSON_HANDLERS", f'["{name}"]')
+    (project / f"{name}.py").write_text(
+        "from lamson import route, stateless\n\n"
+        '@stateless\n@route("(local)@x", local=".+")\ndef LOG(message, local): ...\n'
+    )
+    done = lamson(*command)
+    assert done.status == os.EX_CONFIG
+    assert f"{name}.py:4: (local) cannot be the name of a capture" in done.err
+
+
 def test_config_shows_values_and_origins(
     lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

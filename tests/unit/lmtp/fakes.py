@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lamson.smtp import reply as replies
 from lamson.smtp.reply import Reply
 from lamson_lmtp.connection import Connection, Limits
-from lamson_lmtp.session import Budget, Counters, Session
+from lamson_lmtp.session import Budget, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,7 +73,6 @@ def make_session(
         dispatcher,
         Connection(limits or Limits(), "mail.example"),
         budget=budget or Budget(1 << 30),
-        counters=Counters(),
         ids=(f"id{number}" for number in range(1, 1_000_000)),
         client="[192.0.2.9]",
         wake=wake,

@@ -36,7 +36,7 @@ def test_the_envelope() -> None:
 
 def test_recipients_share_the_content() -> None:
     message = request()
-    other = message.for_recipient(Recipient("other@test.com"))
+    other = MailRequest(message.content, message.envelope, Recipient("other@test.com"))
     assert other.recipient.address == "other@test.com"
     assert other.envelope is message.envelope
     assert other.content is message.content

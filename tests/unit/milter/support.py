@@ -24,6 +24,29 @@ if TYPE_CHECKING:
 DEFAULTS = {"host": r"test\.com", "user": "[a-z0-9.]+"}
 _numbers = count(1)
 
+# Decides by the recipient's name.
+BY_NAME = """
+VERDICTS = {
+    "reject": Reject("5.7.9", "no"), "defer": Defer("4.7.9", "later"), "discard": Discard,
+    "hold": Quarantine("held"), "accept": Accept, "raise": SMTPError(550, "5.7.8", "raised"),
+    "later": SMTPError(450, "4.7.8", "raised"), "exit": SystemExit(), "wrong": "250",
+}
+
+@filter_message("(user)@(host)")
+def by_name(message: FilteredMail, user: str, host: str) -> Verdict:
+    message.add_header("X-User", user)
+    message.add_header("X-Same", "yes")
+    verdict = VERDICTS.get(user)
+    if isinstance(verdict, BaseException):
+        raise verdict
+    return verdict
+"""
+
+
+def names(*users: str) -> tuple[str, ...]:
+    """Recipients of these names."""
+    return tuple(f"{user}@test.com" for user in users)
+
 
 def make_filters(directory: Path, source: str) -> Filters:
     """The filters of one module with ``source``, written into ``directory``."""

@@ -37,6 +37,28 @@ def test_all_stages(tmp_path: Path) -> None:
     assert filters.recipient.match("zed@elsewhere.test") == []
 
 
+def test_each_filter_says_where_its_decorator_stands(tmp_path: Path) -> None:
+    filters = make_filters(
+        tmp_path,
+        """
+        @filter_connection
+        def a(client): ...
+        @filter_sender(helo=True)
+        def b(mail): ...
+        @filter_message("first@(host)")
+        @filter_recipient("second@(host)")
+        def c(mail, host): ...
+        """,
+    )
+    assert [(one.stage, one.format, one.line) for one in filters.all] == [
+        ("connection", "", 4),
+        ("sender", "", 6),
+        ("message", "first@(host)", 8),
+        ("recipient", "second@(host)", 9),
+    ]
+    assert {one.file for one in filters.all} == {filters.all[0].handler.file}
+
+
 @pytest.mark.parametrize(
     ("bodies", "expected"),
     [(("False",), 0), (("100", "False", "200"), 200), (("100", "True"), None), (("0",), 0)],

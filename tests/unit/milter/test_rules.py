@@ -1,4 +1,4 @@
-"""lamson_milter.rules: the session that a filter gets can only read; what it raises."""
+"""lamson_milter.rules: the session that a filter gets can only read; what it raises; recipients."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import pytest
 import sqlalchemy
 from sqlalchemy import exc
 
-from lamson.smtp.reply import SMTPError
+from lamson.app import Application
+from lamson.routing.domains import Domains
+from lamson.settings.model import Milter, Settings
+from lamson.smtp.reply import NO_SUCH_RECIPIENT, SMTPError
 from lamson.storage.database import Database
 from lamson_milter.actions import Defer, Quarantine, Reject
-from lamson_milter.rules import FAILED, Asking
+from lamson_milter.rules import FAILED, Asking, recipient_check, rules_of
 from lamson_milter.subjects import Connection
-from tests.unit.milter.support import make_filters
-from tests.unit.support import make_message
+from tests.unit.milter.support import BY_NAME, Dialogue, make_filters, names
+from tests.unit.support import make_message, make_router
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,3 +87,44 @@ def test_any_reply_of_an_smtperror_is_a_verdict(
 
     one = replace(read, handler=Refusing())  # type: ignore[arg-type]
     assert Asking()(one, Connection(make_message().peer), {}, "-") == verdict
+
+
+@pytest.mark.parametrize("user", ["exit", "wrong"])
+def test_whatever_a_filter_does_is_451(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, user: str
+) -> None:
+    outcome = Dialogue(tmp_path, BY_NAME).message(*names(user))
+    assert str(outcome.refusal).startswith("451 4.3.0")
+    assert "id=4bYmCz0R3Dz1Xy: filter" in caplog.text
+
+
+HANDLERS = """
+@route("(user)@(host)", user="zed|ann")
+def START(message, user, host): ...
+"""
+
+
+def test_recipients_in_our_domains_that_no_route_matches_are_refused(tmp_path: Path) -> None:
+    router = make_router(tmp_path, HANDLERS)
+    refuse = recipient_check(router, Domains(router.routes, ["declared.test"]))
+    assert refuse("zed@test.com") is None
+    assert refuse("bob@test.com") is NO_SUCH_RECIPIENT
+    assert refuse("zed@DECLARED.test") is NO_SUCH_RECIPIENT
+    assert refuse("bob@elsewhere.test") is None, "Postfix's business"
+
+
+@pytest.mark.parametrize("checks", [False, True])
+def test_the_rules_of_an_application(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checks: bool
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings = Settings(
+        handlers=[make_router(tmp_path, HANDLERS).modules[0]],
+        route_defaults={"host": r"test\.com"},
+        run_dir=tmp_path / "run",
+        milter=Milter(check_recipients=checks),
+    )
+    rules = rules_of(Application(tmp_path, settings))
+    assert rules.filters.all == ()
+    assert rules.refuse("zed@test.com") is None
+    assert rules.refuse("bob@test.com") is (NO_SUCH_RECIPIENT if checks else None)

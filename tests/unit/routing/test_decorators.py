@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lamson.errors import RouteError
+from lamson.routing.declaration import HANDLERS
 from lamson.routing.decorators import route, route_like, state_key_generator, stateless
-from lamson.routing.handler import declaration_of
 
 
 def test_routes_stand_as_in_the_source() -> None:
@@ -16,7 +16,7 @@ def test_routes_stand_as_in_the_source() -> None:
         return "called"
 
     assert handler("m") == "called"
-    declared = declaration_of(handler)
+    declared = HANDLERS.of(handler)
     assert declared is not None
     assert [item.format for item in declared.routes] == ["first", "second"]
     assert [item.engine for item in declared.routes] == ["re2", "re"]
@@ -30,7 +30,7 @@ def test_a_capture_may_be_called_format() -> None:
     @route("(format)", format="a|b")
     def handler(message: object) -> None: ...
 
-    declared = declaration_of(handler)
+    declared = HANDLERS.of(handler)
     assert declared is not None
     assert declared.routes[0].captures == {"format": "a|b"}
 
@@ -45,7 +45,7 @@ def test_route_like_copies_the_routes_and_names_its_own_line() -> None:
     @stateless
     def copy(message: object) -> None: ...
 
-    declared, original = declaration_of(copy), declaration_of(model)
+    declared, original = HANDLERS.of(copy), HANDLERS.of(model)
     assert declared is not None
     assert original is not None
     assert [item.format for item in declared.routes] == ["own", "first", "second"]
@@ -65,7 +65,7 @@ def test_the_order_of_stateless_and_route_makes_no_difference() -> None:
     def below(message: object) -> None: ...
 
     for handler in (above, below):
-        declared = declaration_of(handler)
+        declared = HANDLERS.of(handler)
         assert declared is not None
         assert declared.is_stateless
         assert len(declared.routes) == 1
@@ -76,7 +76,7 @@ def test_state_key_generator() -> None:
     def key(module: str, message: object) -> str:
         return module
 
-    declared = declaration_of(key)
+    declared = HANDLERS.of(key)
     assert declared is not None
     assert declared.is_state_key_generator
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from lamson.delivery.context import Delivery
 from lamson.errors import RouteError
-from lamson.routing.handler import DELIVERY, SESSION, Handler, declaration_of, declare
+from lamson.routing.handler import DELIVERY, SESSION, Handler
 
 if TYPE_CHECKING:
     from nowhere import Missing  # type: ignore[import-not-found]
@@ -144,13 +144,3 @@ def test_functions_that_cannot_be_handlers(function: Callable[..., Any], message
         Handler(function)
     assert refused.value.file == __file__
     assert refused.value.line == function.__code__.co_firstlineno
-
-
-def test_a_declaration_is_an_attribute_of_a_function() -> None:
-    def function() -> None: ...
-
-    assert declaration_of(function) is None
-    declared = declare(function)
-    assert declare(function) is declared is declaration_of(function)
-    with pytest.raises(RouteError, match="is no function"):
-        declare(str)

@@ -7,29 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.errors import RouteError
-from lamson.routing.decorators import Router
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.unit.conftest import Collect
-
-
-def test_handlers_are_the_functions_defined_in_the_module(collect: Collect) -> None:
-    router = collect(
-        """
-        @route("(user)@(host)")
-        def START(message, user, host): ...
-        """,
-        """
-        from one import START as OTHER
-        @route("a@(host)")
-        def START(message, host): ...
-        ALIAS = START
-        def helper(): ...
-        """,
-    )
-    assert [str(route.handler) for route in router.routes] == ["one.START", "two.START"]
 
 
 def test_a_wrapped_function_is_still_a_handler(collect: Collect) -> None:
@@ -94,30 +74,6 @@ def test_modules_that_cannot_be_used(
         assert f"one.py:{refused.value.line}: " in str(refused.value)
 
 
-def test_an_error_in_what_the_module_imports_is_named_there(
-    collect: Collect, tmp_path: Path
-) -> None:
-    (tmp_path / "their_model.py").write_text("\n\nint('x')\n")
-    with pytest.raises(RouteError, match="module one cannot be imported: ValueError") as refused:
-        collect("import their_model")
-    assert refused.value.file.endswith("their_model.py")
-    assert refused.value.line == 3
-    assert isinstance(refused.value.__cause__, ValueError)
-
-
-def test_missing_modules(collect: Collect) -> None:
-    with pytest.raises(RouteError, match=r"no module nowhere$") as refused:
-        Router.collect(["nowhere"], {})
-    assert refused.value.setting == "handlers"
-    with pytest.raises(RouteError, match=r"no module nowhere, for nowhere\.handlers$"):
-        Router.collect(["nowhere.handlers"], {})
-    collect(GOOD)
-    with pytest.raises(RouteError, match=r"no module one\.handlers"):
-        Router.collect(["one.handlers"], {})
-    with pytest.raises(RouteError, match="the module one is named twice"):
-        Router.collect(["one", "one"], {"host": "x", "user": "y"})
-
-
 def test_a_shared_state_key_does_without_a_start(collect: Collect) -> None:
     router = collect(
         """
@@ -128,4 +84,7 @@ def test_a_shared_state_key_does_without_a_start(collect: Collect) -> None:
         def POSTING(message, user, host): ...
         """
     )
-    assert router.states_of("one") == ("POSTING",)
+    (match,) = router.match("zed@test.com")
+    assert router.next_state(match.handler, "POSTING") == "POSTING"
+    with pytest.raises(RouteError, match=r"it has POSTING$"):
+        router.next_state(match.handler, "START")

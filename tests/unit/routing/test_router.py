@@ -79,11 +79,6 @@ def test_a_match_carries_route_and_captures(collect: Collect) -> None:
         (2, '@route("(user@(host)")\ndef START(message, user, host): ...', "missing "),
         (3, '@stateless\n@route("(?!x)a")\ndef START(message): ...', 'engine="re"'),
         (2, '@route("a@x", tokn="1")\ndef START(message): ...', r"'a@x' has no capture \(tokn\)"),
-        (
-            2,
-            '@route("(local)@x", local=".+")\ndef START(message, local): ...',
-            r"\(local\) cannot be the name of a capture: templates have a meaning of their own for",
-        ),
         (2, '@route("(user)@x")\ndef START(message): ...', r"START has no parameter 'user'"),
         (2, '@route("a@x")\ndef START(message, user): ...', "START needs 'user'"),
         (
@@ -105,6 +100,17 @@ def test_routes_that_cannot_be_used(collect: Collect, line: int, source: str, me
     assert refused.value.exit_code == 78
     assert refused.value.file.endswith("one.py")
     assert refused.value.line == line
+
+
+def test_captures_with_names_that_templates_need_themselves(collect: Collect) -> None:
+    source = '@stateless\n@route("(user)@x")\n@route("(local)@x", local=".+")\n'
+    router = collect(source + "def LOG(message, **captures): ...\n")
+    router.refuse_captures(["user_", "host"])
+    with pytest.raises(RouteError, match=r"\(local\) cannot be the name of a capture") as refused:
+        router.refuse_captures({"local", "str"})
+    assert refused.value.exit_code == 78
+    assert refused.value.file.endswith("one.py")
+    assert refused.value.line == 4
 
 
 def test_look_around_where_the_route_says_so(collect: Collect) -> None:
@@ -150,8 +156,13 @@ def test_an_error_state_with_a_route_has_only_that(collect: Collect) -> None:
 
 def test_states(collect: Collect) -> None:
     router = collect(WITH_ERROR, EVERYTHING)
-    assert router.states_of("one") == ("START", "CONFIRMING", "ERROR")
-    assert router.states_of("two") == ()
+    for address, states in (
+        ("zed-join@test.com", "START, CONFIRMING, ERROR"),
+        ("all@example.org", "none"),
+    ):
+        handler = next(iter(router.match(address))).handler
+        with pytest.raises(RouteError, match=f"no state of its module; it has {states}$"):
+            router.next_state(handler, "NOWHERE")
     error = router.error_state("one")
     assert error is not None
     assert error.name == "ERROR"

@@ -1,0 +1,119 @@
+"""The loader: imports the modules of the application that a setting names, and lists functions.
+
+For the Router, which loads handlers, and for the filters of the milter. What cannot be used (a
+module that is missing, fails while it is imported, is named twice, or loses a function to a later
+one of the same name) is a RouteError with file and line.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from lamson.errors import RouteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from types import ModuleType
+
+    from lamson.routing.declaration import Declarations
+
+
+def load(names: Sequence[str], kind: Declarations[Any]) -> Iterator[ModuleType]:
+    """Import the modules of these dotted names, one after another. Raises RouteError."""
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise RouteError(f"the module {name} is named twice", setting=kind.setting)
+    for name in names:
+        module = _imported(name, kind.setting)
+        _refuse_redefinitions(module, kind.decorators)
+        yield module
+
+
+def file_of(module: ModuleType) -> str:
+    return getattr(module, "__file__", None) or module.__name__
+
+
+def functions_of(module: ModuleType) -> list[Callable[..., Any]]:
+    """The functions defined in a module, not those it imported, in source order."""
+    found = {id(value): value for value in vars(module).values() if inspect.isfunction(value)}
+    return [value for value in found.values() if value.__module__ == module.__name__]
+
+
+def nothing_declared(module: ModuleType, kind: Declarations[Any]) -> RouteError:
+    """What to raise for a module that a setting names in vain."""
+    return RouteError(
+        f"module {module.__name__} has no {kind.noun}: decorate a function with {kind.example}, or"
+        f" take the module out of the setting {kind.setting}",
+        file=file_of(module),
+    )
+
+
+def _imported(name: str, setting: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except RouteError as problem:  # from a decorator, which may not know where it stands
+        if problem.file:
+            raise
+        file, line = _origin(problem)
+        raise RouteError(problem.problem, file=file, line=line) from None
+    except (Exception, SystemExit) as problem:
+        if isinstance(problem, ModuleNotFoundError) and f"{name}.".startswith(f"{problem.name}."):
+            raise RouteError(
+                f"there is no module {problem.name}"
+                + (f", for {name}" if problem.name != name else ""),
+                setting=setting,
+            ) from None
+        file, line = _origin(problem)
+        raise RouteError(
+            f"module {name} cannot be imported: {type(problem).__name__}: {problem}",
+            file=file,
+            line=line,
+        ) from problem
+
+
+def _refuse_redefinitions(module: ModuleType, decorators: Collection[str]) -> None:
+    """Raise RouteError where a later def takes the name of a declared function.
+
+    The later one replaces the earlier without a word, so only the source still shows it.
+    """
+    try:
+        tree = ast.parse(inspect.getsource(module))
+    except (OSError, TypeError, SyntaxError):
+        return
+    first: dict[str, ast.FunctionDef] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            earlier = first.setdefault(node.name, node)
+            if earlier is not node and (
+                _is_declared(earlier, decorators) or _is_declared(node, decorators)
+            ):
+                raise RouteError(
+                    f"{node.name} is defined a second time, the first one is in line"
+                    f" {earlier.lineno}; a state needs a name of its own",
+                    file=file_of(module),
+                    line=node.lineno,
+                )
+
+
+def _is_declared(node: ast.FunctionDef, decorators: Collection[str]) -> bool:
+    for decorator in node.decorator_list:
+        target = decorator.func if isinstance(decorator, ast.Call) else decorator
+        name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
+        if name in decorators:
+            return True
+    return False
+
+
+def _origin(problem: BaseException) -> tuple[str, int]:
+    """File and line where an import failed: the innermost module that was being executed."""
+    if isinstance(problem, SyntaxError) and problem.filename:
+        return problem.filename, problem.lineno or 0
+    frames = traceback.extract_tb(problem.__traceback__)
+    for frame in reversed(frames):
+        if frame.name == "<module>" and not frame.filename.startswith("<"):
+            return frame.filename, frame.lineno or 0
+    return "", 0

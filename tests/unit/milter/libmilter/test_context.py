@@ -1,0 +1,105 @@
+"""lamson_milter.libmilter.context: what libmilter is told of answers and edits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.smtp.reply import Reply
+from lamson_milter.actions import (
+    AddHeader,
+    AddRecipient,
+    ChangeHeader,
+    ChangeSender,
+    RemoveRecipient,
+    ReplaceBody,
+)
+from tests.unit.milter.libmilter.fakes import FakeContext
+from tests.unit.milter.support import Dialogue
+
+milter = pytest.importorskip(
+    "milter", reason="pymilter is not installed (pip install 'lamson[milter]')"
+)
+
+from lamson_milter.libmilter.context import answer, apply, client, macro  # noqa: E402
+from lamson_milter.libmilter.session import Session  # noqa: E402
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lamson_milter.actions import Edit
+
+SOURCE = "@filter_sender\ndef f(mail): ..."
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    dialogue = Dialogue(tmp_path, SOURCE)
+    session = Session(dialogue.connection.rules, milter.P_HDR_LEADSPC)
+    session.transaction = dialogue.transaction
+    dialogue.transaction.rcpt("<One(x)@test.com>", read="one@test.com")
+    return session
+
+
+def test_macros() -> None:
+    ctx = FakeContext(i="4bYmCz0R3Dz1Xy", client_name="a.test", client_addr="192.0.2.1")
+    assert macro(ctx, "i") == "4bYmCz0R3Dz1Xy"
+    assert macro(ctx, "{mail_addr}") == ""
+    peer = client(ctx)
+    assert (peer.name, peer.addr, peer.port) == ("a.test", "192.0.2.1", "")
+
+
+def test_a_macro_that_cannot_be_read_is_not_known() -> None:
+    class Broken(FakeContext):
+        def getsymval(self, name: str) -> str:
+            return b"\xff".decode()
+
+    assert macro(Broken(), "i") == ""
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "told"),
+    [
+        (None, "CONTINUE", []),
+        (Reply(550, "5.7.1", "no\n100 %"), "REJECT", [("550", "5.7.1", "no", "100 %%")]),
+        (Reply(451, "4.7.1", "later"), "TEMPFAIL", [("451", "4.7.1", "later")]),
+        (Reply(550, "5.7.1", "é" * 400), "REJECT", [("550", "5.7.1", "é" * 240)]),
+    ],
+)
+def test_answers(refusal: Reply | None, status: str, told: list[tuple[str, ...]]) -> None:
+    ctx = FakeContext()
+    assert answer(ctx, refusal) == getattr(milter, status)
+    assert ctx.told == [("setreply", *one) for one in told]
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (AddHeader("X", "1"), [("addheader", "X", " 1", -1)]),
+        (AddHeader("X", "1", 2), [("addheader", "X", " 1", 2)]),
+        (ChangeHeader("X", "2", 3), [("chgheader", "X", 3, " 2")]),
+        (ChangeHeader("X", "", 1), [("chgheader", "X", 1, " ")]),
+        (ChangeHeader("X", None, 1), [("chgheader", "X", 1, "")]),
+        (ReplaceBody(b"new\r\n"), [("replacebody", b"new\r\n")]),
+        (AddRecipient("a@b.test"), [("addrcpt", "<a@b.test>", None)]),
+        (AddRecipient("a@b.test", "NOTIFY=NEVER"), [("addrcpt", "<a@b.test>", "NOTIFY=NEVER")]),
+        (
+            RemoveRecipient("ONE@test.com"),
+            [("delrcpt", "<One(x)@test.com>"), ("delrcpt", "<one@test.com>")],
+        ),
+        (ChangeSender(""), [("chgfrom", "<>", None)]),
+    ],
+)
+def test_edits(session: Session, edit: Edit, told: list[tuple[object, ...]]) -> None:
+    ctx = FakeContext()
+    apply(ctx, session, edit)
+    assert ctx.told == told
+
+
+def test_without_leading_space_postfix_puts_it_in_itself(session: Session) -> None:
+    session.has_leading_space = False
+    ctx = FakeContext()
+    apply(ctx, session, AddHeader("X", "1"))
+    apply(ctx, session, ChangeHeader("X", "", 1))
+    assert ctx.told == [("addheader", "X", "1", -1), ("chgheader", "X", 1, " ")]

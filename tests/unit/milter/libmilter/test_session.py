@@ -1,0 +1,52 @@
+"""lamson_milter.libmilter.session: what is kept of a connection, and forgotten of a mail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson_milter.decision.transaction import Transaction
+from lamson_milter.libmilter.spool import Spool
+from tests.unit.milter.support import Dialogue
+
+milter = pytest.importorskip(
+    "milter", reason="pymilter is not installed (pip install 'lamson[milter]')"
+)
+
+from lamson_milter.libmilter.session import Session  # noqa: E402
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lamson_milter.decision.transaction import Rules
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Rules:
+    return Dialogue(tmp_path, "@filter_sender\ndef f(mail): ...").connection.rules
+
+
+def test_what_was_agreed_on_says_what_is_answered(rules: Rules) -> None:
+    session = Session(rules, milter.P_NR_HDR | milter.P_HDR_LEADSPC)
+    assert session.has_leading_space
+    assert session.header_reply == session.reply(milter.P_NR_HDR) == milter.NOREPLY
+    assert session.reply(milter.P_NR_MAIL) == milter.CONTINUE
+    session = Session(rules, milter.P_NR_MAIL)
+    assert not session.has_leading_space
+    assert session.header_reply == milter.CONTINUE
+
+
+def test_the_mail_is_forgotten_and_the_connection_is_not(rules: Rules) -> None:
+    session = Session(rules, 0)
+    connection = session.connection
+    session.transaction = Transaction(connection)
+    session.spool = spool = Spool(1 << 30)
+    spool.write(b"x" * (2 << 20))
+    session.header_size, session.has_failed = 7, True
+    session.reset()
+    assert (session.transaction, session.spool) == (None, None)
+    assert (session.header_size, session.has_failed) == (0, False)
+    assert spool.read() == b"", "its file is closed"
+    assert session.connection is connection
+    session.reset()

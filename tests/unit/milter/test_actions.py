@@ -1,0 +1,100 @@
+"""lamson_milter.actions: values, and what cannot be written down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson_milter.actions import (
+    MAX_LINES,
+    Accept,
+    Defer,
+    Discard,
+    Quarantine,
+    Reject,
+    decision,
+    field_value,
+)
+from tests.unit.milter.support import Dialogue
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_what_cannot_be_written_down_fails_in_the_filter(tmp_path: Path) -> None:
+    source = """
+    @filter_message("(user)@(host)")
+    def edit(message, user, host):
+        tries = [
+            lambda: message.add_header("X", "a\\r\\nE: b"), lambda: message.add_header("X:", "a"),
+            lambda: message.insert_header("X", "a", -1), lambda: message.delete_header("X", 0),
+            lambda: message.add_recipient("nobody"), lambda: message.change_sender("a b"),
+            lambda: message.add_recipient("a@b.example", "X\\r\\nY"),
+            lambda: message.note("x", object()), lambda: message.note("x", "y" * 5000),
+            lambda: Reject("4.1.1", "x"), lambda: Reject("5.1.1", "a\\rb"), lambda: Defer("5.1.1"),
+            lambda: Quarantine(""), lambda: Quarantine("a\\nb"),
+            lambda: Arrival().remove_recipient(),
+        ]
+        for one in tries:
+            try:
+                one()
+            except ValueError:
+                continue
+            raise SystemExit(one)
+    """
+    outcome = Dialogue(tmp_path, source).message()
+    assert str(outcome) == "accepted"
+    assert not outcome.edits
+
+
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [
+        (None, None),
+        (Accept, Accept()),
+        (Discard, Discard()),
+        (Reject, Reject()),
+        (Defer, Defer()),
+        (Quarantine("why"), Quarantine("why")),
+        (Reject("5.7.2", "no"), Reject("5.7.2", "no")),
+    ],
+)
+def test_a_class_is_as_good_as_a_value(returned: object, expected: object) -> None:
+    assert decision(returned) == expected
+
+
+@pytest.mark.parametrize("returned", ["250", True, 550, Quarantine, Exception()])
+def test_what_is_no_verdict(returned: object) -> None:
+    with pytest.raises(TypeError, match="returns a verdict or None"):
+        decision(returned)
+
+
+def test_replies() -> None:
+    assert str(Reject().reply) == "550 5.7.1 Message refused"
+    assert str(Reject("5.1.1", "no", 554).reply) == "554 5.1.1 no"
+    assert str(Defer().reply) == "451 4.7.1 Try again later"
+    Reject(text="\n".join(["line"] * MAX_LINES))
+    for text in ("", "a\n\nb", "\n".join(["line"] * (MAX_LINES + 1))):
+        with pytest.raises(ValueError, match="a reply has up to"):
+            Reject(text=text)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("plain", " plain"),
+        (" blanks\t", " blanks"),
+        ("Gr\u00fc\u00dfe", " =?utf-8?b?R3LDvMOfZQ==?="),
+        ("", " "),
+    ],
+)
+def test_field_values(value: str, expected: str) -> None:
+    assert field_value("X", value) == expected
+
+
+def test_a_long_field_value_is_folded() -> None:
+    lines = field_value("X-Long", "word " * 40).split("\n")
+    assert len(lines) > 2
+    assert all(len(line) <= 78 and line.startswith(" ") for line in lines)
+    assert "".join(lines).split() == ["word"] * 40
