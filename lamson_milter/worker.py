@@ -18,7 +18,7 @@ from lamson import log
 from lamson.app import Application
 from lamson.errors import SettingsError
 from lamson.service import cpu
-from lamson.service.supervisor import DRAIN, Group, Listener
+from lamson.service.worker import DRAIN, Group, Listener
 from lamson.settings import loading
 from lamson_milter import recipients
 from lamson_milter.decision.transaction import Rules
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lamson.service.supervisor import Link
+    from lamson.service.worker import Link
     from lamson.settings.model import Settings
 
 # libmilter's threads give the interpreter up by themselves, and a callback takes less than this.

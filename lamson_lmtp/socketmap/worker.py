@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lamson.routing.decorators import Router
 from lamson.routing.domains import Domains
-from lamson.service.supervisor import Group, Listener
+from lamson.service.worker import Group, Listener
 from lamson.settings import loading
 from lamson_lmtp.socketmap.answers import Socketmap
 from lamson_lmtp.socketmap.server import SocketmapServer
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lamson.service.supervisor import Link
+    from lamson.service.worker import Link
     from lamson.settings.model import Settings
 
 
