@@ -79,7 +79,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL)
     application = Application.load(project, is_patient=link.is_patient)
     if application.settings.one_processor:
-        cpu.keep_to_one(link.number)
+        cpu.keep_to_one(link.place)
     settings = application.settings.milter
     with loading.placing(project):
         decided = rules(application)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from lamson import log
 from lamson.errors import LamsonError, UnavailableError
-from lamson.service import daemon
+from lamson.service import cpu, daemon
 from lamson.service.systemd import inherited_sockets, notify
 from lamson.service.worker import DRAIN, Group, Link, Worker, forget_modules
 from lamson.settings import loading
@@ -189,14 +189,23 @@ class Supervisor:
             for worker in self._present(group)[group.count(self._settings) :]:
                 self._end(worker)
 
-    def _fork(self, group: Group, number: int | None = None) -> Worker:
-        """A new worker; it gets ``number``, else the lowest that none of the group has.
+    def _free_number(self, group: Group) -> int:
+        taken = {one.number for one in self._present(group)}
+        return min(set(range(len(taken) + 1)) - taken)
+
+    def _free_place(self, group: Group) -> int:
+        kept = [one for other in self._groups if other.keeps_to_one for one in self._present(other)]
+        return cpu.free_place(
+            [one.place for one in kept], [one.place for one in kept if one.group is group]
+        )
+
+    def _fork(self, group: Group, former: Worker | None = None) -> Worker:
+        """A new worker; it gets the number and the place of ``former``, else free ones.
 
         Raises UnavailableError where the system has no process or no file to spare.
         """
-        if number is None:
-            taken = {one.number for one in self._present(group)}
-            number = min(set(range(len(taken) + 1)) - taken)
+        number = self._free_number(group) if former is None else former.number
+        place = self._free_place(group) if former is None else former.place
         with suppress(OSError):  # a full disk is no reason to have no worker
             sys.stdout.flush()
             sys.stderr.flush()
@@ -206,21 +215,27 @@ class Supervisor:
         try:
             pipe = reading, writing = os.pipe()
             os.set_blocking(reading, False)
+            link = Link(
+                writing,
+                self._alive_read,
+                number,
+                lost_pids,
+                place=place,
+                is_patient=self._is_patient,
+            )
             pid = os.fork()
         except OSError as error:
             for descriptor in pipe:
                 os.close(descriptor)
             raise UnavailableError(f"no worker can be forked: {error.strerror}") from error
         if pid == 0:
-            self._become_worker(group, writing, number, lost_pids)
+            self._become_worker(group, link)
         group.lost_pids = []
         os.close(writing)
-        worker = self._workers[pid] = Worker(pid, number, reading, group, lost_pids)
+        worker = self._workers[pid] = Worker(pid, number, place, reading, group, lost_pids)
         return worker
 
-    def _become_worker(
-        self, group: Group, status: int, number: int, lost_pids: Sequence[int]
-    ) -> NoReturn:
+    def _become_worker(self, group: Group, link: Link) -> NoReturn:
         code = os.EX_SOFTWARE
         try:
             signal.set_wakeup_fd(-1)
@@ -238,7 +253,6 @@ class Supervisor:
             ]
             for descriptor in inherited:
                 os.close(descriptor)
-            link = Link(status, self._alive_read, number, lost_pids, is_patient=self._is_patient)
             try:
                 group.run(self._project, group.sockets, link)
                 code = os.EX_OK
@@ -296,7 +310,7 @@ class Supervisor:
     def _replace(self, worker: Worker) -> bool:
         worker.wants_replacement = False
         try:
-            new = self._fork(worker.group, worker.number)
+            new = self._fork(worker.group, worker)
             new.is_leaving = True  # does not count, and is not replaced, until it is ready
             self._wait_ready(new)
         except UnavailableError as error:

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 def group() -> Group:
     """The group of the socketmap's worker, for the supervisor."""
     return Group(
-        "socketmap", _listeners, lambda settings: int(bool(settings.socketmap.listen)), run
+        "socketmap",
+        _listeners,
+        lambda settings: int(bool(settings.socketmap.listen)),
+        run,
+        keeps_to_one=False,  # it has one thread: it runs wherever there is room
     )
 
 

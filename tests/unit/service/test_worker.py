@@ -25,8 +25,8 @@ class Pair:
         reading, self.writing = os.pipe()
         os.set_blocking(reading, False)
         group = Group("LMTP", lambda settings: [], lambda settings: 1, lambda *given: None)
-        self.worker = Worker(1, 0, reading, group, [])
-        self.link = Link(self.writing, -1, 0, [], is_patient=False)
+        self.worker = Worker(1, 0, 0, reading, group, [])
+        self.link = Link(self.writing, -1, 0, [], place=0, is_patient=False)
 
 
 @pytest.fixture
