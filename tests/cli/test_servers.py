@@ -13,6 +13,7 @@ import pytest
 
 from lamson.service import daemon
 from lamson.storage.maildir import Maildir
+from tests.server_process import ServerProcess
 from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:
@@ -151,17 +152,18 @@ def test_what_keeps_a_server_from_starting_is_one_line(shell: Shell) -> None:
 
 def test_the_foreground_ends_with_sigterm(shell: Shell) -> None:
     shell.out("syncdb")
-    with subprocess.Popen(
+    output = shell.project / "output"
+    lamson = ServerProcess("lamson", output, shell.project / "errors")
+    lamson.start(
         [sys.executable, "-m", "lamson", "start", "--foreground"],
+        lambda: output.read_text().endswith("\n"),
         cwd=shell.project,
         env={**shell.environment, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line == f"lamson is listening: LMTP on 127.0.0.1:{shell.lmtp}\n"
+    )
+    try:
+        assert output.read_text() == f"lamson is listening: LMTP on 127.0.0.1:{shell.lmtp}\n"
         assert f"LMTP on 127.0.0.1:{shell.lmtp}" in shell.out("status")
-        assert shell.out("stop") == f"stopped lamson (pid {process.pid})\n"
-        assert process.wait(20) == 0
+        assert shell.out("stop") == f"stopped lamson (pid {lamson.pid})\n"
+        assert lamson.wait() == 0
+    finally:
+        lamson.kill()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import shutil
 import signal
 import smtplib
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.service import daemon
+from tests.server_process import ServerProcess
 from tests.service import LamsonService
 from tests.waiting import free_port, wait_for
 
@@ -315,23 +317,21 @@ def test_systemd_passes_the_socket_and_is_told(project: Path, tmp_path: Path) ->
             "os.environ['LISTEN_PID'] = str(os.getpid())\n"
             "os.execv(sys.executable, [sys.executable, '-m', 'lamson', 'start', '-foreground'])\n"
         )
-        process = subprocess.Popen(
+        lamson = ServerProcess("lamson", project / "output")
+        lamson.start(
             [sys.executable, "-c", script],
+            lambda: select.select([notified], [], [], 0)[0],
             cwd=project,
             env={**os.environ, "LISTEN_FDS": "1", "NOTIFY_SOCKET": str(tmp_path / "notify")},
             pass_fds=[listener.fileno()],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
         )
         try:
             assert notified.recv(100) == b"READY=1"
             with smtplib.LMTP(*listener.getsockname(), timeout=30) as lmtp:
                 assert lmtp.noop()[0] == 250
-            process.terminate()
-            assert notified.recv(100) == b"STOPPING=1"
         finally:
-            process.terminate()
-            process.wait(60)
+            assert lamson.stop() == 0
+        assert notified.recv(100) == b"STOPPING=1"
 
 
 def test_it_starts_where_it_is_installed_within_the_project(project: Path) -> None:
