@@ -58,7 +58,7 @@ class LamsonService:
         )
         return self
 
-    def stop(self, *, timeout: float = 45.0) -> None:
+    def stop(self, *, timeout: float = 60.0) -> None:
         """Ask it to end (SIGTERM) and wait until it did. Nothing where it does not run."""
         status = self._process.stop(timeout=timeout)
         if status not in (None, 0, -signal.SIGTERM):
@@ -89,7 +89,7 @@ class LamsonService:
         text = log.read_text(errors="replace") if log.exists() else ""
         return [line for line in text.splitlines() if all(part in line for part in parts)]
 
-    def wait_log(self, *parts: str, count: int = 1, timeout: float = 30.0) -> list[str]:
+    def wait_log(self, *parts: str, count: int = 1, timeout: float = 60.0) -> list[str]:
         """Wait for ``count`` log lines that contain every one of ``parts``; returns them all."""
         return wait_for(
             lambda: found if len(found := self.log_lines(*parts)) >= count else [],

@@ -64,7 +64,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     shell = Shell(tmp_path)
     yield shell
     for file in shell.project.glob("run/*.pid"):
-        assert daemon.terminate(file, 20, kill=True)
+        assert daemon.terminate(file, 60, kill=True)
 
 
 def test_mail_goes_through_both_servers(shell: Shell) -> None:
@@ -100,7 +100,7 @@ def test_mail_goes_through_both_servers(shell: Shell) -> None:
     assert all("running (pid " in line for line in lines)
 
     before = daemon.read(shell.project / "run" / "lamson.pid")
-    assert shell.out("restart", "-timeout", "20") == f"stopped lamson (pid {before})\n{started}"
+    assert shell.out("restart", "-timeout", "60") == f"stopped lamson (pid {before})\n{started}"
     assert daemon.read(shell.project / "run" / "lamson.pid") not in (None, before)
 
     stopped = shell.out("stop", "-ALL", "run").splitlines()

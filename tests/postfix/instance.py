@@ -173,7 +173,7 @@ class PostfixInstance:
         """What is queued, as `postqueue -j` tells it (queue_name, queue_id, recipients, ...)."""
         return [json.loads(line) for line in self.run("postqueue", "-j").splitlines()]
 
-    def wait_empty(self, *, timeout: float = 30.0) -> None:
+    def wait_empty(self, *, timeout: float = 60.0) -> None:
         """Wait until no message is left in any queue."""
         wait_for(
             lambda: not self.queue(),
@@ -191,7 +191,7 @@ class PostfixInstance:
             line for line in self.log_text().splitlines() if all(part in line for part in parts)
         ]
 
-    def wait_log(self, *parts: str, count: int = 1, timeout: float = 30.0) -> list[str]:
+    def wait_log(self, *parts: str, count: int = 1, timeout: float = 60.0) -> list[str]:
         """Wait for ``count`` log lines that contain every one of ``parts``; returns them all."""
         return wait_for(
             lambda: found if len(found := self.log_lines(*parts)) >= count else [],

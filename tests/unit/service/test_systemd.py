@@ -21,7 +21,7 @@ def test_it_is_told_at_the_socket_that_it_names(
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind("\0" + path if is_abstract else path)
-        told.settimeout(30)
+        told.settimeout(60)
         monkeypatch.setenv("NOTIFY_SOCKET", "@" + path if is_abstract else path)
         systemd.notify("READY=1")
         assert told.recv(100) == b"READY=1"
