@@ -16,7 +16,7 @@ from lamson import log
 from lamson.app import Application
 from lamson.net.tls import server_context
 from lamson.service import cpu
-from lamson.service.supervisor import DRAIN, Group, Listener
+from lamson.service.worker import DRAIN, Group, Listener
 from lamson_lmtp.connection import Limits
 from lamson_lmtp.server import LmtpServer
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lamson.service.supervisor import Link
+    from lamson.service.worker import Link
 
 # The loop and the dispatcher's threads share the interpreter. The default of 5 ms would let a
 # handler that computes keep every session waiting that long, each time.
@@ -52,7 +52,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     if link.number == 0 and not application.router.routes and not application.settings.filters:
         log.logger.warning("no route in any handler module: all mail is refused with 550 5.1.1")
     if application.settings.one_processor:
-        cpu.keep_to_one(link.number)
+        cpu.keep_to_one(link.place)
     asyncio.run(_serve(application, sockets, link))
 
 

@@ -18,7 +18,7 @@ from lamson import log
 from lamson.app import Application
 from lamson.errors import SettingsError
 from lamson.service import cpu
-from lamson.service.supervisor import DRAIN, Group, Listener
+from lamson.service.worker import DRAIN, Group, Listener
 from lamson.settings import loading
 from lamson_milter.libmilter.threads import FilterThreads
 from lamson_milter.rules import rules_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lamson.service.supervisor import Link
+    from lamson.service.worker import Link
     from lamson.settings.model import Settings
 
 # libmilter's threads give the interpreter up by themselves, and a callback takes less than this.
@@ -64,7 +64,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL)
     application = Application.load(project, is_patient=link.is_patient)
     if application.settings.one_processor:
-        cpu.keep_to_one(link.number)
+        cpu.keep_to_one(link.place)
     settings = application.settings.milter
     with loading.placing(project):
         rules = rules_of(application)

@@ -16,7 +16,7 @@ _POLL = 0.02
 
 
 def wait_for(
-    condition: Callable[[], T], what: str | Callable[[], str], *, timeout: float = 30.0
+    condition: Callable[[], T], what: str | Callable[[], str], *, timeout: float = 60.0
 ) -> T:
     """Return the first true value of ``condition()``.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lamson.cli.group import COMMANDS, lamson, overview, unknown
+from lamson.cli.group import COMMANDS, explanation, overview, subcommands, unknown
 from lamson.cli.options import command, option
 
 
@@ -34,36 +34,6 @@ def help_command(name: str | None, reference: bool, topic: str | None) -> None:
         if rest and rest not in [[one] for one in subcommands(first)]:
             raise click.UsageError(f"lamson {first} has no command {' '.join(rest)!r}")
         click.echo(explanation(name))
-
-
-def explanation(name: str, width: int | None = None) -> str:
-    """The usage of a command, with its options, ``width`` columns wide (as the terminal is).
-
-    ``name`` is one of `COMMANDS`, or one of those and one of its `subcommands`, as "postfix plan".
-    """
-    explained: click.Command = lamson
-    with click.Context(lamson, info_name="lamson") as context:
-        for word in name.split():
-            assert isinstance(explained, click.Group)
-            found = explained.get_command(context, word)
-            assert found is not None
-            explained = found
-            context = explained.make_context(
-                word,
-                [],
-                context,
-                resilient_parsing=True,
-                terminal_width=width,
-                max_content_width=100,
-            )
-        return explained.get_help(context)
-
-
-def subcommands(name: str) -> list[str]:
-    """The names of what a command of `COMMANDS` consists of; none where it is one alone."""
-    with click.Context(lamson, info_name="lamson") as context:
-        found = lamson.get_command(context, name)
-        return found.list_commands(context) if isinstance(found, click.Group) else []
 
 
 @command("version")

@@ -1,4 +1,4 @@
-"""The table of commands, and the group that imports a command only when it is used."""
+"""The table of commands, how each is explained, and the group that imports one when it is used."""
 
 from __future__ import annotations
 
@@ -104,3 +104,33 @@ def lamson(context: click.Context, version: bool) -> None:
     if context.invoked_subcommand is None:
         click.echo(overview(), nl=False, err=True)
         context.exit(os.EX_USAGE)
+
+
+def explanation(name: str, width: int | None = None) -> str:
+    """The usage of a command, with its options, ``width`` columns wide (as the terminal is).
+
+    ``name`` is one of `COMMANDS`, or one of those and one of its `subcommands`, as "postfix plan".
+    """
+    explained: click.Command = lamson
+    with click.Context(lamson, info_name="lamson") as context:
+        for word in name.split():
+            assert isinstance(explained, click.Group)
+            found = explained.get_command(context, word)
+            assert found is not None
+            explained = found
+            context = explained.make_context(
+                word,
+                [],
+                context,
+                resilient_parsing=True,
+                terminal_width=width,
+                max_content_width=100,
+            )
+        return explained.get_help(context)
+
+
+def subcommands(name: str) -> list[str]:
+    """The names of what a command of `COMMANDS` consists of; none where it is one alone."""
+    with click.Context(lamson, info_name="lamson") as context:
+        found = lamson.get_command(context, name)
+        return found.list_commands(context) if isinstance(found, click.Group) else []

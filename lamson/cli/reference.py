@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lamson.cli.about import explanation, subcommands
-from lamson.cli.group import COMMANDS
+from lamson.cli.group import COMMANDS, explanation, subcommands
 from lamson.settings.diagnosis import GROUPS
 from lamson.settings.model import Settings
 

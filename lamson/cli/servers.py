@@ -13,7 +13,7 @@ from lamson.errors import LamsonError, SettingsError, UnavailableError
 from lamson.service import daemon
 
 if TYPE_CHECKING:
-    from lamson.service.supervisor import Group
+    from lamson.service.worker import Group
     from lamson.settings.model import Settings
 
 NOT_RUNNING = 3  # as LSB init scripts have it

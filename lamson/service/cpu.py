@@ -4,18 +4,35 @@ For the workers. Python lets one thread of a process run at a time. On several p
 handover wakes a thread on another one, which finds the interpreter taken again and sleeps: that
 costs a quarter of the CPU of a message by LMTP, and two thirds of it in the milter, which has a
 thread for each connection. Linux moves others off a processor that is busy; a second worker gets
-another one.
+another one, whatever group it is of. A worker of one thread, such as the socketmap's, gains nothing
+by it, and is left to the kernel.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
-def keep_to_one(number: int) -> None:
-    """Keep this process, the ``number``-th of its group, to one of its processors."""
+def free_place(taken: Iterable[int], taken_by_group: Iterable[int]) -> int:
+    """In the supervisor: the place of a new worker, from 0; there is one for each processor.
+
+    It is the one with the fewest workers, of those ``taken`` by any; where several have so few, the
+    one with the fewest of its own group. So a worker that follows one that died gets its place.
+    """
+    all_groups, own_group = Counter(taken), Counter(taken_by_group)
+    places = range(len(os.sched_getaffinity(0)))
+    return min(places, key=lambda place: (all_groups[place], own_group[place]))
+
+
+def keep_to_one(place: int) -> None:
+    """In a worker: keep this process to the processor that its ``place`` stands for."""
     mine = sorted(os.sched_getaffinity(0))
     # By the supervisor's process id, so that several applications of a machine spread.
     with suppress(PermissionError):  # a sandbox may forbid it; then it is slower
-        os.sched_setaffinity(0, {mine[(os.getppid() + number) % len(mine)]})
+        os.sched_setaffinity(0, {mine[(os.getppid() + place) % len(mine)]})

@@ -17,7 +17,6 @@ comes up all the same, to answer 451; after a reload, only if the old ones had t
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -25,133 +24,26 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from lamson import log
 from lamson.errors import LamsonError, UnavailableError
-from lamson.net.listen import bind, describe
-from lamson.service import daemon
+from lamson.service import cpu, daemon
+from lamson.service.systemd import inherited_sockets, notify
+from lamson.service.worker import DRAIN, Group, Link, Worker, forget_modules
 from lamson.settings import loading
 from lamson.storage.suspects import Suspects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from lamson.settings.model import Settings
 
-    RunWorker = Callable[[Path, Sequence[socket.socket], "Link"], None]
-
-DRAIN = 30.0  # seconds that a worker has to finish what it began
 READY = 60.0  # seconds that a worker has to get ready
 RETRY = 1.0  # seconds between attempts to have a worker, where one cannot be forked or get ready
 PID_FILE = "lamson.pid"
-_FIRST_LISTEN_FD = 3  # sd_listen_fds(3)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-
-
-class Link:
-    """A worker's end of the pipe to its supervisor, and of the one that tells of its death."""
-
-    def __init__(
-        self, status: int, alive: int, number: int, lost_pids: Sequence[int], *, is_patient: bool
-    ) -> None:
-        self._status = status
-        self.alive = alive  # readable (end of file) once the supervisor is gone
-        self.number = number  # among the workers of its group, from 0
-        self.lost_pids = lost_pids  # workers that died suddenly and were not replaced before
-        self.is_patient = is_patient  # whether to come up though the database does not answer
-
-    def ready(self) -> None:
-        self._tell(state="ready")
-
-    def failed(self, error: BaseException) -> None:
-        self._tell(state="failed", error=str(error), code=getattr(error, "exit_code", 70))
-
-    def recycle(self) -> None:
-        """Ask to be replaced."""
-        self._tell(state="recycle")
-
-    def _tell(self, **message: object) -> None:
-        with suppress(BrokenPipeError):
-            os.write(self._status, json.dumps(message).encode() + b"\n")
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """An address to bind for a group, as `lamson.net.listen.bind` takes it.
-
-    ``is_blocking`` is for a library that accepts by itself.
-    """
-
-    listen: str
-    mode: int = 0o660
-    group: str | None = None
-    is_blocking: bool = False
-
-    def bind(self) -> socket.socket:
-        bound = bind(self.listen, mode=self.mode, group=self.group)
-        bound.setblocking(self.is_blocking)
-        return bound
-
-
-@dataclass(slots=True, eq=False)
-class Group:
-    """Workers of one kind.
-
-    ``name`` is for people; in lower case it is what systemd calls the group's sockets
-    (``FileDescriptorName=``), where there is more than one group;
-    ``listeners`` and ``count`` are asked of the settings: what to bind, and how many workers there
-    are. ``run`` is what a worker does.
-    """
-
-    name: str
-    listeners: Callable[[Settings], Sequence[Listener]]
-    count: Callable[[Settings], int]
-    run: RunWorker
-    sockets: list[socket.socket] = field(default_factory=list)
-    not_before: float = 0.0  # when the next worker may be forked
-    lost_pids: list[int] = field(default_factory=list)  # workers that died, to tell the next one
-
-    def __str__(self) -> str:
-        return f"{self.name} on {', '.join(map(describe, self.sockets))}"
-
-
-class _Worker:
-    """A forked worker, as its supervisor sees it."""
-
-    def __init__(
-        self, pid: int, number: int, status: int, group: Group, lost_pids: Sequence[int]
-    ) -> None:
-        self.pid = pid
-        self.number = number
-        self.group = group
-        self.status = status
-        self.lost_pids = lost_pids  # that it was told of, to release what they leased
-        self.is_ready = False
-        self.is_leaving = False
-        self.is_silent = False  # it closed its end of the pipe: it is ending
-        self.error = ""
-        self.code = os.EX_SOFTWARE
-        self.wants_replacement = False
-        self._buffer = b""
-
-    def read(self) -> None:
-        """Take in what it says."""
-        try:
-            data = os.read(self.status, 65536)  # more than a pipe holds
-        except BlockingIOError:  # a process that a handler forked has the other end still
-            return
-        self.is_silent = not data
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        for message in map(json.loads, lines):
-            if message["state"] == "ready":
-                self.is_ready = True
-            elif message["state"] == "recycle":
-                self.wants_replacement = True
-            else:
-                self.error, self.code = message["error"], message["code"]
 
 
 class Supervisor:
@@ -161,7 +53,7 @@ class Supervisor:
         self._project = project
         self._settings = settings
         self._groups = groups
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, Worker] = {}
         self._signals: list[int] = []
         self._alive_read, self._alive_write = os.pipe()
         self._wakeup_read, self._wakeup_write = os.pipe()
@@ -252,7 +144,7 @@ class Supervisor:
                 worker.read()
                 self._bury(worker, status)
 
-    def _bury(self, worker: _Worker, status: int) -> None:
+    def _bury(self, worker: Worker, status: int) -> None:
         del self._workers[worker.pid]
         os.close(worker.status)
         code = os.waitstatus_to_exitcode(status)
@@ -274,7 +166,7 @@ class Supervisor:
         worker.group.not_before = time.monotonic() + (0.0 if worker.is_ready else RETRY)
         worker.group.lost_pids.append(worker.pid)
 
-    def _present(self, group: Group) -> list[_Worker]:
+    def _present(self, group: Group) -> list[Worker]:
         return [
             worker
             for worker in self._workers.values()
@@ -297,14 +189,23 @@ class Supervisor:
             for worker in self._present(group)[group.count(self._settings) :]:
                 self._end(worker)
 
-    def _fork(self, group: Group, number: int | None = None) -> _Worker:
-        """A new worker; it gets ``number``, else the lowest that none of the group has.
+    def _free_number(self, group: Group) -> int:
+        taken = {one.number for one in self._present(group)}
+        return min(set(range(len(taken) + 1)) - taken)
+
+    def _free_place(self, group: Group) -> int:
+        kept = [one for other in self._groups if other.keeps_to_one for one in self._present(other)]
+        return cpu.free_place(
+            [one.place for one in kept], [one.place for one in kept if one.group is group]
+        )
+
+    def _fork(self, group: Group, former: Worker | None = None) -> Worker:
+        """A new worker; it gets the number and the place of ``former``, else free ones.
 
         Raises UnavailableError where the system has no process or no file to spare.
         """
-        if number is None:
-            taken = {one.number for one in self._present(group)}
-            number = min(set(range(len(taken) + 1)) - taken)
+        number = self._free_number(group) if former is None else former.number
+        place = self._free_place(group) if former is None else former.place
         with suppress(OSError):  # a full disk is no reason to have no worker
             sys.stdout.flush()
             sys.stderr.flush()
@@ -314,28 +215,34 @@ class Supervisor:
         try:
             pipe = reading, writing = os.pipe()
             os.set_blocking(reading, False)
+            link = Link(
+                writing,
+                self._alive_read,
+                number,
+                lost_pids,
+                place=place,
+                is_patient=self._is_patient,
+            )
             pid = os.fork()
         except OSError as error:
             for descriptor in pipe:
                 os.close(descriptor)
             raise UnavailableError(f"no worker can be forked: {error.strerror}") from error
         if pid == 0:
-            self._become_worker(group, writing, number, lost_pids)
+            self._become_worker(group, link)
         group.lost_pids = []
         os.close(writing)
-        worker = self._workers[pid] = _Worker(pid, number, reading, group, lost_pids)
+        worker = self._workers[pid] = Worker(pid, number, place, reading, group, lost_pids)
         return worker
 
-    def _become_worker(
-        self, group: Group, status: int, number: int, lost_pids: Sequence[int]
-    ) -> NoReturn:
+    def _become_worker(self, group: Group, link: Link) -> NoReturn:
         code = os.EX_SOFTWARE
         try:
             signal.set_wakeup_fd(-1)
             for one in _SIGNALS:
                 signal.signal(one, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's goes to the supervisor
-            _forget_modules(self._project)
+            forget_modules(self._project)
             inherited = [self._alive_write, self._wakeup_read, self._wakeup_write]
             inherited += [worker.status for worker in self._workers.values()]
             inherited += [
@@ -346,7 +253,6 @@ class Supervisor:
             ]
             for descriptor in inherited:
                 os.close(descriptor)
-            link = Link(status, self._alive_read, number, lost_pids, is_patient=self._is_patient)
             try:
                 group.run(self._project, group.sockets, link)
                 code = os.EX_OK
@@ -361,7 +267,7 @@ class Supervisor:
             # Threads of a handler that hangs must not keep the process alive.
             os._exit(code)
 
-    def _wait_ready(self, worker: _Worker) -> None:
+    def _wait_ready(self, worker: Worker) -> None:
         """Wait until a new worker serves. Raises UnavailableError with its reason when it fails."""
         deadline = time.monotonic() + READY
         while not worker.is_ready:
@@ -401,10 +307,10 @@ class Supervisor:
                 ", ".join(changed),
             )
 
-    def _replace(self, worker: _Worker) -> bool:
+    def _replace(self, worker: Worker) -> bool:
         worker.wants_replacement = False
         try:
-            new = self._fork(worker.group, worker.number)
+            new = self._fork(worker.group, worker)
             new.is_leaving = True  # does not count, and is not replaced, until it is ready
             self._wait_ready(new)
         except UnavailableError as error:
@@ -414,7 +320,7 @@ class Supervisor:
         self._end(worker)
         return True
 
-    def _end(self, worker: _Worker) -> None:
+    def _end(self, worker: Worker) -> None:
         worker.is_leaving = True
         with suppress(ProcessLookupError):
             os.kill(worker.pid, signal.SIGTERM)
@@ -485,40 +391,6 @@ def _fixed(settings: Settings) -> dict[str, object]:
             fixed[f"{server}.{name}"] = getattr(getattr(settings, server), name)
     fixed["filters"] = settings.has_milter  # whether there are workers for them
     return fixed
-
-
-def _forget_modules(project: Path) -> None:
-    """Have a worker import the project's modules afresh: its settings may have imported some.
-
-    What is installed stays, as in a virtual environment that lies in the project.
-    """
-    roots = (Path(sys.prefix), Path(__file__).parents[2])
-    installed = [root for root in roots if project in root.parents]
-    for name, module in list(sys.modules.items()):
-        file = Path(getattr(module, "__file__", None) or "")
-        is_ours = project in file.parents and not any(root in file.parents for root in installed)
-        if is_ours and name != "__main__":
-            del sys.modules[name]
-
-
-def inherited_sockets() -> list[tuple[str, socket.socket]]:
-    """Listening sockets that systemd passed (sd_listen_fds(3)) and their names; else none."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        return []
-    count = int(os.environ.get("LISTEN_FDS", "0"))
-    names = [*os.environ.get("LISTEN_FDNAMES", "").split(":"), *[""] * count]
-    return [
-        (names[number], socket.socket(fileno=_FIRST_LISTEN_FD + number)) for number in range(count)
-    ]
-
-
-def notify(state: str) -> None:
-    """Tell systemd how the service is doing (sd_notify(3)). Does nothing elsewhere."""
-    path = os.environ.get("NOTIFY_SOCKET")
-    if path:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
-            sender.connect("\0" + path[1:] if path.startswith("@") else path)
-            sender.send(state.encode())
 
 
 def _colon(text: str) -> str:

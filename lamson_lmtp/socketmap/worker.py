@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lamson.routing.decorators import Router
 from lamson.routing.domains import Domains
-from lamson.service.supervisor import Group, Listener
+from lamson.service.worker import Group, Listener
 from lamson.settings import loading
 from lamson_lmtp.socketmap.answers import Socketmap
 from lamson_lmtp.socketmap.server import SocketmapServer
@@ -23,14 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lamson.service.supervisor import Link
+    from lamson.service.worker import Link
     from lamson.settings.model import Settings
 
 
 def group() -> Group:
     """The group of the socketmap's worker, for the supervisor."""
     return Group(
-        "socketmap", _listeners, lambda settings: int(bool(settings.socketmap.listen)), run
+        "socketmap",
+        _listeners,
+        lambda settings: int(bool(settings.socketmap.listen)),
+        run,
+        keeps_to_one=False,  # it has one thread: it runs wherever there is room
     )
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import subprocess
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tests.bench.linecount import LineCount
@@ -77,11 +75,7 @@ class Dovecot(Child):
 
     def stop(self) -> None:
         """End the master, and with it its children, which SIGKILL would leave alone."""
-        if self._process is not None:
-            self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=20)
-        super().stop()
+        self._process.stop()
 
     def count(self) -> int:
         return self._stored()

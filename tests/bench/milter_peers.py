@@ -13,7 +13,8 @@ from typing import ClassVar
 from tests.bench import process
 from tests.milter.client import MilterClient
 from tests.milter.projects import FilteringService
-from tests.waiting import free_port, wait_for
+from tests.server_process import ServerProcess
+from tests.waiting import free_port
 
 _SERVERS = Path(__file__).parent / "servers"
 _FILTERS = """
@@ -33,7 +34,7 @@ class MilterPeer:
         self.path = str(directory / "socket")
         self.directory = directory
         directory.mkdir(mode=0o755)
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child = ServerProcess(self.name, directory / "output")
 
     @property
     def address(self) -> str | tuple[str, int]:
@@ -52,8 +53,7 @@ class MilterPeer:
         return f"inet:{self.port}@127.0.0.1" if self.port else f"unix:{self.path}"
 
     def start(self) -> None:
-        self._child = subprocess.Popen(self.command(), umask=0, stderr=subprocess.DEVNULL)
-        wait_for(self.answers, f"{self.name} answers")
+        self._child.start(self.command(), self.answers, umask=0)
 
     def answers(self) -> bool:
         try:
@@ -63,12 +63,9 @@ class MilterPeer:
         return True
 
     def stop(self) -> None:
-        assert self._child is not None
         self._child.kill()
-        self._child.wait()
 
     def pid(self) -> int:
-        assert self._child is not None
         return self._child.pid
 
     def cpu(self) -> float:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from tests.bench import process
-from tests.mortal import Guard
-from tests.waiting import free_port, listening, wait_for
+from tests.server_process import ServerProcess
+from tests.waiting import free_port, listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,37 +69,23 @@ class Peer:
 class Child(Peer):
     """A peer that is one child process; its standard output goes to a file."""
 
-    _process: subprocess.Popen[bytes] | None = None
-    _guard: Guard | None = None
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._process = ServerProcess(self.name, directory / "output", directory / "errors")
 
     def command(self) -> list[str]:
         raise NotImplementedError
 
     def start(self) -> None:
-        with (
-            (self.directory / "output").open("wb") as output,
-            (self.directory / "errors").open("wb") as errors,
-        ):
-            process = self._process = subprocess.Popen(
-                self.command(),
-                cwd=self.directory,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                stdout=output,
-                stderr=errors,
-            )
-        self._guard = Guard(process.pid)
-        wait_for(lambda: process.poll() is not None or listening(self.port), f"{self.name} listens")
-        if process.poll() is not None:
-            reason = (self.directory / "errors").read_text()
-            raise RuntimeError(f"{self.name} does not start: {reason}")
+        self._process.start(
+            self.command(),
+            lambda: listening(self.port),
+            cwd=self.directory,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
 
     def stop(self) -> None:
-        if self._guard is not None:
-            self._guard.release()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        self._process.kill()
 
     def pid(self) -> int:
-        assert self._process is not None, "not started"
         return self._process.pid

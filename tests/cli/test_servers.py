@@ -13,6 +13,7 @@ import pytest
 
 from lamson.service import daemon
 from lamson.storage.maildir import Maildir
+from tests.server_process import ServerProcess
 from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     shell = Shell(tmp_path)
     yield shell
     for file in shell.project.glob("run/*.pid"):
-        assert daemon.terminate(file, 20, kill=True)
+        assert daemon.terminate(file, 60, kill=True)
 
 
 def test_mail_goes_through_both_servers(shell: Shell) -> None:
@@ -99,7 +100,7 @@ def test_mail_goes_through_both_servers(shell: Shell) -> None:
     assert all("running (pid " in line for line in lines)
 
     before = daemon.read(shell.project / "run" / "lamson.pid")
-    assert shell.out("restart", "-timeout", "20") == f"stopped lamson (pid {before})\n{started}"
+    assert shell.out("restart", "-timeout", "60") == f"stopped lamson (pid {before})\n{started}"
     assert daemon.read(shell.project / "run" / "lamson.pid") not in (None, before)
 
     stopped = shell.out("stop", "-ALL", "run").splitlines()
@@ -151,17 +152,18 @@ def test_what_keeps_a_server_from_starting_is_one_line(shell: Shell) -> None:
 
 def test_the_foreground_ends_with_sigterm(shell: Shell) -> None:
     shell.out("syncdb")
-    with subprocess.Popen(
+    output = shell.project / "output"
+    lamson = ServerProcess("lamson", output, shell.project / "errors")
+    lamson.start(
         [sys.executable, "-m", "lamson", "start", "--foreground"],
+        lambda: output.read_text().endswith("\n"),
         cwd=shell.project,
         env={**shell.environment, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line == f"lamson is listening: LMTP on 127.0.0.1:{shell.lmtp}\n"
+    )
+    try:
+        assert output.read_text() == f"lamson is listening: LMTP on 127.0.0.1:{shell.lmtp}\n"
         assert f"LMTP on 127.0.0.1:{shell.lmtp}" in shell.out("status")
-        assert shell.out("stop") == f"stopped lamson (pid {process.pid})\n"
-        assert process.wait(20) == 0
+        assert shell.out("stop") == f"stopped lamson (pid {lamson.pid})\n"
+        assert lamson.wait() == 0
+    finally:
+        lamson.kill()

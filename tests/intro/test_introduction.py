@@ -108,7 +108,7 @@ class Mutt:
             cwd=str(project),
             env=environment,
             encoding="utf-8",
-            timeout=20,
+            timeout=60,
             dimensions=(24, 80),
         )
 

@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.mortal import Guard
 from tests.postfix import config
+from tests.server_process import ServerProcess
 from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:
@@ -82,15 +82,13 @@ class PostfixInstance:
         self.submission_port = free_port()
         self._incoming = config.INCOMING | dict(incoming or {})
         self._submission = config.SUBMISSION | dict(submission or {})
-        self._master: subprocess.Popen[bytes] | None = None
-        self._guard: Guard | None = None
+        self._master = ServerProcess("Postfix", self.base / "output", log=self.log_text)
         self._lay_out()
         self.write_config()
 
     @property
     def pid(self) -> int:
         """The master's process id."""
-        assert self._master is not None, "not started"
         return self._master.pid
 
     def _lay_out(self) -> None:
@@ -126,30 +124,17 @@ class PostfixInstance:
     def start(self) -> PostfixInstance:
         """Start, and return when both ports accept connections."""
         daemons = config.default_of("daemon_directory")
-        self._master = subprocess.Popen(
+        self._master.start(
             [f"{daemons}/master", "-c", str(self.base / "etc")],
+            lambda: all(map(listening, (self.smtp_port, self.submission_port))),
             env=self._environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
         )
-        self._guard = Guard(self._master.pid)
-        wait_for(
-            lambda: self._ended() or all(map(listening, (self.smtp_port, self.submission_port))),
-            lambda: "Postfix listens; its log:\n" + self.log_text(),
-        )
-        if self._ended():
-            raise AssertionError("Postfix did not start; its log:\n" + self.log_text())
         return self
 
     def stop(self) -> None:
         """End this Postfix. The queue stays as it is, for a later `start`."""
-        if self._master is None:
+        if self._master.stop() is None:
             return
-        if self._guard is not None:
-            self._guard.release()
-        self._master.send_signal(signal.SIGTERM)
-        self._master.wait(timeout=20)
-        self._master = None
         # Its children end after it, and have the ports until then.
         wait_for(
             lambda: not any(map(listening, (self.smtp_port, self.submission_port))),
@@ -174,7 +159,6 @@ class PostfixInstance:
 
     def reload(self) -> None:
         """Have the running Postfix read its configuration again."""
-        assert self._master is not None
         self._master.send_signal(signal.SIGHUP)
 
     def flush(self) -> None:
@@ -189,7 +173,7 @@ class PostfixInstance:
         """What is queued, as `postqueue -j` tells it (queue_name, queue_id, recipients, ...)."""
         return [json.loads(line) for line in self.run("postqueue", "-j").splitlines()]
 
-    def wait_empty(self, *, timeout: float = 30.0) -> None:
+    def wait_empty(self, *, timeout: float = 60.0) -> None:
         """Wait until no message is left in any queue."""
         wait_for(
             lambda: not self.queue(),
@@ -207,7 +191,7 @@ class PostfixInstance:
             line for line in self.log_text().splitlines() if all(part in line for part in parts)
         ]
 
-    def wait_log(self, *parts: str, count: int = 1, timeout: float = 30.0) -> list[str]:
+    def wait_log(self, *parts: str, count: int = 1, timeout: float = 60.0) -> list[str]:
         """Wait for ``count`` log lines that contain every one of ``parts``; returns them all."""
         return wait_for(
             lambda: found if len(found := self.log_lines(*parts)) >= count else [],
@@ -227,6 +211,3 @@ class PostfixInstance:
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "MAIL_CONFIG": str(self.base / "etc"), "LC_ALL": "C"}
-
-    def _ended(self) -> bool:
-        return self._master is not None and self._master.poll() is not None

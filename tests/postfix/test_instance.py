@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.postfix.sender import send
+from tests.server_process import ServerProcess
 from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:
@@ -25,31 +25,21 @@ class LmtpSink:
 
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
-        self.directory = directory
-        self._process: subprocess.Popen[bytes] | None = None
+        self.directory = directory / "dumps"
+        self.directory.mkdir()
+        self._process = ServerProcess("smtp-sink", directory / "output")
 
     def start(self, *options: str) -> None:
-        self._process = subprocess.Popen(
+        self._process.start(
             [
-                "smtp-sink",
-                "-L",
-                "-u",
-                "root",
-                "-d",
-                f"{self.directory}/%M.",
-                *options,
-                f"127.0.0.1:{self.port}",
-                "100",
+                *("smtp-sink", "-L", "-u", "root", "-d", f"{self.directory}/%M.", *options),
+                *(f"127.0.0.1:{self.port}", "100"),
             ],
-            stderr=subprocess.DEVNULL,
+            lambda: listening(self.port),
         )
-        wait_for(lambda: listening(self.port), "smtp-sink listens")
 
     def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(timeout=10)
-            self._process = None
+        self._process.stop()
 
     def dumps(self) -> list[str]:
         return [path.read_text() for path in sorted(self.directory.iterdir())]

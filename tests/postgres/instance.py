@@ -18,7 +18,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.waiting import free_port, wait_for
+from tests.server_process import ServerProcess
+from tests.waiting import free_port
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -69,7 +70,7 @@ class PostgresInstance:
             **settings,
         }
         self._names = (f"test{number}" for number in count(1))
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = ServerProcess("PostgreSQL", self.base / "log")
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:
             account = pwd.getpwnam(_ACCOUNT)
@@ -84,36 +85,21 @@ class PostgresInstance:
     @property
     def pid(self) -> int:
         """The postmaster's process id."""
-        assert self._process is not None, "not started"
         return self._process.pid
 
     def start(self) -> PostgresInstance:
         """Start, and return when it accepts connections; after a crash, when it has recovered."""
-        with (self.base / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._program("postgres"), "-D", self.base / "data", *self._options()],
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                **self._as_user,
-            )
-        wait_for(
-            lambda: self._ended() or self._answers(),
-            lambda: "PostgreSQL answers; its log:\n" + self.log_text(),
-            timeout=60,
+        self._process.start(
+            [self._program("postgres"), "-D", self.base / "data", *self._options()],
+            self._answers,
+            cwd="/",
+            **self._as_user,
         )
-        if self._ended():
-            raise AssertionError("PostgreSQL did not start; its log:\n" + self.log_text())
         return self
 
     def stop(self, *, immediate: bool = False) -> None:
         """End the server: sessions are ended first, or with ``immediate`` as in a crash."""
-        if self._process is None:
-            return
-        process, self._process = self._process, None
-        process.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)
-        process.wait(timeout=30)
+        self._process.stop(signal.SIGQUIT if immediate else signal.SIGINT)
 
     def close(self) -> None:
         """Stop, and remove every file."""
@@ -202,9 +188,6 @@ class PostgresInstance:
         except psycopg.OperationalError:
             return False
         return True
-
-    def _ended(self) -> bool:
-        return self._process is not None and self._process.poll() is not None
 
     @staticmethod
     def _program(name: str) -> str:

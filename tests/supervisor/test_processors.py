@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.bench import projects
+from tests.milter.projects import FilteringService
 from tests.service import LamsonService
 from tests.waiting import wait_for
 
@@ -21,6 +23,12 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one processor only"),
 ]
+
+FILTERS = """
+@filter_connection
+def anybody(client: Connection) -> Verdict:
+    pass
+"""
 
 
 @pytest.fixture
@@ -41,14 +49,21 @@ def processors(service: LamsonService) -> dict[int, int]:
 
 def test_two_workers_after_a_death_and_a_reload(project: Path) -> None:
     with LamsonService(project, LAMSON_WORKERS="2") as service:
-        first = wait_for(lambda: _two(service, set()), "two workers")
-        killed = {min(first)}
-        os.kill(min(killed), signal.SIGKILL)
-        second = wait_for(lambda: _two(service, killed), "another worker")
-        os.kill(service.pid, signal.SIGHUP)
-        third = wait_for(lambda: _two(service, set(second)), "new workers")
-        for workers in (first, second, third):
-            assert len(set(workers.values())) == 2, (first, second, third)
+        _spread_stays(service, 2)
+
+
+def test_workers_of_two_groups_after_a_death_and_a_reload(tmp_path: Path) -> None:
+    pytest.importorskip("milter", reason="pymilter is not installed (pip install 'lamson[milter]')")
+    with FilteringService(tmp_path / "project", FILTERS) as service:
+        _spread_stays(service, 2)
+
+
+def test_several_workers_of_two_groups_and_one_that_goes_anywhere(tmp_path: Path) -> None:
+    pytest.importorskip("milter", reason="pymilter is not installed (pip install 'lamson[milter]')")
+    service = FilteringService(tmp_path / "project", FILTERS)
+    service.environment |= {"LAMSON_WORKERS": "3", "LAMSON_SOCKETMAP__LISTEN": "unix:run/map"}
+    with service:
+        _spread_stays(service, 4)
 
 
 def test_the_setting_leaves_them_all_processors(project: Path) -> None:
@@ -56,7 +71,21 @@ def test_the_setting_leaves_them_all_processors(project: Path) -> None:
         assert not processors(service)
 
 
-def _two(service: LamsonService, gone: Set[int]) -> dict[int, int]:
-    """Two workers of which none is ``gone``; nothing where it is not so yet."""
+def _spread_stays(service: LamsonService, count: int) -> None:
+    """``count`` workers are on as many processors as there are, also after they were replaced."""
+    first = wait_for(lambda: _workers(service, count, set()), f"{count} workers")
+    killed = min(first)
+    os.kill(killed, signal.SIGKILL)
+    second = wait_for(lambda: _workers(service, count, {killed}), "another worker")
+    os.kill(service.pid, signal.SIGHUP)
+    third = wait_for(lambda: _workers(service, count, set(second)), "new workers")
+    for workers in (first, second, third):
+        busy = Counter(dict.fromkeys(os.sched_getaffinity(service.pid), 0))
+        busy.update(workers.values())
+        assert max(busy.values()) - min(busy.values()) <= 1, (first, second, third)
+
+
+def _workers(service: LamsonService, count: int, gone: Set[int]) -> dict[int, int]:
+    """The processors of ``count`` workers, none of them ``gone``; nothing where it is not so."""
     found = processors(service)
-    return found if len(found) == 2 and not found.keys() & gone else {}
+    return found if len(found) == count and not found.keys() & gone else {}

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import shutil
 import signal
 import smtplib
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.service import daemon
+from tests.server_process import ServerProcess
 from tests.service import LamsonService
 from tests.waiting import free_port, wait_for
 
@@ -38,7 +40,6 @@ settings = Settings(
     route_defaults={"host": r"test\\.com"},
     metadata=None,
     workers=int(__import__("os").environ.get("WORKERS", "1")),
-    handler_deadline=2.0,
 )
 """
 
@@ -96,7 +97,7 @@ class Client:
     """An LMTP client that sees each recipient's reply."""
 
     def __init__(self, service: LamsonService) -> None:
-        self.lmtp = smtplib.LMTP("127.0.0.1", service.port, timeout=30)
+        self.lmtp = smtplib.LMTP("127.0.0.1", service.port, timeout=60)
         self.lmtp.ehlo()
 
     def __enter__(self) -> Client:
@@ -143,7 +144,7 @@ def test_sigterm_lets_a_transaction_finish_and_ends_idle_sessions(
         os.kill(service.pid, signal.SIGTERM)
         assert idle.lmtp.getreply() == (421, b"4.3.2 Service shutting down; try again later")
     (project / "go").touch()
-    busy.join(30)
+    busy.join(60)
     assert b"VERSION 1" in results[0]  # type: ignore[operator]
     service.stop()
     assert daemon.read(project / "run" / "lamson.pid") is None
@@ -158,7 +159,7 @@ def test_sighup_brings_new_handlers_without_refusing_a_connection(
     os.kill(service.pid, signal.SIGHUP)
     wait_for(lambda: b"VERSION 2" in send(service, "a"), "the new handlers answer")
     wait_for(lambda: old not in workers(service), "the old worker is gone")
-    assert service.log_lines("reloaded: every worker was replaced")
+    service.wait_log("reloaded: every worker was replaced")
 
 
 @pytest.mark.parametrize("handlers", ['["handlers"]', "[]"])
@@ -195,11 +196,11 @@ def test_a_reload_says_what_it_does_not_take_in(service: LamsonService, project:
 def test_sigterm_is_obeyed_while_a_new_worker_gets_ready(
     service: LamsonService, project: Path
 ) -> None:
-    gate = "import time\nopen('importing', 'w').close()\ntime.sleep(60)\n"
+    gate = "import threading\nopen('importing', 'w').close()\nthreading.Event().wait()\n"
     (project / "handlers.py").write_text(gate + HANDLERS)
     os.kill(service.pid, signal.SIGHUP)
     wait_for((project / "importing").exists, "the new worker imports its handlers")
-    service.stop(timeout=20)
+    service.stop()  # long before the new worker had to be ready
 
 
 def test_a_process_that_a_handler_forked_does_not_hold_the_service_up(
@@ -240,11 +241,12 @@ def test_a_worker_that_cannot_be_forked_is_forked_later(service: LamsonService) 
     assert b"VERSION 1" in send(service, "a")
 
 
-def test_a_worker_whose_handler_hangs_is_recycled(service: LamsonService) -> None:
-    (old,) = workers(service)
-    assert send(service, "stuck").startswith(b"4.3.0 Local error")
-    wait_for(lambda: old not in workers(service), "the stuck worker is gone", timeout=60)
-    assert b"VERSION 1" in send(service, "a")
+def test_a_worker_whose_handler_hangs_is_recycled(project: Path) -> None:
+    with LamsonService(project, LAMSON_HANDLER_DEADLINE="2") as service:
+        (old,) = workers(service)
+        assert send(service, "stuck").startswith(b"4.3.0 Local error")
+        wait_for(lambda: old not in workers(service), "the stuck worker is gone")
+        assert b"VERSION 1" in send(service, "a")
 
 
 @pytest.mark.parametrize("user", ["die", "exit"])
@@ -257,12 +259,12 @@ def test_a_message_that_kills_its_worker_five_times_is_kept(
         except (smtplib.SMTPServerDisconnected, ConnectionResetError):
             return b""
 
-    reply = wait_for(attempt, "the message is taken", timeout=60)
+    reply = wait_for(attempt, "the message is taken")
     assert b"2.0.0" in reply
     assert (project / "deaths").read_text() == "xxxxx"
     (kept,) = (project / "run" / "undeliverable" / "new").iterdir()
     assert b"ended 5 worker processes" in kept.read_bytes()
-    assert service.log_lines("ERROR", "not handled, kept")
+    service.wait_log("ERROR", "not handled, kept")
     assert b"VERSION 1" in send(service, "a")
 
 
@@ -315,23 +317,21 @@ def test_systemd_passes_the_socket_and_is_told(project: Path, tmp_path: Path) ->
             "os.environ['LISTEN_PID'] = str(os.getpid())\n"
             "os.execv(sys.executable, [sys.executable, '-m', 'lamson', 'start', '-foreground'])\n"
         )
-        process = subprocess.Popen(
+        lamson = ServerProcess("lamson", project / "output")
+        lamson.start(
             [sys.executable, "-c", script],
+            lambda: select.select([notified], [], [], 0)[0],
             cwd=project,
             env={**os.environ, "LISTEN_FDS": "1", "NOTIFY_SOCKET": str(tmp_path / "notify")},
             pass_fds=[listener.fileno()],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
         )
         try:
             assert notified.recv(100) == b"READY=1"
-            with smtplib.LMTP(*listener.getsockname(), timeout=30) as lmtp:
+            with smtplib.LMTP(*listener.getsockname(), timeout=60) as lmtp:
                 assert lmtp.noop()[0] == 250
-            process.terminate()
-            assert notified.recv(100) == b"STOPPING=1"
         finally:
-            process.terminate()
-            process.wait(60)
+            assert lamson.stop() == 0
+        assert notified.recv(100) == b"STOPPING=1"
 
 
 def test_it_starts_where_it_is_installed_within_the_project(project: Path) -> None:

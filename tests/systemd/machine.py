@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.containers import base, wheels
-from tests.mortal import Guard
-from tests.waiting import wait_for
+from tests.server_process import ServerProcess
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -51,22 +50,14 @@ class Machine:
         subprocess.run(["tar", "-C", root, "-xf", base.tarball(_CACHE, PACKAGES)], check=True)
         (root / "wheels").mkdir()
         wheels.collect(root / "wheels", os.uname().machine)
-        self._console = root.with_suffix(".console")
+        # Killing it ends, by --kill-child, init too, and all that it started.
+        self._unshare = ServerProcess("the machine", root.with_suffix(".console"))
 
     def __enter__(self) -> Machine:
-        with self._console.open("wb") as console:
-            self._unshare = subprocess.Popen(
-                ["unshare", *_NAMESPACES, "--fork", "--kill-child", "sh", _BOOT, self.root],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-            )
-        self._guard = Guard(self._unshare.pid)
-        try:
-            wait_for(self._has_booted, self._console.read_text, timeout=60)
-        except BaseException:
-            self._end()
-            raise
+        self._unshare.start(
+            ["unshare", *_NAMESPACES, "--fork", "--kill-child", "sh", _BOOT, self.root],
+            self._has_booted,
+        )
         return self
 
     def __exit__(
@@ -75,7 +66,7 @@ class Machine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end()
+        self._unshare.kill()
 
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run lines of shell in it, as root; ends at the first that fails."""
@@ -105,8 +96,6 @@ class Machine:
         return self.run("journalctl --no-pager --output=cat").stdout
 
     def _has_booted(self) -> bool:
-        if self._unshare.poll() is not None:
-            raise AssertionError(self._console.read_text())
         if [_name(pid) for pid in self._children()] != ["systemd"]:
             return False  # boot.sh is at work still
         state = self.run("systemctl is-system-running").stdout.strip()
@@ -115,11 +104,6 @@ class Machine:
     def _children(self) -> list[int]:
         pid = self._unshare.pid
         return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-
-    def _end(self) -> None:
-        self._guard.release()
-        self._unshare.kill()  # and with it, by --kill-child, init and all that it started
-        self._unshare.wait()
 
 
 def _name(pid: int) -> str:

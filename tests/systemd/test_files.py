@@ -49,7 +49,7 @@ def test_the_exposure_is_the_one_that_the_page_states(generated: Path) -> None:
             "security",
             "--offline=true",
             "--no-pager",
-            "lamson.service.supervisor",
+            "lamson.service",
         ],
         cwd=generated,
         capture_output=True,

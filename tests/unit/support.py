@@ -1,10 +1,9 @@
-"""What several unit tests share: routers from handler source, messages, sockets that answer."""
+"""What several unit tests share: routers from handler source, and messages."""
 
 from __future__ import annotations
 
 import importlib
 import secrets
-import socket
 import sys
 import textwrap
 from typing import TYPE_CHECKING
@@ -43,9 +42,3 @@ def make_message(
 ) -> MailRequest:
     envelope = Envelope(sender, (recipient,), Peer(ident=QueueId(queue_id)), id=queue_id or "local")
     return MailRequest(content, envelope, Recipient(recipient, captures or {}))
-
-
-def free_port() -> int:
-    """A port on which nobody listens at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])

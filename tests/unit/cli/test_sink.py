@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def log(lamson: Lamson, tmp_path: Path) -> Iterator[Callable[..., Done]]:
     """Starts `lamson log` on a free port."""
     yield lambda *arguments: lamson("log", "-port", "0", *arguments)
-    assert daemon.terminate(tmp_path / "run" / "log.pid", 10, kill=True)
+    assert daemon.terminate(tmp_path / "run" / "log.pid", 60, kill=True)
 
 
 def test_a_message_is_stored_once_with_its_envelope(log: Lamson, tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_message_is_stored_once_with_its_envelope(log: Lamson, tmp_path: Path)
     assert directory == str(tmp_path / "run" / "queue")
 
     content = "Subject: x\r\n\r\n.grüße\r\n".encode()
-    with smtplib.SMTP("127.0.0.1", int(port), timeout=10) as client:
+    with smtplib.SMTP("127.0.0.1", int(port), timeout=60) as client:
         client.sendmail("s@test.com", ["a@test.com", "ä@test.com"], content, ["SMTPUTF8"])
         client.sendmail("", ["b@test.com"], b"Subject: y\r\n\r\n")
     queue = Maildir(tmp_path / "run" / "queue")
@@ -56,7 +56,7 @@ def test_a_message_is_stored_once_with_its_envelope(log: Lamson, tmp_path: Path)
 def test_long_lines_are_taken_as_postfix_takes_them(log: Lamson, tmp_path: Path) -> None:
     port = log("-queue", "run/queue").out.partition("127.0.0.1:")[2].partition(",")[0]
     content = b"Subject: x\r\n\r\n" + b"x" * 100_000 + b"\r\n"
-    with smtplib.SMTP("127.0.0.1", int(port), timeout=10) as client:
+    with smtplib.SMTP("127.0.0.1", int(port), timeout=60) as client:
         assert client.sendmail("s@test.com", ["a@test.com"], content) == {}
     queue = Maildir(tmp_path / "run" / "queue")
     [key] = queue.keys()

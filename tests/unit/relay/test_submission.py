@@ -10,7 +10,7 @@ from aiosmtpd.controller import Controller
 
 from lamson.relay.submission import Endpoint, Submitter, SubmitterDown
 from lamson.storage.outbox import Outgoing
-from tests.unit.support import free_port
+from tests.waiting import free_port
 
 
 class Server:

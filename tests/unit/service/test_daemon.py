@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def pid_file(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "run" / "server.pid"
     yield path
-    assert terminate(path, 10, kill=True)
+    assert terminate(path, 60, kill=True)
 
 
 def serve(ready: Callable[[str], None]) -> None:
@@ -95,7 +95,7 @@ def test_a_daemon_is_ready_when_the_call_returns_and_ends_when_asked(pid_file: P
     assert read_description(pid_file) == "listening on 127.0.0.1:8823"
     with pytest.raises(UnavailableError, match=f"already running .pid {pid}"):
         daemonise(pid_file, serve, None)
-    assert terminate(pid_file, 10)
+    assert terminate(pid_file, 60)
     assert read(pid_file) is None
     assert not pid_file.exists()
 
@@ -168,7 +168,7 @@ def test_workers_forked_before_readiness_do_not_keep_the_caller_waiting(pid_file
         os.kill(worker, signal.SIGTERM)
 
     assert daemonise(pid_file, supervise, None) == "supervising"
-    assert terminate(pid_file, 10)
+    assert terminate(pid_file, 60)
 
 
 def test_the_daemon_lets_go_of_the_callers_pipes(tmp_path: Path) -> None:
@@ -182,11 +182,11 @@ def test_the_daemon_lets_go_of_the_callers_pipes(tmp_path: Path) -> None:
     )
     try:
         done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
         )
         assert (done.stdout, done.stderr) == ("up\n", "")
     finally:
-        assert terminate(path, 10, kill=True)
+        assert terminate(path, 60, kill=True)
 
 
 def test_an_interrupted_caller_leaves_nothing_behind(

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lamson.service.supervisor import Group, Link, Supervisor
+import pytest
+
+from lamson.service.supervisor import Supervisor
+from lamson.service.worker import Group, Link, Worker
 from lamson.settings.model import Settings
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -48,3 +52,80 @@ def test_the_next_worker_is_told_of_all_that_died(tmp_path: Path) -> None:
     assert [told(pid).split() for pid in replacements] == [[str(pid) for pid in dead], []]
     (last,) = fork_and_kill(1)  # as the others died before they could do anything about it
     assert sorted(told(last).split()) == sorted(str(pid) for pid in dead + replacements)
+
+
+def says_place(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
+    (project / str(os.getpid())).write_text(f"{link.number} {link.place}\n")
+    signal.pause()
+
+
+class Service:
+    """A supervisor with two LMTP workers, a socketmap's, and two milters, on three processors."""
+
+    def __init__(self, directory: Path) -> None:
+        self.lmtp, self.milter = (
+            Group(name, lambda settings: [], lambda settings: 2, says_place)
+            for name in ("LMTP", "milter")
+        )
+        self.socketmap = Group(
+            "socketmap", lambda settings: [], lambda settings: 1, says_place, keeps_to_one=False
+        )
+        self._directory = directory
+        self.supervisor = Supervisor(
+            directory,
+            Settings(handlers=[], run_dir=directory / "run"),
+            [self.lmtp, self.socketmap, self.milter],
+        )
+        self.supervisor._is_serving = True
+
+    def fork(self, group: Group, former: Worker | None = None) -> tuple[Worker, int, int]:
+        """A new worker; gives the number and the place that it was told."""
+        worker = self.supervisor._fork(group, former)
+        file = self._directory / str(worker.pid)
+        text = wait_for(
+            lambda: file.exists() and file.read_text().endswith("\n") and file.read_text(),
+            "a worker to say where it is",
+        )
+        number, place = map(int, str(text).split())
+        assert (worker.number, worker.place) == (number, place)
+        return worker, number, place
+
+    def kill(self, *workers: Worker) -> None:
+        for worker in workers:
+            os.kill(worker.pid, signal.SIGKILL)
+            self.supervisor._reap(block=worker.pid)
+
+
+@pytest.fixture
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
+    service = Service(tmp_path)
+    yield service
+    with suppress(ProcessLookupError):
+        service.kill(*list(service.supervisor._workers.values()))
+
+
+def test_workers_get_their_places_over_all_groups(service: Service) -> None:
+    groups = [service.lmtp] * 2 + [service.socketmap] + [service.milter] * 2
+    told = [service.fork(group)[1:] for group in groups]
+    assert [number for number, _ in told] == [0, 1, 0, 0, 1]  # each group has its own first one
+    assert [place for _, place in told[:2] + told[3:]] == [0, 1, 2, 0]
+
+
+def test_a_new_worker_gets_the_place_of_the_one_that_it_follows(service: Service) -> None:
+    groups = [service.lmtp] * 2 + [service.milter] * 2
+    workers = [service.fork(group)[0] for group in groups]
+    for index in range(4):
+        before = workers[index]
+        service.kill(before)
+        workers[index], *told = service.fork(before.group)
+        assert told == [before.number, before.place]
+    new, *told = service.fork(service.milter, workers[2])  # as a reload does, before the old ends
+    assert told == [workers[2].number, workers[2].place]
+    assert new.pid != workers[2].pid
+
+
+def test_one_more_worker_goes_where_the_fewest_are(service: Service) -> None:
+    for group in [service.lmtp] * 2 + [service.milter] * 2:
+        service.fork(group)
+    assert service.fork(service.lmtp)[1:] == (2, 2)
