@@ -1,25 +1,22 @@
-"""The application's own part: whose leases in the outbox it gives back before it starts."""
+"""lamson.app: what the application makes of its settings, and that its parts know each other."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import text
 
-from lamson import app
 from lamson.app import Application
 from lamson.errors import SettingsError
 from lamson.settings.model import Settings
-from lamson.storage.outbox import Outbox, Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from lamson.storage.outbox import Outbox
 
 
 @pytest.fixture
@@ -32,20 +29,6 @@ def application(tmp_path: Path) -> Iterator[Application]:
     application.database.create_all()
     yield application
     application.database.close()
-
-
-def lease(application: Application, owner: str) -> None:
-    assert application.database is not None
-    outbox = Outbox(application.database, owner)
-    row = Outgoing("id", f"<{owner}@test>", "a@test", ("b@test",), b"\r\n", conversation=owner)
-    with application.database.begin() as connection:
-        assert outbox.insert(connection, [row])
-
-
-def ended_pid() -> int:
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
 
 
 def test_templates_are_where_the_settings_say(tmp_path: Path) -> None:
@@ -65,67 +48,17 @@ def test_templates_are_where_the_settings_say(tmp_path: Path) -> None:
     Application.load(tmp_path)  # the usual directory is missing where nothing is in templates
 
 
-def test_what_the_dead_left_is_given_back(application: Application) -> None:
-    assert application.outbox is not None
-    dead, reborn = application.owner(ended_pid()), application.owner(os.getpid())
-    alive = application.owner(os.getppid())
-    elsewhere = ["other.example:/srv/mail:1", "no owner of ours"]
-    recycled = application.owner(1)
-    for owner in (dead, reborn, alive, recycled, *elsewhere):
-        lease(application, owner)
-    application.release_dead([1])
-    assert sorted(application.outbox.owners()) == sorted([alive, *elsewhere])
-    claimed = {row.conversation for row in application.outbox.claim(10)}
-    assert claimed == {dead, reborn, recycled}
-
-
-def test_what_a_killed_container_left_is_given_back_when_it_comes_again(
-    application: Application, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert application.outbox is not None
-    for place in ("4711-first", "4711-second"):  # each with process numbers of its own
-        monkeypatch.setattr(app, "_place", lambda place=place: place)
-        application.release_dead()
-        lease(application, application.owner(os.getppid()))
-    monkeypatch.setattr(app, "_place", lambda: "4711-unheard-of")
-    unknown = application.owner(os.getppid())
-    lease(application, unknown)
-    monkeypatch.setattr(app, "_place", lambda: "4711-third")
-    alive = application.owner(os.getppid())
-    lease(application, alive)
-    application.release_dead()
-    assert sorted(application.outbox.owners()) == sorted([alive, unknown])
-    places = application.settings.run_dir.glob("places*")
-    assert [file.name for file in places] == ["places"]
-
-
-def test_a_worker_comes_up_without_its_database(
-    application: Application, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert application.database is not None
-    assert application.outbox is not None
-    lease(application, application.owner(1))
-    with application.database.begin() as connection:
-        connection.execute(text("ALTER TABLE lamson_outbox RENAME TO gone"))
-    application.release_dead([1])
-    assert "mail of dead processes has to wait" in caplog.text
-    with application.database.begin() as connection:
-        connection.execute(text("ALTER TABLE gone RENAME TO lamson_outbox"))
-    application.release_dead(is_running=True)  # it has not forgotten who was lost
-    assert application.outbox.owners() == []
-
-
 def test_housekeeping_outlives_a_surprise(
     application: Application, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("lamson.app.LOOK_FOR_DEAD", 0.01)
+    monkeypatch.setattr("lamson.storage.housekeeping.LOOK_FOR_DEAD", 0.01)
     turns = []
 
-    def release_dead(**options: object) -> None:
+    def release_dead(outbox: Outbox, **options: object) -> None:
         turns.append(options)
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(application, "release_dead", release_dead)
+    monkeypatch.setattr(application.lease_owners, "release_dead", release_dead)
 
     async def story() -> None:
         await application.start()
@@ -136,48 +69,3 @@ def test_housekeeping_outlives_a_surprise(
 
     asyncio.run(story())
     assert "housekeeping failed: a bug\nTraceback" in caplog.text
-
-
-def test_a_running_process_keeps_its_own_rows_and_minds_other_containers(
-    application: Application,
-) -> None:
-    assert application.outbox is not None
-    ours, dead = application.owner(os.getpid()), application.owner(ended_pid())
-    container = dead.rpartition(":")[0] + ":0000-0.7"
-    for owner in (ours, dead, container):
-        lease(application, owner)
-    application.release_dead(is_running=True)
-    assert sorted(application.outbox.owners()) == sorted([ours, container])
-
-
-def test_a_process_that_ended_but_was_not_buried_is_dead(application: Application) -> None:
-    assert application.outbox is not None
-    with subprocess.Popen(["true"]) as process:
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        lease(application, application.owner(process.pid))
-        application.release_dead(is_running=True)
-    assert application.outbox.owners() == []
-
-
-def test_a_process_that_proc_hides_lives(
-    application: Application, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def kill(pid: int, number: int) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
-    assert application.outbox is not None
-    hidden = application.owner(ended_pid())
-    lease(application, hidden)
-    monkeypatch.setattr(os, "kill", kill)  # as for root's, where systemd has ProtectProc=invisible
-    application.release_dead(is_running=True)
-    assert application.outbox.owners() == [hidden]
-
-
-def test_a_hidden_boot_id_leaves_the_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    machine = tmp_path / "machine-id"
-    monkeypatch.setattr(app, "_IDENTITIES", (tmp_path / "hidden", machine))
-    assert app._boot() == ""
-    machine.write_text("b08dfa60\n")
-    assert app._boot() == "b08dfa60"
