@@ -116,7 +116,6 @@ class Application:
             outbox=self.outbox,
             undeliverable=self.undeliverable,
             clock=self.clock,
-            suppress_seen=not os.environ.get("LAMSON_SKIP_SEEN_CHECK"),
         )
         self.dispatcher = Dispatcher(
             self.router,

@@ -42,19 +42,15 @@ class Transactions:
         outbox: Outbox | None = None,
         undeliverable: Maildir | None = None,
         clock: Callable[[], float] = time.monotonic,
-        suppress_seen: bool = True,
     ) -> None:
         """``clock`` is the service clock. Where there is a database and handlers send, an outbox
         has to be there too.
-
-        Without ``suppress_seen`` nothing counts as handled before: for proofs that it matters.
         """
         self._handlers = handlers
         self._database = database
         self._outbox = outbox
         self._undeliverable = undeliverable
         self._clock = clock
-        self._suppress_seen = suppress_seen
         self.doubtful: deque[int] = deque()
         """Rows of the outbox whose transaction failed, perhaps after it was committed."""
         self._memory = MemoryStateStore()
@@ -149,7 +145,7 @@ class Transactions:
             failpoint.reach(failpoint.AFTER_SEEN)
         fresh = []
         for job in jobs:
-            if job.key is None or job.key in new or not self._suppress_seen:
+            if job.key is None or job.key in new:
                 fresh.append(job)
             else:
                 job.reply = OK

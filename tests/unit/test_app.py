@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +12,13 @@ import pytest
 from lamson.app import Application
 from lamson.errors import SettingsError
 from lamson.settings.model import Settings
+from lamson.smtp.envelope import Envelope, Peer, QueueId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from lamson.smtp.reply import Reply
     from lamson.storage.outbox import Outbox
 
 
@@ -69,3 +72,51 @@ def test_housekeeping_outlives_a_surprise(
 
     asyncio.run(story())
     assert "housekeeping failed: a bug\nTraceback" in caplog.text
+
+
+COUNTING = """
+from lamson import route, stateless
+
+ran = []
+
+@route("(user)@test.com", user="[a-z]+")
+@stateless
+def COUNT(message, user):
+    ran.append(user)
+"""
+
+
+@pytest.mark.parametrize("value", ["0", "1"])
+def test_no_environment_makes_it_handle_a_message_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    (tmp_path / "counting.py").write_text(COUNTING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "counting", raising=False)
+    monkeypatch.setenv("LAMSON_SKIP_SEEN_CHECK", value)
+    settings = Settings(
+        handlers=["counting"], database=f"sqlite:///{tmp_path}/lamson.db", run_dir=tmp_path / "run"
+    )
+    application = Application(tmp_path, settings)
+    assert application.database is not None
+    application.database.create_all()
+    dispatcher = application.dispatcher
+    envelope = Envelope("zed@example.com", ("a@test.com",), Peer(ident=QueueId("4QzXwN0Jk1z5tVb")))
+
+    async def deliver() -> Reply:
+        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        routed = [dispatcher.route("a@test.com")]
+        dispatcher.deliver(
+            envelope, b"\r\n", routed, lambda index, reply: answered.set_result(reply)
+        )
+        async with asyncio.timeout(10):
+            return await answered
+
+    async def story() -> list[int]:
+        await application.start()
+        codes = [(await deliver()).code for _ in range(2)]
+        await application.stop(1.0)
+        return codes
+
+    assert asyncio.run(story()) == [250, 250]
+    assert sys.modules["counting"].ran == ["a"]
