@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lamson.app import Application
-from lamson.errors import SettingsError
+from lamson.delivery.job import Job
+from lamson.errors import DatabaseError, SettingsError, UnavailableError
+from lamson.relay.relay import Relay
 from lamson.settings.model import Settings
 from lamson.smtp.envelope import Envelope, Peer, QueueId
+from lamson.storage import migrate
+from lamson.storage.database import Database
+from tests.unit.support import make_message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lamson.smtp.reply import Reply
@@ -49,6 +54,51 @@ def test_templates_are_where_the_settings_say(tmp_path: Path) -> None:
     assert no.value.exit_code == os.EX_CONFIG
     (tmp_path / "mail").mkdir()
     Application.load(tmp_path)  # the usual directory is missing where nothing is in templates
+
+
+def test_a_patient_one_checks_its_database_before_it_writes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "settings.py").write_text(
+        "from lamson.settings import Settings\n"
+        "settings = Settings(handlers=[], database='sqlite:///data/lamson.db')\n"
+    )
+    with pytest.raises(UnavailableError):
+        Application.load(tmp_path)
+    application = Application.load(tmp_path, is_patient=True)
+    database = application.database
+    assert database is not None
+    assert "mail is answered 451 until it can" in caplog.text
+    with pytest.raises(UnavailableError), database.begin():
+        pass
+    (tmp_path / "data").mkdir()
+    with pytest.raises(DatabaseError, match="no tables"), database.begin():
+        pass
+    migrate.upgrade_ours(Database(f"sqlite:///{tmp_path}/data/lamson.db"))
+    assert not application.clock.is_read
+    with database.begin():
+        assert application.clock.is_read
+    database.close()
+
+
+def test_the_relay_knows_what_the_dispatcher_has_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that Postfix took are deleted with the next delivery's work, where one is under way."""
+    asked: list[Callable[[float], bool]] = []
+
+    def make(*arguments: Any, is_busy: Callable[[float], bool], **options: Any) -> Relay:
+        asked.append(is_busy)
+        return Relay(*arguments, is_busy=is_busy, **options)
+
+    monkeypatch.setattr("lamson.app.Relay", make)
+    settings = Settings(handlers=[], database="sqlite://", run_dir=tmp_path / "run")
+    application = Application(tmp_path, settings)
+    (is_busy,) = asked
+    assert not is_busy(0.0)
+    application.dispatcher._pending.add(Job(make_message(), [], None))
+    assert is_busy(0.0)
 
 
 def test_housekeeping_outlives_a_surprise(
