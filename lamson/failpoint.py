@@ -1,9 +1,7 @@
 """Failpoints: named places at which a test lets a process die.
 
-Off unless ``LAMSON_FAILPOINT=name`` (die there the first time) or ``name:N`` (the Nth time) is in
-the environment when the process starts; otherwise each is one test of a module constant. With
-``LAMSON_FAILPOINT_DIR`` set, a process dies only after it could remove one file from that
-directory, so that a test decides how often the failpoint strikes over all processes.
+Off unless code of a test installs one in the process; otherwise each is one test of a variable of
+this module. Nothing outside the process, such as its environment, can bring it about.
 """
 
 from __future__ import annotations
@@ -11,13 +9,10 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-_name, _, _count = os.environ.get("LAMSON_FAILPOINT", "").partition(":")
-_tokens = os.environ.get("LAMSON_FAILPOINT_DIR", "")
-_passes_left = int(_count or 1)
-
-ACTIVE = bool(_name)
+if TYPE_CHECKING:
+    from pathlib import Path
 
 AFTER_BEGIN = "after-begin"
 AFTER_SEEN = "after-seen"
@@ -27,20 +22,36 @@ AFTER_COMMIT = "after-commit"
 AFTER_FIRST_REPLY = "after-first-reply"
 AFTER_SUBMISSION = "after-submission"
 
+ACTIVE = False
+
+_name = ""
+_passes_left = 1
+_tokens: Path | None = None
+
+
+def install(name: str, *, passes: int = 1, tokens: Path | None = None) -> None:
+    """From now on, let this process die at the failpoint ``name``, the time number ``passes``.
+
+    With ``tokens`` it dies only after it could remove one file from that directory, so that a test
+    decides how often the failpoint strikes over all processes.
+    """
+    global ACTIVE, _name, _passes_left, _tokens
+    ACTIVE, _name, _passes_left, _tokens = True, name, passes, tokens
+
 
 def reach(name: str) -> None:
-    """Die here by SIGKILL when ``name`` is the active failpoint and it is due."""
+    """Die here by SIGKILL when ``name`` is the installed failpoint and it is due."""
     global _passes_left
     if name != _name:
         return
     _passes_left -= 1
-    if _passes_left > 0 or (_tokens and not _take_token()):
+    if _passes_left > 0 or (_tokens is not None and not _take_token(_tokens)):
         return
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _take_token() -> bool:
-    for token in Path(_tokens).iterdir():
+def _take_token(tokens: Path) -> bool:
+    for token in tokens.iterdir():
         with suppress(FileNotFoundError):
             token.unlink()
             return True

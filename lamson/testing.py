@@ -103,7 +103,7 @@ class Mailroom:
         With the queue id of an `offer` the handler finds the notes of the filters. Raises Refused,
         or whatever the handler raised.
         """
-        from lamson.delivery.transaction import Job
+        from lamson.delivery.job import Job
         from lamson.message.parsed import ParsedMessage
         from lamson.message.request import MailRequest
         from lamson.smtp import address
@@ -123,7 +123,7 @@ class Mailroom:
         )
         shared = ParsedMessage(content, self.application.notary)
         job = Job(MailRequest(shared, envelope, Recipient(recipient)), matches, None)
-        outgoing = self.application.batcher.run([job], lambda job, seconds: None)
+        outgoing = self.application.transactions.run([job], lambda job, seconds: None)
         if job.reply is not None and not job.reply.is_positive:
             raise Refused(job.reply)
         sent = [_sent(row) for row in outgoing]

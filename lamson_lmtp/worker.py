@@ -47,7 +47,7 @@ def group() -> Group:
 def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     """Serve until told to stop. Raises what `Application.load` raises."""
     sys.setswitchinterval(_SWITCH_INTERVAL)
-    application = Application.load(project, is_patient=link.is_patient)
+    application = Application.load(project, is_patient=link.is_patient, on_stuck=link.recycle)
     # Where there are filters, Lamson may be there for their sake alone.
     if link.number == 0 and not application.router.routes and not application.settings.filters:
         log.logger.warning("no route in any handler module: all mail is refused with 550 5.1.1")
@@ -62,8 +62,8 @@ async def _serve(application: Application, sockets: Sequence[socket.socket], lin
     loop.add_signal_handler(signal.SIGTERM, leaving.set)
     loop.add_reader(link.alive, leaving.set)
     if application.outbox is not None:
-        await asyncio.to_thread(application.release_dead, link.lost_pids)
-    application.dispatcher.on_stuck = link.recycle
+        release = application.lease_owners.release_dead
+        await asyncio.to_thread(release, application.outbox, link.lost_pids)
     server = _server(application)
     await application.start()
     await server.start(sockets)

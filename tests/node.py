@@ -1,4 +1,4 @@
-"""A node in the test's own process: batcher and engine over one database, without LMTP.
+"""A node in the test's own process: dispatcher and transactions over one database, without LMTP.
 
 For tests of what several of them do to one database, and of what they answer when it fails.
 """
@@ -12,13 +12,15 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lamson.delivery.dispatcher import Dispatcher
-from lamson.delivery.transaction import Batcher
+from lamson.delivery.run import Handlers
+from lamson.delivery.transaction import Transactions
 from lamson.smtp.envelope import Envelope, Peer, QueueId
 from lamson.storage.database import Database
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -44,20 +46,27 @@ class Node:
         self.database = Database(url)
         self.outbox = Outbox(self.database, name)
         self.undeliverable = Maildir(directory / "undeliverable")
-        self.batcher = Batcher(
-            router,
-            hostname="mx.test.com",
+        transactions = Transactions(
+            Handlers(router, hostname="mx.test.com", undeliverable=self.undeliverable),
             database=self.database,
             outbox=self.outbox,
             undeliverable=self.undeliverable,
         )
-        self.engine = Dispatcher(
-            router, self.batcher, **{"threads": 4, "run_dir": directory, **options}
+        self.dispatcher = Dispatcher(
+            router,
+            transactions,
+            **{"threads": 4, "run_dir": directory, "relay": self, **options},
         )
         self.outgoing: list[Outgoing] = []
-        self.engine.on_outgoing = self.outgoing.extend
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def submit(self, rows: Sequence[Outgoing]) -> None:
+        """As the dispatcher's relay: nothing leaves."""
+        self.outgoing += rows
+
+    def give_back(self, ids: Sequence[int]) -> None:
+        """As the dispatcher's relay."""
 
     def begin(
         self,
@@ -78,8 +87,8 @@ class Node:
                 content = f"From: {sender}\r\nSubject: {subject}\r\n\r\n{subject}\r\n".encode()
                 mail_id = id or queue_id()
                 envelope = Envelope(sender, (recipient,), Peer(ident=QueueId(mail_id)), id=mail_id)
-                routed = [self.engine.route(recipient)]
-                self.engine.deliver(
+                routed = [self.dispatcher.route(recipient)]
+                self.dispatcher.deliver(
                     envelope, content, routed, lambda index, given, to=reply: to.set_result(given)
                 )
 
@@ -94,7 +103,7 @@ class Node:
         self._thread.start()
 
         async def start() -> None:
-            self.engine.start(self._loop)
+            self.dispatcher.start(self._loop)
 
         asyncio.run_coroutine_threadsafe(start(), self._loop).result(10)
         return self
@@ -105,7 +114,7 @@ class Node:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._loop.call_soon_threadsafe(self.engine.stop)
+        self._loop.call_soon_threadsafe(self.dispatcher.stop)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()

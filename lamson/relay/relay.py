@@ -61,8 +61,12 @@ class Relay:
         *,
         connections: int = 4,
         max_age: float = 5 * 24 * 3600.0,
+        is_busy: Callable[[float], bool] = lambda seconds: False,
     ) -> None:
-        """``max_age``: seconds after which a message that is always deferred is given up."""
+        """``max_age``: seconds after which a message that is always deferred is given up.
+
+        ``is_busy`` tells whether deliveries are under way, or one came within so many seconds.
+        """
         self._outbox = outbox
         self._undeliverable = undeliverable
         self._make_submitter = make_submitter
@@ -81,7 +85,7 @@ class Relay:
         self._tasks: list[asyncio.Task[None]] = []
         self._under_way: dict[asyncio.Task[object], Outgoing] = {}  # by the task that submits it
         self._is_stopping = False
-        self.is_busy: Callable[[float], bool] = lambda seconds: False  # see Dispatcher.is_busy
+        self._is_busy = is_busy
         self._loose: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
@@ -273,7 +277,7 @@ class Relay:
     async def _delete_for_ever(self) -> None:
         while True:
             await self._has_taken.wait()
-            if self.is_busy(RIDE):  # then the next delivery's transaction deletes them
+            if self._is_busy(RIDE):  # then the next delivery's transaction deletes them
                 await asyncio.sleep(RIDE)
             await self._delete_taken()
 

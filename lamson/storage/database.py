@@ -7,8 +7,8 @@ server's default, and waits for a lock, a server or a broken network no longer t
 What the URL says about any of this (``?options=-c lock_timeout=3s``, ``?connect_timeout=2``,
 ``?timeout=2`` for SQLite) wins.
 
-Anything that goes wrong surfaces as SQLAlchemy's exceptions; the engine answers those with 451. A
-connection whose transaction is gone is never used to its end: both databases would take a COMMIT
+Anything that goes wrong surfaces as SQLAlchemy's exceptions; the dispatcher answers those with 451.
+A connection whose transaction is gone is never used to its end: both databases would take a COMMIT
 after that for success.
 """
 
@@ -63,8 +63,17 @@ _UNFINISHED = "lamson.unfinished"  # of a connection: it is not time to commit y
 class Database:
     """One database, by SQLAlchemy URL, for all threads of this process."""
 
-    def __init__(self, url: str, *, connections: int = 10) -> None:
-        """Connect lazily. Raises DatabaseError for a URL of a database that we cannot use."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int = 10,
+        before_writing: Callable[[Database], None] | None = None,
+    ) -> None:
+        """Connect lazily. Raises DatabaseError for a URL of a database that we cannot use.
+
+        ``before_writing`` must have succeeded once before `begin` does; it may raise anything.
+        """
         try:
             parsed = sqlalchemy.make_url(url)
             self.is_sqlite = parsed.get_backend_name() == "sqlite"
@@ -91,8 +100,7 @@ class Database:
             raise DatabaseError(problem, setting="database") from error
         # SQLite has one writer: threads of one process queue here, fairly and without polling.
         self._writer: AbstractContextManager[object] = nullcontext()
-        self.before_writing: Callable[[], None] | None = None
-        """What must have succeeded once before `begin` does; it may raise anything."""
+        self._before_writing = before_writing
         self._kept: Connection | None = None  # SQLite's writer
         event.listen(self.engine, "commit", _check_finished)
         if self.is_sqlite:
@@ -107,16 +115,21 @@ class Database:
             event.listen(self.engine, "commit", _check_postgres)
             event.listen(self.engine, "handle_error", _drop_read_only)
 
+    def make_ready(self) -> None:
+        """Do now what must have succeeded before the first transaction, unless it has."""
+        check = self._before_writing  # another thread may be through with it meanwhile
+        if check is not None:
+            check(self)
+            self._before_writing = None
+
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction: commit at the end, rollback on an exception.
 
         Whoever commits the connection before gets PrematureEnd: it is not theirs alone.
         """
-        check = self.before_writing  # another thread may be through with it meanwhile
-        if check is not None:
-            check()
-            self.before_writing = None
+        if self._before_writing is not None:
+            self.make_ready()
         with self._writing() if self.is_sqlite else self.engine.connect() as connection:
             info = connection.info
             with connection.begin():

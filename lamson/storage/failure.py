@@ -1,8 +1,8 @@
 """What an error means for the deliveries that met it.
 
-For the batch and the dispatcher, which decide by it: whose fault it was, and whether it is known
-that nothing was committed. Handlers wrap a database's errors in their own, so the causes count as
-well.
+For the transaction and the dispatcher, which decide by it: whose fault it was, and whether it is
+known that nothing was committed. Handlers wrap a database's errors in their own, so the causes
+count as well.
 """
 
 from __future__ import annotations

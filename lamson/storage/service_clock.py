@@ -25,15 +25,22 @@ if TYPE_CHECKING:
 class ServiceClock:
     """The clock as one process reads it. ``monotonic`` gives seconds."""
 
-    def __init__(self, connection: Connection, monotonic: Callable[[], float] = time.monotonic):
-        """Read where the clock stands."""
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Until it is read it counts from nought."""
         self._monotonic = monotonic
-        self._began = monotonic()
-        self._base = connection.execute(select(func.max(clock.c.seconds))).scalar() or 0.0
+        self._ahead = -monotonic()  # of the monotonic clock
+        self.is_read = False
+
+    def read(self, connection: Connection) -> None:
+        """Take over where the clock stands in the database."""
+        began = self._monotonic()
+        base = connection.execute(select(func.max(clock.c.seconds))).scalar() or 0.0
+        self._ahead = base - began
+        self.is_read = True
 
     def __call__(self) -> float:
         """Seconds of service."""
-        return self._base + self._monotonic() - self._began
+        return self._ahead + self._monotonic()
 
     def save(self, connection: Connection) -> None:
         """Keep where the clock stands for the processes to come."""

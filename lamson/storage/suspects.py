@@ -1,13 +1,13 @@
 """Which deliveries were under way when a worker died, and which of them to suspect.
 
 A message can kill the process that handles it, again and again: Postfix retries, and the service
-would go down each time. So each engine thread notes in a file what it runs; when a worker dies, its
-supervisor counts that against those deliveries. A suspect runs in a transaction of its own from
-then on, and beside no other suspect, so that its neighbours are not counted with it again; after
-`TOO_OFTEN` deaths it is kept in ``run/undeliverable`` instead of being run. The files lie in the
-run directory and are mapped into memory: they outlive the worker, and a note costs no system call.
-Their room on the disk is taken beforehand; where there is none that is logged, and a death is
-counted against nobody.
+would go down each time. So each thread of the dispatcher writes into a file what it runs; when a
+worker dies, its supervisor counts that against those deliveries. A suspect runs in a transaction of
+its own from then on, and beside no other suspect, so that its neighbours are not counted with it
+again; after `TOO_OFTEN` deaths it is kept in ``run/undeliverable`` instead of being run. The files
+lie in the run directory and are mapped into memory: they outlive the worker, and writing costs no
+system call. Their room on the disk is taken beforehand; where there is none that is logged, and a
+death is counted against nobody.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import mmap
 import os
 import shutil
 import time
+import zlib
 from typing import TYPE_CHECKING
 
 from lamson import log
@@ -29,28 +30,29 @@ TOO_OFTEN = 5  # deaths
 REMEMBER = 7 * 24 * 3600.0  # seconds: longer than Postfix's maximal_queue_lifetime by default
 _KEY_SIZE = 32  # octets
 _NO_KEY = bytes(_KEY_SIZE)  # stands behind the last key
+_PREFIX = 1024  # octets that are summed up; that of 50 MB would hold up the loop
 
 
 class InFlight:
-    """What one engine thread runs at this moment, in a file of its own."""
+    """What one thread runs at this moment, in a file of its own."""
 
     def __init__(self, run_dir: Path, name: str) -> None:
-        self._path = _notes_of(run_dir, os.getpid()) / name
+        self._path = _directory_of(run_dir, os.getpid()) / name
         self._map: mmap.mmap | None = None
         self._size = 0
         self._is_failing = False
 
     def begin(self, keys: Iterable[bytes]) -> None:
-        """Note that the deliveries called ``keys`` are run."""
-        note = b"".join(keys) + _NO_KEY
-        size = len(note)
+        """Write down that the deliveries called ``keys`` are run."""
+        text = b"".join(keys) + _NO_KEY
+        size = len(text)
         if size > self._size:
             self._grow(size)
         if self._map is not None and size <= self._size:
-            self._map[:size] = note
+            self._map[:size] = text
 
     def end(self) -> None:
-        """Note that they are done."""
+        """Write down that they are done."""
         if self._map is not None:
             self._map[:_KEY_SIZE] = _NO_KEY
 
@@ -99,7 +101,7 @@ class Suspects:
 
     def blame(self, pid: int) -> int:
         """In the supervisor: count the death of worker ``pid``; gives how many are suspected."""
-        directory = _notes_of(self._run_dir, pid)
+        directory = _directory_of(self._run_dir, pid)
         keys: set[str] = set()
         try:
             for file in directory.iterdir():
@@ -117,15 +119,15 @@ class Suspects:
         return len(keys)
 
     def clear(self) -> None:
-        """In the supervisor, at the start: drop the notes of workers of a former one.
+        """In the supervisor, at the start: drop what workers of a former one had in flight.
 
         Whoever gets one of their pids would be blamed for what they did.
         """
         shutil.rmtree(self._run_dir / "running", ignore_errors=True)
 
     def forget(self, pid: int) -> None:
-        """In the supervisor: drop the notes of a worker that ended as it should."""
-        shutil.rmtree(_notes_of(self._run_dir, pid), ignore_errors=True)
+        """In the supervisor: drop what a worker had in flight that ended as it should."""
+        shutil.rmtree(_directory_of(self._run_dir, pid), ignore_errors=True)
 
     def _count(self, keys: set[str]) -> None:
         self.refresh()
@@ -141,15 +143,25 @@ class Suspects:
         temporary.rename(self._file)
 
 
-def _keys_in(note: bytes) -> set[str]:
+def _keys_in(text: bytes) -> set[str]:
     keys = set()
-    for at in range(0, len(note), _KEY_SIZE):
-        key = note[at : at + _KEY_SIZE]
+    for at in range(0, len(text), _KEY_SIZE):
+        key = text[at : at + _KEY_SIZE]
         if key == _NO_KEY:
             break
         keys.add(key.hex())
     return keys
 
 
-def _notes_of(run_dir: Path, pid: int) -> Path:
+def _directory_of(run_dir: Path, pid: int) -> Path:
     return run_dir / "running" / str(pid)
+
+
+def crash_key(sender: str, recipient: str, content: bytes) -> bytes:
+    """What a crash is counted against where nothing identifies the queue entry; 32 octets."""
+    envelope = f"{sender} {recipient}".encode()
+    return b"%08x%08x%016x" % (
+        zlib.crc32(content[:_PREFIX]),
+        zlib.crc32(envelope),
+        len(content),
+    )

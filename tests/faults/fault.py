@@ -16,8 +16,8 @@ SQLITE: tuple[Kind, ...] = ("sqlite",)
 POSTGRES: tuple[Kind, ...] = ("postgres",)
 BOTH: tuple[Kind, ...] = ("sqlite", "postgres")
 
-# Ways to make Lamson wrong, each of which the checker has to notice. The first leaves the seen
-# check out; the others are mistakes of project/app/sabotage.py.
+# Ways to make Lamson wrong, each of which the checker has to notice: the mistakes of
+# project/app/sabotage.py.
 NO_SEEN_CHECK = "no-seen-check"
 EARLY_REPLY = "early-reply"
 FORGETFUL_OUTBOX = "forgetful-outbox"

@@ -27,8 +27,9 @@ def _at(name: str, title: str, weakness: str = NO_SEEN_CHECK, why: str = "") -> 
     def prepare(rig: Rig) -> None:
         tokens = rig.project.parent / "tokens"
         tokens.mkdir()
-        rig.environment["LAMSON_FAILPOINT"] = f"{name}:{PASSES}"
-        rig.environment["LAMSON_FAILPOINT_DIR"] = str(tokens)
+        rig.environment["FAULTS_FAILPOINT"] = name
+        rig.environment["FAULTS_FAILPOINT_PASSES"] = str(PASSES)
+        rig.environment["FAULTS_FAILPOINT_DIR"] = str(tokens)
 
     def inject(rig: Rig) -> None:
         token = rig.project.parent / "tokens" / "one"

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from lamson.storage import migrate
 from lamson.storage.database import Database
-from tests.faults.fault import NO_SEEN_CHECK
 from tests.faults.load import DOMAIN, Load
 from tests.faults.policy import Policy
 from tests.faults.proxy import Proxy, Rule
@@ -85,9 +84,7 @@ class Rig:
         self.policy = Policy()
         self._running = ExitStack()
         self._server = server
-        if weakness == NO_SEEN_CHECK:
-            self.environment["LAMSON_SKIP_SEEN_CHECK"] = "1"
-        elif weakness:
+        if weakness:
             self.environment["FAULTS_SABOTAGE"] = weakness
         fault.prepare(self)
 

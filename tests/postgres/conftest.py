@@ -54,7 +54,7 @@ def make_node(url: str, tmp_path: Path) -> Iterator[MakeNode]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every handler that has run before counts as quick: messages sent at once share a batch."""
-    monkeypatch.setattr("lamson.delivery.dispatcher.QUICK", 3600.0)
+    monkeypatch.setattr("lamson.delivery.costs.QUICK", 3600.0)
 
 
 @pytest.fixture

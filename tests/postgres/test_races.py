@@ -70,7 +70,7 @@ def OTHER(message, session: Session, user, host):
 
 
 def hooks(node: Node) -> ModuleType:
-    return sys.modules[node.engine.route("list@test.com")[0].handler.module]
+    return sys.modules[node.dispatcher.route("list@test.com")[0].handler.module]
 
 
 def runs(connection: Connection) -> list[str]:

@@ -1,25 +1,30 @@
-"""The application's own part: whose leases in the outbox it gives back before it starts."""
+"""lamson.app: what the application makes of its settings, and that its parts know each other."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
-import subprocess
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import text
 
-from lamson import app
 from lamson.app import Application
-from lamson.errors import RouteError, SettingsError
+from lamson.delivery.job import Job
+from lamson.errors import DatabaseError, RouteError, SettingsError, UnavailableError
+from lamson.relay.relay import Relay
 from lamson.settings.model import Settings
-from lamson.storage.outbox import Outbox, Outgoing
+from lamson.smtp.envelope import Envelope, Peer, QueueId
+from lamson.storage import migrate
+from lamson.storage.database import Database
+from tests.unit.support import make_message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from lamson.smtp.reply import Reply
+    from lamson.storage.outbox import Outbox
 
 
 @pytest.fixture
@@ -32,20 +37,6 @@ def application(tmp_path: Path) -> Iterator[Application]:
     application.database.create_all()
     yield application
     application.database.close()
-
-
-def lease(application: Application, owner: str) -> None:
-    assert application.database is not None
-    outbox = Outbox(application.database, owner)
-    row = Outgoing("id", f"<{owner}@test>", "a@test", ("b@test",), b"\r\n", conversation=owner)
-    with application.database.begin() as connection:
-        assert outbox.insert(connection, [row])
-
-
-def ended_pid() -> int:
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
 
 
 def test_templates_are_where_the_settings_say(tmp_path: Path) -> None:
@@ -86,67 +77,62 @@ def test_a_capture_with_a_name_that_templates_need_is_found_at_load(
     assert refused.value.line == 2
 
 
-def test_what_the_dead_left_is_given_back(application: Application) -> None:
-    assert application.outbox is not None
-    dead, reborn = application.owner(ended_pid()), application.owner(os.getpid())
-    alive = application.owner(os.getppid())
-    elsewhere = ["other.example:/srv/mail:1", "no owner of ours"]
-    recycled = application.owner(1)
-    for owner in (dead, reborn, alive, recycled, *elsewhere):
-        lease(application, owner)
-    application.release_dead([1])
-    assert sorted(application.outbox.owners()) == sorted([alive, *elsewhere])
-    claimed = {row.conversation for row in application.outbox.claim(10)}
-    assert claimed == {dead, reborn, recycled}
-
-
-def test_what_a_killed_container_left_is_given_back_when_it_comes_again(
-    application: Application, monkeypatch: pytest.MonkeyPatch
+def test_a_patient_one_checks_its_database_before_it_writes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert application.outbox is not None
-    for place in ("4711-first", "4711-second"):  # each with process numbers of its own
-        monkeypatch.setattr(app, "_place", lambda place=place: place)
-        application.release_dead()
-        lease(application, application.owner(os.getppid()))
-    monkeypatch.setattr(app, "_place", lambda: "4711-unheard-of")
-    unknown = application.owner(os.getppid())
-    lease(application, unknown)
-    monkeypatch.setattr(app, "_place", lambda: "4711-third")
-    alive = application.owner(os.getppid())
-    lease(application, alive)
-    application.release_dead()
-    assert sorted(application.outbox.owners()) == sorted([alive, unknown])
-    places = application.settings.run_dir.glob("places*")
-    assert [file.name for file in places] == ["places"]
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "settings.py").write_text(
+        "from lamson.settings import Settings\n"
+        "settings = Settings(handlers=[], database='sqlite:///data/lamson.db')\n"
+    )
+    with pytest.raises(UnavailableError):
+        Application.load(tmp_path)
+    application = Application.load(tmp_path, is_patient=True)
+    database = application.database
+    assert database is not None
+    assert "mail is answered 451 until it can" in caplog.text
+    with pytest.raises(UnavailableError), database.begin():
+        pass
+    (tmp_path / "data").mkdir()
+    with pytest.raises(DatabaseError, match="no tables"), database.begin():
+        pass
+    migrate.upgrade_ours(Database(f"sqlite:///{tmp_path}/data/lamson.db"))
+    assert not application.clock.is_read
+    with database.begin():
+        assert application.clock.is_read
+    database.close()
 
 
-def test_a_worker_comes_up_without_its_database(
-    application: Application, caplog: pytest.LogCaptureFixture
+def test_the_relay_knows_what_the_dispatcher_has_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert application.database is not None
-    assert application.outbox is not None
-    lease(application, application.owner(1))
-    with application.database.begin() as connection:
-        connection.execute(text("ALTER TABLE lamson_outbox RENAME TO gone"))
-    application.release_dead([1])
-    assert "mail of dead processes has to wait" in caplog.text
-    with application.database.begin() as connection:
-        connection.execute(text("ALTER TABLE gone RENAME TO lamson_outbox"))
-    application.release_dead(is_running=True)  # it has not forgotten who was lost
-    assert application.outbox.owners() == []
+    """Rows that Postfix took are deleted with the next delivery's work, where one is under way."""
+    asked: list[Callable[[float], bool]] = []
+
+    def make(*arguments: Any, is_busy: Callable[[float], bool], **options: Any) -> Relay:
+        asked.append(is_busy)
+        return Relay(*arguments, is_busy=is_busy, **options)
+
+    monkeypatch.setattr("lamson.app.Relay", make)
+    settings = Settings(handlers=[], database="sqlite://", run_dir=tmp_path / "run")
+    application = Application(tmp_path, settings)
+    (is_busy,) = asked
+    assert not is_busy(0.0)
+    application.dispatcher._pending.add(Job(make_message(), [], None))
+    assert is_busy(0.0)
 
 
 def test_housekeeping_outlives_a_surprise(
     application: Application, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("lamson.app.LOOK_FOR_DEAD", 0.01)
+    monkeypatch.setattr("lamson.storage.housekeeping.LOOK_FOR_DEAD", 0.01)
     turns = []
 
-    def release_dead(**options: object) -> None:
+    def release_dead(outbox: Outbox, **options: object) -> None:
         turns.append(options)
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(application, "release_dead", release_dead)
+    monkeypatch.setattr(application.lease_owners, "release_dead", release_dead)
 
     async def story() -> None:
         await application.start()
@@ -159,46 +145,49 @@ def test_housekeeping_outlives_a_surprise(
     assert "housekeeping failed: a bug\nTraceback" in caplog.text
 
 
-def test_a_running_process_keeps_its_own_rows_and_minds_other_containers(
-    application: Application,
+COUNTING = """
+from lamson import route, stateless
+
+ran = []
+
+@route("(user)@test.com", user="[a-z]+")
+@stateless
+def COUNT(message, user):
+    ran.append(user)
+"""
+
+
+@pytest.mark.parametrize("value", ["0", "1"])
+def test_no_environment_makes_it_handle_a_message_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
-    assert application.outbox is not None
-    ours, dead = application.owner(os.getpid()), application.owner(ended_pid())
-    container = dead.rpartition(":")[0] + ":0000-0.7"
-    for owner in (ours, dead, container):
-        lease(application, owner)
-    application.release_dead(is_running=True)
-    assert sorted(application.outbox.owners()) == sorted([ours, container])
+    (tmp_path / "counting.py").write_text(COUNTING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "counting", raising=False)
+    monkeypatch.setenv("LAMSON_SKIP_SEEN_CHECK", value)
+    settings = Settings(
+        handlers=["counting"], database=f"sqlite:///{tmp_path}/lamson.db", run_dir=tmp_path / "run"
+    )
+    application = Application(tmp_path, settings)
+    assert application.database is not None
+    application.database.create_all()
+    dispatcher = application.dispatcher
+    envelope = Envelope("zed@example.com", ("a@test.com",), Peer(ident=QueueId("4QzXwN0Jk1z5tVb")))
 
+    async def deliver() -> Reply:
+        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        routed = [dispatcher.route("a@test.com")]
+        dispatcher.deliver(
+            envelope, b"\r\n", routed, lambda index, reply: answered.set_result(reply)
+        )
+        async with asyncio.timeout(10):
+            return await answered
 
-def test_a_process_that_ended_but_was_not_buried_is_dead(application: Application) -> None:
-    assert application.outbox is not None
-    with subprocess.Popen(["true"]) as process:
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        lease(application, application.owner(process.pid))
-        application.release_dead(is_running=True)
-    assert application.outbox.owners() == []
+    async def story() -> list[int]:
+        await application.start()
+        codes = [(await deliver()).code for _ in range(2)]
+        await application.stop(1.0)
+        return codes
 
-
-def test_a_process_that_proc_hides_lives(
-    application: Application, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def kill(pid: int, number: int) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
-    assert application.outbox is not None
-    hidden = application.owner(ended_pid())
-    lease(application, hidden)
-    monkeypatch.setattr(os, "kill", kill)  # as for root's, where systemd has ProtectProc=invisible
-    application.release_dead(is_running=True)
-    assert application.outbox.owners() == [hidden]
-
-
-def test_a_hidden_boot_id_leaves_the_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    machine = tmp_path / "machine-id"
-    monkeypatch.setattr(app, "_IDENTITIES", (tmp_path / "hidden", machine))
-    assert app._boot() == ""
-    machine.write_text("b08dfa60\n")
-    assert app._boot() == "b08dfa60"
+    assert asyncio.run(story()) == [250, 250]
+    assert sys.modules["counting"].ran == ["a"]

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from lamson.delivery.transaction import Batcher, Job
+from lamson.delivery.answer_limit import AnswerLimit
+from lamson.delivery.job import Job
+from lamson.delivery.run import Handlers
+from lamson.delivery.transaction import Transactions
 from lamson.storage.database import Database
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
@@ -29,24 +32,35 @@ def undeliverable(tmp_path: Path) -> Maildir:
 
 @pytest.fixture
 def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Callable[..., Run]:
-    """``make_run(source, **options)`` gives a function that runs messages in one batch."""
+    """``make_run(source, **options)`` gives a function that runs messages in one batch.
 
-    def make(source: str, **options: Any) -> Run:
+    ``raise_errors`` and ``answers`` are the handlers', other options those of `Transactions`.
+    """
+
+    def make(
+        source: str, *, raise_errors: bool = False, answers: AnswerLimit | None = None, **more: Any
+    ) -> Run:
         router = make_router(tmp_path, source)
-        values: dict[str, Any] = {
+        handlers = Handlers(
+            router,
+            hostname="mx.test.com",
+            undeliverable=undeliverable,
+            answers=answers,
+            raise_errors=raise_errors,
+        )
+        options: dict[str, Any] = {
             "database": database,
             "outbox": Outbox(database, "test"),
             "undeliverable": undeliverable,
-            "hostname": "mx.test.com",
         }
-        batcher = Batcher(router, **(values | options))
+        transactions = Transactions(handlers, **(options | more))
 
         def run(*messages: Any, keys: list[bytes | None] | None = None) -> list[Job]:
             jobs = [
                 Job(message, router.match(message.recipient.address), key)
                 for message, key in zip(messages, keys or [None] * len(messages), strict=True)
             ]
-            batcher.run(jobs, lambda job, seconds: None)
+            transactions.run(jobs, lambda job, seconds: None)
             return jobs
 
         return run

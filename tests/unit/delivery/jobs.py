@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select, text
 
-from lamson.delivery.transaction import Job
+from lamson.delivery.job import Job
 from lamson.storage.database import Database
 from lamson.storage.tables import state
 from tests.unit.support import make_message

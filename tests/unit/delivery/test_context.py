@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lamson.delivery.context import AnswerLimit, Delivery
+from lamson.delivery.answer_limit import AnswerLimit
+from lamson.delivery.context import Delivery
 from lamson.errors import AddressError, LamsonError
 from lamson.message.request import MailRequest
 from lamson.message.response import MailResponse
@@ -84,21 +85,6 @@ def test_one_correspondent_gets_so_many_answers_an_hour() -> None:
     answers = [make_delivery(answers=limit).reply(body="x") for _ in range(3)]
     assert [answer is not None for answer in answers] == [True, True, False]
     assert limit.allows("somebody@else.example")
-
-
-def test_an_answer_that_was_taken_back_does_not_count() -> None:
-    limit = AnswerLimit(1)
-    assert limit.allows("a")
-    assert not limit.allows("a")
-    for _ in range(2):
-        limit.take_back("a")
-    assert [limit.allows("a"), limit.allows("a")] == [True, False]
-
-
-def test_the_limit_remembers_so_many_correspondents() -> None:
-    limit = AnswerLimit(1, remember=4)
-    assert all(limit.allows(name) for name in ("a", "b", "c", "d", "a"))
-    assert not limit.allows("c")
 
 
 def test_a_template_sees_message_captures_and_variables(tmp_path: Path) -> None:

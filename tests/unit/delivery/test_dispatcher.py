@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,13 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from lamson.delivery.dispatcher import Dispatcher
-from lamson.delivery.transaction import Batcher, Job
+from lamson.delivery.job import Job
+from lamson.delivery.run import Handlers
+from lamson.delivery.transaction import Transactions
 from lamson.smtp.envelope import Envelope, Peer, QueueId
 from lamson.smtp.reply import OK, Reply
 from lamson.storage import seen
+from lamson.storage.outbox import Outgoing
 from lamson.storage.suspects import TOO_OFTEN, Suspects
 from tests.unit.support import make_router
 
@@ -75,13 +78,13 @@ async def running(
     directory: Path,
     *,
     source: str = HANDLERS,
-    batcher: Callable[[Any], Any] | None = None,
+    transactions: Callable[[Handlers], Any] = Transactions,
     **options: Any,
 ) -> AsyncIterator[Bench]:
     router = make_router(directory, source)
     hooks = __import__("sys").modules[router.modules[0]]
     hooks.gate = threading.Event()
-    made = Batcher(router, hostname="mx.test.com") if batcher is None else batcher(router)
+    made = transactions(Handlers(router, hostname="mx.test.com"))
     dispatcher = Dispatcher(router, made, **{"threads": 2, **options})
     dispatcher.start(asyncio.get_running_loop())
     try:
@@ -140,9 +143,8 @@ def test_a_slow_handler_holds_nobody_up(tmp_path: Path) -> None:
 
 def test_a_handler_past_its_deadline_is_answered_451(tmp_path: Path) -> None:
     async def story() -> None:
-        async with running(tmp_path, deadline=0.0) as bench:
-            stuck = asyncio.Event()
-            bench.dispatcher.on_stuck = stuck.set
+        stuck = asyncio.Event()
+        async with running(tmp_path, deadline=0.0, on_stuck=stuck.set) as bench:
             bench.deliver("slow@test.com")
             assert await bench.wait_for(1) == [451]
             assert stuck.is_set()
@@ -169,7 +171,8 @@ def test_an_instantaneous_handler_answers_before_deliver_returns(tmp_path: Path)
                 bench.deliver("a@test.com")
                 await bench.wait_for(count)
             (handler,) = [match.handler for match in bench.dispatcher.route("a@test.com")]
-            bench.dispatcher._cost[handler] = 0.0  # whatever else the machine did meanwhile
+            # Whatever else the machine did meanwhile.
+            bench.dispatcher._costs._seconds[handler] = 0.0
             number = bench.deliver("a@test.com", "A@test.com", "bad@test.com")
             codes = [bench.replies[number, index].code for index in range(3)]
             assert codes == [250, 250, 451]
@@ -179,9 +182,9 @@ def test_an_instantaneous_handler_answers_before_deliver_returns(tmp_path: Path)
 
 
 class BrokenDatabase:
-    """A batcher whose database is gone."""
+    """Transactions whose database is gone."""
 
-    def __init__(self, router: Any) -> None:
+    def __init__(self, handlers: Handlers) -> None:
         self.doubtful: deque[int] = deque()
 
     def run(self, jobs: list[Job], record: object) -> list[Any]:
@@ -229,14 +232,28 @@ def test_the_loop_never_waits_for_the_state_that_a_slow_handler_has(tmp_path: Pa
     asyncio.run(story())
 
 
+class Listening:
+    """A relay that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.submitted: list[Outgoing] = []
+        self.given_back: list[int] = []
+
+    def submit(self, rows: Sequence[Outgoing]) -> None:
+        self.submitted += rows
+
+    def give_back(self, ids: Sequence[int]) -> None:
+        self.given_back += ids
+
+
 def test_a_database_that_fails_means_451(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    relay = Listening()
+
     async def story() -> None:
-        async with running(tmp_path, batcher=BrokenDatabase) as bench:
+        async with running(tmp_path, transactions=BrokenDatabase, relay=relay) as bench:
             bench.deliver("a@test.com", "b@test.com")
-            doubtful: list[int] = []
-            bench.dispatcher.on_doubtful = doubtful.extend
             assert await bench.wait_for(2) == [451, 451]
-            assert set(doubtful) == {42}
+            assert set(relay.given_back) == {42}
 
     asyncio.run(story())
     assert "the database failed: server closed the connection" in caplog.text
@@ -244,9 +261,9 @@ def test_a_database_that_fails_means_451(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 class Deadlocking:
-    """A batcher whose first two attempts are the victims of a deadlock."""
+    """Transactions of which the first two are the victims of a deadlock."""
 
-    def __init__(self, router: Any) -> None:
+    def __init__(self, handlers: Handlers) -> None:
         self.runs = 0
         self.doubtful: deque[int] = deque()
 
@@ -260,15 +277,15 @@ class Deadlocking:
 
 def test_the_victim_of_a_deadlock_is_run_again(tmp_path: Path) -> None:
     async def story() -> None:
-        async with running(tmp_path, batcher=Deadlocking) as bench:
+        async with running(tmp_path, transactions=Deadlocking) as bench:
             bench.deliver("a@test.com")
             assert await bench.wait_for(1) == [250]
 
     asyncio.run(story())
 
 
-class Careful(Batcher):
-    """A batcher that tells which deliveries it gave up."""
+class Careful(Transactions):
+    """Transactions that tell which delivery was given up."""
 
     def give_up(self, job: Job) -> None:
         self.given_up = job.message.recipient.address
@@ -277,8 +294,7 @@ class Careful(Batcher):
 
 def test_a_message_that_kills_workers_is_given_up(tmp_path: Path) -> None:
     async def story() -> None:
-        made: Any = lambda router: Careful(router, hostname="mx.test.com")  # noqa: E731
-        async with running(tmp_path, batcher=made, run_dir=tmp_path) as bench:
+        async with running(tmp_path, transactions=Careful, run_dir=tmp_path) as bench:
             key = seen.digest(b"queue-id:" + LONG.encode(), "z@e.example", "a@test.com")
             for _ in range(TOO_OFTEN):
                 dead = tmp_path / "running" / "1"
@@ -287,7 +303,7 @@ def test_a_message_that_kills_workers_is_given_up(tmp_path: Path) -> None:
                 Suspects(tmp_path).blame(1)
             bench.deliver("a@test.com", "b@test.com", queue_id=LONG)
             assert await bench.wait_for(2) == [250, 250]
-            assert bench.dispatcher._batcher.given_up == "a@test.com"  # type: ignore[attr-defined]
+            assert bench.dispatcher._transactions.given_up == "a@test.com"  # type: ignore[attr-defined]
             assert bench.hooks.ran == ["b"]
 
     asyncio.run(story())

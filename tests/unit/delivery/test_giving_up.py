@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from lamson.delivery.transaction import Batcher, Job
+from lamson.delivery.job import Job
+from lamson.delivery.run import Handlers
+from lamson.delivery.transaction import Transactions
 from lamson.storage.maildir import Maildir
 from tests.unit.support import make_message, make_router
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from lamson.routing.decorators import Router
     from lamson.storage.database import Database
 
 FAILING = """
@@ -38,13 +41,18 @@ def undeliverable(tmp_path: Path) -> Maildir:
 
 
 @pytest.fixture
-def batcher(tmp_path: Path, database: Database, undeliverable: Maildir) -> Batcher:
-    router = make_router(tmp_path, FAILING)
-    return Batcher(router, hostname="mx", database=database, undeliverable=undeliverable)
+def router(tmp_path: Path) -> Router:
+    return make_router(tmp_path, FAILING)
 
 
-def make_job(batcher: Batcher) -> Job:
-    return Job(make_message(), batcher._router.match("list@test.com"), b"k" * 32, deaths=5)
+@pytest.fixture
+def transactions(router: Router, database: Database, undeliverable: Maildir) -> Transactions:
+    handlers = Handlers(router, hostname="mx", undeliverable=undeliverable)
+    return Transactions(handlers, database=database, undeliverable=undeliverable)
+
+
+def make_job(router: Router) -> Job:
+    return Job(make_message(), router.match("list@test.com"), b"k" * 32, deaths=5)
 
 
 def break_after(count: int, database: Database, patch: pytest.MonkeyPatch) -> None:
@@ -63,27 +71,35 @@ def break_after(count: int, database: Database, patch: pytest.MonkeyPatch) -> No
 
 
 def test_a_message_that_kills_workers_is_kept_once(
-    batcher: Batcher, database: Database, undeliverable: Maildir, monkeypatch: pytest.MonkeyPatch
+    router: Router,
+    transactions: Transactions,
+    database: Database,
+    undeliverable: Maildir,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patch:
         break_after(0, database, patch)
         for _ in range(3):
             with pytest.raises(OperationalError):
-                batcher.give_up(make_job(batcher))
+                transactions.give_up(make_job(router))
     for _ in range(2):  # the second is asked for though the first was answered: nobody heard it
-        job = make_job(batcher)
-        batcher.give_up(job)
+        job = make_job(router)
+        transactions.give_up(job)
         assert job.reply is not None
         assert job.reply.code == 250
     assert undeliverable.count() == 1
 
 
 def test_a_message_that_puts_its_author_in_error_is_kept_once(
-    batcher: Batcher, database: Database, undeliverable: Maildir, monkeypatch: pytest.MonkeyPatch
+    router: Router,
+    transactions: Transactions,
+    database: Database,
+    undeliverable: Maildir,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def run() -> Any:
-        job = make_job(batcher)
-        batcher.run([job], lambda job, seconds: None)
+        job = make_job(router)
+        transactions.run([job], lambda job, seconds: None)
         return job.reply and job.reply.code
 
     with monkeypatch.context() as patch:

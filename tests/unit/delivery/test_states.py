@@ -1,4 +1,4 @@
-"""lamson.delivery.transaction: where a message moves its author, and what becomes of one that no
+"""lamson.delivery.run: where a message moves its author, and what becomes of one that no
 state takes.
 """
 

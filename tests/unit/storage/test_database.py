@@ -1,5 +1,5 @@
-"""lamson.storage.database and lamson.schema: transactions that mean what they say, and the tables'
-versions.
+"""lamson.storage.database and lamson.storage.migrate: transactions that mean what they say, and the
+tables' versions.
 """
 
 import sqlite3
@@ -339,3 +339,24 @@ def test_options_of_one_transaction_do_not_reach_the_next(sqlite: Database) -> N
         raise ZeroDivisionError
     with sqlite.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM parent")).scalar() == 0
+
+
+def test_nothing_is_written_before_what_must_have_succeeded(tmp_path: Path) -> None:
+    trials: list[Database] = []
+
+    def check(database: Database) -> None:
+        trials.append(database)
+        if len(trials) < 3:
+            raise UnavailableError("it is down")
+
+    database = Database(f"sqlite:///{tmp_path}/test.db", before_writing=check)
+    with pytest.raises(UnavailableError):
+        database.make_ready()
+    with pytest.raises(UnavailableError), database.begin():
+        pass
+    for _ in range(2):  # once it has succeeded it is not asked again
+        with database.begin() as connection:
+            connection.execute(text("SELECT 1"))
+        database.make_ready()
+    assert trials == [database] * 3
+    database.close()

@@ -24,8 +24,10 @@ class Monotonic:
 
 
 def start(database: Database, monotonic: Monotonic) -> ServiceClock:
+    clock = ServiceClock(monotonic)
     with database.read() as connection:
-        return ServiceClock(connection, monotonic)
+        clock.read(connection)
+    return clock
 
 
 def save(database: Database, clock: ServiceClock) -> None:

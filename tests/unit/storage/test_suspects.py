@@ -12,8 +12,8 @@ ONE, TWO = b"1" * 32, b"2" * 32
 
 
 def test_what_was_under_way_is_suspected(tmp_path: Path) -> None:
-    notes = InFlight(tmp_path, "0")
-    notes.begin([ONE, TWO])
+    in_flight = InFlight(tmp_path, "0")
+    in_flight.begin([ONE, TWO])
     worker = Suspects(tmp_path)
     assert worker.deaths(ONE) == 0
     supervisor = Suspects(tmp_path)
@@ -25,19 +25,19 @@ def test_what_was_under_way_is_suspected(tmp_path: Path) -> None:
 
 
 def test_what_was_done_is_not(tmp_path: Path) -> None:
-    notes = InFlight(tmp_path, "0")
-    notes.begin([ONE, TWO])
-    notes.end()
-    notes.begin([TWO])
+    in_flight = InFlight(tmp_path, "0")
+    in_flight.begin([ONE, TWO])
+    in_flight.end()
+    in_flight.begin([TWO])
     supervisor = Suspects(tmp_path)
     assert supervisor.blame(os.getpid()) == 1
     assert supervisor.deaths(ONE) == 0
 
 
 def test_any_number_may_be_under_way(tmp_path: Path) -> None:
-    notes = InFlight(tmp_path, "0")
-    notes.begin([ONE])
-    notes.begin([b"%032d" % number for number in range(1, 1001)])
+    in_flight = InFlight(tmp_path, "0")
+    in_flight.begin([ONE])
+    in_flight.begin([b"%032d" % number for number in range(1, 1001)])
     assert Suspects(tmp_path).blame(os.getpid()) == 1000
 
 
@@ -48,13 +48,13 @@ def test_a_full_disk_stops_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    notes = InFlight(tmp_path, "0")
+    in_flight = InFlight(tmp_path, "0")
     for _ in range(3):
-        notes.begin([ONE])
-        notes.end()
+        in_flight.begin([ONE])
+        in_flight.end()
     assert caplog.text.count("No space left on device") == 1
     monkeypatch.undo()
-    notes.begin([ONE])
+    in_flight.begin([ONE])
     assert Suspects(tmp_path).blame(os.getpid()) == 1
 
 
@@ -93,14 +93,14 @@ def test_what_cannot_be_noted_stops_nothing(
 ) -> None:
     place = tmp_path / "running"
     place.touch()  # where the directory should be
-    notes = InFlight(tmp_path, "0")
+    in_flight = InFlight(tmp_path, "0")
     for _ in range(3):
-        notes.begin([ONE])
-        notes.end()
+        in_flight.begin([ONE])
+        in_flight.end()
     assert len(caplog.records) == 1
     assert "Not a directory" in caplog.text or "File exists" in caplog.text
     place.unlink()
-    notes.begin([ONE])
+    in_flight.begin([ONE])
     assert Suspects(tmp_path).blame(os.getpid()) == 1
 
 

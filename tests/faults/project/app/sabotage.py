@@ -1,12 +1,12 @@
 """Mistakes that Lamson does not make, made on purpose: the checker has to notice each of them.
 
-Where a fault strikes before the commit, even a Lamson that forgets what it has seen repeats
-nothing. For these faults a run with one of the mistakes shows that the count can come out wrong.
+The first is to forget what was seen. Where a fault strikes before the commit, even that repeats
+nothing: for these faults a run with one of the others shows that the count can come out wrong.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from lamson.delivery.dispatcher import Dispatcher
 from lamson.relay.relay import Relay
 from lamson.smtp.envelope import Envelope
 from lamson.smtp.reply import OK, Reply
+from lamson.storage import seen
 from lamson.storage.outbox import Outbox, Outgoing
 
 LATE = 0.2  # seconds between an early reply and the work: a fault always finds some undone
@@ -23,6 +24,7 @@ def commit(name: str) -> None:
     """Make the mistake called ``name``; "" makes none. Raises KeyError for one that is unknown."""
     if name:
         {
+            "no-seen-check": _handle_again,
             "early-reply": _reply_early,
             "forgetful-outbox": _forget_outbox,
             "nothing-kept": _keep_nothing,
@@ -30,12 +32,24 @@ def commit(name: str) -> None:
         }[name]()
 
 
+def _handle_again() -> None:
+    """Nothing counts as handled before: what Postfix delivers again is done again."""
+    claim = seen.claim
+
+    def claim_all(connection: Any, keys: Iterable[bytes], now: float) -> set[bytes]:
+        claimed = set(keys)
+        claim(connection, claimed, now)
+        return claimed
+
+    seen.claim = claim_all
+
+
 def _reply_early() -> None:
     """250 before anything was done: what fails or ends afterwards is lost."""
     deliver = Dispatcher.deliver
 
     def deliver_later(
-        engine: Dispatcher,
+        dispatcher: Dispatcher,
         envelope: Envelope,
         content: bytes,
         routed: Sequence[Any],
@@ -43,7 +57,7 @@ def _reply_early() -> None:
         *,
         again: str = "",
     ) -> None:
-        do_it = partial(deliver, engine, envelope, content, routed, _ignore, again=again)
+        do_it = partial(deliver, dispatcher, envelope, content, routed, _ignore, again=again)
         asyncio.get_running_loop().call_later(LATE, do_it)
         for index in range(len(envelope.recipients)):
             done(index, OK)

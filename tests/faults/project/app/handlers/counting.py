@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app import sabotage
 from app.model import Effect, Violation
-from lamson import Delivery, MailRequest, route, stateless
+from lamson import Delivery, MailRequest, failpoint, route, stateless
 
 # A test makes a handler slow by putting files here: each is used up by one run of the handler.
 SLOW = Path(os.environ.get("FAULTS_SLOW", "/nonexistent"))
@@ -18,6 +18,12 @@ VIOLATING = os.environ.get("FAULTS_VIOLATING", "")
 COPY = os.environ.get("FAULTS_COPY", "")  # a second recipient of every reply
 
 sabotage.commit(os.environ.get("FAULTS_SABOTAGE", ""))
+if FAILPOINT := os.environ.get("FAULTS_FAILPOINT"):
+    failpoint.install(
+        FAILPOINT,
+        passes=int(os.environ["FAULTS_FAILPOINT_PASSES"]),
+        tokens=Path(os.environ["FAULTS_FAILPOINT_DIR"]),
+    )
 
 
 @route(r"[abcd]-(number)@count\.test", number="[0-9]+")

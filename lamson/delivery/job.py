@@ -1,0 +1,66 @@
+"""A job is one recipient of one message, on its way through the dispatcher; and what it came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lamson.message.request import MailRequest
+from lamson.smtp.envelope import Recipient
+from lamson.smtp.reply import OK, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lamson.routing.decorators import Match
+    from lamson.storage.outbox import Outgoing
+    from lamson.storage.state import StateKey
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One recipient of one message. ``key`` is its digest, None where nothing identifies it."""
+
+    message: MailRequest
+    matches: Sequence[Match]
+    key: bytes | None
+    done: Callable[[int, Reply], None] = lambda index, reply: None
+    indexes: list[int] = field(default_factory=list)  # among the recipients of the message
+    started: float = 0.0
+    crash_key: bytes = b""  # what a crash is counted against; `key` where there is one
+    is_again: bool = False  # asked for by a person: an author's state does not change on failure
+    deaths: int = 0  # of workers that had this delivery under way
+    answered: Sequence[str] = ()  # whom its automatic answers go to
+    reply: Reply | None = None
+
+    def message_for(self, match: Match) -> MailRequest:
+        """The message as the handler of ``match`` sees it: with that route's captures."""
+        message = self.message
+        # A copy, as the match stands for every message to this address.
+        recipient = Recipient(message.recipient.address, dict(match.captures))
+        return MailRequest(message.content, message.envelope, recipient)
+
+    def __str__(self) -> str:
+        """How log lines call it."""
+        return f"id={self.message.envelope.id} recipient={self.message.recipient}"
+
+
+@dataclass(slots=True)
+class Result:
+    """What handling one job came to, before it is committed.
+
+    ``keys`` say in which state machines its author may stand, in the order of the job's matches:
+    None for a handler that has no states.
+    """
+
+    job: Job
+    keys: Sequence[StateKey | None] = ()
+    reply: Reply = OK
+    outgoing: Sequence[Outgoing] = ()
+    moves: tuple[tuple[StateKey, str], ...] = ()  # where to put the author; one at most
+    handled: tuple[str, ...] = ()
+    state: str = ""  # in which the author's state function ran
+    seconds: float = 0.0
+    failed: bool = False
+    error_state: StateKey | None = None  # where to put the author, if the module has ERROR
+    retry: bool = False

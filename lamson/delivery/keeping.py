@@ -1,0 +1,30 @@
+"""Keeps a message that no handler could bring to an end, in ``run/undeliverable``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lamson import log
+from lamson.errors import LamsonError, UnavailableError
+from lamson.storage import undeliverable
+from lamson.storage.undeliverable import Kept
+
+if TYPE_CHECKING:
+    from lamson.message.request import MailRequest
+    from lamson.storage.maildir import Maildir
+
+
+def keep(queue: Maildir | None, message: MailRequest, reason: str, state: str = "") -> None:
+    """Keep ``message`` for a person to look at; ``state`` is the one that its author stood in.
+
+    Raises UnavailableError where it cannot be written: Postfix then has it still, and asks again.
+    """
+    if queue is None:
+        raise LamsonError(f"nowhere to keep a message: {reason}")
+    envelope, recipient = message.envelope, message.recipient.address
+    entry = Kept(message.raw, reason, envelope.sender, recipient, envelope.id, state)
+    try:
+        key = undeliverable.keep(queue, entry)
+    except OSError as error:
+        raise UnavailableError(f"{queue.path} cannot be written: {error.strerror}") from error
+    log.event("kept", envelope.id, recipient=recipient, reason=reason, key=key)

@@ -1,0 +1,241 @@
+"""Runs the handlers of one delivery, for the transaction that it is a part of.
+
+What they do with their session stands in a savepoint, opened when the first of them needs it. So
+one that fails disturbs no neighbour: what it wrote is rolled back, what it sent and where it moved
+its author is not taken, and the result says 4xx or 5xx. Only where the transaction itself is gone,
+because the connection broke or a handler ended it, this raises: then it is gone for all.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from lamson import failpoint, log
+from lamson.delivery.answer_limit import AnswerLimit
+from lamson.delivery.context import Delivery
+from lamson.delivery.job import Result
+from lamson.delivery.keeping import keep
+from lamson.errors import LamsonError
+from lamson.smtp.reply import LOCAL_ERROR, SMTPError
+from lamson.storage import failure
+from lamson.storage.failure import PrematureEnd
+from lamson.storage.state import StateKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sqlalchemy.engine import Connection
+    from sqlalchemy.orm import Session
+
+    from lamson.delivery.job import Job
+    from lamson.message.templates import Templates
+    from lamson.routing.decorators import Match, Router
+    from lamson.storage.maildir import Maildir
+
+
+class Handlers:
+    """Knows how to run the handlers of a delivery; holds none itself. For all threads at once."""
+
+    def __init__(
+        self,
+        router: Router,
+        *,
+        hostname: str,
+        templates: Templates | None = None,
+        undeliverable: Maildir | None = None,
+        answers: AnswerLimit | None = None,
+        is_ours: Callable[[str], bool] | None = None,
+        raise_errors: bool = False,
+    ) -> None:
+        """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
+
+        With ``raise_errors`` a handler's exception is raised: for tests.
+        """
+        self._router = router
+        self._hostname = hostname
+        self._templates = templates
+        self._undeliverable = undeliverable
+        self._answers = answers or AnswerLimit()
+        self._is_ours = is_ours
+        self._raise_errors = raise_errors
+
+    def begin(self, job: Job) -> Result:
+        """A result with the keys of the states that the handlers of ``job`` depend on."""
+        result = Result(job)
+        try:
+            result.keys = [self._state_key(match, job) for match in job.matches]
+        except Exception as error:  # noqa: BLE001 - a user's function may raise anything
+            self._fail(result, error)
+        return result
+
+    def run(
+        self, result: Result, states: Mapping[StateKey, str], connection: Connection | None
+    ) -> None:
+        """Run them, and complete the ``result``. ``states`` has the states of all its keys."""
+        run = _Run(result, connection)
+        began = time.perf_counter()
+        try:
+            self._run_all(run, states)
+            if run.delivery is not None and run.delivery.outgoing and connection is None:
+                raise LamsonError("sending mail needs a database: set `database` in the settings")
+            if run.savepoint is not None:
+                run.savepoint.commit()
+            if not result.handled:
+                self._refuse_unhandled(result, states)
+            result.outgoing = run.delivery.outgoing if run.delivery is not None else ()
+        except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
+            run.undo(error)
+            self._fail(result, error, run)
+        finally:
+            if result.failed:
+                self.take_back(result.job)
+            if run.savepoint is not None:
+                run.savepoint.close()
+            result.seconds = time.perf_counter() - began
+        if failpoint.ACTIVE:
+            failpoint.reach(failpoint.AFTER_HANDLER)
+
+    def take_back(self, job: Job) -> None:
+        """The limit of answers counts what was committed."""
+        for correspondent in job.answered:
+            self._answers.take_back(correspondent)
+        job.answered = ()
+
+    def _state_key(self, match: Match, job: Job) -> StateKey | None:
+        if match.handler.is_stateless:
+            return None
+        message = job.message_for(match)
+        return StateKey.make(self._router.state_key(match, message), message.author)
+
+    def _run_all(self, run: _Run, states: Mapping[StateKey, str]) -> None:
+        """Every handler without states, and of the others the first one that is in state."""
+        result = run.result
+        is_moved = False
+        for match, key in zip(result.job.matches, result.keys, strict=True):
+            if key is None:
+                run.match, run.key = match, None
+                self._call(run, match)
+            elif not is_moved and states[key] == match.handler.name:
+                run.match, run.key = match, key
+                result.state = states[key]
+                returned = self._call(run, match)
+                is_moved = True
+                moved = self._router.next_state(match.handler, returned)
+                if moved is not None:
+                    result.moves = ((key, moved),)
+
+    def _call(self, run: _Run, match: Match) -> object:
+        """Call one handler with what it asks for; gives what it returned."""
+        handler, job = match.handler, run.result.job
+        run.result.handled += (handler.full_name,)
+        session = run.session() if handler.needs_session else None
+        message = job.message_for(match)
+        captures = message.recipient.captures
+        delivery: Delivery | None = None
+        if handler.needs_delivery:
+            delivery = run.delivery = run.delivery or self._delivery(job)
+            delivery.message, delivery.captures = message, captures
+        return handler.call(message, captures, delivery, session)
+
+    def _delivery(self, job: Job) -> Delivery:
+        delivery = Delivery(
+            job.message,
+            digest=job.key,
+            hostname=self._hostname,
+            templates=self._templates,
+            answers=self._answers,
+            is_ours=self._is_ours,
+        )
+        job.answered = delivery.answered
+        return delivery
+
+    def _refuse_unhandled(self, result: Result, states: Mapping[StateKey, str]) -> None:
+        """No handler wants the message: keep it, or refuse it when it was kept before."""
+        job = result.job
+        known = ", ".join(sorted({states[key] for key in result.keys if key is not None}))
+        reason = f"no handler takes it while {job.message.author} is in state {known}"
+        if job.is_again:
+            raise SMTPError(550, "5.7.0", reason)
+        keep(self._undeliverable, job.message, reason)
+
+    def _fail(self, result: Result, error: BaseException, run: _Run | None = None) -> None:
+        """Say in ``result`` what an exception means: the reply, another attempt, state ERROR."""
+        if isinstance(error, SMTPError) and run is not None:
+            result.failed, result.reply = True, error.reply
+            return
+        if self._raise_errors:
+            raise error
+        result.failed = True
+        result.reply = LOCAL_ERROR
+        if failure.is_conflict(error):
+            result.retry = True
+        elif failure.is_outage(error):  # the handler did nothing wrong: Postfix asks again
+            log.logger.error("%s: answered 451: %s", result.job, failure.brief(error))
+        else:
+            log.logger.error("%s: handler failed: %r", result.job, error, exc_info=error)
+            if run is not None and self._has_error_state(run.match):
+                result.error_state = run.key
+
+    def _has_error_state(self, match: Match | None) -> bool:
+        return match is not None and self._router.error_state(match.handler.module) is not None
+
+
+class _Run:
+    """What the handlers of one delivery have in hand while they run."""
+
+    __slots__ = ("_connection", "delivery", "key", "match", "result", "savepoint")
+
+    def __init__(self, result: Result, connection: Connection | None) -> None:
+        self.result = result
+        self.match: Match | None = None  # the one that runs: what it raises is its module's affair
+        self.key: StateKey | None = None
+        self.delivery: Delivery | None = None
+        self.savepoint: _Savepoint | None = None
+        self._connection = connection
+
+    def session(self) -> Session:
+        """The session that all of them share."""
+        if self.savepoint is None:
+            self.savepoint = _Savepoint(self._connection)
+        return self.savepoint.session
+
+    def undo(self, error: BaseException) -> None:
+        """Roll back to the savepoint. Raises where that is not possible, or not enough."""
+        connection = self._connection
+        is_gone = connection is not None and connection.invalidated
+        if connection is not None and not is_gone and not connection.in_transaction():
+            raise PrematureEnd from error
+        if self.savepoint is not None:
+            self.savepoint.rollback()
+        if is_gone:
+            raise error  # the whole transaction is
+
+
+class _Savepoint:
+    """What one delivery's handlers do with their session, in a savepoint of its own.
+
+    The session has a second one within, so that what a handler commits itself (``db.commit()``) is
+    undone with the rest when it fails later.
+    """
+
+    __slots__ = ("_savepoint", "session")
+
+    def __init__(self, connection: Connection | None) -> None:
+        if connection is None:
+            raise LamsonError("a Session needs a database: set `database` in the settings")
+        from sqlalchemy.orm import Session  # 6 MiB, which an application without one can do without
+
+        self._savepoint = connection.begin_nested()
+        self.session = Session(connection, join_transaction_mode="create_savepoint")
+
+    def commit(self) -> None:
+        self.session.commit()
+        self._savepoint.commit()
+
+    def rollback(self) -> None:
+        self.session.rollback()
+        self._savepoint.rollback()
+
+    def close(self) -> None:
+        self.session.close()

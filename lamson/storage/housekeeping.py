@@ -1,0 +1,72 @@
+"""What a process does for the database from time to time, whether mail comes or not.
+
+It gives back what dead processes of this machine leased, saves the service clock, and forgets what
+was handled long ago. A turn that fails is logged, and the next one comes all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lamson import log
+from lamson.storage import failure, seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lamson.storage.database import Database
+    from lamson.storage.lease_owner import LeaseOwners
+    from lamson.storage.outbox import Outbox
+    from lamson.storage.service_clock import ServiceClock
+
+LOOK_FOR_DEAD = 10.0  # seconds between looks for rows that a dead process leased
+TURNS = 60  # of those, between two savings of the service clock
+
+
+class Housekeeping:
+    """A task on the loop; the work itself is done on threads."""
+
+    def __init__(
+        self, database: Database, clock: ServiceClock, outbox: Outbox, owners: LeaseOwners
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._outbox = outbox
+        self._owners = owners
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, on the running loop."""
+        self._task = asyncio.create_task(self._keep_house())
+
+    async def stop(self) -> None:
+        """End, and save the clock once more."""
+        if self._task is not None:
+            self._task.cancel()
+        await _quietly(self._tidy)
+
+    async def _keep_house(self) -> None:
+        for turn in itertools.count(1):
+            await asyncio.sleep(LOOK_FOR_DEAD)
+            # Not at the start alone: a killed process may be dying still when another starts.
+            await _quietly(partial(self._owners.release_dead, self._outbox, is_running=True))
+            if turn % TURNS == 0:
+                await _quietly(self._tidy)
+
+    def _tidy(self) -> None:
+        if self._clock.is_read:
+            with self._database.begin() as connection:
+                self._clock.save(connection)
+                seen.purge(connection, self._clock())
+
+
+async def _quietly(work: Callable[[], None]) -> None:
+    try:
+        await asyncio.to_thread(work)
+    except Exception as error:  # noqa: BLE001 - the next turn comes all the same
+        is_known = failure.is_known(error)
+        text = failure.brief(error)
+        log.logger.error("housekeeping failed: %s", text, exc_info=None if is_known else error)

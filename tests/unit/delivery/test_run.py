@@ -1,0 +1,265 @@
+"""lamson.delivery.run, in batches on both databases."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from lamson.delivery.answer_limit import AnswerLimit
+from lamson.storage import failure
+from lamson.storage.database import Database
+from lamson.storage.maildir import Maildir
+from lamson.storage.outbox import Outbox
+from lamson.storage.tables import outbox as outbox_table
+from lamson.storage.tables import seen, state
+from tests.unit.delivery.jobs import LIST, NOTE, Run, codes, note, rows, states, words
+from tests.unit.support import make_message
+
+
+def test_a_failing_neighbour_disturbs_nobody(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    jobs = make_run(NOTE)(
+        note("a"), note("b", "refuse"), note("c", "break"), note("d", "exit"), note("e"),
+        keys=[b"a", b"b", b"c", b"d", b"e"],
+    )  # fmt: skip
+    assert codes(jobs) == [250, 550, 451, 451, 250]
+    assert words(database) == ["a", "e"]
+    assert len(rows(database, outbox_table)) == 2
+    assert sorted(row.key for row in rows(database, seen)) == [b"a", b"e"]
+
+
+def test_a_violated_constraint_is_one_deliverys_failure(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    jobs = make_run(NOTE)(note("same"), note("same"), note("other"))
+    assert codes(jobs) == [250, 451, 250]
+    assert words(database) == ["other", "same"]
+
+
+def test_what_a_handler_commits_itself_is_undone_when_it_fails(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    run = make_run(
+        """
+        @route("(user)@(host)")
+        @stateless
+        def note(message, session: Session, user, host):
+            write = text("INSERT INTO note VALUES (:word)")
+            with session.begin():
+                session.execute(write, {"word": message.subject})
+            session.execute(write, {"word": f"{message.subject} 2"})
+            session.commit()
+            session.execute(write, {"word": f"{message.subject} 3"})
+            if message.body.startswith("refuse"):
+                raise SMTPError(450, "4.2.0", "later")
+            if message.body.startswith("undo"):
+                session.rollback()
+        """
+    )
+    jobs = run(note("one"), note("two", "refuse"), note("three", "undo"))
+    assert codes(jobs) == [250, 450, 250]
+    assert words(database) == ["one", "one 2", "one 3", "three", "three 2"]
+
+
+COMMITTING = """
+    @route("(user)@(host)")
+    @stateless
+    def note(message, session: Session, user, host):
+        session.execute(text("INSERT INTO note VALUES (:word)"), {"word": message.subject})
+        connection = session.connection()
+        if message.body.startswith("commit"):
+            connection.commit()
+        if message.body.startswith("hide"):
+            try:
+                connection.commit()
+            except Exception:
+                pass
+        if message.body.startswith("rollback"):
+            connection.rollback()
+"""
+
+
+@pytest.mark.parametrize("mistake", ["commit", "hide", "rollback"])
+def test_a_handler_cannot_end_the_transaction_of_all(
+    make_run: Callable[..., Run], database: Database, mistake: str
+) -> None:
+    """Once committed, the others would count as handled without having run."""
+    run = make_run(COMMITTING)
+    messages = [note("one"), note("two", mistake), note("three")]
+    keys: list[bytes | None] = [bytes([number]) * 32 for number in range(3)]
+    with pytest.raises(SQLAlchemyError, match="commit the session") as caught:
+        run(*messages, keys=keys)
+    assert failure.is_one_deliverys(caught.value)  # so that they run one by one
+    assert (words(database), rows(database, seen)) == ([], [])
+    assert codes(run(note("four"), keys=[b"4" * 32])) == [250]
+
+
+@pytest.mark.parametrize("end", ["connection().commit", "connection().rollback"])
+def test_a_refusal_does_not_hide_that_the_transaction_ended(
+    make_run: Callable[..., Run], database: Database, end: str
+) -> None:
+    """Else what the batch writes after it would be committed at once, and done again later."""
+    run = make_run(
+        f"""
+        @route("bad@(host)")
+        @stateless
+        def refuse(message, session: Session, host):
+            try:
+                session.{end}()
+            except Exception:
+                pass
+            raise SMTPError(550, "5.7.1", "no")
+
+        @route("good@(host)")
+        def START(message, delivery: Delivery, host):
+            delivery.forward("joe@example.com")
+            return "NEXT"
+
+        @route("good@(host)")
+        def NEXT(message, host):
+            pass
+        """
+    )
+    messages = [make_message(recipient=f"{user}@test.com") for user in ("bad", "good")]
+    with pytest.raises(SQLAlchemyError, match="commit the session") as caught:
+        run(*messages, keys=[None, b"2" * 32])
+    assert failure.is_one_deliverys(caught.value)
+    assert [rows(database, table) for table in (seen, state, outbox_table)] == [[], [], []]
+
+
+OUTAGES = """
+    from sqlalchemy.exc import OperationalError, PendingRollbackError
+
+    class Conflict(Exception):
+        sqlstate = "40P01"
+
+    def fail(what):
+        if what == "outage":
+            raise OperationalError("SELECT 1", {}, Exception("disk full"))
+        if what == "conflict":
+            raise OperationalError("SELECT 1", {}, Conflict("deadlock detected"))
+        raise RuntimeError("broken")
+
+    @route("(user)@(host)")
+    def START(message, session: Session, user, host):
+        session.execute(text("INSERT INTO note VALUES ('half')"))
+        what, _, is_wrapped = message.subject.partition(" ")
+        try:
+            fail(what)
+        except OperationalError as error:
+            if is_wrapped:
+                raise ValueError("it did not work") from error
+            raise
+
+    def ERROR(message, user=None, host=None):
+        return None
+"""
+
+
+@pytest.mark.parametrize("subject", ["outage", "outage wrapped"])
+def test_an_outage_is_not_the_handlers_mistake(
+    make_run: Callable[..., Run],
+    database: Database,
+    undeliverable: Maildir,
+    caplog: pytest.LogCaptureFixture,
+    subject: str,
+) -> None:
+    run = make_run(OUTAGES)
+    assert codes(run(note(subject), keys=[b"k"])) == [451]
+    assert states(database) == {}
+    assert words(database) == []
+    assert rows(database, seen) == []
+    assert undeliverable.count() == 0
+    assert [record.exc_info for record in caplog.records] == [None]
+    assert codes(run(note("mistake"), keys=[b"k"])) == [250]
+    assert undeliverable.count() == 1
+
+
+@pytest.mark.parametrize("subject", ["conflict", "conflict wrapped"])
+def test_a_conflict_leaves_the_delivery_to_be_run_again(
+    make_run: Callable[..., Run], database: Database, subject: str
+) -> None:
+    (job,) = make_run(OUTAGES)(note(subject), keys=[b"k"])
+    assert job.reply is None
+    assert rows(database, seen) == []
+    assert words(database) == []
+
+
+def test_a_message_that_cannot_be_kept_is_asked_for_again(
+    make_run: Callable[..., Run],
+    database: Database,
+    undeliverable: Maildir,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    mistaken, silent = make_run(OUTAGES), make_run(LIST)
+    silent(note("1"), note("2"))  # and now nobody handles his third
+    gone = undeliverable.path.with_name("gone")
+    undeliverable.path.rename(gone)
+    assert codes(mistaken(note("mistake"), keys=[b"k"])) == [451]
+    assert codes(silent(note("3"), keys=[b"l"])) == [451]
+    messages = [record.message for record in caplog.records]
+    assert sum("undeliverable cannot be written: No such file" in one for one in messages) == 2
+    assert rows(database, seen) == []
+    gone.rename(undeliverable.path)
+    assert codes(mistaken(note("mistake"), keys=[b"k"])) == [250]
+    assert codes(silent(note("3"), keys=[b"l"])) == [250]
+    assert undeliverable.count() == 2
+
+
+def test_sending_without_a_database_is_refused(make_run: Callable[..., Run]) -> None:
+    run = make_run(
+        """
+        @route("(user)@(host)")
+        def START(message, delivery: Delivery, user, host):
+            delivery.forward()
+        """,
+        database=None,
+        outbox=None,
+    )
+    assert codes(run(note("1"))) == [451]
+
+
+ANSWERING = """
+@route("(user)@(host)")
+@stateless
+def ANSWER(message, delivery: Delivery, user, host):
+    delivery.reply(body="thanks")
+    if message.body.startswith("refuse"):
+        raise SMTPError(450, "4.7.1", "later")
+    if message.body.startswith("break"):
+        raise RuntimeError("broken")
+"""
+
+
+@pytest.mark.parametrize("trouble", ["refuse", "break", "commit"])
+def test_answers_that_were_rolled_back_do_not_count_against_the_limit(
+    make_run: Callable[..., Run],
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
+) -> None:
+    """Postfix retries: the correspondent would be at the limit before an answer went out."""
+    outbox = Outbox(database, "test")
+    run = make_run(ANSWERING, outbox=outbox, answers=AnswerLimit(2))
+
+    def fail(connection: Connection, rows: Any) -> Any:
+        raise OperationalError("COMMIT", {}, Exception("it is down"))
+
+    for _ in range(3):
+        if trouble == "commit":
+            with monkeypatch.context() as patch:
+                patch.setattr(outbox, "insert", fail)
+                with pytest.raises(OperationalError):
+                    run(note("x"))
+        else:
+            run(note("x", trouble))
+    run(note("x", trouble), note("y"), note("z"), note("over the limit"))
+    assert len(outbox.all()) == 2
+
+
+def test_tests_may_see_the_exception(make_run: Callable[..., Run]) -> None:
+    with pytest.raises(RuntimeError, match="broken"):
+        make_run(NOTE, raise_errors=True)(note("one", "break"))

@@ -1,0 +1,91 @@
+"""lamson.storage.housekeeping: what is done from time to time, whatever becomes of one turn."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import select
+
+from lamson.storage import seen, tables
+from lamson.storage.housekeeping import Housekeeping
+from lamson.storage.lease_owner import LeaseOwners
+from lamson.storage.outbox import Outbox
+from lamson.storage.service_clock import ServiceClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lamson.storage.database import Database
+
+
+class Surprising(LeaseOwners):
+    """Owners whose every look at them is a surprise."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("/project"), Path("/project/run"))
+        self.turns: list[dict[str, Any]] = []
+
+    def release_dead(self, *arguments: object, **options: Any) -> None:
+        self.turns.append(options)
+        raise RuntimeError("a bug")
+
+
+@pytest.fixture
+def clock(database: Database) -> ServiceClock:
+    clock = ServiceClock()
+    with database.read() as connection:
+        clock.read(connection)
+    return clock
+
+
+def keep_house(
+    database: Database, clock: ServiceClock, owners: LeaseOwners, until: Callable[[], bool]
+) -> None:
+    """Keep house on a loop of its own until ``until`` is true."""
+
+    async def story() -> None:
+        housekeeping = Housekeeping(database, clock, Outbox(database, "test"), owners)
+        housekeeping.start()
+        async with asyncio.timeout(10):
+            while not until():
+                await asyncio.sleep(0.005)
+        await housekeeping.stop()
+
+    asyncio.run(story())
+
+
+def test_it_outlives_a_surprise(
+    database: Database,
+    clock: ServiceClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("lamson.storage.housekeeping.LOOK_FOR_DEAD", 0.01)
+    owners = Surprising()
+    keep_house(database, clock, owners, lambda: len(owners.turns) >= 2)
+    assert owners.turns[0] == {"is_running": True}
+    assert "housekeeping failed: a bug\nTraceback" in caplog.text
+
+
+def test_the_end_saves_the_clock_and_forgets_what_was_handled_long_ago(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.begin() as connection:
+        seen.claim(connection, [b"long ago"], 0.0)
+        seen.claim(connection, [b"now"], seen.KEEP)
+        connection.execute(tables.clock.insert().values(id=1, seconds=seen.KEEP + 1))
+    clock = ServiceClock(lambda: 5.0)
+    with database.read() as connection:
+        clock.read(connection)
+    keep_house(database, clock, LeaseOwners(tmp_path, tmp_path), lambda: True)
+    with database.read() as connection:
+        assert list(connection.execute(select(tables.seen.c.key)).scalars()) == [b"now"]
+
+
+def test_a_clock_that_was_never_read_is_not_saved(database: Database, tmp_path: Path) -> None:
+    keep_house(database, ServiceClock(), LeaseOwners(tmp_path, tmp_path), lambda: True)
+    with database.read() as connection:
+        assert connection.execute(select(tables.clock)).first() is None
