@@ -33,6 +33,7 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from lamson.errors import SettingsError
+from lamson.net.tls import Security  # noqa: TC001 - pydantic reads it
 
 _MIB = 1024 * 1024
 _DAY = 86400.0
@@ -308,9 +309,6 @@ class Postfix(_Group):
     def _check_smtpd(cls, value: str) -> str:
         split_host_port(value)
         return value
-
-
-Security = Literal["none", "starttls", "tls"]
 
 
 def _security_for(values: dict[str, Any]) -> Security:
