@@ -82,6 +82,7 @@ class Application:
                 lambda: Submitter(self._endpoint()),
                 connections=submission.connections,
                 max_age=submission.max_age,
+                is_busy=lambda seconds: self.dispatcher.is_busy(seconds),
             )
         is_sqlite = self.database is not None and self.database.is_sqlite
         self.batcher = Batcher(
@@ -109,7 +110,6 @@ class Application:
         if self.relay is not None:
             self.dispatcher.on_outgoing = self.relay.submit
             self.dispatcher.on_doubtful = self.relay.give_back
-            self.relay.is_busy = self.dispatcher.is_busy
 
     @classmethod
     def load(cls, project: Path, *, is_patient: bool = False) -> Application:
