@@ -88,11 +88,11 @@ class Outbox:
         committed; the others stand behind an earlier row and are claimed later.
         """
         now = time.time()
-        held = self._held_elsewhere(connection, {row.conversation for row in rows}, now)
+        elsewhere = self._held_elsewhere(connection, {row.conversation for row in rows}, now)
         mine = []
         for row in rows:
             row.created_at = now
-            is_mine = not self.held.is_full and row.conversation not in held
+            is_mine = not self.held.is_full and row.conversation not in elsewhere
             if is_mine:
                 row.lease_until = now + self._lease
                 mine.append(row)
