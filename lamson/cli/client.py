@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import smtplib
 import socket
 from dataclasses import dataclass
@@ -17,14 +16,13 @@ from typing import TYPE_CHECKING
 
 from lamson.errors import UnavailableError
 from lamson.message.compose import normalise_newlines
+from lamson.smtp.dots import stuffed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 CONNECT_TIMEOUT = 30.0  # seconds
 REPLY_TIMEOUT = 600.0  # seconds; a handler may take its time
-
-_LEADING_DOT = re.compile(rb"(?m)^\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ def _no_mail_server(server: str, code: int, text: bytes) -> UnavailableError:
 def _transact(
     client: smtplib.LMTP, is_lmtp: bool, sender: str, recipients: Sequence[str], content: bytes
 ) -> Iterator[Outcome]:
-    data = _on_the_wire(content)
+    data = stuffed(normalise_newlines(content))
     parameters = ""
     if client.has_extn("size"):
         parameters += f" SIZE={len(data)}"
@@ -144,12 +142,6 @@ def _reply(client: smtplib.LMTP) -> tuple[int, str]:
 
 def _all(recipients: Sequence[str], code: int, text: bytes) -> Iterator[Outcome]:
     return (Outcome(recipient, code, _text(text)) for recipient in recipients)
-
-
-def _on_the_wire(content: bytes) -> bytes:
-    """CRLF at every line's end, dots doubled, and the end of data (RFC 5321 section 4.5.2)."""
-    content = _LEADING_DOT.sub(b"..", normalise_newlines(content))
-    return content + (b".\r\n" if content.endswith(b"\r\n") or not content else b"\r\n.\r\n")
 
 
 def _text(text: bytes) -> str:

@@ -7,12 +7,14 @@ may ask for one. A file that cannot be used raises SettingsError, naming it.
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lamson.errors import SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+Security = Literal["none", "starttls", "tls"]  # of a connection: by STARTTLS, or from its start
 
 # X509_verify_cert_error_string(3): what is worth telling apart, and what to do about it.
 _REASONS = {

@@ -15,6 +15,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from lamson.smtp.dots import stuffed
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
@@ -279,12 +281,3 @@ def _deliver(sender: str, recipients: Sequence[str], content: bytes, options: st
 def _ask_nothing() -> _Dialogue:
     (answer,) = yield [b"NOOP\r\n"]
     return [], answer
-
-
-def stuffed(content: bytes) -> bytes:
-    """``content`` as it follows DATA, with its end (RFC 5321 section 4.5.2)."""
-    if b"\r\n." in content:
-        content = content.replace(b"\r\n.", b"\r\n..")
-    if content.startswith(b"."):
-        content = b"." + content
-    return content + (b".\r\n" if content.endswith(b"\r\n") or not content else b"\r\n.\r\n")

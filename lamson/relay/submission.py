@@ -11,7 +11,7 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import aiosmtplib
 from aiosmtplib import errors
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
     import ssl
     from pathlib import Path
 
+    from lamson.net.tls import Security
     from lamson.storage.outbox import Outgoing
 
 IDLE = 30.0  # seconds after which a kept connection is tried out before it is used
-
-Security = Literal["none", "starttls", "tls"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
 from lamson.net.endpoint import is_loopback, split_host_port
+from lamson.net.tls import Security  # noqa: TC001 - pydantic reads it
 from lamson.settings import secrets
 from lamson.settings.values import DAY, OptionalPath, OptionalText, Server
-
-Security = Literal["none", "starttls", "tls"]
 
 
 def _security_for(values: dict[str, Any]) -> Security:

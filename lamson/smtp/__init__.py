@@ -1,1 +1,1 @@
-"""Words of the mail protocols: addresses, replies, envelopes. Pure."""
+"""Words of the mail protocols: addresses, replies, envelopes, dots. Pure."""

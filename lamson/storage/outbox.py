@@ -15,14 +15,13 @@ import json
 import re
 import threading
 import time
-from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, bindparam, func, or_, select, text, update
 
 from lamson.storage import sqlite
+from lamson.storage.held import HeldRows
 from lamson.storage.tables import outbox
 
 if TYPE_CHECKING:
@@ -62,19 +61,25 @@ class Outgoing:
 
 
 class Outbox:
-    """The rows of one database, as one process (``owner``) sees them."""
+    """The rows of one database, as one process (``owner``) sees them.
 
-    def __init__(self, database: Database, owner: str, *, lease: float = LEASE) -> None:
+    What it knows of those that it leased to itself is in ``held`` alone, which the relay shares.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        owner: str,
+        held: HeldRows | None = None,
+        *,
+        lease: float = LEASE,
+    ) -> None:
+        self.held = HeldRows() if held is None else held
         self._database = database
         self._owner = owner
         self._lease = lease
         self._last_id = 0
         self._id_lock = threading.Lock()
-        self._in_doubt: list[int] = []  # leased by a `claim` that failed, perhaps at its commit
-        self.is_full = False  # set by the relay when enough mail waits in memory
-        self.taken: set[int] = set()
-        """Rows that are done with and not known to be deleted yet."""
-        self._to_delete: deque[int] = deque()
 
     def insert(self, connection: Connection, rows: Sequence[Outgoing]) -> list[Outgoing]:
         """Insert ``rows`` in the caller's transaction.
@@ -83,11 +88,11 @@ class Outbox:
         committed; the others stand behind an earlier row and are claimed later.
         """
         now = time.time()
-        held = self._held_elsewhere(connection, {row.conversation for row in rows}, now)
+        elsewhere = self._held_elsewhere(connection, {row.conversation for row in rows}, now)
         mine = []
         for row in rows:
             row.created_at = now
-            is_mine = not self.is_full and row.conversation not in held
+            is_mine = not self.held.is_full and row.conversation not in elsewhere
             if is_mine:
                 row.lease_until = now + self._lease
                 mine.append(row)
@@ -116,9 +121,7 @@ class Outbox:
         the first row keeps other processes from the rest of its conversation. Where this raises,
         the rows may be leased all the same: the next call gives them back first.
         """
-        if self._in_doubt:
-            self.release(self._in_doubt)
-            self._in_doubt.clear()
+        self._give_back_doubtful()
         now = time.time()
         earlier = outbox.alias()
         is_earlier = and_(
@@ -158,37 +161,26 @@ class Outbox:
                     .values(lease_owner=self._owner, lease_until=now + self._lease)
                 )
         except Exception:
-            self._in_doubt += [row.id for row in rows]
+            self.held.doubt(row.id for row in rows)
             raise
         return rows
 
-    def forget(self, id: int) -> None:
-        """Have a row deleted soon, as Postfix took it, or as it is kept elsewhere now."""
-        self.taken.add(id)
-        self._to_delete.append(id)
-
-    @property
-    def has_forgotten(self) -> bool:
-        """Whether rows are to be deleted that no transaction has taken along yet."""
-        return bool(self._to_delete)
+    def _give_back_doubtful(self) -> None:
+        ids = self.held.take_doubtful()
+        is_released = False
+        try:
+            self.release(ids)
+            is_released = True
+        finally:
+            self.held.returned(ids, is_settled=is_released)
 
     def take_forgotten(self) -> list[int]:
-        """The rows to be forgotten, for a transaction that deletes them: see `deleted`."""
-        ids: list[int] = []
-        with suppress(IndexError):  # another thread may take them at the same time
-            while self._to_delete:
-                ids.append(self._to_delete.popleft())
-        return ids
+        """The rows to be deleted, for a transaction that does so: see `deleted`."""
+        return self.held.take_forgotten()
 
     def deleted(self, ids: Collection[int], *, is_committed: bool) -> None:
-        """How the transaction ended that had them from `take_forgotten`.
-
-        Where it failed, they come again next time.
-        """
-        if is_committed:
-            self.taken.difference_update(ids)
-        else:
-            self._to_delete.extend(ids)
+        """How the transaction ended that had them from `take_forgotten`."""
+        self.held.deleted(ids, is_committed=is_committed)
 
     def delete_rows(self, connection: Connection, ids: Collection[int]) -> None:
         """Delete rows in the caller's transaction."""
@@ -198,22 +190,20 @@ class Outbox:
             connection.execute(_DELETE, {"ids": list(ids)})
 
     def delete_now(self) -> None:
-        """Delete what is to be forgotten and has not been deleted with other work meanwhile."""
+        """Delete what is to be deleted and has not been so with other work meanwhile."""
         ids = self.take_forgotten()
         is_committed = False
         try:
-            with self._database.begin_forgettable() as connection:
-                self.delete_rows(connection, ids)
+            self.delete(ids)
             is_committed = True
         finally:
             self.deleted(ids, is_committed=is_committed)
 
     def delete(self, ids: Collection[int]) -> None:
         """Delete rows at once."""
-        for id in ids:
-            self.forget(id)
         if ids:
-            self.delete_now()
+            with self._database.begin_forgettable() as connection:
+                self.delete_rows(connection, ids)
 
     def defer(self, row: Outgoing, due_at: float) -> None:
         """Give ``row`` back, with its remaining recipients and error, until ``due_at``.

@@ -99,7 +99,9 @@ def test_what_postfix_took_is_deleted_in_the_transaction_of_the_next_batch(
     run = make_run(SENDING, outbox=outbox)
     run(make_message(sender="one@example.com"))
     (first,) = outbox.all()
-    outbox.forget(first.id)
+    outbox.held.hold([first])
+    outbox.held.begin()
+    outbox.held.take(first)
     really_delete = outbox.delete_rows
 
     def delete_and_fail(connection: Connection, ids: list[int]) -> None:
@@ -110,7 +112,7 @@ def test_what_postfix_took_is_deleted_in_the_transaction_of_the_next_batch(
         patch.setattr(outbox, "delete_rows", delete_and_fail)
         with pytest.raises(OperationalError):
             run(make_message(sender="two@example.com"))
-    assert (outbox.count(), outbox.taken) == (1, {first.id})
+    assert (outbox.count(), outbox.held.known()) == (1, {first.id})
     run(make_message(sender="three@example.com"))
     (left,) = outbox.all()
-    assert (left.id != first.id, outbox.taken) == (True, set())
+    assert (left.id != first.id, outbox.held.known()) == (True, set())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lamson.relay.pipelining import ConnectionBroken, Pipeline, stuffed
+from lamson.relay.pipelining import ConnectionBroken, Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -251,17 +251,3 @@ def test_a_server_that_is_silent() -> None:
             await send(pipeline)
 
     talk(Server(b"", b""), story, timeout=0.05)
-
-
-@pytest.mark.parametrize(
-    ("content", "sent"),
-    [
-        (b"x\r\n", b"x\r\n.\r\n"),
-        (b"x", b"x\r\n.\r\n"),
-        (b"", b".\r\n"),
-        (b".\r\n", b"..\r\n.\r\n"),
-        (b"a\r\n.b\r\n..\r\n", b"a\r\n..b\r\n...\r\n.\r\n"),
-    ],
-)
-def test_dots_are_stuffed(content: bytes, sent: bytes) -> None:
-    assert stuffed(content) == sent

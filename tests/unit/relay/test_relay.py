@@ -211,7 +211,7 @@ def test_a_row_committed_just_after_is_given_back_too(rig: Rig) -> None:
         async with rig.relay() as relay:
             rows = rig.commit(row(1), row(2))
             relay.submit(rows[:1])
-            await until(lambda: relay._held_back != {})
+            await until(lambda: rig.outbox.held._held_back != {})
             relay.submit(rows[1:])
 
     asyncio.run(story())
@@ -308,7 +308,9 @@ def test_rows_that_a_failed_transaction_had_taken_along_are_deleted_all_the_same
     async def story() -> None:
         async with rig.relay() as relay:
             (first,) = rig.commit(row(1))
-            rig.outbox.forget(first.id)
+            rig.outbox.held.hold([first])
+            rig.outbox.held.begin()
+            rig.outbox.held.take(first)
             ids = rig.outbox.take_forgotten()
             rig.outbox.deleted(ids, is_committed=False)
             await until(lambda: rig.outbox.count() == 0)
@@ -321,7 +323,7 @@ def test_a_slow_server_is_not_given_a_message_twice(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lamson.relay.relay.SWEEP_INTERVAL", 0.05)
-    monkeypatch.setattr("lamson.relay.relay.LEASE_MARGIN", 1.0)
+    monkeypatch.setattr("lamson.relay.attempt.LEASE_MARGIN", 1.0)
     rig.outbox = Outbox(rig.database, "test", lease=2.0)
     other = Outbox(rig.database, "other")
 
@@ -368,7 +370,7 @@ def test_the_sweep_leaves_alone_what_was_submitted_while_it_asked(
 
         async def finish() -> None:
             gate.set()
-            await until(lambda: not rig.outbox.count() and not rig.outbox.taken)
+            await until(lambda: not rig.outbox.count() and not rig.outbox.held.known())
 
         def claim(limit: int) -> list[Outgoing]:
             rows = really_claim(limit)
@@ -422,7 +424,7 @@ def test_a_surprise_in_the_outbox_is_got_over(
     rig: Rig, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("lamson.relay.relay.SWEEP_INTERVAL", 0.05)
-    monkeypatch.setattr("lamson.relay.relay.FIRST_DELAY", 0.05)
+    monkeypatch.setattr("lamson.relay.attempt.FIRST_DELAY", 0.05)
     fails_once(rig.outbox, name, monkeypatch)
     answers = iter([[Refusal("zed@example.com", "451 4.2.1 busy", False)]])
     rig.server.answer = lambda row: next(answers, [])
@@ -511,7 +513,7 @@ class BrokenOutbox(Outbox):
             raise OperationalError("", None, Exception("it is down"))
 
     def delete_now(self) -> None:
-        if self.taken:
+        if self.held.has_forgotten:
             self._break("delete")
         super().delete_now()
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from lamson.storage.database import Database
+from lamson.storage.held import HeldRows
 from lamson.storage.outbox import Outbox, Outgoing
 
 
@@ -142,8 +143,7 @@ def test_released_rows_can_be_claimed_at_once(database: Database) -> None:
 
 
 def test_a_full_relay_leaves_new_rows_in_the_table(database: Database) -> None:
-    outbox = Outbox(database, "a")
-    outbox.is_full = True
+    outbox = Outbox(database, "a", HeldRows(limit=0))
     assert insert(database, outbox, [make()]) == []
     assert len(outbox.claim(10)) == 1
 

@@ -1,0 +1,129 @@
+"""One attempt to submit a row, and what becomes of it: done with, or to be tried again later.
+
+For the relay. A temporary refusal or a broken connection asks for another attempt (exponential
+back-off with jitter). A permanent one, or one that lasts longer than `max_age`, moves the message
+to the undeliverable queue with the reason; where that cannot be written, the row is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from lamson import failpoint, log
+from lamson.relay.submission import SubmitterDown
+from lamson.storage.outbox import LONGEST_DELAY
+from lamson.storage.undeliverable import Kept, keep
+
+if TYPE_CHECKING:
+    from lamson.relay.submission import Outcome, Submitter
+    from lamson.storage.maildir import Maildir
+    from lamson.storage.outbox import Outgoing
+
+FIRST_DELAY = 5.0  # seconds before the second attempt
+LEASE_MARGIN = 90.0  # seconds of its lease that a row must have left to be submitted
+
+
+class Fate(NamedTuple):
+    """``due_at`` is when to try again, None where the row is done with or was not tried at all."""
+
+    is_done: bool
+    due_at: float | None = None
+
+
+DONE = Fate(is_done=True)
+NOT_TRIED = Fate(is_done=False)
+
+
+class Attempts:
+    """Makes them, for one server. ``max_age`` is in seconds, from when a row was made."""
+
+    def __init__(self, undeliverable: Maildir, max_age: float) -> None:
+        self._undeliverable = undeliverable
+        self._max_age = max_age
+        self._down_until = 0.0
+
+    @property
+    def is_server_down(self) -> bool:
+        """Whether the server failed just now, and is not asked for a moment."""
+        return time.monotonic() < self._down_until
+
+    async def make(self, submitter: Submitter, row: Outgoing) -> Fate:
+        """Try ``row`` once. What this raises is a mistake of ours; it may be taken or not then."""
+        if time.time() > row.lease_until - LEASE_MARGIN:  # it waited too long here
+            return NOT_TRIED
+        try:
+            if self.is_server_down:
+                raise SubmitterDown(row.last_error or "submission does not answer")
+            outcome = await submitter.submit(row)
+        except SubmitterDown as error:
+            self._down_until = max(self._down_until, time.monotonic() + 1.0)
+            return await self._put_off(row, str(error))
+        except Exception as error:  # noqa: BLE001 - a bug here must not stop the other mail
+            log.logger.exception("id=%s: submitting %s failed", row.source, row.message_id)
+            return await self._put_off(row, repr(error))
+        if failpoint.ACTIVE:
+            failpoint.reach(failpoint.AFTER_SUBMISSION)
+        return await self._conclude(row, outcome)
+
+    async def _conclude(self, row: Outgoing, outcome: Outcome) -> Fate:
+        """The row keeps the recipients that are to be tried again."""
+        refused = {refusal.recipient for refusal in outcome.refusals}
+        if taken := [one for one in row.recipients if one not in refused]:
+            log.event(
+                "submitted",
+                row.source,
+                message_id=row.message_id,
+                recipients=",".join(taken),
+                reply=outcome.reply,
+            )
+        later = []
+        for refusal in outcome.refusals:
+            reason = f"refused by the submission server: {refusal.reply}"
+            if not refusal.is_permanent or not await self._give_up(row, refusal.recipient, reason):
+                later.append(refusal)
+        if not later:
+            return DONE
+        row.recipients = tuple(refusal.recipient for refusal in later)
+        return await self._put_off(row, later[0].reply)
+
+    async def _put_off(self, row: Outgoing, reason: str) -> Fate:
+        """The row is to be tried again later, or is given up where it is too old."""
+        row.attempts += 1
+        row.last_error = reason
+        if time.time() - row.created_at > self._max_age:
+            why = f"given up after {row.attempts} attempts: {reason}"
+            if await self._give_up(row, ", ".join(row.recipients), why):
+                return DONE
+        delay = _back_off(row.attempts)
+        log.event(
+            "deferred",
+            row.source,
+            message_id=row.message_id,
+            recipients=",".join(row.recipients),
+            attempt=row.attempts,
+            delay=f"{delay:.0f}",
+            reason=reason,
+        )
+        return Fate(is_done=False, due_at=time.time() + delay)
+
+    async def _give_up(self, row: Outgoing, recipients: str, reason: str) -> bool:
+        """Keep the message in the undeliverable queue. False when even that failed."""
+        entry = Kept(row.content, reason, row.sender, recipients, row.source)
+        log.event(
+            "refused", row.source, message_id=row.message_id, recipients=recipients, reason=reason
+        )
+        try:
+            await asyncio.to_thread(keep, self._undeliverable, entry)
+        except OSError as error:
+            log.logger.error("id=%s: the undeliverable queue failed: %s", row.source, error)
+            return False
+        return True
+
+
+def _back_off(attempts: int) -> float:
+    """Seconds until the next attempt; the power stays one that a float can hold."""
+    delay = FIRST_DELAY * 2.0 ** min(attempts - 1, 20)
+    return min(delay, LONGEST_DELAY) * random.uniform(0.8, 1.2)

@@ -1,0 +1,240 @@
+"""The rows of the outbox that this process holds: the one place that knows them all.
+
+For `Outbox`, which leases rows and deletes them; for the relay, which submits them; and for the
+transaction of a delivery, which takes deletions along. No I/O happens here: who asks for a change
+makes it in the database and says how it ended. So no row is submitted by two, none is claimed again
+while a change of it is on its way, and none is forgotten because the database failed.
+
+Each row is in one state (`lamson.storage.row_states`); rows of one conversation keep their order.
+What is not said to be for any thread is for one: the relay's loop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from lamson.storage.row_states import RowStates, State, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from lamson.storage.outbox import Outgoing
+
+ENOUGH = 2000  # rows in memory; what is committed beyond them waits in the database
+
+_WAITING = (State.WAITING, State.UNDER_WAY)
+_TO_DELETE = (State.TAKEN, State.UNDELETED)
+_GOING_BACK = (State.RETURNING, State.UNWRITTEN, State.DOUBTFUL)
+
+
+class Deferral(NamedTuple):
+    """A row that is given back with what an attempt changed, and when the next one is due."""
+
+    row: Outgoing
+    due_at: float
+
+
+class Came(NamedTuple):
+    """What came of taking rows over.
+
+    ``ready`` is how many conversations have a row for `HeldRows.begin` by that; ``late`` are the
+    rows that are to be released at once, for which see `HeldRows.returned`.
+    """
+
+    ready: int
+    late: list[int]
+
+
+class HeldRows:
+    """All rows that one process holds. ``limit`` is how many may wait before it `is_full`.
+
+    ``clock`` gives seconds, and never goes back.
+    """
+
+    def __init__(self, *, limit: int = ENOUGH, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._states = RowStates()
+        self._deferrals: dict[int, Deferral] = {}  # of rows that are RETURNING or UNWRITTEN
+        self._going_back: dict[int, str] = {}  # and the conversations of such
+        self._conversations: dict[str, deque[Outgoing]] = {}  # WAITING, the first may be UNDER_WAY
+        self._ready: deque[str] = deque()  # conversations whose first row is WAITING
+        self._held_back: dict[str, float] = {}  # conversations given back, and when
+
+    @property
+    def is_full(self) -> bool:
+        """Whether new rows are better left in the database. For any thread."""
+        return self._states.count(*_WAITING) >= self._limit
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is to be submitted or deleted here."""
+        return not self._states.count(*_WAITING, *_TO_DELETE, State.DELETING)
+
+    def known(self) -> set[int]:
+        """All rows that are held, in whatever state.
+
+        The database may offer them all the same, after a jump of the clock or a long wait for it.
+        """
+        return self._states.all()
+
+    def hold(self, rows: Sequence[Outgoing]) -> Came:
+        """Take over rows that are leased to us, each conversation in order.
+
+        Late are those committed while an earlier one of theirs was given back. What is held already
+        stays as it is.
+        """
+        new = [row for row in rows if self._states.state(row.id) is State.ABSENT]
+        late = self._give_back([row for row in new if row.conversation in self._held_back])
+        in_time = [row for row in new if row.conversation not in self._held_back]
+        return Came(self._take_in(in_time), late)
+
+    def hold_claimed(self, rows: Sequence[Outgoing], before: Collection[int]) -> Came:
+        """Take over rows of a claim; ``before`` is what was `known` when that began.
+
+        Where one of them was submitted meanwhile, or given back, all are late. Else those are that
+        stand behind one which is on its way back. All that come before the others have come too:
+        new rows may follow them, once none that was given back is between.
+        """
+        known = self.known()
+        new = [row for row in rows if row.id not in known]
+        if any(row.id in before for row in new):
+            return Came(0, self._give_back(new))
+        going_back = {row.conversation for row in rows if self._states.state(row.id) in _GOING_BACK}
+        late = self._give_back([row for row in new if row.conversation in going_back])
+        in_time = [row for row in new if row.conversation not in going_back]
+        for name in {row.conversation for row in in_time} - {*self._going_back.values()}:
+            self._held_back.pop(name, None)
+        return Came(self._take_in(in_time), late)
+
+    def _take_in(self, rows: Sequence[Outgoing]) -> int:
+        """Gives how many conversations are ready by that."""
+        self._states.step(Step.HOLD, [row.id for row in rows])
+        were_ready = len(self._ready)
+        for row in rows:
+            known = self._conversations.get(row.conversation)
+            if known is None:
+                self._conversations[row.conversation] = deque([row])
+                self._ready.append(row.conversation)
+            else:
+                known.append(row)
+        return len(self._ready) - were_ready
+
+    def begin(self) -> Outgoing | None:
+        """The next row to submit, which is under way then; None where none is ready."""
+        if not self._ready:
+            return None
+        row = self._conversations[self._ready.popleft()][0]
+        self._states.step(Step.BEGIN, [row.id])
+        return row
+
+    def under_way(self) -> list[Outgoing]:
+        """The rows that a connection has."""
+        firsts = [rows[0] for rows in self._conversations.values()]
+        return [row for row in firsts if self._states.state(row.id) is State.UNDER_WAY]
+
+    def take(self, row: Outgoing) -> bool:
+        """``row`` is done with, and is to be deleted. True where the next one is ready by that."""
+        self._states.step(Step.TAKE, [row.id])
+        rows = self._conversations[row.conversation]
+        rows.popleft()
+        if rows:
+            self._ready.append(row.conversation)
+        else:
+            del self._conversations[row.conversation]
+        return bool(rows)
+
+    def defer(self, row: Outgoing, due_at: float) -> list[int]:
+        """``row`` is to wait until ``due_at``. Gives those behind it, which go back too."""
+        _, *behind = self.release(row)
+        self._deferrals[row.id] = Deferral(row, due_at)
+        return behind
+
+    def release(self, row: Outgoing) -> list[int]:
+        """``row`` was not tried: gives it and those behind it, which go back too."""
+        return self._give_back(self._conversations.pop(row.conversation))
+
+    def leave(self, row: Outgoing) -> list[int]:
+        """Nobody knows what became of ``row``. Gives those behind it, which go back."""
+        self._states.step(Step.LEAVE, [row.id])
+        _, *behind = self._conversations.pop(row.conversation)
+        self._held_back[row.conversation] = self._clock()
+        return self._give_back(behind)
+
+    def _give_back(self, rows: Sequence[Outgoing]) -> list[int]:
+        """What comes to their conversations from now on is given back too: see `hold`."""
+        ids = [row.id for row in rows]
+        self._states.step(Step.GIVE_BACK, ids)
+        self._going_back |= {row.id: row.conversation for row in rows}
+        self._held_back |= dict.fromkeys([row.conversation for row in rows], self._clock())
+        return ids
+
+    def end_hold_backs(self, seconds: float) -> None:
+        """Take rows again of conversations that were given back longer than ``seconds`` ago."""
+        long_ago = self._clock() - seconds
+        for name in [name for name, at in self._held_back.items() if at < long_ago]:
+            del self._held_back[name]
+
+    def give_back_all(self) -> list[int]:
+        """At the end: all that was not submitted, and all that is in doubt, to be released.
+
+        What was being given back counts as unwritten: who did so was cut off.
+        """
+        self._states.step_all(Step.FAIL, State.RETURNING)
+        ids = self._states.step_all(Step.GIVE_BACK, *_WAITING)
+        self._conversations.clear()
+        self._ready.clear()
+        return ids + self.take_doubtful()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the database lacks a change that was tried in vain."""
+        return self._states.count(State.UNWRITTEN, State.UNDELETED) > 0
+
+    def take_unwritten(self) -> Deferral | list[int]:
+        """What could not be given back: one row to defer, or else all that are to be released.
+
+        See `returned`. The list is empty where nothing is left.
+        """
+        for id in self._states.ids(State.UNWRITTEN):
+            if id in self._deferrals:
+                self._states.step(Step.WRITE, [id])
+                return self._deferrals[id]
+        return self._states.step_all(Step.WRITE, State.UNWRITTEN)
+
+    def returned(self, ids: Collection[int], *, is_settled: bool) -> None:
+        """How it ended to give rows back; where not ``is_settled``, it is to be tried again.
+
+        For any thread.
+        """
+        if is_settled:
+            for id in ids:
+                self._deferrals.pop(id, None)
+                self._going_back.pop(id, None)
+        self._states.step(Step.SETTLE if is_settled else Step.FAIL, ids)
+
+    def doubt(self, ids: Iterable[int]) -> None:
+        """A transaction failed that leased rows to us: they may be there or not. For any thread."""
+        self._states.step_new(Step.DOUBT, ids)
+
+    def take_doubtful(self) -> list[int]:
+        """The rows that are in doubt, to be released: see `returned`. For any thread."""
+        return self._states.step_all(Step.WRITE, State.DOUBTFUL)
+
+    @property
+    def has_forgotten(self) -> bool:
+        """Whether rows are to be deleted that no transaction has along yet. For any thread."""
+        return self._states.count(*_TO_DELETE) > 0
+
+    def take_forgotten(self) -> list[int]:
+        """The rows to be deleted, for a transaction that does so: see `deleted`. For any thread."""
+        return self._states.step_all(Step.WRITE, *_TO_DELETE)
+
+    def deleted(self, ids: Collection[int], *, is_committed: bool) -> None:
+        """How the transaction ended that had them from `take_forgotten`. For any thread.
+
+        Where it failed, they come again next time.
+        """
+        self._states.step(Step.SETTLE if is_committed else Step.FAIL, ids)

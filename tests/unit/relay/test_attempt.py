@@ -1,0 +1,84 @@
+"""lamson.relay.attempt: one attempt, and what becomes of the row."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamson.relay.attempt import DONE, LEASE_MARGIN, NOT_TRIED, Attempts, Fate
+from lamson.relay.submission import Outcome, Refusal, SubmitterDown
+from lamson.storage.maildir import Maildir
+from lamson.storage.outbox import LONGEST_DELAY, Outgoing
+
+DAY = 24 * 3600.0
+
+
+class Server:
+    """Gives one answer to all, or raises it."""
+
+    def __init__(self, answer: list[Refusal] | Exception) -> None:
+        self.answer = answer
+        self.asked = 0
+
+    async def submit(self, row: Outgoing) -> Outcome:
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return Outcome(self.answer, "250 2.0.0 Ok")
+
+
+@pytest.fixture
+def attempts(tmp_path: Path) -> Attempts:
+    return Attempts(Maildir(tmp_path / "undeliverable"), DAY)
+
+
+def row(attempts: int = 0, lease: float = 300.0) -> Outgoing:
+    now = time.time()
+    return Outgoing("4Qz", "<1@test>", "l@test.com", ("a@b.example", "c@d.example"), b"x\r\n",
+                    created_at=now, attempts=attempts, lease_until=now + lease)  # fmt: skip
+
+
+def make(attempts: Attempts, server: Any, tried: Outgoing) -> Fate:
+    return asyncio.run(attempts.make(server, tried))
+
+
+def test_what_was_taken_or_refused_for_ever_is_done_with(attempts: Attempts) -> None:
+    assert make(attempts, Server([]), row()) == DONE
+    assert make(attempts, Server([Refusal("a@b.example", "550 no", True)]), row()) == DONE
+
+
+def test_only_who_was_refused_for_now_is_tried_again(attempts: Attempts) -> None:
+    tried = row()
+    fate = make(attempts, Server([Refusal("c@d.example", "451 4.2.1 busy", False)]), tried)
+    assert not fate.is_done
+    assert tried.recipients == ("c@d.example",)
+    assert (tried.attempts, tried.last_error) == (1, "451 4.2.1 busy")
+
+
+@pytest.mark.parametrize(
+    ("before", "delay"),
+    [(0, 5.0), (1, 10.0), (4, 80.0), (20, LONGEST_DELAY), (5000, LONGEST_DELAY)],
+)
+def test_each_attempt_waits_longer_up_to_an_hour(
+    attempts: Attempts, before: int, delay: float
+) -> None:
+    fate = make(attempts, Server(SubmitterDown("it is away")), row(before))
+    assert fate.due_at is not None
+    assert 0.79 * delay < fate.due_at - time.time() < 1.21 * delay
+
+
+def test_a_server_that_failed_is_left_alone_for_a_moment(attempts: Attempts) -> None:
+    server, tried = Server(SubmitterDown("it is away")), row()
+    assert not attempts.is_server_down
+    make(attempts, server, tried)
+    assert attempts.is_server_down
+    assert not make(attempts, server, tried).is_done
+    assert (server.asked, tried.attempts, tried.last_error) == (1, 2, "it is away")
+
+
+def test_a_row_whose_lease_is_almost_over_is_not_tried(attempts: Attempts) -> None:
+    server, tried = Server([]), row(lease=LEASE_MARGIN - 1)
+    assert make(attempts, server, tried) == NOT_TRIED
+    assert (server.asked, tried.attempts) == (0, 0)
