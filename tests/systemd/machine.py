@@ -57,6 +57,7 @@ class Machine:
         self._unshare.start(
             ["unshare", *_NAMESPACES, "--fork", "--kill-child", "sh", _BOOT, self.root],
             self._has_booted,
+            timeout=180,
         )
         return self
 
