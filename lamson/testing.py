@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from lamson_milter.offer import Offer
 
 
+__all__ = ["Conversation", "Mailroom", "Refused", "Sent"]
+
 HELD = Reply(450, "4.7.1", "The message was discarded or is on hold")
 
 
