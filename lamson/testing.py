@@ -71,6 +71,7 @@ class Sent:
 
     @property
     def body(self) -> str:
+        """The text of the message, as `MailRequest.body`."""
         return self.message.body
 
 
@@ -157,6 +158,7 @@ class Mailroom:
         )
 
     def close(self) -> None:
+        """Throw the database away; the fixture ``mailroom`` does it after the test."""
         self.database.close()
 
 

@@ -196,7 +196,7 @@ class _Listening(_Group):
 
 
 class Lmtp(_Listening):
-    """The LMTP server that Postfix delivers to: `Lmtp("127.0.0.1:8823")`."""
+    """The LMTP server (RFC 2033) that Postfix delivers to: `Lmtp("127.0.0.1:8823")`."""
 
     listen: str = Field(
         "127.0.0.1:8823",
@@ -248,7 +248,10 @@ class Lmtp(_Listening):
 
 
 class Socketmap(_Listening):
-    """The server that Postfix asks whether an address is routed: `Socketmap("127.0.0.1:8824")`."""
+    """The server that Postfix asks whether an address is routed: `Socketmap("127.0.0.1:8824")`.
+
+    It speaks the protocol of Postfix's socketmap_table(5).
+    """
 
     may_be_off: ClassVar[bool] = True
 
@@ -269,7 +272,7 @@ class Socketmap(_Listening):
 
 
 class Postfix(_Group):
-    """The Postfix in front, for `lamson postfix`."""
+    """The Postfix in front, for `lamson postfix`: `Postfix(config_directory="/etc/postfix-in")`."""
 
     config_directory: OptionalPath = Field(
         default=None, description="Where its main.cf is. Default: what postconf(1) itself takes."
@@ -445,7 +448,11 @@ class Submission(_Group):
 
 
 class Settings(_Group):
-    """All settings of a project: `config/settings.py` makes one, called `settings`."""
+    """All settings of a project: `config/settings.py` makes one, called `settings`.
+
+    Raises pydantic's ValidationError for an unknown key or a wrong value, as its groups do; nothing
+    can be changed afterwards. Times are in seconds, sizes in octets.
+    """
 
     lmtp: Lmtp = Field(default=Lmtp(), description="The LMTP server that Postfix delivers to.")
     submission: Submission = Field(
