@@ -50,7 +50,10 @@ class Declared:
 
 
 def filter_connection(function: _Function) -> _Function:
-    """Ask the function, ``(connection: Connection)``, about each client that connects."""
+    """Ask the function, ``(connection: Connection)``, about each client that connects.
+
+    Raises RouteError for what is no function, as all of these do.
+    """
     return _annotate(function, Declared(CONNECTION, _declared_route("", "re2", {})))
 
 
@@ -93,7 +96,7 @@ def filter_message(
 
     At the end of the message. ``body=False`` is for a filter that looks at the header only,
     ``body=65536`` for one that needs so many octets: where that is enough for all filters, Postfix
-    is told to keep the rest.
+    is told to keep the rest. Raises RouteError for a negative ``body``.
     """
     _check_format(format, MESSAGE)
     if body < 0:
