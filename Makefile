@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench faults clean packages containers python
+.PHONY: help demo test lint format docs lock bench faults clean packages containers python
 
 help:
 	@echo "make demo      run the introduction, line by line, and show the mail that comes out"
@@ -15,6 +15,9 @@ help:
 	@echo "               ARGS='-k name' goes to pytest, ARGS='-m \"not docker\"' does without those)"
 	@echo "make lint      check the code alone: ruff, mypy, import-linter"
 	@echo "make format    let ruff format the code"
+	@echo "make docs      build the documentation as a site, into site/; a warning fails it"
+	@echo "make lock      take in the newest releases of what is depended on: requirements.lock for the"
+	@echo "               images, with hashes, and constraints.txt for all that is installed here"
 	@echo "make bench     measure, and print ratios against peers measured in the same run (a quarter"
 	@echo "               of an hour; ARGS='--json FILE --plot FILE' keeps the numbers and a picture)"
 	@echo "make faults    kill, cut and fill what can fail, count what comes out, and write the table"
@@ -36,6 +39,17 @@ lint: $(VENV)/complete
 format: $(VENV)/complete
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/docs
+	@NO_MKDOCS_2_WARNING=1 SOURCE_DATE_EPOCH=0 $(BIN)/mkdocs build --quiet --strict
+
+# Neither file says where the packages came from. The images compile nothing: no milter in theirs.
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --strip-extras \
+    --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+lock: $(VENV)/lock
+	$(COMPILE) --extra postgres --generate-hashes --all-build-deps --allow-unsafe \
+	    --output-file requirements.lock pyproject.toml
+	$(COMPILE) --all-extras --no-annotate --output-file constraints.txt pyproject.toml
 
 bench: packages $(VENV)/milter $(VENV)/bench
 	@scripts/packages.sh postfix-lmdb
@@ -64,11 +78,19 @@ $(VENV)/milter: $(VENV)/complete | packages
 	scripts/venv.sh $(PYTHON) $(VENV) -e ".[milter]"
 	@touch $@
 
+$(VENV)/docs: $(VENV)/complete
+	scripts/venv.sh $(PYTHON) $(VENV) -e ".[docs]"
+	@touch $@
+
+$(VENV)/lock: $(VENV)/complete
+	scripts/venv.sh $(PYTHON) $(VENV) -e ".[lock]"
+	@touch $@
+
 $(VENV)/bench: $(VENV)/complete
 	scripts/venv.sh $(PYTHON) $(VENV) -e ".[bench]"
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 	    .import_linter_cache .bench .containers
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,9 @@
 """Write e-mail applications the way you write web applications, behind Postfix.
 
-These names are the public interface; everything else may change. They load when they are first
-used, so that a command which needs none of them starts at once.
+These names are the public interface, with those of `lamson.settings`, `lamson.routing`,
+`lamson.testing`, `lamson.results`, `lamson.containers` and `lamson_milter`; every other module may
+change. They load when they are first used, so that a command which needs none of them starts at
+once. An application raises `SMTPError` and may meet the other errors, which are `LamsonError`.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
-    from lamson.errors import LamsonError
+    from lamson.errors import LamsonError, SenderError
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
     from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
+    from lamson.smtp.envelope import Peer
     from lamson.smtp.reply import SMTPError
 
 __all__ = [
@@ -22,7 +25,9 @@ __all__ = [
     "LamsonError",
     "MailRequest",
     "MailResponse",
+    "Peer",
     "SMTPError",
+    "SenderError",
     "State",
     "route",
     "route_like",
@@ -35,7 +40,9 @@ _HOME = {
     "LamsonError": "lamson.errors",
     "MailRequest": "lamson.message.request",
     "MailResponse": "lamson.message.response",
+    "Peer": "lamson.smtp.envelope",
     "SMTPError": "lamson.smtp.reply",
+    "SenderError": "lamson.errors",
     "State": "lamson.routing.decorators",
     "route": "lamson.routing.decorators",
     "route_like": "lamson.routing.decorators",

@@ -14,7 +14,7 @@ class LamsonError(Exception):
     """Anything this project raises on purpose.
 
     ``exit_code`` is the command's exit status (sysexits), by default that of the class. ``setting``
-    is the key of the setting that is to blame, "" where there is none (see `config.placing`).
+    is the key of the setting that is to blame, "" where there is none (see `lamson.settings.loading.placing`).
     """
 
     exit_code = os.EX_SOFTWARE
@@ -33,7 +33,12 @@ class AddressError(LamsonError, ValueError):
 
 
 class SenderError(LamsonError, ValueError):
-    """A handler wants to send with an envelope sender that is none of ours."""
+    """A handler wants to send with an envelope sender in a domain that is none of ours.
+
+    Raised by `Delivery.send`, `reply` and `forward`, in the handler's own line. Left alone it rolls
+    the delivery back, and Postfix keeps the message (451 4.3.0). The null reverse-path is always
+    allowed; so is any sender, with the setting `submission.any_sender`.
+    """
 
 
 class SettingsError(LamsonError):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from lamson.message.request import MailRequest
 
+__all__ = ["Authentication", "Result", "Spam", "authentication", "spam"]
+
 _MAX_FIELD = 8192  # octets that are parsed, as of every structured field
 _PROVEN = {"dkim": "header.d", "spf": "smtp.mailfrom", "dmarc": "header.from"}
 _NUMBER = r"(-?[0-9]{1,6}(?:\.[0-9]{1,6})?)"

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from lamson_milter.offer import Offer
 
 
+__all__ = ["Conversation", "Mailroom", "Refused", "Sent"]
+
 HELD = Reply(450, "4.7.1", "The message was discarded or is on hold")
 
 
@@ -69,6 +71,7 @@ class Sent:
 
     @property
     def body(self) -> str:
+        """The text of the message, as `MailRequest.body`."""
         return self.message.body
 
 
@@ -155,6 +158,7 @@ class Mailroom:
         )
 
     def close(self) -> None:
+        """Throw the database away; the fixture ``mailroom`` does it after the test."""
         self.database.close()
 
 

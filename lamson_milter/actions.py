@@ -28,8 +28,9 @@ class Accept:
 class Reject:
     """Refuse for good: ``Reject("5.7.1", "members only")``.
 
-    The text is public and may have several lines. Raises ValueError where code and enhanced status
-    (RFC 3463) are not both 5xx.
+    The text is public and may have several lines, 32 at most. Raises ValueError where code (RFC
+    5321 section 4.2) and enhanced status (RFC 3463) are not both 5xx, or where the text has control
+    characters.
     """
 
     enhanced: str = "5.7.1"
@@ -41,12 +42,17 @@ class Reject:
 
     @property
     def reply(self) -> Reply:
+        """What the client is told."""
         return Reply(self.code, self.enhanced, self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class Defer:
-    """Refuse for now, the client tries again: ``Defer("4.7.1", "greylisted, try again")``."""
+    """Refuse for now, the client tries again: ``Defer("4.7.1", "greylisted, try again")``.
+
+    The text is as that of a Reject. Raises ValueError where code and enhanced status are not both
+    4xx.
+    """
 
     enhanced: str = "4.7.1"
     text: str = "Try again later"
@@ -57,17 +63,22 @@ class Defer:
 
     @property
     def reply(self) -> Reply:
+        """What the client is told."""
         return Reply(self.code, self.enhanced, self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Tell the client that all is well, and throw the message away."""
+    """Tell the client that all is well (250), and throw the message away: nobody hears of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """Queue the message, but put it on hold (Postfix's hold queue). Further filters are asked."""
+    """Queue the message, but put it on hold (Postfix's hold queue). Further filters are asked.
+
+    ``reason`` stands in Postfix's log; ``postsuper -H`` releases the message. Raises ValueError
+    where the reason is not one line of text.
+    """
 
     reason: str
 

@@ -62,7 +62,10 @@ FILTERS: Declarations[Declaration[DeclaredFilter]] = Declarations(
 
 
 def filter_connection(function: _Function) -> _Function:
-    """Ask the function, ``(connection: Connection)``, about each client that connects."""
+    """Ask the function, ``(connection: Connection)``, about each client that connects.
+
+    Raises RouteError for what is no function, as all of these do.
+    """
     return FILTERS.note(function, _of_all(CONNECTION, place()))
 
 
@@ -105,7 +108,7 @@ def filter_message(
 
     At the end of the message. ``body=False`` is for a filter that looks at the header only,
     ``body=65536`` for one that needs so many octets: where that is enough for all filters, Postfix
-    is told to keep the rest.
+    is told to keep the rest. Raises RouteError for a negative ``body``.
     """
     check_format(format, "filter_message")
     if body < 0:

@@ -51,6 +51,7 @@ class Queued:
 
     @property
     def body(self) -> str:
+        """The text of the message, as `MailRequest.body`."""
         return self.message.body
 
 

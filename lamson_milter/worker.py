@@ -56,7 +56,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     except ImportError as error:
         raise SettingsError(
             f"milter: the libmilter bindings are missing ({error}); install Debian's libmilter-dev"
-            " and then lamson[milter]"
+            " and then lamson-postfix[milter]"
         ) from None
     wakeup, leaving = os.pipe()
     signal.signal(signal.SIGTERM, lambda number, frame: _tell(leaving))

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source=$PWD
 [[ -e build ]] && had_build=yes || had_build=
-[[ -e lamson.egg-info ]] && had_egg=yes || had_egg=
+[[ -e lamson_postfix.egg-info ]] && had_egg=yes || had_egg=
 export TERM=${TERM:-dumb} PYTHONDONTWRITEBYTECODE=1 PIP_QUIET=2
 
 say() { printf '\n# %s\n' "$*"; }
@@ -33,7 +33,7 @@ tidy() {
     fi
     rm -rf "$work"
     [[ $had_build ]] || rm -rf "$source/build" # of `pip install .`
-    [[ $had_egg ]] || rm -rf "$source/lamson.egg-info"
+    [[ $had_egg ]] || rm -rf "$source/lamson_postfix.egg-info"
     exit "$status"
 }
 

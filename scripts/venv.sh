@@ -1,10 +1,12 @@
 #!/bin/bash
-# Makes a virtual environment, unless it is there, and installs into it.
+# Makes a virtual environment, unless it is there, and installs into it: of each package the release
+# that constraints.txt names, so that everybody tests with the same.
 #
 #   scripts/venv.sh PYTHON DIRECTORY [PIP-ARGUMENT...]
 #
 # Fails, saying so, where PYTHON is older than 3.11.
 set -euo pipefail
+constraints=$(dirname "$0")/../constraints.txt
 python=$1 directory=$2
 shift 2
 
@@ -16,4 +18,4 @@ if [[ ! -x $directory/bin/pip ]]; then
     }
     "$python" -m venv "$directory"
 fi
-((!$#)) || "$directory/bin/pip" install -qq "$@"
+((!$#)) || "$directory/bin/pip" install -qq --constraint "$constraints" "$@"

@@ -47,6 +47,6 @@ def version_command() -> None:
     from importlib import metadata
 
     try:
-        click.echo(f"lamson {metadata.version('lamson')}")
+        click.echo(f"lamson {metadata.version('lamson-postfix')}")
     except metadata.PackageNotFoundError:
         click.echo("lamson, run from its source without being installed")

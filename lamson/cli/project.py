@@ -23,7 +23,7 @@ SKELETON = _SKELETONS / "project"
 MILTER = _SKELETONS / "milter"
 _HANDLERS = '    handlers=["app.handlers.sample"],\n'
 _FILTERS = """\
-    # What the milter asks, at unix:run/milter.sock; it needs `pip install lamson[milter]`.
+    # What the milter asks, at unix:run/milter.sock; it needs `lamson-postfix[milter]`.
     filters=["app.filters.sample"],
 """
 

@@ -52,7 +52,7 @@ def _sdk() -> Any:
         import docker
     except ImportError:
         raise UnavailableError(
-            "the Docker SDK is not installed (pip install lamson[containers])"
+            "the Docker SDK is not installed (pip install 'lamson-postfix[containers]')"
         ) from None
     return docker
 

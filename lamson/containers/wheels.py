@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PYTHON = (3, 11)  # of Debian 12
+DISTRIBUTION = "lamson-postfix"  # on the package index, `lamson` is the program of 2013
 EXTRAS = "postgres"
 _EPOCH = "1000000000"
 
@@ -37,11 +38,11 @@ def collect(directory: Path, architecture: str, requirements: Sequence[str] = ()
 
     ``requirements`` are more of them, for a project. True where that is all that is needed.
     """
-    lamson = f"lamson[{EXTRAS}]=={metadata.version('lamson')}"
+    lamson = f"{DISTRIBUTION}[{EXTRAS}]=={metadata.version(DISTRIBUTION)}"
     if (source := source_tree()) is not None:
         _build(source, directory)
-        (wheel,) = directory.glob("lamson-*.whl")
-        lamson = f"lamson[{EXTRAS}] @ {wheel.resolve().as_uri()}"
+        (wheel,) = directory.glob("lamson_postfix-*.whl")
+        lamson = f"{DISTRIBUTION}[{EXTRAS}] @ {wheel.resolve().as_uri()}"
     if not is_same_python(architecture):
         return False
     _pip("wheel", "--wheel-dir", str(directory), lamson, *requirements)
@@ -64,7 +65,7 @@ def source_tree() -> Path | None:
     beside = Path(__file__).parents[2]
     if (beside / "pyproject.toml").is_file():
         return beside
-    origin = metadata.distribution("lamson").read_text("direct_url.json")
+    origin = metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
     url = urlparse(json.loads(origin)["url"]) if origin else None
     found = Path(unquote(url.path)) if url is not None and url.scheme == "file" else None
     return found if found is not None and found.is_dir() else None
@@ -73,7 +74,7 @@ def source_tree() -> Path | None:
 def _build(source: Path, directory: Path) -> None:
     # In a copy: setuptools takes up what an earlier build left in the tree.
     with tempfile.TemporaryDirectory(prefix="lamson-source-") as work:
-        for path in ("pyproject.toml", "README.md"):
+        for path in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(source / path, work)
         packages = [found.parent for found in source.glob("lamson*/__init__.py")]
         for tree in (*packages, source / "postfix"):

@@ -39,6 +39,7 @@ class Arrived:
 
     @property
     def body(self) -> str:
+        """The text of the message, as `MailRequest.body`."""
         return self.message.body
 
 

@@ -78,6 +78,10 @@ class Delivery:
 
     @property
     def id(self) -> str:
+        """How log lines call the mail: Postfix's queue id, else a name that this process made up.
+
+        With the recipient it names the delivery: give both to whoever must recognise a repetition.
+        """
         return self.message.envelope.id
 
     def reply(
@@ -143,7 +147,12 @@ class Delivery:
         html: str | None = None,
         **variables: Any,
     ) -> MailResponse:
-        """Make a message from a template or a text, without sending it (see `reply`)."""
+        """Make a message from a template or a text, without sending it (see `reply`).
+
+        ``to`` is one address or several, ``sender`` the From address. Raises TemplateError where
+        the template is missing or uses a name that nobody gave, LamsonError where no templates are
+        configured, ValueError (AddressError) for a header value or address that cannot be.
+        """
         if template is None:
             return MailResponse(to=to, sender=sender, subject=subject, body=body, html=html)
         if self._templates is None:

@@ -46,6 +46,8 @@ def route(
     ``name=...``, else in the setting `route_defaults`. It has to match the whole envelope
     recipient, ignoring case. May stand several times on one function. ``engine="re"`` allows
     look-around and back-references, at the price of a search that a crafted address may make slow.
+    What cannot be a route (an unknown name, a pattern that RE2 has not, captures that the function
+    has no parameters for) is a RouteError with file and line when the application loads.
     """
     check_format(format, "route")
     declared = DeclaredRoute(format, engine, captures, *place())
@@ -53,7 +55,10 @@ def route(
 
 
 def route_like(handler: Callable[..., Any]) -> Callable[[_Function], _Function]:
-    """Give the function the routes of another one, which may stand in another module."""
+    """Give the function the routes of another one, which may stand in another module.
+
+    Raises RouteError where that one has no route itself.
+    """
     file, line = place()
     declaration = HANDLERS.of(handler)
     if declaration is None or not declaration.routes:
@@ -64,7 +69,10 @@ def route_like(handler: Callable[..., Any]) -> Callable[[_Function], _Function]:
 
 
 def stateless(function: _Function) -> _Function:
-    """Have the function run for every message its routes match, whatever the sender's state."""
+    """Have the function run for every message its routes match, whatever the author's state.
+
+    All that match run, besides the one that is the author's state. What it returns is not used.
+    """
     HANDLERS.on(function).is_stateless = True
     return function
 
@@ -72,8 +80,9 @@ def stateless(function: _Function) -> _Function:
 def state_key_generator(function: _Function) -> _Function:
     """Have the function, ``(module: str, message) -> str``, name what the module's states are for.
 
-    By default the state of a sender is kept per module; returning, say, module and list name keeps
-    one per list. There is at most one such function in a module.
+    By default the state of an author is kept per module; returning, say, module and list name keeps
+    one per list. There is at most one such function in a module. What it raises rolls the delivery
+    back (451 4.3.0); so does a RouteError where it returns no text.
     """
     HANDLERS.on(function).is_state_key_generator = True
     return function

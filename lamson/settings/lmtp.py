@@ -12,7 +12,7 @@ from lamson.settings.values import MIB, OptionalPath
 
 
 class Lmtp(Listening):
-    """The LMTP server that Postfix delivers to: `Lmtp("127.0.0.1:8823")`."""
+    """The LMTP server (RFC 2033) that Postfix delivers to: `Lmtp("127.0.0.1:8823")`."""
 
     listen: str = Field(
         "127.0.0.1:8823",

@@ -43,7 +43,11 @@ _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 class Settings(Group):
-    """All settings of a project: `config/settings.py` makes one, called `settings`."""
+    """All settings of a project: `config/settings.py` makes one, called `settings`.
+
+    Raises pydantic's ValidationError for an unknown key or a wrong value, as its groups do; nothing
+    can be changed afterwards. Times are in seconds, sizes in octets.
+    """
 
     lmtp: Lmtp = Field(default=Lmtp(), description="The LMTP server that Postfix delivers to.")
     submission: Submission = Field(

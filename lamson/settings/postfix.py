@@ -11,7 +11,7 @@ from lamson.settings.values import Group, OptionalPath, OptionalText
 
 
 class Postfix(Group):
-    """The Postfix in front, for `lamson postfix`."""
+    """The Postfix in front, for `lamson postfix`: `Postfix(config_directory="/etc/postfix-in")`."""
 
     config_directory: OptionalPath = Field(
         default=None, description="Where its main.cf is. Default: what postconf(1) itself takes."

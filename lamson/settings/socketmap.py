@@ -10,7 +10,10 @@ from lamson.settings.listening import Listening
 
 
 class Socketmap(Listening):
-    """The server that Postfix asks whether an address is routed: `Socketmap("127.0.0.1:8824")`."""
+    """The server that Postfix asks whether an address is routed: `Socketmap("127.0.0.1:8824")`.
+
+    It speaks the protocol of Postfix's socketmap_table(5).
+    """
 
     may_be_off: ClassVar[bool] = True
 

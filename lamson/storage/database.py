@@ -96,7 +96,7 @@ class Database:
             shown = _PASSWORD.sub(r"\1:***@", url)
             problem = f"database {shown!r} cannot be used: {error}"
             if isinstance(error, ModuleNotFoundError):
-                problem += "; pip install 'lamson[postgres]' brings it"
+                problem += "; pip install 'lamson-postfix[postgres]' brings it"
             raise DatabaseError(problem, setting="database") from error
         # SQLite has one writer: threads of one process queue here, fairly and without polling.
         self._writer: AbstractContextManager[object] = nullcontext()

@@ -54,7 +54,7 @@ def unavailable() -> str | None:
     try:
         import milter  # noqa: F401
     except ImportError:
-        return "pymilter is not installed (pip install 'lamson[milter]')"
+        return "pymilter is not installed (pip install '.[milter]')"
     return None
 
 

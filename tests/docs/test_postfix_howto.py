@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,16 +34,49 @@ def settings_of(text: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
+def _without_remarks(file: Path) -> str:
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if line.strip() and not line.startswith("#"))
+
+
 def the(language: str) -> str:
     [block] = [one for one in blocks(HOWTO) if one.language == language]
     return block.text
 
 
-def test_readme_and_howto_say_the_same() -> None:
-    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
-    assert f"```\n{the('main')}```" in readme
-    assert f"```\n{the('transport')}```" in readme
+def test_the_lines_stand_on_one_page() -> None:
+    """The others point to it: nobody has to find out which of four copies is the newest."""
+    root = DOCS.parent
+    line = re.compile(rf"^ *({'|'.join(settings_of(the('main')))}) *=.*$", re.MULTILINE)
+    for page in ("README.md", "docs/postfix.md", "postfix/README.md", "docs/tutorial.md"):
+        text = (root / page).read_text(encoding="utf-8")
+        assert line.findall(text) == [], page
+    for page in ("README.md", "docs/postfix.md", "postfix/README.md"):
+        assert HOWTO in (root / page).read_text(encoding="utf-8"), page
     assert len(the("main").splitlines()) <= 10
+
+
+def test_the_files_to_copy_say_the_same() -> None:
+    page = settings_of(the("main"))
+    example = DOCS.parent / "postfix" / "example"
+    common = settings_of(_without_remarks(example / "common.cf"))
+    assert {key: value for key, value in page.items() if key in common} == {
+        key: value for key, value in common.items() if key != "message_size_limit"
+    }
+    asked = settings_of(_without_remarks(example / "2-socketmap.cf"))
+    assert page["relay_recipient_maps"] == asked["relay_recipient_maps"]
+    assert set(page) == (set(common) | set(asked)) - {"message_size_limit"}
+
+
+def test_the_readme_has_the_settings_of_the_howto() -> None:
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    howto = (DOCS / HOWTO).read_text(encoding="utf-8")
+    for setting in (
+        'submission=Submission("127.0.0.1:25")',
+        'socketmap=Socketmap("127.0.0.1:8824")',
+    ):
+        assert f"\n{setting},\n" in readme
+        assert f"\n{setting},\n" in howto
 
 
 @pytest.mark.postfix

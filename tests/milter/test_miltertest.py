@@ -14,7 +14,7 @@ import pytest
 
 from tests.milter.projects import FilteringService
 
-pytest.importorskip("milter", reason="pymilter is not installed (pip install 'lamson[milter]')")
+pytest.importorskip("milter", reason="pymilter is not installed (pip install '.[milter]')")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from tests.milter.client import MilterClient
 from tests.milter.projects import HANDLERS, FilteringService
 from tests.waiting import free_port, wait_for
 
-pytest.importorskip("milter", reason="pymilter is not installed (pip install 'lamson[milter]')")
+pytest.importorskip("milter", reason="pymilter is not installed (pip install '.[milter]')")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

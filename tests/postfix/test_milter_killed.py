@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.postfix.instance import PostfixInstance
     from tests.postfix.sink import Sink
 
-pytest.importorskip("milter", reason="pymilter is not installed (pip install 'lamson[milter]')")
+pytest.importorskip("milter", reason="pymilter is not installed (pip install '.[milter]')")
 
 pytestmark = [pytest.mark.postfix, pytest.mark.slow]
 

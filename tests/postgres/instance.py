@@ -43,7 +43,7 @@ def why_not() -> str | None:
     if programs() is None:
         return "PostgreSQL is not installed (Debian: apt-get install postgresql)"
     if find_spec("psycopg") is None:
-        return "psycopg is not installed (pip install lamson[postgres])"
+        return "psycopg is not installed (pip install 'lamson-postfix[postgres]')"
     if os.geteuid() == 0 and not _has_account():
         return f"root cannot run PostgreSQL, and there is no user {_ACCOUNT!r} to run it as"
     return None

@@ -18,7 +18,7 @@ PAGE = "how-to/systemd.md"
 MAKE_PROJECT = """
 groupadd --system postfix
 python3 -m venv /opt/lamson
-/opt/lamson/bin/pip install lamson
+/opt/lamson/bin/pip install lamson-postfix
 mkdir -p /srv
 cd /srv
 /opt/lamson/bin/lamson gen -project mymailserver
