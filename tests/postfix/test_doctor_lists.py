@@ -157,7 +157,7 @@ def test_a_table_that_knows_everybody(patient: Callable[..., Patient], table: st
     assert finding.code == "anybody-is-a-recipient"
     one.cure(finding)
     assert one.findings() == []
-    assert one.postconf.value("relay_recipient_maps") == own
+    assert one.value("relay_recipient_maps") == own
 
 
 def test_a_map_or_milter_that_does_not_answer_is_not_added_to(
@@ -193,7 +193,7 @@ def test_what_decides_about_a_domain(patient: Callable[..., Patient]) -> None:
     one = patient()
 
     def deciding(value: str) -> str | None:
-        return match_list.deciding(one.postconf, "mydestination", value, "App.test")
+        return match_list.deciding(one.site(), "mydestination", value, "App.test")
 
     assert deciding("other.test, APP.test") == "APP.test"
     assert deciding("test, myapp.test") is None

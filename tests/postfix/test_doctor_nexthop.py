@@ -83,7 +83,9 @@ def test_protocols_that_postfix_is_not_to_speak(patient: Callable[..., Patient])
     one.apply()
     found = one.findings()
     assert [finding.code for finding in found] == ["inet-protocols", "inet-protocols"]
-    assert found[0].fix.startswith(f"postconf {one.postconf.option}-e 'inet_protocols = all' && ")
+    assert found[0].fix.startswith(
+        f"postconf {one.postconf.mend.option}-e 'inet_protocols = all' && "
+    )
     assert "stop && " in found[0].fix, "a reload is not enough for it"
     one.run("-e", "inet_protocols=all")
     assert one.codes() == []
@@ -95,9 +97,9 @@ def test_a_chroot_by_the_default_of_old_configurations(
     one = patient(project(lmtp=Lmtp(f"unix:{tmp_path}/lmtp.sock")))
     one.run("-F", "lmtp/unix/chroot=-")
     assert one.codes() == []
-    restrictions = one.postconf.value("smtpd_relay_restrictions")
+    restrictions = one.value("smtpd_relay_restrictions")
     one.run("-e", "compatibility_level=0", f"smtpd_relay_restrictions={restrictions}")
-    one.run("-e", f"relay_domains={one.postconf.value('relay_domains')}")
+    one.run("-e", f"relay_domains={one.value('relay_domains')}")
     (finding,) = [one for one in one.findings() if "chroot" in one.code]
     assert finding.code == "lmtp-chroot"
     one.cure(finding)
