@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from lamson.postfix.tables import command
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence, Set
 
 _PATIENCE = 10.0  # seconds for a table; a dead socketmap is tried again and again
 _PER_KEY = 0.01  # seconds more for each key
@@ -23,9 +23,12 @@ _FAILED = "query error"
 class Maps(Protocol):
     """Tables that can be asked."""
 
-    def answers(self, table: str, keys: Sequence[str]) -> Mapping[str, str]:
+    def answers(
+        self, table: str, keys: Sequence[str], later: Iterable[str] = ()
+    ) -> Mapping[str, str]:
         """What the table ``type:name`` has for these keys; a key that it does not have is left
-        out."""
+        out. ``later`` are keys that will be asked for: where it has to be asked now, it is asked
+        for them as well."""
 
 
 class PostmapMaps:
@@ -39,11 +42,14 @@ class PostmapMaps:
         self._known: dict[str, dict[str, str]] = {}
         self._silent: set[str] = set()
 
-    def answers(self, table: str, keys: Sequence[str]) -> Mapping[str, str]:
+    def answers(
+        self, table: str, keys: Sequence[str], later: Iterable[str] = ()
+    ) -> Mapping[str, str]:
         """See `Maps`."""
         table = table.removeprefix("proxy:")
         known = self._known.setdefault(table, {})
-        if new := [key for key in dict.fromkeys(keys) if key not in known]:
+        if not known.keys() >= set(keys):
+            new = [key for key in dict.fromkeys((*keys, *later)) if key not in known]
             known.update({**dict.fromkeys(new, ""), **self._ask(table, new)})
         return {key: known[key] for key in keys if known[key]}
 
@@ -65,10 +71,10 @@ class PostmapMaps:
             return {}
         if _FAILED in done.stderr and len(keys) > 1:  # it gave up at one of them
             return {key: value for one in keys for key, value in self._ask(table, [one]).items()}
-        return _read(done.stdout, keys)
+        return _read(done.stdout, set(keys))
 
 
-def _read(text: str, keys: Sequence[str]) -> dict[str, str]:
+def _read(text: str, keys: Set[str]) -> dict[str, str]:
     """Lines ``key<TAB>value``; a line that begins with none of the keys belongs to a value."""
     found: dict[str, str] = {}
     name = ""

@@ -1,7 +1,7 @@
 """The commands that mend a Postfix, as findings give them to a person: one sentence for each kind.
 
-Nothing else in the doctor writes such a command. They change what is wrong and nothing else; all
-but `restart` end with the reload that makes Postfix see it.
+Nothing else in the doctor writes such a command. They change what is wrong and nothing else, and
+end with what makes Postfix see it: a reload, or a restart where that is not enough.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Mending:
         return f"{command} && postfix {self.option}stop && postfix {self.option}start"
 
     def set_anywhere(self, name: str, value: str) -> str:
-        """The same, on a machine where this need not be the configuration."""
+        """The command alone, for a Postfix that need not be this one."""
         return f"postconf -e '{name} = {value}'"
 
     def leave_out(self, name: str, listed: Iterable[str], item: str) -> str:

@@ -20,19 +20,6 @@ pytestmark = [
 ]
 
 
-def test_who_is_trusted(patient: Callable[..., Patient]) -> None:
-    """From there a probe shows nothing."""
-    one = patient()
-    one.run("-e", "mynetworks=!127.0.0.9 127.0.0.0/8 [fd00::]/64")
-    site = one.site()
-    found = {a: relaying.is_trusted(site, a, None) for a in ("127.0.0.1", "fd00::1")}
-    assert found == {"127.0.0.1": True, "fd00::1": True}
-    assert not relaying.is_trusted(site, "127.0.0.9", None)
-    assert relaying.everybody(site, site.get("mynetworks")) == []
-    world = site.services[f"127.0.0.1:{one.postfix.smtp_port}/inet"]
-    assert not relaying.is_trusted(site, "127.0.0.1", world)
-
-
 @pytest.mark.parametrize(
     ("kind", "table", "is_world", "trusted"),
     [

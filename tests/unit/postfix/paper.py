@@ -22,7 +22,7 @@ from lamson.routing.router import Route
 from lamson.settings.model import Lmtp, Settings, Socketmap, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from lamson.postfix.finding import Finding
@@ -51,11 +51,11 @@ DEFAULTS = {
     "lmtp_tls_security_level": "",
     "lmtp_use_tls": "no",
     "local_recipient_maps": "proxy:unix:passwd.byname $alias_maps",
-    "alias_maps": "",
+    "alias_maps": "hash:/etc/aliases, nis:mail.aliases",
     "master_service_disable": "",
     "message_size_limit": "10240000",
     "milter_default_action": "tempfail",
-    "mydestination": "$myhostname, localhost",
+    "mydestination": "$myhostname, localhost.$mydomain, localhost",
     "mydomain": "localdomain",
     "myhostname": "localhost.localdomain",
     "mynetworks": "127.0.0.0/8",
@@ -91,12 +91,13 @@ DEFAULTS = {
     "virtual_alias_maps": "$virtual_maps",
     "virtual_mailbox_domains": "$virtual_mailbox_maps",
     "virtual_mailbox_maps": "",
-    "virtual_maps": "",
 }
 MAIN = {
+    "alias_maps": "",
     "compatibility_level": "3.6",
     "inet_interfaces": "loopback-only",
     "inet_protocols": "ipv4",
+    "mydomain": "postfix.test",
     "myhostname": "mail.postfix.test",
     "mydestination": "",
     "mynetworks": "127.0.0.0/8",
@@ -130,7 +131,7 @@ class Tables:
     def __init__(self, known: Mapping[str, Mapping[str, str]]) -> None:
         self._known = known
 
-    def answers(self, table: str, keys: Sequence[str]) -> dict[str, str]:
+    def answers(self, table: str, keys: Sequence[str], later: Iterable[str] = ()) -> dict[str, str]:
         table = table.removeprefix("proxy:")
         kind, _, rest = table.partition(":")
         if kind == "static":

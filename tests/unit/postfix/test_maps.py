@@ -52,7 +52,8 @@ def test_many_keys_cost_one_process_and_none_costs_two(
     assert one.answers(table, ["a", "c"]) == {"a": "1"}
     assert one.answers(f"proxy:{table}", ["a", "c"]) == {"a": "1"}
     assert log() == [f"-c {directory} -q - {table}"]
-    assert one.answers(table, ["A", "b", "c"]) == {"A": "1", "b": "2"}
+    assert one.answers(table, ["A"], (key for key in ("b", "c"))) == {"A": "1"}
+    assert one.answers(table, ["b", "c"], ["d"]) == {"b": "2"}
     assert len(log()) == 2
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tests.unit.postfix.paper import Paper
 
@@ -16,10 +16,10 @@ class Asked:
 
     def __init__(self, **tables: Mapping[str, str]) -> None:
         self.tables = tables
-        self.questions: list[tuple[str, list[str]]] = []
+        self.questions: list[tuple[str, list[str], set[str]]] = []
 
-    def answers(self, table: str, keys: Sequence[str]) -> dict[str, str]:
-        self.questions.append((table, list(keys)))
+    def answers(self, table: str, keys: Sequence[str], later: Iterable[str] = ()) -> dict[str, str]:
+        self.questions.append((table, list(keys), set(later)))
         return {key: self.tables[table][key] for key in keys if key in self.tables[table]}
 
 
@@ -45,7 +45,8 @@ def test_a_table_is_asked_about_all_our_domains_at_once(paper: Callable[..., Pap
     site = replace(paper().site(), maps=asked)
     assert site.answers("t", "app.test", lambda domain: [f"@{domain}"]) == {"@app.test": "x"}
     assert site.answers("t", "lists.test", lambda domain: [f"@{domain}"]) == {}
-    assert asked.questions == [("t", ["@app.test", "@lists.test"])] * 2
+    both = {"@app.test", "@lists.test"}
+    assert asked.questions == [("t", ["@app.test"], both), ("t", ["@lists.test"], both)]
 
 
 def test_an_address_is_looked_up_before_its_domain(paper: Callable[..., Paper]) -> None:
