@@ -15,6 +15,7 @@ from lamson.cli.options import HELP, command, option, project, settings
 if TYPE_CHECKING:
     from lamson.postfix.plan import Change
     from lamson.postfix.postconf import Postconf
+    from lamson.postfix.site import Site
     from lamson.routing.domains import Domains
     from lamson.routing.router import Router
     from lamson.settings.model import Settings
@@ -94,12 +95,16 @@ def _tables(effective: Settings) -> Path:
     return effective.run_dir / DIRECTORY
 
 
-def _changes(effective: Settings, postconf: Postconf) -> list[Change]:
+def _site(effective: Settings, postconf: Postconf) -> Site:
+    from lamson.postfix.site import Site
+
+    return Site.read(effective, *_routes(effective), _tables(effective), postconf)
+
+
+def _changes(site: Site) -> list[Change]:
     from lamson.postfix import plan, submission, wanted
 
-    domains = _routes(effective)[1]
-    main = wanted.of_main(effective, domains, postconf, _tables(effective))
-    return plan.make(postconf, main, submission.wanted(effective, domains, postconf))
+    return plan.make(site, wanted.of_main(site), submission.wanted(site))
 
 
 @command("plan")
@@ -116,19 +121,19 @@ def plan_command(config: str | None) -> int:
     from lamson.postfix import plan, submission
 
     effective = settings()
-    postconf = _postconf(effective, config)
-    changes = _changes(effective, postconf)
-    left = list(submission.lacking(effective, postconf))
+    site = _site(effective, _postconf(effective, config))
+    changes = _changes(site)
+    left = list(submission.lacking(site))
     if not changes and not left:
         click.echo("main.cf and master.cf are as this project wants them")
     for file in plan.FILES:
         if own := [change for change in changes if change.file == file]:
-            click.echo(f"--- {postconf.where() / file}")
+            click.echo(f"--- {site.configuration.directory / file}")
             for change in own:
                 click.echo(str(change))
     for finding in left:
         click.echo(f"# not done by apply: {finding}")
-    if remark := submission.remark(effective, postconf):
+    if remark := submission.remark(site):
         click.echo(f"# {remark}")
     return WRONG if changes or left else os.EX_OK
 
@@ -147,22 +152,25 @@ def apply_command(config: str | None, undo: str | None) -> None:
       lamson postfix apply
       lamson postfix apply -undo run/postfix/rollback-20260101T120000-99.json
     """
-    from lamson.postfix import plan, submission
+    from lamson.postfix import apply, submission
 
     effective = settings()
     postconf = _postconf(effective, config)
     if undo is not None:
-        undone = plan.undo(postconf, Path(undo))
+        undone = apply.undo(postconf, Path(undo))
         for change in undone:
             click.echo(f"{change.file}: {change.name} is as it was")
         if not undone:
             click.echo("nothing to undo")
             return
-        click.echo(f"now: {postconf.reload}")
+        click.echo(f"now: {postconf.mend.reload}")
         return
-    changes = _changes(effective, postconf)
-    rollback = plan.carry_out(postconf, changes, _tables(effective))
-    for finding in submission.lacking(effective, postconf):
+    site = _site(effective, postconf)
+    changes = _changes(site)
+    rollback = apply.carry_out(postconf, changes, _tables(effective))
+    if rollback is not None:
+        site = _site(effective, postconf)
+    for finding in submission.lacking(site):
         click.echo(f"left to you: {finding}")
     if rollback is None:
         click.echo("nothing to change")
@@ -170,7 +178,7 @@ def apply_command(config: str | None, undo: str | None) -> None:
     for change in changes:
         click.echo(f"{change.file}: set {change.name}")
     click.echo(f"to undo it: lamson postfix apply -undo {rollback}")
-    click.echo(f"now: {postconf.reload}")
+    click.echo(f"now: {postconf.mend.reload}")
 
 
 @command("check")
@@ -189,17 +197,13 @@ def check_command(config: str | None, smtpd: str | None, offline: bool, as_json:
       lamson postfix check
       lamson postfix check -smtpd mail.example.com:25 -json
     """
-    from lamson.postfix.checks.inspection import Inspection
-    from lamson.postfix.checks.probes import Probes
+    from lamson.postfix.checks import inspection, probes
+    from lamson.postfix.finding import Finding
 
     effective = settings()
-    router, domains = _routes(effective)
-    postconf = _postconf(effective, config)
-    inspection = Inspection(effective, router, domains, postconf, _tables(effective))
-    found = list(inspection.findings())
-    probes = Probes(effective, domains, smtpd, postconf)
-    if not offline:
-        found += probes.findings()
+    site = _site(effective, _postconf(effective, config))
+    seen = [*inspection.findings(site), *([] if offline else probes.findings(site, smtpd))]
+    found = [one for one in seen if isinstance(one, Finding)]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in found], indent=1))
     else:
@@ -207,8 +211,9 @@ def check_command(config: str | None, smtpd: str | None, offline: bool, as_json:
             click.echo(str(finding))
         if not found:
             click.echo("Postfix and this project fit together")
-        for remark in probes.remarks:
-            click.echo(f"# {remark}")
+        for untried in seen:
+            if not isinstance(untried, Finding):
+                click.echo(f"# {untried}")
     return WRONG if found else os.EX_OK
 
 

@@ -1,4 +1,7 @@
-"""Findings: what the doctor saw that is not as it should be, for people and for monitoring."""
+"""Findings: what the doctor saw that is not as it should be, for people and for monitoring.
+
+And what it could not look at, which is said beside them.
+"""
 
 from __future__ import annotations
 
@@ -22,3 +25,13 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.code}: {self.problem}; {self.why}. Mend it: {self.fix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Untried:
+    """Something that could not be tried from here: what, and why."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text

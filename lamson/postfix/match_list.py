@@ -12,15 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamson.postfix.postconf import words
+from lamson.postfix.configuration import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lamson.postfix.postconf import Postconf
+    from lamson.postfix.site import Site
 
 TABLE = re.compile("[a-z][a-z0-9_]*:")
-_SOURCES = ("texthash", "hash", "lmdb", "btree", "cdb", "dbm", "sdbm")  # made from a text file
 
 
 def items(value: str) -> Iterator[str]:
@@ -36,37 +35,26 @@ def items(value: str) -> Iterator[str]:
                     yield f"{negation}{item}".removeprefix("!!")
 
 
-def deciding(postconf: Postconf, name: str, value: str, domain: str) -> str | None:
+def deciding(site: Site, name: str, value: str, domain: str) -> str | None:
     """The word of the list of domains ``name`` that decides about the domain; None: nothing does.
 
     It begins with ``!`` where the domain is left out.
     """
     domain = domain.lower()
-    has_parents = name in words(postconf.value("parent_domain_matches_subdomains") or "")
-    labels = domain.split(".")
-    parents = [".".join(labels[number:]) for number in range(1, len(labels))]
-    keys = [domain, *(parent if has_parents else f".{parent}" for parent in parents)]
+    has_parents = name in words(site.get("parent_domain_matches_subdomains"))
+
+    def keys(domain: str) -> list[str]:
+        labels = domain.split(".")
+        parents = [".".join(labels[number:]) for number in range(1, len(labels))]
+        return [domain, *(parent if has_parents else f".{parent}" for parent in parents)]
+
     for word in words(value):
         for item in items(word):
             bare = item.removeprefix("!")
             if TABLE.match(bare):
-                found = any(postconf.ask(bare, key) is not None for key in keys)
+                found = bool(site.answers(bare, domain, keys))
             else:
-                found = bare.lower() in keys
+                found = bare.lower() in keys(domain)
             if found:
                 return ("!" if item.startswith("!") else "") + word.removeprefix("!")
     return None
-
-
-def without(value: str, word: str, domain: str, name: str, option: str) -> str:
-    """The command that takes the domain, which ``word`` brings, out of the list ``name``."""
-    place = word.removeprefix("proxy:")
-    kind, _, path = place.rpartition(":")
-    line = domain.replace(".", r"\.")
-    if word.startswith("/"):
-        return rf"sed -i -E 's/(^|[[:space:],]){line}([[:space:],]|$)/\1\2/I' {word}"
-    if kind in _SOURCES:
-        made = "" if kind == "texthash" else f" && postmap {option}{place}"
-        return rf"sed -i -E '/^{line}([[:space:]]|$)/Id' {path}{made}"
-    left = ", ".join(one for one in words(value) if one != word)
-    return f"postconf {option}-e '{name} = {left}'"

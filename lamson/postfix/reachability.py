@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import re
 import socket
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from lamson.postfix.postconf import Postconf
 
 TIMEOUT = 3.0  # seconds
 _INET = re.compile(r"(?:socketmap:)?inet6?:(\[[^]]+\]|[^:\s]+):(\d+)(?::\S*)?")
 _UNIX = re.compile(r"(?:socketmap:(?:unix|local):([^:\s]+):\S+|(?:unix|local):([^:\s]+))")
 
 
-def why(postconf: Postconf, item: str) -> str:
+def why(item: str, queue: str) -> str:
     """Why the server of this item of a list does not answer; nothing where it does, or is none.
 
-    ``item`` is a table of ``relay_recipient_maps`` and the like, or a milter.
+    ``item`` is a table of ``relay_recipient_maps`` and the like, or a milter; ``queue`` is the
+    directory of Postfix's queue.
     """
     item = item.removeprefix("proxy:")
     try:
         if match := _INET.fullmatch(item):
             socket.create_connection((match[1].strip("[]"), int(match[2])), TIMEOUT).close()
         elif match := _UNIX.fullmatch(item):
-            _try(match[1] or match[2], (postconf.value("queue_directory") or "").strip())
+            _try(match[1] or match[2], queue)
     except PermissionError:
         return ""  # nobody here can tell: Postfix may well be let in
     except OSError as error:

@@ -8,16 +8,18 @@ server that is not this Postfix: nothing is looked at then.
 from __future__ import annotations
 
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from lamson.net.endpoint import is_loopback
+from lamson.postfix.configuration import words
 from lamson.postfix.finding import Finding
-from lamson.postfix.postconf import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lamson.postfix.postconf import Postconf, Service
+    from lamson.postfix.configuration import Service
+    from lamson.postfix.site import Site
     from lamson.routing.domains import Domains
     from lamson.settings.model import Settings
 
@@ -35,21 +37,21 @@ class WantedService(NamedTuple):
     doubt: str = ""
 
 
-def wanted(settings: Settings, domains: Domains, postconf: Postconf) -> list[WantedService]:
+def wanted(site: Site) -> list[WantedService]:
     """The service that takes our mail, where that is one of this Postfix.
 
     One that is there already is given with its own key. Raises RouteError where the domains cannot
     be listed.
     """
-    own = settings.submission
-    if not _is_ours(settings, postconf):
+    own = site.settings.submission
+    if not _is_ours(site):
         return []
     doubt = ""
     if own.security == "none":
         options = _trusting()
     else:
-        options = _asking(settings, domains)
-        if not any(postconf.value(name) for name in _CERTIFICATES):
+        options = _asking(site.settings, site.domains)
+        if not any(map(site.get, _CERTIFICATES)):
             doubt = (
                 "Postfix has no certificate to show; set smtpd_tls_chain_files (key and chain, PEM)"
                 " first"
@@ -57,7 +59,7 @@ def wanted(settings: Settings, domains: Domains, postconf: Postconf) -> list[Wan
     host = f"[{own.host}]" if ":" in own.host else own.host
     name = f"{host}:{own.port}" if is_loopback(own.host) else _NAMES.get(own.port, own.port)
     written = " ".join(f"-o {option}={value}" for option, value in options.items())
-    there = existing(settings, postconf.services())
+    there = existing(site)
     return [
         WantedService(
             there.key if there else f"{name}/inet",
@@ -100,19 +102,19 @@ def _asking(settings: Settings, domains: Domains) -> dict[str, str]:
     return options | {f"{name}_restrictions": allowed for name in restrictions}
 
 
-def _is_ours(settings: Settings, postconf: Postconf) -> bool:
+def _is_ours(site: Site) -> bool:
     """This Postfix is the submission server, as far as can be told without asking DNS."""
-    host = settings.submission.host.lower()
+    host = site.settings.submission.host.lower()
     if is_loopback(host):
         return True
-    names = [postconf.value("myhostname") or "", *words(postconf.value("inet_interfaces") or "")]
+    names = [site.get("myhostname"), *words(site.get("inet_interfaces"))]
     return host in {name.lower().strip("[]") for name in names}
 
 
-def existing(settings: Settings, services: Mapping[str, Service]) -> Service | None:
+def existing(site: Site) -> Service | None:
     """What listens at the address and port of our submission server already."""
-    own = settings.submission
-    return listener(own.host, own.port, services)
+    own = site.settings.submission
+    return listener(own.host, own.port, site.services)
 
 
 def listener(host: str, port: int, services: Mapping[str, Service]) -> Service | None:
@@ -141,28 +143,23 @@ def _port(name: str) -> int | None:
         return None
 
 
-def remark(settings: Settings, postconf: Postconf) -> str | None:
+def remark(site: Site) -> str | None:
     """Why `plan` says nothing of the submission server; None where it has looked at it."""
-    if _is_ours(settings, postconf):
+    if _is_ours(site):
         return None
-    own = settings.submission
+    own = site.settings.submission
     return (
         f"submission goes to {own.host}:{own.port}, which is not this Postfix (myhostname is"
-        f" {postconf.value('myhostname')}): its service has to be set up there"
+        f" {site.get('myhostname')}): its service has to be set up there"
     )
 
 
-def lacking(settings: Settings, postconf: Postconf) -> Iterator[Finding]:
+def lacking(site: Site) -> Iterator[Finding]:
     """What a service that is there already lacks. It is for others too, so that we leave it."""
-    own = settings.submission
-    service = existing(settings, postconf.services())
-    if not _is_ours(settings, postconf) or service is None or service.program != "smtpd":
+    own, service = site.settings.submission, existing(site)
+    if not _is_ours(site) or service is None or service.program != "smtpd":
         return
-
-    def effective(name: str) -> str:
-        found = service.options.get(name)
-        return (postconf.value(name) or "" if found is None else found).strip()
-
+    effective = partial(site.effective, service)
     missing = []
     if own.security == "tls" and effective("smtpd_tls_wrappermode") != "yes":
         missing.append("smtpd_tls_wrappermode=yes")
@@ -186,13 +183,12 @@ def lacking(settings: Settings, postconf: Postconf) -> Iterator[Finding]:
             f"{service.key}, where our replies are to go, is without {setting}, and apply leaves a"
             " service alone that is there already",
             "replies and forwards stay in the outbox",
-            f"postconf {postconf.option}-P '{service.key}/{setting}' && {postconf.reload}",
+            site.mend.override(service.key, setting),
         )
     if own.security != "none" and not any(effective(name) for name in _CERTIFICATES):
         yield Finding(
             "submission-certificate",
             f"{service.key} has no certificate to show",
             "STARTTLS fails, and replies and forwards stay in the outbox",
-            f"postconf {postconf.option}-e 'smtpd_tls_chain_files = KEY-AND-CHAIN.pem'"
-            f" && {postconf.reload}",
+            site.mend.set("smtpd_tls_chain_files", "KEY-AND-CHAIN.pem"),
         )

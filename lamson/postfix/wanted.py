@@ -10,19 +10,17 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
-from lamson.postfix import tables
-from lamson.postfix.postconf import words
+from lamson.postfix import ours
+from lamson.postfix.configuration import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamson.postfix.postconf import Postconf
-    from lamson.routing.domains import Domains
-    from lamson.settings import Milter, Settings
+    from lamson.postfix.site import Site
+    from lamson.settings.model import Settings
 
 # Postfix measures its queue file, with all that it and filters have added; its LMTP client then
 # adds three octets to every 998 of a longer line, to break it. So we need a hundredth more than it.
@@ -63,36 +61,32 @@ class Want:
         return will_do or effective == self.value
 
 
-def of_main(
-    settings: Settings, domains: Domains, postconf: Postconf, directory: Path
-) -> list[Want]:
-    """What main.cf has to say. Raises RouteError where the domains cannot be listed.
-
-    ``directory`` is where `lamson postfix maps` writes, for a project without a socketmap.
-    """
-    hops = " ".join(f"{domain}={settings.next_hop}" for domain in domains.complete())
+def of_main(site: Site) -> list[Want]:
+    """What main.cf has to say. Raises RouteError where the domains cannot be listed."""
+    next_hop, domains = site.settings.next_hop, site.domains.complete()
+    hops = " ".join(f"{domain}={next_hop}" for domain in domains)
     wants = [
         Want(
             "relay_domains",
-            ", ".join(domains.complete()),
+            ", ".join(domains),
             "Postfix takes mail for our domains only if it is told that they are ours",
             is_list=True,
             has_domains=True,
-            will_do=_is_ours("domain", tables.DOMAINS, settings, directory),
+            will_do=ours.is_domains(site),
         ),
         Want(
             "relay_recipient_maps",
-            recipients(settings, directory),
+            ours.recipients(site),
             "smtpd refuses unknown recipients at once; else their mail bounces to forged senders",
             is_list=True,
-            will_do=knows_recipients(settings, directory),
+            will_do=ours.is_recipients(site),
         ),
         Want(
             "transport_maps",
             f"inline:{{{hops}}}",
             "mail for our domains goes to Lamson's LMTP server",
             is_list=True,
-            answers=tuple((domain, settings.next_hop) for domain in domains.complete()),
+            answers=tuple((domain, next_hop) for domain in domains),
             otherwise="relay_transport",
         ),
         Want("lmtp_send_xforward_command", "yes", "our log and the seen check use the queue id"),
@@ -102,41 +96,13 @@ def of_main(
             "short queue ids repeat, so that no mail could be known as seen",
         ),
     ]
-    return [*wants, *_newlines(postconf), *_limits(settings), *_milter(settings, postconf)]
+    return [*wants, *_newlines(site), *_limits(site.settings), *_milter(site)]
 
 
-def recipients(settings: Settings, directory: Path) -> str:
-    """The map of our recipients; ``directory`` as in `of_main`."""
-    if _has_socketmap(settings):
-        return settings.lookup("recipient")
-    return f"regexp:{directory}/{tables.RECIPIENTS}"
-
-
-def knows_recipients(settings: Settings, directory: Path) -> Callable[[str], bool]:
-    """Tells of an item of a list whether it is the map of our recipients, in any of its forms."""
-    return _is_ours("recipient", tables.RECIPIENTS, settings, directory)
-
-
-def _has_socketmap(settings: Settings) -> bool:
-    return bool(settings.socketmap.listen or settings.postfix.lookups)
-
-
-def _is_ours(name: str, file: str, settings: Settings, directory: Path) -> Callable[[str], bool]:
-    """Tells of an item of a list whether it is our socketmap's map, or a table of our routes."""
-    asked = settings.lookup(name) if _has_socketmap(settings) else None
-
-    def is_ours(item: str) -> bool:
-        item = item.removeprefix("proxy:")
-        path = tables.of_item(item, directory)
-        return item == asked or (path is not None and path.name == file)
-
-    return is_ours
-
-
-def _newlines(postconf: Postconf) -> list[Want]:
-    if postconf.value("smtpd_forbid_bare_newline") is None:
+def _newlines(site: Site) -> list[Want]:
+    if site.value("smtpd_forbid_bare_newline") is None:
         return []
-    knows_normalize = postconf.value("smtpd_forbid_bare_newline_reject_code") is not None
+    knows_normalize = site.value("smtpd_forbid_bare_newline_reject_code") is not None
     return [
         Want(
             "smtpd_forbid_bare_newline",
@@ -227,16 +193,16 @@ def seconds(value: str) -> float:
     return int(found[1]) * _SECONDS[found[2] or "s"]
 
 
-def _milter(settings: Settings, postconf: Postconf) -> list[Want]:
-    if not settings.has_milter:
+def _milter(site: Site) -> list[Want]:
+    if not site.settings.has_milter:
         return []
     return [
         Want(
             "smtpd_milters",
-            endpoint(settings.milter),
+            ours.endpoint(site.settings.milter),
             "filters are asked while the stranger is still connected",
             is_list=True,
-            will_do=is_our_milter(settings.milter, postconf),
+            will_do=ours.is_milter(site),
         ),
         Want(
             "milter_default_action",
@@ -245,24 +211,3 @@ def _milter(settings: Settings, postconf: Postconf) -> list[Want]:
             will_do=lambda value: value in SAFE_ACTIONS,
         ),
     ]
-
-
-def endpoint(milter: Milter) -> str:
-    """The milter as smtpd_milters has it."""
-    if milter.host_port is None:
-        return f"unix:{milter.unix_path}"
-    host, port = milter.host_port
-    return f"inet:[{host}]:{port}" if ":" in host else f"inet:{host}:{port}"
-
-
-def is_our_milter(milter: Milter, postconf: Postconf) -> Callable[[str], bool]:
-    """Tells of an item of smtpd_milters, without its own options, whether it is this one.
-
-    Where the socket lies below the queue directory, it is also as a chrooted smtpd sees it.
-    """
-    own = {endpoint(milter)}
-    queue = Path((postconf.value("queue_directory") or "/").strip())
-    if milter.host_port is None and milter.unix_path and milter.unix_path.is_relative_to(queue):
-        inside = milter.unix_path.relative_to(queue)
-        own |= {f"unix:{inside}", f"unix:/{inside}"}
-    return own.__contains__

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lamson.postfix import plan, wanted
-from lamson.postfix.postconf import Postconf
 from lamson.routing.domains import Domains
-from lamson.settings.model import Settings, Socketmap, Submission
+from lamson.settings import Settings, Socketmap, Submission
 from tests.docs.blocks import DOCS, blocks
 from tests.intro.shell import Shell
 from tests.postfix.instance import PostfixInstance, why_not
+from tests.postfix.patient import site_of
 from tests.postfix.sender import send
 from tests.service import LamsonService
 from tests.waiting import free_port
@@ -94,8 +95,8 @@ def test_by_hand_it_is_what_the_command_would_do() -> None:
     own = {key: value for key, value in page.items() if key not in OWN}
     postfix = PostfixInstance(sink_port=1, routes={domain: transport}, main=own)
     try:
-        postconf = Postconf(postfix.base / "etc")
-        assert plan.make(postconf, wanted.of_main(settings, domains, postconf, DOCS), []) == []
+        site = replace(site_of(settings, postfix.base / "etc"), domains=domains)
+        assert plan.make(site, wanted.of_main(site), []) == []
     finally:
         postfix.close()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 SETTINGS = """
-from lamson.settings.model import Settings, Submission
+from lamson.settings import Settings, Submission
 
 settings = Settings(
     submission=Submission("127.0.0.1:1"),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SETTINGS = """\
-from lamson.settings.model import Milter, Settings
+from lamson.settings import Milter, Settings
 
 settings = Settings(
     handlers=["app.handlers"],

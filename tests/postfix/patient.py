@@ -8,17 +8,19 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamson.postfix import plan, submission, wanted
-from lamson.postfix.checks.inspection import Inspection
+from lamson.postfix import apply, plan, submission, wanted
+from lamson.postfix.checks import inspection
 from lamson.postfix.postconf import Postconf
+from lamson.postfix.site import Site
 from lamson.routing.domains import Domains
-from lamson.routing.pattern import compile_format
-from lamson.routing.router import Route
-from lamson.settings.model import Lmtp, Settings, Socketmap, Submission
+from lamson.settings import Lmtp, Settings, Socketmap, Submission
 from tests.fuzz.test_lookups import make_router
 from tests.postfix.instance import PostfixInstance
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lamson.postfix.configuration import Service
     from lamson.postfix.finding import Finding
 
 
@@ -36,9 +38,12 @@ def project(**changes: object) -> Settings:
 ROUTE = r".+@(?:lists|app)\.test"
 
 
-def domains_of(format: str = ROUTE) -> Domains:
-    pattern = compile_format(format, {})
-    return Domains([Route(format, None, pattern, "app.py", 7)])  # type: ignore[arg-type]
+def site_of(settings: Settings, directory: Path) -> Site:
+    """A project with the usual route, and the configuration in the directory, as it is now."""
+    with tempfile.TemporaryDirectory(prefix="app-") as app:
+        router = make_router(Path(app), [ROUTE])
+    domains = Domains(router.routes)
+    return Site.read(settings, router, domains, directory / "tables", Postconf(directory))
 
 
 class Patient:
@@ -57,21 +62,30 @@ class Patient:
         self.router = make_router(directory, list(formats))
         self.domains = Domains(self.router.routes)
 
+    def site(self) -> Site:
+        """As it is now."""
+        return Site.read(self.settings, self.router, self.domains, self.tables, self.postconf)
+
+    def value(self, name: str) -> str | None:
+        return self.postconf.read().values.get(name)
+
+    def explicit(self) -> Mapping[str, str]:
+        return self.postconf.read().explicit
+
+    def services(self) -> Mapping[str, Service]:
+        return self.postconf.read().services
+
     def changes(self) -> list[plan.Change]:
-        main = wanted.of_main(self.settings, self.domains, self.postconf, self.tables)
-        master = submission.wanted(self.settings, self.domains, self.postconf)
-        return plan.make(self.postconf, main, master)
+        site = self.site()
+        return plan.make(site, wanted.of_main(site), submission.wanted(site))
 
     def apply(self) -> Path | None:
-        done = plan.carry_out(self.postconf, self.changes(), self.tables)
+        done = apply.carry_out(self.postconf, self.changes(), self.tables)
         self.age()
         return done
 
     def findings(self) -> list[Finding]:
-        inspection = Inspection(
-            self.settings, self.router, self.domains, self.postconf, self.tables
-        )
-        return list(inspection.findings())
+        return list(inspection.findings(self.site()))
 
     def codes(self) -> list[str]:
         return [finding.code for finding in self.findings()]
@@ -82,7 +96,7 @@ class Patient:
 
     def cure(self, finding: Finding) -> None:
         """Do what a finding says, but for the reload at its end: nothing runs."""
-        cure = finding.fix.removesuffix(f" && {self.postconf.reload}")
+        cure = finding.fix.removesuffix(f" && {self.postconf.mend.reload}")
         assert cure != finding.fix, "the cure ends with a reload"
         subprocess.run(["sh", "-c", cure], check=True)
         self.age()

@@ -19,19 +19,13 @@ pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=why_not() or "Postfix is here"),
 ]
 
-# An override, {world} standing for the service that takes mail from the world.
+# Some of those on paper, in tests/unit/postfix/checks; {world} stands for the service that takes
+# mail from the world.
 OVERRIDES = {
     "{world}/smtpd_forbid_bare_newline=no": "master-cf-override",
-    "{world}/smtpd_forbid_bare_newline_exclusions=0.0.0.0/0": "master-cf-override",
-    "{world}/message_size_limit=0": "master-cf-override",
-    "{world}/relay_domains=other.test": "master-cf-override",
     "{world}/smtpd_reject_unlisted_recipient=no": "unlisted-recipients-are-taken",
-    "lmtp/unix/lmtp_send_xforward_command=no": "master-cf-override",
-    "lmtp/unix/lmtp_data_done_timeout=10s": "master-cf-override",
     "lmtp/unix/lmtp_tls_security_level=encrypt": "lmtp-tls",
-    "cleanup/unix/enable_long_queue_ids=no": "master-cf-override",
     "rewrite/unix/transport_maps=": "master-cf-override",
-    "qmgr/unix/lmtp_destination_concurrency_limit=1": "master-cf-override",
 }
 
 
@@ -44,18 +38,4 @@ def test_it_is_named_and_its_cure_mends_it(patient: Callable[..., Patient], over
     (finding,) = one.findings()
     assert finding.code == OVERRIDES[override]
     one.cure(finding)
-    assert one.findings() == []
-
-
-def test_what_overrides_for_the_better_is_left(patient: Callable[..., Patient]) -> None:
-    one = patient()
-    world = f"127.0.0.1:{one.postfix.smtp_port}/inet"
-    one.settings = project(postfix={"smtpd": f"127.0.0.1:{one.postfix.smtp_port}"})
-    one.run(
-        "-P",
-        f"{world}/message_size_limit=1000000",
-        f"{world}/relay_domains=test,other.test",
-        "lmtp/unix/lmtp_data_done_timeout=1h",
-        f"127.0.0.1:{one.postfix.submission_port}/inet/message_size_limit=0",
-    )
     assert one.findings() == []

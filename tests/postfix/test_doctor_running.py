@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.postfix import wanted
-from lamson.postfix.checks.probes import Probes
-from lamson.postfix.postconf import Postconf
-from lamson.settings.model import Lmtp, Milter, Socketmap, Submission
+from lamson.postfix.checks import probes
+from lamson.postfix.finding import Finding
+from lamson.settings import Lmtp, Milter, Socketmap, Submission
 from tests.postfix.instance import why_not
-from tests.postfix.patient import domains_of, project
+from tests.postfix.patient import project, site_of
 from tests.postfix.sender import letter
 from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lamson.settings.model import Settings
     from tests.postfix.instance import PostfixInstance
     from tests.postfix.stage import Stage
 
@@ -28,8 +29,16 @@ pytestmark = [
 ]
 
 
-def codes(probes: Probes) -> list[str]:
-    return [finding.code for finding in probes.findings()]
+def probed(settings: Settings, postfix: PostfixInstance) -> tuple[list[Finding], str]:
+    """What is found, and all that could not be tried."""
+    site, smtpd = site_of(settings, postfix.base / "etc"), f"127.0.0.1:{postfix.smtp_port}"
+    seen = list(probes.findings(site, smtpd))
+    found = [one for one in seen if isinstance(one, Finding)]
+    return found, " ".join(str(one) for one in seen if not isinstance(one, Finding))
+
+
+def codes(settings: Settings, postfix: PostfixInstance) -> list[str]:
+    return [finding.code for finding in probed(settings, postfix)[0]]
 
 
 def test_the_legs_of_a_running_stage(make_stage: Callable[..., Stage]) -> None:
@@ -48,25 +57,21 @@ def test_the_legs_of_a_running_stage(make_stage: Callable[..., Stage]) -> None:
         socketmap=Socketmap(f"127.0.0.1:{port}"),
         submission=Submission(f"127.0.0.1:{stage.postfix.submission_port}"),
     )
-    domains = domains_of()
-    smtpd = f"127.0.0.1:{stage.postfix.smtp_port}"
     wait_for(lambda: listening(milter), "the milter")
-    assert codes(Probes(settings, domains, smtpd)) == []
-    assert codes(Probes(settings, domains, smtpd, Postconf(stage.postfix.base / "etc"))) == []
+    assert codes(settings, stage.postfix) == []
     lost = Milter(f"127.0.0.1:{stage.lamson.port}", check_recipients=True)
-    (finding,) = Probes(settings.model_copy(update={"milter": lost}), domains, smtpd).findings()
+    [finding], _ = probed(settings.model_copy(update={"milter": lost}), stage.postfix)
     assert finding.code == "milter-does-not-answer"
     assert "where a milter negotiates" in finding.problem
     stage.lamson.stop()
-    found = codes(Probes(settings, domains, smtpd))
-    assert found == [
+    assert codes(settings, stage.postfix) == [
         "lmtp-does-not-answer",
         "socketmap-does-not-answer",
         "milter-does-not-answer",
         "unknown-recipient-is-deferred",
     ]
     stage.postfix.stop()
-    assert codes(Probes(settings, domains, smtpd))[3:] == ["smtpd-does-not-answer", "submission"]
+    assert codes(settings, stage.postfix)[3:] == ["smtpd-does-not-answer", "submission"]
 
 
 def test_a_postfix_that_takes_everybody(make_stage: Callable[..., Stage]) -> None:
@@ -78,8 +83,11 @@ def test_a_postfix_that_takes_everybody(make_stage: Callable[..., Stage]) -> Non
         socketmap=Socketmap(),
         submission=Submission(f"127.0.0.1:{stage.postfix.submission_port}", security="starttls"),
     )
-    found = codes(Probes(settings, domains_of(), f"127.0.0.1:{stage.postfix.smtp_port}"))
-    assert found == ["open-relay", "unknown-recipient-is-taken", "submission"]
+    assert codes(settings, stage.postfix) == [
+        "open-relay",
+        "unknown-recipient-is-taken",
+        "submission",
+    ]
 
 
 @pytest.mark.parametrize(("room", "is_taken"), [(1_000_000 // wanted.ROOM, True), (0, False)])
@@ -106,21 +114,16 @@ def test_a_probe_from_a_trusted_network_shows_nothing(make_stage: Callable[..., 
             "smtpd_sender_restrictions": "reject_unknown_sender_domain",
         }
     )
-    smtpd = f"127.0.0.1:{stage.postfix.smtp_port}"
-    probes = Probes(project(), domains_of(), smtpd, Postconf(stage.postfix.base / "etc"))
-    found = codes(probes)
-    assert "open-relay" not in found
-    assert "unknown-recipient-is-deferred" not in found
-    assert "could not be tried from here: 127.0.0.1" in probes.remarks[0]
+    found, untried = probed(project(), stage.postfix)
+    assert not {"open-relay", "unknown-recipient-is-deferred"} & {one.code for one in found}
+    assert "could not be tried from here: 127.0.0.1" in untried
 
 
 def world(postfix: PostfixInstance) -> tuple[list[str], str]:
     """What the doctor says of what a stranger meets, and its remarks."""
-    smtpd = f"127.0.0.1:{postfix.smtp_port}"
-    probes = Probes(project(), domains_of(), smtpd, Postconf(postfix.base / "etc"))
+    found, untried = probed(project(), postfix)
     ours = ("lmtp-", "socketmap-", "submission")
-    found = [code for code in codes(probes) if not code.startswith(ours)]
-    return found, " ".join(probes.remarks)
+    return [one.code for one in found if not one.code.startswith(ours)], untried
 
 
 ROUTED = {"relay_domains": "app.test lists.test", "relay_recipient_maps": "inline:{x@app.test=x}"}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 SETTINGS = """
-from lamson.settings.model import Settings, Submission
+from lamson.settings import Settings, Submission
 
 settings = Settings(
     database="{url}",

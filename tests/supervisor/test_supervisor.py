@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 SETTINGS = """
-from lamson.settings.model import Lmtp, Settings, Submission
+from lamson.settings import Lmtp, Settings, Submission
 
 settings = Settings(
     submission=Submission("127.0.0.1:1"),

@@ -1,7 +1,7 @@
 """What master.cf overrides of what this project wants of main.cf.
 
 For the doctor. main.cf may be as it should be, and yet the very program that reads the value be
-given another one with ``-o``. The milters and recipients of a service are for `Inspection`.
+given another one with ``-o``. The milters and recipients of a service have checks of their own.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lamson.postfix import plan
+from lamson.postfix.checks.smtpd import is_public
 from lamson.postfix.finding import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from lamson.postfix.postconf import Postconf, Service
+    from lamson.postfix.site import Site
     from lamson.postfix.wanted import Want
 
 # The programs that read a value, of those that we want.
@@ -38,21 +39,19 @@ _READERS = {
 }
 
 
-def findings(
-    postconf: Postconf, wants: Iterable[Want], is_public: Callable[[Service], bool]
-) -> Iterator[Finding]:
-    """The overrides with which a want is not met. Of smtpd, those that ``is_public`` tells."""
+def findings(site: Site, wants: Iterable[Want]) -> Iterator[Finding]:
+    """The overrides with which a want is not met; of smtpd, those of services that are public."""
     by_name = {want.name: want for want in wants}
-    for service in postconf.services().values():
-        if service.program == "smtpd" and not is_public(service):
+    for service in site.services.values():
+        if service.program == "smtpd" and not is_public(site, service):
             continue
         for name in _READERS.get(service.program, ()):
             want, value = by_name.get(name), service.options.get(name)
-            if want is None or value is None or plan.is_met(postconf, want, value.strip()):
+            if want is None or value is None or plan.is_met(site, want, value):
                 continue
             yield Finding(
                 "master-cf-override",
-                f"master.cf has {name}={value.strip()} for {service.key}",
+                f"master.cf has {name}={value} for {service.key}",
                 want.why,
-                f"postconf {postconf.option}-PX {service.key}/{name} && {postconf.reload}",
+                site.mend.no_override(service.key, name),
             )

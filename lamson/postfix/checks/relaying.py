@@ -1,7 +1,8 @@
 """What strangers may do: who may send to anywhere, at each smtpd(8) service of master.cf.
 
-For `Inspection`, and for the probes, which have to know whether Postfix takes them for a stranger.
-Values of master.cf win over those of main.cf. A table in mynetworks is asked with postmap(1).
+For the inspection, and for the probes, which have to know whether Postfix takes them for
+strangers. Values of master.cf win over those of main.cf. A table in mynetworks is asked for
+addresses.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from lamson.net.endpoint import is_loopback
+from lamson.postfix.checks.smtpd import is_public
+from lamson.postfix.configuration import words
 from lamson.postfix.finding import Finding
 from lamson.postfix.match_list import TABLE, items
-from lamson.postfix.postconf import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lamson.postfix.postconf import Postconf, Service
+    from lamson.postfix.configuration import Service
+    from lamson.postfix.site import Site
 
 RESTRICTIONS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
+CLOSED = "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
 _CLOSING = {"reject", "defer", "reject_unauth_destination", "defer_unauth_destination"}
 _OPENING = {"permit", "static:ok", "static:permit"}
 _WIDEST_IPV4 = 8  # as long as 127.0.0.0/8 and 10.0.0.0/8
@@ -30,20 +33,15 @@ _MAPPED = 96  # ::ffff:0:0/96 is all of IPv4
 _NOBODYS = (("192.0.2.1", "198.51.100.1", "203.0.113.1"), ("2001:db8::1", "3fff::1"))
 
 
-def effective(postconf: Postconf, service: Service | None, name: str) -> str:
-    """What the service has for the parameter: its own value, else that of main.cf."""
-    own = service.options.get(name) if service else None
-    return (postconf.value(name) or "" if own is None else own).strip()
-
-
-def everybody(mynetworks: str, postconf: Postconf) -> list[str]:
+def everybody(site: Site, mynetworks: str) -> list[str]:
     """The items of mynetworks that let in more than any one site has."""
-    return [word for word in items(mynetworks) if _is_everybody(word, postconf)]
+    return [word for word in items(mynetworks) if _is_everybody(site, word)]
 
 
-def _is_everybody(word: str, postconf: Postconf) -> bool:
+def _is_everybody(site: Site, word: str) -> bool:
     if TABLE.match(word):
-        return any(all(postconf.ask(word, one) for one in nobodys) for nobodys in _NOBODYS)
+        found = site.maps.answers(word, [one for nobodys in _NOBODYS for one in nobodys])
+        return any(found.keys() >= set(nobodys) for nobodys in _NOBODYS)
     network = _network(word)
     if network is None:
         return False
@@ -75,19 +73,19 @@ def is_closed(restrictions: str) -> bool:
     return False
 
 
-def is_trusted(address: str, postconf: Postconf, service: Service | None) -> bool:
+def is_trusted(site: Site, address: str, service: Service | None) -> bool:
     """The service lets a client with this address send to anywhere, by permit_mynetworks."""
-    lists = [words(effective(postconf, service, name).lower()) for name in RESTRICTIONS]
+    lists = [words(site.effective(service, name).lower()) for name in RESTRICTIONS]
     if not any("permit_mynetworks" in one for one in lists):
         return False
     client = _network(address)
     if client is None:
         return False
-    for item in items(effective(postconf, service, "mynetworks")):
+    for item in items(site.effective(service, "mynetworks")):
         word = item.removeprefix("!")
         network = _network(word)
         if TABLE.match(word):
-            matches = postconf.ask(word, address) is not None
+            matches = bool(site.maps.answers(word, [address]))
         else:
             matches = network is not None and client.network_address in network
         if matches:  # the first decides
@@ -95,53 +93,41 @@ def is_trusted(address: str, postconf: Postconf, service: Service | None) -> boo
     return False
 
 
-def loopholes(postconf: Postconf, services: list[Service]) -> Iterator[Finding]:
-    """Where strangers may relay, or nobody may: by main.cf, then by each of the services."""
-    value = postconf.value("mynetworks") or ""
-    for network in everybody(value, postconf):
+def findings(site: Site) -> Iterator[Finding]:
+    """Where strangers may relay, or nobody may: by main.cf, then by each service that is public."""
+    for network in everybody(site, site.get("mynetworks")):
         yield Finding(
             "mynetworks-is-the-world",
             f"mynetworks has {network}",
             "strangers may relay through this Postfix",
-            f"postconf {postconf.option}-e 'mynetworks = 127.0.0.0/8, [::1]/128'"
-            f" && {postconf.reload}",
+            site.mend.set("mynetworks", "127.0.0.0/8, [::1]/128"),
         )
-    if not any(is_closed(effective(postconf, None, name)) for name in RESTRICTIONS):
+    if not any(is_closed(site.get(name)) for name in RESTRICTIONS):
         yield Finding(
             "open-relay-restrictions",
             "neither smtpd_relay_restrictions nor smtpd_recipient_restrictions has"
             " reject_unauth_destination",
             "smtpd refuses all mail, or relays for strangers",
-            f"postconf {postconf.option}-e 'smtpd_relay_restrictions ="
-            " permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination'"
-            f" && {postconf.reload}",
+            site.mend.set(RESTRICTIONS[0], CLOSED),
         )
-    for service in services:
-        yield from _of_service(postconf, service)
+    for service in site.smtpds:
+        if is_public(site, service):
+            yield from _of_service(site, service)
 
 
-def _of_service(postconf: Postconf, service: Service) -> Iterator[Finding]:
-    for network in everybody(service.options.get("mynetworks", ""), postconf):
+def _of_service(site: Site, service: Service) -> Iterator[Finding]:
+    for network in everybody(site, service.options.get("mynetworks", "")):
         yield Finding(
             "mynetworks-is-the-world",
             f"master.cf has mynetworks with {network} for {service.key}",
             "strangers may relay through this Postfix",
-            f"postconf {postconf.option}-PX {service.key}/mynetworks && {postconf.reload}",
+            site.mend.no_override(service.key, "mynetworks"),
         )
     own = [name for name in RESTRICTIONS if name in service.options]
-    if own and not any(is_closed(effective(postconf, service, name)) for name in RESTRICTIONS):
+    if own and not any(is_closed(site.effective(service, name)) for name in RESTRICTIONS):
         yield Finding(
             "open-relay-restrictions",
             f"master.cf leaves {service.key} without reject_unauth_destination",
             "smtpd refuses all mail there, or relays for strangers",
-            f"postconf {postconf.option}-PX "
-            + " ".join(f"{service.key}/{name}" for name in own)
-            + f" && {postconf.reload}",
+            site.mend.no_override(service.key, *own),
         )
-
-
-def is_public(service: Service) -> bool:
-    """An smtpd that other machines can reach, as far as master.cf says."""
-    name, _, kind = service.key.rpartition("/")
-    host = name.rpartition(":")[0].strip("[]")
-    return service.program == "smtpd" and kind in ("inet", "pass") and not is_loopback(host)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lamson.cli.group import COMMANDS
 from lamson.cli.reference import commands, settings
-from lamson.settings.model import Lmtp, Settings, Submission
+from lamson.settings import Lmtp, Settings, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable

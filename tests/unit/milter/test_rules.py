@@ -11,7 +11,7 @@ from sqlalchemy import exc
 
 from lamson.app import Application
 from lamson.routing.domains import Domains
-from lamson.settings.model import Milter, Settings
+from lamson.settings import Milter, Settings
 from lamson.smtp.reply import NO_SUCH_RECIPIENT, SMTPError
 from lamson.storage.database import Database
 from lamson_milter.actions import Defer, Quarantine, Reject

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lamson.errors import SettingsError
-from lamson.settings.model import Milter, Settings
+from lamson.settings import Milter, Settings
 from lamson_milter import worker
 
 if TYPE_CHECKING:

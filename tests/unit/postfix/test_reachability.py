@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from lamson.postfix import reachability
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lamson.postfix.postconf import Postconf
-
-
-class Configured:
-    """All that is asked of postconf."""
-
-    def __init__(self, queue: Path) -> None:
-        self._queue = queue
-
-    def value(self, name: str) -> str:
-        assert name == "queue_directory"
-        return str(self._queue)
-
 
 def why(queue: Path, item: str) -> str:
-    return reachability.why(cast("Postconf", Configured(queue)), item)
+    return reachability.why(item, str(queue))
 
 
 def test_a_unix_socket_is_tried_from_outside_of_the_chroot_and_inside(tmp_path: Path) -> None:

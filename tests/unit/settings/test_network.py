@@ -8,8 +8,7 @@ import pytest
 
 from lamson.delivery.context import Delivery
 from lamson.errors import SenderError, SettingsError
-from lamson.settings import loading
-from lamson.settings.model import Lmtp, Postfix, Settings, Socketmap
+from lamson.settings import Lmtp, Postfix, Settings, Socketmap, loading
 from tests.unit.support import make_message
 
 if TYPE_CHECKING:

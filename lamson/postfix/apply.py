@@ -1,0 +1,111 @@
+"""Carrying out a plan, and undoing it.
+
+`carry_out` writes with postconf alone, after a rollback file with which `undo` restores what was
+there before. Who goes on looking at the configuration reads it again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from lamson.errors import LamsonError
+from lamson.postfix.plan import FILES, Change
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lamson.postfix.postconf import Postconf
+
+
+def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) -> Path | None:
+    """Make the changes; gives the rollback file, None where there was nothing to do.
+
+    Raises LamsonError, before anything is changed, where one of them is in doubt; and where
+    postconf fails. It then names the rollback file if something was changed before that; else there
+    is none.
+    """
+    if doubtful := [change for change in changes if change.doubt]:
+        one = doubtful[0]
+        raise LamsonError(
+            f"{one.file}: {one.name}: {one.doubt}; nothing was changed (lamson postfix plan shows"
+            " what is wanted)"
+        )
+    if not changes:
+        return None
+    directory.mkdir(parents=True, exist_ok=True)
+    rollback = directory / f"rollback-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.json"
+    rollback.write_text(json.dumps([asdict(change) for change in changes], indent=1) + "\n")
+    try:
+        postconf.set({one.name: one.after for one in changes if one.file == "main.cf"})
+        for change in changes:
+            if change.file == "master.cf":
+                postconf.set_service(change.name, change.after)
+    except LamsonError as error:
+        if not any(_is_made(change, now) for change, now in _as_now(postconf, changes)):
+            rollback.unlink()
+            raise
+        raise LamsonError(
+            f"{error}; to undo what was done before that: lamson postfix apply -undo {rollback}",
+            exit_code=error.exit_code,
+        ) from None
+    return rollback
+
+
+def undo(postconf: Postconf, rollback: Path) -> list[Change]:
+    """Restore what `carry_out` found; gives the changes that were undone.
+
+    What is as before, because `carry_out` did not get that far, is passed over. A value that was
+    changed since then is left alone: LamsonError names it, and nothing is undone.
+    """
+    changes = []
+    for change, now in _as_now(postconf, _recorded(rollback)):
+        if _is_made(change, now):
+            changes.append(change)
+        elif _split(now) != _split(change.before):
+            raise LamsonError(f"{change.name} was changed since, to {now}; nothing was undone")
+    before = {one.name: one.before for one in changes if one.file == "main.cf"}
+    postconf.set({name: value for name, value in before.items() if value is not None})
+    postconf.unset([name for name, value in before.items() if value is None])
+    for change in changes:
+        if change.file == "master.cf":
+            postconf.unset_service(change.name)
+    return changes
+
+
+def _recorded(rollback: Path) -> list[Change]:
+    """What a file says that `carry_out` wrote; it writes none without a change."""
+    try:
+        recorded = json.loads(rollback.read_text())
+        if not isinstance(recorded, list) or not recorded:
+            raise ValueError("it is no list of changes")
+        changes = [Change(**change) for change in recorded]
+        for one in changes:
+            texts = (one.name, one.after, one.before or "")
+            if one.file not in FILES or not all(isinstance(text, str) for text in texts):
+                raise ValueError(f"{one.name} is no change of ours")
+    except (OSError, ValueError, TypeError) as error:
+        raise LamsonError(f"{rollback}: no rollback file: {error}") from None
+    return changes
+
+
+def _as_now(postconf: Postconf, changes: Sequence[Change]) -> list[tuple[Change, str | None]]:
+    """Each change, and what stands in its place now; None for nothing."""
+    configuration = postconf.read()
+    entries = {key: service.entry for key, service in configuration.services.items()}
+    return [
+        (one, (configuration.explicit if one.file == "main.cf" else entries).get(one.name))
+        for one in changes
+    ]
+
+
+def _is_made(change: Change, now: str | None) -> bool:
+    return now is not None and now.split() == change.after.split()
+
+
+def _split(value: str | None) -> list[str] | None:
+    return None if value is None else value.split()

@@ -1,0 +1,84 @@
+"""What a chrooted service cannot see: a process of Postfix that has its queue directory alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lamson.postfix import ours
+from lamson.postfix.configuration import bare, words
+from lamson.postfix.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamson.postfix.configuration import Service
+    from lamson.postfix.site import Site
+
+_LMTP = "lmtp:unix:"
+_SOCKETMAP = "socketmap:unix:"
+
+
+def findings(site: Site) -> Iterator[Finding]:
+    """Sockets of ours that are out of sight: of the LMTP client, then of each smtpd."""
+    yield from _lmtp(site)
+    for service in site.smtpds:
+        if service.is_chrooted:
+            yield from _socketmap(site, service)
+            if site.settings.has_milter:
+                yield from _milter(site, service)
+
+
+def _lmtp(site: Site) -> Iterator[Finding]:
+    queue, hop = site.get("queue_directory"), site.settings.next_hop
+    lmtp, path = site.services.get("lmtp/unix"), hop.removeprefix(_LMTP)
+    if lmtp is None or not lmtp.is_chrooted or not hop.startswith(_LMTP):
+        return
+    if not _is_seen(queue, path, site.settings.lmtp.unix_path):
+        yield Finding(
+            "lmtp-chroot",
+            f"lmtp is chrooted to {queue} and cannot see {path}",
+            "mail for us stays in the queue: connect: No such file or directory",
+            site.mend.no_chroot(lmtp.key),
+        )
+
+
+def _socketmap(site: Site, service: Service) -> Iterator[Finding]:
+    own = site.settings.socketmap
+    asked = site.settings.lookup("") if ours.has_socketmap(site) else ""
+    is_proxied = f"proxy:{asked}" in site.get("relay_recipient_maps")
+    if not asked.startswith(_SOCKETMAP) or is_proxied:
+        return
+    path = asked.removeprefix(_SOCKETMAP).removesuffix(":")
+    if not _is_seen(site.get("queue_directory"), path, own.unix_path if own.listen else None):
+        yield Finding(
+            "socketmap-chroot",
+            f"smtpd ({service.key}) is chrooted and cannot see {path}",
+            "all mail for us is deferred: Temporary lookup failure",
+            site.mend.no_chroot(service.key),
+        )
+
+
+def _milter(site: Site, service: Service) -> Iterator[Finding]:
+    milters = words(site.effective(service, "smtpd_milters"))
+    own = ours.endpoint(site.settings.milter)
+    asked = list(filter(ours.is_milter(site), map(bare, milters)))
+    if "smtpd_milters" not in service.options and not asked:
+        asked = [own]  # as `apply` would write it
+    if own.startswith("unix:") and own in asked:
+        queue, path = site.get("queue_directory"), own.removeprefix("unix:")
+        yield Finding(
+            "milter-chroot",
+            f"smtpd ({service.key}) is chrooted to {queue} and cannot see {path}",
+            "all mail is deferred, or passes unfiltered: as milter_default_action says",
+            site.mend.no_chroot(service.key),
+        )
+
+
+def _is_seen(queue: str, path: str, socket: Path | None) -> bool:
+    """A chrooted process that is told this path reaches our socket: it looks below the queue.
+
+    Where Lamson runs elsewhere, as in a container, all that can be seen is the directory.
+    """
+    inside = Path(queue) / path.lstrip("/")
+    return inside == socket or (Path(path) != socket and inside.parent.is_dir())

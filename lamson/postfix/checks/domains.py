@@ -1,0 +1,54 @@
+"""Our domains: whether Postfix can be told which they are, and takes them for nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lamson.errors import RouteError
+from lamson.postfix import match_list
+from lamson.postfix.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamson.postfix.site import Site
+
+_OTHER_CLASSES = ("mydestination", "virtual_alias_domains", "virtual_mailbox_domains")
+
+
+def told(site: Site) -> Iterator[Finding]:
+    """Postfix can be told of each route which domains it makes ours."""
+    for route in () if site.domains.declared else site.domains.for_anybody:
+        yield Finding(
+            "route-for-any-domain",
+            f"{route.file}:{route.line}: {route.format!r} takes mail for any domain",
+            "it makes no domain ours, so that Postfix cannot be told",
+            "give its host a pattern, or name the domains in the setting domains",
+        )
+    try:
+        site.domains.complete()
+    except RouteError as problem:
+        if not site.domains.for_anybody:
+            yield Finding(
+                "domains-without-end",
+                str(problem),
+                "Postfix cannot be told which domains are ours",
+                "give the host a pattern, or name the domains in the setting domains",
+            )
+
+
+def classes(site: Site) -> Iterator[Finding]:
+    """A domain is of one address class alone (ADDRESS_CLASS_README)."""
+    for name in _OTHER_CLASSES:
+        value = site.get(name)
+        for domain in sorted(site.domains.listed):
+            word = match_list.deciding(site, name, value, domain)
+            if word is None or word.startswith("!"):
+                continue
+            brings = f"is in {name}" if word.lower() == domain else f"is in {word} of {name}"
+            yield Finding(
+                f"{name}-has-ours",
+                f"{domain} {brings} as well as in relay_domains",
+                "Postfix then looks for its recipients among its own, and bounces our mail",
+                site.mend.without(name, value, word, domain),
+            )

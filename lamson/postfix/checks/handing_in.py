@@ -1,0 +1,95 @@
+"""The probe of submission: whether our replies and forwards are taken, from every sender of ours.
+
+It logs in as the relay does, and ends before DATA.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import smtplib
+import ssl
+from typing import TYPE_CHECKING
+
+from lamson.errors import LamsonError
+from lamson.net import tls
+from lamson.postfix import submission
+from lamson.postfix.checks.answers import ELSEWHERE, TIMEOUT, shown, why
+from lamson.postfix.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamson.postfix.site import Site
+    from lamson.settings import Submission
+
+
+def findings(site: Site) -> Iterator[Finding]:
+    """What our submission server has against our mail."""
+    own = site.settings.submission
+    try:
+        with _connected(own) as client:
+            code, text = client.mail("")
+            if code < 300:
+                code, text = client.rcpt(ELSEWHERE)
+                code = 250 if code < 500 else code  # it may look for the domain
+            if code >= 300:
+                raise OSError(f"it refuses our mail: {code} {shown(text)}")
+            yield from _sender(site, client)
+    except (OSError, smtplib.SMTPException, LamsonError) as error:
+        is_login = isinstance(error, smtplib.SMTPAuthenticationError)
+        name = "submission-login" if is_login else "submission"
+        if isinstance(error, ssl.SSLError):
+            name = "submission-tls"
+        yield Finding(
+            name,
+            f"submission to {own.host}:{own.port}: {tls.why(error) or why(error)}",
+            "replies and forwards stay in the outbox",
+            "lamson postfix apply, or correct submission in config/settings.py",
+        )
+
+
+@contextlib.contextmanager
+def _connected(own: Submission) -> Iterator[smtplib.SMTP]:
+    """Logged in, where we have a login."""
+    context = None
+    if own.security != "none":
+        context = tls.client_context(own.ca_file, own.tls_name)
+    if own.security == "tls":
+        client: smtplib.SMTP = smtplib.SMTP_SSL(
+            own.host, own.port, timeout=TIMEOUT, context=context
+        )
+    else:
+        client = smtplib.SMTP(own.host, own.port, timeout=TIMEOUT)
+    with client:
+        client.ehlo("lamson-check.invalid")
+        if own.security == "starttls":
+            client.starttls(context=context)
+            client.ehlo("lamson-check.invalid")
+        if own.user is not None:
+            client.login(own.user, own.password() or "")
+        yield client
+
+
+def _sender(site: Site, client: smtplib.SMTP) -> Iterator[Finding]:
+    """Whether our user may send under our addresses."""
+    domain = min(site.domains.listed, default="")
+    if not domain:
+        return
+    client.rset()
+    code, text = client.mail(f"lamson-check@{domain}")
+    if code < 300:
+        code, text = client.rcpt(ELSEWHERE)
+    if code < 500 or b"not owned" not in text:
+        return
+    own = site.settings.submission
+    maps = [f"inline:{{@{one}={own.user or 'lamson'}}}" for one in sorted(site.domains.listed)]
+    login = "smtpd_sender_login_maps=" + ",".join(maps)
+    fix = f"let {own.user} send as @{domain} on {own.host}: {login}"
+    if service := submission.existing(site):
+        fix = site.mend.override(service.key, login)
+    yield Finding(
+        "submission-sender",
+        f"{own.host}:{own.port} does not let {own.user} send as @{domain}: {shown(text)}",
+        "replies and forwards that have a sender end in run/undeliverable",
+        fix,
+    )

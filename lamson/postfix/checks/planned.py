@@ -1,0 +1,38 @@
+"""What `lamson postfix plan` would change, as findings; and what master.cf has against it.
+
+Where there can be no plan, since the domains cannot be listed, that is for
+`lamson.postfix.checks.domains`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lamson.errors import RouteError
+from lamson.postfix import plan, submission, wanted
+from lamson.postfix.checks import overrides
+from lamson.postfix.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamson.postfix.site import Site
+
+
+def findings(site: Site) -> Iterator[Finding]:
+    """Each thing that is not as wanted."""
+    try:
+        main, master = wanted.of_main(site), submission.wanted(site)
+    except RouteError:
+        return
+    yield from overrides.findings(site, main)
+    for change in plan.make(site, main, master):
+        if change.file == "master.cf":
+            missing = f"master.cf has no service {change.name}"
+            fix = site.mend.set_service(change.name, change.after)
+        else:
+            missing = f"{change.name} is {site.get(change.name) or 'not set'}"
+            fix = site.mend.set(change.name, change.after)
+        if change.doubt:
+            missing += f" (apply leaves it to you: {change.doubt})"
+        yield Finding(change.name.partition("/")[0], missing, change.why, fix)

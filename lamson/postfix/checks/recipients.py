@@ -1,0 +1,119 @@
+"""Recipients: smtpd looks ours up with us, refuses the unknown for good, and loses none to others.
+
+Mail for an unknown recipient that smtpd takes becomes a bounce, to a sender who may be forged.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lamson.postfix import ours, tables
+from lamson.postfix.checks.smtpd import faces_the_world
+from lamson.postfix.checks.tables import used
+from lamson.postfix.configuration import words
+from lamson.postfix.finding import NOBODY, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamson.postfix.configuration import Service
+    from lamson.postfix.site import Site
+
+_UNLISTED = "smtpd_reject_unlisted_recipient"
+
+
+def taken_by_others(site: Site) -> Iterator[Finding]:
+    """A catch-all takes our mail away, or stands for recipients that there are not."""
+    name, value = "virtual_alias_maps", site.get("virtual_alias_maps")
+    for domain in sorted(site.domains.listed):
+        for word in words(value):
+            if site.answers(word, domain, _anybody):
+                yield Finding(
+                    "virtual-alias-takes-ours",
+                    f"{word} in {name} has an address for all of @{domain}",
+                    "mail for us goes there, also that for unknown recipients",
+                    site.mend.without(name, value, word, f"@{domain}"),
+                )
+    yield from _known_to_others(site)
+
+
+def _known_to_others(site: Site) -> Iterator[Finding]:
+    is_ours = ours.is_recipients(site)
+    maps = words(site.get("relay_recipient_maps"))
+    for word in maps:
+        if is_ours(word) or word.removeprefix("proxy:").startswith("socketmap:"):
+            continue
+        for domain in sorted(site.domains.listed):
+            is_routed = bool(site.router.match(f"{NOBODY}@{domain}"))
+            if not is_routed and site.answers(word, domain, _nobody_and_anybody):
+                yield Finding(
+                    "anybody-is-a-recipient",
+                    f"{word} in relay_recipient_maps has all of @{domain}",
+                    "smtpd takes mail for unknown recipients, whose bounces go to forged senders",
+                    site.mend.leave_out("relay_recipient_maps", maps, word),
+                )
+                break
+
+
+def put_off(site: Site) -> Iterator[Finding]:
+    """A refusal is final."""
+    code = site.get("unknown_relay_recipient_reject_code")
+    if not code.startswith("5"):
+        yield Finding(
+            "unknown-recipients-are-deferred",
+            f"unknown_relay_recipient_reject_code is {code}",
+            "strangers try for days to reach an address that there is not",
+            site.mend.set("unknown_relay_recipient_reject_code", "550"),
+        )
+    if site.get("soft_bounce") == "yes":
+        yield Finding(
+            "soft-bounce",
+            "soft_bounce is yes",
+            "no refusal of ours is final: what we refuse stays in the queue for days",
+            site.mend.set("soft_bounce", "no"),
+        )
+
+
+def overridden(site: Site, service: Service) -> Iterator[Finding]:
+    """An override must not take away what main.cf says of our recipients."""
+    maps = service.options.get("relay_recipient_maps")
+    if maps is None or not faces_the_world(site, service):
+        return
+    own = ours.recipients(site)
+    known = [own, *(f"{kind}:{path}" for path in used(site) for kind in tables.KINDS)]
+    if any(word.removeprefix("proxy:") in known for word in words(maps)):
+        return
+    yield Finding(
+        "recipients-switched-off",
+        f"master.cf has {service.key} look recipients up in {maps or 'no maps'}, not {own}",
+        "smtpd takes mail for unknown recipients, whose bounces go to forged senders",
+        site.mend.no_override(service.key, "relay_recipient_maps"),
+    )
+
+
+def unlisted(site: Site, service: Service) -> Iterator[Finding]:
+    """smtpd looks recipients up unless it is told not to."""
+    if not faces_the_world(site, service):
+        return
+    get = partial(site.effective, service)
+    asked = words(f"{get('smtpd_recipient_restrictions')} {get('smtpd_relay_restrictions')}")
+    if get(_UNLISTED) != "no" or {"reject_unlisted_recipient", "check_recipient_maps"} & {*asked}:
+        return
+    is_own = _UNLISTED in service.options
+    yield Finding(
+        "unlisted-recipients-are-taken",
+        f"{_UNLISTED} is no" + (f" in master.cf, for {service.key}" if is_own else ""),
+        "smtpd takes mail for unknown recipients, whose bounces go to forged senders",
+        site.mend.no_override(service.key, _UNLISTED)
+        if is_own
+        else site.mend.set(_UNLISTED, "yes"),
+    )
+
+
+def _anybody(domain: str) -> tuple[str]:
+    return (f"@{domain}",)
+
+
+def _nobody_and_anybody(domain: str) -> tuple[str, str]:
+    return f"{NOBODY}@{domain}", f"@{domain}"

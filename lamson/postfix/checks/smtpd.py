@@ -1,0 +1,72 @@
+"""smtpd(8): which of its services strangers reach, and what they may do to the protocol there."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lamson.net.endpoint import is_loopback
+from lamson.postfix.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamson.postfix.configuration import Service
+    from lamson.postfix.site import Site
+
+_INTERNET = ("inet", "pass")
+
+
+def is_public(site: Site, service: Service) -> bool:
+    """An smtpd that other machines can reach, as far as master.cf says, or that is said to take
+    mail from the world."""
+    if service.program != "smtpd":
+        return False
+    name, _, kind = service.key.rpartition("/")
+    host = name.rpartition(":")[0].strip("[]")
+    is_reachable = kind in _INTERNET and not is_loopback(host)
+    return is_reachable or faces_the_world(site, service)
+
+
+def faces_the_world(site: Site, service: Service) -> bool:
+    """It listens at port 25, or where the setting ``postfix.smtpd`` says."""
+    name, _, kind = service.key.rpartition("/")
+    port = name.rpartition(":")[2]
+    world = site.settings.postfix.smtpd.rpartition(":")[2]
+    return kind in _INTERNET and port in ("smtp", "smtpd", "25", world)
+
+
+def newlines(site: Site) -> Iterator[Finding]:
+    """Bare newlines end no message (CVE-2023-51764), and mail that has them by BDAT comes in."""
+    if site.value("smtpd_forbid_bare_newline") is None:
+        yield Finding(
+            "old-postfix",
+            f"Postfix {site.get('mail_version')} has no smtpd_forbid_bare_newline",
+            "strangers can smuggle messages with forged senders in (CVE-2023-51764)",
+            "upgrade Postfix (3.5.23, 3.6.13, 3.7.9, 3.8.4 or later)",
+        )
+    if "chunking" not in site.get("smtpd_discard_ehlo_keywords").lower() and (
+        site.get("smtpd_forbid_bare_newline") == "reject"
+    ):
+        yield Finding(
+            "newline-reject-and-bdat",
+            "smtpd_forbid_bare_newline is reject, but BDAT is offered",
+            "mail of Microsoft's servers, which sends bare newlines by BDAT, is refused",
+            site.mend.set("smtpd_forbid_bare_newline", "normalize"),
+        )
+
+
+def passwords(site: Site, service: Service) -> Iterator[Finding]:
+    """No password goes over the wire in clear."""
+    get = partial(site.effective, service)
+    if get("smtpd_sasl_auth_enable") == "yes" and (
+        get("smtpd_tls_auth_only") != "yes"
+        and get("smtpd_tls_security_level") != "encrypt"
+        and get("smtpd_tls_wrappermode") != "yes"
+    ):
+        yield Finding(
+            "password-in-clear",
+            f"{service.key} takes passwords without TLS",
+            "whoever listens on the wire has them",
+            site.mend.override(service.key, "smtpd_tls_auth_only=yes"),
+        )

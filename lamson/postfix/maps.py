@@ -1,0 +1,88 @@
+"""The tables that main.cf names, asked with postmap(1): all keys of a table at once, each once.
+
+For `lamson.postfix.site`. A table that cannot be asked, or is silent, has nothing: the doctor finds
+that by other means. One behind proxymap(8) is asked directly, since Postfix may not run.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Protocol
+
+from lamson.postfix.tables import command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence, Set
+
+_PATIENCE = 10.0  # seconds for a table; a dead socketmap is tried again and again
+_PER_KEY = 0.01  # seconds more for each key
+# What postmap says where one key, and not the table, was the trouble (postmap.c).
+_FAILED = "query error"
+
+
+class Maps(Protocol):
+    """Tables that can be asked."""
+
+    def answers(
+        self, table: str, keys: Sequence[str], later: Iterable[str] = ()
+    ) -> Mapping[str, str]:
+        """What the table ``type:name`` has for these keys; a key that it does not have is left
+        out. ``later`` are keys that will be asked for: where it has to be asked now, it is asked
+        for them as well."""
+
+
+class PostmapMaps:
+    """The tables of the configuration that ``place`` names to Postfix's commands (``-c DIR``).
+
+    What a table has answered is kept: later changes of it are not seen.
+    """
+
+    def __init__(self, place: Sequence[str]) -> None:
+        self._place = place
+        self._known: dict[str, dict[str, str]] = {}
+        self._silent: set[str] = set()
+
+    def answers(
+        self, table: str, keys: Sequence[str], later: Iterable[str] = ()
+    ) -> Mapping[str, str]:
+        """See `Maps`."""
+        table = table.removeprefix("proxy:")
+        known = self._known.setdefault(table, {})
+        if not known.keys() >= set(keys):
+            new = [key for key in dict.fromkeys((*keys, *later)) if key not in known]
+            known.update({**dict.fromkeys(new, ""), **self._ask(table, new)})
+        return {key: known[key] for key in keys if known[key]}
+
+    def _ask(self, table: str, keys: Sequence[str]) -> dict[str, str]:
+        if table in self._silent:
+            return {}
+        try:
+            done = subprocess.run(
+                [command("postmap"), *self._place, "-q", "-", table],
+                input="".join(f"{key}\n" for key in keys),
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=_PATIENCE + _PER_KEY * len(keys),
+            )
+        except subprocess.TimeoutExpired:
+            self._silent.add(table)
+            return {}
+        if _FAILED in done.stderr and len(keys) > 1:  # it gave up at one of them
+            return {key: value for one in keys for key, value in self._ask(table, [one]).items()}
+        return _read(done.stdout, set(keys))
+
+
+def _read(text: str, keys: Set[str]) -> dict[str, str]:
+    """Lines ``key<TAB>value``; a line that begins with none of the keys belongs to a value."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in text.splitlines():
+        key, tab, value = line.partition("\t")
+        if tab and key in keys:
+            name = key
+            found[name] = value.strip()
+        elif name:
+            found[name] = f"{found[name]} {line.strip()}".strip()
+    return found

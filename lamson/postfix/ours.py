@@ -1,0 +1,73 @@
+"""How Postfix's configuration names what is ours: our maps, our tables, our milter.
+
+For `wanted` and the doctor, which have to know our own among those of others, in all their forms.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lamson.postfix import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lamson.postfix.site import Site
+    from lamson.settings import Milter
+
+
+def has_socketmap(site: Site) -> bool:
+    """Postfix asks us; else it reads tables made from the routes."""
+    return bool(site.settings.socketmap.listen or site.settings.postfix.lookups)
+
+
+def recipients(site: Site) -> str:
+    """The map of our recipients."""
+    if has_socketmap(site):
+        return site.settings.lookup("recipient")
+    return f"regexp:{site.directory}/{tables.RECIPIENTS}"
+
+
+def is_recipients(site: Site) -> Callable[[str], bool]:
+    """Tells of an item of a list whether it is the map of our recipients, in any of its forms."""
+    return _is("recipient", tables.RECIPIENTS, site)
+
+
+def is_domains(site: Site) -> Callable[[str], bool]:
+    """The same for the map of our domains."""
+    return _is("domain", tables.DOMAINS, site)
+
+
+def _is(name: str, file: str, site: Site) -> Callable[[str], bool]:
+    """Our socketmap's map, or a table of our routes."""
+    asked = site.settings.lookup(name) if has_socketmap(site) else None
+
+    def is_ours(item: str) -> bool:
+        item = item.removeprefix("proxy:")
+        path = tables.of_item(item, site.directory)
+        return item == asked or (path is not None and path.name == file)
+
+    return is_ours
+
+
+def endpoint(milter: Milter) -> str:
+    """The milter as smtpd_milters has it."""
+    if milter.host_port is None:
+        return f"unix:{milter.unix_path}"
+    host, port = milter.host_port
+    return f"inet:[{host}]:{port}" if ":" in host else f"inet:{host}:{port}"
+
+
+def is_milter(site: Site) -> Callable[[str], bool]:
+    """Tells of an item of smtpd_milters, without its own options, whether it is ours.
+
+    Where the socket lies below the queue directory, it is also as a chrooted smtpd sees it.
+    """
+    milter = site.settings.milter
+    own = {endpoint(milter)}
+    queue = Path(site.get("queue_directory") or "/")
+    if milter.host_port is None and milter.unix_path and milter.unix_path.is_relative_to(queue):
+        inside = milter.unix_path.relative_to(queue)
+        own |= {f"unix:{inside}", f"unix:/{inside}"}
+    return own.__contains__

@@ -1,0 +1,64 @@
+"""lamson.postfix.checks.relaying: who may send to anywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.postfix.checks import relaying
+from tests.unit.postfix.checks.broken import is_named_and_mended
+from tests.unit.postfix.paper import WORLD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.postfix.paper import Paper
+
+BROKEN: dict[str, tuple[list[str], str]] = {
+    "the world is trusted": (["-e", "mynetworks=0.0.0.0/0"], "mynetworks-is-the-world"),
+    "the world of IPv6": (["-e", "mynetworks=[::]/0"], "mynetworks-is-the-world"),
+    "all are trusted": (["-e", "mynetworks=static:all"], "mynetworks-is-the-world"),
+    "a service that permits all": (
+        [
+            "-M",
+            "25/inet=25 inet n - n - - smtpd -o smtpd_relay_restrictions=permit"
+            " -o smtpd_recipient_restrictions=permit",
+        ],
+        "open-relay-restrictions",
+    ),
+    "a service that trusts all": (
+        ["-M", "25/inet=25 inet n - n - - smtpd -o mynetworks=0.0.0.0/0"],
+        "mynetworks-is-the-world",
+    ),
+    "an open relay": (
+        ["-e", "smtpd_relay_restrictions=permit", "smtpd_recipient_restrictions="],
+        "open-relay-restrictions",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_it_is_named_and_its_cure_mends_it(paper: Callable[..., Paper], what: str) -> None:
+    broken, code = BROKEN[what]
+    is_named_and_mended(paper(), code, broken)
+
+
+def test_who_is_trusted(paper: Callable[..., Paper]) -> None:
+    """From there a probe shows nothing."""
+    one = paper()
+    one.run("-e", "mynetworks=!127.0.0.9 127.0.0.0/8 [fd00::]/64")
+    site = one.site()
+    found = {a: relaying.is_trusted(site, a, None) for a in ("127.0.0.1", "fd00::1")}
+    assert found == {"127.0.0.1": True, "fd00::1": True}
+    assert not relaying.is_trusted(site, "127.0.0.9", None)
+    assert relaying.everybody(site, site.get("mynetworks")) == []
+    assert not relaying.is_trusted(site, "127.0.0.1", site.services[f"{WORLD}/inet"])
+
+
+def test_a_table_of_all_of_one_kind_is_everybody(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    some, every = {"192.0.2.1": "OK"}, dict.fromkeys(("2001:db8::1", "3fff::1"), "OK")
+    one.tables = {"cidr:/some": some, "cidr:/every": every}
+    site = one.site()
+    assert relaying.everybody(site, "cidr:/some, cidr:/every") == ["cidr:/every"]

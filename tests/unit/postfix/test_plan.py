@@ -1,0 +1,134 @@
+"""lamson.postfix.plan: what has to change, and what is well as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.settings import Lmtp, Submission
+from tests.unit.postfix.paper import project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.postfix.paper import Paper
+
+
+@pytest.mark.parametrize(
+    ("exclusions", "is_well"),
+    [
+        ("", True),
+        ("192.0.2.7, [2001:db8::7]", True),
+        ("$mynetworks", False),
+        ("192.0.2.0/24", False),
+        ("127.0.0.1", False),
+        ("cidr:/etc/postfix/legacy", False),
+    ],
+)
+def test_who_is_excused_from_the_rule_of_newlines(
+    paper: Callable[..., Paper], exclusions: str, *, is_well: bool
+) -> None:
+    one = paper()
+    assert one.main["smtpd_forbid_bare_newline_exclusions"] == ""
+    one.run("-e", f"smtpd_forbid_bare_newline_exclusions={exclusions}")
+    assert (one.changes() == []) == is_well
+    one.apply()
+    assert one.changes() == []
+
+
+@pytest.mark.parametrize(
+    ("workers", "limit", "wanted"), [(1, "20", None), (4, "20", "32"), (200, "20", "1000")]
+)
+def test_there_are_as_many_connections_as_threads(
+    paper: Callable[..., Paper], workers: int, limit: str, wanted: str | None
+) -> None:
+    one = paper()
+    one.settings = project(workers=workers, threads=8)
+    one.run("-e", f"lmtp_destination_concurrency_limit={limit}")
+    assert [change.after for change in one.changes()] == ([wanted] if wanted else [])
+    one.apply()
+    assert one.findings() == []
+
+
+def test_the_plan_says_which_size_is_too_big(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.settings = project(lmtp=Lmtp("127.0.0.1:8823", max_size=10_240_000))
+    (change,) = one.changes()
+    assert change.name == "message_size_limit"
+    assert "Postfix's limit is too big" in change.why
+    assert "lmtp.max_size, 10240000" in change.why
+    assert change.after == str(10_240_000 - 102_400)
+
+
+def test_a_map_that_answers_well_already_is_left_alone(paper: Callable[..., Paper]) -> None:
+    one, own = paper(), "texthash:/etc/postfix/own"
+    hop = "lmtp:inet:[127.0.0.1]:8823"
+    one.tables[own] = {"app.test": hop, "lists.test": hop}
+    one.run("-e", f"transport_maps={own}")
+    assert one.changes() == []
+    one.tables[own]["app.test"] = "smtp:elsewhere"
+    (change,) = one.changes()
+    assert change.after.endswith(f"}}, {own}"), "ours has to come first"
+
+
+def test_relay_domains_that_lack_one(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.run("-e", "relay_domains=app.test, .test2")
+    assert [change.after for change in one.changes()] == ["app.test, .test2, lists.test"]
+    one.run("-e", "relay_domains=!lists.test, test")
+    (change,) = one.changes()
+    assert "!lists.test in it leaves lists.test out" in change.doubt
+
+
+def test_a_domain_without_its_parents(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.run("-e", "parent_domain_matches_subdomains=", "relay_domains=test")
+    assert [change.after for change in one.changes()] == ["test, app.test, lists.test"]
+    one.run("-e", "relay_domains=.test")
+    assert one.changes() == []
+
+
+def test_our_own_socketmap_of_domains(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.run("-e", f"relay_domains=proxy:{one.settings.lookup('domain')}")
+    assert one.changes() == []
+
+
+def test_the_next_hop_by_other_ways(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.run("-X", "transport_maps")
+    one.run("-e", "relay_transport=lmtp:127.0.0.1:8823")
+    assert one.findings() == []
+    one.run("-e", "relay_transport=lmtp:inet:127.0.0.1:8824")
+    assert one.codes() == ["transport_maps"]
+
+
+def test_submission_at_the_loopback_of_ipv6(paper: Callable[..., Paper]) -> None:
+    one = paper(project(submission=Submission("[::1]:10587")))
+    service = one.read().services["[::1]:10587/inet"]
+    assert service.options["mynetworks"] == "127.0.0.0/8,[::1]/128"
+    assert one.findings() == []
+
+
+def test_localhost_is_one_address_with_its_numbers(paper: Callable[..., Paper]) -> None:
+    one = paper(project(submission=Submission("localhost:10587")))
+    one.settings = project()
+    assert one.changes() == []
+
+
+def test_another_service_that_has_the_address(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.run("-M", "127.0.0.1:10587/inet=127.0.0.1:10587 inet n - n - - qmqpd")
+    (change,) = one.changes()
+    assert (change.file, change.doubt) == (
+        "master.cf", "another service, qmqpd, has this address",
+    )  # fmt: skip
+
+
+def test_a_macro_is_in_doubt_and_postfixs_own_default_is_not(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.run("-e", "relay_domains=$mydestination other.test")
+    (change,) = one.changes()
+    assert change.doubt == "the value has a $ macro; change it by hand"
+    assert "# not done by apply" in str(change)
