@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lamson.postfix.site import Site
-    from lamson.settings import Milter
 
 
 def has_socketmap(site: Site) -> bool:
@@ -51,21 +50,13 @@ def _is(name: str, file: str, site: Site) -> Callable[[str], bool]:
     return is_ours
 
 
-def endpoint(milter: Milter) -> str:
-    """The milter as smtpd_milters has it."""
-    if milter.host_port is None:
-        return f"unix:{milter.unix_path}"
-    host, port = milter.host_port
-    return f"inet:[{host}]:{port}" if ":" in host else f"inet:{host}:{port}"
-
-
 def is_milter(site: Site) -> Callable[[str], bool]:
     """Tells of an item of smtpd_milters, without its own options, whether it is ours.
 
     Where the socket lies below the queue directory, it is also as a chrooted smtpd sees it.
     """
     milter = site.settings.milter
-    own = {endpoint(milter)}
+    own = {milter.endpoint()}
     queue = Path(site.get("queue_directory") or "/")
     if milter.host_port is None and milter.unix_path and milter.unix_path.is_relative_to(queue):
         inside = milter.unix_path.relative_to(queue)

@@ -199,7 +199,7 @@ def _milter(site: Site) -> list[Want]:
     return [
         Want(
             "smtpd_milters",
-            ours.endpoint(site.settings.milter),
+            site.settings.milter.endpoint(),
             "filters are asked while the stranger is still connected",
             is_list=True,
             will_do=ours.is_milter(site),

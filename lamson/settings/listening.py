@@ -10,7 +10,12 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from lamson.net.endpoint import is_every_interface, split_host_port
+from lamson.net.endpoint import (
+    from_here,
+    is_every_interface,
+    join_host_port,
+    split_host_port,
+)
 from lamson.settings.values import Networks, Server
 
 _UNIX_PATH_LIMIT = 107  # octets of sockaddr_un.sun_path, without the final NUL
@@ -87,6 +92,16 @@ class Listening(Server):
     def is_on_every_interface(self) -> bool:
         """Anybody who can reach this machine can connect."""
         return self.host_port is not None and is_every_interface(self.host_port[0])
+
+    def endpoint(self, *, bracketed: bool = False) -> str:
+        """Where it is reached from this machine, as Postfix writes it: ``inet:…`` or ``unix:…``.
+
+        A next hop is ``bracketed``, lest Postfix look for MX records of the host.
+        """
+        if self.host_port is None:
+            return f"unix:{self.unix_path}"
+        host, port = from_here(self.host_port[0]), self.host_port[1]
+        return f"inet:[{host}]:{port}" if bracketed else f"inet:{join_host_port(host, port)}"
 
     @property
     def mode(self) -> int:

@@ -15,11 +15,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
-from lamson.net.endpoint import from_here, join_host_port
 from lamson.settings.lmtp import Lmtp
 from lamson.settings.milter import Milter
 from lamson.settings.postfix import Postfix
@@ -34,9 +32,6 @@ from lamson.settings.values import (
     Paths,
     Patterns,
 )
-
-if TYPE_CHECKING:
-    from lamson.settings.listening import Listening
 
 TEMPLATES = Path("app/templates")  # in the project
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -150,18 +145,9 @@ class Settings(Group):
         """How Postfix reaches the LMTP server, as a transport map has it: ``lmtp:…``."""
         if self.postfix.next_hop is not None:
             return self.postfix.next_hop
-        return "lmtp:" + _endpoint(self.lmtp, bracketed=True)
+        return "lmtp:" + self.lmtp.endpoint(bracketed=True)
 
     def lookup(self, name: str) -> str:
         """The map ``name`` of our socketmap, as main.cf has it: ``socketmap:…:recipient``."""
-        endpoint = self.postfix.lookups or _endpoint(self.socketmap, bracketed=False)
+        endpoint = self.postfix.lookups or self.socketmap.endpoint()
         return f"socketmap:{endpoint}:{name}"
-
-
-def _endpoint(listening: Listening, *, bracketed: bool) -> str:
-    """Where it can be reached from this machine, as Postfix writes it."""
-    if listening.host_port is None:
-        return f"unix:{listening.unix_path}"
-    host, port = listening.host_port
-    host = from_here(host)
-    return f"inet:[{host}]:{port}" if bracketed else f"inet:{join_host_port(host, port)}"

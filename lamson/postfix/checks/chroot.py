@@ -61,7 +61,7 @@ def _socketmap(site: Site, service: Service) -> Iterator[Finding]:
 
 def _milter(site: Site, service: Service) -> Iterator[Finding]:
     milters = words(site.effective(service, "smtpd_milters"))
-    own = ours.endpoint(site.settings.milter)
+    own = site.settings.milter.endpoint()
     asked = list(filter(ours.is_milter(site), map(bare, milters)))
     if "smtpd_milters" not in service.options and not asked:
         asked = [own]  # as `apply` would write it

@@ -23,7 +23,7 @@ def findings(site: Site, service: Service) -> Iterator[Finding]:
     """What keeps the service from it."""
     if not site.settings.has_milter or not faces_the_world(site, service):
         return
-    own, is_ours = ours.endpoint(site.settings.milter), ours.is_milter(site)
+    own, is_ours = site.settings.milter.endpoint(), ours.is_milter(site)
     milters = service.options.get("smtpd_milters")
     if milters is not None and not any(map(is_ours, map(bare, words(milters)))):
         yield Finding(

@@ -11,6 +11,7 @@ import socket
 import struct
 from typing import IO, TYPE_CHECKING
 
+from lamson.net.endpoint import from_here
 from lamson.postfix import ours, reachability
 from lamson.postfix.checks import handing_in, stranger
 from lamson.postfix.checks.answers import TIMEOUT, why
@@ -139,8 +140,8 @@ def _exactly(stream: IO[bytes], count: int) -> bytes:
 @contextlib.contextmanager
 def _connected(host_port: tuple[str, int] | None, path: Path | None) -> Iterator[socket.socket]:
     if host_port is not None:
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host_port[0], host_port[0])
-        sock = socket.create_connection((host, host_port[1]), TIMEOUT)
+        host, port = host_port
+        sock = socket.create_connection((from_here(host), port), TIMEOUT)
     else:
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(TIMEOUT)

@@ -52,15 +52,3 @@ def test_our_milter_as_a_chrooted_smtpd_sees_it(
     for item in (f"unix:{tmp_path}/lamson/milter", "unix:lamson/milter", "unix:/lamson/milter"):
         assert is_ours(item)
     assert not is_ours("unix:/other")
-
-
-@pytest.mark.parametrize(
-    ("listen", "endpoint"),
-    [
-        ("127.0.0.1:8825", "inet:127.0.0.1:8825"),
-        ("[::1]:8825", "inet:[::1]:8825"),
-        ("unix:/run/milter", "unix:/run/milter"),
-    ],
-)
-def test_our_endpoint(listen: str, endpoint: str) -> None:
-    assert ours.endpoint(Milter(listen, check_recipients=True)) == endpoint
