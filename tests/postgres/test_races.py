@@ -1,4 +1,4 @@
-"""lamson.delivery.transaction: messages of one author, and copies of one message, at the same time."""
+"""lamson.delivery.transaction: messages of one author, and copies of one, at the same time."""
 
 from __future__ import annotations
 

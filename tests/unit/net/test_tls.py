@@ -1,4 +1,4 @@
-"""lamson.net.tls: the name that a certificate has to have. What TLS does with it: tests/unit/lmtp."""
+"""lamson.net.tls: the name a certificate has to have. What TLS does with it: tests/unit/lmtp."""
 
 from __future__ import annotations
 
