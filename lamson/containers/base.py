@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lamson.containers.mounts import unmount_below
 from lamson.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -68,8 +69,11 @@ def tarball(cache: Path, packages: Sequence[str] = PACKAGES) -> Path:
             )
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="lamson-debian-", dir="/var/tmp") as work:
-            _debootstrap(Path(work) / "root", packages)
-            _pack(Path(work) / "root", found)
+            try:
+                _debootstrap(Path(work) / "root", packages)
+                _pack(Path(work) / "root", found)
+            finally:
+                unmount_below(Path(work))  # an interrupted debootstrap leaves /proc mounted
     return found
 
 
