@@ -28,6 +28,7 @@ _schemas = count(1)
 # Examples for each property: while one works, in every run, in a night. On a machine that is busy
 # with other things an example may take as long as it likes.
 EXAMPLES = {"check": 25, "test": 100, "nightly": 3000}
+NIGHTLY_TIMEOUT = 4 * 3600  # seconds for one property
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "test")
 for _name, _examples in EXAMPLES.items():
     settings.register_profile(
@@ -49,10 +50,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if PROFILE == "nightly":
+    if PROFILE == "nightly":  # whatever a file says of its tests
         for item in items:
-            if item.get_closest_marker("hypothesis"):
-                item.add_marker(pytest.mark.timeout(0), append=False)
+            item.add_marker(pytest.mark.timeout(NIGHTLY_TIMEOUT), append=False)
     if hasattr(config, "workerinput"):  # on a worker of pytest-xdist
         items[:] = in_order(items)
 
