@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -78,17 +79,20 @@ def tarball(cache: Path, packages: Sequence[str] = PACKAGES) -> Path:
 
 
 def _debootstrap(root: Path, packages: Sequence[str]) -> None:
-    done = subprocess.run(
-        [
-            *("debootstrap", "--variant=minbase", f"--include={','.join(packages)}"),
-            *(SUITE, str(root), mirror()),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        end = "\n".join((done.stdout + done.stderr).splitlines()[-5:])
+    command = [
+        *("debootstrap", "--variant=minbase", f"--include={','.join(packages)}"),
+        *(SUITE, str(root), mirror()),
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
+    ) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # with all the programs that it has started
+            raise
+    if process.returncode:
+        end = "\n".join(output.splitlines()[-5:])
         raise UnavailableError(f"{DEBIAN} cannot be pulled, and debootstrap failed:\n{end}")
 
 
