@@ -57,6 +57,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = in_order(items)
 
 
+@pytest.fixture
+def _unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coverage is not measured in what the test starts: it is killed, or its speed matters."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresInstance]:
     """A private PostgreSQL, one for each worker. Tests that use it are marked `postgres`."""
