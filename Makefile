@@ -5,14 +5,26 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
+# Two workers for each processor; tests/schedule.py says which test goes where.
+PARALLEL := -n auto
+# A part of the tests does not reach the floor of pyproject.toml: nothing is measured then.
+COVERAGE = $(if $(ARGS),,--cov --cov-report=term)
+CHECKED := tests/unit tests/protocol tests/server tests/fuzz tests/docs/test_links.py
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs lock bench faults clean packages containers python
+.PHONY: help demo check test nightly lint format docs lock bench faults clean packages containers \
+    python
 
 help:
 	@echo "make demo      run the introduction, line by line, and show the mail that comes out"
-	@echo "make test      install what the tests need, check the code, run all tests"
-	@echo "               (as root, also those with a real Postfix and with containers;"
-	@echo "               ARGS='-k name' goes to pytest, ARGS='-m \"not docker\"' does without those)"
+	@echo "make check     while you work, in two minutes: the code, the documentation, the tests of modules"
+	@echo "               and protocols (ARGS='-k name' goes to pytest)"
+	@echo "make test      before you push, in ten: install what the tests need, check the code, run all"
+	@echo "               tests, measure which branches they took (as root, also those with a real"
+	@echo "               Postfix and with containers; ARGS='-k name' goes to pytest, and nothing is"
+	@echo "               measured then; ARGS='-m \"not docker\"' does without containers)"
+	@echo "make nightly   what is long: random tests with 30 times the examples, and all faults at full"
+	@echo "               size; the page about them stays as it is (an hour)"
 	@echo "make lint      check the code alone: ruff, mypy, import-linter"
 	@echo "make format    let ruff format the code"
 	@echo "make docs      build the documentation as a site, into site/; a warning fails it"
@@ -27,8 +39,21 @@ help:
 demo:
 	@PYTHON=$(PYTHON) scripts/demo.sh
 
+check: lint docs
+	@HYPOTHESIS_PROFILE=check $(BIN)/pytest -q $(PARALLEL) $(CHECKED) $(ARGS)
+
 test: packages containers lint $(VENV)/milter
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest $(PARALLEL) $(COVERAGE) $(ARGS)
+
+# Of all that is here a smaller form is in `make test`.
+nightly: packages $(VENV)/milter
+	@failed=0; \
+	echo "make nightly, 1 of 2: every property of the tests, 3000 examples each"; \
+	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest $(PARALLEL) -m hypothesis || failed=1; \
+	echo "make nightly, 2 of 2: every fault on each database, 1000 messages and 20 strikes each," \
+	    "then 1000 workers killed"; \
+	$(BIN)/python -m tests.faults --no-page $(ARGS) || failed=1; \
+	exit $$failed
 
 lint: $(VENV)/complete
 	$(BIN)/ruff check .
@@ -92,5 +117,5 @@ $(VENV)/bench: $(VENV)/complete
 
 clean:
 	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
-	    .import_linter_cache .bench .containers
+	    .import_linter_cache .bench .containers .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,25 +1,71 @@
-"""Fixtures for tests of every kind: a real PostgreSQL, and databases on it and on SQLite."""
+"""For tests of every kind: how many examples, how they share workers, and databases.
+
+`make test` runs them on several workers of pytest-xdist (``-n auto``), each with a PostgreSQL of
+its own; `tests.schedule` says which test goes where.
+"""
 
 from __future__ import annotations
 
+import os
 from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lamson.storage.database import Database
 from tests.postgres import PostgresInstance, why_not
+from tests.schedule import Scheduling, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from xdist.remote import Producer
+
 _schemas = count(1)
+
+# Examples for each property: while one works, in every run, in a night. On a machine that is busy
+# with other things an example may take as long as it likes.
+EXAMPLES = {"check": 25, "test": 100, "nightly": 3000}
+NIGHTLY_TIMEOUT = 4 * 3600  # seconds for one property
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "test")
+for _name, _examples in EXAMPLES.items():
+    settings.register_profile(
+        _name,
+        max_examples=_examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile(PROFILE)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each processor: servers, containers and Postfix are waited for most of the time."""
+    return min(2 * len(os.sched_getaffinity(0)), 8)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if PROFILE == "nightly":  # whatever a file says of its tests
+        for item in items:
+            item.add_marker(pytest.mark.timeout(NIGHTLY_TIMEOUT), append=False)
+    if hasattr(config, "workerinput"):  # on a worker of pytest-xdist
+        items[:] = in_order(items)
+
+
+@pytest.fixture
+def _unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coverage is not measured in what the test starts: it is killed, or its speed matters."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresInstance]:
-    """A private PostgreSQL, one for the whole run. Tests that use it are marked `postgres`."""
+    """A private PostgreSQL, one for each worker. Tests that use it are marked `postgres`."""
     if reason := why_not():
         pytest.skip(reason)
     with PostgresInstance(durable=False) as instance:
@@ -36,7 +82,7 @@ def postgres_url(postgres: PostgresInstance) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of the test's own: once SQLite, once a schema on the one PostgreSQL."""
+    """An empty database of the test's own: once SQLite, once a schema on the PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/test.db"
     instance: PostgresInstance = request.getfixturevalue("postgres")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _POLL = 0.02
+_RANDOM = random.SystemRandom()  # hypothesis seeds the other: two workers would choose the same
 
 
 def wait_for(
@@ -38,7 +39,7 @@ def free_port() -> int:
     Taken from below Linux's ephemeral range, so that no outgoing connection is given it meanwhile.
     """
     while True:
-        port = random.randrange(12000, 32000)
+        port = _RANDOM.randrange(12000, 32000)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

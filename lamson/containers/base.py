@@ -13,11 +13,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lamson.containers.mounts import unmount_below
 from lamson.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -68,23 +70,29 @@ def tarball(cache: Path, packages: Sequence[str] = PACKAGES) -> Path:
             )
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="lamson-debian-", dir="/var/tmp") as work:
-            _debootstrap(Path(work) / "root", packages)
-            _pack(Path(work) / "root", found)
+            try:
+                _debootstrap(Path(work) / "root", packages)
+                _pack(Path(work) / "root", found)
+            finally:
+                unmount_below(Path(work))  # an interrupted debootstrap leaves /proc mounted
     return found
 
 
 def _debootstrap(root: Path, packages: Sequence[str]) -> None:
-    done = subprocess.run(
-        [
-            *("debootstrap", "--variant=minbase", f"--include={','.join(packages)}"),
-            *(SUITE, str(root), mirror()),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        end = "\n".join((done.stdout + done.stderr).splitlines()[-5:])
+    command = [
+        *("debootstrap", "--variant=minbase", f"--include={','.join(packages)}"),
+        *(SUITE, str(root), mirror()),
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
+    ) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # with all the programs that it has started
+            raise
+    if process.returncode:
+        end = "\n".join(output.splitlines()[-5:])
         raise UnavailableError(f"{DEBIAN} cannot be pulled, and debootstrap failed:\n{end}")
 
 

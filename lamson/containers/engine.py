@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lamson.containers.mounts import unmount_below
 from lamson.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -152,7 +153,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _remove(directory: Path) -> None:
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in sorted((one for one in mounts if one.startswith(f"{directory}/")), reverse=True):
-        subprocess.run(["umount", "--lazy", mount], check=False)
+    unmount_below(directory)
     shutil.rmtree(directory)

@@ -10,6 +10,8 @@ session's callbacks one after the other.
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -143,6 +145,9 @@ class Callbacks:
         milter.register(name, negotiate=self.negotiate)
 
     def negotiate(self, ctx: Context, options: list[int]) -> int:
+        # A thread of libmilter's is none of `threading`'s, which would do this for debuggers and
+        # for who measures which lines run. It stays with the session.
+        sys.settrace(threading.gettrace())
         try:
             actions, steps = options[0] & _ACTIONS, options[1] & self._steps
             options[:] = [actions, steps, 0, 0]

@@ -62,6 +62,7 @@ def test_too_many_accepted_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_unmeasured")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_program_measures_the_real_service(tmp_path: Path) -> None:
     file = tmp_path / "results.json"

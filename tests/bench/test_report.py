@@ -76,6 +76,7 @@ def test_a_part_that_fails_does_not_end_the_run(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_unmeasured")
 def test_the_picture_names_peers_loads_and_unit(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed (pip install '.[bench]')")
     section = Section("Accepting", part="accept")

@@ -81,7 +81,9 @@ class Load:
 
     def counted(self) -> int:
         where = f"letter like '{self._name}-%'"
-        return int(self._system.query(f"select count(*) from counted where {where}")[0][0])
+        rows = self._system.query(f"select count(*) from counted where {where}")
+        # The engine may lose what a command wrote at its very end: then it is asked again.
+        return int(rows[0][0]) if rows else 0
 
     def rows(self) -> Counter[tuple[str, str]]:
         """How often each letter was handled for each recipient."""

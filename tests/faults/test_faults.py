@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 SHORT = Plan(messages=100, injections=3)
 
-pytestmark = [pytest.mark.slow, pytest.mark.postfix, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.postfix,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("_unmeasured"),
+]
 
 
 def _cases(kinds: slice) -> list[object]:

@@ -24,7 +24,9 @@ from tests.unit.lmtp.fakes import FakeDispatcher, converse, make_session
 
 LIMITS = Limits(max_line=80, max_size=60, max_recipients=3, max_errors=8)
 quickly = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+    max_examples=3 * settings().max_examples,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=None,
 )
 
 LINES = [
@@ -64,7 +66,8 @@ cuts = st.lists(st.integers(min_value=1, max_value=40), min_size=1, max_size=20)
 
 
 def cut_up(data: bytes, sizes: list[int]) -> list[bytes]:
-    chunks, at = [], 0
+    chunks: list[bytes] = []
+    at = 0
     while at < len(data):
         size = sizes[len(chunks) % len(sizes)]
         chunks.append(data[at : at + size])
@@ -108,7 +111,7 @@ def drain(connection: Connection, events: list[object]) -> None:
 
 @quickly
 @given(conversations, cuts)
-def test_the_cuts_make_no_difference(data, sizes):
+def test_the_cuts_make_no_difference(data: bytes, sizes: list[int]) -> None:
     whole = observe([data])
     assert observe(cut_up(data, [1])) == whole
     assert observe(cut_up(data, sizes)) == whole
@@ -116,13 +119,13 @@ def test_the_cuts_make_no_difference(data, sizes):
 
 @quickly
 @given(st.lists(st.binary(max_size=200)))
-def test_noise_is_answered(chunks):
+def test_noise_is_answered(chunks: list[bytes]) -> None:
     observe(chunks)
 
 
 @quickly
 @given(st.lists(st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"\r\n.", b"x", b"\0"])), cuts)
-def test_content_survives_the_way(parts, sizes):
+def test_content_survives_the_way(parts: list[bytes], sizes: list[int]) -> None:
     """Stuffed as RFC 5321 section 4.5.2 says and received again, it is what it was."""
     content = b"".join(parts) + b"\r\n"
     stuffed = (b"\r\n" + content).replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n"
@@ -139,7 +142,7 @@ def test_content_survives_the_way(parts, sizes):
 
 @quickly
 @given(conversations, cuts)
-def test_a_session_answers_each_line(data, sizes):
+def test_a_session_answers_each_line(data: bytes, sizes: list[int]) -> None:
     dispatcher = FakeDispatcher()
     session = make_session(dispatcher, limits=LIMITS)
     whole = converse(session, data)
@@ -155,7 +158,7 @@ def test_a_session_answers_each_line(data, sizes):
 
 @quickly
 @given(st.binary(max_size=100))
-def test_the_grammar_refuses_or_understands(arguments):
+def test_the_grammar_refuses_or_understands(arguments: bytes) -> None:
     for parse in (
         grammar.parse_mail,
         grammar.parse_lhlo,
@@ -173,6 +176,6 @@ def test_the_grammar_refuses_or_understands(arguments):
         assert not set(address) & set("\r\n\0")
 
 
-def test_the_fuzz_reaches_messages():
+def test_the_fuzz_reaches_messages() -> None:
     events, _ = observe([b"".join([LINES[0], LINES[1], LINES[4], LINES[7], b"x\r\n.\r\n"])])
     assert Message(b"x\r\n") in events

@@ -87,7 +87,7 @@ def draw_match(draw: Any, node: Node) -> str:
     members = [one for one in SPECIAL if ord(one) in node]
     if not members:
         members = [chr(first) for first, _ in node.ranges]
-    return draw(st.sampled_from(members))
+    return str(draw(st.sampled_from(members)))
 
 
 @st.composite
@@ -96,7 +96,7 @@ def routes(draw: Any) -> list[str]:
     piece = st.sampled_from(LITERALS) | st.sampled_from(PATTERNS).map("(?:{})".format)
     local = st.lists(piece, min_size=1, max_size=4).map("".join)
     one = st.tuples(local, st.sampled_from(HOSTS)).map("@".join)
-    return draw(st.lists(one, min_size=1, max_size=5))
+    return list(draw(st.lists(one, min_size=1, max_size=5)))
 
 
 @st.composite
@@ -117,8 +117,7 @@ def addresses(draw: Any, sources: list[str]) -> list[str]:
 
 
 @settings(
-    max_examples=40,
-    deadline=None,
+    max_examples=2 * settings().max_examples // 5,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate],  # each example starts six programs: shrinking would take for ever
 )

@@ -174,7 +174,7 @@ def test_fields_go_on_top_and_the_rest_stays(content: bytes, value: str) -> None
 
 
 names = st.from_regex(r"X-[!-9;-~]{0,30}", fullmatch=True)
-line_texts = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=("Cs",)))
+line_texts = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]))
 
 
 @given(st.lists(st.tuples(names, line_texts)), line_texts, st.text(), st.text())
@@ -202,9 +202,11 @@ def test_what_is_put_in_is_what_is_read(
 
     stdlib = email.message_from_bytes(content)
     assert [name for name, _ in stdlib.items()][3:-2] == [name for name, _ in fields]
-    text, page = stdlib.get_payload()
-    assert text.get_payload(decode=True).decode() == _sent(body).replace("\n", "\r\n")
-    assert page.get_payload(decode=True).decode() == _sent(html).replace("\n", "\r\n")
+    text, page = (
+        part.get_payload(decode=True) for part in stdlib.walk() if not part.is_multipart()
+    )
+    assert text == _sent(body).replace("\n", "\r\n").encode()
+    assert page == _sent(html).replace("\n", "\r\n").encode()
 
 
 def _sent(text: str) -> str:
@@ -241,7 +243,7 @@ def test_attachments_come_out_as_they_went_in(files: list[tuple[bytes, str, bool
     assert read.defects == []
 
 
-displays = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=("Cs",)))
+displays = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]))
 
 
 local_parts = st.text('<>@,;:"\\ .ab\u00e9', max_size=20).map(

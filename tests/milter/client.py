@@ -143,7 +143,7 @@ class MilterClient:
         self,
         *recipients: str,
         sender: str = "<zed@sender.test>",
-        headers: tuple[tuple[str, bytes], ...] = (("Subject", b"Hello"),),
+        headers: tuple[tuple[str | bytes, bytes], ...] = (("Subject", b"Hello"),),
         body: bytes = b"Hi there.\r\n",
         queue_id: str = "4bYmCz0R3Dz1Xy",
     ) -> Answer:

@@ -90,7 +90,7 @@ def taken_from(pid: int, descriptor: int) -> int:
     process = os.pidfd_open(pid)
     try:
         # pidfd_getfd(2), which Python has no name for; its number is the same on every processor.
-        taken = ctypes.CDLL(None, use_errno=True).syscall(438, process, descriptor, 0)
+        taken = int(ctypes.CDLL(None, use_errno=True).syscall(438, process, descriptor, 0))
     finally:
         os.close(process)
     if taken < 0:

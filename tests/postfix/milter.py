@@ -66,9 +66,12 @@ def talk(
     client = smtplib.SMTP(timeout=60, local_hostname="client.test")
     client.source_address = (source, 0)
 
-    def said(command: str, reply: tuple[int, bytes]) -> bool:
-        seen.replies.append((command, reply[0], reply[1].decode("utf-8", "replace")))
-        return reply[0] < 400
+    def said(command: str, reply: tuple[int, bytes | str]) -> bool:
+        code, text = reply
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "replace")
+        seen.replies.append((command, code, text))
+        return code < 400
 
     try:
         if not said("CONNECT", client.connect("127.0.0.1", port)):

@@ -12,14 +12,14 @@ FILES = sorted((Path(__file__).parent / "lmtp").glob("*.txt"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_in_one_piece(path):
+def test_in_one_piece(path: Path) -> None:
     play(read(path), lambda sent: [sent])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_byte_by_byte(path):
+def test_byte_by_byte(path: Path) -> None:
     play(read(path), lambda sent: (sent[at : at + 1] for at in range(len(sent))))
 
 
-def test_there_are_dialogues():
+def test_there_are_dialogues() -> None:
     assert len(FILES) > 10

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from tests.unit.lmtp.fakes import FakeDispatcher
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
 HELLO = b"LHLO client.example\r\n"
 ENVELOPE = b"MAIL FROM:<zed@example.com>\r\nRCPT TO:<one@test.example>\r\nDATA\r\n"
@@ -53,7 +54,7 @@ class Client:
 class Running:
     """A server that runs, and the clients that the test made."""
 
-    def __init__(self, server: LmtpServer, address: object) -> None:
+    def __init__(self, server: LmtpServer, address: Any) -> None:
         self.server, self.address = server, address
         self._writers: list[asyncio.StreamWriter] = []
 
@@ -78,7 +79,7 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def serving(
-    dispatcher: FakeDispatcher, *, listen="127.0.0.1:0", **options
+    dispatcher: FakeDispatcher, *, listen: str = "127.0.0.1:0", **options: Any
 ) -> AsyncIterator[Running]:
     sock = bind(listen)
     server = LmtpServer(dispatcher, hostname="mail.example", **options)
@@ -99,12 +100,12 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @pytest.fixture(params=["tcp", "unix"])
-def listen(request, tmp_path):
+def listen(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/lmtp.sock"
 
 
-def test_several_messages_on_one_connection(listen):
-    async def story():
+def test_several_messages_on_one_connection(listen: str) -> None:
+    async def story() -> None:
         dispatcher = FakeDispatcher()
         async with serving(dispatcher, listen=listen) as running:
             client = await running.client()
@@ -129,8 +130,8 @@ def test_several_messages_on_one_connection(listen):
     asyncio.run(story())
 
 
-def test_one_server_on_two_sockets(tmp_path):
-    async def story():
+def test_one_server_on_two_sockets(tmp_path: Path) -> None:
+    async def story() -> None:
         sockets = [bind("127.0.0.1:0"), bind(f"unix:{tmp_path}/lmtp.sock")]
         addresses = [sock.getsockname() for sock in sockets]
         server = LmtpServer(FakeDispatcher(), hostname="mail.example")
@@ -146,8 +147,8 @@ def test_one_server_on_two_sockets(tmp_path):
     asyncio.run(story())
 
 
-def test_nagle_is_off():
-    async def story():
+def test_nagle_is_off() -> None:
+    async def story() -> None:
         async with serving(FakeDispatcher()) as running:
             await running.client()
             [connection] = running.server.connections
@@ -157,8 +158,8 @@ def test_nagle_is_off():
     asyncio.run(story())
 
 
-def test_replies_are_sent_as_they_become_known():
-    async def story():
+def test_replies_are_sent_as_they_become_known() -> None:
+    async def story() -> None:
         dispatcher = FakeDispatcher(holds=True)
         async with serving(dispatcher) as running:
             client = await running.client()
@@ -178,8 +179,8 @@ def test_replies_are_sent_as_they_become_known():
     asyncio.run(story())
 
 
-def test_a_big_message_in_many_pieces():
-    async def story():
+def test_a_big_message_in_many_pieces() -> None:
+    async def story() -> None:
         dispatcher = FakeDispatcher()
         async with serving(dispatcher) as running:
             client = await running.client()
@@ -194,8 +195,8 @@ def test_a_big_message_in_many_pieces():
     asyncio.run(story())
 
 
-def test_too_many_connections():
-    async def story():
+def test_too_many_connections() -> None:
+    async def story() -> None:
         async with serving(FakeDispatcher(), max_connections=2) as running:
             first = await running.client()
             await running.client()
@@ -210,8 +211,8 @@ def test_too_many_connections():
     asyncio.run(story())
 
 
-def test_an_idle_client():
-    async def story():
+def test_an_idle_client() -> None:
+    async def story() -> None:
         async with serving(FakeDispatcher(), idle_timeout=0.05) as running:
             client = await running.connect()
             await client.expect(b"220 mail.example LMTP ready\r\n")
@@ -221,8 +222,8 @@ def test_an_idle_client():
     asyncio.run(story())
 
 
-def test_a_client_that_falls_silent_in_the_content():
-    async def story():
+def test_a_client_that_falls_silent_in_the_content() -> None:
+    async def story() -> None:
         async with serving(FakeDispatcher(), idle_timeout=300.0) as running:
             client = await running.client()
             client.send(ENVELOPE + b"half a mess")
@@ -239,8 +240,8 @@ def test_a_client_that_falls_silent_in_the_content():
     asyncio.run(story())
 
 
-def test_a_client_that_takes_too_long_for_a_transaction():
-    async def story():
+def test_a_client_that_takes_too_long_for_a_transaction() -> None:
+    async def story() -> None:
         async with serving(
             FakeDispatcher(), idle_timeout=1e6, transaction_timeout=600.0
         ) as running:
@@ -257,8 +258,8 @@ def test_a_client_that_takes_too_long_for_a_transaction():
     asyncio.run(story())
 
 
-def test_a_client_that_waits_for_us_is_not_idle():
-    async def story():
+def test_a_client_that_waits_for_us_is_not_idle() -> None:
+    async def story() -> None:
         dispatcher = FakeDispatcher(holds=True)
         async with serving(dispatcher) as running:
             client = await running.client()
@@ -272,8 +273,8 @@ def test_a_client_that_waits_for_us_is_not_idle():
     asyncio.run(story())
 
 
-def test_half_a_connection_still_gets_its_replies():
-    async def story():
+def test_half_a_connection_still_gets_its_replies() -> None:
+    async def story() -> None:
         dispatcher = FakeDispatcher(holds=True)
         async with serving(dispatcher) as running:
             client = await running.client()
@@ -288,8 +289,8 @@ def test_half_a_connection_still_gets_its_replies():
     asyncio.run(story())
 
 
-def test_a_client_that_goes_away_while_the_engine_works():
-    async def story():
+def test_a_client_that_goes_away_while_the_engine_works() -> None:
+    async def story() -> None:
         dispatcher = FakeDispatcher(holds=True)
         async with serving(dispatcher) as running:
             client = await running.client()
@@ -305,11 +306,13 @@ def test_a_client_that_goes_away_while_the_engine_works():
     asyncio.run(story())
 
 
-def test_who_does_not_read_is_not_read_from():
-    async def story():
+def test_who_does_not_read_is_not_read_from() -> None:
+    async def story() -> None:
         async with serving(FakeDispatcher(), idle_timeout=60.0) as running:
             client = await running.client()
-            client.writer.transport.pause_reading()
+            transport = client.writer.transport
+            assert isinstance(transport, asyncio.Transport)
+            transport.pause_reading()
             [connection] = running.server.connections
             flood = b"HELP\r\n" * 10_000
             sent = 0
@@ -319,6 +322,7 @@ def test_who_does_not_read_is_not_read_from():
                 assert sent < 100 * 1024 * 1024
                 await asyncio.sleep(0)
             await until(lambda: not connection._is_reading)
+            assert connection._session is not None
             assert connection._session.unread <= 2 * MAX_UNREAD
             written = connection._transport.get_write_buffer_size()
             for _ in range(20):
@@ -333,8 +337,8 @@ def test_who_does_not_read_is_not_read_from():
     asyncio.run(story())
 
 
-def test_what_was_held_back_is_read_later():
-    async def story():
+def test_what_was_held_back_is_read_later() -> None:
+    async def story() -> None:
         dispatcher = FakeDispatcher(holds=True)
         async with serving(dispatcher) as running:
             client = await running.client()
@@ -344,6 +348,7 @@ def test_what_was_held_back_is_read_later():
             number = 4 * MAX_UNREAD // 6
             client.send(b"NOOP\r\n" * number)
             await until(lambda: not connection._is_reading)
+            assert connection._session is not None
             assert connection._session.unread <= 2 * MAX_UNREAD
             dispatcher.messages[0].done(0, replies.OK)
             await client.expect(ACCEPTED + OK + OK * number)
@@ -351,8 +356,8 @@ def test_what_was_held_back_is_read_later():
     asyncio.run(story())
 
 
-def test_garbage_ends():
-    async def story():
+def test_garbage_ends() -> None:
+    async def story() -> None:
         async with serving(FakeDispatcher(), limits=Limits(max_errors=3)) as running:
             client = await running.connect()
             client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -363,8 +368,8 @@ def test_garbage_ends():
     asyncio.run(story())
 
 
-def test_drain():
-    async def story():
+def test_drain() -> None:
+    async def story() -> None:
         dispatcher = FakeDispatcher(holds=True)
         async with serving(dispatcher) as running:
             idle, sending, delivering = [await running.client() for _ in range(3)]
@@ -391,10 +396,10 @@ def test_drain():
     asyncio.run(story())
 
 
-def test_drain_lets_a_new_client_send_what_it_came_for():
+def test_drain_lets_a_new_client_send_what_it_came_for() -> None:
     """To Postfix a server that says 421 to a new connection is a sick one."""
 
-    async def story():
+    async def story() -> None:
         dispatcher = FakeDispatcher()
         async with serving(dispatcher) as running:
             connected, greeted = await running.connect(), await running.client()
@@ -410,8 +415,8 @@ def test_drain_lets_a_new_client_send_what_it_came_for():
     asyncio.run(story())
 
 
-def test_no_connection_is_forgotten_that_was_accepted_as_the_drain_began():
-    async def story():
+def test_no_connection_is_forgotten_that_was_accepted_as_the_drain_began() -> None:
+    async def story() -> None:
         async with serving(FakeDispatcher()) as running:
             with socket.create_connection(running.address) as late:
                 late.setblocking(False)
@@ -425,8 +430,8 @@ def test_no_connection_is_forgotten_that_was_accepted_as_the_drain_began():
     asyncio.run(story())
 
 
-def test_drain_with_a_deadline():
-    async def story():
+def test_drain_with_a_deadline() -> None:
+    async def story() -> None:
         dispatcher = FakeDispatcher(holds=True)
         async with serving(dispatcher) as running:
             sending, delivering = [await running.client() for _ in range(2)]
@@ -443,8 +448,8 @@ def test_drain_with_a_deadline():
     asyncio.run(story())
 
 
-def test_many_connections_at_once():
-    async def story():
+def test_many_connections_at_once() -> None:
+    async def story() -> None:
         dispatcher = FakeDispatcher()
 
         async def one(running: Running, number: int) -> None:

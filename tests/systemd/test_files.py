@@ -44,13 +44,7 @@ def test_the_exposure_is_the_one_that_the_page_states(generated: Path) -> None:
     stated = re.search(r"exposure ([\d.]+) by `systemd-analyze security`", text)
     assert stated is not None
     done = subprocess.run(
-        [
-            "systemd-analyze",
-            "security",
-            "--offline=true",
-            "--no-pager",
-            "lamson.service",
-        ],
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", "lamson.service"],
         cwd=generated,
         capture_output=True,
         text=True,

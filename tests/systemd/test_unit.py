@@ -12,7 +12,8 @@ from tests.systemd.machine import Machine, why_not
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.slow, pytest.mark.systemd, pytest.mark.timeout(300)]
+# Debian may have to be made first.
+pytestmark = [pytest.mark.slow, pytest.mark.systemd, pytest.mark.timeout(600)]
 
 PAGE = "how-to/systemd.md"
 MAKE_PROJECT = """

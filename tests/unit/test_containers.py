@@ -107,6 +107,27 @@ def test_the_build_gets_neither_secrets_nor_leftovers(tmp_path: Path) -> None:
         }
 
 
+def test_a_debootstrap_that_is_interrupted_leaves_nothing_mounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def debootstrap(root: Path, packages: object) -> None:
+        mounted.append(root / "proc")
+        mounted[0].mkdir(parents=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", mounted[0]], capture_output=True)
+        if done.returncode:
+            pytest.skip("mounting is not allowed here")
+        raise KeyboardInterrupt
+
+    mounted: list[Path] = []
+    monkeypatch.setattr(base, "_debootstrap", debootstrap)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    with pytest.raises(KeyboardInterrupt):
+        base.tarball(tmp_path)
+    assert str(mounted[0]) not in Path("/proc/mounts").read_text()
+    assert not mounted[0].exists()
+
+
 @pytest.mark.parametrize(
     ("directory", "tag"),
     [
