@@ -14,7 +14,8 @@ class LamsonError(Exception):
     """Anything this project raises on purpose.
 
     ``exit_code`` is the command's exit status (sysexits), by default that of the class. ``setting``
-    is the key of the setting that is to blame, "" where there is none (see `lamson.settings.loading.placing`).
+    is the key of the setting that is to blame, "" where there is none; `settings.loading.placing`
+    then says where it is set.
     """
 
     exit_code = os.EX_SOFTWARE
