@@ -94,7 +94,7 @@ packages:
 containers:
 	@scripts/packages.sh debootstrap docker-compose docker.io iproute2
 
-$(VENV)/complete: pyproject.toml | python
+$(VENV)/complete: pyproject.toml constraints.txt | python
 	scripts/venv.sh $(PYTHON) $(VENV) -e ".[test,quality,postgres]"
 	@touch $@
 

@@ -25,8 +25,8 @@ from lamson.message.notes import Notary
 from lamson.message.templates import RESERVED, Templates
 from lamson.relay.relay import Relay
 from lamson.relay.submission import Endpoint, Submitter
-from lamson.routing.decorators import Router
 from lamson.routing.domains import Domains
+from lamson.routing.router import Router
 from lamson.settings import loading
 from lamson.settings.model import TEMPLATES
 from lamson.storage import failure, revisions

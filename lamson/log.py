@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 logger = logging.getLogger("lamson")
-_mail_logger = logging.getLogger("lamson.message.request")
+_mail_logger = logging.getLogger("lamson.mail")
 
 _FORMAT = "%(asctime)s.%(msecs)03d+00:00 %(levelname)s %(name)s: %(message)s"
 _DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from lamson.routing.decorators import Router
+    from lamson.routing.router import Router
     from lamson.smtp.reply import Reply
     from lamson.storage.outbox import Outgoing
 

@@ -169,7 +169,7 @@ def apply_command(config: str | None, undo: str | None) -> None:
     changes = _changes(site)
     rollback = apply.carry_out(postconf, changes, _tables(effective))
     if rollback is not None:
-        site = _site(effective, postconf)
+        site = site.again(postconf)
     for finding in submission.lacking(site):
         click.echo(f"left to you: {finding}")
     if rollback is None:

@@ -58,8 +58,8 @@ def mail_system(
 
 
 def _domains(project: Path) -> Sequence[str]:
-    from lamson.routing.decorators import Router
     from lamson.routing.domains import Domains
+    from lamson.routing.router import Router
     from lamson.settings import loading
 
     settings = loading.load(project)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lamson.delivery.job import Job
-    from lamson.routing.decorators import Handler
+    from lamson.routing.handler import Handler
 
 QUICK = 0.005  # seconds: handlers faster than this may share a transaction
 INSTANT = 0.0001  # seconds: handlers faster than this may run without a thread

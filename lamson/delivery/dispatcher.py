@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from lamson.delivery.transaction import Transactions
     from lamson.message.notes import Notary
-    from lamson.routing.decorators import Match, Router
+    from lamson.routing.router import Match, Router
     from lamson.smtp.envelope import Envelope
     from lamson.storage.outbox import Outgoing
 

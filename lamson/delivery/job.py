@@ -12,7 +12,7 @@ from lamson.smtp.reply import OK, Reply
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lamson.routing.decorators import Match
+    from lamson.routing.router import Match
     from lamson.storage.outbox import Outgoing
     from lamson.storage.state import StateKey
 

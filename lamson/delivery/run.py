@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from lamson.delivery.job import Job
     from lamson.message.templates import Templates
-    from lamson.routing.decorators import Match, Router
+    from lamson.routing.router import Match, Router
     from lamson.storage.maildir import Maildir
 
 

@@ -7,7 +7,7 @@ the two. It can be made of texts alone; only its ``maps`` may start a process.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ class Site:
         configuration = postconf.read()
         maps, mend = postconf.maps(), postconf.mend
         return cls(settings, router, domains, directory, configuration, maps, mend)
+
+    def again(self, postconf: Postconf) -> Site:
+        """The same project, and the configuration as it is now."""
+        return replace(self, configuration=postconf.read(), maps=postconf.maps())
 
     @property
     def services(self) -> Mapping[str, Service]:

@@ -14,21 +14,6 @@ from typing import Any, TypeAlias, TypeVar
 
 from lamson.errors import RouteError
 from lamson.routing.declaration import HANDLERS, DeclaredRoute, check_format, place
-from lamson.routing.handler import Handler
-from lamson.routing.router import Explanation, Match, Route, Router
-
-__all__ = [
-    "Explanation",
-    "Handler",
-    "Match",
-    "Route",
-    "Router",
-    "State",
-    "route",
-    "route_like",
-    "state_key_generator",
-    "stateless",
-]
 
 State: TypeAlias = Callable[..., Any] | str | None
 """What a handler returns: the next state, as a function of its module or that function's name, or

@@ -11,8 +11,8 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
-from lamson.routing.decorators import Router
 from lamson.routing.domains import Domains
+from lamson.routing.router import Router
 from lamson.service.worker import Group, Listener
 from lamson.settings import loading
 from lamson_lmtp.socketmap.answers import Socketmap

@@ -17,8 +17,9 @@ import time
 import types
 from typing import TYPE_CHECKING, Any
 
-from lamson.routing.decorators import Router, route, stateless
+from lamson.routing.decorators import route, stateless
 from lamson.routing.module import HandlerModule
+from lamson.routing.router import Router
 from tests.bench.peers import SALMON_PYTHON
 
 if TYPE_CHECKING:

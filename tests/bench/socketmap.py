@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.postfix import tables
-from lamson.routing.decorators import Router
 from lamson.routing.domains import Domains
+from lamson.routing.router import Router
 from lamson_lmtp.socketmap.answers import Socketmap
 from tests.bench.report import Section
 from tests.fuzz.test_lookups import asked

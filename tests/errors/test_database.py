@@ -20,7 +20,7 @@ from tests.unit.support import make_router
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lamson.routing.decorators import Router
+    from lamson.routing.router import Router
     from tests.errors.conftest import Disk
     from tests.postgres import PostgresInstance
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from lamson.errors import AddressError, RouteError
 from lamson.net.listen import bind
 from lamson.postfix import tables
-from lamson.routing.decorators import Router
 from lamson.routing.domains import Domains
+from lamson.routing.router import Router
 from lamson.routing.syntax import (
     Alternatives,
     Characters,

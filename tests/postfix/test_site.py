@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,7 +86,7 @@ def test_each_command_does_the_same_and_the_doctor_finds_the_same(tmp_path: Path
             subprocess.run(["postconf", "-c", str(tmp_path), *step], check=True)
             age(tmp_path)
         on_paper = paper.site()
-        real = replace(on_paper, configuration=postconf.read(), maps=postconf.maps())
+        real = on_paper.again(postconf)
         try:
             agree(real.configuration, on_paper.configuration)
             assert list(inspection.findings(real)) == paper.findings()

@@ -29,6 +29,7 @@ FILTERS = """
 def anybody(client: Connection) -> Verdict:
     pass
 """
+NO_MILTER = "pymilter is not installed (pip install 'lamson-postfix[milter]')"
 
 
 @pytest.fixture
@@ -53,13 +54,17 @@ def test_two_workers_after_a_death_and_a_reload(project: Path) -> None:
 
 
 def test_workers_of_two_groups_after_a_death_and_a_reload(tmp_path: Path) -> None:
-    pytest.importorskip("milter", reason="pymilter is not installed (pip install 'lamson[milter]')")
+    pytest.importorskip(
+        "milter", reason="pymilter is not installed (pip install 'lamson-postfix[milter]')"
+    )
     with FilteringService(tmp_path / "project", FILTERS) as service:
         _spread_stays(service, 2)
 
 
 def test_several_workers_of_two_groups_and_one_that_goes_anywhere(tmp_path: Path) -> None:
-    pytest.importorskip("milter", reason="pymilter is not installed (pip install 'lamson[milter]')")
+    pytest.importorskip(
+        "milter", reason="pymilter is not installed (pip install 'lamson-postfix[milter]')"
+    )
     service = FilteringService(tmp_path / "project", FILTERS)
     service.environment |= {"LAMSON_WORKERS": "3", "LAMSON_SOCKETMAP__LISTEN": "unix:run/map"}
     with service:

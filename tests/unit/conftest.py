@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from lamson.routing.decorators import Router
+from lamson.routing.router import Router
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

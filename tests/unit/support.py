@@ -9,7 +9,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from lamson.message.request import MailRequest
-from lamson.routing.decorators import Router
+from lamson.routing.router import Router
 from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
 
 if TYPE_CHECKING:

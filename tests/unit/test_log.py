@@ -59,7 +59,7 @@ def test_the_file_may_be_rotated(file: Path) -> None:
 
 
 def test_unconfigured_events_go_to_the_logger(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "lamson.message.request"):
+    with caplog.at_level(logging.INFO, "lamson.mail"):
         log.event("received", "1", size=2)
     assert caplog.messages == ["received id=1 size=2"]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from lamson.routing.decorators import Router
+    from lamson.routing.router import Router
     from lamson.storage.database import Database
 
 FAILING = """

@@ -37,6 +37,6 @@ def test_without_the_bindings_it_says_what_to_install(
     link: Any = None
     with (
         socket.socket() as sock,
-        pytest.raises(SettingsError, match=r"libmilter-dev and then lamson\[milter\]"),
+        pytest.raises(SettingsError, match=r"libmilter-dev and then lamson-postfix\[milter\]"),
     ):
         worker.run(tmp_path, [sock], link)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lamson.routing.decorators import Router
+    from lamson.routing.router import Router
 
 needs_postmap = pytest.mark.skipif(
     shutil.which("postmap", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None,

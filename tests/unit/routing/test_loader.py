@@ -8,8 +8,8 @@ import pytest
 
 from lamson.errors import RouteError
 from lamson.routing.declaration import HANDLERS
-from lamson.routing.decorators import Router
 from lamson.routing.loader import load
+from lamson.routing.router import Router
 
 if TYPE_CHECKING:
     from pathlib import Path

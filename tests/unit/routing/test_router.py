@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.errors import RouteError
-from lamson.routing.decorators import Router
+from lamson.routing.router import Router
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Collect

@@ -18,7 +18,7 @@ from tests.unit.milter.libmilter.fakes import FakeContext
 from tests.unit.milter.support import make_filters
 
 milter = pytest.importorskip(
-    "milter", reason="pymilter is not installed (pip install 'lamson[milter]')"
+    "milter", reason="pymilter is not installed (pip install 'lamson-postfix[milter]')"
 )
 
 from lamson_milter.libmilter import callbacks as module  # noqa: E402

@@ -19,7 +19,7 @@ from tests.unit.milter.libmilter.fakes import FakeContext
 from tests.unit.milter.support import Dialogue
 
 milter = pytest.importorskip(
-    "milter", reason="pymilter is not installed (pip install 'lamson[milter]')"
+    "milter", reason="pymilter is not installed (pip install 'lamson-postfix[milter]')"
 )
 
 from lamson_milter.libmilter.context import answer, apply, client, macro  # noqa: E402

@@ -11,7 +11,7 @@ from lamson_milter.libmilter.spool import Spool
 from tests.unit.milter.support import Dialogue
 
 milter = pytest.importorskip(
-    "milter", reason="pymilter is not installed (pip install 'lamson[milter]')"
+    "milter", reason="pymilter is not installed (pip install 'lamson-postfix[milter]')"
 )
 
 from lamson_milter.libmilter.session import Session  # noqa: E402
