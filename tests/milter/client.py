@@ -62,7 +62,7 @@ class MilterClient:
     ) -> None:
         family = socket.AF_UNIX if isinstance(path, str) else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
-        self.socket.settimeout(30)
+        self.socket.settimeout(100)
         self.socket.connect(path)
         self._buffer = b""
         self._waiting: list[bytes] = []

@@ -30,7 +30,9 @@ def test_what_one_handler_does_to_its_captures_the_next_message_does_not_see(
 ) -> None:
     (match, _) = make_router(tmp_path, HANDLERS).match("zed@test.com")
     job = Job(make_message(recipient="zed@test.com"), [match], None)
-    job.message_for(match).recipient.captures["user"] = "somebody else"
+    captures = job.message_for(match).recipient.captures
+    assert isinstance(captures, dict)
+    captures["user"] = "somebody else"
     assert job.message_for(match).recipient.captures["user"] == "zed"
 
 

@@ -45,7 +45,8 @@ def test_the_mail_is_forgotten_and_the_connection_is_not(rules: Rules) -> None:
     spool.write(b"x" * (2 << 20))
     session.header_size, session.has_failed = 7, True
     session.reset()
-    assert (session.transaction, session.spool) == (None, None)
+    assert session.transaction is None
+    assert session.spool is None
     assert (session.header_size, session.has_failed) == (0, False)
     assert spool.read() == b"", "its file is closed"
     assert session.connection is connection
