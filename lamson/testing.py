@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from lamson.containers import MailSystem
     from lamson.message.request import MailRequest
     from lamson.smtp.envelope import Peer
-    from lamson.storage.outbox import Outgoing
+    from lamson.storage.outgoing import Outgoing
     from lamson_milter.offer import Offer
 
 

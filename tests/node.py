@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lamson.routing.router import Router
     from lamson.smtp.reply import Reply
-    from lamson.storage.outbox import Outgoing
+    from lamson.storage.outgoing import Outgoing
 
 _numbers = count(1)
 

@@ -13,7 +13,8 @@ from lamson.cli.options import command, option, printable, settings
 from lamson.errors import LamsonError, SettingsError
 
 if TYPE_CHECKING:
-    from lamson.storage.outbox import Outbox, Outgoing
+    from lamson.storage.outbox import Outbox
+    from lamson.storage.outgoing import Outgoing
 
 
 @command("outbox")

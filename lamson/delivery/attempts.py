@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lamson.delivery.job import Job
     from lamson.delivery.transaction import Transactions
-    from lamson.storage.outbox import Outgoing
+    from lamson.storage.outgoing import Outgoing
 
 ATTEMPTS = 3  # runs of a delivery by itself, after a conflict with others
 RERUN = 30.0  # seconds after which no more of a batch is run again

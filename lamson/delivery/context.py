@@ -20,7 +20,7 @@ from lamson.message.notes import without_notes
 from lamson.message.response import MailResponse
 from lamson.smtp import address
 from lamson.smtp.reply import LOOP_DETECTED, SMTPError
-from lamson.storage.outbox import Outgoing
+from lamson.storage.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

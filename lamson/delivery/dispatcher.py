@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from lamson.message.notes import Notary
     from lamson.routing.router import Match, Router
     from lamson.smtp.envelope import Envelope
-    from lamson.storage.outbox import Outgoing
+    from lamson.storage.outgoing import Outgoing
 
 
 class Relay(Protocol):

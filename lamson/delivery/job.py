@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lamson.routing.router import Match
-    from lamson.storage.outbox import Outgoing
+    from lamson.storage.outgoing import Outgoing
     from lamson.storage.state import StateKey
 
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from lamson.delivery.run import Handlers
     from lamson.storage.database import Database
     from lamson.storage.maildir import Maildir
-    from lamson.storage.outbox import Outbox, Outgoing
+    from lamson.storage.outbox import Outbox
+    from lamson.storage.outgoing import Outgoing
 
 
 class Transactions:

@@ -20,7 +20,7 @@ from lamson.storage.undeliverable import Kept, keep
 if TYPE_CHECKING:
     from lamson.relay.submission import Outcome, Submitter
     from lamson.storage.maildir import Maildir
-    from lamson.storage.outbox import Outgoing
+    from lamson.storage.outgoing import Outgoing
 
 FIRST_DELAY = 5.0  # seconds before the second attempt
 LEASE_MARGIN = 90.0  # seconds of its lease that a row must have left to be submitted

@@ -19,7 +19,8 @@ from lamson.storage.held import Deferral
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from lamson.storage.outbox import Outbox, Outgoing
+    from lamson.storage.outbox import Outbox
+    from lamson.storage.outgoing import Outgoing
 
 
 class Changes:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from lamson.relay.submission import Submitter
     from lamson.storage.held import Came
     from lamson.storage.maildir import Maildir
-    from lamson.storage.outbox import Outbox, Outgoing
+    from lamson.storage.outbox import Outbox
+    from lamson.storage.outgoing import Outgoing
 
 SWEEP_INTERVAL = 5.0  # seconds
 SWEEP_LIMIT = 500  # rows claimed at one go

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lamson.net.tls import Security
-    from lamson.storage.outbox import Outgoing
+    from lamson.storage.outgoing import Outgoing
 
 IDLE = 30.0  # seconds after which a kept connection is tried out before it is used
 

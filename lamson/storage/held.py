@@ -20,7 +20,7 @@ from lamson.storage.row_states import RowStates, State, Step
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from lamson.storage.outbox import Outgoing
+    from lamson.storage.outgoing import Outgoing
 
 ENOUGH = 2000  # rows in memory; what is committed beyond them waits in the database
 

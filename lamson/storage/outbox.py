@@ -10,18 +10,16 @@ the next.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import threading
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, bindparam, func, or_, select, text, update
 
 from lamson.storage import sqlite
 from lamson.storage.held import HeldRows
+from lamson.storage.outgoing import fit, from_row, to_row
 from lamson.storage.tables import outbox
 
 if TYPE_CHECKING:
@@ -30,34 +28,11 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from lamson.storage.database import Database
+    from lamson.storage.outgoing import Outgoing
 
 LEASE = 300.0  # seconds
 LONGEST_DELAY = 3600.0  # seconds, give or take a fifth, that a row is put off for
 _SET_BACK = 2 * LONGEST_DELAY  # what is due later than that was put off before the clock went back
-_UNFIT = re.compile("[\0\ud800-\udfff]")
-_LONGEST_NAME = 1000  # octets of a conversation's name: an index takes 2,700 at most
-
-
-@dataclass(slots=True)
-class Outgoing:
-    """One message to submit. ``source`` is how log lines call the mail that it came from."""
-
-    source: str
-    message_id: str
-    sender: str
-    recipients: tuple[str, ...]
-    content: bytes
-    smtputf8: bool = False
-    id: int = 0
-    created_at: float = 0.0
-    attempts: int = 0
-    last_error: str = ""
-    lease_until: float = 0.0
-    conversation: str = field(default="", compare=False)
-
-    def __post_init__(self) -> None:
-        if not self.conversation:
-            self.conversation = _conversation(self.sender, self.recipients)
 
 
 class Outbox:
@@ -105,7 +80,7 @@ class Outbox:
         """Insert ``rows``; gives those whose new id another node has used already."""
         for row in rows:
             row.id = self._next_id()
-        values = [_values(row, self._owner if row.lease_until else "") for row in rows]
+        values = [to_row(row, self._owner if row.lease_until else "") for row in rows]
         if self._database.is_sqlite:  # it has one writer at a time, and so one time
             sqlite.insert(connection, _INTO, values)
             return []
@@ -154,7 +129,7 @@ class Outbox:
                     is_next,
                 )
                 found += connection.execute(follow.order_by(outbox.c.id).limit(limit)).mappings()
-                rows = [_outgoing(row, now + self._lease) for row in found]
+                rows = [from_row(row, now + self._lease) for row in found]
                 connection.execute(
                     update(outbox)
                     .where(outbox.c.id.in_([row.id for row in rows]))
@@ -217,7 +192,7 @@ class Outbox:
                 .values(
                     recipients=json.dumps(row.recipients),
                     attempts=row.attempts,
-                    last_error=_text(row.last_error),
+                    last_error=fit(row.last_error),
                     due_at=due_at,
                     lease_owner="",
                     lease_until=0,
@@ -270,13 +245,13 @@ class Outbox:
         """All rows, oldest first, for people to look at."""
         with self._database.read() as connection:
             rows = connection.execute(select(outbox).order_by(outbox.c.id)).mappings()
-            return [_outgoing(row, row["lease_until"]) for row in rows]
+            return [from_row(row, row["lease_until"]) for row in rows]
 
     def get(self, id: int) -> Outgoing | None:
         """One row, None where it is gone."""
         with self._database.read() as connection:
             row = connection.execute(select(outbox).where(outbox.c.id == id)).mappings().first()
-            return None if row is None else _outgoing(row, row["lease_until"])
+            return None if row is None else from_row(row, row["lease_until"])
 
     def retry(self, id: int | None) -> int:
         """Make a row due now, or all where None, unless it is under way; gives the number."""
@@ -335,54 +310,5 @@ _INSERT = text(
 )
 
 
-def _conversation(sender: str, recipients: Collection[str]) -> str:
-    """A name for the conversation: the addresses, or where they are many a digest of them."""
-    name = " ".join((sender, *sorted(recipients)))
-    octets = name.encode("utf-8", "surrogatepass")
-    return name if len(octets) <= _LONGEST_NAME else hashlib.sha256(octets).hexdigest()
-
-
-def _text(value: str) -> str:
-    """What a database takes for a text."""
-    return _UNFIT.sub("?", value)
-
-
 def _rows(ids: Iterable[int]) -> list[dict[str, int]]:
     return [{"row": id} for id in ids]
-
-
-def _values(row: Outgoing, owner: str) -> tuple[object, ...]:
-    """The row of the table, in the order of its columns."""
-    return (
-        row.id,
-        _text(row.source),
-        row.message_id,
-        row.sender,
-        json.dumps(row.recipients),
-        row.conversation,
-        row.smtputf8,
-        row.content,
-        row.created_at,
-        0,  # attempts
-        row.created_at,  # due_at
-        owner,
-        row.lease_until,
-        "",  # last_error
-    )
-
-
-def _outgoing(row: Any, lease_until: float) -> Outgoing:
-    return Outgoing(
-        source=row["source"],
-        message_id=row["message_id"],
-        sender=row["sender"],
-        recipients=tuple(json.loads(row["recipients"])),
-        content=bytes(row["content"]),
-        smtputf8=row["smtputf8"],
-        id=row["id"],
-        created_at=row["created_at"],
-        attempts=row["attempts"],
-        last_error=row["last_error"],
-        lease_until=lease_until,
-        conversation=row["conversation"],
-    )

@@ -12,7 +12,8 @@ from sqlalchemy import event, exc
 
 from lamson.storage import seen
 from lamson.storage.database import Database
-from lamson.storage.outbox import Outbox, Outgoing
+from lamson.storage.outbox import Outbox
+from lamson.storage.outgoing import Outgoing
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:

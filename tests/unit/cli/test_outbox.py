@@ -11,7 +11,8 @@ import pytest
 from lamson.storage import migrate, undeliverable
 from lamson.storage.database import Database
 from lamson.storage.maildir import Maildir
-from lamson.storage.outbox import Outbox, Outgoing
+from lamson.storage.outbox import Outbox
+from lamson.storage.outgoing import Outgoing
 from lamson.storage.state import SqlStateStore, StateKey
 from lamson.storage.undeliverable import Kept
 

@@ -19,7 +19,7 @@ from lamson.delivery.transaction import Transactions
 from lamson.smtp.envelope import Envelope, Peer, QueueId
 from lamson.smtp.reply import OK, Reply
 from lamson.storage import seen
-from lamson.storage.outbox import Outgoing
+from lamson.storage.outgoing import Outgoing
 from lamson.storage.suspects import TOO_OFTEN, Suspects
 from tests.unit.support import make_router
 

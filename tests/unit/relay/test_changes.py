@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from lamson.relay.changes import Changes
 from lamson.storage.held import HeldRows
-from lamson.storage.outbox import Outgoing
+from lamson.storage.outgoing import Outgoing
 
 OUTAGE = OperationalError("", None, Exception("it is down"))
 REFUSED = ProgrammingError("", None, Exception("no such column"))

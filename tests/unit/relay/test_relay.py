@@ -13,7 +13,8 @@ from lamson.relay.relay import IN_FLIGHT, Relay
 from lamson.relay.submission import Outcome, Refusal, SubmitterDown
 from lamson.storage.database import Database
 from lamson.storage.maildir import Maildir
-from lamson.storage.outbox import Outbox, Outgoing
+from lamson.storage.outbox import Outbox
+from lamson.storage.outgoing import Outgoing
 
 TAKEN = "250 2.0.0 Ok: queued as 4QzXwN0Jk1z5tVb"
 

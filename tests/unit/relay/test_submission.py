@@ -9,7 +9,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from lamson.relay.submission import Endpoint, Submitter, SubmitterDown
-from lamson.storage.outbox import Outgoing
+from lamson.storage.outgoing import Outgoing
 from tests.waiting import free_port
 
 

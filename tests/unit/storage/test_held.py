@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from lamson.storage.held import Came, Deferral, HeldRows
-from lamson.storage.outbox import Outgoing
+from lamson.storage.outgoing import Outgoing
 from lamson.storage.row_states import IllegalStep
 
 if TYPE_CHECKING:

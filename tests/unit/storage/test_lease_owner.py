@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from lamson.storage import lease_owner
 from lamson.storage.lease_owner import LeaseOwners
-from lamson.storage.outbox import Outbox, Outgoing
+from lamson.storage.outbox import Outbox
+from lamson.storage.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from pathlib import Path

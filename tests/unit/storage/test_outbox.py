@@ -10,7 +10,8 @@ from sqlalchemy.exc import OperationalError
 
 from lamson.storage.database import Database
 from lamson.storage.held import HeldRows
-from lamson.storage.outbox import Outbox, Outgoing
+from lamson.storage.outbox import Outbox
+from lamson.storage.outgoing import Outgoing
 
 
 def make(recipient: str = "zed@example.com", number: int = 1) -> Outgoing:

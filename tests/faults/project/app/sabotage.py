@@ -15,7 +15,8 @@ from lamson.relay.attempt import Attempts
 from lamson.smtp.envelope import Envelope
 from lamson.smtp.reply import OK, Reply
 from lamson.storage import seen
-from lamson.storage.outbox import Outbox, Outgoing
+from lamson.storage.outbox import Outbox
+from lamson.storage.outgoing import Outgoing
 
 LATE = 0.2  # seconds between an early reply and the work: a fault always finds some undone
 

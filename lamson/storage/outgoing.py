@@ -1,0 +1,90 @@
+"""One message to submit, and how it stands in its row of the outbox.
+
+For the handlers' side, which makes it, the outbox, which keeps it, and the relay, which sends it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_UNFIT = re.compile("[\0\ud800-\udfff]")
+_LONGEST_NAME = 1000  # octets of a conversation's name: an index takes 2,700 at most
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """One message to submit. ``source`` is how log lines call the mail that it came from."""
+
+    source: str
+    message_id: str
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes
+    smtputf8: bool = False
+    id: int = 0
+    created_at: float = 0.0
+    attempts: int = 0
+    last_error: str = ""
+    lease_until: float = 0.0
+    conversation: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.conversation:
+            self.conversation = _conversation(self.sender, self.recipients)
+
+
+def _conversation(sender: str, recipients: Collection[str]) -> str:
+    """A name for the conversation: the addresses, or where they are many a digest of them."""
+    name = " ".join((sender, *sorted(recipients)))
+    octets = name.encode("utf-8", "surrogatepass")
+    return name if len(octets) <= _LONGEST_NAME else hashlib.sha256(octets).hexdigest()
+
+
+def fit(value: str) -> str:
+    """What a database takes for a text."""
+    return _UNFIT.sub("?", value)
+
+
+def to_row(row: Outgoing, owner: str) -> tuple[object, ...]:
+    """The row of the table, in the order of its columns."""
+    return (
+        row.id,
+        fit(row.source),
+        row.message_id,
+        row.sender,
+        json.dumps(row.recipients),
+        row.conversation,
+        row.smtputf8,
+        row.content,
+        row.created_at,
+        0,  # attempts
+        row.created_at,  # due_at
+        owner,
+        row.lease_until,
+        "",  # last_error
+    )
+
+
+def from_row(row: Any, lease_until: float) -> Outgoing:
+    """What stands in a row of the table, by the names of its columns."""
+    return Outgoing(
+        source=row["source"],
+        message_id=row["message_id"],
+        sender=row["sender"],
+        recipients=tuple(json.loads(row["recipients"])),
+        content=bytes(row["content"]),
+        smtputf8=row["smtputf8"],
+        id=row["id"],
+        created_at=row["created_at"],
+        attempts=row["attempts"],
+        last_error=row["last_error"],
+        lease_until=lease_until,
+        conversation=row["conversation"],
+    )
