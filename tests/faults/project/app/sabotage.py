@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from lamson.delivery.dispatcher import Dispatcher
-from lamson.relay.relay import Relay
+from lamson.relay.attempt import Attempts
 from lamson.smtp.envelope import Envelope
 from lamson.smtp.reply import OK, Reply
 from lamson.storage.outbox import Outbox, Outgoing
@@ -70,10 +70,10 @@ def _forget_outbox() -> None:
 def _keep_nothing() -> None:
     """Mail that submission refuses for good is thrown away."""
 
-    async def give_up(relay: Relay, row: Outgoing, recipients: str, reason: str) -> bool:
+    async def give_up(attempts: Attempts, row: Outgoing, recipients: str, reason: str) -> bool:
         return True
 
-    Relay._give_up = give_up  # type: ignore[method-assign]
+    Attempts._give_up = give_up  # type: ignore[method-assign]
 
 
 def _lose_deletes() -> None:
