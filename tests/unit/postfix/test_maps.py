@@ -28,7 +28,9 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def postmap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+def postmap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Callable[[], list[str]]]:
     """``postmap(script)`` puts another one before the real one; gives the lines that it logs."""
     log = tmp_path / "log"
 
