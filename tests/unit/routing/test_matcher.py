@@ -45,7 +45,8 @@ def test_one_for_each_function_in_order() -> None:
     ]
     assert matcher.match("ann@test.com") == [(routes[0], {"user": "ann", "host": "test.com"})]
     assert matcher.match("zed@test.org") == [(routes[3], {})]
-    assert matcher.find("zed@elsewhere.test") == matcher.match("zed@elsewhere.test") == []
+    assert matcher.find("zed@elsewhere.test") == []
+    assert matcher.match("zed@elsewhere.test") == []
 
 
 def test_a_single_route() -> None:
@@ -53,10 +54,12 @@ def test_a_single_route() -> None:
     matcher = Matcher([route])
     assert matcher.find("zed@test.com") == [route]
     assert matcher.match("zed@test.com") == [(route, {"user": "zed", "host": "test.com"})]
-    assert matcher.find("7@test.com") == matcher.match("7@test.com") == []
+    assert matcher.find("7@test.com") == []
+    assert matcher.match("7@test.com") == []
 
 
 @pytest.mark.parametrize("address", ["", "zed@test.com", "\udc80"])
 def test_no_route_at_all(address: str) -> None:
     matcher: Matcher[One] = Matcher([])
-    assert matcher.find(address) == matcher.match(address) == []
+    assert matcher.find(address) == []
+    assert matcher.match(address) == []

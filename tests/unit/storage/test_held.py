@@ -218,7 +218,7 @@ class Service(RuleBasedStateMachine):
     @rule(recipients=st.lists(RECIPIENTS, min_size=1, max_size=3))
     def commit(self, recipients: list[str]) -> None:
         """The outbox leases a row to us only where those before it are on their way from us."""
-        rows = []
+        rows: list[Outgoing] = []
         for recipient in recipients:
             name = row(0, recipient).conversation
             before = [id for id in self.table if self.conversation[id] == name]

@@ -19,6 +19,8 @@ from tests.unit.milter.support import Dialogue
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lamson_milter.actions import Edit
+
 
 def test_edits_come_in_the_order_that_keeps_their_meaning(tmp_path: Path) -> None:
     outcome = Dialogue(
@@ -54,7 +56,7 @@ def test_edits_come_in_the_order_that_keeps_their_meaning(tmp_path: Path) -> Non
 
 
 def test_postfix_counts_its_own_received_field_too() -> None:
-    edits = [
+    edits: list[Edit] = [
         ChangeHeader("X", "1"),
         *[AddHeader("A", "", position) for position in (None, 1, 0, 1, 0, 1, 7)],
     ]
