@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -88,9 +89,7 @@ class Node:
                 mail_id = id or queue_id()
                 envelope = Envelope(sender, (recipient,), Peer(ident=QueueId(mail_id)), id=mail_id)
                 routed = [self.dispatcher.route(recipient)]
-                self.dispatcher.deliver(
-                    envelope, content, routed, lambda index, given, to=reply: to.set_result(given)
-                )
+                self.dispatcher.deliver(envelope, content, routed, partial(_answer, reply))
 
         self._loop.call_soon_threadsafe(deliver)
         return replies
@@ -119,6 +118,10 @@ class Node:
         self._thread.join(10)
         self._loop.close()
         self.database.close()
+
+
+def _answer(reply: Future[Reply], _: int, given: Reply) -> None:
+    reply.set_result(given)
 
 
 def codes(replies: list[Future[Reply]], *, timeout: float = 60.0) -> list[int]:

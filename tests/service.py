@@ -14,6 +14,7 @@ from tests.waiting import free_port, wait_for
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+    from typing import Self
 
 
 class LamsonService:
@@ -48,7 +49,7 @@ class LamsonService:
             raise AssertionError(f"lamson {' '.join(arguments)}: {done.returncode}: {done.stderr}")
         return done.stdout
 
-    def start(self) -> LamsonService:
+    def start(self) -> Self:
         """Start it, and return when it says that it listens."""
         self._process.start(
             [sys.executable, "-m", "lamson", "start", "--foreground"],
@@ -68,7 +69,7 @@ class LamsonService:
         """kill -9 of the supervisor."""
         self._process.kill()
 
-    def __enter__(self) -> LamsonService:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import smtplib
 import threading
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.waiting import wait_for
@@ -56,7 +57,7 @@ class Load:
         while self._left and not self._errors:
             letter = self._left.pop()
             try:
-                wait_for(lambda letter=letter: self._send(letter), f"{letter} is taken", timeout=60)  # type: ignore[misc]
+                wait_for(partial(self._send, letter), f"{letter} is taken", timeout=60)
             except Exception as error:  # noqa: BLE001 - the test's own thread raises it
                 self._errors.append(error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from lamson.containers import MailSystem
+    from lamson.containers.service import Service
 
 SENDER = "zed@world.test"
 CONNECTIONS = 4  # of a node to the submission service: as many answers are on their way at a time
@@ -82,10 +84,14 @@ def test_the_containers_are_closed(system: MailSystem) -> None:
     assert secrets == ["submission-password", "tls-cert.pem", "tls-key.pem"]
 
 
+def is_healthy(service: Service) -> bool:
+    return bool(service.attributes["State"]["Health"]["Status"] == "healthy")
+
+
 def test_the_engine_sees_that_they_are_healthy(system: MailSystem) -> None:
     for service in system.services:
         wait_for(
-            lambda service=service: service.attributes["State"]["Health"]["Status"] == "healthy",  # type: ignore[misc]
+            partial(is_healthy, service),
             f"{service.name} is healthy",
             timeout=60,
         )

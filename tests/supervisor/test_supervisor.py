@@ -14,8 +14,9 @@ import socket
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -26,6 +27,8 @@ from tests.waiting import free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 pytestmark = pytest.mark.slow
 
@@ -118,11 +121,19 @@ def send(service: LamsonService, user: str) -> bytes:
         return client.send(user)[1]
 
 
-def in_thread(function: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
-    results: list[object] = []
+def in_thread(function: Callable[[], T]) -> tuple[threading.Thread, list[T]]:
+    results: list[T] = []
     thread = threading.Thread(target=lambda: results.append(function()), daemon=True)
     thread.start()
     return thread, results
+
+
+def has_replaced(service: LamsonService, old: int) -> bool:
+    return workers(service) not in ([], [old])
+
+
+def has_workers(service: LamsonService, count: int) -> bool:
+    return len(workers(service)) == count
 
 
 def test_a_killed_worker_is_replaced_and_no_connection_is_refused(service: LamsonService) -> None:
@@ -131,7 +142,7 @@ def test_a_killed_worker_is_replaced_and_no_connection_is_refused(service: Lamso
         os.kill(old, signal.SIGKILL)
         # The listener is the supervisor's: this waits in its backlog for the next worker.
         assert b"VERSION 1" in send(service, "a")
-        wait_for(lambda old=old: workers(service) not in ([], [old]), "a new worker")
+        wait_for(partial(has_replaced, service, old), "a new worker")
     assert len(service.log_lines("ended with signal 9; replacing it")) == 5
 
 
@@ -145,7 +156,7 @@ def test_sigterm_lets_a_transaction_finish_and_ends_idle_sessions(
         assert idle.lmtp.getreply() == (421, b"4.3.2 Service shutting down; try again later")
     (project / "go").touch()
     busy.join(60)
-    assert b"VERSION 1" in results[0]  # type: ignore[operator]
+    assert b"VERSION 1" in results[0]
     service.stop()
     assert daemon.read(project / "run" / "lamson.pid") is None
 
@@ -176,7 +187,7 @@ def test_sighup_changes_the_number_of_workers(service: LamsonService, project: P
         file = project / "config" / "settings.py"
         file.write_text(SETTINGS.replace('"WORKERS", "1"', f'"WORKERS", "{count}"'))
         os.kill(service.pid, signal.SIGHUP)
-        wait_for(lambda count=count: len(workers(service)) == count, f"{count} worker(s)")
+        wait_for(partial(has_workers, service, count), f"{count} worker(s)")
 
 
 def test_a_reload_says_what_it_does_not_take_in(service: LamsonService, project: Path) -> None:
@@ -327,7 +338,8 @@ def test_systemd_passes_the_socket_and_is_told(project: Path, tmp_path: Path) ->
         )
         try:
             assert notified.recv(100) == b"READY=1"
-            with smtplib.LMTP(*listener.getsockname(), timeout=60) as lmtp:
+            host, port = listener.getsockname()
+            with smtplib.LMTP(host, port, timeout=60) as lmtp:
                 assert lmtp.noop()[0] == 250
         finally:
             assert lamson.stop() == 0

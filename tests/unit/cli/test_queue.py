@@ -58,7 +58,7 @@ def test_as_the_old_lamson_spells_it(lamson: Lamson, queue: Maildir) -> None:
 
 def test_a_message_that_cannot_be_printed_is_not_removed(queue: Maildir) -> None:
     key = queue.push(b"Subject: one\n\nbody\n")
-    command = [sys.executable, "-m", "lamson", "queue", "-name", queue.path, "-pop"]
+    command = [sys.executable, "-m", "lamson", "queue", "-name", str(queue.path), "-pop"]
     with open("/dev/full", "wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode != 0

@@ -41,7 +41,7 @@ def begin(connection: Connection, recipients: int = 1) -> None:
     assert connection.state is DATA
 
 
-def test_a_transaction_step_by_step():
+def test_a_transaction_step_by_step() -> None:
     connection = Connection(Limits(), "mail.example")
     assert connection.state is NEW
     assert connection.data_to_send() == b"220 mail.example LMTP ready\r\n"
@@ -75,7 +75,7 @@ def test_a_transaction_step_by_step():
     assert connection.data_to_send() == bytes(replies.OK) * 2
 
 
-def test_negative_replies_change_nothing():
+def test_negative_replies_change_nothing() -> None:
     connection = connect()
     connection.receive_data(START)
     connection.next_event()
@@ -92,7 +92,7 @@ def test_negative_replies_change_nothing():
     assert connection.state is RCPT
 
 
-def test_a_reply_for_each_accepted_recipient():
+def test_a_reply_for_each_accepted_recipient() -> None:
     connection = connect()
     begin(connection, recipients=3)
     connection.receive_data(b".\r\n")
@@ -106,7 +106,7 @@ def test_a_reply_for_each_accepted_recipient():
     assert connection.data_to_send() == bytes(replies.OK) * 3
 
 
-def test_our_own_mistakes_are_raised():
+def test_our_own_mistakes_are_raised() -> None:
     connection = connect()
     with pytest.raises(LocalProtocolError):
         connection.reply(replies.OK)
@@ -119,7 +119,7 @@ def test_our_own_mistakes_are_raised():
     assert connection.data_to_send() == b""
 
 
-def test_fail_answers_all_that_waits():
+def test_fail_answers_all_that_waits() -> None:
     connection = connect()
     connection.fail(replies.LOCAL_ERROR)
     assert connection.data_to_send() == b""
@@ -137,7 +137,7 @@ def test_fail_answers_all_that_waits():
     assert connection.state is READY
 
 
-def test_discarded_content_is_not_held():
+def test_discarded_content_is_not_held() -> None:
     connection = connect()
     begin(connection, recipients=2)
     connection.receive_data(b"x" * 1000)
@@ -151,7 +151,7 @@ def test_discarded_content_is_not_held():
     assert connection.state is READY
 
 
-def test_a_long_line_is_not_held():
+def test_a_long_line_is_not_held() -> None:
     connection = connect(max_line=100)
     for _ in range(1000):
         connection.receive_data(b"x" * 1000)
@@ -165,7 +165,7 @@ def test_a_long_line_is_not_held():
 @pytest.mark.parametrize(
     "sent", [b"", b"NOO", b"NOOP\r", b"x" * 5000, b"\n", b"MAIL FROM:<a@b.example>\r\n"]
 )
-def test_end_of_file_between_commands(sent):
+def test_end_of_file_between_commands(sent: bytes) -> None:
     connection = connect()
     connection.receive_data(sent)
     connection.receive_eof()
@@ -178,7 +178,7 @@ def test_end_of_file_between_commands(sent):
     assert connection.next_event() is CLOSED
 
 
-def test_end_of_file_in_the_content_is_no_message():
+def test_end_of_file_in_the_content_is_no_message() -> None:
     connection = connect()
     begin(connection)
     connection.receive_data(b"hello\r\n.\r")
@@ -188,7 +188,7 @@ def test_end_of_file_in_the_content_is_no_message():
     assert connection.buffered == 0
 
 
-def test_end_of_file_after_the_content():
+def test_end_of_file_after_the_content() -> None:
     connection = connect()
     begin(connection)
     connection.receive_data(b"hello\r\n.\r\n")
@@ -200,7 +200,7 @@ def test_end_of_file_after_the_content():
     assert connection.next_event() is CLOSED
 
 
-def test_close_is_the_last_word():
+def test_close_is_the_last_word() -> None:
     connection = connect()
     begin(connection)
     connection.receive_data(b"x" * 100)
@@ -212,7 +212,7 @@ def test_close_is_the_last_word():
     assert (connection.unread, connection.buffered) == (0, 0)
 
 
-def test_a_reply_that_is_no_constant():
+def test_a_reply_that_is_no_constant() -> None:
     connection = connect()
     connection.receive_data(START)
     connection.next_event()

@@ -29,7 +29,7 @@ def receive(
         (b"\r.\r\n.\n.\r\n.\r\n", b"\r.\r\n\n.\r\n"),
     ],
 )
-def test_end_and_dots(sent, expected, step):
+def test_end_and_dots(sent: bytes, expected: bytes, step: int) -> None:
     content, rest = receive(sent + b"NOOP\r\n.\r\n", step=step)
     assert content.take() == expected
     assert content.size == len(expected)
@@ -37,7 +37,7 @@ def test_end_and_dots(sent, expected, step):
 
 
 @pytest.mark.parametrize("step", [1, 3, 1000])
-def test_too_big(step):
+def test_too_big(step: int) -> None:
     content, rest = receive(b"x" * 50 + b"\r\n.\r\nQUIT", step=step, max_size=51)
     assert content.refusal == replies.TOO_BIG
     assert (content.size, content.take(), rest) == (0, b"", b"QUIT")
@@ -45,7 +45,7 @@ def test_too_big(step):
     assert content.refusal is None
 
 
-def test_the_first_refusal_stands():
+def test_the_first_refusal_stands() -> None:
     content = IncomingData(10)
     content.refuse(replies.NO_STORAGE)
     content.receive(b"x" * 100)
@@ -53,14 +53,14 @@ def test_the_first_refusal_stands():
     assert content.refusal == replies.NO_STORAGE
 
 
-def test_what_is_swallowed_is_not_held():
+def test_what_is_swallowed_is_not_held() -> None:
     content = IncomingData(1000)
     for _ in range(1000):
         assert content.receive(b"x" * 1000) is None
         assert content.size <= 1000
 
 
-def test_a_big_message_costs_no_more_per_octet():
+def test_a_big_message_costs_no_more_per_octet() -> None:
     # A quadratic scan of these 64 MiB would run into the timeout.
     content = IncomingData(1 << 30)
     chunk = (b".x" * 1000 + b"\r\n..") * 32

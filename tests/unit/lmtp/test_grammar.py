@@ -1,14 +1,20 @@
+from __future__ import annotations
+
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lamson.smtp.envelope import Peer, QueueId
-from lamson.smtp.reply import UNKNOWN_PARAMETER
+from lamson.smtp.reply import UNKNOWN_PARAMETER, Reply
 from lamson_lmtp import grammar
 from lamson_lmtp.events import MailFrom, RcptTo, RemoteProtocolError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def refusal(parse, arguments):
+
+def refusal(parse: Callable[[bytes], object], arguments: bytes) -> Reply:
     with pytest.raises(RemoteProtocolError) as caught:
         parse(arguments)
     return caught.value.reply
@@ -30,11 +36,11 @@ def refusal(parse, arguments):
         ("FROM:<é@b.example>".encode(), MailFrom("é@b.example")),
     ],
 )
-def test_mail(arguments, expected):
+def test_mail(arguments: bytes, expected: MailFrom) -> None:
     assert grammar.parse_mail(arguments) == expected
 
 
-def test_mail_carries_the_peer():
+def test_mail_carries_the_peer() -> None:
     peer = Peer(name="x")
     assert grammar.parse_mail(b"FROM:<>", peer).peer is peer
 
@@ -61,11 +67,11 @@ def test_mail_carries_the_peer():
         (b"FROM:<> x", UNKNOWN_PARAMETER),
     ],
 )
-def test_wrong_mail(arguments, reply):
+def test_wrong_mail(arguments: bytes, reply: Reply) -> None:
     assert refusal(grammar.parse_mail, arguments) == reply
 
 
-def test_rcpt():
+def test_rcpt() -> None:
     assert grammar.parse_rcpt(b"TO:<a@b.example>") == RcptTo("a@b.example")
     assert grammar.parse_rcpt(b"to: <Postmaster> ") == RcptTo("postmaster")
     assert grammar.parse_rcpt("TO:<é@b.example>".encode()) == RcptTo("é@b.example")
@@ -81,21 +87,21 @@ def test_rcpt():
         (b"TO:<\xe9@b.example>", grammar.BAD_RECIPIENT),
     ],
 )
-def test_wrong_rcpt(arguments, reply):
+def test_wrong_rcpt(arguments: bytes, reply: Reply) -> None:
     assert refusal(grammar.parse_rcpt, arguments) == reply
 
 
 @pytest.mark.parametrize("arguments", [b"x", b"x ", b"[192.0.2.1]", b"\xe9.example"])
-def test_lhlo(arguments):
+def test_lhlo(arguments: bytes) -> None:
     grammar.parse_lhlo(arguments)
 
 
 @pytest.mark.parametrize("arguments", [b"", b" ", b"a b", b"a\0", b"a\rb", b"a" * 256])
-def test_wrong_lhlo(arguments):
+def test_wrong_lhlo(arguments: bytes) -> None:
     assert refusal(grammar.parse_lhlo, arguments) == grammar.LHLO_SYNTAX
 
 
-def test_xforward():
+def test_xforward() -> None:
     attributes = grammar.parse_xforward(b"NAME=a+2Eb ADDR=IPV6:::1  ident=4Qx port=[UNAVAILABLE]")
     assert attributes == {"NAME": "a.b", "ADDR": "::1", "IDENT": "4Qx", "PORT": ""}
     peer = grammar.make_peer(attributes)
@@ -115,7 +121,7 @@ def test_xforward():
         (b"NAME=" + b"a" * 256, grammar.BAD_VALUE),
     ],
 )
-def test_wrong_xforward(arguments, reply):
+def test_wrong_xforward(arguments: bytes, reply: Reply) -> None:
     assert refusal(grammar.parse_xforward, arguments) == reply
 
 
@@ -131,7 +137,7 @@ def test_wrong_xforward(arguments, reply):
         b"FROM:<" + b"<" * 4000,
     ],
 )
-def test_time_is_linear(arguments):
+def test_time_is_linear(arguments: bytes) -> None:
     started = time.process_time()
     for _ in range(20):
         refusal(grammar.parse_mail, arguments)

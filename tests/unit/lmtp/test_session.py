@@ -41,7 +41,7 @@ class Talk:
         return self.say(content + b".\r\n")
 
 
-def test_replies_stream_in_the_order_of_rcpt():
+def test_replies_stream_in_the_order_of_rcpt() -> None:
     talk = Talk()
     assert talk.send(ONE, TWO, THREE) == b""
     assert talk.session.delivering
@@ -57,9 +57,10 @@ def test_replies_stream_in_the_order_of_rcpt():
     assert not talk.session.in_transaction
 
 
-def test_the_first_of_several_replies_can_be_sent_alone(monkeypatch):
+def test_the_first_of_several_replies_can_be_sent_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failpoint, "ACTIVE", True)
-    talk, sent = Talk(holds=False), []
+    talk = Talk(holds=False)
+    sent: list[bytes] = []
     talk.session.on_first_reply = lambda: sent.append(talk.session.data_to_send())
     assert talk.send(ONE) == OK
     assert sent == []
@@ -67,7 +68,7 @@ def test_the_first_of_several_replies_can_be_sent_alone(monkeypatch):
     assert sent == [OK]
 
 
-def test_what_was_sent_ahead_waits_for_the_replies():
+def test_what_was_sent_ahead_waits_for_the_replies() -> None:
     talk = Talk()
     talk.send(ONE)
     assert talk.say(b"NOOP\r\nQUIT\r\n") == b""
@@ -79,7 +80,7 @@ def test_what_was_sent_ahead_waits_for_the_replies():
     assert talk.session.closed
 
 
-def test_the_envelope():
+def test_the_envelope() -> None:
     talk = Talk(holds=False)
     talk.say(b"XFORWARD NAME=spike.example ADDR=192.0.2.7 IDENT=4Qx9\r\n")
     talk.say(b"MAIL FROM:<Zed@Example.COM> BODY=8BITMIME SMTPUTF8\r\n" + ONE + ONE + b"DATA\r\n")
@@ -95,7 +96,7 @@ def test_the_envelope():
     assert envelope.received > 1_700_000_000
 
 
-def test_messages_without_a_queue_id_are_given_a_name():
+def test_messages_without_a_queue_id_are_given_a_name() -> None:
     talk = Talk(holds=False)
     talk.send(ONE)
     talk.send(TWO)
@@ -105,7 +106,7 @@ def test_messages_without_a_queue_id_are_given_a_name():
     assert len({next(first), next(first), next(second)}) == 3
 
 
-def test_a_second_answer_is_refused():
+def test_a_second_answer_is_refused() -> None:
     talk = Talk()
     talk.send(ONE, TWO)
     [message] = talk.dispatcher.messages
@@ -116,7 +117,7 @@ def test_a_second_answer_is_refused():
     assert run(talk.session) == OK + OK
 
 
-def test_an_engine_that_raises_is_answered_451(caplog):
+def test_an_engine_that_raises_is_answered_451(caplog: pytest.LogCaptureFixture) -> None:
     talk = Talk(holds=False)
     answered = talk.say(
         b"MAIL FROM:<>\r\nRCPT TO:<bug@test.example>\r\nRCPT TO:<poison@test.example>\r\nDATA\r\n"
@@ -132,7 +133,7 @@ def test_an_engine_that_raises_is_answered_451(caplog):
     assert talk.budget.used == 0
 
 
-def test_the_budget_counts_content_until_it_is_answered():
+def test_the_budget_counts_content_until_it_is_answered() -> None:
     talk = Talk()
     talk.say(b"MAIL FROM:<>\r\n" + ONE + TWO + b"DATA\r\n")
     talk.say(b"x" * 1000)
@@ -146,7 +147,7 @@ def test_the_budget_counts_content_until_it_is_answered():
     assert talk.budget.used == 0
 
 
-def test_a_message_that_others_leave_no_room_for():
+def test_a_message_that_others_leave_no_room_for() -> None:
     talk = Talk(budget=100)
     talk.budget.used = 60  # by other sessions
     assert talk.say(b"MAIL FROM:<> SIZE=41\r\n") == bytes(replies.NO_STORAGE)
@@ -163,7 +164,7 @@ def test_a_message_that_others_leave_no_room_for():
     assert talk.say(b"DATA\r\n") == bytes(replies.START_DATA)
 
 
-def test_a_client_that_goes_away_frees_what_it_held():
+def test_a_client_that_goes_away_frees_what_it_held() -> None:
     talk = Talk()
     talk.say(b"MAIL FROM:<>\r\n" + ONE + b"DATA\r\n" + b"x" * 1000)
     talk.session.lost()
@@ -176,7 +177,7 @@ def test_a_client_that_goes_away_frees_what_it_held():
     assert (talk.budget.used, talk.woken) == (0, 0)
 
 
-def test_closing_answers_what_waits():
+def test_closing_answers_what_waits() -> None:
     talk = Talk()
     talk.send(ONE, TWO, THREE)
     talk.dispatcher.messages[0].done(1, MEMBERS_ONLY)
@@ -189,7 +190,7 @@ def test_closing_answers_what_waits():
     assert talk.session.data_to_send() == b""
 
 
-def test_closing_in_the_middle_of_content():
+def test_closing_in_the_middle_of_content() -> None:
     talk = Talk()
     talk.say(b"MAIL FROM:<>\r\n" + ONE + b"DATA\r\nhello")
     talk.session.close(replies.TOOK_TOO_LONG)
@@ -197,7 +198,7 @@ def test_closing_in_the_middle_of_content():
     assert talk.budget.used == 0
 
 
-def test_one_client_does_not_keep_the_others_waiting():
+def test_one_client_does_not_keep_the_others_waiting() -> None:
     talk = Talk()
     talk.session.receive(b"NOOP\r\n" * (MAX_TURN + 1))
     assert talk.session.advance() is ANSWERED
@@ -206,7 +207,7 @@ def test_one_client_does_not_keep_the_others_waiting():
     assert talk.session.data_to_send() == OK
 
 
-def test_what_is_logged(caplog):
+def test_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="lamson")
     talk = Talk(holds=False)
     talk.send(ONE, b"RCPT TO:<nobody@test.example>\r\n", b"RCPT TO:<stranger@test.example>\r\n")
@@ -229,7 +230,7 @@ def test_what_is_logged(caplog):
     ]
 
 
-def test_what_is_logged_for_a_message_that_is_too_big(caplog):
+def test_what_is_logged_for_a_message_that_is_too_big(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="lamson")
     talk = Talk(max_size=5)
     assert talk.send(ONE) == bytes(replies.TOO_BIG)
@@ -238,7 +239,7 @@ def test_what_is_logged_for_a_message_that_is_too_big(caplog):
     ]
 
 
-def test_a_handlers_reply_of_several_lines():
+def test_a_handlers_reply_of_several_lines() -> None:
     talk = Talk()
     talk.send(ONE)
     talk.dispatcher.messages[0].done(0, Reply(550, "5.7.1", "members\nonly"))

@@ -70,7 +70,7 @@ def test_a_nul_never_comes_out(data: bytes, charset: str) -> None:
 
 def test_unknown_names_leave_nothing_behind() -> None:
     """Python's registry of codecs keeps every name that it was asked for, for ever."""
-    cache = encodings._cache  # type: ignore[attr-defined]
+    cache = encodings._cache
     before = len(cache)
     for number in range(100):
         decode(b"text", f"x-flood-{number}", {}, "here")

@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
 from mako import codegen, runtime
@@ -19,10 +19,16 @@ from lamson.errors import TemplateError
 from lamson.message.templates import RESERVED, Templates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-ADDRESSES: Mapping[str, str] = {
+
+class Addressed(TypedDict):
+    to: str
+    sender: str
+    subject: str
+
+
+ADDRESSES: Addressed = {
     "to": "zed@example.com",
     "sender": "list@test.com",
     "subject": "Hello",

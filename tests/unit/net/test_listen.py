@@ -12,7 +12,7 @@ from lamson.errors import SettingsError, UnavailableError
 from lamson.net.listen import bind, describe
 
 
-def test_tcp():
+def test_tcp() -> None:
     with bind("127.0.0.1:0") as sock:
         name = describe(sock)
         assert name == f"127.0.0.1:{sock.getsockname()[1]}"
@@ -21,18 +21,18 @@ def test_tcp():
             pass
 
 
-def test_tcp_by_name():
+def test_tcp_by_name() -> None:
     with bind("localhost:0") as sock:
         assert sock.getsockname()[0] in ("127.0.0.1", "::1")
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
-def test_tcp_over_ipv6():
+def test_tcp_over_ipv6() -> None:
     with bind("[::1]:0") as sock:
         assert describe(sock) == f"[::1]:{sock.getsockname()[1]}"
 
 
-def test_port_in_use():
+def test_port_in_use() -> None:
     with bind("127.0.0.1:0") as sock:
         name = describe(sock)
         with pytest.raises(UnavailableError, match=f"cannot listen on {name}: it is in use"):
@@ -40,12 +40,12 @@ def test_port_in_use():
     bind(name).close()
 
 
-def test_unknown_host():
+def test_unknown_host() -> None:
     with pytest.raises(UnavailableError, match=r"no address is known for 'host\.invalid'"):
         bind("host.invalid:25")
 
 
-def test_address_of_another_machine():
+def test_address_of_another_machine() -> None:
     with pytest.raises(UnavailableError, match=r"cannot listen on 192\.0\.2\.1:0"):
         bind("192.0.2.1:0")
 
@@ -54,12 +54,12 @@ def test_address_of_another_machine():
     "listen",
     ["", "8823", ":8823", "host", "host:", "host:x", "host:-1", "host:65536", "::1:25", "[]:1"],
 )
-def test_what_is_no_address(listen):
+def test_what_is_no_address(listen: str) -> None:
     with pytest.raises(SettingsError, match="expected host:port"):
         bind(listen)
 
 
-def test_unix(tmp_path):
+def test_unix(tmp_path: Path) -> None:
     path = tmp_path / "lmtp.sock"
     with bind(f"unix:{path}") as sock:
         assert describe(sock) == f"unix:{path}"
@@ -68,7 +68,7 @@ def test_unix(tmp_path):
             client.connect(str(path))
 
 
-def test_mode_and_group(tmp_path):
+def test_mode_and_group(tmp_path: Path) -> None:
     path = tmp_path / "lmtp.sock"
     group = grp.getgrgid(os.getgid()).gr_name
     with bind(f"unix:{path}", mode=0o606, group=group):
@@ -76,14 +76,14 @@ def test_mode_and_group(tmp_path):
         assert path.stat().st_gid == os.getgid()
 
 
-def test_unknown_group_leaves_nothing_behind(tmp_path):
+def test_unknown_group_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "lmtp.sock"
     with pytest.raises(UnavailableError, match="no such group"):
         bind(f"unix:{path}", group="nosuchgroup")
     assert not path.exists()
 
 
-def test_stale_file_is_replaced(tmp_path):
+def test_stale_file_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "lmtp.sock"
     bind(f"unix:{path}").close()
     assert path.exists()
@@ -91,7 +91,7 @@ def test_stale_file_is_replaced(tmp_path):
         client.connect(str(path))
 
 
-def test_file_in_use_is_kept(tmp_path):
+def test_file_in_use_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "lmtp.sock"
     with bind(f"unix:{path}"):
         with pytest.raises(UnavailableError, match="it is in use"):
@@ -100,7 +100,7 @@ def test_file_in_use_is_kept(tmp_path):
             client.connect(str(path))
 
 
-def test_other_file_is_kept(tmp_path):
+def test_other_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "lmtp.sock"
     path.write_text("precious")
     with pytest.raises(UnavailableError, match="it exists and is not a socket"):
@@ -108,17 +108,17 @@ def test_other_file_is_kept(tmp_path):
     assert path.read_text() == "precious"
 
 
-def test_no_directory(tmp_path):
+def test_no_directory(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="No such file or directory"):
         bind(f"unix:{tmp_path}/no/lmtp.sock")
 
 
-def test_path_too_long(tmp_path):
+def test_path_too_long(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="too long"):
         bind(f"unix:{tmp_path}/{'x' * 108}")
 
 
-def test_umask_is_as_before(tmp_path):
+def test_umask_is_as_before(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
         bind(f"unix:{tmp_path}/lmtp.sock").close()

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
 
 from lamson.postfix import apply, plan, submission, wanted
 from lamson.postfix.checks import inspection
 from lamson.postfix.configuration import Configuration
 from lamson.postfix.mending import Mending
 from lamson.postfix.site import Site
+from lamson.routing.decorators import route, stateless
 from lamson.routing.domains import Domains
-from lamson.routing.pattern import compile_format
-from lamson.routing.router import Route
+from lamson.routing.module import HandlerModule
+from lamson.routing.router import Router
 from lamson.settings import Lmtp, Settings, Socketmap, Submission
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lamson.postfix.finding import Finding
+    from lamson.postfix.postconf import Postconf
 
 ROUTE = r".+@(?:lists|app)\.test"
 WORLD = "127.0.0.1:2525"
@@ -125,6 +127,20 @@ def project(**changes: object) -> Settings:
     return Settings.model_validate(values)
 
 
+def make_router(formats: Sequence[str]) -> Router:
+    """The routes of a handler module with one handler, for all the ``formats``."""
+
+    @stateless
+    def handle(message: object) -> None: ...
+
+    module = ModuleType("app")
+    handle.__module__ = module.__name__
+    for one in reversed(formats):  # decorators apply from the last to the first
+        route(one)(handle)
+    vars(module)[handle.__name__] = handle
+    return Router([HandlerModule(module)], {})
+
+
 class Tables:
     """The answers of tables: of those that are written out in main.cf, and of ``known`` ones."""
 
@@ -143,7 +159,7 @@ class Tables:
 
 
 class Paper:
-    """One that is right for a project. To whom it is given it is a `Postconf`."""
+    """One that is right for a project. To whom ``postconf`` is given it is a `Postconf`."""
 
     def __init__(self, directory: Path, settings: Settings | None = None) -> None:
         self.directory = directory
@@ -159,12 +175,18 @@ class Paper:
         self.apply()
 
     def has_routes(self, *formats: str, domains: Sequence[str] = ()) -> None:
-        routes = [Route(one, None, compile_format(one, {}), "app.py", 7) for one in formats]
-        match = lambda address: next((r for r in routes if r.pattern.match(address)), None)  # noqa: E731
-        self.router = SimpleNamespace(routes=routes, match=match)
-        self.domains = Domains(routes, domains)
+        self.router = make_router(formats)
+        self.domains = Domains(self.router.routes, domains)
 
     # What is seen of it.
+
+    @property
+    def postconf(self) -> Postconf:
+        """Itself, for `apply` and `undo`: it has the methods that they call, and none of the rest.
+
+        A real one looks for postconf(1) when it is made.
+        """
+        return cast("Postconf", self)
 
     def site(self) -> Site:
         maps = Tables(self.tables)
@@ -188,7 +210,7 @@ class Paper:
     # What is done to it.
 
     def apply(self) -> Path | None:
-        return apply.carry_out(self, self.changes(), self.directory)
+        return apply.carry_out(self.postconf, self.changes(), self.directory)
 
     def cure(self, finding: Finding) -> None:
         """Do what a finding says, but for the reload at its end."""

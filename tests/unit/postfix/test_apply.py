@@ -24,17 +24,17 @@ def test_it_is_done_once_and_undone(paper: Callable[..., Paper], tmp_path: Path)
     one.run("-X", "relay_recipient_maps")
     one.run("-MX", "127.0.0.1:10587/inet")
     before = one.read()
-    rollback = apply.carry_out(one, one.changes(), tmp_path)
+    rollback = apply.carry_out(one.postconf, one.changes(), tmp_path)
     assert rollback is not None
     recorded = {change["name"] for change in json.loads(rollback.read_text())}
     assert recorded == {"relay_domains", "relay_recipient_maps", "127.0.0.1:10587/inet"}
     assert one.findings() == []
-    assert {change.name for change in apply.undo(one, rollback)} == recorded
+    assert {change.name for change in apply.undo(one.postconf, rollback)} == recorded
     assert one.read() == before
-    assert apply.undo(one, rollback) == []
+    assert apply.undo(one.postconf, rollback) == []
     one.run("-e", "relay_domains=third.test")
     with pytest.raises(LamsonError, match=r"was changed since, to third\.test; nothing was undone"):
-        apply.undo(one, rollback)
+        apply.undo(one.postconf, rollback)
 
 
 def test_what_is_in_doubt_is_not_done(paper: Callable[..., Paper], tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_what_is_in_doubt_is_not_done(paper: Callable[..., Paper], tmp_path: Pat
     one.run("-e", "relay_domains=$mydestination other.test", "lmtp_send_xforward_command=no")
     before = one.read()
     with pytest.raises(LamsonError, match=r"relay_domains: .* macro.* nothing was changed"):
-        apply.carry_out(one, one.changes(), tmp_path / "undo")
+        apply.carry_out(one.postconf, one.changes(), tmp_path / "undo")
     assert one.read() == before
     assert not (tmp_path / "undo").exists()
 
@@ -62,4 +62,4 @@ def test_only_a_rollback_file_is_undone(
     file = tmp_path / "rollback.json"
     file.write_text(content)
     with pytest.raises(LamsonError, match=r"rollback\.json: no rollback file: "):
-        apply.undo(paper(), file)
+        apply.undo(paper().postconf, file)

@@ -42,7 +42,7 @@ def test_without_a_certificate_nothing_is_written(secured: Callable[[str], Paper
     rollback = one.apply()
     assert rollback is not None
     assert one.changes() == []
-    apply.undo(one, rollback)
+    apply.undo(one.postconf, rollback)
     assert "127.0.0.1:20587/inet" not in one.master
 
 

@@ -463,7 +463,8 @@ def test_no_task_of_the_relay_ends_by_a_surprise(
 
 def fails_once(owner: object, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the first call of a method raise what nobody expects."""
-    really, failed = getattr(owner, name), []
+    really = getattr(owner, name)
+    failed: list[str] = []
 
     def fail(*arguments: Any) -> Any:
         if failed:

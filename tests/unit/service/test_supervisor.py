@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,10 +39,13 @@ def test_the_next_worker_is_told_of_all_that_died(tmp_path: Path) -> None:
         file = tmp_path / str(pid)
         return file.read_text() if file.exists() else ""
 
+    def is_told(pid: int) -> bool:
+        return told(pid).endswith("\n")
+
     def fork_and_kill(count: int) -> list[int]:
         pids = [supervisor._fork(group).pid for _ in range(count)]
         for pid in pids:
-            wait_for(lambda pid=pid: told(pid).endswith("\n"), "a worker to be told")
+            wait_for(partial(is_told, pid), "a worker to be told")
             os.kill(pid, signal.SIGKILL)
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         supervisor._reap()

@@ -160,6 +160,6 @@ def test_a_mistake_of_ours_is_not_hidden(
     def fails(*arguments: object) -> None:
         raise ValueError("ours")
 
-    monkeypatch.setattr(migrate.command, "upgrade", fails)
+    monkeypatch.setattr("lamson.storage.migrate.command.upgrade", fails)
     with pytest.raises(ValueError, match="ours"):
         migrate.upgrade(database, migrations, TABLE)

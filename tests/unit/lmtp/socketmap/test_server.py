@@ -133,7 +133,7 @@ def test_the_longest_request_is_answered() -> None:
     ],
 )
 def test_slow_and_silent_clients_are_closed(
-    caplog: pytest.LogCaptureFixture, options: dict[str, float], sent: bytes, logged: int
+    caplog: pytest.LogCaptureFixture, options: dict[str, Any], sent: bytes, logged: int
 ) -> None:
     async def story() -> None:
         async with serving(**options) as (_, port):

@@ -37,13 +37,18 @@ def test_what_was_agreed_on_says_what_is_answered(rules: Rules) -> None:
     assert session.header_reply == milter.CONTINUE
 
 
+def begin_mail(session: Session) -> Spool:
+    session.transaction = Transaction(session.connection)
+    session.spool = spool = Spool(1 << 30)
+    session.header_size, session.has_failed = 7, True
+    return spool
+
+
 def test_the_mail_is_forgotten_and_the_connection_is_not(rules: Rules) -> None:
     session = Session(rules, 0)
     connection = session.connection
-    session.transaction = Transaction(connection)
-    session.spool = spool = Spool(1 << 30)
+    spool = begin_mail(session)
     spool.write(b"x" * (2 << 20))
-    session.header_size, session.has_failed = 7, True
     session.reset()
     assert session.transaction is None
     assert session.spool is None
