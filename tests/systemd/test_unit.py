@@ -106,7 +106,7 @@ def test_a_credential_is_a_setting_and_a_mistake_is_not_tried_again(machine: Mac
     assert machine.run("systemctl restart lamson").returncode
     # Not "auto-restart": systemd has given up.
     assert machine("systemctl show --property SubState --value lamson") == "failed"
-    mistake = "/lamson_submission__secret: submission: expected user beside secret"
+    mistake = "/lamson_submission__secret: submission.secret: expected user beside secret"
     assert mistake in machine.journal()
     user = "[Service]\nEnvironment=LAMSON_SUBMISSION__USER=lamson"
     machine(f"echo '{user}' >> /etc/systemd/system/lamson.service.d/override.conf")
