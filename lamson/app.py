@@ -22,13 +22,13 @@ from lamson.delivery.traffic import Traffic
 from lamson.delivery.transaction import Transactions
 from lamson.errors import SettingsError, UnavailableError
 from lamson.message.notes import Notary
-from lamson.message.templates import RESERVED, Templates
+from lamson.message.templates import Templates
 from lamson.relay.relay import Relay
 from lamson.relay.submission import Endpoint, Submitter
 from lamson.routing.domains import Domains
-from lamson.routing.router import Router
 from lamson.settings import loading
 from lamson.settings.model import TEMPLATES
+from lamson.settings.routes import collect_routes
 from lamson.storage import failure, revisions
 from lamson.storage.database import Database
 from lamson.storage.housekeeping import Housekeeping
@@ -67,8 +67,7 @@ class Application:
         self.project = project
         self.settings = settings
         self.hostname = settings.lmtp.hostname or socket.getfqdn()
-        self.router = Router.collect(settings.handlers, settings.route_defaults)
-        self.router.refuse_captures(RESERVED)
+        self.router = collect_routes(settings)
         self.domains = Domains(self.router.routes, settings.domains)
         for directory in settings.templates:
             if not directory.is_dir() and project / directory != project / TEMPLATES:

@@ -2,7 +2,7 @@
 
 A line names the event, the mail (by Postfix's queue id, so that one ``grep`` shows its way through
 both programs) and what is known, as ``key=value``. Lines wait in memory until `flush`, which the
-engine and the front ends call once for all that they did at one go; nothing waits longer than a
+dispatcher and front ends call once for all that they did at one go; nothing waits longer than a
 second. Where no file is configured, events go to the logger ``lamson.mail``. A value from a mail
 cannot forge a line: what is not printable is escaped. A log that cannot be written (a full disk)
 stops no mail: its lines are lost.

@@ -52,7 +52,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     if link.number == 0 and not application.router.routes and not application.settings.filters:
         log.logger.warning("no route in any handler module: all mail is refused with 550 5.1.1")
     if application.settings.one_processor:
-        cpu.keep_to_one(link.place)
+        cpu.keep_to_one(link.slot)
     asyncio.run(_serve(application, sockets, link))
 
 

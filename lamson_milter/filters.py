@@ -23,7 +23,7 @@ from lamson.routing.declaration import (
     Declarations,
     DeclaredRoute,
     check_format,
-    place,
+    origin,
 )
 from lamson.routing.handler import INJECTED, SESSION, Handler
 from lamson.routing.loader import functions_of, load, nothing_declared
@@ -66,7 +66,7 @@ def filter_connection(function: _Function) -> _Function:
 
     Raises RouteError for what is no function, as all of these do.
     """
-    return FILTERS.note(function, _of_all(CONNECTION, place()))
+    return FILTERS.note(function, _of_all(CONNECTION, origin()))
 
 
 def filter_sender(
@@ -76,7 +76,7 @@ def filter_sender(
 
     With ``@filter_sender(helo=True)`` it also learns ``mail.peer.helo``.
     """
-    declared = _of_all(SENDER, place(), helo=helo)
+    declared = _of_all(SENDER, origin(), helo=helo)
     if function is not None:
         return FILTERS.note(function, declared)
     return lambda later: FILTERS.note(later, declared)
@@ -91,7 +91,7 @@ def filter_recipient(
     ``captures`` are those of `lamson.route`.
     """
     check_format(format, "filter_recipient")
-    declared = DeclaredFilter(format, engine, captures, *place(), stage=RECIPIENT, helo=helo)
+    declared = DeclaredFilter(format, engine, captures, *origin(), stage=RECIPIENT, helo=helo)
     return lambda function: FILTERS.note(function, declared)
 
 
@@ -114,7 +114,7 @@ def filter_message(
     if body < 0:
         raise RouteError(f"@filter_message: body is True, False or octets, not {body!r}")
     declared = DeclaredFilter(
-        format, engine, captures, *place(), stage=MESSAGE, body=body, helo=helo
+        format, engine, captures, *origin(), stage=MESSAGE, body=body, helo=helo
     )
     return lambda function: FILTERS.note(function, declared)
 
@@ -177,5 +177,5 @@ def _read(module: ModuleType, defaults: Mapping[str, str]) -> Iterator[Filter]:
         raise nothing_declared(module, FILTERS)
 
 
-def _of_all(stage: str, place: tuple[str, int], *, helo: bool = False) -> DeclaredFilter:
-    return DeclaredFilter("", "re2", {}, *place, stage=stage, helo=helo)
+def _of_all(stage: str, where: tuple[str, int], *, helo: bool = False) -> DeclaredFilter:
+    return DeclaredFilter("", "re2", {}, *where, stage=stage, helo=helo)

@@ -64,7 +64,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL)
     application = Application.load(project, is_patient=link.is_patient)
     if application.settings.one_processor:
-        cpu.keep_to_one(link.place)
+        cpu.keep_to_one(link.slot)
     settings = application.settings.milter
     with loading.placing(project):
         rules = rules_of(application)

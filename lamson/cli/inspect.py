@@ -34,9 +34,8 @@ def routes_command(test: str | None) -> int:
       lamson routes -test users-subscribe@test.com
     """
     from lamson.cli.send import checked
-    from lamson.message.templates import RESERVED
-    from lamson.routing.router import Router
     from lamson.settings.loading import placing
+    from lamson.settings.routes import collect_routes
     from lamson.smtp.address import parse_mailbox
 
     if test is not None:  # as the LMTP server reads it, which tells its routes the canonical form
@@ -44,8 +43,7 @@ def routes_command(test: str | None) -> int:
     effective = settings()
     filters: Filters | None = None
     with placing(project()):
-        router = Router.collect(effective.handlers, effective.route_defaults)
-        router.refuse_captures(RESERVED)
+        router = collect_routes(effective)
         if effective.filters:
             from lamson_milter.filters import Filters
 

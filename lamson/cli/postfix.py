@@ -74,14 +74,12 @@ def maps_command(directory: str | None, kind: str) -> None:
 
 
 def _routes(effective: Settings) -> tuple[Router, Domains]:
-    from lamson.message.templates import RESERVED
     from lamson.routing.domains import Domains
-    from lamson.routing.router import Router
     from lamson.settings.loading import placing
+    from lamson.settings.routes import collect_routes
 
     with placing(project()):
-        router = Router.collect(effective.handlers, effective.route_defaults)
-        router.refuse_captures(RESERVED)
+        router = collect_routes(effective)
     return router, Domains(router.routes, effective.domains)
 
 

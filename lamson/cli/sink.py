@@ -19,6 +19,7 @@ import click
 from lamson.cli.options import command, option, port
 from lamson.errors import LamsonError
 from lamson.message.compose import prepend_headers
+from lamson.net.endpoint import join_host_port
 from lamson.net.listen import bind, describe
 from lamson.service import daemon
 
@@ -106,7 +107,7 @@ async def _serve(
         )
         return server
 
-    sock = bind(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    sock = bind(join_host_port(host, port))
     server = await loop.create_server(protocol, sock=sock)
     ready(f"SMTP on {describe(sock)}, storing in {directory}")
     await leaving.wait()

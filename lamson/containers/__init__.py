@@ -59,10 +59,10 @@ def mail_system(
 
 def _domains(project: Path) -> Sequence[str]:
     from lamson.routing.domains import Domains
-    from lamson.routing.router import Router
     from lamson.settings import loading
+    from lamson.settings.routes import collect_routes
 
     settings = loading.load(project)
     if settings.domains:
         return settings.domains
-    return Domains(Router.collect(settings.handlers, settings.route_defaults).routes).complete()
+    return Domains(collect_routes(settings).routes).complete()

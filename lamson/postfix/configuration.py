@@ -34,6 +34,21 @@ class Service:
         return fields[7] if len(fields) > 7 else ""
 
     @property
+    def kind(self) -> str:
+        """``inet``, ``pass``, ``unix`` or ``fifo``."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def host(self) -> str:
+        """Where an ``inet`` one listens; empty for all of ``inet_interfaces``."""
+        return self.key.rpartition("/")[0].rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> str:
+        """At which port an ``inet`` one listens: a number, or a name of services(5)."""
+        return self.key.rpartition("/")[0].rpartition(":")[2]
+
+    @property
     def is_chrooted(self) -> bool:
         """It sees the queue directory alone: ``y``, or ``-`` where that means it."""
         fields = self.entry.split()

@@ -11,7 +11,7 @@ import socket
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from lamson.net.endpoint import is_loopback
+from lamson.net.endpoint import is_loopback, join_host_port
 from lamson.postfix.configuration import words
 from lamson.postfix.finding import Finding
 
@@ -56,8 +56,8 @@ def wanted(site: Site) -> list[WantedService]:
                 "Postfix has no certificate to show; set smtpd_tls_chain_files (key and chain, PEM)"
                 " first"
             )
-    host = f"[{own.host}]" if ":" in own.host else own.host
-    name = f"{host}:{own.port}" if is_loopback(own.host) else _NAMES.get(own.port, own.port)
+    at = join_host_port(own.host, own.port)
+    name = at if is_loopback(own.host) else _NAMES.get(own.port, own.port)
     written = " ".join(f"-o {option}={value}" for option, value in options.items())
     there = existing(site)
     return [
@@ -120,11 +120,9 @@ def existing(site: Site) -> Service | None:
 def listener(host: str, port: int, services: Mapping[str, Service]) -> Service | None:
     """The entry of master.cf that listens at this address and port."""
     for service in services.values():
-        name, _, kind = service.key.rpartition("/")
-        at, _, number = name.rpartition(":")
-        at = at.strip("[]").lower()
+        at = service.host.lower()
         is_there = not at or bool(_addresses(at) & _addresses(host.lower()))
-        if kind in ("inet", "pass") and is_there and _port(number) == port:
+        if service.kind in ("inet", "pass") and is_there and _port(service.port) == port:
             return service
     return None
 

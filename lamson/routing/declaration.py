@@ -121,7 +121,7 @@ HANDLERS = Declarations(
 )
 
 
-def place() -> tuple[str, int]:
+def origin() -> tuple[str, int]:
     """File and line where the decorator stands that asks."""
     caller = sys._getframe(2)
     return caller.f_code.co_filename, caller.f_lineno

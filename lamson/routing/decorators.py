@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 from lamson.errors import RouteError
-from lamson.routing.declaration import HANDLERS, DeclaredRoute, check_format, place
+from lamson.routing.declaration import HANDLERS, DeclaredRoute, check_format, origin
 
 State: TypeAlias = Callable[..., Any] | str | None
 """What a handler returns: the next state, as a function of its module or that function's name, or
@@ -35,7 +35,7 @@ def route(
     has no parameters for) is a RouteError with file and line when the application loads.
     """
     check_format(format, "route")
-    declared = DeclaredRoute(format, engine, captures, *place())
+    declared = DeclaredRoute(format, engine, captures, *origin())
     return lambda function: HANDLERS.note(function, declared)
 
 
@@ -44,7 +44,7 @@ def route_like(handler: Callable[..., Any]) -> Callable[[_Function], _Function]:
 
     Raises RouteError where that one has no route itself.
     """
-    file, line = place()
+    file, line = origin()
     declaration = HANDLERS.of(handler)
     if declaration is None or not declaration.routes:
         name = getattr(handler, "__name__", repr(handler))

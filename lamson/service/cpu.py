@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def free_place(taken: Iterable[int], taken_by_group: Iterable[int]) -> int:
-    """In the supervisor: the place of a new worker, from 0; there is one for each processor.
+def free_slot(taken: Iterable[int], taken_by_group: Iterable[int]) -> int:
+    """In the supervisor: the slot of a new worker, from 0; there is one for each processor.
 
     It is the one with the fewest workers, of those ``taken`` by any; where several have so few, the
-    one with the fewest of its own group. So a worker that follows one that died gets its place.
+    one with the fewest of its own group. So a worker that follows one that died gets its slot.
     """
     all_groups, own_group = Counter(taken), Counter(taken_by_group)
-    places = range(len(os.sched_getaffinity(0)))
-    return min(places, key=lambda place: (all_groups[place], own_group[place]))
+    slots = range(len(os.sched_getaffinity(0)))
+    return min(slots, key=lambda slot: (all_groups[slot], own_group[slot]))
 
 
-def keep_to_one(place: int) -> None:
-    """In a worker: keep this process to the processor that its ``place`` stands for."""
+def keep_to_one(slot: int) -> None:
+    """In a worker: keep this process to the processor that its ``slot`` stands for."""
     mine = sorted(os.sched_getaffinity(0))
     # By the supervisor's process id, so that several applications of a machine spread.
     with suppress(PermissionError):  # a sandbox may forbid it; then it is slower
-        os.sched_setaffinity(0, {mine[(os.getppid() + place) % len(mine)]})
+        os.sched_setaffinity(0, {mine[(os.getppid() + slot) % len(mine)]})

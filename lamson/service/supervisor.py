@@ -193,19 +193,19 @@ class Supervisor:
         taken = {one.number for one in self._present(group)}
         return min(set(range(len(taken) + 1)) - taken)
 
-    def _free_place(self, group: Group) -> int:
+    def _free_slot(self, group: Group) -> int:
         kept = [one for other in self._groups if other.keeps_to_one for one in self._present(other)]
-        return cpu.free_place(
-            [one.place for one in kept], [one.place for one in kept if one.group is group]
+        return cpu.free_slot(
+            [one.slot for one in kept], [one.slot for one in kept if one.group is group]
         )
 
     def _fork(self, group: Group, former: Worker | None = None) -> Worker:
-        """A new worker; it gets the number and the place of ``former``, else free ones.
+        """A new worker; it gets the number and the slot of ``former``, else free ones.
 
         Raises UnavailableError where the system has no process or no file to spare.
         """
         number = self._free_number(group) if former is None else former.number
-        place = self._free_place(group) if former is None else former.place
+        slot = self._free_slot(group) if former is None else former.slot
         with suppress(OSError):  # a full disk is no reason to have no worker
             sys.stdout.flush()
             sys.stderr.flush()
@@ -220,7 +220,7 @@ class Supervisor:
                 self._alive_read,
                 number,
                 lost_pids,
-                place=place,
+                slot=slot,
                 is_patient=self._is_patient,
             )
             pid = os.fork()
@@ -232,7 +232,7 @@ class Supervisor:
             self._become_worker(group, link)
         group.lost_pids = []
         os.close(writing)
-        worker = self._workers[pid] = Worker(pid, number, place, reading, group, lost_pids)
+        worker = self._workers[pid] = Worker(pid, number, slot, reading, group, lost_pids)
         return worker
 
     def _become_worker(self, group: Group, link: Link) -> NoReturn:

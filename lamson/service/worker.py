@@ -38,13 +38,13 @@ class Link:
         number: int,
         lost_pids: Sequence[int],
         *,
-        place: int,
+        slot: int,
         is_patient: bool,
     ) -> None:
         self._status = status
         self.alive = alive  # readable (end of file) once the supervisor is gone
         self.number = number  # among the workers of its group, from 0
-        self.place = place  # of which processor it is, see `lamson.service.cpu`
+        self.slot = slot  # of which processor it is, see `lamson.service.cpu`
         self.lost_pids = lost_pids  # workers that died suddenly and were not replaced before
         self.is_patient = is_patient  # whether to come up though the database does not answer
 
@@ -88,7 +88,7 @@ class Group:
     ``name`` is for people; in lower case it is what systemd calls the group's sockets
     (``FileDescriptorName=``), where there is more than one group;
     ``listeners`` and ``count`` are asked of the settings: what to bind, and how many workers there
-    are. ``run`` is what a worker does. Where ``keeps_to_one``, each has a place among the
+    are. ``run`` is what a worker does. Where ``keeps_to_one``, each has a slot among the
     processors, to keep to as `lamson.service.cpu` says.
     """
 
@@ -109,11 +109,11 @@ class Worker:
     """A forked worker, as its supervisor sees it."""
 
     def __init__(
-        self, pid: int, number: int, place: int, status: int, group: Group, lost_pids: Sequence[int]
+        self, pid: int, number: int, slot: int, status: int, group: Group, lost_pids: Sequence[int]
     ) -> None:
         self.pid = pid
         self.number = number  # among those of its group
-        self.place = place  # of which processor it is, where its group keeps to one
+        self.slot = slot  # of which processor it is, where its group keeps to one
         self.group = group
         self.status = status
         self.lost_pids = lost_pids  # that it was told of, to release what they leased

@@ -13,8 +13,9 @@ from lamson.settings.values import DAY, OptionalPath, OptionalText, Server
 
 
 def _security_for(values: dict[str, Any]) -> Security:
-    server = values.get("server", "")
-    return "none" if is_loopback(server.rpartition(":")[0].strip("[]")) else "starttls"
+    server = values.get("server")  # missing where it was refused
+    is_here = server is not None and is_loopback(split_host_port(server)[0])
+    return "none" if is_here else "starttls"
 
 
 class Submission(Server):

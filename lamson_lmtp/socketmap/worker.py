@@ -12,9 +12,9 @@ import signal
 from typing import TYPE_CHECKING
 
 from lamson.routing.domains import Domains
-from lamson.routing.router import Router
 from lamson.service.worker import Group, Listener
 from lamson.settings import loading
+from lamson.settings.routes import collect_routes
 from lamson_lmtp.socketmap.answers import Socketmap
 from lamson_lmtp.socketmap.server import SocketmapServer
 
@@ -47,7 +47,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     """Serve until told to stop. Raises SettingsError or RouteError."""
     settings = loading.load(project)
     with loading.placing(project):
-        router = Router.collect(settings.handlers, settings.route_defaults)
+        router = collect_routes(settings)
     domains = Domains(router.routes, settings.domains)
     server = SocketmapServer(
         Socketmap(router.match, domains.holds, settings.next_hop),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lamson.net.endpoint import is_loopback
+from lamson.net.endpoint import is_loopback, split_host_port
 from lamson.postfix.finding import Finding
 
 if TYPE_CHECKING:
@@ -22,18 +22,14 @@ def is_public(site: Site, service: Service) -> bool:
     mail from the world."""
     if service.program != "smtpd":
         return False
-    name, _, kind = service.key.rpartition("/")
-    host = name.rpartition(":")[0].strip("[]")
-    is_reachable = kind in _INTERNET and not is_loopback(host)
+    is_reachable = service.kind in _INTERNET and not is_loopback(service.host)
     return is_reachable or faces_the_world(site, service)
 
 
 def faces_the_world(site: Site, service: Service) -> bool:
     """It listens at port 25, or where the setting ``postfix.smtpd`` says."""
-    name, _, kind = service.key.rpartition("/")
-    port = name.rpartition(":")[2]
-    world = site.settings.postfix.smtpd.rpartition(":")[2]
-    return kind in _INTERNET and port in ("smtp", "smtpd", "25", world)
+    _, world = split_host_port(site.settings.postfix.smtpd)
+    return service.kind in _INTERNET and service.port in ("smtp", "smtpd", "25", str(world))
 
 
 def newlines(site: Site) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from lamson.net.endpoint import (
     [
         ("127.0.0.1:8823", ("127.0.0.1", 8823)),
         ("[::1]:25", ("::1", 25)),
+        ("[fe80::1%eth0]:25", ("fe80::1%eth0", 25)),
         ("mail.example.com:587", ("mail.example.com", 587)),
         ("localhost:0", ("localhost", 0)),
     ],

@@ -14,7 +14,7 @@ from lamson.routing.declaration import (
     Declarations,
     DeclaredRoute,
     check_format,
-    place,
+    origin,
 )
 from lamson.routing.handler import Handler
 
@@ -75,7 +75,7 @@ def test_a_wrapped_function_keeps_what_was_declared() -> None:
 
 def test_the_place_is_that_of_the_decorator() -> None:
     def decorator() -> tuple[str, int]:
-        return place()
+        return origin()
 
     expected = test_the_place_is_that_of_the_decorator.__code__.co_firstlineno + 5
     assert decorator() == (__file__, expected)

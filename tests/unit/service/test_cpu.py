@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from lamson.service.cpu import free_place, keep_to_one
+from lamson.service.cpu import free_slot, keep_to_one
 
 if TYPE_CHECKING:
     import pytest
@@ -17,27 +17,27 @@ def test_a_new_worker_gets_the_place_with_the_fewest_workers(
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 4, 6})
     taken: list[int] = []
     for _ in range(6):
-        taken.append(free_place(taken, taken))
+        taken.append(free_slot(taken, taken))
     assert taken == [0, 1, 2, 0, 1, 2]
     for gone in range(6):
         others = taken[:gone] + taken[gone + 1 :]
-        assert free_place(others, []) == taken[gone]
+        assert free_slot(others, []) == taken[gone]
 
 
 def test_where_several_places_have_so_few_it_is_where_its_own_group_has_the_fewest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 4, 6})
-    assert free_place([0, 1, 2, 0], [0, 1]) == 2
-    assert free_place([0, 1, 2], [0, 2]) == 1
+    assert free_slot([0, 1, 2, 0], [0, 1]) == 2
+    assert free_slot([0, 1, 2], [0, 2]) == 1
 
 
 def test_each_place_has_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[set[int]] = []
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 4, 6})
     monkeypatch.setattr(os, "sched_setaffinity", lambda pid, mask: chosen.append(mask))
-    for place in range(4):
-        keep_to_one(place)
+    for slot in range(4):
+        keep_to_one(slot)
     assert chosen[0] == chosen[3]
     assert set.union(*chosen) == {1, 4, 6}
 

@@ -59,7 +59,7 @@ def test_the_next_worker_is_told_of_all_that_died(tmp_path: Path) -> None:
 
 
 def says_place(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
-    (project / str(os.getpid())).write_text(f"{link.number} {link.place}\n")
+    (project / str(os.getpid())).write_text(f"{link.number} {link.slot}\n")
     signal.pause()
 
 
@@ -83,16 +83,16 @@ class Service:
         self.supervisor._is_serving = True
 
     def fork(self, group: Group, former: Worker | None = None) -> tuple[Worker, int, int]:
-        """A new worker; gives the number and the place that it was told."""
+        """A new worker; gives the number and the slot that it was told."""
         worker = self.supervisor._fork(group, former)
         file = self._directory / str(worker.pid)
         text = wait_for(
             lambda: file.exists() and file.read_text().endswith("\n") and file.read_text(),
             "a worker to say where it is",
         )
-        number, place = map(int, str(text).split())
-        assert (worker.number, worker.place) == (number, place)
-        return worker, number, place
+        number, slot = map(int, str(text).split())
+        assert (worker.number, worker.slot) == (number, slot)
+        return worker, number, slot
 
     def kill(self, *workers: Worker) -> None:
         for worker in workers:
@@ -113,7 +113,7 @@ def test_workers_get_their_places_over_all_groups(service: Service) -> None:
     groups = [service.lmtp] * 2 + [service.socketmap] + [service.milter] * 2
     told = [service.fork(group)[1:] for group in groups]
     assert [number for number, _ in told] == [0, 1, 0, 0, 1]  # each group has its own first one
-    assert [place for _, place in told[:2] + told[3:]] == [0, 1, 2, 0]
+    assert [slot for _, slot in told[:2] + told[3:]] == [0, 1, 2, 0]
 
 
 def test_a_new_worker_gets_the_place_of_the_one_that_it_follows(service: Service) -> None:
@@ -123,9 +123,9 @@ def test_a_new_worker_gets_the_place_of_the_one_that_it_follows(service: Service
         before = workers[index]
         service.kill(before)
         workers[index], *told = service.fork(before.group)
-        assert told == [before.number, before.place]
+        assert told == [before.number, before.slot]
     new, *told = service.fork(service.milter, workers[2])  # as a reload does, before the old ends
-    assert told == [workers[2].number, workers[2].place]
+    assert told == [workers[2].number, workers[2].slot]
     assert new.pid != workers[2].pid
 
 

@@ -26,7 +26,7 @@ class Pair:
         os.set_blocking(reading, False)
         group = Group("LMTP", lambda settings: [], lambda settings: 1, lambda *given: None)
         self.worker = Worker(1, 0, 0, reading, group, [])
-        self.link = Link(self.writing, -1, 0, [], place=0, is_patient=False)
+        self.link = Link(self.writing, -1, 0, [], slot=0, is_patient=False)
 
 
 @pytest.fixture
