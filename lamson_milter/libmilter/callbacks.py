@@ -2,10 +2,10 @@
 
 For the worker. Only what some filter needs is negotiated, and what needs no answer gets none, so
 that Postfix sends it in one go. Filters run on threads of our own (see `threads`), with a limit
-below Postfix's; those that have always been quick, and want no database, run at once (see `Quickness`).
-Whatever goes wrong is logged and answered 451 4.3.0; where the protocol has no answer at that
-stage, the message is answered so at its end. libmilter calls from many threads at once, each
-session's callbacks one after the other.
+below Postfix's; those that have always been quick, and want no database, run at once (see
+`quickness`). Whatever goes wrong is logged and answered 451 4.3.0; where the protocol has no answer
+at that stage, the message is answered so at its end. libmilter calls from many threads at once,
+each session's callbacks one after the other.
 """
 
 from __future__ import annotations
