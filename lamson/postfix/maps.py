@@ -54,10 +54,38 @@ class PostmapMaps:
         return {key: known[key] for key in keys if known[key]}
 
     def _ask(self, table: str, keys: Sequence[str]) -> dict[str, str]:
-        if table in self._silent:
+        done = self._run(table, keys)
+        if done is None:
             return {}
+        if _FAILED in done.stderr and len(keys) > 1:  # it gave up at one of them
+            return self._ask_each(table, keys, has_answered=bool(done.stdout))
+        return _read(done.stdout, set(keys))
+
+    def _ask_each(self, table: str, keys: Sequence[str], *, has_answered: bool) -> dict[str, str]:
+        """One key after the other. Where it has answered nothing, and fails for two of them with
+        the same words, it is the table that does not answer: a dead socketmap is tried for a second
+        each time."""
+        found: dict[str, str] = {}
+        words = ""
+        for key in keys:
+            done = self._run(table, [key])
+            if done is None:
+                break
+            if _FAILED not in done.stderr:
+                has_answered = True
+                found.update(_read(done.stdout, {key}))
+            elif done.stderr == words and not has_answered:
+                self._silent.add(table)
+                break
+            words = done.stderr
+        return found
+
+    def _run(self, table: str, keys: Sequence[str]) -> subprocess.CompletedProcess[str] | None:
+        """None where it is known to be silent, or is found to be."""
+        if table in self._silent:
+            return None
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 [command("postmap"), *self._place, "-q", "-", table],
                 input="".join(f"{key}\n" for key in keys),
                 capture_output=True,
@@ -68,10 +96,7 @@ class PostmapMaps:
             )
         except subprocess.TimeoutExpired:
             self._silent.add(table)
-            return {}
-        if _FAILED in done.stderr and len(keys) > 1:  # it gave up at one of them
-            return {key: value for one in keys for key, value in self._ask(table, [one]).items()}
-        return _read(done.stdout, set(keys))
+            return None
 
 
 def _read(text: str, keys: Set[str]) -> dict[str, str]:

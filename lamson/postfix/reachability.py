@@ -28,6 +28,8 @@ def why(item: str, queue: str) -> str:
             _try(match[1] or match[2], queue)
     except PermissionError:
         return ""  # nobody here can tell: Postfix may well be let in
+    except UnicodeError as error:
+        return str(error)  # a name that cannot be one, such as mail..example
     except OSError as error:
         return error.strerror or str(error)
     return ""

@@ -129,6 +129,8 @@ class _Connection(asyncio.Protocol):
     def check_deadlines(self, now: float) -> None:
         """Close a connection that is over time, and drop what it did not take of our replies."""
         server = self._server
+        if self._is_turn_due:
+            return  # it waits for us
         if self._netstrings.has_part and now - self._began > server.request_timeout:
             self._refuse(f"a request takes longer than {server.request_timeout:g} s")
         elif now - self._active > server.idle_timeout:
@@ -151,6 +153,7 @@ class _Connection(asyncio.Protocol):
             else:
                 replies.append(encode(self._server.socketmap.answer(request)))
         if replies:
+            self._active = time.monotonic()
             self._transport.write(b"".join(replies))
         if more:
             self._transport.pause_reading()
@@ -159,7 +162,8 @@ class _Connection(asyncio.Protocol):
                 self._loop.call_soon(self._take_turn)
         elif self._problem is not None and self._can_write:
             self._refuse(str(self._problem))
-        elif self._can_write:
+        elif self._can_write and not self._transport.is_reading():
+            self._began = time.monotonic()  # nothing was read of what it may have sent meanwhile
             self._transport.resume_reading()
 
     def _refuse(self, reason: str) -> None:

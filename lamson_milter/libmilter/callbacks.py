@@ -2,10 +2,10 @@
 
 For the worker. Only what some filter needs is negotiated, and what needs no answer gets none, so
 that Postfix sends it in one go. Filters run on threads of our own (see `threads`), with a limit
-below Postfix's; those that have always been quick, and want no database, run at once (see `Pace`).
-Whatever goes wrong is logged and answered 451 4.3.0; where the protocol has no answer at that
-stage, the message is answered so at its end. libmilter calls from many threads at once, each
-session's callbacks one after the other.
+below Postfix's; those that have always been quick, and want no database, run at once (see
+`quickness`). Whatever goes wrong is logged and answered 451 4.3.0; where the protocol has no answer
+at that stage, the message is answered so at its end. libmilter calls from many threads at once,
+each session's callbacks one after the other.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from lamson_milter.libmilter.context import (
     client,
     macro,
 )
-from lamson_milter.libmilter.quickness import Pace
+from lamson_milter.libmilter.quickness import Quickness
 from lamson_milter.libmilter.session import NEVER, Session
 from lamson_milter.libmilter.spool import Spool
 from lamson_milter.libmilter.threads import FilterThreads, TooLateError
@@ -101,8 +101,8 @@ class Callbacks:
         self._asks_sender = bool(filters.sender)
         self._asks_recipient = bool(filters.recipient.routes)
         self._asks_message = bool(filters.message.routes)
-        self._paces = {
-            stage: Pace(
+        self._quickness = {
+            stage: Quickness(
                 may_be_quick=not any(
                     one.handler.needs_session for one in filters.all if one.stage == stage
                 )
@@ -304,18 +304,18 @@ class Callbacks:
         return any(session.since < limit for session in list(self.sessions))
 
     def _run(self, stage: str, session: Session, work: Callable[[], T]) -> T:
-        pace = self._paces[stage]
-        if pace.is_quick:
+        quickness = self._quickness[stage]
+        if quickness.is_quick:
             session.since = time.monotonic()
             try:
-                return pace.time(work)
+                return quickness.time(work)
             finally:
                 session.since = NEVER
         limit = self._limits.content if stage == MESSAGE else self._limits.command
         try:
-            return self._threads.run(lambda: pace.time(work), limit)
+            return self._threads.run(lambda: quickness.time(work), limit)
         except TooLateError:
-            pace.took(limit)
+            quickness.took(limit)
             raise
 
     def _failed(self, ctx: Context, error: BaseException | None, silent: int = 0) -> int:

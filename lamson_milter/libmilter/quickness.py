@@ -19,8 +19,8 @@ _TRIAL = 20  # runs on a thread before the filters of a stage are held to be qui
 _AFTER_SLOW = 1000  # runs on a thread after a slow one
 
 
-class Pace:
-    """The pace of one stage.
+class Quickness:
+    """The quickness of one stage.
 
     A stage with a slow run goes back to the threads for a thousand runs. What hangs after having
     been quick for long is answered by Postfix's own time limit, and the worker is replaced.

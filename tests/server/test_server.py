@@ -289,7 +289,7 @@ def test_half_a_connection_still_gets_its_replies() -> None:
     asyncio.run(story())
 
 
-def test_a_client_that_goes_away_while_the_engine_works() -> None:
+def test_a_client_that_goes_away_while_the_dispatcher_works() -> None:
     async def story() -> None:
         dispatcher = FakeDispatcher(holds=True)
         async with serving(dispatcher) as running:

@@ -35,7 +35,7 @@ def findings(site: Site) -> Iterator[Finding]:
             if code >= 300:
                 raise OSError(f"it refuses our mail: {code} {shown(text)}")
             yield from _sender(site, client)
-    except (OSError, smtplib.SMTPException, LamsonError) as error:
+    except (OSError, UnicodeError, smtplib.SMTPException, LamsonError) as error:
         is_login = isinstance(error, smtplib.SMTPAuthenticationError)
         name = "submission-login" if is_login else "submission"
         if isinstance(error, ssl.SSLError):

@@ -73,8 +73,8 @@ def _socketmap(site: Site) -> Iterator[Finding]:
         with _connected(own.host_port, own.unix_path) as sock:
             sock.sendall(b"%d:%s," % (len(request), request))
             answer = sock.recv(4096)
-        if domain and not answer.endswith(b":OK ours,"):
-            raise OSError(f"it says {answer[:80]!r} of {domain}")
+        if not answer.endswith(b":OK ours," if domain else b","):
+            raise OSError(f"it says {answer[:80]!r} of {domain or 'no domain'}")
     except OSError as error:
         yield Finding(
             "socketmap-does-not-answer",

@@ -24,12 +24,15 @@ _FAILED = ("4.3.0 ", "4.3.5 ", "User unknown", "Service unavailable")
 
 
 class _Met(NamedTuple):
-    """The answers to MAIL and to two RCPT; ``source`` is the address that smtpd saw us at."""
+    """The answers to MAIL and to two RCPT; ``source`` is the address that smtpd saw us at.
+
+    There is nobody unknown to ask for where no domain of ours can be listed.
+    """
 
     source: str
     sender: tuple[int, bytes]
     foreign: tuple[int, bytes]
-    unknown: tuple[int, bytes]
+    unknown: tuple[int, bytes] | None
 
 
 def findings(site: Site, smtpd: str) -> Iterator[Finding | Untried]:
@@ -38,7 +41,7 @@ def findings(site: Site, smtpd: str) -> Iterator[Finding | Untried]:
     address = f"{NOBODY}@{min(site.domains.listed, default='')}"
     try:
         met = _meet(host, port, address)
-    except (OSError, smtplib.SMTPException) as error:
+    except (OSError, UnicodeError, smtplib.SMTPException) as error:  # such as mail..example
         yield Finding(
             "smtpd-does-not-answer",
             f"no smtpd answers on {smtpd}: {why(error)}",
@@ -69,7 +72,13 @@ def findings(site: Site, smtpd: str) -> Iterator[Finding | Untried]:
                 "if a stranger may connect from where this check ran, it is an open relay",
                 f"check from a host outside mynetworks; {mend}",
             )
-    yield from _unknown(site, met.unknown, address)
+    if met.unknown is None:
+        yield Untried(
+            "whether unknown recipients are refused could not be tried from here: no domain of ours"
+            " is known by its name"
+        )
+    else:
+        yield from _unknown(site, met.unknown, address)
 
 
 def _meet(host: str, port: int, address: str) -> _Met:
@@ -79,7 +88,7 @@ def _meet(host: str, port: int, address: str) -> _Met:
         sender = client.mail("")
         source = client.sock.getsockname()[0] if client.sock else ""
         foreign = client.rcpt(ELSEWHERE)
-        unknown = (550, b"") if address.endswith("@") else client.rcpt(address)
+        unknown = None if address.endswith("@") else client.rcpt(address)
         return _Met(source, sender, foreign, unknown)
 
 

@@ -117,7 +117,7 @@ def test_a_second_answer_is_refused() -> None:
     assert run(talk.session) == OK + OK
 
 
-def test_an_engine_that_raises_is_answered_451(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dispatcher_that_raises_is_answered_451(caplog: pytest.LogCaptureFixture) -> None:
     talk = Talk(holds=False)
     answered = talk.say(
         b"MAIL FROM:<>\r\nRCPT TO:<bug@test.example>\r\nRCPT TO:<poison@test.example>\r\nDATA\r\n"

@@ -70,11 +70,34 @@ def test_a_key_that_cannot_be_asked_takes_none_of_the_others_along(
 ) -> None:
     postmap(
         'while read key; do case "$key" in\n'
-        '  bad) echo "postmap: fatal: table x:y: query error: No such thing" >&2; exit 1;;\n'
+        '  bad*) echo "postmap: fatal: table x:y: query error: No such thing" >&2; exit 1;;\n'
         '  *) printf "%s\\tfound\\n" "$key";;\nesac; done'
     )
-    found = PostmapMaps(()).answers("x:y", ["good", "bad", "better"])
-    assert found == {"good": "found", "better": "found"}
+    for keys in (["good", "bad", "bad2", "better"], ["bad", "good", "bad2", "bad3", "better"]):
+        found = PostmapMaps(()).answers("x:y", keys)
+        assert found == {"good": "found", "better": "found"}
+
+
+def test_a_dead_table_is_not_asked_key_by_key(
+    directory: Path, postmap: Callable[..., Callable[[], list[str]]]
+) -> None:
+    """A socketmap that refuses fails with the same words for every key, a second for each."""
+    log = postmap('echo "postmap: fatal: table x:y: query error: Connection refused" >&2; exit 1')
+    one = PostmapMaps(())
+    assert one.answers("x:y", ["a", "b", "c", "d", "e"]) == {}
+    assert len(log()) == 3, "all at once, and two alone"
+    assert one.answers("x:y", ["f", "g"]) == {}
+    assert len(log()) == 3
+
+
+@pytest.mark.slow
+def test_a_real_socketmap_that_refuses(
+    directory: Path, postmap: Callable[..., Callable[[], list[str]]]
+) -> None:
+    log = postmap(f'exec {REAL} "$@"')
+    one = PostmapMaps(("-c", str(directory)))
+    assert one.answers(f"socketmap:unix:{directory}/none:recipient", ["a", "b", "c", "d"]) == {}
+    assert len(log()) == 3
 
 
 def test_a_silent_table_is_waited_for_once(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from lamson.net.listen import bind
 from lamson_lmtp.socketmap.answers import Socketmap
 from lamson_lmtp.socketmap.netstring import encode
-from lamson_lmtp.socketmap.server import SocketmapServer
+from lamson_lmtp.socketmap.server import MAX_TURN, SocketmapServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,10 +38,12 @@ class Answers(Socketmap):
 
 @contextlib.asynccontextmanager
 async def serving(
-    socketmap: Socketmap | None = None, **options: Any
+    socketmap: Socketmap | None = None, *, buffer: int | None = None, **options: Any
 ) -> AsyncIterator[tuple[SocketmapServer, int]]:
     server = SocketmapServer(socketmap or Answers(), **options)
     sock = bind("127.0.0.1:0")
+    if buffer is not None:  # in the system, of what a client has not read
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     port = sock.getsockname()[1]
     await server.start([sock])
     try:
@@ -146,24 +150,43 @@ def test_slow_and_silent_clients_are_closed(
     asyncio.run(story())
 
 
+def test_a_client_that_waits_for_its_answers_is_neither_slow_nor_silent() -> None:
+    class Slow(Answers):
+        def answer(self, request: bytes) -> bytes:
+            time.sleep(0.0005)
+            return super().answer(request)
+
+    async def story() -> None:
+        async with serving(Slow(), idle_timeout=0.05, request_timeout=0.05) as (_, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(OURS * 3 * MAX_TURN + OURS[:5])
+            await said(reader, FOUND * 3 * MAX_TURN)
+            writer.close()
+
+    asyncio.run(story())
+
+
 def test_a_client_that_does_not_read_is_not_read_from_and_closed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    requests = 20_000  # far more than those whose answers fit into the buffers below
+
     async def story() -> None:
         answers = Answers()
-        async with serving(answers, idle_timeout=1.0) as (server, port):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        async with serving(answers, buffer=4096, idle_timeout=0.3) as (server, port):
+            client = socket.socket()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", port))
+            _, writer = await asyncio.open_connection(sock=client, limit=1)
             writer.transport.pause_reading()  # type: ignore[attr-defined]
-            writer.write(OURS * 500_000)
-            async with asyncio.timeout(20):
-                with contextlib.suppress(ConnectionError):
-                    await writer.drain()
-                while server.connections or not closed(caplog):
+            writer.write(OURS * requests)
+            async with asyncio.timeout(60):
+                while server.connections or not answers.lookups:
                     await asyncio.sleep(0.01)
             assert closed(caplog) == 1
-            assert answers.lookups < 500_000
+            assert "it does not read our replies" in caplog.text
+            assert answers.lookups < requests
             writer.transport.abort()
-            del reader
 
     asyncio.run(story())
 

@@ -1,4 +1,4 @@
-"""lamson_milter.libmilter.quickness.Pace: quick for long enough, until it is not."""
+"""lamson_milter.libmilter.quickness.Quickness: quick for long enough, until it is not."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from types import SimpleNamespace
 import pytest
 
 from lamson_milter.libmilter import quickness as module
-from lamson_milter.libmilter.quickness import Pace
+from lamson_milter.libmilter.quickness import Quickness
 
 
 def test_quick_after_a_trial_and_not_after_a_slow_run() -> None:
-    pace = Pace(may_be_quick=True)
+    quickness = Quickness(may_be_quick=True)
     for _ in range(20):
-        assert not pace.is_quick
-        pace.took(0.001)
-    assert pace.is_quick
-    pace.took(0.5)
+        assert not quickness.is_quick
+        quickness.took(0.001)
+    assert quickness.is_quick
+    quickness.took(0.5)
     for _ in range(1000):
-        assert not pace.is_quick
-        pace.took(0.001)
-    assert pace.is_quick
+        assert not quickness.is_quick
+        quickness.took(0.001)
+    assert quickness.is_quick
 
 
 def test_never_without_a_thread() -> None:
-    pace = Pace(may_be_quick=False)
+    quickness = Quickness(may_be_quick=False)
     for _ in range(100):
-        pace.took(0.0)
-    assert not pace.is_quick
+        quickness.took(0.0)
+    assert not quickness.is_quick
 
 
 @pytest.fixture
-def quick() -> Pace:
-    pace = Pace(may_be_quick=True)
+def quick() -> Quickness:
+    quickness = Quickness(may_be_quick=True)
     for _ in range(20):
-        assert pace.time(lambda: 7) == 7
-    assert pace.is_quick
-    return pace
+        assert quickness.time(lambda: 7) == 7
+    assert quickness.is_quick
+    return quickness
 
 
-def test_work_that_waits_is_slow(quick: Pace) -> None:
+def test_work_that_waits_is_slow(quick: Quickness) -> None:
     assert not quick.time(lambda: threading.Event().wait(0.03))
     assert not quick.is_quick
 
 
-def test_work_that_raises_is_timed_too(quick: Pace) -> None:
+def test_work_that_raises_is_timed_too(quick: Quickness) -> None:
     def work() -> None:
         threading.Event().wait(0.03)
         raise SystemExit
@@ -57,7 +57,7 @@ def test_work_that_raises_is_timed_too(quick: Pace) -> None:
 
 @pytest.mark.parametrize(("switches", "cpu", "is_quick"), [(0, 0.001, True), (0, 0.03, False)])
 def test_where_others_had_the_processor_only_its_own_time_counts(
-    quick: Pace, monkeypatch: pytest.MonkeyPatch, switches: int, cpu: float, is_quick: bool
+    quick: Quickness, monkeypatch: pytest.MonkeyPatch, switches: int, cpu: float, is_quick: bool
 ) -> None:
     usages = iter([(0, 0.0), (switches, cpu)])
 
