@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class State(enum.Enum):
     """Where a row stands. In every state but ABSENT this process has a lease of it, or may have."""
 
+    __hash__ = object.__hash__  # Enum's own costs a call in Python, several times for each row
+
     ABSENT = enum.auto()  # it never came, was given back, is deleted, or its lease is to run out
     WAITING = enum.auto()  # for a connection, or for an earlier row of its conversation
     UNDER_WAY = enum.auto()  # a connection has it
@@ -30,6 +32,8 @@ class State(enum.Enum):
 
 class Step(enum.Enum):
     """What happens to a row."""
+
+    __hash__ = object.__hash__
 
     HOLD = enum.auto()  # it came, leased to us
     DOUBT = enum.auto()  # it may have come
@@ -80,13 +84,14 @@ class RowStates:
         return self._states.get(id, State.ABSENT)
 
     def count(self, *states: State) -> int:
-        """How many rows are in one of ``states``."""
-        return sum([len(self._ids[state]) for state in states])
+        """How many rows are in one of ``states``, all at the same moment."""
+        with self._lock:
+            return sum([len(self._ids[state]) for state in states])
 
     def ids(self, *states: State) -> list[int]:
         """The rows in one of ``states``, those of each in the order in which they came there."""
         with self._lock:
-            return [id for state in states for id in self._ids[state]]
+            return self._all_in(states)
 
     def all(self) -> set[int]:
         """All rows that are in any state but ABSENT."""
@@ -95,13 +100,14 @@ class RowStates:
 
     def step(self, step: Step, ids: Collection[int]) -> None:
         """Let rows do one step: all of ``ids``, or none where one of them must not. They differ."""
-        with self._lock:
-            self._step(step, ids)
+        if ids:
+            with self._lock:
+                self._step(step, ids)
 
     def step_all(self, step: Step, *states: State) -> list[int]:
         """Let all rows do one step that are in one of ``states``; gives them."""
         with self._lock:
-            ids = [id for state in states for id in self._ids[state]]
+            ids = self._all_in(states)
             self._step(step, ids)
             return ids
 
@@ -112,15 +118,21 @@ class RowStates:
             self._step(step, new)
             return new
 
-    def _step(self, step: Step, ids: Collection[int]) -> None:
+    def _all_in(self, states: Iterable[State]) -> list[int]:
+        return [id for state in states for id in self._ids[state]]
+
+    def _step(self, step: Step, ids: Iterable[int]) -> None:
         """With the lock held."""
-        before = [self._states.get(id, State.ABSENT) for id in ids]
-        for id, state in zip(ids, before, strict=True):
-            if step not in TRANSITIONS[state]:
-                raise IllegalStep(f"row {id} is {state.name}: no {step.name} there")
-        for id, state in zip(ids, before, strict=True):
-            after = TRANSITIONS[state][step]
-            self._ids[state].pop(id, None)
+        moves = []
+        for id in ids:
+            before = self._states.get(id, State.ABSENT)
+            after = TRANSITIONS[before].get(step)
+            if after is None:
+                raise IllegalStep(f"row {id} is {before.name}: no {step.name} there")
+            moves.append((id, before, after))
+        for id, before, after in moves:
+            if before is not State.ABSENT:
+                del self._ids[before][id]
             if after is State.ABSENT:
                 del self._states[id]
             else:
