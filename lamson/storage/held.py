@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lamson.storage.row_states import RowStates, State, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from lamson.storage.outgoing import Outgoing
 
@@ -27,6 +27,10 @@ ENOUGH = 2000  # rows in memory; what is committed beyond them waits in the data
 
 _WAITING = (State.WAITING, State.UNDER_WAY)
 _TO_DELETE = (State.TAKEN, State.UNDELETED)
+# What every row meets: to look up a member of an Enum is slow in Python 3.11.
+_ABSENT, _UNDER_WAY, _DELETING = State.ABSENT, State.UNDER_WAY, State.DELETING
+_HOLD, _BEGIN, _TAKE = Step.HOLD, Step.BEGIN, Step.TAKE
+_WRITE, _SETTLE, _FAIL = Step.WRITE, Step.SETTLE, Step.FAIL
 
 
 class Deferral(NamedTuple):
@@ -79,7 +83,7 @@ class HeldRows:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is to be submitted or deleted here."""
-        return not self._states.count(*_WAITING, *_TO_DELETE, State.DELETING)
+        return not self._conversations and not self._states.count(*_TO_DELETE, _DELETING)
 
     def known(self) -> set[int]:
         """All rows that are held, in whatever state.
@@ -94,7 +98,7 @@ class HeldRows:
         Late are those committed while an earlier one of theirs was given back, or in doubt. What is
         held already stays as it is.
         """
-        new = [row for row in rows if self._states.state(row.id) is State.ABSENT]
+        new = [row for row in rows if self._states.state(row.id) is _ABSENT]
         return self._take_in(new, self._held_back)
 
     def hold_claimed(self, rows: Sequence[Outgoing], before: Collection[int]) -> Came:
@@ -120,13 +124,15 @@ class HeldRows:
             if self._states.state(row.id) is State.RETURNING:
                 self._returns[row.id].is_leased_anew = True
 
-    def _take_in(self, rows: Sequence[Outgoing], waiting: Container[str]) -> Came:
+    def _take_in(self, rows: Sequence[Outgoing], waiting: Collection[str]) -> Came:
         """Hold ``rows``; give those back whose conversations are ``waiting``."""
-        late = self._give_back([row for row in rows if row.conversation in waiting])
-        in_time = [row for row in rows if row.id not in late] if late else rows
-        self._states.step(Step.HOLD, [row.id for row in in_time])
+        late: list[int] = []
+        if waiting:
+            late = self._give_back([row for row in rows if row.conversation in waiting])
+            rows = [row for row in rows if row.conversation not in waiting]
+        self._states.step(_HOLD, [row.id for row in rows])
         were_ready = len(self._ready)
-        for row in in_time:
+        for row in rows:
             known = self._conversations.get(row.conversation)
             if known is None:
                 self._conversations[row.conversation] = deque([row])
@@ -140,17 +146,17 @@ class HeldRows:
         if not self._ready:
             return None
         row = self._conversations[self._ready.popleft()][0]
-        self._states.step(Step.BEGIN, [row.id])
+        self._states.step(_BEGIN, [row.id])
         return row
 
     def under_way(self) -> list[Outgoing]:
         """The rows that a connection has."""
         firsts = [rows[0] for rows in self._conversations.values()]
-        return [row for row in firsts if self._states.state(row.id) is State.UNDER_WAY]
+        return [row for row in firsts if self._states.state(row.id) is _UNDER_WAY]
 
     def take(self, row: Outgoing) -> bool:
         """``row`` is done with, and is to be deleted. True where the next one is ready by that."""
-        self._states.step(Step.TAKE, [row.id])
+        self._states.step(_TAKE, [row.id])
         rows = self._conversations[row.conversation]
         rows.popleft()
         if rows:
@@ -200,7 +206,7 @@ class HeldRows:
 
         What was being given back counts as unwritten: who did so was cut off.
         """
-        self._states.step_all(Step.FAIL, State.RETURNING)
+        self._states.step_all(_FAIL, State.RETURNING)
         rows = [row for rows in self._conversations.values() for row in rows]
         self._conversations.clear()
         self._ready.clear()
@@ -218,9 +224,9 @@ class HeldRows:
         """
         for id in self._states.ids(State.UNWRITTEN):
             if deferral := self._returns[id].deferral:
-                self._states.step(Step.WRITE, [id])
+                self._states.step(_WRITE, [id])
                 return deferral
-        return self._states.step_all(Step.WRITE, State.UNWRITTEN)
+        return self._states.step_all(_WRITE, State.UNWRITTEN)
 
     def returned(self, ids: Collection[int], *, is_settled: bool) -> None:
         """How it ended to give rows back; where not ``is_settled``, it is to be tried again.
@@ -230,10 +236,10 @@ class HeldRows:
         """
         going = {id for id in ids if self._states.state(id) is State.RETURNING}
         again = {id for id in going if not is_settled or self._returns[id].is_leased_anew}
-        self._states.step(Step.FAIL, again)
+        self._states.step(_FAIL, again)
         for id in again:
             self._returns[id].is_leased_anew = False
-        self._states.step(Step.SETTLE, going - again)
+        self._states.step(_SETTLE, going - again)
         for id in going - again:
             self._held_back[self._returns.pop(id).conversation] = self._clock()
 
@@ -248,7 +254,7 @@ class HeldRows:
 
     def begin_release(self) -> list[int]:
         """The rows that are in doubt, to be released: see `returned`."""
-        return self._states.step_all(Step.WRITE, State.DOUBTFUL)
+        return self._states.step_all(_WRITE, State.DOUBTFUL)
 
     @property
     def has_deletions(self) -> bool:
@@ -257,11 +263,11 @@ class HeldRows:
 
     def begin_deletion(self) -> list[int]:
         """The rows to be deleted, for a transaction that does so: see `deleted`. For any thread."""
-        return self._states.step_all(Step.WRITE, *_TO_DELETE)
+        return self._states.step_all(_WRITE, *_TO_DELETE)
 
     def deleted(self, ids: Collection[int], *, is_committed: bool) -> None:
         """How the transaction ended that had them from `begin_deletion`. For any thread.
 
         Where it failed, they come again next time.
         """
-        self._states.step(Step.SETTLE if is_committed else Step.FAIL, ids)
+        self._states.step(_SETTLE if is_committed else _FAIL, ids)

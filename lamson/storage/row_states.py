@@ -67,6 +67,14 @@ TRANSITIONS: dict[State, dict[Step, State]] = {
 }
 
 
+_ABSENT = State.ABSENT  # to look up a member of an Enum is slow in Python 3.11
+
+_AFTER = {
+    step: {state: steps[step] for state, steps in TRANSITIONS.items() if step in steps}
+    for step in Step
+}
+
+
 class IllegalStep(Exception):
     """A row was to do what its state does not allow: our own mistake."""
 
@@ -81,12 +89,15 @@ class RowStates:
 
     def state(self, id: int) -> State:
         """Where a row stands."""
-        return self._states.get(id, State.ABSENT)
+        return self._states.get(id, _ABSENT)
 
     def count(self, *states: State) -> int:
         """How many rows are in one of ``states``, all at the same moment."""
+        total = 0
         with self._lock:
-            return sum([len(self._ids[state]) for state in states])
+            for state in states:
+                total += len(self._ids[state])
+        return total
 
     def ids(self, *states: State) -> list[int]:
         """The rows in one of ``states``, those of each in the order in which they came there."""
@@ -119,22 +130,23 @@ class RowStates:
             return new
 
     def _all_in(self, states: Iterable[State]) -> list[int]:
-        return [id for state in states for id in self._ids[state]]
+        ids: list[int] = []
+        for state in states:
+            ids += self._ids[state]
+        return ids
 
-    def _step(self, step: Step, ids: Iterable[int]) -> None:
+    def _step(self, step: Step, ids: Collection[int]) -> None:
         """With the lock held."""
-        moves = []
+        after = _AFTER[step]
+        states, by_state = self._states, self._ids
         for id in ids:
-            before = self._states.get(id, State.ABSENT)
-            after = TRANSITIONS[before].get(step)
-            if after is None:
+            if (before := states.get(id, _ABSENT)) not in after:
                 raise IllegalStep(f"row {id} is {before.name}: no {step.name} there")
-            moves.append((id, before, after))
-        for id, before, after in moves:
-            if before is not State.ABSENT:
-                del self._ids[before][id]
-            if after is State.ABSENT:
-                del self._states[id]
+        for id in ids:
+            if (before := states.get(id, _ABSENT)) is not _ABSENT:
+                del by_state[before][id]
+            if (now := after[before]) is _ABSENT:
+                del states[id]
             else:
-                self._states[id] = after
-                self._ids[after][id] = None
+                states[id] = now
+                by_state[now][id] = None
