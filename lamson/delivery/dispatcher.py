@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from lamson import log
-from lamson.delivery.attempts import Attempts
+from lamson.delivery.batches import Batches
 from lamson.delivery.costs import Costs
 from lamson.delivery.gathering import Gathering
 from lamson.delivery.job import Job
@@ -95,7 +95,7 @@ class Dispatcher:
         self._on_stuck = on_stuck
         self._suspects = Suspects(run_dir) if run_dir is not None else None
         self._costs = Costs()
-        self._attempts = Attempts(transactions, self._costs.record)
+        self._batches = Batches(transactions, self._costs.record)
         self._pool = Pool(self._run, threads=threads, batch_limit=batch_limit, run_dir=run_dir)
         self._gathering = Gathering(self._traffic, batch_limit, self._hand_over)
         self._running: set[bytes] = set()
@@ -210,7 +210,7 @@ class Dispatcher:
     def _run(self, batch: Sequence[Job]) -> None:
         """On a thread of the pool: run a batch, and hand the replies to the loop."""
         try:
-            self._attempts.run(batch)
+            self._batches.run(batch)
         finally:
             self._finished.extend(batch)
             if not self._is_report_due and self._loop is not None:
@@ -236,7 +236,7 @@ class Dispatcher:
         """What is in doubt first: later mail of its conversation must not leave before it."""
         if self._outlet is None:
             return
-        outgoing, doubtful = self._attempts.outgoing, self._transactions.doubtful
+        outgoing, doubtful = self._batches.outgoing, self._transactions.doubtful
         rows = [outgoing.popleft() for _ in range(len(outgoing))]
         if doubtful:
             self._outlet.give_back([doubtful.popleft() for _ in range(len(doubtful))])

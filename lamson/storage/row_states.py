@@ -66,9 +66,7 @@ TRANSITIONS: dict[State, dict[Step, State]] = {
     State.DOUBTFUL: {Step.WRITE: State.RETURNING},
 }
 
-
 _ABSENT = State.ABSENT  # to look up a member of an Enum is slow in Python 3.11
-
 _AFTER = {
     step: {state: steps[step] for state, steps in TRANSITIONS.items() if step in steps}
     for step in Step
