@@ -127,7 +127,7 @@ class Application:
             is_inline=self.database is None,
             notary=self.notary if settings.has_milter else None,
             traffic=traffic,
-            relay=self.relay,
+            outlet=self.relay,
             on_stuck=on_stuck,
         )
 
@@ -184,12 +184,16 @@ class Application:
     async def stop(self, timeout: float) -> None:
         """Stop both; mail committed already is submitted for ``timeout`` seconds at most."""
         self.dispatcher.stop()
-        if self.relay is not None:
-            await self.relay.drain(timeout)
         if self._housekeeping is not None:
-            await self._housekeeping.stop()
-        if self.database is not None:
-            self.database.close()
+            self._housekeeping.cancel()
+        try:
+            if self.relay is not None:
+                await self.relay.drain(timeout)
+        finally:
+            if self._housekeeping is not None:
+                await self._housekeeping.stop()
+            if self.database is not None:
+                self.database.close()
 
     def _endpoint(self) -> Endpoint:
         submission = self.settings.submission

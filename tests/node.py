@@ -56,18 +56,18 @@ class Node:
         self.dispatcher = Dispatcher(
             router,
             transactions,
-            **{"threads": 4, "run_dir": directory, "relay": self, **options},
+            **{"threads": 4, "run_dir": directory, "outlet": self, **options},
         )
         self.outgoing: list[Outgoing] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def submit(self, rows: Sequence[Outgoing]) -> None:
-        """As the dispatcher's relay: nothing leaves."""
+        """As the dispatcher's outlet: nothing leaves."""
         self.outgoing += rows
 
-    def give_back(self, ids: Sequence[int]) -> None:
-        """As the dispatcher's relay."""
+    def give_back(self, rows: Sequence[Outgoing]) -> None:
+        """As the dispatcher's outlet."""
 
     def begin(
         self,

@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from lamson import log
-from lamson.delivery.attempts import Attempts
+from lamson.delivery.batches import Batches
 from lamson.delivery.costs import Costs
 from lamson.delivery.gathering import Gathering
 from lamson.delivery.job import Job
@@ -46,13 +46,13 @@ if TYPE_CHECKING:
     from lamson.storage.outgoing import Outgoing
 
 
-class Relay(Protocol):
+class Outlet(Protocol):
     """What takes mail on that was committed. Both methods are called on the loop's thread."""
 
     def submit(self, rows: Sequence[Outgoing]) -> None:
         """Take over committed rows that are leased to this process."""
 
-    def give_back(self, ids: Sequence[int]) -> None:
+    def give_back(self, rows: Sequence[Outgoing]) -> None:
         """Let go of rows that may be in the table, leased to us, though their commit failed."""
 
 
@@ -71,7 +71,7 @@ class Dispatcher:
         is_inline: bool = False,
         notary: Notary | None = None,
         traffic: Traffic | None = None,
-        relay: Relay | None = None,
+        outlet: Outlet | None = None,
         on_stuck: Callable[[], None] = lambda: None,
     ) -> None:
         """``deadline``: seconds after which a delivery is answered 451 whatever its handler does.
@@ -80,7 +80,7 @@ class Dispatcher:
         runs, for the case that the process dies over it; None notes nothing. With ``is_inline``
         handlers that have always been instantaneous run on the loop: right where no database is.
         ``notary`` verifies the filters' notes. ``traffic`` is for whoever wants to know what is
-        under way. Without a ``relay`` nobody takes mail on. ``on_stuck`` is called, on the loop's
+        under way. Without an ``outlet`` nobody takes mail on. ``on_stuck`` is called, on the loop's
         thread, when a handler passed its deadline.
         """
         # The same few addresses are written to over and over.
@@ -91,11 +91,11 @@ class Dispatcher:
         self._notary = notary
         self._traffic = traffic or Traffic()
         self._pending = self._traffic.pending
-        self._relay = relay
+        self._outlet = outlet
         self._on_stuck = on_stuck
         self._suspects = Suspects(run_dir) if run_dir is not None else None
         self._costs = Costs()
-        self._attempts = Attempts(transactions, self._costs.record)
+        self._batches = Batches(transactions, self._costs.record)
         self._pool = Pool(self._run, threads=threads, batch_limit=batch_limit, run_dir=run_dir)
         self._gathering = Gathering(self._traffic, batch_limit, self._hand_over)
         self._running: set[bytes] = set()
@@ -210,7 +210,7 @@ class Dispatcher:
     def _run(self, batch: Sequence[Job]) -> None:
         """On a thread of the pool: run a batch, and hand the replies to the loop."""
         try:
-            self._attempts.run(batch)
+            self._batches.run(batch)
         finally:
             self._finished.extend(batch)
             if not self._is_report_due and self._loop is not None:
@@ -219,19 +219,29 @@ class Dispatcher:
                     self._loop.call_soon_threadsafe(self._report)
 
     def _report(self) -> None:
-        """On the loop: give the replies, and the relay its work."""
+        """On the loop: give the outlet its work, and then the replies, whatever comes of that."""
         self._is_report_due = False
-        if self._relay is not None:
-            if outgoing := self._attempts.outgoing:
-                self._relay.submit([outgoing.popleft() for _ in range(len(outgoing))])
-            if doubtful := self._transactions.doubtful:
-                self._relay.give_back([doubtful.popleft() for _ in range(len(doubtful))])
+        try:
+            self._hand_on()
+        except Exception:  # noqa: BLE001 - these rows are claimed once their lease is over
+            log.logger.exception("mail that was committed is not taken on for now")
         finished = self._finished
         for _ in range(len(finished)):
             job = finished.popleft()
             if job.key is not None:
                 self._running.discard(job.key)
             self._answer(job, job.reply or LOCAL_ERROR)
+
+    def _hand_on(self) -> None:
+        """What is in doubt first: later mail of its conversation must not leave before it."""
+        if self._outlet is None:
+            return
+        outgoing, doubtful = self._batches.outgoing, self._transactions.doubtful
+        rows = [outgoing.popleft() for _ in range(len(outgoing))]
+        if doubtful:
+            self._outlet.give_back([doubtful.popleft() for _ in range(len(doubtful))])
+        if rows:
+            self._outlet.submit(rows)
 
     def _answer(self, job: Job, reply: Reply) -> None:
         if job in self._pending:

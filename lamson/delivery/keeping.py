@@ -24,7 +24,7 @@ def keep(queue: Maildir | None, message: MailRequest, reason: str, state: str = 
     envelope, recipient = message.envelope, message.recipient.address
     entry = Kept(message.raw, reason, envelope.sender, recipient, envelope.id, state)
     try:
-        key = undeliverable.keep(queue, entry)
+        key = undeliverable.write(queue, entry)
     except OSError as error:
         raise UnavailableError(f"{queue.path} cannot be written: {error.strerror}") from error
     log.event("kept", envelope.id, recipient=recipient, reason=reason, key=key)

@@ -53,10 +53,11 @@ class Transactions:
         self._outbox = outbox
         self._undeliverable = undeliverable
         self._clock = clock
-        self.doubtful: deque[int] = deque()
+        self.doubtful: deque[Outgoing] = deque()
         """Rows of the outbox whose transaction failed, perhaps after it was committed."""
         self._memory = MemoryStateStore()
         self._in_nothing = nullcontext((None, self._memory))
+        self._nothing_to_delete = nullcontext(lambda connection: None)
 
     def run(self, jobs: Sequence[Job], record: Callable[[Job, float], None]) -> list[Outgoing]:
         """Handle ``jobs``: commit, set the reply of each, give the mail that may now be submitted.
@@ -66,29 +67,22 @@ class Transactions:
         when the database failed; then nothing was committed, or it is not known.
         """
         outgoing: list[Outgoing] = []
-        forgotten: list[int] = []
-        is_committed = False
         try:
-            with self._transaction(jobs) as (connection, store):
+            with self._deleting() as delete, self._transaction(jobs) as (connection, store):
                 if failpoint.ACTIVE:
                     failpoint.reach(failpoint.AFTER_BEGIN)
                 fresh = self._claim(connection, jobs)
                 results = self._handle_all(fresh, connection, store)
                 outgoing = self._write(results, connection, store)
-                if self._outbox is not None and connection is not None:
-                    forgotten = self._outbox.take_forgotten()
-                    self._outbox.delete_rows(connection, forgotten)
+                if connection is not None:
+                    delete(connection)
                 if failpoint.ACTIVE:
                     failpoint.reach(failpoint.BEFORE_COMMIT)
-            is_committed = True
         except Exception:
-            self.doubtful.extend(row.id for row in outgoing)
+            self.doubtful.extend(outgoing)
             for job in jobs:
                 self._handlers.take_back(job)
             raise
-        finally:
-            if self._outbox is not None:
-                self._outbox.deleted(forgotten, is_committed=is_committed)
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_COMMIT)
         for result in results:
@@ -114,6 +108,10 @@ class Transactions:
                 # Here, so that without a database it is not kept once for each attempt.
                 keep(self._undeliverable, job.message, reason)
         job.reply = OK
+
+    def _deleting(self) -> AbstractContextManager[Callable[[Connection], None]]:
+        """What Postfix took is deleted along with other work."""
+        return self._nothing_to_delete if self._outbox is None else self._outbox.deleting()
 
     def _transaction(
         self, jobs: Sequence[Job]

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lamson import failpoint, log
 from lamson.relay.submission import SubmitterDown
+from lamson.storage import undeliverable
 from lamson.storage.outbox import LONGEST_DELAY
-from lamson.storage.undeliverable import Kept, keep
+from lamson.storage.undeliverable import Kept
 
 if TYPE_CHECKING:
     from lamson.relay.submission import Outcome, Submitter
@@ -116,7 +117,7 @@ class Attempts:
             "refused", row.source, message_id=row.message_id, recipients=recipients, reason=reason
         )
         try:
-            await asyncio.to_thread(keep, self._undeliverable, entry)
+            await asyncio.to_thread(undeliverable.write, self._undeliverable, entry)
         except OSError as error:
             log.logger.error("id=%s: the undeliverable queue failed: %s", row.source, error)
             return False

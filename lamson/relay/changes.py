@@ -40,7 +40,7 @@ class Changes:
 
     async def delete(self) -> None:
         """Delete the rows that are done with, unless a delivery's transaction has them along."""
-        if self._held.has_forgotten:
+        if self._held.has_deletions:
             await _is_made(self._outbox.delete_now)
 
     async def renew(self, rows: Collection[Outgoing]) -> None:
@@ -49,8 +49,12 @@ class Changes:
             await _is_made(partial(self._outbox.renew, rows))
 
     async def catch_up(self) -> bool:
-        """Make the changes that the database lacks. False when it fails still."""
-        while change := self._held.take_unwritten():
+        """Release what is in doubt, and make the changes that the database lacks.
+
+        False when it fails still.
+        """
+        await self.release(self._held.begin_release())
+        while change := self._held.begin_again():
             if isinstance(change, Deferral):
                 ids = [change.row.id]
                 write = partial(self._outbox.defer, *change)

@@ -50,11 +50,11 @@ class Answer(NamedTuple):
 
 
 # Recipients that were refused, with the answer to each, and the answer to the whole.
-Result = tuple[list[tuple[str, Answer]], Answer]
+Answers = tuple[list[tuple[str, Answer]], Answer]
 
 if TYPE_CHECKING:
     # Yields commands that are sent together, is sent the answers to them, and returns the result.
-    _Dialogue = Generator[list[bytes], list[Answer], Result]
+    _Dialogue = Generator[list[bytes], list[Answer], Answers]
 
 
 class _Transaction:
@@ -64,7 +64,7 @@ class _Transaction:
 
     def __init__(self, dialogue: _Dialogue) -> None:
         self.dialogue = dialogue
-        self.done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
         self.unsent: list[bytes] = []
         self.expected = 0
         self.asked_in = 0  # which read of the connection
@@ -106,7 +106,7 @@ class Pipeline(asyncio.Protocol):
 
     async def send(
         self, sender: str, recipients: Sequence[str], content: bytes, options: str = ""
-    ) -> Result:
+    ) -> Answers:
         """One transaction. ``content`` has CRLF line ends; addresses were checked before.
 
         Gives the recipients that were refused, with the answer to each, and the answer to the
@@ -147,7 +147,7 @@ class Pipeline(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._break(f"the connection was lost: {error or 'closed by the server'}")
 
-    async def _run(self, dialogue: _Dialogue) -> Result:
+    async def _run(self, dialogue: _Dialogue) -> Answers:
         if not self.is_usable:
             raise ConnectionBroken(self._error or "the connection is closed", is_doubtful=False)
         transaction = _Transaction(dialogue)

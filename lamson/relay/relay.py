@@ -98,26 +98,36 @@ class Relay:
         tasks = [*self._workers, *self._keepers]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, *self._loose, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for submitter in self._submitters.values():  # not before: several tasks share one
             await submitter.close()
         await self._delete_taken()
-        await self._changes.release(self._held.give_back_all())
+        await self._give_back_all()
         await self._changes.catch_up()
         log.flush()
+
+    async def _give_back_all(self) -> None:
+        """Also what the dispatcher has to tell meanwhile."""
+        while True:
+            while self._loose:  # what is on its way back has one writer then: this one
+                await asyncio.gather(*self._loose, return_exceptions=True)
+            ids = self._held.give_back_all()
+            await self._changes.release(ids)
+            if not ids and not self._loose:
+                return
 
     def submit(self, rows: Sequence[Outgoing]) -> None:
         """Take over committed rows that are leased to this process. On the loop's thread."""
         if late := self._came(self._held.hold(rows)):
             self._later(self._changes.release(late))
 
-    def give_back(self, ids: Sequence[int]) -> None:
+    def give_back(self, rows: Sequence[Outgoing]) -> None:
         """Let go of rows that may be in the table, leased to us, though their commit failed.
 
         Where they are, the sweep finds them. On the loop's thread.
         """
-        self._held.doubt(ids)
-        self._later(self._changes.release(self._held.take_doubtful()))
+        self._held.doubt(rows)
+        self._later(self._changes.release(self._held.begin_release()))
 
     def _came(self, came: Came) -> list[int]:
         """Wake who submits; gives the rows that are to be released."""
@@ -202,7 +212,7 @@ class Relay:
             else:
                 await self.sweep()
             await asyncio.sleep(SWEEP_INTERVAL)
-            if self._held.has_forgotten and not self._held.is_behind:
+            if self._held.has_deletions and not self._held.is_behind:
                 self._has_taken.set()  # what was to delete them was cut off
             self._look()
 
@@ -220,6 +230,8 @@ class Relay:
                 rows = await asyncio.to_thread(self._outbox.claim, SWEEP_LIMIT)
             except Exception as error:  # noqa: BLE001 - the next sweep tries again
                 explain(error)
+                doubtful = self._outbox.doubtful
+                self._held.doubt([doubtful.popleft() for _ in range(len(doubtful))])
                 return
             if late := self._came(self._held.hold_claimed(rows, before)):
                 await self._changes.release(late)

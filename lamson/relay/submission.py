@@ -18,7 +18,7 @@ from aiosmtplib import errors
 
 from lamson.errors import SettingsError
 from lamson.net import tls
-from lamson.relay.pipelining import Answer, ConnectionBroken, Pipeline, Result
+from lamson.relay.pipelining import Answer, Answers, ConnectionBroken, Pipeline
 
 if TYPE_CHECKING:
     import ssl
@@ -94,7 +94,7 @@ class Submitter:
             return Outcome(refusals, str(final))
         return _all(row, str(final), final.code >= 500)
 
-    async def _send(self, row: Outgoing) -> Result:
+    async def _send(self, row: Outgoing) -> Answers:
         pipeline = await self._connected()
         options = "" if row.content.isascii() else " BODY=8BITMIME"
         if row.smtputf8:

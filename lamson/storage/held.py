@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from lamson.storage.row_states import RowStates, State, Step
@@ -26,7 +27,10 @@ ENOUGH = 2000  # rows in memory; what is committed beyond them waits in the data
 
 _WAITING = (State.WAITING, State.UNDER_WAY)
 _TO_DELETE = (State.TAKEN, State.UNDELETED)
-_GOING_BACK = (State.RETURNING, State.UNWRITTEN, State.DOUBTFUL)
+# What every row meets: to look up a member of an Enum is slow in Python 3.11.
+_ABSENT, _UNDER_WAY, _DELETING = State.ABSENT, State.UNDER_WAY, State.DELETING
+_HOLD, _BEGIN, _TAKE = Step.HOLD, Step.BEGIN, Step.TAKE
+_WRITE, _SETTLE, _FAIL = Step.WRITE, Step.SETTLE, Step.FAIL
 
 
 class Deferral(NamedTuple):
@@ -34,6 +38,15 @@ class Deferral(NamedTuple):
 
     row: Outgoing
     due_at: float
+
+
+@dataclass(slots=True)
+class _Return:
+    """A row that is on its way back, or in doubt."""
+
+    conversation: str
+    deferral: Deferral | None = None
+    is_leased_anew: bool = False  # a claim had it meanwhile: it is to be given back once more
 
 
 class Came(NamedTuple):
@@ -57,8 +70,7 @@ class HeldRows:
         self._limit = limit
         self._clock = clock
         self._states = RowStates()
-        self._deferrals: dict[int, Deferral] = {}  # of rows that are RETURNING or UNWRITTEN
-        self._going_back: dict[int, str] = {}  # and the conversations of such
+        self._returns: dict[int, _Return] = {}  # of rows RETURNING, UNWRITTEN or DOUBTFUL
         self._conversations: dict[str, deque[Outgoing]] = {}  # WAITING, the first may be UNDER_WAY
         self._ready: deque[str] = deque()  # conversations whose first row is WAITING
         self._held_back: dict[str, float] = {}  # conversations given back, and when
@@ -71,7 +83,7 @@ class HeldRows:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is to be submitted or deleted here."""
-        return not self._states.count(*_WAITING, *_TO_DELETE, State.DELETING)
+        return not self._conversations and not self._states.count(*_TO_DELETE, _DELETING)
 
     def known(self) -> set[int]:
         """All rows that are held, in whatever state.
@@ -83,35 +95,42 @@ class HeldRows:
     def hold(self, rows: Sequence[Outgoing]) -> Came:
         """Take over rows that are leased to us, each conversation in order.
 
-        Late are those committed while an earlier one of theirs was given back. What is held already
-        stays as it is.
+        Late are those committed while an earlier one of theirs was given back, or in doubt. What is
+        held already stays as it is.
         """
-        new = [row for row in rows if self._states.state(row.id) is State.ABSENT]
-        late = self._give_back([row for row in new if row.conversation in self._held_back])
-        in_time = [row for row in new if row.conversation not in self._held_back]
-        return Came(self._take_in(in_time), late)
+        new = [row for row in rows if self._states.state(row.id) is _ABSENT]
+        return self._take_in(new, self._held_back)
 
     def hold_claimed(self, rows: Sequence[Outgoing], before: Collection[int]) -> Came:
         """Take over rows of a claim; ``before`` is what was `known` when that began.
 
-        Where one of them was submitted meanwhile, or given back, all are late. Else those are that
-        stand behind one which is on its way back. All that come before the others have come too:
-        new rows may follow them, once none that was given back is between.
+        Late are conversations of which one row was submitted meanwhile, or given back, and those
+        of which one is on its way back. All that come before the others have come too: new rows
+        may follow them, once none that was given back is between.
         """
+        self._note_lease(rows)
         known = self.known()
         new = [row for row in rows if row.id not in known]
-        if any(row.id in before for row in new):
-            return Came(0, self._give_back(new))
-        going_back = {row.conversation for row in rows if self._states.state(row.id) in _GOING_BACK}
-        late = self._give_back([row for row in new if row.conversation in going_back])
-        in_time = [row for row in new if row.conversation not in going_back]
-        for name in {row.conversation for row in in_time} - {*self._going_back.values()}:
+        waiting = {row.conversation for row in new if row.id in before}
+        waiting |= {row.conversation for row in rows if row.id in self._returns}
+        in_time = {row.conversation for row in new} - waiting
+        for name in in_time - {one.conversation for one in self._returns.values()}:
             self._held_back.pop(name, None)
-        return Came(self._take_in(in_time), late)
+        return self._take_in(new, waiting)
 
-    def _take_in(self, rows: Sequence[Outgoing]) -> int:
-        """Gives how many conversations are ready by that."""
-        self._states.step(Step.HOLD, [row.id for row in rows])
+    def _note_lease(self, rows: Iterable[Outgoing]) -> None:
+        """A claim leased ``rows``. Whether before or after one was given back, nobody can tell."""
+        for row in rows:
+            if self._states.state(row.id) is State.RETURNING:
+                self._returns[row.id].is_leased_anew = True
+
+    def _take_in(self, rows: Sequence[Outgoing], waiting: Collection[str]) -> Came:
+        """Hold ``rows``; give those back whose conversations are ``waiting``."""
+        late: list[int] = []
+        if waiting:
+            late = self._give_back([row for row in rows if row.conversation in waiting])
+            rows = [row for row in rows if row.conversation not in waiting]
+        self._states.step(_HOLD, [row.id for row in rows])
         were_ready = len(self._ready)
         for row in rows:
             known = self._conversations.get(row.conversation)
@@ -120,24 +139,24 @@ class HeldRows:
                 self._ready.append(row.conversation)
             else:
                 known.append(row)
-        return len(self._ready) - were_ready
+        return Came(len(self._ready) - were_ready, late)
 
     def begin(self) -> Outgoing | None:
         """The next row to submit, which is under way then; None where none is ready."""
         if not self._ready:
             return None
         row = self._conversations[self._ready.popleft()][0]
-        self._states.step(Step.BEGIN, [row.id])
+        self._states.step(_BEGIN, [row.id])
         return row
 
     def under_way(self) -> list[Outgoing]:
         """The rows that a connection has."""
         firsts = [rows[0] for rows in self._conversations.values()]
-        return [row for row in firsts if self._states.state(row.id) is State.UNDER_WAY]
+        return [row for row in firsts if self._states.state(row.id) is _UNDER_WAY]
 
     def take(self, row: Outgoing) -> bool:
         """``row`` is done with, and is to be deleted. True where the next one is ready by that."""
-        self._states.step(Step.TAKE, [row.id])
+        self._states.step(_TAKE, [row.id])
         rows = self._conversations[row.conversation]
         rows.popleft()
         if rows:
@@ -149,7 +168,7 @@ class HeldRows:
     def defer(self, row: Outgoing, due_at: float) -> list[int]:
         """``row`` is to wait until ``due_at``. Gives those behind it, which go back too."""
         _, *behind = self.release(row)
-        self._deferrals[row.id] = Deferral(row, due_at)
+        self._returns[row.id].deferral = Deferral(row, due_at)
         return behind
 
     def release(self, row: Outgoing) -> list[int]:
@@ -164,17 +183,22 @@ class HeldRows:
         return self._give_back(behind)
 
     def _give_back(self, rows: Sequence[Outgoing]) -> list[int]:
-        """What comes to their conversations from now on is given back too: see `hold`."""
         ids = [row.id for row in rows]
         self._states.step(Step.GIVE_BACK, ids)
-        self._going_back |= {row.id: row.conversation for row in rows}
-        self._held_back |= dict.fromkeys([row.conversation for row in rows], self._clock())
+        self._hold_back(rows)
         return ids
 
+    def _hold_back(self, rows: Iterable[Outgoing]) -> None:
+        """What comes to their conversations from now on is given back too: see `hold`."""
+        for row in rows:
+            self._returns[row.id] = _Return(row.conversation)
+            self._held_back[row.conversation] = self._clock()
+
     def end_hold_backs(self, seconds: float) -> None:
-        """Take rows again of conversations that were given back longer than ``seconds`` ago."""
+        """Take rows again of conversations that are back longer than ``seconds``."""
         long_ago = self._clock() - seconds
-        for name in [name for name, at in self._held_back.items() if at < long_ago]:
+        over = {name for name, at in self._held_back.items() if at < long_ago}
+        for name in over - {one.conversation for one in self._returns.values()}:
             del self._held_back[name]
 
     def give_back_all(self) -> list[int]:
@@ -182,59 +206,68 @@ class HeldRows:
 
         What was being given back counts as unwritten: who did so was cut off.
         """
-        self._states.step_all(Step.FAIL, State.RETURNING)
-        ids = self._states.step_all(Step.GIVE_BACK, *_WAITING)
+        self._states.step_all(_FAIL, State.RETURNING)
+        rows = [row for rows in self._conversations.values() for row in rows]
         self._conversations.clear()
         self._ready.clear()
-        return ids + self.take_doubtful()
+        return self._give_back(rows) + self.begin_release()
 
     @property
     def is_behind(self) -> bool:
         """Whether the database lacks a change that was tried in vain."""
         return self._states.count(State.UNWRITTEN, State.UNDELETED) > 0
 
-    def take_unwritten(self) -> Deferral | list[int]:
+    def begin_again(self) -> Deferral | list[int]:
         """What could not be given back: one row to defer, or else all that are to be released.
 
         See `returned`. The list is empty where nothing is left.
         """
         for id in self._states.ids(State.UNWRITTEN):
-            if id in self._deferrals:
-                self._states.step(Step.WRITE, [id])
-                return self._deferrals[id]
-        return self._states.step_all(Step.WRITE, State.UNWRITTEN)
+            if deferral := self._returns[id].deferral:
+                self._states.step(_WRITE, [id])
+                return deferral
+        return self._states.step_all(_WRITE, State.UNWRITTEN)
 
     def returned(self, ids: Collection[int], *, is_settled: bool) -> None:
         """How it ended to give rows back; where not ``is_settled``, it is to be tried again.
 
-        For any thread.
+        So it is with what a claim had meanwhile: its lease may be newer than that change. What is
+        not on its way back any more stays as it is.
         """
-        if is_settled:
-            for id in ids:
-                self._deferrals.pop(id, None)
-                self._going_back.pop(id, None)
-        self._states.step(Step.SETTLE if is_settled else Step.FAIL, ids)
+        going = {id for id in ids if self._states.state(id) is State.RETURNING}
+        again = {id for id in going if not is_settled or self._returns[id].is_leased_anew}
+        self._states.step(_FAIL, again)
+        for id in again:
+            self._returns[id].is_leased_anew = False
+        self._states.step(_SETTLE, going - again)
+        for id in going - again:
+            self._held_back[self._returns.pop(id).conversation] = self._clock()
 
-    def doubt(self, ids: Iterable[int]) -> None:
-        """A transaction failed that leased rows to us: they may be there or not. For any thread."""
-        self._states.step_new(Step.DOUBT, ids)
+    def doubt(self, rows: Collection[Outgoing]) -> None:
+        """A transaction failed that leased ``rows`` to us: they may be there, and leased, or not.
 
-    def take_doubtful(self) -> list[int]:
-        """The rows that are in doubt, to be released: see `returned`. For any thread."""
-        return self._states.step_all(Step.WRITE, State.DOUBTFUL)
+        What comes to their conversations from now on is given back until that is known.
+        """
+        self._note_lease(rows)
+        new = self._states.step_new(Step.DOUBT, [row.id for row in rows])
+        self._hold_back([row for row in rows if row.id in new])
+
+    def begin_release(self) -> list[int]:
+        """The rows that are in doubt, to be released: see `returned`."""
+        return self._states.step_all(_WRITE, State.DOUBTFUL)
 
     @property
-    def has_forgotten(self) -> bool:
+    def has_deletions(self) -> bool:
         """Whether rows are to be deleted that no transaction has along yet. For any thread."""
         return self._states.count(*_TO_DELETE) > 0
 
-    def take_forgotten(self) -> list[int]:
+    def begin_deletion(self) -> list[int]:
         """The rows to be deleted, for a transaction that does so: see `deleted`. For any thread."""
-        return self._states.step_all(Step.WRITE, *_TO_DELETE)
+        return self._states.step_all(_WRITE, *_TO_DELETE)
 
     def deleted(self, ids: Collection[int], *, is_committed: bool) -> None:
-        """How the transaction ended that had them from `take_forgotten`. For any thread.
+        """How the transaction ended that had them from `begin_deletion`. For any thread.
 
         Where it failed, they come again next time.
         """
-        self._states.step(Step.SETTLE if is_committed else Step.FAIL, ids)
+        self._states.step(_SETTLE if is_committed else _FAIL, ids)

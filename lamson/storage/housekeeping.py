@@ -42,10 +42,14 @@ class Housekeeping:
         """Begin, on the running loop."""
         self._task = asyncio.create_task(self._keep_house())
 
-    async def stop(self) -> None:
-        """End, and save the clock once more."""
+    def cancel(self) -> None:
+        """Begin no other turn."""
         if self._task is not None:
             self._task.cancel()
+
+    async def stop(self) -> None:
+        """End, and save the clock once more."""
+        self.cancel()
         await _quietly(self._tidy)
 
     async def _keep_house(self) -> None:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, bindparam, func, or_, select, text, update
@@ -23,7 +25,7 @@ from lamson.storage.outgoing import fit, from_row, to_row
 from lamson.storage.tables import outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from sqlalchemy.engine import Connection
 
@@ -55,6 +57,8 @@ class Outbox:
         self._lease = lease
         self._last_id = 0
         self._id_lock = threading.Lock()
+        self.doubtful: deque[Outgoing] = deque()
+        """Rows whose claim failed, perhaps after it was committed."""
 
     def insert(self, connection: Connection, rows: Sequence[Outgoing]) -> list[Outgoing]:
         """Insert ``rows`` in the caller's transaction.
@@ -64,10 +68,11 @@ class Outbox:
         """
         now = time.time()
         elsewhere = self._held_elsewhere(connection, {row.conversation for row in rows}, now)
+        is_full = self.held.is_full  # once: one row of a conversation must not skip another
         mine = []
         for row in rows:
             row.created_at = now
-            is_mine = not self.held.is_full and row.conversation not in elsewhere
+            is_mine = not is_full and row.conversation not in elsewhere
             if is_mine:
                 row.lease_until = now + self._lease
                 mine.append(row)
@@ -94,9 +99,9 @@ class Outbox:
 
         At most ``limit`` conversations and ``limit`` rows that follow their first ones. Holding
         the first row keeps other processes from the rest of its conversation. Where this raises,
-        the rows may be leased all the same: the next call gives them back first.
+        the rows may be leased all the same: they are `doubtful`, to be released before any others
+        are claimed.
         """
-        self._give_back_doubtful()
         now = time.time()
         earlier = outbox.alias()
         is_earlier = and_(
@@ -136,26 +141,28 @@ class Outbox:
                     .values(lease_owner=self._owner, lease_until=now + self._lease)
                 )
         except Exception:
-            self.held.doubt(row.id for row in rows)
+            self.doubtful.extend(rows)
             raise
         return rows
 
-    def _give_back_doubtful(self) -> None:
-        ids = self.held.take_doubtful()
-        is_released = False
+    @contextmanager
+    def deleting(self) -> Iterator[Callable[[Connection], None]]:
+        """Put this round a transaction: gives what deletes all that is to be deleted, within it.
+
+        Where that transaction fails, those rows come again next time.
+        """
+        ids: list[int] = []
+
+        def delete(connection: Connection) -> None:
+            ids.extend(self.held.begin_deletion())
+            self.delete_rows(connection, ids)
+
+        is_committed = False
         try:
-            self.release(ids)
-            is_released = True
+            yield delete
+            is_committed = True
         finally:
-            self.held.returned(ids, is_settled=is_released)
-
-    def take_forgotten(self) -> list[int]:
-        """The rows to be deleted, for a transaction that does so: see `deleted`."""
-        return self.held.take_forgotten()
-
-    def deleted(self, ids: Collection[int], *, is_committed: bool) -> None:
-        """How the transaction ended that had them from `take_forgotten`."""
-        self.held.deleted(ids, is_committed=is_committed)
+            self.held.deleted(ids, is_committed=is_committed)
 
     def delete_rows(self, connection: Connection, ids: Collection[int]) -> None:
         """Delete rows in the caller's transaction."""
@@ -166,13 +173,9 @@ class Outbox:
 
     def delete_now(self) -> None:
         """Delete what is to be deleted and has not been so with other work meanwhile."""
-        ids = self.take_forgotten()
-        is_committed = False
-        try:
-            self.delete(ids)
-            is_committed = True
-        finally:
-            self.deleted(ids, is_committed=is_committed)
+        if self.held.has_deletions:
+            with self.deleting() as delete, self._database.begin_forgettable() as connection:
+                delete(connection)
 
     def delete(self, ids: Collection[int]) -> None:
         """Delete rows at once."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class State(enum.Enum):
     """Where a row stands. In every state but ABSENT this process has a lease of it, or may have."""
 
+    __hash__ = object.__hash__  # Enum's own costs a call in Python, several times for each row
+
     ABSENT = enum.auto()  # it never came, was given back, is deleted, or its lease is to run out
     WAITING = enum.auto()  # for a connection, or for an earlier row of its conversation
     UNDER_WAY = enum.auto()  # a connection has it
@@ -30,6 +32,8 @@ class State(enum.Enum):
 
 class Step(enum.Enum):
     """What happens to a row."""
+
+    __hash__ = object.__hash__
 
     HOLD = enum.auto()  # it came, leased to us
     DOUBT = enum.auto()  # it may have come
@@ -62,6 +66,12 @@ TRANSITIONS: dict[State, dict[Step, State]] = {
     State.DOUBTFUL: {Step.WRITE: State.RETURNING},
 }
 
+_ABSENT = State.ABSENT  # to look up a member of an Enum is slow in Python 3.11
+_AFTER = {
+    step: {state: steps[step] for state, steps in TRANSITIONS.items() if step in steps}
+    for step in Step
+}
+
 
 class IllegalStep(Exception):
     """A row was to do what its state does not allow: our own mistake."""
@@ -77,16 +87,20 @@ class RowStates:
 
     def state(self, id: int) -> State:
         """Where a row stands."""
-        return self._states.get(id, State.ABSENT)
+        return self._states.get(id, _ABSENT)
 
     def count(self, *states: State) -> int:
-        """How many rows are in one of ``states``."""
-        return sum([len(self._ids[state]) for state in states])
+        """How many rows are in one of ``states``, all at the same moment."""
+        total = 0
+        with self._lock:
+            for state in states:
+                total += len(self._ids[state])
+        return total
 
     def ids(self, *states: State) -> list[int]:
         """The rows in one of ``states``, those of each in the order in which they came there."""
         with self._lock:
-            return [id for state in states for id in self._ids[state]]
+            return self._all_in(states)
 
     def all(self) -> set[int]:
         """All rows that are in any state but ABSENT."""
@@ -95,13 +109,14 @@ class RowStates:
 
     def step(self, step: Step, ids: Collection[int]) -> None:
         """Let rows do one step: all of ``ids``, or none where one of them must not. They differ."""
-        with self._lock:
-            self._step(step, ids)
+        if ids:
+            with self._lock:
+                self._step(step, ids)
 
     def step_all(self, step: Step, *states: State) -> list[int]:
         """Let all rows do one step that are in one of ``states``; gives them."""
         with self._lock:
-            ids = [id for state in states for id in self._ids[state]]
+            ids = self._all_in(states)
             self._step(step, ids)
             return ids
 
@@ -112,17 +127,24 @@ class RowStates:
             self._step(step, new)
             return new
 
+    def _all_in(self, states: Iterable[State]) -> list[int]:
+        ids: list[int] = []
+        for state in states:
+            ids += self._ids[state]
+        return ids
+
     def _step(self, step: Step, ids: Collection[int]) -> None:
         """With the lock held."""
-        before = [self._states.get(id, State.ABSENT) for id in ids]
-        for id, state in zip(ids, before, strict=True):
-            if step not in TRANSITIONS[state]:
-                raise IllegalStep(f"row {id} is {state.name}: no {step.name} there")
-        for id, state in zip(ids, before, strict=True):
-            after = TRANSITIONS[state][step]
-            self._ids[state].pop(id, None)
-            if after is State.ABSENT:
-                del self._states[id]
+        after = _AFTER[step]
+        states, by_state = self._states, self._ids
+        for id in ids:
+            if (before := states.get(id, _ABSENT)) not in after:
+                raise IllegalStep(f"row {id} is {before.name}: no {step.name} there")
+        for id in ids:
+            if (before := states.get(id, _ABSENT)) is not _ABSENT:
+                del by_state[before][id]
+            if (now := after[before]) is _ABSENT:
+                del states[id]
             else:
-                self._states[id] = after
-                self._ids[after][id] = None
+                states[id] = now
+                by_state[now][id] = None

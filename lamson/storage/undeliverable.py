@@ -39,7 +39,7 @@ class Kept:
     state: str = ""
 
 
-def keep(queue: Maildir, message: Kept) -> str:
+def write(queue: Maildir, message: Kept) -> str:
     """Put a message into ``queue``; gives its key. Raises what `Maildir.push` raises."""
     headers = {
         _REASON: message.reason,
@@ -96,5 +96,5 @@ def _name(label: bytes) -> str:
 
 
 def _text(value: bytes, name: str) -> str:
-    """The value as `keep` was given it: what could not stand in a field is in encoded words."""
+    """The value as `write` was given it: what could not stand in a field is in encoded words."""
     return decode_words(value.strip(), {}, name)

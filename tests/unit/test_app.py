@@ -145,6 +145,32 @@ def test_housekeeping_outlives_a_surprise(
     assert "housekeeping failed: a bug\nTraceback" in caplog.text
 
 
+def test_a_relay_that_fails_at_the_end_costs_neither_clock_nor_database(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And housekeeping begins nothing while the relay drains."""
+    assert application.relay is not None
+    assert application.database is not None
+    done: list[str] = []
+
+    async def drain(timeout: float) -> None:
+        done.append("drain")
+        raise RuntimeError("a bug")
+
+    async def tidy() -> None:
+        done.append("save the clock")
+
+    monkeypatch.setattr(application.relay, "drain", drain)
+    housekeeping = application._housekeeping
+    assert housekeeping is not None
+    monkeypatch.setattr(housekeeping, "cancel", lambda: done.append("cancel"))
+    monkeypatch.setattr(housekeeping, "stop", tidy)
+    monkeypatch.setattr(application.database, "close", lambda: done.append("close"))
+    with pytest.raises(RuntimeError, match="a bug"):
+        asyncio.run(application.stop(1.0))
+    assert done == ["cancel", "drain", "save the clock", "close"]
+
+
 COUNTING = """
 from lamson import route, stateless
 

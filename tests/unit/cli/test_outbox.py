@@ -119,7 +119,7 @@ def handlers(lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def keep(project: Path, subject: str, state: str = "") -> str:
     content = b"From: z@e.example\r\nSubject: " + subject.encode() + b"\r\n\r\nbody\r\n"
     message = Kept(content, "why", "z@e.example", "desk@test.com", "4Qz", state)
-    return undeliverable.keep(Maildir(project / "run" / "undeliverable"), message)
+    return undeliverable.write(Maildir(project / "run" / "undeliverable"), message)
 
 
 @pytest.mark.usefixtures("database", "handlers")

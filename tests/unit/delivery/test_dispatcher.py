@@ -181,14 +181,17 @@ def test_an_instantaneous_handler_answers_before_deliver_returns(tmp_path: Path)
     asyncio.run(story())
 
 
+DOUBTFUL = Outgoing("4Qz", "<1@test>", "l@test.com", ("zed@example.com",), b"x\r\n", id=42)
+
+
 class BrokenDatabase:
     """Transactions whose database is gone."""
 
     def __init__(self, handlers: Handlers) -> None:
-        self.doubtful: deque[int] = deque()
+        self.doubtful: deque[Outgoing] = deque()
 
     def run(self, jobs: list[Job], record: object) -> list[Any]:
-        self.doubtful.append(42)
+        self.doubtful.append(DOUBTFUL)
         raise OperationalError("SELECT", {}, Exception("server closed the connection"))
 
 
@@ -233,31 +236,77 @@ def test_the_loop_never_waits_for_the_state_that_a_slow_handler_has(tmp_path: Pa
 
 
 class Listening:
-    """A relay that notes what it is told."""
+    """An outlet that notes what it is told, and may raise then."""
 
-    def __init__(self) -> None:
-        self.submitted: list[Outgoing] = []
-        self.given_back: list[int] = []
+    def __init__(self, surprise: Exception | None = None) -> None:
+        self.told: list[tuple[str, Sequence[Outgoing]]] = []
+        self.surprise = surprise
 
     def submit(self, rows: Sequence[Outgoing]) -> None:
-        self.submitted += rows
+        self._listen("submit", rows)
 
-    def give_back(self, ids: Sequence[int]) -> None:
-        self.given_back += ids
+    def give_back(self, rows: Sequence[Outgoing]) -> None:
+        self._listen("give back", rows)
+
+    def _listen(self, what: str, rows: Sequence[Outgoing]) -> None:
+        self.told.append((what, rows))
+        if self.surprise is not None:
+            raise self.surprise
 
 
 def test_a_database_that_fails_means_451(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    relay = Listening()
+    outlet = Listening()
 
     async def story() -> None:
-        async with running(tmp_path, transactions=BrokenDatabase, relay=relay) as bench:
+        async with running(tmp_path, transactions=BrokenDatabase, outlet=outlet) as bench:
             bench.deliver("a@test.com", "b@test.com")
             assert await bench.wait_for(2) == [451, 451]
-            assert set(relay.given_back) == {42}
+            assert {what for what, _ in outlet.told} == {"give back"}
+            assert {row.id for _, rows in outlet.told for row in rows} == {42}
 
     asyncio.run(story())
     assert "the database failed: server closed the connection" in caplog.text
     assert "Traceback" not in caplog.text
+
+
+class Sending:
+    """Transactions whose mail is committed, in doubt, or both."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self.doubtful: deque[Outgoing] = deque()
+
+    def run(self, jobs: list[Job], record: object) -> list[Any]:
+        self.doubtful.append(DOUBTFUL)
+        for job in jobs:
+            job.reply = OK
+        return [DOUBTFUL]
+
+
+def test_mail_in_doubt_is_told_before_mail_that_was_committed(tmp_path: Path) -> None:
+    """Later mail of the same conversation waits for it then."""
+    outlet = Listening()
+
+    async def story() -> None:
+        async with running(tmp_path, transactions=Sending, outlet=outlet) as bench:
+            bench.deliver("a@test.com")
+            assert await bench.wait_for(1) == [250]
+
+    asyncio.run(story())
+    assert outlet.told == [("give back", [DOUBTFUL]), ("submit", [DOUBTFUL])]
+
+
+def test_an_outlet_that_fails_costs_nobody_his_reply(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        outlet = Listening(RuntimeError("a bug"))
+        async with running(tmp_path, transactions=Sending, outlet=outlet) as bench:
+            bench.deliver("a@test.com")
+            assert await bench.wait_for(1) == [250]
+            assert bench.dispatcher.pending == 0
+
+    asyncio.run(story())
+    assert "is not taken on for now\nTraceback" in caplog.text
 
 
 class Deadlocking:
@@ -265,7 +314,7 @@ class Deadlocking:
 
     def __init__(self, handlers: Handlers) -> None:
         self.runs = 0
-        self.doubtful: deque[int] = deque()
+        self.doubtful: deque[Outgoing] = deque()
 
     def run(self, jobs: list[Job], record: object) -> list[Any]:
         self.runs += 1

@@ -89,7 +89,7 @@ def test_what_may_have_been_committed_is_remembered(
     job = Job(message, router.match("list@test.com"), None)
     with pytest.raises(OperationalError):
         transactions.run([job], lambda job, seconds: None)
-    assert list(transactions.doubtful) == [row.id for row in box.all()] != []
+    assert [row.id for row in transactions.doubtful] == [row.id for row in box.all()] != []
 
 
 def test_what_postfix_took_is_deleted_in_the_transaction_of_the_next_batch(

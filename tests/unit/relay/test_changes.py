@@ -36,7 +36,7 @@ class Table:
         self._call("release", *ids)
 
     def delete_now(self) -> None:
-        ids = self.held.take_forgotten()
+        ids = self.held.begin_deletion()
         is_committed = False
         try:
             self._call("delete", *ids)

@@ -1,12 +1,14 @@
 """lamson.relay.relay: what becomes of a row, with a double for the connection to Postfix."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from lamson.relay.relay import IN_FLIGHT, Relay
@@ -237,7 +239,9 @@ def test_a_row_whose_commit_was_not_answered_is_found_by_the_sweep(rig: Rig) -> 
     async def story() -> None:
         async with rig.relay() as relay:
             (doubtful,) = rig.commit(row())
-            relay.give_back([doubtful.id, doubtful.id + 1])  # the second was rolled back
+            rolled_back = row(2)
+            rolled_back.id = doubtful.id + 1
+            relay.give_back([doubtful, rolled_back])
             async with asyncio.timeout(10):
                 while not rig.server.taken:
                     await relay.sweep()
@@ -245,6 +249,147 @@ def test_a_row_whose_commit_was_not_answered_is_found_by_the_sweep(rig: Rig) -> 
 
     asyncio.run(story())
     assert rig.server.taken == ["<1@test>"]
+
+
+def test_a_row_whose_claim_was_not_answered_is_found_by_the_next_sweep(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is leased to us, and nobody would have it until that lease runs out."""
+    rig.outbox.release([one.id for one in rig.commit(row())])
+    really_begin = rig.database.begin
+
+    @contextmanager
+    def begin() -> Iterator[Connection]:
+        with really_begin() as connection:
+            yield connection
+        raise OperationalError("COMMIT", {}, Exception("server closed the connection"))
+
+    async def story() -> None:
+        relay = rig.make_relay()
+        with monkeypatch.context() as patch:
+            patch.setattr(rig.database, "begin", begin)
+            await relay.sweep()
+        assert rig.outbox.owners() == ["test"]
+        await relay.start()
+        await until(lambda: rig.outbox.count() == 0)
+        await relay.drain(5.0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+
+
+class GatedOutbox(Outbox):
+    """The outbox of a database that is slow to release rows, or to say that it did."""
+
+    def __init__(self, database: Database, owner: str) -> None:
+        super().__init__(database, owner)
+        self.before, self.after = threading.Event(), threading.Event()
+        self.asked = self.made = 0
+
+    def release(self, ids: Collection[int]) -> None:
+        if ids:
+            self.asked += 1
+            self.before.wait(10)
+        super().release(ids)
+        if ids:
+            self.made += 1
+            self.after.wait(10)
+
+
+def test_a_row_that_is_claimed_before_its_release_is_told_is_not_left_to_its_lease(
+    rig: Rig,
+) -> None:
+    rig.outbox = slow = GatedOutbox(rig.database, "test")
+    slow.before.set()
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.give_back(rig.commit(row()))
+            await until(lambda: slow.made == 1)
+            await relay.sweep()
+            slow.after.set()
+            async with asyncio.timeout(10):
+                while not rig.server.taken:
+                    await relay.sweep()
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+
+
+@pytest.mark.parametrize("way", ["claim", "commit"])
+def test_drain_waits_for_what_is_being_given_back(rig: Rig, way: str) -> None:
+    """What a failed claim may have leased, or a failed commit; both rows are free in the end."""
+    rig.outbox = slow = GatedOutbox(rig.database, "test")
+    slow.after.set()
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        relay = rig.make_relay()
+        first, second = rig.commit(row(1)), rig.commit(row(2, "ann@example.com"))
+        if way == "claim":
+            rig.outbox.held.doubt(first)
+            await relay.start()  # the sweep releases it
+            await until(lambda: slow.asked == 1)
+        else:
+            relay.give_back(first)
+            await relay.start()
+        loop.call_later(0.05, relay.give_back, second)
+        loop.call_later(0.2, slow.before.set)
+        await relay.drain(0.1)
+        assert rig.outbox.held.known() == set()
+
+    asyncio.run(story())
+    assert len(Outbox(rig.database, "other").claim(10)) == 2
+
+
+def test_what_is_reported_while_connections_are_closed_is_given_back_too(rig: Rig) -> None:
+    rig.outbox = slow = GatedOutbox(rig.database, "test")
+    slow.after.set()
+
+    async def story() -> None:
+        relay = rig.make_relay(connections=1)
+        await relay.start()
+        rows = rig.commit(row())
+        really_close = rig.server.close
+
+        async def close() -> None:
+            await really_close()
+            relay.give_back(rows)
+            await until(lambda: slow.asked == 1)
+            asyncio.get_running_loop().call_later(0.1, slow.before.set)
+
+        rig.server.close = close  # type: ignore[method-assign]
+        await relay.drain(0.1)
+        assert rig.outbox.held.known() == set()
+
+    asyncio.run(story())
+    assert len(Outbox(rig.database, "other").claim(10)) == 1
+
+
+def test_nothing_overtakes_a_row_whose_deferral_an_outage_keeps_from_being_written(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long that lasts."""
+    monkeypatch.setattr("lamson.relay.relay.HOLD_BACK", 0.0)
+    monkeypatch.setattr("lamson.relay.relay.SWEEP_INTERVAL", 0.01)
+    monkeypatch.setattr("lamson.relay.attempt.FIRST_DELAY", 0.05)
+    rig.outbox = broken = BrokenOutbox(rig.database, "test")
+    answers = iter([[Refusal("zed@example.com", "451 4.2.1 busy", False)]])
+    rig.server.answer = lambda row: next(answers, [])
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row(1)))
+            await until(lambda: len(broken.failed) > 5)
+            (second,) = rig.commit(row(2))
+            relay.submit([second])
+            await asyncio.sleep(0.05)
+            assert rig.server.taken == ["<1@test>"]  # asked about it, and put off
+            broken.is_broken = False
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>", "<1@test>", "<2@test>"]
 
 
 def test_drain_lets_end_what_is_under_way(rig: Rig) -> None:
@@ -312,8 +457,7 @@ def test_rows_that_a_failed_transaction_had_taken_along_are_deleted_all_the_same
             rig.outbox.held.hold([first])
             rig.outbox.held.begin()
             rig.outbox.held.take(first)
-            ids = rig.outbox.take_forgotten()
-            rig.outbox.deleted(ids, is_committed=False)
+            rig.outbox.held.deleted(rig.outbox.held.begin_deletion(), is_committed=False)
             await until(lambda: rig.outbox.count() == 0)
             await until(relay._is_idle.is_set)
 
@@ -515,7 +659,7 @@ class BrokenOutbox(Outbox):
             raise OperationalError("", None, Exception("it is down"))
 
     def delete_now(self) -> None:
-        if self.held.has_forgotten:
+        if self.held.has_deletions:
             self._break("delete")
         super().delete_now()
 

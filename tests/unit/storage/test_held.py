@@ -37,8 +37,8 @@ def test_one_row_of_a_conversation_is_under_way_at_a_time() -> None:
     assert held.begin() is second
     assert not held.take(second)
     assert not held.is_idle
-    assert held.take_forgotten() == [3, 1, 2]
-    assert not held.has_forgotten
+    assert held.begin_deletion() == [3, 1, 2]
+    assert not held.has_deletions
     held.deleted([3, 1, 2], is_committed=True)
     assert held.is_idle
     assert held.known() == set()
@@ -53,7 +53,7 @@ def test_what_is_held_already_is_not_taken_twice() -> None:
     assert first is not None
     held.take(first)
     assert hold(held, row(1)) == (0, [])
-    held.deleted(held.take_forgotten(), is_committed=False)
+    held.deleted(held.begin_deletion(), is_committed=False)
     assert hold(held, row(1)) == (0, [])
     assert held.begin() is None
 
@@ -75,6 +75,7 @@ def test_those_behind_a_row_that_waits_go_back_and_so_does_what_comes_after(way:
     assert hold(held, row(4)) == (0, [4])
     held.end_hold_backs(30.0)
     assert hold(held, row(5)) == (0, [5])
+    held.returned(held.known(), is_settled=True)
     now = 31.0
     held.end_hold_backs(30.0)
     assert hold(held, row(6)) == (1, [])
@@ -101,15 +102,84 @@ def test_nothing_overtakes_a_row_that_is_being_given_back() -> None:
 
 
 def test_a_claim_of_what_was_submitted_meanwhile_is_given_back() -> None:
+    """And what stands behind it; other conversations are taken in."""
     held = HeldRows()
     hold(held, row(1))
     before = held.known()
     first = held.begin()
     assert first is not None
     held.take(first)
-    held.deleted(held.take_forgotten(), is_committed=True)
-    assert held.hold_claimed([row(1), row(2, "ann@example.com")], before) == (0, [1, 2])
-    assert held.begin() is None
+    held.deleted(held.begin_deletion(), is_committed=True)
+    other = row(3, "ann@example.com")
+    assert held.hold_claimed([row(1), row(2), other], before) == (1, [1, 2])
+    assert (held.begin(), held.begin()) == (other, None)
+
+
+@pytest.mark.parametrize("is_well", [True, False])
+def test_what_a_claim_leased_anew_while_it_was_given_back_is_given_back_once_more(
+    is_well: bool,
+) -> None:
+    """The change is made, and nobody has told so yet when the claim looks."""
+    held = HeldRows()
+    hold(held, row(1))
+    first = held.begin()
+    assert first is not None
+    ids = held.release(first)
+    if is_well:
+        assert held.hold_claimed([row(1)], held.known()) == (0, [])
+    else:
+        held.doubt([row(1)])
+    held.returned(ids, is_settled=True)
+    assert held.is_behind
+    assert held.begin_again() == [1]
+    held.returned(ids, is_settled=True)
+    assert held.known() == set()
+
+
+def test_how_it_ended_to_give_back_what_is_not_on_its_way_any_more_is_no_news() -> None:
+    """At the end two may write: one who was cut off, and one who does it all once more."""
+    held = HeldRows()
+    hold(held, row(1))
+    first = held.begin()
+    assert first is not None
+    ids = held.release(first)
+    assert held.give_back_all() == []
+    held.returned(ids, is_settled=True)
+    assert held.begin_again() == [1]
+    held.returned(ids, is_settled=True)
+    held.returned(ids, is_settled=True)
+    assert held.known() == set()
+
+
+def test_a_hold_back_lasts_until_what_was_given_back_is_written() -> None:
+    now = 0.0
+    held = HeldRows(clock=lambda: now)
+    hold(held, row(1))
+    first = held.begin()
+    assert first is not None
+    held.defer(first, 99.0)
+    now = 60.0
+    held.end_hold_backs(30.0)
+    assert hold(held, row(2)) == (0, [2])
+    held.returned([1, 2], is_settled=True)
+    held.end_hold_backs(30.0)
+    assert hold(held, row(3)) == (0, [3])  # leased to us before that was written
+    held.returned([3], is_settled=True)
+    now = 91.0
+    held.end_hold_backs(30.0)
+    assert hold(held, row(4)) == (1, [])
+
+
+def test_nothing_overtakes_a_row_that_is_in_doubt() -> None:
+    held = HeldRows()
+    held.doubt([row(1)])
+    assert hold(held, row(2), row(3, "ann@example.com")) == (1, [2])
+    ids = held.begin_release()
+    assert hold(held, row(4)) == (0, [4])
+    held.returned([*ids, 2, 4], is_settled=True)
+    assert hold(held, row(5)) == (0, [5])
+    held.returned([5], is_settled=True)
+    assert held.hold_claimed([row(1), row(2)], held.known()) == (1, [])
 
 
 def test_what_was_not_written_is_written_later_each_as_it_was_to_be() -> None:
@@ -122,11 +192,11 @@ def test_what_was_not_written_is_written_later_each_as_it_was_to_be() -> None:
     held.returned(behind, is_settled=False)
     held.returned([1], is_settled=False)
     assert held.is_behind
-    assert held.take_unwritten() == Deferral(first, 99.0)
-    assert held.take_unwritten() == [2]
-    assert held.take_unwritten() == []
+    assert held.begin_again() == Deferral(first, 99.0)
+    assert held.begin_again() == [2]
+    assert held.begin_again() == []
     held.returned([1], is_settled=False)
-    assert held.take_unwritten() == Deferral(first, 99.0)
+    assert held.begin_again() == Deferral(first, 99.0)
     held.returned([1], is_settled=True)
     held.returned([2], is_settled=True)
     assert (held.is_behind, held.known()) == (False, set())
@@ -135,9 +205,9 @@ def test_what_was_not_written_is_written_later_each_as_it_was_to_be() -> None:
 def test_what_is_in_doubt_is_released_once() -> None:
     held = HeldRows()
     hold(held, row(1))
-    held.doubt([1, 2, 3])
-    assert sorted(held.take_doubtful()) == [2, 3]
-    assert held.take_doubtful() == []
+    held.doubt([row(1), row(2), row(3)])
+    assert held.begin_release() == [2, 3]
+    assert held.begin_release() == []
     held.returned([2, 3], is_settled=True)
     assert held.known() == {1}
 
@@ -149,10 +219,10 @@ def test_at_the_end_all_that_was_not_submitted_is_given_back() -> None:
         held.begin()
     held.take(row(3, "ann@example.com"))
     held.defer(row(4, "joe@example.com"), 99.0)  # and who wrote that was cut off
-    held.doubt([5])
+    held.doubt([row(5)])
     assert sorted(held.give_back_all()) == [1, 2, 5]
-    assert held.take_unwritten() == Deferral(row(4, "joe@example.com"), 99.0)
-    assert held.take_forgotten() == [3]
+    assert held.begin_again() == Deferral(row(4, "joe@example.com"), 99.0)
+    assert held.begin_deletion() == [3]
     assert held.begin() is None
 
 
@@ -184,18 +254,22 @@ class Service(RuleBasedStateMachine):
     """A process and its database, in any order of events; every change of the database may fail.
 
     ``table`` has the rows of the database, and whether each is leased to us. What the process is
-    about to write, or to hear, waits in lists, as other things happen in between.
+    about to write, or to hear, waits in lists, as other things happen in between: a change is made
+    at one time and told at another.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.held = HeldRows(limit=5, clock=lambda: 0.0)
+        self.now = 0.0
+        self.held = HeldRows(limit=5, clock=lambda: self.now)
         self.table: dict[int, bool] = {}
         self.conversation: dict[int, str] = {}
+        self.rolled_back: set[int] = set()
         self.left: set[int] = set()  # submitted or not, nobody knows: their lease runs out
-        self.doubted: set[int] = set()
         self.sent: list[int] = []
+        self.committed: list[Outgoing] = []
         self.returning: list[list[int]] = []
+        self.written: list[tuple[list[int], bool]] = []
         self.deleting: list[list[int]] = []
         self.claimed: tuple[list[int], set[int]] | None = None
 
@@ -209,32 +283,62 @@ class Service(RuleBasedStateMachine):
         if ids:
             self.returning.append(ids)
 
-    def doubt(self, ids: list[int]) -> None:
-        self.held.doubt(ids)
-        doubtful = self.held.take_doubtful()
-        self.doubted.update(doubtful)
-        self.give_back(doubtful)
+    def rows(self, ids: list[int]) -> list[Outgoing]:
+        return [
+            Outgoing("4Qz", f"<{id}@test>", "l@test.com", (), b"x\r\n", id=id,
+                     conversation=self.conversation[id])
+            for id in ids
+        ]  # fmt: skip
+
+    def known(self) -> set[int]:
+        """What was leased to us, as far as the process has heard of it or is about to."""
+        return self.held.known() | self.left | {made.id for made in self.committed}
 
     @rule(recipients=st.lists(RECIPIENTS, min_size=1, max_size=3))
     def commit(self, recipients: list[str]) -> None:
-        """The outbox leases a row to us only where those before it are on their way from us."""
-        rows: list[Outgoing] = []
         for recipient in recipients:
             name = row(0, recipient).conversation
-            before = [id for id in self.table if self.conversation[id] == name]
-            known = self.held.known() | self.left | {made.id for made in rows}
-            known -= self.doubted
-            is_ours = all(self.table[id] and id in known for id in before)
-            made = self.make(recipient, is_leased=is_ours and not self.held.is_full)
+            made = self.make(recipient, is_leased=self.is_ours(name) and not self.held.is_full)
             if self.table[made.id]:
-                rows.append(made)
+                self.committed.append(made)
+
+    def is_ours(self, conversation: str) -> bool:
+        """The outbox leases a row to us only where those before it are on their way from us."""
+        before = [id for id in self.table if self.conversation[id] == conversation]
+        known = self.known()
+        return all(self.table[id] and id in known for id in before)
+
+    @precondition(lambda self: self.committed)
+    @rule()
+    def hear_of_commits(self) -> None:
+        rows, self.committed = self.committed, []
         self.give_back(self.held.hold(rows).late)
 
-    @precondition(lambda self: not self.table)
-    @rule(recipient=RECIPIENTS)
-    def commit_without_an_answer(self, recipient: str) -> None:
-        made = self.make(recipient, is_leased=True)
-        self.doubt([made.id, made.id + 1])  # the second was rolled back
+    @rule(recipient=RECIPIENTS, is_there=st.booleans())
+    def commit_without_an_answer(self, recipient: str, is_there: bool) -> None:
+        """Nobody knows whether it was rolled back. The process hears of it before any later row."""
+        self.hear_of_commits()
+        name = row(0, recipient).conversation
+        made = self.make(recipient, is_leased=self.is_ours(name))
+        if not is_there:
+            del self.table[made.id]
+            self.rolled_back.add(made.id)
+        if not is_there or self.table[made.id]:
+            self.held.doubt([made])
+
+    @rule()
+    def release_what_is_in_doubt(self) -> None:
+        self.give_back(self.held.begin_release())
+
+    @rule()
+    def end_hold_backs(self) -> None:
+        self.held.end_hold_backs(30.0)
+
+    @precondition(lambda self: not self.committed and not self.left)
+    @rule()
+    def wait(self) -> None:
+        """So long that hold-backs end. What was committed is heard of before that."""
+        self.now += 60.0
 
     @rule()
     def submit(self) -> None:
@@ -267,17 +371,22 @@ class Service(RuleBasedStateMachine):
 
     @precondition(lambda self: self.returning)
     @rule(is_well=st.booleans())
-    def end_to_give_back(self, is_well: bool) -> None:
+    def write_what_is_given_back(self, is_well: bool) -> None:
         ids = self.returning.pop(0)
         if is_well:
             self.table |= {id: False for id in ids if id in self.table}
-            self.doubted.difference_update(ids)
+        self.written.append((ids, is_well))
+
+    @precondition(lambda self: self.written)
+    @rule()
+    def tell_what_is_written(self) -> None:
+        ids, is_well = self.written.pop(0)
         self.held.returned(ids, is_settled=is_well)
 
-    @precondition(lambda self: self.held.has_forgotten)
+    @precondition(lambda self: self.held.has_deletions)
     @rule()
     def begin_to_delete(self) -> None:
-        self.deleting.append(self.held.take_forgotten())
+        self.deleting.append(self.held.begin_deletion())
 
     @precondition(lambda self: self.deleting)
     @rule(is_well=st.booleans())
@@ -290,9 +399,9 @@ class Service(RuleBasedStateMachine):
     @precondition(lambda self: self.held.is_behind)
     @rule()
     def catch_up(self) -> None:
-        while change := self.held.take_unwritten():
+        while change := self.held.begin_again():
             self.give_back([change.row.id] if isinstance(change, Deferral) else change)
-        self.deleting.append(self.held.take_forgotten())
+        self.deleting.append(self.held.begin_deletion())
 
     @precondition(lambda self: not self.held.is_behind and self.claimed is None)
     @rule(are_leases_over=st.booleans())
@@ -315,14 +424,9 @@ class Service(RuleBasedStateMachine):
         found, before = self.claimed
         self.claimed = None
         if is_well:
-            rows = [
-                Outgoing("4Qz", f"<{id}@test>", "l@test.com", (), b"x\r\n", id=id,
-                         conversation=self.conversation[id])
-                for id in found
-            ]  # fmt: skip
-            self.give_back(self.held.hold_claimed(rows, before).late)
+            self.give_back(self.held.hold_claimed(self.rows(found), before).late)
         else:
-            self.doubt(found)
+            self.held.doubt(self.rows(found))
         self.left -= self.held.known()
 
     @invariant()
@@ -330,7 +434,7 @@ class Service(RuleBasedStateMachine):
         """What is leased to us is known to be: else it would wait for the end of its lease."""
         leased = {id for id, is_leased in self.table.items() if is_leased}
         coming = self.claimed[0] if self.claimed is not None else []
-        assert leased - self.left - set(coming) <= self.held.known()
+        assert leased - set(coming) <= self.known()
 
     @invariant()
     def no_row_leaves_twice(self) -> None:
@@ -344,17 +448,21 @@ class Service(RuleBasedStateMachine):
 
     @invariant()
     def only_what_was_sent_is_deleted(self) -> None:
-        assert self.conversation.keys() - self.table.keys() <= set(self.sent)
+        assert self.conversation.keys() - self.table.keys() <= {*self.sent, *self.rolled_back}
 
     def teardown(self) -> None:
         """Once the database and the server work, everything leaves."""
         for _ in range(5):
+            self.hear_of_commits()
             if self.claimed is not None:
                 self.end_to_claim(True)
-            while self.returning or self.held.is_behind:
+            self.release_what_is_in_doubt()
+            while self.returning or self.written or self.held.is_behind:
                 self.catch_up()
                 while self.returning:
-                    self.end_to_give_back(True)
+                    self.write_what_is_given_back(True)
+                while self.written:
+                    self.tell_what_is_written()
             self.begin_to_delete()
             while self.deleting:
                 self.end_to_delete(True)

@@ -62,7 +62,7 @@ def test_what_a_failed_claim_leased_is_claimed_again(
 ) -> None:
     """The connection breaks after the commit: nobody would have the row until its lease ran out."""
     outbox = Outbox(database, "test")
-    insert(database, Outbox(database, "dead"), [make()])
+    (row,) = insert(database, Outbox(database, "dead"), [make()])
     outbox.release_owner("dead")
     really_begin = database.begin
 
@@ -77,6 +77,8 @@ def test_what_a_failed_claim_leased_is_claimed_again(
         with pytest.raises(OperationalError):
             outbox.claim(10)
     assert outbox.owners() == ["test"]
+    assert [one.id for one in outbox.doubtful] == [row.id]
+    outbox.release([one.id for one in outbox.doubtful])
     assert len(outbox.claim(10)) == 1
 
 
@@ -147,6 +149,34 @@ def test_a_full_relay_leaves_new_rows_in_the_table(database: Database) -> None:
     outbox = Outbox(database, "a", HeldRows(limit=0))
     assert insert(database, outbox, [make()]) == []
     assert len(outbox.claim(10)) == 1
+
+
+def test_one_that_becomes_full_or_empties_meanwhile_takes_all_rows_of_an_insert_or_none(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the second would leave before the first."""
+    answers = iter([True, False])
+    monkeypatch.setattr(HeldRows, "is_full", property(lambda held: next(answers)))
+    assert insert(database, Outbox(database, "a"), [make(number=1), make(number=2)]) == []
+
+
+def test_what_is_to_be_deleted_comes_again_where_the_transaction_fails(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    outbox.held.hold(insert(database, outbox, [make()]))
+    row = outbox.held.begin()
+    assert row is not None
+    outbox.held.take(row)
+
+    def delete_and_fail() -> None:
+        with outbox.deleting() as delete, database.begin() as connection:
+            delete(connection)
+            raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError):
+        delete_and_fail()
+    assert (outbox.count(), outbox.held.has_deletions) == (1, True)
+    outbox.delete_now()
+    assert (outbox.count(), outbox.held.known()) == (0, set())
 
 
 def test_ids_rise(database: Database) -> None:

@@ -1,5 +1,7 @@
 """lamson.storage.row_states"""
 
+import sys
+import threading
 from itertools import product
 
 import pytest
@@ -101,3 +103,29 @@ def test_all_of_some_states_or_only_the_new_ones_do_a_step() -> None:
     assert states.step_all(Step.WRITE, State.DOUBTFUL, State.TAKEN) == [3, 1, 2]
     assert states.step_all(Step.WRITE, State.TAKEN) == []
     assert (states.state(1), states.state(3)) == (State.DELETING, State.RETURNING)
+
+
+def test_a_row_on_its_way_from_state_to_state_is_never_missed() -> None:
+    """Whoever asks whether all is done, on another thread, must not hear so in between."""
+    states = states_with(State.DELETING, 1)
+    missed = []
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.is_set():
+            if not states.count(State.UNDELETED, State.DELETING):
+                missed.append(1)
+
+    thread = threading.Thread(target=look)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        for _ in range(3000):
+            states.step(Step.FAIL, [1])
+            states.step(Step.WRITE, [1])
+    finally:
+        is_over.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert missed == []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamson.storage.maildir import Maildir
-from lamson.storage.undeliverable import Kept, keep, read
+from lamson.storage.undeliverable import Kept, read, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def kept(content: bytes, reason: str = "why", state: str = "") -> Kept:
 
 
 def test_mail_readers_see_no_carriage_returns(queue: Maildir) -> None:
-    key = keep(queue, kept(b"Subject: x\r\n\r\nbody\r\n"))
+    key = write(queue, kept(b"Subject: x\r\n\r\nbody\r\n"))
     stored = queue.get(key)
     assert stored is not None
     assert b"\r" not in stored
@@ -34,7 +34,7 @@ def test_mail_readers_see_no_carriage_returns(queue: Maildir) -> None:
 
 def test_a_long_reason_and_a_state_come_back(queue: Maildir) -> None:
     message = kept(b"Subject: x\r\n\r\n", "a long reason " * 20 + "x", "app.list START")
-    assert read(queue.get(keep(queue, message)) or b"") == message
+    assert read(queue.get(write(queue, message)) or b"") == message
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_a_long_reason_and_a_state_come_back(queue: Maildir) -> None:
     ],
 )
 def test_a_message_comes_back_byte_for_byte(queue: Maildir, content: bytes) -> None:
-    assert read(queue.get(keep(queue, kept(content))) or b"").content == content
+    assert read(queue.get(write(queue, kept(content))) or b"").content == content
 
 
 @pytest.mark.parametrize("ends", [b"\r\n", b"\n"])
 def test_fields_of_a_stranger_that_look_like_ours_are_content(queue: Maildir, ends: bytes) -> None:
     forged = (b"X-Lamson-Recipient: boss@test.com", b"X-Lamson-State: app.list OWNER", b"", b"x")
     message = kept(ends.join(forged))
-    assert read(queue.get(keep(queue, message)) or b"") == message
+    assert read(queue.get(write(queue, message)) or b"") == message
 
 
 @given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a: b", b" c", b":"])).map(b"".join))
@@ -69,7 +69,7 @@ def test_any_message_does(content: bytes) -> None:
             return "key"
 
     queue = OneMessage()
-    keep(queue, kept(b"Subject: x\r\n" + content))  # type: ignore[arg-type]
+    write(queue, kept(b"Subject: x\r\n" + content))  # type: ignore[arg-type]
     assert read(queue.stored).content == b"Subject: x\r\n" + content
 
 
@@ -83,4 +83,4 @@ def test_any_message_does(content: bytes) -> None:
 )
 def test_any_address_comes_back(queue: Maildir, address: str) -> None:
     message = Kept(b"Subject: x\r\n\r\n", "550 =?x?= über", address, address, "id")
-    assert read(queue.get(keep(queue, message)) or b"") == message
+    assert read(queue.get(write(queue, message)) or b"") == message

@@ -15,6 +15,7 @@ from lamson.relay.attempt import Attempts
 from lamson.smtp.envelope import Envelope
 from lamson.smtp.reply import OK, Reply
 from lamson.storage import seen
+from lamson.storage.held import HeldRows
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
 
@@ -93,10 +94,10 @@ def _keep_nothing() -> None:
 
 def _lose_deletes() -> None:
     """What a transaction was to delete along with its own work is not deleted when it fails."""
-    deleted = Outbox.deleted
+    deleted = HeldRows.deleted
 
-    def deleted_anyway(outbox: Outbox, ids: Collection[int], *, is_committed: bool) -> None:
+    def deleted_anyway(held: HeldRows, ids: Collection[int], *, is_committed: bool) -> None:
         if is_committed:
-            deleted(outbox, ids, is_committed=True)
+            deleted(held, ids, is_committed=True)
 
-    Outbox.deleted = deleted_anyway  # type: ignore[method-assign]
+    HeldRows.deleted = deleted_anyway  # type: ignore[method-assign]

@@ -28,7 +28,7 @@ ATTEMPTS = 3  # runs of a delivery by itself, after a conflict with others
 RERUN = 30.0  # seconds after which no more of a batch is run again
 
 
-class Attempts:
+class Batches:
     """Used by all threads of the dispatcher at once."""
 
     def __init__(self, transactions: Transactions, record: Callable[[Job, float], None]) -> None:
