@@ -28,7 +28,7 @@ APART = (
     "tests/docs/test_tutorial",
     "tests/errors/",
     "tests/faults/test_faults",
-    "tests/intro/",
+    "tests/intro/test_generated",
     "tests/postfix/test_doctor_",
     "tests/postfix/test_examples",
     "tests/postfix/test_milter.",

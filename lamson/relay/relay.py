@@ -103,7 +103,6 @@ class Relay:
             await submitter.close()
         await self._delete_taken()
         await self._give_back_all()
-        await self._changes.catch_up()
         log.flush()
 
     async def _give_back_all(self) -> None:
@@ -113,6 +112,7 @@ class Relay:
                 await asyncio.gather(*self._loose, return_exceptions=True)
             ids = self._held.give_back_all()
             await self._changes.release(ids)
+            await self._changes.catch_up()
             if not ids and not self._loose:
                 return
 

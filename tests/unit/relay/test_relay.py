@@ -323,7 +323,6 @@ def test_drain_waits_for_what_is_being_given_back(rig: Rig, way: str) -> None:
     slow.after.set()
 
     async def story() -> None:
-        loop = asyncio.get_running_loop()
         relay = rig.make_relay()
         first, second = rig.commit(row(1)), rig.commit(row(2, "ann@example.com"))
         if way == "claim":
@@ -333,9 +332,12 @@ def test_drain_waits_for_what_is_being_given_back(rig: Rig, way: str) -> None:
         else:
             relay.give_back(first)
             await relay.start()
-        loop.call_later(0.05, relay.give_back, second)
-        loop.call_later(0.2, slow.before.set)
-        await relay.drain(0.1)
+        draining = asyncio.create_task(relay.drain(0.1))
+        await until(lambda: relay._is_stopping)
+        relay.give_back(second)
+        await asyncio.sleep(0.05)
+        slow.before.set()
+        await draining
         assert rig.outbox.held.known() == set()
 
     asyncio.run(story())
@@ -392,6 +394,13 @@ def test_nothing_overtakes_a_row_whose_deferral_an_outage_keeps_from_being_writt
     assert rig.server.taken == ["<1@test>", "<1@test>", "<2@test>"]
 
 
+@pytest.fixture
+def long_last_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draining for ten seconds waits a tenth of one for work, the rest for what is under way."""
+    monkeypatch.setattr("lamson.relay.relay.LAST_PART", 0.99)
+
+
+@pytest.mark.usefixtures("long_last_part")
 def test_drain_lets_end_what_is_under_way(rig: Rig) -> None:
     """Cut off, it would be given back although the server may take it."""
 
@@ -401,14 +410,17 @@ def test_drain_lets_end_what_is_under_way(rig: Rig) -> None:
         await relay.start()
         relay.submit(rig.commit(*(row(number, f"{number}@example.com") for number in range(5))))
         await until(lambda: rig.server.under_way == 2 * IN_FLIGHT)
-        asyncio.get_running_loop().call_later(0.3, rig.server.gate.set)
-        await relay.drain(0.4)
+        draining = asyncio.create_task(relay.drain(10.0))
+        await until(lambda: relay._is_stopping)
+        rig.server.gate.set()
+        await draining
 
     asyncio.run(story())
     assert rig.server.taken == [f"<{number}@test>" for number in range(4)]
     assert [one.message_id for one in rig.outbox.all()] == ["<4@test>"]
 
 
+@pytest.mark.usefixtures("long_last_part")
 def test_no_message_is_begun_once_the_end_has_begun(rig: Rig) -> None:
     async def story() -> None:
         rig.server.gate = asyncio.Event()
@@ -416,7 +428,7 @@ def test_no_message_is_begun_once_the_end_has_begun(rig: Rig) -> None:
         await relay.start()
         relay.submit(rig.commit(row(1)))
         await until(lambda: rig.server.under_way == 1)  # and another task waits for work
-        draining = asyncio.create_task(relay.drain(0.1))
+        draining = asyncio.create_task(relay.drain(10.0))
         await until(lambda: relay._is_stopping)
         relay.submit(rig.commit(row(2, "ann@example.com")))
         rig.server.gate.set()
@@ -427,6 +439,7 @@ def test_no_message_is_begun_once_the_end_has_begun(rig: Rig) -> None:
     assert [one.message_id for one in Outbox(rig.database, "other").claim(10)] == ["<2@test>"]
 
 
+@pytest.mark.usefixtures("long_last_part")
 def test_at_the_end_no_message_is_cut_off_by_another_that_shared_its_connection(rig: Rig) -> None:
     """It would leave twice: the server may have taken it."""
 
@@ -436,7 +449,7 @@ def test_at_the_end_no_message_is_cut_off_by_another_that_shared_its_connection(
         await relay.start()
         relay.submit(rig.commit(*(row(number, f"{number}@example.com") for number in range(2))))
         await until(lambda: rig.server.under_way == IN_FLIGHT)
-        draining = asyncio.create_task(relay.drain(1.0))
+        draining = asyncio.create_task(relay.drain(10.0))
         await until(lambda: relay._is_stopping)
         first_gate, rig.server.gate = rig.server.gate, None
         first_gate.set()
