@@ -110,6 +110,7 @@ def test_mail_goes_through_both_servers(shell: Shell) -> None:
     assert not listening(shell.log)
 
 
+@pytest.mark.timeout(300)
 def test_what_keeps_a_server_from_starting_is_one_line(shell: Shell) -> None:
     def refused(status: int) -> str:
         done = shell("start")

@@ -11,6 +11,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from lamson.net.accept import stop_accepting
 from tests.waiting import free_port
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Proxy:
 
     async def _close(self) -> None:
         if self._server is not None:
-            self._server.close()
+            await stop_accepting([self._server])
             self._server = None
         for link in list(self._links):
             link.is_abrupt = True

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import SMTP
 
+from lamson.net.accept import stop_accepting
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Sink:
             )
         )
         loop.run_forever()
-        server.close()
+        loop.run_until_complete(stop_accepting([server]))
         for task in (tasks := asyncio.all_tasks(loop)):
             task.cancel()
         loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))

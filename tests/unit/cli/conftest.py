@@ -16,6 +16,8 @@ import pytest
 from lamson import log
 from lamson.cli import client, run
 from lamson.cli.client import Outcome
+from lamson.storage import migrate
+from lamson.storage.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,6 +96,19 @@ def project(tmp_path: Path) -> Path:
         "def WATCH(message, host): ...\n"
     )
     return tmp_path
+
+
+@pytest.fixture
+def database(
+    lamson: Callable[..., Done], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Database]:
+    """The database of the project, with our tables."""
+    monkeypatch.setenv("LAMSON_DATABASE", f"sqlite:///{project}/run/outbox.db")
+    (project / "run").mkdir(exist_ok=True)
+    database = Database(f"sqlite:///{project}/run/outbox.db")
+    migrate.upgrade_ours(database)
+    yield database
+    database.close()
 
 
 class Server:

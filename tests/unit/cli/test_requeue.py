@@ -1,0 +1,144 @@
+"""`lamson requeue`: what was kept as undeliverable goes through its handler once more."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.storage import undeliverable
+from lamson.storage.maildir import Maildir
+from lamson.storage.state import SqlStateStore, StateKey
+from lamson.storage.undeliverable import Kept
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lamson.storage.database import Database
+    from tests.unit.cli.conftest import Done
+
+    Lamson = Callable[..., Done]
+
+HANDLERS = """
+from lamson import MailRequest, State, route
+
+@route("(user)@(host)", user="[a-z]+")
+def START(message: MailRequest, user: str, host: str) -> State:
+    if message.subject == "break":
+        raise RuntimeError("broken")
+    return "DONE"
+
+@route("nobody@(host)")
+def DONE(message: MailRequest, host: str) -> State:
+    return None
+
+def ERROR(message: MailRequest, host: str = "", user: str = "") -> State:
+    return None
+"""
+
+
+@pytest.fixture
+def handlers(lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = f"requeue_handlers_{time.time_ns()}"
+    (project / f"{name}.py").write_text(HANDLERS)
+    monkeypatch.setenv("LAMSON_HANDLERS", name)
+    monkeypatch.setenv("LAMSON_ROUTE_DEFAULTS", '{"host": "test\\\\.com"}')
+    return name
+
+
+def keep(project: Path, subject: str, state: str = "") -> str:
+    content = b"From: z@e.example\r\nSubject: " + subject.encode() + b"\r\n\r\nbody\r\n"
+    message = Kept(content, "why", "z@e.example", "desk@test.com", "4Qz", state)
+    return undeliverable.write(Maildir(project / "run" / "undeliverable"), message)
+
+
+@pytest.mark.usefixtures("database", "handlers")
+def test_a_kept_message_goes_through_its_handler_again(lamson: Lamson, project: Path) -> None:
+    good, bad = keep(project, "fine"), keep(project, "break")
+    done = lamson("requeue", bad, good)
+    assert done.status == 1
+    assert f"{good}: 250 2.0.0 Ok" in done.out
+    assert f"{bad}: 451 4.3.0" in done.out
+    assert Maildir(project / "run" / "undeliverable").keys() == [bad]
+
+
+def test_requeue_that_died_before_it_removed_the_message(
+    lamson: Lamson, project: Path, database: Database, handlers: str
+) -> None:
+    queue = Maildir(project / "run" / "undeliverable")
+    key = keep(project, "fine", f"{handlers} START")
+    (file,) = queue.path.glob(f"new/{key}*")
+    content = file.read_bytes()
+    assert lamson("requeue", key).status == 0
+    file.write_bytes(content)  # as it would be there still
+    assert lamson("requeue", key).status == 0
+    assert queue.count() == 0
+    events = (project / "logs" / "lamson.log").read_text()
+    assert events.count(" handled id=") == events.count(" duplicate id=") == 1
+    place = StateKey.make(handlers, "z@e.example")
+    with database.begin() as connection:  # nor is the author put back once more
+        assert SqlStateStore(connection).load([place])[place] == "DONE"
+
+
+@pytest.mark.usefixtures("database", "handlers")
+def test_requeue_says_what_it_cannot_do(lamson: Lamson, project: Path) -> None:
+    assert lamson("requeue", "nosuch").status == os.EX_NOINPUT
+    key = keep(project, "fine")
+    done = lamson("requeue", key, "-recipient", "desk@elsewhere.example")
+    assert done.status == os.EX_NOUSER
+    assert "no route takes desk@elsewhere.example" in done.err
+
+
+@pytest.mark.usefixtures("handlers")
+def test_an_author_in_error_goes_back_to_where_the_handler_failed(
+    lamson: Lamson, project: Path, database: Database, handlers: str
+) -> None:
+    place = StateKey.make(handlers, "z@e.example")
+
+    def state() -> str:
+        with database.begin() as connection:
+            return SqlStateStore(connection).load([place])[place]
+
+    with database.begin() as connection:
+        SqlStateStore(connection).save({place: "ERROR"})
+    bad = keep(project, "break", f"{handlers} START")
+    assert lamson("requeue", bad).status == 1
+    assert state() == "ERROR"
+    good = keep(project, "fine", f"{handlers} START")
+    assert lamson("requeue", good).status == 0
+    assert state() == "DONE"
+    unwanted = keep(project, "fine", f"{handlers} DONE")
+    done = lamson("requeue", unwanted)
+    assert done.status == 1
+    assert "550 5.7.0 no handler takes it while z@e.example is in state DONE" in done.out
+    assert len(Maildir(project / "run" / "undeliverable").keys()) == 2
+
+
+@pytest.mark.usefixtures("database", "handlers")
+def test_one_that_is_not_there_does_not_keep_the_others(lamson: Lamson, project: Path) -> None:
+    key = keep(project, "fine")
+    done = lamson("requeue", "nosuch", key)
+    assert done.status == 1
+    assert "nosuch: " in done.out
+    assert "there is no message nosuch" in done.out
+    assert f"{key}: 250 2.0.0 Ok" in done.out
+
+
+@pytest.mark.usefixtures("database", "handlers")
+def test_another_recipient_in_place_of_the_former(lamson: Lamson, project: Path) -> None:
+    key = keep(project, "fine")
+    assert lamson("requeue", key, "-recipient", "other@test.com").status == 0
+    assert "recipient=other@test.com" in (project / "logs" / "lamson.log").read_text()
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_project_without_a_database_has_no_state_to_go_back_to(
+    lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch, handlers: str
+) -> None:
+    monkeypatch.setenv("LAMSON_DATABASE", "")
+    key = keep(project, "fine", f"{handlers} START")
+    assert lamson("requeue", key).status == 0
+    assert Maildir(project / "run" / "undeliverable").count() == 0
