@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCKING := .venv-lock
 ARGS ?=
 
 # Two workers for each processor; tests/schedule.py says which test goes where.
@@ -31,7 +32,7 @@ help:
 	@echo "make format    let ruff format the code"
 	@echo "make docs      build the documentation as a site, into site/; a warning fails it"
 	@echo "make lock      take in the newest releases of what is depended on: requirements.lock for the"
-	@echo "               images, with hashes, and constraints.txt for all that is installed here"
+	@echo "               images, and requirements-dev.lock for all that is installed here, with hashes"
 	@echo "make bench     measure, and print ratios against peers measured in the same run (a quarter"
 	@echo "               of an hour; ARGS='--json FILE --plot FILE' keeps the numbers and a picture)"
 	@echo "make faults    kill, cut and fill what can fail, count what comes out, and write the table"
@@ -67,18 +68,21 @@ format: $(VENV)/complete
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/docs
+docs: $(VENV)/complete
 	@NO_MKDOCS_2_WARNING=1 SOURCE_DATE_EPOCH=0 $(BIN)/mkdocs build --quiet --strict
 
 # Neither file says where the packages came from. The images compile nothing: no milter in theirs.
-COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --strip-extras \
+# The environment is one of its own: what is locked now must not keep a bound from being raised.
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(LOCKING)/bin/pip-compile --quiet --upgrade \
+    --strip-extras --generate-hashes --all-build-deps --allow-unsafe \
     --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
-lock: $(VENV)/lock
-	$(COMPILE) --extra postgres --generate-hashes --all-build-deps --allow-unsafe \
-	    --output-file requirements.lock pyproject.toml
-	$(COMPILE) --all-extras --no-annotate --output-file constraints.txt pyproject.toml
+lock: python
+	scripts/venv.sh $(PYTHON) $(LOCKING)
+	$(LOCKING)/bin/pip install -qq --upgrade "pip-tools>=7.5"
+	$(COMPILE) --extra postgres --output-file requirements.lock pyproject.toml
+	$(COMPILE) --all-extras --output-file requirements-dev.lock pyproject.toml
 
-bench: packages $(VENV)/milter $(VENV)/bench
+bench: packages $(VENV)/milter
 	@scripts/packages.sh postfix-lmdb
 	@scripts/packages.sh dovecot-lmtpd || echo "Dovecot is left out of the comparison"
 	@$(BIN)/python -m tests.bench $(ARGS)
@@ -96,28 +100,19 @@ packages:
 containers:
 	@scripts/packages.sh debootstrap docker-compose docker.io iproute2
 
-$(VENV)/complete: pyproject.toml constraints.txt | python
-	scripts/venv.sh $(PYTHON) $(VENV) -e ".[test,quality,postgres]"
+$(VENV)/complete: pyproject.toml requirements-dev.lock | python
+	scripts/venv.sh $(PYTHON) $(VENV)
+	scripts/locked.sh $(VENV) only setuptools
+	scripts/locked.sh $(VENV) without pymilter
+	$(BIN)/pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
 # Apart, since it is compiled: checking the code needs neither compiler nor libmilter.
 $(VENV)/milter: $(VENV)/complete | packages
-	scripts/venv.sh $(PYTHON) $(VENV) -e ".[milter]"
-	@touch $@
-
-$(VENV)/docs: $(VENV)/complete
-	scripts/venv.sh $(PYTHON) $(VENV) -e ".[docs]"
-	@touch $@
-
-$(VENV)/lock: $(VENV)/complete
-	scripts/venv.sh $(PYTHON) $(VENV) -e ".[lock]"
-	@touch $@
-
-$(VENV)/bench: $(VENV)/complete
-	scripts/venv.sh $(PYTHON) $(VENV) -e ".[bench]"
+	scripts/locked.sh $(VENV) only pymilter
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
-	    .import_linter_cache .bench .containers .coverage .coverage.*
+	rm -rf $(VENV) $(LOCKING) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	    .hypothesis .import_linter_cache .bench .containers .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,14 +11,13 @@ import io
 import os
 import platform
 import re
-import sysconfig
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from lamson.containers import base, wheels
+from lamson.containers import base, shipped, wheels
 from lamson.containers.wheels import BuildError
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class Images:
         Raises UnavailableError where a part cannot be had, BuildError where building fails.
         """
         architecture = self._client.info().get("Architecture") or platform.machine()
-        files = operator_files()
+        files = shipped.operator_files()
         with TemporaryDirectory(prefix="lamson-wheels-") as fetched, ThreadPoolExecutor(1) as other:
             fetching = other.submit(wheels.collect, Path(fetched), architecture, requirements)
             self._prepare_bases()
@@ -57,6 +56,7 @@ class Images:
             is_complete = fetching.result()
             context = {
                 "Dockerfile": files / "Dockerfile.lamson",
+                "requirements.lock": shipped.lock(),
                 **_tree(files / "container", "postfix/container/"),
                 **_tree(Path(fetched), "wheels/"),
             }
@@ -108,14 +108,6 @@ def default_cache() -> Path:
     """Where things are kept from one run to the next, unless told otherwise."""
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(caches) / "lamson" / "containers"
-
-
-def operator_files() -> Path:
-    """The directory ``postfix`` of the source, or where it was installed."""
-    beside = _HERE.parents[1] / "postfix"
-    if (beside / "Dockerfile").is_file():
-        return beside
-    return Path(sysconfig.get_path("data")) / "share" / "lamson" / "postfix"
 
 
 def _tree(directory: Path, prefix: str = "") -> dict[str, Path | bytes]:

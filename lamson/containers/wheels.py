@@ -1,7 +1,9 @@
-"""Lamson and its dependencies as wheels for the image, so that building it needs no network.
+"""Lamson and its dependencies as files for the image, so that building it needs no network.
 
-That takes the Python of the image: where another one runs here, there is Lamson's own wheel alone,
-and building fetches the rest. A pip that fails raises BuildError with pip's own words.
+What Lamson depends on are the very files whose hashes ``requirements.lock`` has: building the image
+compares them again. That takes the Python of the image: where another one runs here, there is
+Lamson's own wheel alone, and building fetches the rest. A pip that fails, or that is given another
+file than the locked one, raises BuildError with pip's own words.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
+from lamson.containers import shipped
 from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 PYTHON = (3, 11)  # of Debian 12
 DISTRIBUTION = "lamson-postfix"  # on the package index, `lamson` is the program of 2013
 EXTRAS = "postgres"
+PROJECT = "project"
 _EPOCH = "1000000000"
 
 
@@ -34,19 +39,36 @@ class BuildError(LamsonError):
 
 
 def collect(directory: Path, architecture: str, requirements: Sequence[str] = ()) -> bool:
-    """Fill the empty ``directory`` with wheels for a machine such as ``x86_64``.
+    """Fill the empty ``directory`` with files for a machine such as ``x86_64``.
 
-    ``requirements`` are more of them, for a project. True where that is all that is needed.
+    ``requirements`` are packages for a project: they and what they need become wheels in the
+    directory ``project`` below. What is locked keeps its release, but of the others no hash is
+    known. True where all that is all that is needed.
     """
-    lamson = f"{DISTRIBUTION}[{EXTRAS}]=={metadata.version(DISTRIBUTION)}"
-    if (source := source_tree()) is not None:
-        _build(source, directory)
-        (wheel,) = directory.glob("lamson_postfix-*.whl")
-        lamson = f"{DISTRIBUTION}[{EXTRAS}] @ {wheel.resolve().as_uri()}"
-    if not is_same_python(architecture):
-        return False
-    _pip("wheel", "--wheel-dir", str(directory), lamson, *requirements)
+    lock = shipped.lock()
+    with tempfile.TemporaryDirectory(prefix="lamson-pins-") as work:
+        pins = Path(work) / "pins"
+        pins.write_text(versions(lock.read_text()))
+        if (source := source_tree()) is not None:
+            _build(source, directory, pins)
+        else:
+            own = f"{DISTRIBUTION}=={metadata.version(DISTRIBUTION)}"
+            _pip("wheel", "--no-deps", "--wheel-dir", str(directory), own, pins=pins)
+        if not is_same_python(architecture):
+            return False
+        locked = ("--require-hashes", "--requirement", str(lock))
+        _pip("download", "--no-deps", "--dest", str(directory), *locked, pins=pins)
+        if requirements:
+            (wheel,) = directory.glob("lamson_postfix-*.whl")
+            lamson = f"{DISTRIBUTION}[{EXTRAS}] @ {wheel.resolve().as_uri()}"
+            apart = ("--wheel-dir", str(directory / PROJECT))
+            _pip("wheel", *apart, lamson, *requirements, pins=pins)
     return True
+
+
+def versions(lock: str) -> str:
+    """The releases alone, a line each: with hashes, pip takes no constraints."""
+    return "".join(f"{pin}\n" for pin in re.findall(r"^[\w.-]+==[^\s;]+", lock, re.MULTILINE))
 
 
 def is_same_python(architecture: str) -> bool:
@@ -71,24 +93,31 @@ def source_tree() -> Path | None:
     return found if found is not None and found.is_dir() else None
 
 
-def _build(source: Path, directory: Path) -> None:
+def _build(source: Path, directory: Path, pins: Path) -> None:
     # In a copy: setuptools takes up what an earlier build left in the tree.
     with tempfile.TemporaryDirectory(prefix="lamson-source-") as work:
-        for path in ("pyproject.toml", "README.md", "LICENSE"):
+        for path in ("pyproject.toml", "README.md", "LICENSE", "requirements.lock"):
             shutil.copy(source / path, work)
         packages = [found.parent for found in source.glob("lamson*/__init__.py")]
         for tree in (*packages, source / "postfix"):
             shutil.copytree(
                 tree, Path(work) / tree.name, ignore=shutil.ignore_patterns("__pycache__")
             )
-        _pip("wheel", "--no-deps", "--wheel-dir", str(directory), work)
+        _pip("wheel", "--no-deps", "--wheel-dir", str(directory), work, pins=pins)
 
 
-def _pip(*arguments: str) -> None:
+def _pip(*arguments: str, pins: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments],
-        # The same source makes the same wheel, so that the engine's cache knows it again.
-        env={**os.environ, "SOURCE_DATE_EPOCH": _EPOCH},
+        env={
+            **os.environ,
+            # The same source makes the same wheel, so that the engine's cache knows it again.
+            "SOURCE_DATE_EPOCH": _EPOCH,
+            # By variables, since they count where pip has something built, too: the second is for
+            # pip from 25.3 on.
+            "PIP_CONSTRAINT": str(pins),
+            "PIP_BUILD_CONSTRAINT": str(pins),
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 from functools import partial
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.containers import shipped
 from tests.docker.load import Load
 from tests.waiting import wait_for
 
@@ -82,6 +84,21 @@ def test_the_containers_are_closed(system: MailSystem) -> None:
         assert secret not in str(node.attributes), "docker inspect tells no secret"
     secrets = system.postfix.run("ls", "/run/secrets").split()
     assert secrets == ["submission-password", "tls-cert.pem", "tls-key.pem"]
+
+
+def test_the_image_has_the_locked_releases_and_nothing_else(system: MailSystem) -> None:
+    lock = re.findall(r"^([\w.-]+==[^\s;]+)", shipped.lock().read_text(), re.MULTILINE)
+    program = (
+        "from importlib.metadata import distributions\n"
+        "for one in distributions(): print(one.name.lower().replace('_', '-'), one.version)"
+    )
+    there = {
+        line.replace(" ", "==")
+        for line in system.nodes[0].run("python", "-c", program).splitlines()
+    }
+    ours = {one for one in there if one.startswith("lamson-postfix==")}
+    assert len(ours) == 1
+    assert there - ours == {one for one in lock if not one.startswith("setuptools==")}
 
 
 def is_healthy(service: Service) -> bool:

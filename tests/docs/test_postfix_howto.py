@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 HOWTO = "how-to/postfix.md"
 # What the fixture keeps: its own transport map, which gets the page's lines.
 OWN = {"transport_maps", "relay_domains"}
+# What names an address or a domain: copied by hand, it is what goes stale.
+ADDRESSED = {"relay_domains", "relay_recipient_maps", "transport_maps", "smtpd_milters"}
 
 
 def settings_of(text: str) -> dict[str, str]:
@@ -48,11 +50,18 @@ def the(language: str) -> str:
 def test_the_lines_stand_on_one_page() -> None:
     """The others point to it: nobody has to find out which of four copies is the newest."""
     root = DOCS.parent
-    line = re.compile(rf"^ *({'|'.join(settings_of(the('main')))}) *=.*$", re.MULTILINE)
-    for page in ("README.md", "docs/postfix.md", "postfix/README.md", "docs/tutorial.md"):
-        text = (root / page).read_text(encoding="utf-8")
-        assert line.findall(text) == [], page
-    for page in ("README.md", "docs/postfix.md", "postfix/README.md"):
+    page_has = settings_of(the("main")) | settings_of(the("milter"))
+    assert set(page_has) > ADDRESSED
+    line = re.compile(
+        # On a line of its own none of them; with an address or a domain of ours not even in a
+        # sentence. `key = yes` may stand in one, that says what for.
+        rf"^ *(?:{'|'.join(page_has)}) *=.*$|(?:{'|'.join(ADDRESSED)}) *= *\S+",
+        re.MULTILINE,
+    )
+    pages = {root / "README.md", root / "postfix" / "README.md", *DOCS.rglob("*.md")}
+    for file in pages - {DOCS / HOWTO, *(DOCS / "decisions").iterdir()}:
+        assert line.findall(file.read_text(encoding="utf-8")) == [], file
+    for page in ("README.md", "docs/postfix.md", "docs/milter.md", "postfix/README.md"):
         assert HOWTO in (root / page).read_text(encoding="utf-8"), page
     assert len(the("main").splitlines()) <= 10
 
@@ -67,6 +76,16 @@ def test_the_files_to_copy_say_the_same() -> None:
     asked = settings_of(_without_remarks(example / "2-socketmap.cf"))
     assert page["relay_recipient_maps"] == asked["relay_recipient_maps"]
     assert set(page) == (set(common) | set(asked)) - {"message_size_limit"}
+    assert settings_of(the("milter")) == settings_of(_without_remarks(example / "3-milter.cf"))
+
+
+def test_the_tables_are_written_where_the_lines_look() -> None:
+    postfix = DOCS.parent / "postfix"
+    recipe = postfix / "example" / "1-tables.cf"
+    read = re.findall(r"\bregexp:(\S+)/\w+", _without_remarks(recipe))
+    [directory] = {path.replace("${config_directory}", "/etc/postfix") for path in read}
+    for text in (recipe, postfix / "README.md"):
+        assert f"lamson postfix maps -directory {directory}" in text.read_text(encoding="utf-8")
 
 
 def test_the_readme_has_the_settings_of_the_howto() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.faults.fault import Fault, Kind
     from tests.postgres import PostgresInstance
 
-SHORT = Plan(messages=100, injections=3)
+SHORT = Plan(messages=40, injections=3)
 
 pytestmark = [
     pytest.mark.slow,

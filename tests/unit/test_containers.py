@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lamson.cli.sink import stored
-from lamson.containers import base, engine, images, wheels, world
+from lamson.containers import base, engine, images, shipped, wheels, world
 from lamson.containers.service import Service
 from lamson.errors import UnavailableError
 
@@ -158,21 +158,13 @@ def test_a_container_that_does_not_start_is_not_left_behind() -> None:
 
 
 def test_the_operators_files_and_the_source_are_found() -> None:
-    files = images.operator_files()
+    files = shipped.operator_files()
     assert {"Dockerfile", "Dockerfile.lamson", "compose.yaml"} <= {
         one.name for one in files.iterdir()
     }
+    assert shipped.lock().is_file()
     source = wheels.source_tree()
     assert source is None or (source / "pyproject.toml").is_file()
-
-
-def test_a_pip_that_fails_is_quoted(tmp_path: Path) -> None:
-    with pytest.raises(wheels.BuildError, match="no such option"):
-        wheels._pip("wheel", "--nonsense")
-
-
-def test_wheels_of_another_machine_are_no_use() -> None:
-    assert not wheels.is_same_python("s390x-of-old")
 
 
 def test_what_arrived_in_the_world_has_its_envelope() -> None:
