@@ -8,17 +8,21 @@ from __future__ import annotations
 import queue
 import smtplib
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tests.postfix.sender import letter
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 DOMAIN = "count.test"
 PLACES = "abc"
 CONNECTIONS = 4
+_MORE = 20  # messages at most that `Load.kept_up` adds
+_PAUSE = 0.5  # seconds between them
 
 
 def recipients(number: int) -> list[str]:
@@ -37,16 +41,41 @@ class Load:
         self._port = port
         self._numbers: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._send) for _ in range(CONNECTIONS)]
+        self._lock = threading.Lock()
         self.asked = 0
         self.accepted: list[int] = []
         """The numbers of the messages that Postfix took."""
         self.errors: list[BaseException] = []
 
     def begin(self, count: int) -> None:
-        """Have ``count`` more messages sent; returns at once."""
-        for _ in range(count):
-            self._numbers.put(self.asked)
-            self.asked += 1
+        """Have ``count`` more messages sent; returns at once. For any thread."""
+        with self._lock:
+            for _ in range(count):
+                self._numbers.put(self.asked)
+                self.asked += 1
+
+    @contextmanager
+    def kept_up(self) -> Iterator[None]:
+        """While this lasts, a few more messages where all have gone: a fault needs some to strike.
+
+        A machine that is quick, or a plan that is small, may be through before it does.
+        """
+        ended = threading.Event()
+
+        def feed() -> None:
+            for _ in range(_MORE):
+                if ended.wait(_PAUSE):
+                    return
+                if len(self.accepted) >= self.asked:
+                    self.begin(1)
+
+        feeder = threading.Thread(target=feed)
+        feeder.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            feeder.join()
 
     def wait(self, count: int | None = None) -> None:
         """Wait until Postfix took ``count`` messages in all, or all that were asked for."""

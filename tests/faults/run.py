@@ -80,7 +80,7 @@ def run(
                 rig.held_back = min(HELD_BACK, share // 2)
                 rig.load.begin(share - rig.held_back)
                 rig.load.wait(first + chance.randrange(1, max(2, share // 2)))
-                with _excused(weakness):
+                with _excused(weakness), rig.load.kept_up():
                     fault.inject(rig)
                     rig.injected += 1
                 rig.send_held_back()
