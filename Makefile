@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LOCKING := .venv-lock
 ARGS ?=
 
-# Three workers for each processor; tests/schedule.py says which test goes where.
+# Two workers for each processor; tests/schedule.py says which test goes where.
 PARALLEL := -n auto
 # A part of the tests does not reach the floor of pyproject.toml, nor that of single modules:
 # nothing is measured then.

@@ -41,8 +41,8 @@ settings.load_profile(PROFILE)
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Three for each processor: servers, containers and Postfix are waited for most of the time."""
-    return min(3 * len(os.sched_getaffinity(0)), 12)
+    """Two for each processor: servers, containers and Postfix are waited for most of the time."""
+    return min(2 * len(os.sched_getaffinity(0)), 8)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:

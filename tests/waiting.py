@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import random
 import socket
 import time
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
 
 _POLL = 0.02
-_RANDOM = random.SystemRandom()  # hypothesis seeds the other: two workers would choose the same
 
 
 def wait_for(
@@ -33,13 +34,28 @@ def wait_for(
     return value
 
 
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on.
+def ports_of(worker: str, workers: int) -> Iterator[int]:
+    """The ports that a worker of pytest-xdist may give away ("gw0", ...), each in its turn.
 
-    Taken from below Linux's ephemeral range, so that no outgoing connection is given it meanwhile.
+    No two workers have one in common, and none gives the same one twice soon: between the choice of
+    a port and the start of a server on it another test would find it free as well. From below
+    Linux's ephemeral range, so that no outgoing connection is given it meanwhile.
     """
+    own = range(12000 + int(worker.removeprefix("gw")), 32000, workers)
+    begin = random.SystemRandom().randrange(len(own))  # hypothesis seeds the other generator
+    return itertools.cycle([*own[begin:], *own[:begin]])
+
+
+_PORTS = ports_of(
+    os.environ.get("PYTEST_XDIST_WORKER", "gw0"),
+    int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+)
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that nobody listens on, and that no other test is about to take."""
     while True:
-        port = _RANDOM.randrange(12000, 32000)
+        port = next(_PORTS)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
