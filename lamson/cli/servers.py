@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from lamson.settings.model import Settings
 
 NOT_RUNNING = 3  # as LSB init scripts have it
-SERVER = "lamson.pid"
 
 _timeout = option(
     "timeout",
@@ -57,7 +56,7 @@ def restart_command(timeout: float) -> None:
     """
     run_dir = settings().run_dir
     _rehearse()
-    _stop([run_dir / SERVER], timeout, kill=False)
+    _stop([run_dir / daemon.PID_FILE], timeout, kill=False)
     _start(foreground=False)
 
 
@@ -137,7 +136,7 @@ def stop_command(every: str | None, pid: str | None, kill: bool, timeout: float)
             raise click.BadParameter(f"{every}: no such directory", param_hint="-ALL")
         files = sorted(Path(every).glob("*.pid"))
     else:
-        files = [_run_dir() / SERVER]
+        files = [_run_dir() / daemon.PID_FILE]
     if not _stop(files, timeout, kill=kill):
         click.echo("nothing is running")
 
@@ -174,7 +173,7 @@ def status_command() -> None:
     Example:
       lamson status
     """
-    server = _run_dir() / SERVER
+    server = _run_dir() / daemon.PID_FILE
     for file in sorted({server, *server.parent.glob("*.pid")}):
         pid = daemon.read(file)
         if pid is not None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     Ready = Callable[[str], None]
 
+PID_FILE = "lamson.pid"  # of the mail server, in the run directory
 _held: set[PidFile] = set()
 
 

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 READY = 60.0  # seconds that a worker has to get ready
 RETRY = 1.0  # seconds between attempts to have a worker, where one cannot be forked or get ready
-PID_FILE = "lamson.pid"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -365,7 +364,7 @@ def start(
     Raises SettingsError, UnavailableError (in use, running already) or what the worker raised.
     """
     settings = loading.load(project)
-    pid_file = settings.run_dir / PID_FILE
+    pid_file = settings.run_dir / daemon.PID_FILE
 
     def run(is_ready: Callable[[str], None]) -> None:
         log.configure(settings.log_file, level=settings.log_level, console=foreground)
