@@ -1,89 +1,18 @@
 """lamson.relay.relay: what becomes of a row, with a double for the connection to Postfix."""
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from lamson.relay.relay import IN_FLIGHT, Relay
-from lamson.relay.submission import Outcome, Refusal, SubmitterDown
-from lamson.storage.database import Database
-from lamson.storage.maildir import Maildir
+from lamson.relay.submission import Refusal, SubmitterDown
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
-
-TAKEN = "250 2.0.0 Ok: queued as 4QzXwN0Jk1z5tVb"
-
-
-class Server:
-    """The submission server, as the double of a connection to it sees it."""
-
-    def __init__(self) -> None:
-        self.taken: list[str] = []
-        self.answer: Callable[[Outgoing], list[Refusal]] = lambda row: []
-        self.gate: asyncio.Event | None = None
-        self.under_way = 0
-        self.most_under_way = 0
-        self.cut_off = 0  # messages that were under way when the connection was closed
-
-    async def submit(self, row: Outgoing) -> Outcome:
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
-        try:
-            if self.gate is not None:
-                await self.gate.wait()
-            refusals = self.answer(row)
-            self.taken.append(row.message_id)
-            return Outcome(refusals, TAKEN)
-        finally:
-            self.under_way -= 1
-
-    async def close(self) -> None:
-        self.cut_off += self.under_way
-
-
-class Rig:
-    def __init__(self, database: Database, directory: Path) -> None:
-        self.database = database
-        self.outbox = Outbox(database, "test")
-        self.undeliverable = Maildir(directory / "undeliverable")
-        self.server = Server()
-
-    def commit(self, *rows: Outgoing) -> list[Outgoing]:
-        with self.database.begin() as connection:
-            return self.outbox.insert(connection, rows)
-
-    def make_relay(self, **options: Any) -> Relay:
-        made: Any = lambda: self.server  # noqa: E731
-        return Relay(self.outbox, self.undeliverable, made, **options)
-
-    @asynccontextmanager
-    async def relay(self, **options: Any) -> AsyncIterator[Relay]:
-        relay = self.make_relay(**options)
-        await relay.start()
-        yield relay
-        await relay.drain(5.0)
-
-
-@pytest.fixture
-def rig(database: Database, tmp_path: Path) -> Rig:
-    return Rig(database, tmp_path)
-
-
-def row(number: int = 1, recipient: str = "zed@example.com", *more: str) -> Outgoing:
-    return Outgoing("4Qz", f"<{number}@test>", "l@test.com", (recipient, *more), b"x\r\n")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
+from tests.unit.relay.rig import GatedOutbox, Rig, row, until
 
 
 def test_a_row_is_deleted_after_it_was_taken(rig: Rig) -> None:
@@ -222,19 +151,6 @@ def test_a_row_committed_just_after_is_given_back_too(rig: Rig) -> None:
     assert Outbox(rig.database, "other").claim(10) == []
 
 
-def test_drain_gives_back_what_it_could_not_submit(rig: Rig) -> None:
-    async def story() -> None:
-        rig.server.gate = asyncio.Event()
-        relay = Relay(rig.outbox, rig.undeliverable, lambda: rig.server)  # type: ignore[arg-type, return-value]
-        await relay.start()
-        relay.submit(rig.commit(row()))
-        await until(lambda: rig.server.under_way == 1)
-        await relay.drain(0.01)
-
-    asyncio.run(story())
-    assert len(Outbox(rig.database, "other").claim(10)) == 1
-
-
 def test_a_row_whose_commit_was_not_answered_is_found_by_the_sweep(rig: Rig) -> None:
     async def story() -> None:
         async with rig.relay() as relay:
@@ -278,24 +194,6 @@ def test_a_row_whose_claim_was_not_answered_is_found_by_the_next_sweep(
     assert rig.server.taken == ["<1@test>"]
 
 
-class GatedOutbox(Outbox):
-    """The outbox of a database that is slow to release rows, or to say that it did."""
-
-    def __init__(self, database: Database, owner: str) -> None:
-        super().__init__(database, owner)
-        self.before, self.after = threading.Event(), threading.Event()
-        self.asked = self.made = 0
-
-    def release(self, ids: Collection[int]) -> None:
-        if ids:
-            self.asked += 1
-            self.before.wait(10)
-        super().release(ids)
-        if ids:
-            self.made += 1
-            self.after.wait(10)
-
-
 def test_a_row_that_is_claimed_before_its_release_is_told_is_not_left_to_its_lease(
     rig: Rig,
 ) -> None:
@@ -314,58 +212,6 @@ def test_a_row_that_is_claimed_before_its_release_is_told_is_not_left_to_its_lea
 
     asyncio.run(story())
     assert rig.server.taken == ["<1@test>"]
-
-
-@pytest.mark.parametrize("way", ["claim", "commit"])
-def test_drain_waits_for_what_is_being_given_back(rig: Rig, way: str) -> None:
-    """What a failed claim may have leased, or a failed commit; both rows are free in the end."""
-    rig.outbox = slow = GatedOutbox(rig.database, "test")
-    slow.after.set()
-
-    async def story() -> None:
-        relay = rig.make_relay()
-        first, second = rig.commit(row(1)), rig.commit(row(2, "ann@example.com"))
-        if way == "claim":
-            rig.outbox.held.doubt(first)
-            await relay.start()  # the sweep releases it
-            await until(lambda: slow.asked == 1)
-        else:
-            relay.give_back(first)
-            await relay.start()
-        draining = asyncio.create_task(relay.drain(0.1))
-        await until(lambda: relay._is_stopping)
-        relay.give_back(second)
-        await asyncio.sleep(0.05)
-        slow.before.set()
-        await draining
-        assert rig.outbox.held.known() == set()
-
-    asyncio.run(story())
-    assert len(Outbox(rig.database, "other").claim(10)) == 2
-
-
-def test_what_is_reported_while_connections_are_closed_is_given_back_too(rig: Rig) -> None:
-    rig.outbox = slow = GatedOutbox(rig.database, "test")
-    slow.after.set()
-
-    async def story() -> None:
-        relay = rig.make_relay(connections=1)
-        await relay.start()
-        rows = rig.commit(row())
-        really_close = rig.server.close
-
-        async def close() -> None:
-            await really_close()
-            relay.give_back(rows)
-            await until(lambda: slow.asked == 1)
-            asyncio.get_running_loop().call_later(0.1, slow.before.set)
-
-        rig.server.close = close  # type: ignore[method-assign]
-        await relay.drain(0.1)
-        assert rig.outbox.held.known() == set()
-
-    asyncio.run(story())
-    assert len(Outbox(rig.database, "other").claim(10)) == 1
 
 
 def test_nothing_overtakes_a_row_whose_deferral_an_outage_keeps_from_being_written(
@@ -392,71 +238,6 @@ def test_nothing_overtakes_a_row_whose_deferral_an_outage_keeps_from_being_writt
 
     asyncio.run(story())
     assert rig.server.taken == ["<1@test>", "<1@test>", "<2@test>"]
-
-
-@pytest.fixture
-def long_last_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draining for ten seconds waits a tenth of one for work, the rest for what is under way."""
-    monkeypatch.setattr("lamson.relay.relay.LAST_PART", 0.99)
-
-
-@pytest.mark.usefixtures("long_last_part")
-def test_drain_lets_end_what_is_under_way(rig: Rig) -> None:
-    """Cut off, it would be given back although the server may take it."""
-
-    async def story() -> None:
-        rig.server.gate = asyncio.Event()
-        relay = rig.make_relay(connections=2)
-        await relay.start()
-        relay.submit(rig.commit(*(row(number, f"{number}@example.com") for number in range(5))))
-        await until(lambda: rig.server.under_way == 2 * IN_FLIGHT)
-        draining = asyncio.create_task(relay.drain(10.0))
-        await until(lambda: relay._is_stopping)
-        rig.server.gate.set()
-        await draining
-
-    asyncio.run(story())
-    assert rig.server.taken == [f"<{number}@test>" for number in range(4)]
-    assert [one.message_id for one in rig.outbox.all()] == ["<4@test>"]
-
-
-@pytest.mark.usefixtures("long_last_part")
-def test_no_message_is_begun_once_the_end_has_begun(rig: Rig) -> None:
-    async def story() -> None:
-        rig.server.gate = asyncio.Event()
-        relay = rig.make_relay(connections=1)
-        await relay.start()
-        relay.submit(rig.commit(row(1)))
-        await until(lambda: rig.server.under_way == 1)  # and another task waits for work
-        draining = asyncio.create_task(relay.drain(10.0))
-        await until(lambda: relay._is_stopping)
-        relay.submit(rig.commit(row(2, "ann@example.com")))
-        rig.server.gate.set()
-        await draining
-
-    asyncio.run(story())
-    assert rig.server.taken == ["<1@test>"]
-    assert [one.message_id for one in Outbox(rig.database, "other").claim(10)] == ["<2@test>"]
-
-
-@pytest.mark.usefixtures("long_last_part")
-def test_at_the_end_no_message_is_cut_off_by_another_that_shared_its_connection(rig: Rig) -> None:
-    """It would leave twice: the server may have taken it."""
-
-    async def story() -> None:
-        rig.server.gate = asyncio.Event()
-        relay = rig.make_relay(connections=1)
-        await relay.start()
-        relay.submit(rig.commit(*(row(number, f"{number}@example.com") for number in range(2))))
-        await until(lambda: rig.server.under_way == IN_FLIGHT)
-        draining = asyncio.create_task(relay.drain(10.0))
-        await until(lambda: relay._is_stopping)
-        first_gate, rig.server.gate = rig.server.gate, None
-        first_gate.set()
-        await draining
-
-    asyncio.run(story())
-    assert (len(rig.server.taken), rig.server.cut_off) == (2, 0)
 
 
 def test_rows_that_a_failed_transaction_had_taken_along_are_deleted_all_the_same(
