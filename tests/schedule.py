@@ -50,6 +50,7 @@ LONGEST_FIRST = (
     "tests/milter/",
     "tests/postfix/",
     "tests/postgres/",
+    "tests/security/",
     "tests/supervisor/",
     "tests/errors/",
     "tests/bench/",
