@@ -102,7 +102,7 @@ class Transaction:
         ``read`` is the address that Postfix reads in it, "" where that is not known. Postfix takes
         more than RFC 5321 allows, ``<zed(a comment)@host>``, and goes by what it reads.
         """
-        self.sender = _address(given, read, null=True)
+        self.sender = read_address(given, read, null=True)
         connection = self._connection
         if connection.verdicts.is_settled or not self._rules.filters.sender:
             return None
@@ -126,7 +126,7 @@ class Transaction:
 
         Postfix has a ``queue_id`` once it has taken a recipient.
         """
-        recipient = _address(given, read)
+        recipient = read_address(given, read)
         refusal = self._rules.refuse(recipient)
         if refusal is not None:
             return refusal
@@ -255,7 +255,7 @@ class Transaction:
         return [one.address for one in self._addressees]
 
 
-def _address(given: str, read: str, *, null: bool = False) -> str:
+def read_address(given: str, read: str, *, null: bool = False) -> str:
     """The address of a path. Postfix has checked it; what it passed on is never refused here.
 
     It is as the client wrote it where Postfix reads the same: that tells it in lower case, and some
