@@ -28,6 +28,7 @@ from lamson_lmtp.events import (
     LocalProtocolError,
     MailFrom,
     Message,
+    NotLmtp,
     RcptTo,
     Signal,
 )
@@ -112,6 +113,8 @@ class Session:
         self._routed: list[Sequence[Any]] = []
         self.began = 0.0
         """When the last transaction began (`time.monotonic`, seconds); 0 before the first one."""
+        self.last_message = 0.0
+        """When the last message was taken or refused at its end; 0 before the first one."""
         self.on_first_reply: Callable[[], None] = lambda: None
         """For the failpoint: the first of several replies to a message is in `data_to_send`."""
 
@@ -162,6 +165,10 @@ class Session:
                     self._on_message(event.content)
                 elif type(event) is Discarded:
                     self._on_discarded(event.reply)
+                elif type(event) is NotLmtp:
+                    log.logger.warning(
+                        "hung up on %s, which does not speak LMTP: %a", self._client, event.line
+                    )
                 elif isinstance(event, Signal) and event is not ANSWERED:
                     signal = event
                     break
@@ -227,6 +234,7 @@ class Session:
             )
 
     def _on_message(self, content: bytes) -> None:
+        self.last_message = time.monotonic()
         mail, recipients = self._mail, tuple(self._recipients)
         if self._charged:
             self._account(0)
@@ -256,6 +264,7 @@ class Session:
         self._dispatcher.deliver(envelope, content, self._routed, self._delivery.done)
 
     def _on_discarded(self, reply: Reply) -> None:
+        self.last_message = time.monotonic()
         self._account(0)
         for recipient in self._recipients:
             log.event("replied", self._id, recipient=recipient, reply=reply.line)

@@ -48,7 +48,10 @@ class Lmtp(Listening):
         1000, ge=1, description="Connections at a time in one worker; those beyond get 421."
     )
     idle_timeout: float = Field(
-        300.0, gt=0, description="Seconds that a client may be silent before it gets 421."
+        300.0,
+        gt=0,
+        description="Seconds that a client may be silent before it gets 421; between transactions, "
+        "seconds until it begins the next one, whatever it says meanwhile.",
     )
     transaction_timeout: float = Field(
         600.0, gt=0, description="Seconds that one transaction's commands and data may take."

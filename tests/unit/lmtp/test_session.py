@@ -239,6 +239,17 @@ def test_what_is_logged_for_a_message_that_is_too_big(caplog: pytest.LogCaptureF
     ]
 
 
+def test_who_speaks_another_protocol_is_one_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    talk = Talk()
+    talk.say(b"GET / HTTP/1.1\r\nHost: \x1b[31m\r\n")
+    assert talk.session.closed
+    assert [record.getMessage() for record in caplog.records] == [
+        "hung up on [192.0.2.9], which does not speak LMTP: b'GET / HTTP/1.1'"
+    ]
+
+
 def test_a_handlers_reply_of_several_lines() -> None:
     talk = Talk()
     talk.send(ONE)
