@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.security.neighbour import Neighbour
+
 pytestmark = pytest.mark.slow
 
 # In a browser's or a server's POST the page chooses the body alone.
@@ -43,6 +45,29 @@ def lamson(tmp_path: Path) -> Iterator[LamsonService]:
     service.command("syncdb")
     with service:
         yield service
+
+
+CONNECT = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+
+
+def test_the_recommended_listener_is_closed_to_a_neighbour(
+    street: Path, neighbour: Neighbour
+) -> None:
+    """The unix socket has its mode from the first moment on, whatever the umask."""
+    LamsonService(street).command("gen", "-project", "p")
+    sockets = street / "sockets"
+    sockets.mkdir()
+    sockets.chmod(0o755)  # wider than recommended: the sockets' mode alone has to hold
+    service = LamsonService(
+        street / "p",
+        LAMSON_LMTP__LISTEN=f"unix:{sockets}/lmtp",
+        LAMSON_SOCKETMAP__LISTEN=f"unix:{sockets}/socketmap",
+    )
+    service.command("syncdb")
+    with service:
+        for name in ("lmtp", "socketmap"):
+            tried = neighbour.python(CONNECT, str(sockets / name))
+            assert "PermissionError" in tried.stderr, tried
 
 
 def port_of_lookups(lamson: LamsonService) -> int:
