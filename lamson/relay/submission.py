@@ -17,7 +17,7 @@ import aiosmtplib
 from aiosmtplib import errors
 
 from lamson.errors import SettingsError
-from lamson.net import tls
+from lamson.net import descriptors, tls
 from lamson.relay.pipelining import Answer, Answers, ConnectionBroken, Pipeline
 
 if TYPE_CHECKING:
@@ -47,7 +47,14 @@ class Outcome(NamedTuple):
 
 
 class SubmitterDown(Exception):
-    """The server could not be reached, secured or logged in to, or hung up: try again later."""
+    """The server could not be reached, secured or logged in to, or hung up: try again later.
+
+    ``is_ours``: it was not even tried, since this process has no descriptor left for it.
+    """
+
+    def __init__(self, problem: str, *, is_ours: bool = False) -> None:
+        super().__init__(problem)
+        self.is_ours = is_ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +156,8 @@ class Submitter:
             await self._log_in(client)
         except (errors.SMTPException, OSError) as error:
             client.close()
-            raise SubmitterDown(f"{self}: {_reason(error)}") from error
+            shortage = descriptors.is_shortage(error)
+            raise SubmitterDown(f"{self}: {_reason(error)}", is_ours=shortage) from error
         assert isinstance(client.transport, asyncio.Transport)
         self._offers_smtputf8 = client.supports_extension("smtputf8")
         self._pipeline = Pipeline(

@@ -30,7 +30,7 @@ def test_a_localhost_that_is_another_machine(monkeypatch: pytest.MonkeyPatch) ->
     """The settings take its name for loopback, which nobody else reaches."""
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 8823))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: found)
-    with pytest.raises(UnavailableError, match="'localhost' is 192.0.2.1 here"):
+    with pytest.raises(UnavailableError, match=r"'localhost' is 192\.0\.2\.1 here"):
         bind("localhost:8823")
 
 
