@@ -199,17 +199,19 @@ class Session:
         if delivery is not self._delivery:
             return
         recipients, known = delivery.envelope.recipients, delivery.replies
-        while self._answered < len(known):
-            reply = known[self._answered]
-            if reply is None:
-                break
-            self._send_reply(recipients[self._answered], reply)
-            if failpoint.ACTIVE and self._answered == 1 < len(known):
-                self.on_first_reply()
-        else:
-            self._delivery = None
-        if not self._advancing:
-            self._wake()
+        try:
+            while self._answered < len(known):
+                reply = known[self._answered]
+                if reply is None:
+                    break
+                self._send_reply(recipients[self._answered], reply)
+                if failpoint.ACTIVE and self._answered == 1 < len(known):
+                    self.on_first_reply()
+            else:
+                self._delivery = None
+        finally:  # a reply that is known must leave, whatever fails here: the client would wait
+            if not self._advancing:
+                self._wake()
 
     def _on_mail(self, event: MailFrom) -> None:
         if self._budget.used + event.size > self._budget.limit:

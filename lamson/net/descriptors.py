@@ -49,13 +49,9 @@ def reserve(connections: int, beside: int = BESIDE) -> int:
     return min(left, connections)
 
 
-def is_shortage(error: BaseException | None) -> bool:
-    """Whether the system had no descriptor or memory for it, here or in what it came from."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in SHORTAGES:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def is_shortage(error: BaseException) -> bool:
+    """Whether the system had no descriptor, or no memory, for what was asked of it."""
+    return isinstance(error, OSError) and error.errno in SHORTAGES
 
 
 def be_quiet(loop: asyncio.AbstractEventLoop) -> None:

@@ -22,6 +22,7 @@ from lamson.relay.pipelining import Answer, Answers, ConnectionBroken, Pipeline
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterator
     from pathlib import Path
 
     from lamson.net.tls import Security
@@ -156,8 +157,8 @@ class Submitter:
             await self._log_in(client)
         except (errors.SMTPException, OSError) as error:
             client.close()
-            shortage = descriptors.is_shortage(error)
-            raise SubmitterDown(f"{self}: {_reason(error)}", is_ours=shortage) from error
+            is_ours = any(map(descriptors.is_shortage, (error, *_causes(error))))
+            raise SubmitterDown(f"{self}: {_reason(error)}", is_ours=is_ours) from error
         assert isinstance(client.transport, asyncio.Transport)
         self._offers_smtputf8 = client.supports_extension("smtputf8")
         self._pipeline = Pipeline(
@@ -194,6 +195,12 @@ class Submitter:
 
 def _all(row: Outgoing, reply: str, is_permanent: bool) -> Outcome:
     return Outcome([Refusal(one, reply, is_permanent) for one in row.recipients], reply)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    while cause := error.__cause__ or error.__context__:
+        yield cause
+        error = cause
 
 
 def _reason(error: Exception) -> str:

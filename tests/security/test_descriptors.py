@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import socket
@@ -70,6 +71,36 @@ def test_where_it_cannot_be_raised_fewer_connections_are_taken(tmp_path: Path) -
         lamson.wait_log("connections are as many as this process may have", "(1000)")
     finally:
         lamson.command("stop", "-ALL", "run")
+
+
+def test_who_is_connected_is_answered_without_a_descriptor(lamson: LamsonService) -> None:
+    """With 250 or 451, and at once: a reply kept back holds up Postfix for ten minutes."""
+    with socket.create_connection(("127.0.0.1", lamson.port), timeout=20) as client:
+        stream = client.makefile("rwb")
+        assert stream.readline().startswith(GREETING)
+        pid = worker(lamson)
+        full = limits(pid)
+        used = {int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir()}
+        free = next(number for number in itertools.count() if number not in used)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, full[1]))
+        message = (
+            b"MAIL FROM:<me@mydomain.com>\r\nRCPT TO:<test@test.com>\r\nDATA\r\n"
+            b"Subject: x\r\n\r\ny\r\n.\r\n"
+        )
+        stream.write(b"LHLO mx.example\r\n" + message)
+        stream.flush()
+        while (line := stream.readline())[3:4] == b"-":
+            pass
+        replies = [line[:3], *(stream.readline()[:3] for _ in range(4))]
+        assert replies[:4] == [b"250", b"250", b"250", b"354"]
+        assert replies[4] in (b"250", b"451")
+        assert lamson.log_lines("Traceback") == []
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, full)
+        stream.write(message)
+        stream.flush()
+        assert [stream.readline()[:3] for _ in range(4)] == [b"250", b"250", b"354", b"250"]
+        stream.close()
+    lamson.wait_log("submitted")
 
 
 def test_a_worker_without_descriptors_is_quiet_and_recovers(lamson: LamsonService) -> None:

@@ -66,12 +66,10 @@ def test_few_connections_are_not_made_more(
     assert descriptors.reserve(3, 100) == 3
 
 
-def test_a_shortage_is_found_behind_what_was_made_of_it() -> None:
-    wrapped = RuntimeError("cannot connect")
-    wrapped.__cause__ = NONE_LEFT
-    assert descriptors.is_shortage(wrapped)
+def test_a_shortage_is_told_from_other_errors() -> None:
+    assert descriptors.is_shortage(NONE_LEFT)
     assert not descriptors.is_shortage(OSError(errno.ECONNREFUSED, "no"))
-    assert not descriptors.is_shortage(None)
+    assert not descriptors.is_shortage(RuntimeError("no"))
 
 
 def test_asyncio_tells_of_it_once_and_of_the_rest_as_ever(
