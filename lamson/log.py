@@ -10,6 +10,7 @@ stops no mail: its lines are lost.
 
 from __future__ import annotations
 
+import codecs
 import logging
 import logging.handlers
 import sys
@@ -26,6 +27,8 @@ _mail_logger = logging.getLogger("lamson.mail")
 
 _FORMAT = "%(asctime)s.%(msecs)03d+00:00 %(levelname)s %(name)s: %(message)s"
 _DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"
+
+codecs.lookup("unicode_escape")  # now: to import it takes a descriptor, and later none may be left
 
 _waiting: list[str] = []
 _handler: _EventFile | _EventStream | None = None

@@ -5,7 +5,9 @@ event with `Connection.reply`; what is to be sent waits in `data_to_send`. Comma
 decision (LHLO, RSET, NOOP, VRFY, HELP, XFORWARD) and everything malformed are answered here.
 
 Whatever the client sends, nothing is raised and memory stays bounded: a line that is too long and
-content that is not wanted are swallowed as they come. `LocalProtocolError` is for our own mistakes.
+content that is not wanted are swallowed as they come. Who speaks another protocol is sent away at
+the first line that shows it: a web page can make its reader's browser post lines of LMTP to us.
+`LocalProtocolError` is for our own mistakes.
 
 Sources: RFC 2033 (LMTP), RFC 5321 (commands, transparency), RFC 2034 (enhanced status codes),
 RFC 2920 (pipelining), RFC 3207 (STARTTLS), RFC 1870, 6152, 6531 (SIZE, 8BITMIME, SMTPUTF8),
@@ -33,6 +35,7 @@ from lamson_lmtp.events import (
     Discarded,
     LocalProtocolError,
     Message,
+    NotLmtp,
     RemoteProtocolError,
 )
 
@@ -48,8 +51,12 @@ NESTED = Reply(503, "5.5.1", "A transaction is open; finish it or send RSET")
 MAIL_FIRST = Reply(503, "5.5.1", "Send MAIL first")
 USE_LHLO = Reply(500, "5.5.1", "This is LMTP: use LHLO")  # RFC 2033 section 4.1
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors; closing the connection")
+NOT_LMTP = Reply(421, "4.7.0", "This is LMTP, and that is not; closing the connection")
 TLS_FIRST = Reply(530, "5.7.0", "Say STARTTLS first")  # RFC 3207 section 4
 TLS_NOW = Reply(220, "2.0.0", "Ready to start TLS")
+# RFC 9110 section 9, RFC 5789, and the first line of HTTP/2 (RFC 9113 section 3.4).
+_HTTP = frozenset(b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PRI".split())
+_SHOWN = 60  # octets of a line that is not LMTP
 COMMANDS = Reply(214, "2.0.0", "LHLO XFORWARD MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
 
 
@@ -185,13 +192,16 @@ class Connection:
         self.has_more = end + 1 < len(buffer) or self._eof
         if end - start >= self._max_line or self._swallowing:
             self._swallowing = False
+            if self.state is NEW:
+                return self._hang_up(buffer[start:end])
             return self._wrong(replies.LINE_TOO_LONG)
         if end == start or buffer[end - 1] != 13:
-            return self._wrong(replies.BARE_LINE_END)
+            return self._strange(buffer[start:end], replies.BARE_LINE_END)
         verb, _, arguments = buffer[start : end - 1].partition(b" ")
         command = commands.get(verb) or commands.get(verb.upper())
         if command is None:
-            return self._wrong(replies.UNKNOWN_COMMAND if verb.isalpha() else replies.SYNTAX_ERROR)
+            reply = replies.UNKNOWN_COMMAND if verb.isalpha() else replies.SYNTAX_ERROR
+            return self._strange(buffer[start : end - 1], reply)
         try:
             return command(self, arguments)
         except RemoteProtocolError as error:
@@ -336,12 +346,30 @@ class Connection:
         self._out += bytes(reply)
         return ANSWERED
 
+    def _strange(self, line: bytes, reply: Reply) -> Event:
+        """A line that is no command, or does not end like one: perhaps it is of another protocol.
+
+        The first one has to be a command (a body would be taken for commands after the header);
+        later ones may be mistakes, but for those that HTTP begins with and is full of.
+        """
+        verb = line.partition(b" ")[0].upper()
+        if verb not in self.state.commands and (self.state is NEW or verb in _HTTP or b":" in verb):
+            return self._hang_up(line)
+        return self._wrong(reply)
+
+    def _hang_up(self, line: bytes) -> Event:
+        self.close(NOT_LMTP)
+        self.has_more = True  # CLOSED
+        return NotLmtp(line[:_SHOWN])
+
     def _part_of_line(self) -> Event:
         if self._eof:
             self._shut()
             return CLOSED
         self.has_more = False
         if self.unread >= self._max_line:
+            if self.state is NEW:
+                return self._hang_up(self._buffer[self._position :])
             self._swallowing = True
         if self._swallowing:
             self._buffer, self._position = b"", 0

@@ -44,7 +44,7 @@ class Signal(enum.Enum):
     DATA_BEGINS = "data begins"  # DATA wants one reply; 354 lets the content come
     PAUSED = "paused"  # nothing more until every recipient of the last message has its reply
     STARTTLS = "starttls"  # the 220 is in data_to_send; nothing more until `Connection.secured`
-    CLOSED = "closed"  # QUIT, end of file, or too many errors: nothing comes after it
+    CLOSED = "closed"  # QUIT, end of file, or who was sent away: nothing comes after it
 
 
 NEED_DATA = Signal.NEED_DATA
@@ -94,4 +94,14 @@ class Discarded:
     reply: Reply
 
 
-Event = MailFrom | RcptTo | Message | Discarded | Signal
+@dataclass(slots=True)
+class NotLmtp:
+    """The client speaks another protocol, and is sent away; CLOSED comes after it.
+
+    ``line`` is how the line began that told it.
+    """
+
+    line: bytes
+
+
+Event = MailFrom | RcptTo | Message | Discarded | NotLmtp | Signal

@@ -2,7 +2,9 @@
 
 For a worker process, which gives it bound sockets (see `lamson.net.listen`) and the dispatcher. Too
 many connections, a client that is silent for too long and one that takes too long for a transaction
-are told 421 and closed. A client that does not read its replies is not read from either.
+are told 421 and closed. Between transactions a client counts as silent whatever it says: NOOPs, or
+octets of a line that never ends, must not keep a connection that Postfix may need. So does one that
+begins transactions and brings no message. A client that does not read its replies is not read from.
 """
 
 from __future__ import annotations
@@ -179,6 +181,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._is_tls = False
         self._unsent = b""
         self._active = self._made = time.monotonic()
+        self._engaged = self._made  # the client had a transaction, or had just come
         self._transport: asyncio.Transport
         self._session: Session | None = None
         self._handshake: asyncio.Task[None] | None = None
@@ -279,11 +282,20 @@ class _Connection(asyncio.BufferedProtocol):
             if now - self._active > LINGER:
                 self._transport.abort()
         elif session.delivering and self._can_write:
-            self._active = now  # the client waits for us; the dispatcher has its own deadline
-        elif now - self._active > server.idle_timeout:
-            self.end(replies.IDLE_TOO_LONG)
-        elif session.in_transaction and now - session.began > server.transaction_timeout:
-            self.end(replies.TOOK_TOO_LONG)
+            # The client waits for us; the dispatcher has its own deadline.
+            self._active = self._engaged = now
+        elif session.in_transaction:
+            self._engaged = now
+            if now - self._active > server.idle_timeout:
+                self.end(replies.IDLE_TOO_LONG)
+            elif now - session.began > server.transaction_timeout:
+                self.end(replies.TOOK_TOO_LONG)
+        else:
+            self._engaged = max(self._engaged, session.began)
+            brought = max(self._made, session.last_message)
+            fruitless = server.idle_timeout + server.transaction_timeout
+            if now - self._engaged > server.idle_timeout or now - brought > fruitless:
+                self.end(replies.IDLE_TOO_LONG)
 
     def _turn(self, session: Session) -> None:
         """Handle what was received, send the replies, and see to the flow."""

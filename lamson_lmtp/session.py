@@ -28,6 +28,7 @@ from lamson_lmtp.events import (
     LocalProtocolError,
     MailFrom,
     Message,
+    NotLmtp,
     RcptTo,
     Signal,
 )
@@ -112,6 +113,8 @@ class Session:
         self._routed: list[Sequence[Any]] = []
         self.began = 0.0
         """When the last transaction began (`time.monotonic`, seconds); 0 before the first one."""
+        self.last_message = 0.0
+        """When the last message was taken or refused at its end; 0 before the first one."""
         self.on_first_reply: Callable[[], None] = lambda: None
         """For the failpoint: the first of several replies to a message is in `data_to_send`."""
 
@@ -162,6 +165,10 @@ class Session:
                     self._on_message(event.content)
                 elif type(event) is Discarded:
                     self._on_discarded(event.reply)
+                elif type(event) is NotLmtp:
+                    log.logger.warning(
+                        "hung up on %s, which does not speak LMTP: %a", self._client, event.line
+                    )
                 elif isinstance(event, Signal) and event is not ANSWERED:
                     signal = event
                     break
@@ -192,17 +199,19 @@ class Session:
         if delivery is not self._delivery:
             return
         recipients, known = delivery.envelope.recipients, delivery.replies
-        while self._answered < len(known):
-            reply = known[self._answered]
-            if reply is None:
-                break
-            self._send_reply(recipients[self._answered], reply)
-            if failpoint.ACTIVE and self._answered == 1 < len(known):
-                self.on_first_reply()
-        else:
-            self._delivery = None
-        if not self._advancing:
-            self._wake()
+        try:
+            while self._answered < len(known):
+                reply = known[self._answered]
+                if reply is None:
+                    break
+                self._send_reply(recipients[self._answered], reply)
+                if failpoint.ACTIVE and self._answered == 1 < len(known):
+                    self.on_first_reply()
+            else:
+                self._delivery = None
+        finally:  # a reply that is known must leave, whatever fails here: the client would wait
+            if not self._advancing:
+                self._wake()
 
     def _on_mail(self, event: MailFrom) -> None:
         if self._budget.used + event.size > self._budget.limit:
@@ -227,6 +236,7 @@ class Session:
             )
 
     def _on_message(self, content: bytes) -> None:
+        self.last_message = time.monotonic()
         mail, recipients = self._mail, tuple(self._recipients)
         if self._charged:
             self._account(0)
@@ -256,6 +266,7 @@ class Session:
         self._dispatcher.deliver(envelope, content, self._routed, self._delivery.done)
 
     def _on_discarded(self, reply: Reply) -> None:
+        self.last_message = time.monotonic()
         self._account(0)
         for recipient in self._recipients:
             log.event("replied", self._id, recipient=recipient, reply=reply.line)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lamson import log
 from lamson.app import Application
+from lamson.net import descriptors
 from lamson.net.tls import server_context
 from lamson.service import cpu
 from lamson.service.worker import DRAIN, Group, Listener
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 # The loop and the dispatcher's threads share the interpreter. The default of 5 ms would let a
 # handler that computes keep every session waiting that long, each time.
 _SWITCH_INTERVAL = 0.001  # seconds
+_FILES_OF_THREAD = 10
 
 
 def group() -> Group:
@@ -59,6 +61,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
 async def _serve(application: Application, sockets: Sequence[socket.socket], link: Link) -> None:
     loop = asyncio.get_running_loop()
     link.heartbeat.beat_on(loop)
+    descriptors.be_quiet(loop)
     leaving = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, leaving.set)
     loop.add_reader(link.alive, leaving.set)
@@ -76,7 +79,11 @@ async def _serve(application: Application, sockets: Sequence[socket.socket], lin
 
 
 def _server(application: Application) -> LmtpServer:
-    lmtp = application.settings.lmtp
+    settings = application.settings
+    lmtp = settings.lmtp
+    # A thread has a connection to the database, and what its handler opens.
+    beside = descriptors.BESIDE + _FILES_OF_THREAD * settings.threads
+    beside += settings.submission.connections
     tls = None
     if lmtp.tls_certificate is not None and lmtp.tls_key is not None:
         tls = server_context(lmtp.tls_certificate, lmtp.tls_key, lmtp.client_ca_file)
@@ -86,7 +93,7 @@ def _server(application: Application) -> LmtpServer:
             max_line=lmtp.max_line, max_size=lmtp.max_size, max_recipients=lmtp.max_recipients
         ),
         hostname=application.hostname,
-        max_connections=lmtp.max_connections,
+        max_connections=descriptors.reserve(lmtp.max_connections, beside),
         max_buffered=lmtp.max_buffered,
         idle_timeout=lmtp.idle_timeout,
         transaction_timeout=lmtp.transaction_timeout,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from lamson import log
 from lamson.app import Application
 from lamson.errors import SettingsError
+from lamson.net import descriptors
 from lamson.service import cpu
 from lamson.service.worker import DRAIN, Group, Listener
 from lamson.settings import loading
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 # libmilter's threads give the interpreter up by themselves, and a callback takes less than this.
 _SWITCH_INTERVAL = 0.05  # seconds
 _PATIENCE = 10.0  # seconds that a session without a message is waited for
+_SMTPDS = 2000  # descriptors: far more than Postfix has processes that ask (default_process_limit)
 _FLUSH = 1.0  # seconds after which the log is written, at most
 
 
@@ -65,6 +67,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: _tell(leaving))
     sys.excepthook = _not_utf8
     sys.setswitchinterval(_SWITCH_INTERVAL)
+    descriptors.reserve(_SMTPDS)  # each holds a connection, and perhaps a message on the disk
     application = Application.load(project, is_patient=link.is_patient)
     if application.settings.one_processor:
         cpu.keep_to_one(link.slot)

@@ -14,6 +14,7 @@ from lamson.errors import LamsonError
 if TYPE_CHECKING:
     from lamson.app import Application
     from lamson.smtp.reply import Reply
+    from lamson.storage.seen_key import Key
 
 
 @command("requeue")
@@ -68,7 +69,7 @@ async def _one(application: Application, key: str, recipient: str | None) -> Rep
     from lamson.message.request import MailRequest
     from lamson.smtp import address
     from lamson.smtp.envelope import Envelope, Recipient
-    from lamson.storage import seen
+    from lamson.storage import seen_key
     from lamson.storage.undeliverable import read
 
     queue = application.undeliverable
@@ -84,8 +85,8 @@ async def _one(application: Application, key: str, recipient: str | None) -> Rep
         )
     envelope = Envelope(kept.sender, (recipient,), id=f"requeue-{key}"[:64])
     message = MailRequest(kept.content, envelope, Recipient(recipient))
-    digest = seen.digest(seen.kept_id(key), kept.sender, address.normalise(recipient))
-    former = _put_into_state(application, message.author, kept.state, digest)
+    claim = seen_key.kept_source(key).key(kept.sender, address.normalise(recipient))
+    former = _put_into_state(application, message.author, kept.state, claim)
     answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
     application.dispatcher.deliver(
         envelope,
@@ -98,16 +99,17 @@ async def _one(application: Application, key: str, recipient: str | None) -> Rep
     if reply.is_positive:
         queue.remove(key)
     else:
-        _put_into_state(application, message.author, former, digest)
+        _put_into_state(application, message.author, former, claim)
     return reply
 
 
-def _put_into_state(application: Application, author: str, place: str, digest: bytes) -> str:
+def _put_into_state(application: Application, author: str, place: str, claim: Key) -> str:
     """Have the author stand at ``place`` (state key and state); gives where that was before.
 
-    Not so where the delivery of that ``digest`` succeeded before: it has moved the author on.
+    Not so where the delivery of that ``claim`` succeeded before: it has moved the author on.
     """
     from lamson.storage import seen
+    from lamson.storage.seen_before import SeenBefore
     from lamson.storage.state import SqlStateStore, StateKey
 
     module, _, state = place.rpartition(" ")
@@ -117,6 +119,6 @@ def _put_into_state(application: Application, author: str, place: str, digest: b
     with application.database.begin() as connection:
         store = SqlStateStore(connection)
         former = store.load([key])[key]  # waits for another requeue of the same message
-        if not seen.is_claimed(connection, digest):
+        if not seen.is_claimed(connection, claim) and not SeenBefore().among(connection, [claim]):
             store.save({key: state})
     return f"{module} {former}"

@@ -2,7 +2,7 @@
 
 It takes what the application submits, as Postfix would, and keeps it where mutt can read it. It is
 no mail server: it asks for no authentication, so it listens on this machine alone unless told
-otherwise. aiosmtpd is imported here only.
+who else may connect. aiosmtpd is imported here only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import click
 from lamson.cli.options import command, option, port
 from lamson.errors import LamsonError
 from lamson.message.compose import prepend_headers
-from lamson.net.endpoint import join_host_port
+from lamson.net.accept import AllowList
+from lamson.net.endpoint import is_loopback, join_host_port
 from lamson.net.listen import bind, describe
 from lamson.service import daemon
 
@@ -34,10 +35,18 @@ MAX_SIZE = 50 * 1024 * 1024  # octets
 @command("log")
 @option("queue", default="run/queue", show_default=True, metavar="DIR", help="Maildir to fill.")
 @option("host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
+@option(
+    "allow",
+    multiple=True,
+    metavar="NETWORK",
+    help="Who may connect, where that is not this machine alone; may be repeated.",
+)
 @port(8899)
 @option("pid", default="run/log.pid", show_default=True, metavar="FILE", help="Pid file.")
 @option("foreground", is_flag=True, help="Stay, and show each message as it comes.")
-def log_command(queue: str, host: str, port: int, pid: str, foreground: bool) -> None:
+def log_command(
+    queue: str, host: str, allow: tuple[str, ...], port: int, pid: str, foreground: bool
+) -> None:
     """Start an SMTP server that stores all mail in a queue, so that you can look at it.
 
     Stop it with: lamson stop -ALL run
@@ -47,9 +56,18 @@ def log_command(queue: str, host: str, port: int, pid: str, foreground: bool) ->
       lamson log -queue run/queue -port 8899
     """
     directory, pid_file = Path(queue).absolute(), Path(pid).absolute()
+    if not allow and not is_loopback(host):
+        raise click.UsageError(
+            f"{host} is no loopback address: expected -allow with the networks of those who may"
+            " connect, such as -allow 192.0.2.0/24"
+        )
+    try:
+        allowed = AllowList(allow)
+    except ValueError as error:
+        raise click.UsageError(f"-allow: {error}") from None
 
     def run(ready: Callable[[str], None]) -> None:
-        serve(directory, host, port, ready)
+        serve(directory, host, port, ready, allowed)
 
     def tell(text: str) -> None:
         click.echo(f"lamson log is listening: {text}")
@@ -64,10 +82,12 @@ def log_command(queue: str, host: str, port: int, pid: str, foreground: bool) ->
             lock.describe(text)
             tell(text)
 
-        serve(directory, host, port, ready)
+        serve(directory, host, port, ready, allowed)
 
 
-def serve(directory: Path, host: str, port: int, ready: Callable[[str], None]) -> None:
+def serve(
+    directory: Path, host: str, port: int, ready: Callable[[str], None], allowed: AllowList
+) -> None:
     """Serve until SIGTERM or SIGINT. Raises UnavailableError where the address cannot be had."""
     from lamson.storage.maildir import Maildir
 
@@ -76,17 +96,27 @@ def serve(directory: Path, host: str, port: int, ready: Callable[[str], None]) -
     except OSError as error:
         problem = f"{error.filename or directory}: {error.strerror}"
         raise LamsonError(problem, exit_code=os.EX_CANTCREAT) from None
-    asyncio.run(_serve(queue, directory, host, port, ready))
+    asyncio.run(_serve(queue, directory, host, port, ready, allowed))
 
 
 async def _serve(
-    queue: Maildir, directory: Path, host: str, port: int, ready: Callable[[str], None]
+    queue: Maildir,
+    directory: Path,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+    allowed: AllowList,
 ) -> None:
     from aiosmtpd.smtp import SMTP
 
     class Sink(SMTP):
         # Postfix takes lines longer than the 998 octets of RFC 5321 section 4.5.3.1.6, too.
         line_length_limit = MAX_SIZE
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if not allowed.allows(transport.get_extra_info("peername")):
+                transport.abort()
 
     # Its warnings are about single commands: `lamson send` asks for LMTP first, for one.
     logging.getLogger("mail.log").setLevel(logging.ERROR)

@@ -31,7 +31,7 @@ from lamson.message.request import MailRequest
 from lamson.smtp import address
 from lamson.smtp.envelope import Recipient
 from lamson.smtp.reply import BUSY, LOCAL_ERROR, Reply
-from lamson.storage import seen
+from lamson.storage import seen_key
 from lamson.storage.suspects import Suspects, crash_key
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from lamson.routing.router import Match, Router
     from lamson.smtp.envelope import Envelope
     from lamson.storage.outgoing import Outgoing
+    from lamson.storage.seen_key import Key
 
 
 class Outlet(Protocol):
@@ -98,7 +99,7 @@ class Dispatcher:
         self._batches = Batches(transactions, self._costs.record)
         self._pool = Pool(self._run, threads=threads, batch_limit=batch_limit, run_dir=run_dir)
         self._gathering = Gathering(self._traffic, batch_limit, self._hand_over)
-        self._running: set[bytes] = set()
+        self._running: set[Key] = set()
         self._finished: deque[Job] = deque()
         self._is_report_due = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -149,7 +150,7 @@ class Dispatcher:
         message is not kept once more.
         """
         shared = ParsedMessage(content, self._notary)
-        source = seen.kept_id(again) if again else seen.source_id(envelope, content)
+        source = seen_key.kept_source(again) if again else seen_key.source(envelope, content)
         jobs: dict[str, Job] = {}
         now = self._traffic.came_at = time.monotonic()
         for index, recipient in enumerate(envelope.recipients):
@@ -158,7 +159,7 @@ class Dispatcher:
             if job is None:
                 key = None
                 if source is not None:
-                    key = seen.digest(source, envelope.sender, identity)
+                    key = source.key(envelope.sender, identity)
                     if key in self._running:
                         done(index, BUSY)
                         continue
@@ -178,8 +179,11 @@ class Dispatcher:
         self._pending.update(jobs)
         if self._suspects is not None:
             for job in jobs:
-                job.crash_key = job.key or crash_key(
-                    job.message.envelope.sender, job.message.recipient.address, job.message.raw
+                message = job.message
+                job.crash_key = (
+                    job.key.name
+                    if job.key is not None
+                    else crash_key(message.envelope.sender, message.recipient.address, message.raw)
                 )
                 job.deaths = self._suspects.deaths(job.crash_key)
         if self._is_inline and all(map(self._is_instant, jobs)):

@@ -14,20 +14,22 @@ if TYPE_CHECKING:
 
     from lamson.routing.router import Match
     from lamson.storage.outgoing import Outgoing
+    from lamson.storage.seen_key import Key
     from lamson.storage.state import StateKey
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One recipient of one message. ``key`` is its digest, None where nothing identifies it."""
+    """One recipient of one message. ``key`` is None where nothing identifies it."""
 
     message: MailRequest
     matches: Sequence[Match]
-    key: bytes | None
+    key: Key | None
     done: Callable[[int, Reply], None] = lambda index, reply: None
     indexes: list[int] = field(default_factory=list)  # among the recipients of the message
     started: float = 0.0
-    crash_key: bytes = b""  # what a crash is counted against; `key` where there is one
+    crash_key: bytes = b""  # what a crash is counted against; the key's name if there is one
+    entry: bytes = b""  # what this transaction claimed `key` as
     is_again: bool = False  # asked for by a person: an author's state does not change on failure
     deaths: int = 0  # of workers that had this delivery under way
     answered: Sequence[str] = ()  # whom its automatic answers go to

@@ -141,7 +141,7 @@ class Handlers:
     def _delivery(self, job: Job) -> Delivery:
         delivery = Delivery(
             job.message,
-            digest=job.key,
+            digest=job.key.name if job.key is not None else None,
             hostname=self._hostname,
             templates=self._templates,
             answers=self._answers,

@@ -18,6 +18,7 @@ from lamson.delivery.keeping import keep
 from lamson.routing.module import ERROR
 from lamson.smtp.reply import LOCAL_ERROR, OK
 from lamson.storage import failure, seen
+from lamson.storage.seen_before import SeenBefore
 from lamson.storage.state import MemoryStateStore, SqlStateStore, StateKey, StateStore
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
     from lamson.storage.maildir import Maildir
     from lamson.storage.outbox import Outbox
     from lamson.storage.outgoing import Outgoing
+
+_ANOTHER_CONTENT = (
+    "%s: a message with another content was handled under this queue id, sender and recipient; this"
+    " one is handled as well. Somebody else than Postfix speaks to the LMTP port, or Postfix was"
+    " made to change what it keeps (postsuper -r with other header_checks or filters)"
+)
 
 
 class Transactions:
@@ -55,6 +62,7 @@ class Transactions:
         self._clock = clock
         self.doubtful: deque[Outgoing] = deque()
         """Rows of the outbox whose transaction failed, perhaps after it was committed."""
+        self._seen_before = SeenBefore()
         self._memory = MemoryStateStore()
         self._in_nothing = nullcontext((None, self._memory))
         self._nothing_to_delete = nullcontext(lambda connection: None)
@@ -141,12 +149,18 @@ class Transactions:
         if connection is None or not keys:
             return jobs
         new = seen.claim(connection, keys, self._clock())
+        before = self._seen_before.among(connection, new)
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_SEEN)
         fresh = []
         for job in jobs:
-            if job.key is None or job.key in new:
+            if job.key is None:
                 fresh.append(job)
+            elif job.key in new and job.key not in before:
+                job.entry = new[job.key]
+                fresh.append(job)
+                if job.entry != job.key.entry:
+                    log.logger.error(_ANOTHER_CONTENT, job)
             else:
                 job.reply = OK
                 message = job.message
@@ -174,8 +188,8 @@ class Transactions:
         failed: list[bytes] = []
         for result in results:
             if result.failed:
-                if result.job.key is not None:
-                    failed.append(result.job.key)
+                if result.job.entry:
+                    failed.append(result.job.entry)
                 continue
             if result.moves:
                 states.update(result.moves)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.errors import SettingsError, UnavailableError
-from lamson.net.endpoint import join_host_port, split_host_port
+from lamson.net.endpoint import is_loopback, join_host_port, split_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +66,11 @@ def _bind_tcp(listen: str) -> socket.socket:
         raise UnavailableError(
             f"cannot listen on {listen}: no address is known for {host!r}"
         ) from error
+    if is_loopback(host) and not is_loopback(str(address[0])):
+        raise UnavailableError(
+            f"cannot listen on {listen}: {host!r} is {address[0]} here, which is no loopback"
+            " address; say which one you mean"
+        )
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

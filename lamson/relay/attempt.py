@@ -45,6 +45,7 @@ class Attempts:
         self._undeliverable = undeliverable
         self._max_age = max_age
         self._down_until = 0.0
+        self._is_ours = False  # that it is down: this process could not even try
 
     @property
     def is_server_down(self) -> bool:
@@ -57,11 +58,13 @@ class Attempts:
             return NOT_TRIED
         try:
             if self.is_server_down:
-                raise SubmitterDown(row.last_error or "submission does not answer")
+                reason = row.last_error or "submission does not answer"
+                raise SubmitterDown(reason, is_ours=self._is_ours)
             outcome = await submitter.submit(row)
         except SubmitterDown as error:
+            self._is_ours = error.is_ours
             self._down_until = max(self._down_until, time.monotonic() + 1.0)
-            return await self._put_off(row, str(error))
+            return await self._put_off(row, str(error), counts=not error.is_ours)
         except Exception as error:  # noqa: BLE001 - a bug here must not stop the other mail
             log.logger.exception("id=%s: submitting %s failed", row.source, row.message_id)
             return await self._put_off(row, repr(error))
@@ -90,15 +93,18 @@ class Attempts:
         row.recipients = tuple(refusal.recipient for refusal in later)
         return await self._put_off(row, later[0].reply)
 
-    async def _put_off(self, row: Outgoing, reason: str) -> Fate:
-        """The row is to be tried again later, or is given up where it is too old."""
-        row.attempts += 1
+    async def _put_off(self, row: Outgoing, reason: str, *, counts: bool = True) -> Fate:
+        """The row is to be tried again later, or is given up where it is too old.
+
+        What does not count as an attempt of the server is tried again soon, however often.
+        """
+        row.attempts += counts
         row.last_error = reason
         if time.time() - row.created_at > self._max_age:
             why = f"given up after {row.attempts} attempts: {reason}"
             if await self._give_up(row, ", ".join(row.recipients), why):
                 return DONE
-        delay = _back_off(row.attempts)
+        delay = _back_off(row.attempts if counts else 1)
         log.event(
             "deferred",
             row.source,

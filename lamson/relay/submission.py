@@ -17,11 +17,12 @@ import aiosmtplib
 from aiosmtplib import errors
 
 from lamson.errors import SettingsError
-from lamson.net import tls
+from lamson.net import descriptors, tls
 from lamson.relay.pipelining import Answer, Answers, ConnectionBroken, Pipeline
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterator
     from pathlib import Path
 
     from lamson.net.tls import Security
@@ -47,7 +48,14 @@ class Outcome(NamedTuple):
 
 
 class SubmitterDown(Exception):
-    """The server could not be reached, secured or logged in to, or hung up: try again later."""
+    """The server could not be reached, secured or logged in to, or hung up: try again later.
+
+    ``is_ours``: it was not even tried, since this process has no descriptor left for it.
+    """
+
+    def __init__(self, problem: str, *, is_ours: bool = False) -> None:
+        super().__init__(problem)
+        self.is_ours = is_ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +157,8 @@ class Submitter:
             await self._log_in(client)
         except (errors.SMTPException, OSError) as error:
             client.close()
-            raise SubmitterDown(f"{self}: {_reason(error)}") from error
+            is_ours = any(map(descriptors.is_shortage, (error, *_causes(error))))
+            raise SubmitterDown(f"{self}: {_reason(error)}", is_ours=is_ours) from error
         assert isinstance(client.transport, asyncio.Transport)
         self._offers_smtputf8 = client.supports_extension("smtputf8")
         self._pipeline = Pipeline(
@@ -186,6 +195,12 @@ class Submitter:
 
 def _all(row: Outgoing, reply: str, is_permanent: bool) -> Outcome:
     return Outcome([Refusal(one, reply, is_permanent) for one in row.recipients], reply)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    while cause := error.__cause__ or error.__context__:
+        yield cause
+        error = cause
 
 
 def _reason(error: Exception) -> str:

@@ -10,12 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from lamson.net.endpoint import (
-    from_here,
-    is_every_interface,
-    join_host_port,
-    split_host_port,
-)
+from lamson.net.endpoint import from_here, is_loopback, join_host_port, split_host_port
 from lamson.settings.values import Networks, Server
 
 _UNIX_PATH_LIMIT = 107  # octets of sockaddr_un.sun_path, without the final NUL
@@ -31,11 +26,6 @@ class Listening(Server):
     socket_mode: str = Field("0660", description="Access mode of the unix socket, octal.")
     socket_group: str | None = Field(
         None, description="Group that the unix socket is given to, such as `postfix`."
-    )
-    allow: Networks = Field(
-        [],
-        description="Addresses and networks (`10.0.0.0/8`) of the clients that may connect over "
-        "TCP. Default: any.",
     )
 
     def __init__(self, listen: str | None = None, /, **values: Any) -> None:
@@ -67,16 +57,6 @@ class Listening(Server):
             raise ValueError("expected an octal mode such as 0660")
         return value
 
-    @field_validator("allow")
-    @classmethod
-    def _check_allow(cls, value: list[str]) -> list[str]:
-        for text in value:
-            try:
-                ipaddress.ip_network(text)
-            except ValueError as error:
-                raise ValueError(f"expected addresses and networks: {error}") from None
-        return value
-
     @property
     def unix_path(self) -> Path | None:
         """The path of the unix socket, None for TCP."""
@@ -89,9 +69,9 @@ class Listening(Server):
         return split_host_port(self.listen) if is_tcp else None
 
     @property
-    def is_on_every_interface(self) -> bool:
-        """Anybody who can reach this machine can connect."""
-        return self.host_port is not None and is_every_interface(self.host_port[0])
+    def is_exposed(self) -> bool:
+        """Others than this machine may reach it, or may as soon as its name means another one."""
+        return self.host_port is not None and not is_loopback(self.host_port[0])
 
     def endpoint(self, *, bracketed: bool = False) -> str:
         """Where it is reached from this machine, as Postfix writes it: ``inet:…`` or ``unix:…``.
@@ -107,3 +87,26 @@ class Listening(Server):
     def mode(self) -> int:
         """``socket_mode`` as a number."""
         return int(self.socket_mode, 8)
+
+
+class Guarded(Listening):
+    """A server that knows which machines may connect to it."""
+
+    allow: Networks = Field(
+        [],
+        description="Addresses and networks (`10.0.0.0/8`) of the clients that may connect over "
+        "TCP. Default: any, which only loopback addresses may have.",
+    )
+
+    def __init__(self, listen: str | None = None, /, **values: Any) -> None:
+        super().__init__(listen, **values)
+
+    @field_validator("allow")
+    @classmethod
+    def _check_allow(cls, value: list[str]) -> list[str]:
+        for text in value:
+            try:
+                ipaddress.ip_network(text)
+            except ValueError as error:
+                raise ValueError(f"expected addresses and networks: {error}") from None
+        return value

@@ -6,19 +6,19 @@ from typing import Any
 
 from pydantic import Field
 
-from lamson.settings.listening import Listening
+from lamson.settings.listening import Guarded
 from lamson.settings.secrets import read_secret
 from lamson.settings.values import MIB, OptionalPath
 
 
-class Lmtp(Listening):
+class Lmtp(Guarded):
     """The LMTP server (RFC 2033) that Postfix delivers to: `Lmtp("127.0.0.1:8823")`."""
 
     listen: str = Field(
         "127.0.0.1:8823",
         description="Where to listen: `host:port`, or `unix:path` for a socket in the file system. "
-        "Port 0 takes any free port. Every interface (`0.0.0.0`, `[::]`) needs `tls_certificate` "
-        "or `allow`.",
+        "Port 0 takes any free port. All but loopback addresses need `allow` or "
+        "`client_ca_file`.",
     )
     tls_certificate: OptionalPath = Field(
         None,
@@ -48,7 +48,10 @@ class Lmtp(Listening):
         1000, ge=1, description="Connections at a time in one worker; those beyond get 421."
     )
     idle_timeout: float = Field(
-        300.0, gt=0, description="Seconds that a client may be silent before it gets 421."
+        300.0,
+        gt=0,
+        description="Seconds that a client may be silent before it gets 421; between transactions, "
+        "seconds until it begins the next one, whatever it says meanwhile.",
     )
     transaction_timeout: float = Field(
         600.0, gt=0, description="Seconds that one transaction's commands and data may take."
@@ -69,11 +72,11 @@ class Lmtp(Listening):
             return key, "expected tls_certificate and tls_key, both or neither"
         if self.client_ca_file is not None and self.tls_certificate is None:
             return "client_ca_file", "expected tls_certificate beside it"
-        if self.is_on_every_interface and self.tls_certificate is None and not self.allow:
+        if self.is_exposed and self.client_ca_file is None and not self.allow:
             return "listen", (
-                f"{self.listen} is every interface: expected tls_certificate and tls_key, or allow"
-                " with the addresses of your Postfix; or listen on one address, such as"
-                " 127.0.0.1:8823"
+                f"{self.listen} is no loopback address: expected allow with the addresses of your"
+                " Postfix, or client_ca_file for a certificate that it has to show (a certificate"
+                " of ours alone lets anybody connect); or listen on unix:path or 127.0.0.1:8823"
             )
         if self.tls_key is not None:
             read_secret(self.tls_key)

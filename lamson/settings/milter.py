@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
 from lamson.settings import secrets
 from lamson.settings.listening import Listening
@@ -20,7 +20,7 @@ class Milter(Listening):
     listen: str = Field(
         "unix:run/milter.sock",
         description="Where to listen: `unix:path` for a socket in the file system, which is the "
-        "faster one, or `host:port`.",
+        "faster one, or `host:port` with a loopback address: libmilter asks nobody who he is.",
     )
     workers: int = Field(1, ge=1, description="Processes that share the socket.")
     threads: int = Field(64, ge=1, description="Threads of one worker that run filters, at most.")
@@ -58,22 +58,17 @@ class Milter(Listening):
     def __init__(self, listen: str | None = None, /, **values: Any) -> None:
         super().__init__(listen, **values)
 
-    @field_validator("allow")
-    @classmethod
-    def _refuse_allow(cls, value: list[str]) -> list[str]:
-        if value:
-            raise ValueError("expected none: libmilter lets everybody connect who can reach it")
-        return value
-
     def signing_secret(self) -> str | None:
         """The secret, read afresh where it is in a file. Raises SettingsError."""
         return secrets.current(self.secret, self.secret_file)
 
     def problem(self) -> tuple[str, str] | None:
         """Who reaches the milter can learn what filters think, and is believed to be Postfix."""
-        if self.is_on_every_interface:
+        if self.is_exposed:
             return "listen", (
-                f"{self.listen} is every interface: expected unix:path or one address"
+                f"{self.listen} is no loopback address, and libmilter lets everybody connect who"
+                " can reach it: expected unix:path or 127.0.0.1:8825; for a Postfix on another"
+                " machine have a tunnel (ssh, stunnel, WireGuard) end there"
             )
         if self.secret is not None and self.secret_file is not None:
             return "secret", "expected secret or secret_file, not both"

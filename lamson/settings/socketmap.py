@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from lamson.settings.listening import Listening
+from lamson.settings.listening import Guarded
 
 
-class Socketmap(Listening):
+class Socketmap(Guarded):
     """The server that Postfix asks whether an address is routed: `Socketmap("127.0.0.1:8824")`.
 
     It speaks the protocol of Postfix's socketmap_table(5).
@@ -19,8 +19,9 @@ class Socketmap(Listening):
 
     listen: str = Field(
         "",
-        description="Where to listen: `host:port` or `unix:path`. Default: nowhere; Postfix then "
-        "needs the tables that `lamson postfix maps` writes.",
+        description="Where to listen: `host:port` or `unix:path`. All but loopback addresses need "
+        "`allow`. Default: nowhere; Postfix then needs the tables that `lamson postfix maps` "
+        "writes.",
     )
     max_connections: int = Field(
         1000, ge=1, description="Connections at a time in one worker; those beyond are closed."
@@ -34,9 +35,9 @@ class Socketmap(Listening):
 
     def problem(self) -> tuple[str, str] | None:
         """Who reaches the socketmap can ask which addresses there are."""
-        if self.listen and self.is_on_every_interface and not self.allow:
+        if self.is_exposed and not self.allow:
             return "listen", (
-                f"{self.listen} is every interface: expected allow with the addresses of your"
-                " Postfix"
+                f"{self.listen} is no loopback address: expected allow with the addresses of your"
+                " Postfix; or listen on unix:path or 127.0.0.1:8824"
             )
         return super().problem()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _BASE_51 = "[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]"
 _LONG_QUEUE_ID = re.compile(f"(?:{_BASE_51}|z){{10,}}z{_BASE_51}+")
 
+_BASE_52 = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
+
 _NO_CAPTURES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -31,6 +33,24 @@ class QueueId(str):
     def is_long(self) -> bool:
         """True for a long queue id, which is never used again; a short one repeats."""
         return _LONG_QUEUE_ID.fullmatch(self) is not None
+
+    @property
+    def microseconds(self) -> int:
+        """The time since the epoch at which Postfix made a long queue id.
+
+        The inode behind the last "z" has none; the four digits in front of it are microseconds,
+        and those before them seconds.
+        """
+        time = self[: self.rindex("z")]
+        seconds, microseconds = _number(time[:-4]), _number(time[-4:])
+        return seconds * 1_000_000 + microseconds
+
+
+def _number(digits: str) -> int:
+    value = 0
+    for digit in digits:
+        value = value * 52 + _BASE_52.index(digit)
+    return value
 
 
 _UNKNOWN = QueueId("")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import exc
 
 from lamson.errors import DatabaseError, LamsonError, UnavailableError
+from lamson.net.descriptors import is_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,9 +47,9 @@ def is_conflict(error: BaseException) -> bool:
 def is_outage(error: BaseException) -> bool:
     """True where database or disk failed, and not the handler: down, locked, full, read-only.
 
-    Also where its tables are not those that we know.
+    Also where its tables are not those that we know, and where no descriptor was left.
     """
-    return any(isinstance(one, _OUTAGES) for one in _causes(error))
+    return any(isinstance(one, _OUTAGES) or is_shortage(one) for one in _causes(error))
 
 
 def is_known(error: BaseException) -> bool:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 from lamson import log
-from lamson.storage import failure, seen
+from lamson.storage import failure, seen, seen_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sqlalchemy.engine import Connection
 
     from lamson.storage.database import Database
     from lamson.storage.lease_owner import LeaseOwners
@@ -64,7 +67,15 @@ class Housekeeping:
         if self._clock.is_read:
             with self._database.begin() as connection:
                 self._clock.save(connection)
-                seen.purge(connection, self._clock())
+            self._purge(lambda connection: seen.purge(connection, self._clock(), time.time()))
+            self._purge(lambda connection: seen_before.purge(connection, self._clock()))
+
+    def _purge(self, piece: Callable[[Connection], int]) -> None:
+        """Forget in pieces, each in a transaction of its own: deliveries go on in between."""
+        dropped = seen.PIECE
+        while dropped >= seen.PIECE:
+            with self._database.begin() as connection:
+                dropped = piece(connection)
 
 
 async def _quietly(work: Callable[[], None]) -> None:

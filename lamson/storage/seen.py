@@ -1,21 +1,23 @@
-"""What was handled already: the digest of one queue entry and one recipient.
+"""What was handled already: a row for each delivery, by its key (see lamson/storage/seen_key.py).
 
 A message that Postfix hands over again (its connection broke before our reply arrived) must not
-run a handler again. The digest stands over the source id, the envelope sender and the recipient:
-per recipient, because Postfix regroups them between attempts. A false duplicate would be lost
-mail, so where no trustworthy source id exists nothing is suppressed. The Message-ID is never used:
-a stranger could have claimed it first.
+run a handler again. Where the key is known and the content beside it is another one, nothing is
+suppressed: the delivery is claimed under an entry of its own, so that each of the two contents is
+handled once, whichever came first and however often either comes again.
+
+Rows are kept for 30 days of the service clock since they were handled, and purged from the oldest
+key on. `handled_at` says when that was: the time in the key is Postfix's wall clock, and that of
+whoever claims a queue id, which nothing may be forgotten by. It needs no index.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, text
 
 from lamson.storage import sqlite
+from lamson.storage.seen_key import time_prefix
 from lamson.storage.tables import seen
 
 if TYPE_CHECKING:
@@ -23,77 +25,90 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from lamson.smtp.envelope import Envelope
+    from lamson.storage.seen_key import Key
 
 KEEP = 30 * 24 * 3600.0  # seconds of the service clock (see lamson/storage/service_clock.py)
+DAY = 24 * 3600.0  # seconds that a clock may be ahead before its keys are taken for wrong
+PIECE = 1000  # rows that are purged at a time: nobody waits long for their locks
 
-# Postfix puts its Received field on top; with `flags=` lmtp(8) adds the three others above it. Its
-# value says "(Postfix)" after our own server's name, or "(Postfix, from userid N)" for sendmail(1).
-_POSTFIX_RECEIVED = re.compile(
-    rb"(?:(?:Return-Path|Delivered-To|X-Original-To):[^\n]*\n)*"
-    rb"Received: (?:from [^\n]*\n(?:[ \t][^\n]*\n){0,4}?[ \t]+)?"
-    rb"by [^\n ]+ \(Postfix(?:, from userid \d+)?\)"
+_INTO = "lamson_seen (key, content, handled_at)"
+_NEW = "ON CONFLICT DO NOTHING RETURNING key, content"
+_CLAIM = text(
+    f"INSERT INTO {_INTO} SELECT entry, content, :now"
+    " FROM unnest(CAST(:entries AS bytea[]), CAST(:contents AS bytea[])) AS new (entry, content)"
+    f" {_NEW}"
 )
-_HEADER_START = 4096  # bytes in which that field is looked for
+_PURGE = text(
+    "DELETE FROM lamson_seen WHERE key IN (SELECT key FROM lamson_seen"
+    " WHERE (key < :early OR key > :late) AND handled_at < :old LIMIT :piece)"
+)
 
 
-def source_id(envelope: Envelope, content: bytes) -> bytes | None:
-    """What identifies the queue entry that a message came from, or None where nothing does.
+def claim(connection: Connection, keys: Iterable[Key], now: float) -> dict[Key, bytes]:
+    """Give those of ``keys`` that are new, each with the entry that it was given in the table.
 
-    A long queue id is never used again. A short one is, so then (and for mail from sendmail(1),
-    which has no XFORWARD IDENT) the message itself is the identity, provided that Postfix stamped
-    it: its Received field holds the queue id and the time.
-    """
-    queue_id = envelope.peer.ident
-    if queue_id and queue_id.is_long:
-        return b"queue-id:" + queue_id.encode("ascii")
-    if _POSTFIX_RECEIVED.match(content, 0, _HEADER_START):
-        return b"content:" + hashlib.sha256(content).digest()
-    return None
-
-
-def kept_id(name: str) -> bytes:
-    """The source id of a message in run/undeliverable, by the name that it is kept under."""
-    return b"kept:" + name.encode()
-
-
-def digest(source: bytes, sender: str, recipient: str) -> bytes:
-    """The key of one delivery: 32 bytes."""
-    parts = (source, sender.encode("utf-8", "surrogateescape"), recipient.encode("utf-8"))
-    return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest()
-
-
-_INTO = "lamson_seen (key, handled_at)"
-_NEW = "ON CONFLICT DO NOTHING RETURNING key"
-_CLAIM = text(f"INSERT INTO {_INTO} SELECT unnest(CAST(:keys AS bytea[])), :now {_NEW}")
-
-
-def claim(connection: Connection, keys: Iterable[bytes], now: float) -> set[bytes]:
-    """Insert ``keys`` and give back those that were new; the others were handled before.
-
-    ``now`` is the time of the service clock.
-    On PostgreSQL this waits for another transaction that holds one of them.
+    The others were handled before. An entry other than ``key.entry`` says that another content
+    stands under that one. ``now`` is the time of the service clock. On PostgreSQL this waits for
+    another transaction that holds one of them.
     """
     ordered = sorted(keys)
     if not ordered:
-        return set()
+        return {}
+    new = _insert(connection, [(key.entry, key.content) for key in ordered], now)
+    claimed = {key: key.entry for key in ordered if (key.entry, key.content) in new}
+    if len(claimed) == len(ordered):
+        return claimed
+    known = [key for key in ordered if key not in claimed]
+    stands = dict(_contents(connection, [key.entry for key in known]))
+    others = [key for key in known if stands.get(key.entry) != key.content]
+    if others:
+        entries = sorted((key.other_entry, key.content) for key in others)
+        new = _insert(connection, entries, now)
+        for key in others:
+            if (key.other_entry, key.content) in new:
+                claimed[key] = key.other_entry
+    return claimed
+
+
+def is_claimed(connection: Connection, key: Key) -> bool:
+    """Whether the delivery of ``key`` was handled already."""
+    found = _contents(connection, [key.entry, key.other_entry])
+    return any(content == key.content for _, content in found)
+
+
+def forget(connection: Connection, entries: Sequence[bytes]) -> None:
+    """Take back claims of this transaction, by their entries, whose handlers failed."""
+    if entries:
+        connection.execute(delete(seen).where(seen.c.key.in_(entries)))
+
+
+def purge(connection: Connection, now: float, wall: float) -> int:
+    """Drop some of what was handled more than 30 days of the service clock ago; gives how many.
+
+    Fewer than `PIECE` say that no more is to be dropped. ``wall`` is the time of the wall clock:
+    only keys older than that, and those from the future, are looked at.
+    """
+    bounds = {
+        "early": time_prefix(int((wall - KEEP) * 1e6)),
+        "late": time_prefix(int((wall + DAY) * 1e6)),
+        "old": now - KEEP,
+        "piece": PIECE,
+    }
+    return connection.execute(_PURGE, bounds).rowcount
+
+
+def _insert(
+    connection: Connection, rows: Sequence[tuple[bytes, bytes]], now: float
+) -> set[tuple[bytes, bytes]]:
+    """Insert pairs of entry and content, in order; gives those whose entries were new."""
     if connection.dialect.name == "sqlite":
-        rows = [(key, now) for key in ordered]
-        return {row[0] for row in sqlite.insert(connection, _INTO, rows, _NEW)}
-    return set(connection.execute(_CLAIM, {"keys": ordered, "now": now}).scalars())
+        stamped = [(*row, now) for row in rows]
+        return {(row[0], row[1]) for row in sqlite.insert(connection, _INTO, stamped, _NEW)}
+    entries, contents = zip(*rows, strict=True)
+    values = {"entries": list(entries), "contents": list(contents), "now": now}
+    return {(row[0], row[1]) for row in connection.execute(_CLAIM, values)}
 
 
-def is_claimed(connection: Connection, key: bytes) -> bool:
-    """Whether ``key`` was handled already."""
-    return connection.execute(select(seen.c.key).where(seen.c.key == key)).first() is not None
-
-
-def forget(connection: Connection, keys: Sequence[bytes]) -> None:
-    """Take back claims of this transaction whose handlers failed."""
-    if keys:
-        connection.execute(delete(seen).where(seen.c.key.in_(keys)))
-
-
-def purge(connection: Connection, now: float) -> int:
-    """Drop what is older than 30 days of the service clock. Gives the number of rows."""
-    return connection.execute(delete(seen).where(seen.c.handled_at < now - KEEP)).rowcount
+def _contents(connection: Connection, entries: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    found = connection.execute(select(seen.c.key, seen.c.content).where(seen.c.key.in_(entries)))
+    return [(row[0], row[1]) for row in found]

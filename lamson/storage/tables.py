@@ -1,6 +1,6 @@
 """The tables that the framework itself keeps, beside those of the application.
 
-Four tables, all small: what was handled already, where each conversation stands, the mail that
+All are small: what was handled already, where each conversation stands, the mail that
 waits to be submitted, and the clock by which the first is forgotten. Times are seconds since the
 epoch. Texts have no limit, so that no mail can be too long for a column; those in an index are kept
 short where they are made. `SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
@@ -21,18 +21,29 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 VERSION_TABLE = "lamson_version"
 
 metadata = MetaData()
 
-# What has been handled: a digest for each queue entry and recipient (see lamson/storage/seen.py).
+# What has been handled: a row for each queue entry and recipient (see lamson/storage/seen.py).
 # `handled_at` is in seconds of the service clock.
 seen = Table(
     "lamson_seen",
     metadata,
+    Column("key", LargeBinary(24), primary_key=True),
+    Column("content", LargeBinary(16), nullable=False),
+    Column("handled_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The same of an earlier version (see lamson/storage/seen_before.py).
+seen_before = Table(
+    "lamson_seen_before",
+    metadata,
     Column("key", LargeBinary(32), primary_key=True),
-    Column("handled_at", Float, nullable=False, index=True),
+    Column("handled_at", Float, nullable=False),
+    Index("ix_lamson_seen_handled_at", "handled_at"),
     sqlite_with_rowid=False,
 )
 

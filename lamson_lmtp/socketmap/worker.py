@@ -12,6 +12,7 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
+from lamson.net import descriptors
 from lamson.routing.domains import Domains
 from lamson.service.worker import Group, Listener
 from lamson.settings import loading
@@ -53,7 +54,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     server = SocketmapServer(
         Socketmap(router.match, domains.holds, settings.next_hop),
         allow=settings.socketmap.allow,
-        max_connections=settings.socketmap.max_connections,
+        max_connections=descriptors.reserve(settings.socketmap.max_connections),
         idle_timeout=settings.socketmap.idle_timeout,
     )
     asyncio.run(_serve(server, sockets, link))
@@ -62,6 +63,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
 async def _serve(server: SocketmapServer, sockets: Sequence[socket.socket], link: Link) -> None:
     loop = asyncio.get_running_loop()
     link.heartbeat.beat_on(loop)
+    descriptors.be_quiet(loop)
     leaving = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, leaving.set)
     loop.add_reader(link.alive, leaving.set)

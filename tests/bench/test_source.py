@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lamson.smtp.envelope import Envelope
-from lamson.storage import seen
+from lamson.storage import seen_key
 from tests.bench import source
 from tests.bench.load import Load
 from tests.postfix.sink import Sink
@@ -31,7 +31,7 @@ def test_each_message_has_an_identity_an_author_and_recipients_of_its_session(ke
     }
     everybody = {recipient for message in messages for recipient in message.recipients}
     assert everybody <= {f"s{session}r{n}@bench.test" for session in range(3) for n in range(2)}
-    identities = {seen.source_id(Envelope("a@b.test"), one.content) for one in messages}
+    identities = {seen_key.source(Envelope("a@b.test"), one.content) for one in messages}
     assert len(identities) == 20
     assert None not in identities
 

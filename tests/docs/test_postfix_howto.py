@@ -91,12 +91,14 @@ def test_the_tables_are_written_where_the_lines_look() -> None:
 def test_the_readme_has_the_settings_of_the_howto() -> None:
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
     howto = (DOCS / HOWTO).read_text(encoding="utf-8")
-    for setting in (
-        'submission=Submission("127.0.0.1:25")',
-        'socketmap=Socketmap("127.0.0.1:8824")',
+    for line in (
+        'submission=Submission("127.0.0.1:25"),',
+        'lmtp=Lmtp("unix:sockets/lmtp", socket_group="postfix"),',
+        'socketmap=Socketmap("unix:sockets/socketmap", socket_group="postfix"),',
+        "postconf -F lmtp/unix/chroot=n smtp/inet/chroot=n",
     ):
-        assert f"\n{setting},\n" in readme
-        assert f"\n{setting},\n" in howto
+        assert line in readme
+        assert line in howto
 
 
 @pytest.mark.postfix

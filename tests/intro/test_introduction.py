@@ -63,7 +63,7 @@ def test_every_line_as_typed(shell: Shell, tmp_path: Path) -> None:
     assert "made mymailserver" in run(shell, START[0])
     assert run(shell, START[1]) == ""
     assert run(shell, START[2]) == (
-        "lamson's tables: none -> 0001\nthe project's tables: none -> 0001\n"
+        "lamson's tables: none -> 0002\nthe project's tables: none -> 0001\n"
     )
     assert run(shell, START[3]) == "lamson is listening: LMTP on 127.0.0.1:8823\n"
     assert run(shell, LOG) == (

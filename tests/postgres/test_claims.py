@@ -14,14 +14,17 @@ from lamson.storage import seen
 from lamson.storage.database import Database
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
+from tests.unit.support import make_key
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lamson.storage.seen_key import Key
+
 pytestmark = pytest.mark.postgres
 
-KEY = b"k" * 32
+KEY = make_key(b"k")
 
 
 @pytest.fixture
@@ -106,16 +109,16 @@ def test_who_waits_for_a_key_gets_it_when_the_other_gives_up(url: str) -> None:
     one, other = Database(url), Database(url)
     with ThreadPoolExecutor(1) as pool:
 
-        def claim() -> set[bytes]:
+        def claim() -> dict[Key, bytes]:
             with other.begin() as connection:
                 return seen.claim(connection, [KEY], 0.0)
 
         with one.begin() as connection:
-            assert seen.claim(connection, [KEY], 0.0) == {KEY}
+            assert set(seen.claim(connection, [KEY], 0.0)) == {KEY}
             waiting = pool.submit(claim)
             wait_until_somebody_waits(one)
             connection.rollback()
-        assert waiting.result(10) == {KEY}
+        assert set(waiting.result(10)) == {KEY}
     one.close()
     other.close()
 
@@ -123,7 +126,7 @@ def test_who_waits_for_a_key_gets_it_when_the_other_gives_up(url: str) -> None:
 def test_nobody_waits_for_a_key_for_ever(databases: list[Database]) -> None:
     one, other = databases[:2]
     with one.begin() as connection:
-        assert seen.claim(connection, [KEY], 0.0) == {KEY}
+        assert set(seen.claim(connection, [KEY], 0.0)) == {KEY}
         with pytest.raises(exc.OperationalError, match="lock timeout"), other.begin() as second:
             seen.claim(second, [KEY], 0.0)
 

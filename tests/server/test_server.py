@@ -222,6 +222,68 @@ def test_an_idle_client() -> None:
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("drip", [b"N", b"NOOP\r\n", b"LHLO again.example\r\n"])
+def test_a_client_that_says_nothing_useful_is_idle(drip: bytes) -> None:
+    """Each of its octets would keep it, and a thousand of its kind all others out."""
+
+    async def story() -> None:
+        async with serving(FakeDispatcher(), idle_timeout=300.0) as running:
+            client = await running.client()
+            [connection] = running.server.connections
+            now = time.monotonic()
+            for second in range(0, 299, 13):
+                before = connection._active
+                client.send(drip)
+                await until(lambda: connection._active > before)  # noqa: B023
+                connection.check_deadlines(now + second)
+            assert running.server.connections
+            connection.check_deadlines(now + 301)
+            assert bytes(replies.IDLE_TOO_LONG) in await client.reader.read()
+
+    asyncio.run(story())
+
+
+def test_a_connection_that_postfix_keeps_is_not_idle_after_a_slow_delivery() -> None:
+    async def story() -> None:
+        dispatcher = FakeDispatcher(holds=True)
+        async with serving(dispatcher, idle_timeout=300.0) as running:
+            client = await running.client()
+            [connection] = running.server.connections
+            now = time.monotonic()
+            for number in range(3):
+                client.send(ENVELOPE + b".\r\n")
+                await until(lambda: len(dispatcher.messages) > number)  # noqa: B023
+                now += 280
+                connection.check_deadlines(now)
+                dispatcher.messages[number].done(0, replies.OK)
+                await client.expect(ACCEPTED + OK)
+                connection.check_deadlines(now + 299)
+            connection.check_deadlines(now + 301)
+            await client.expect(bytes(replies.IDLE_TOO_LONG))
+
+    asyncio.run(story())
+
+
+def test_a_client_that_begins_transactions_and_brings_no_message() -> None:
+    async def story() -> None:
+        async with serving(
+            FakeDispatcher(), idle_timeout=300.0, transaction_timeout=600.0
+        ) as running:
+            client = await running.client()
+            [connection] = running.server.connections
+            assert connection._session is not None
+            now = time.monotonic()
+            for second in (200, 400, 600, 800):
+                client.send(b"MAIL FROM:<>\r\nRSET\r\n")
+                await client.expect(bytes(replies.SENDER_OK) + OK)
+                connection._session.began = now + second
+                connection.check_deadlines(now + second + 90)
+            connection.check_deadlines(now + 901)
+            await client.expect(bytes(replies.IDLE_TOO_LONG))
+
+    asyncio.run(story())
+
+
 def test_a_client_that_falls_silent_in_the_content() -> None:
     async def story() -> None:
         async with serving(FakeDispatcher(), idle_timeout=300.0) as running:
@@ -359,8 +421,8 @@ def test_what_was_held_back_is_read_later() -> None:
 def test_garbage_ends() -> None:
     async def story() -> None:
         async with serving(FakeDispatcher(), limits=Limits(max_errors=3)) as running:
-            client = await running.connect()
-            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            client = await running.client()
+            client.send(b"one\r\ntwo three\r\n\r\n")
             async with asyncio.timeout(10):
                 said = await client.reader.read()
             assert said.endswith(b"421 4.7.0 Too many errors; closing the connection\r\n")

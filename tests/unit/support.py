@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lamson.message.request import MailRequest
 from lamson.routing.router import Router
 from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
+from lamson.storage.seen_key import Key, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,11 @@ def make_router(directory: Path, source: str) -> Router:
         return Router.collect([name], DEFAULTS)
     finally:
         sys.path.remove(str(directory))
+
+
+def make_key(name: bytes, content: bytes = b"", at: float = 0.0) -> Key:
+    """The key of a delivery that came from ``name``, ``at`` seconds since the epoch."""
+    return Source(name, int(at * 1_000_000), content).key("zed@example.com", "list@test.com")
 
 
 def make_message(

@@ -1,6 +1,8 @@
 """lamson.log"""
 
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +40,13 @@ def test_a_value_cannot_forge_a_line(file: Path) -> None:
     log.flush()
     (line,) = file.read_text().splitlines()
     assert line.endswith(r'sender="a\n2026 refused id=1 \"x\"" empty=""')
+
+
+def test_no_line_takes_a_descriptor() -> None:
+    """A codec is a module, which is read from a file when it is first used."""
+    imported = "import sys, lamson.log; print('encodings.unicode_escape' in sys.modules)"
+    line = [sys.executable, "-c", imported]
+    assert subprocess.run(line, capture_output=True, check=True).stdout == b"True\n"
 
 
 def test_events_and_records_keep_their_order(file: Path) -> None:

@@ -24,7 +24,7 @@ import psycopg
 
 from tests.bench.counter import Counter
 
-_SEEN = """INSERT INTO lamson_seen (key, handled_at) VALUES (%s, %s)
+_SEEN = """INSERT INTO lamson_seen (key, content, handled_at) VALUES (%s, '', %s)
     ON CONFLICT DO NOTHING RETURNING key"""
 # Takes the row's lock and tells the state, as two messages of one author must not race.
 _STATE = """INSERT INTO lamson_state (module, author, state) VALUES ('by hand', %s, 'START')

@@ -71,6 +71,30 @@ def test_ipv6(log: Lamson, lamson: Lamson) -> None:
     assert done.out.startswith("d@e.f: 250 2.0.0 Ok: stored as ")
 
 
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (("-host", "0.0.0.0"), "0.0.0.0 is no loopback address: expected -allow"),
+        (("-host", "0.0.0.0", "-allow", "10.0.0.1/8"), "-allow: 10.0.0.1/8 has host bits set"),
+    ],
+)
+def test_others_than_this_machine_have_to_be_named(
+    log: Lamson, line: tuple[str, ...], problem: str
+) -> None:
+    refused = log(*line)
+    assert refused.status == os.EX_USAGE
+    assert problem in refused.err
+
+
+def test_who_is_not_named_may_not_connect(log: Lamson) -> None:
+    port = log("-allow", "192.0.2.0/24").out.partition("127.0.0.1:")[2].partition(",")[0]
+    with (
+        pytest.raises((smtplib.SMTPServerDisconnected, ConnectionResetError)),
+        smtplib.SMTP("127.0.0.1", int(port), timeout=60) as client,
+    ):
+        client.ehlo()
+
+
 def test_a_second_one_and_a_port_in_use_are_refused(log: Lamson, tmp_path: Path) -> None:
     assert log().status == 0
     again = log()

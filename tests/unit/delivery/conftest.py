@@ -14,8 +14,9 @@ from lamson.delivery.transaction import Transactions
 from lamson.storage.database import Database
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
+from lamson.storage.seen_key import Key
 from tests.unit.delivery.jobs import Run
-from tests.unit.support import make_router
+from tests.unit.support import make_key, make_router
 
 
 @pytest.fixture
@@ -55,9 +56,13 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Call
         }
         transactions = Transactions(handlers, **(options | more))
 
-        def run(*messages: Any, keys: list[bytes | None] | None = None) -> list[Job]:
+        def run(*messages: Any, keys: list[Key | bytes | None] | None = None) -> list[Job]:
             jobs = [
-                Job(message, router.match(message.recipient.address), key)
+                Job(
+                    message,
+                    router.match(message.recipient.address),
+                    make_key(key) if isinstance(key, bytes) else key,
+                )
                 for message, key in zip(messages, keys or [None] * len(messages), strict=True)
             ]
             transactions.run(jobs, lambda job, seconds: None)

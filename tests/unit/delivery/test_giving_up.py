@@ -14,7 +14,7 @@ from lamson.delivery.job import Job
 from lamson.delivery.run import Handlers
 from lamson.delivery.transaction import Transactions
 from lamson.storage.maildir import Maildir
-from tests.unit.support import make_message, make_router
+from tests.unit.support import make_key, make_message, make_router
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ def transactions(router: Router, database: Database, undeliverable: Maildir) -> 
 
 
 def make_job(router: Router) -> Job:
-    return Job(make_message(), router.match("list@test.com"), b"k" * 32, deaths=5)
+    return Job(make_message(), router.match("list@test.com"), make_key(b"k"), deaths=5)
 
 
 def break_after(count: int, database: Database, patch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,9 @@ from lamson.storage.database import Database
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 from lamson.storage.tables import outbox as outbox_table
-from lamson.storage.tables import seen
+from lamson.storage.tables import seen, seen_before
 from tests.unit.delivery.jobs import NOTE, SENDING, Run, codes, note, rows, words
-from tests.unit.support import make_message, make_router
+from tests.unit.support import make_key, make_message, make_router
 
 
 def test_all_of_a_delivery_is_committed_together(
@@ -29,7 +29,7 @@ def test_all_of_a_delivery_is_committed_together(
     assert codes(jobs) == [250]
     assert words(database) == ["one"]
     assert len(rows(database, outbox_table)) == 1
-    assert [row.key for row in rows(database, seen)] == [b"1" * 32]
+    assert [row.key for row in rows(database, seen)] == [make_key(b"1" * 32).entry]
 
 
 def test_what_was_handled_is_not_handled_again(
@@ -39,6 +39,35 @@ def test_what_was_handled_is_not_handled_again(
     run(note("one"), keys=[b"k"])
     assert codes(run(note("two"), keys=[b"k"])) == [250]
     assert words(database) == ["one"]
+
+
+def test_another_content_under_the_same_queue_id_is_handled_too_and_told(
+    make_run: Callable[..., Run], database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = make_run(NOTE)
+    run(note("forged"), keys=[make_key(b"k", b"forged")])
+    assert not caplog.records
+    for _ in range(2):
+        assert codes(run(note("real", "break"), keys=[make_key(b"k", b"real")])) == [451]
+    for _ in range(2):
+        assert codes(run(note("real"), keys=[make_key(b"k", b"real")])) == [250]
+    assert codes(run(note("again"), keys=[make_key(b"k", b"forged")])) == [250]
+    assert words(database) == ["forged", "real"]
+    told = [one for one in caplog.messages if "with another content" in one]
+    assert len(told) == 3, "one for each time that it was run"
+    assert told[0].startswith("id=local recipient=list@test.com: ")
+    outgoing = {row.message_id for row in rows(database, outbox_table)}
+    assert len(outgoing) == 2, "an answer to one does not pass for a repetition of the other's"
+
+
+def test_what_an_earlier_version_handled_is_not_handled_again(
+    make_run: Callable[..., Run], database: Database
+) -> None:
+    key = make_key(b"k", b"real")
+    with database.begin() as connection:
+        connection.execute(seen_before.insert().values(key=key.without_time, handled_at=0.0))
+    assert codes(make_run(NOTE)(note("one"), keys=[key])) == [250]
+    assert words(database) == []
 
 
 def test_what_failed_is_handled_again(make_run: Callable[..., Run], database: Database) -> None:
@@ -51,7 +80,9 @@ def test_what_failed_is_handled_again(make_run: Callable[..., Run], database: Da
 def test_without_the_seen_check_it_would_be(
     make_run: Callable[..., Run], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lamson.storage.seen.claim", lambda connection, keys, now: set(keys))
+    monkeypatch.setattr(
+        "lamson.storage.seen.claim", lambda connection, keys, now: {key: key.entry for key in keys}
+    )
     run = make_run(NOTE)
     run(note("one"), keys=[b"k"])
     run(note("two"), keys=[b"k"])

@@ -1,8 +1,9 @@
+import errno
 import logging
 
 import pytest
 
-from lamson import failpoint
+from lamson import failpoint, log
 from lamson.smtp import reply as replies
 from lamson.smtp.reply import Reply
 from lamson_lmtp.connection import Limits
@@ -55,6 +56,21 @@ def test_replies_stream_in_the_order_of_rcpt() -> None:
     assert run(talk.session) == OK
     assert not talk.session.delivering
     assert not talk.session.in_transaction
+
+
+def test_a_reply_leaves_though_the_log_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the client waits ten minutes for it, and so does its connection."""
+
+    def fail(*arguments: object, **fields: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    talk = Talk()
+    talk.send(ONE)
+    monkeypatch.setattr(log, "event", fail)
+    with pytest.raises(OSError, match="Too many open files"):
+        talk.dispatcher.messages[0].done(0, replies.OK)
+    assert talk.woken == 1
+    assert run(talk.session) == OK
 
 
 def test_the_first_of_several_replies_can_be_sent_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,6 +252,17 @@ def test_what_is_logged_for_a_message_that_is_too_big(caplog: pytest.LogCaptureF
     assert talk.send(ONE) == bytes(replies.TOO_BIG)
     assert [record.getMessage() for record in caplog.records] == [
         'replied id=id1 recipient=one@test.example reply="552 5.3.4 Message too big"'
+    ]
+
+
+def test_who_speaks_another_protocol_is_one_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    talk = Talk()
+    talk.say(b"GET / HTTP/1.1\r\nHost: \x1b[31m\r\n")
+    assert talk.session.closed
+    assert [record.getMessage() for record in caplog.records] == [
+        "hung up on [192.0.2.9], which does not speak LMTP: b'GET / HTTP/1.1'"
     ]
 
 

@@ -26,6 +26,14 @@ def test_tcp_by_name() -> None:
         assert sock.getsockname()[0] in ("127.0.0.1", "::1")
 
 
+def test_a_localhost_that_is_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings take its name for loopback, which nobody else reaches."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 8823))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: found)
+    with pytest.raises(UnavailableError, match=r"'localhost' is 192\.0\.2\.1 here"):
+        bind("localhost:8823")
+
+
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
 def test_tcp_over_ipv6() -> None:
     with bind("[::1]:0") as sock:

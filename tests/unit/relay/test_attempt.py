@@ -70,6 +70,16 @@ def test_each_attempt_waits_longer_up_to_an_hour(
     assert 0.79 * delay < fate.due_at - time.time() < 1.21 * delay
 
 
+def test_what_could_not_even_be_tried_is_tried_soon_however_often(attempts: Attempts) -> None:
+    """For want of a descriptor: it is not the server that asks for patience."""
+    server, tried = Server(SubmitterDown("Too many open files", is_ours=True)), row(6)
+    for _ in range(3):
+        fate = make(attempts, server, tried)
+        assert fate.due_at is not None
+        assert fate.due_at - time.time() < 6.1
+    assert (server.asked, tried.attempts) == (1, 6)
+
+
 def test_a_server_that_failed_is_left_alone_for_a_moment(attempts: Attempts) -> None:
     server, tried = Server(SubmitterDown("it is away")), row()
     assert not attempts.is_server_down

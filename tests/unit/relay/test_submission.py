@@ -1,6 +1,8 @@
 """lamson.relay.submission, against aiosmtpd; Postfix itself is in tests/postfix."""
 
 import asyncio
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -116,6 +118,19 @@ def test_the_message_itself_may_be_refused(reply: str, is_permanent: bool) -> No
 def test_a_server_that_is_not_there() -> None:
     with pytest.raises(SubmitterDown, match=r"submission to 127\.0\.0\.1:1: "):
         submit(Endpoint("127.0.0.1", 1, timeout=5.0), outgoing("a@b.example"))
+
+
+@pytest.mark.parametrize(("number", "is_ours"), [(errno.EMFILE, True), (errno.EINVAL, False)])
+def test_a_server_that_could_not_be_tried_for_want_of_a_descriptor(
+    number: int, is_ours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*arguments: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", fail)
+    with pytest.raises(SubmitterDown, match=os.strerror(number)) as down:
+        submit(Endpoint("127.0.0.1", 1), outgoing("a@b.example"))
+    assert down.value.is_ours is is_ours
 
 
 def test_a_server_without_starttls_gets_no_mail() -> None:

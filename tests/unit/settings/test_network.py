@@ -18,16 +18,25 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ('lmtp=Lmtp("0.0.0.0:8823")', r"lmtp\.listen: 0\.0\.0\.0:8823 is every interface"),
-        ('lmtp=Lmtp("0:8823")', r"0:8823 is every interface"),
-        ('lmtp=Lmtp("[::ffff:0.0.0.0]:8823")', "is every interface"),
-        ('lmtp=Lmtp("[::]:8823")', r"is every interface: expected tls_certificate"),
+        ('lmtp=Lmtp("0.0.0.0:8823")', r"lmtp\.listen: 0\.0\.0\.0:8823 is no loopback address"),
+        ('lmtp=Lmtp("0:8823")', "is no loopback address"),
+        ('lmtp=Lmtp("[::ffff:0.0.0.0]:8823")', "is no loopback address"),
+        ('lmtp=Lmtp("[::]:8823")', r"is no loopback address: expected allow .* client_ca_file"),
+        ('lmtp=Lmtp("192.0.2.1:8823")', "is no loopback address"),
+        ('lmtp=Lmtp("[fe80::1%lo]:8823")', "is no loopback address"),
+        ('lmtp=Lmtp("mx.example.com:8823")', "is no loopback address"),
+        ('lmtp=Lmtp("localhost.example.com:8823")', "is no loopback address"),
+        ('lmtp=Lmtp("0:8823", tls_certificate="a", tls_key="b")', "is no loopback address"),
         ('lmtp=Lmtp(tls_certificate="a.pem")', "tls_certificate and tls_key, both or neither"),
         ('lmtp=Lmtp(tls_key="a.key")', r"lmtp\.tls_key: expected tls_certificate and tls_key"),
         ('lmtp=Lmtp(client_ca_file="ca.pem")', "expected tls_certificate beside it"),
         ('lmtp=Lmtp(allow=["10.0.0.1/8"])', "has host bits set"),
         ('lmtp=Lmtp(tls_certificate="a", tls_key="missing")', "cannot read the secret"),
-        ('socketmap=Socketmap("0.0.0.0:8824")', "every interface: expected allow"),
+        ('socketmap=Socketmap("0.0.0.0:8824")', "no loopback address: expected allow"),
+        ('socketmap=Socketmap("10.0.0.5:8824")', "no loopback address: expected allow"),
+        ('milter=Milter("0.0.0.0:8825")', "no loopback address, and libmilter lets everybody"),
+        ('milter=Milter("10.0.0.5:8825")', "no loopback address, and libmilter lets everybody"),
+        ('milter=Milter(allow=["10.0.0.5"])', r"milter\.allow: "),
         ('socketmap=Socketmap("8824")', "expected host:port or unix:path"),
         ('postfix=Postfix(next_hop="smtp:x")', "expected lmtp:inet:host:port or lmtp:unix:path"),
     ],
@@ -35,12 +44,31 @@ if TYPE_CHECKING:
 def test_what_is_refused(tmp_path: Path, settings: str, problem: str) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "settings.py").write_text(
-        "from lamson.settings import *\nfrom lamson.settings import Postfix, Socketmap\n"
+        "from lamson.settings import *\nfrom lamson.settings import Milter, Postfix, Socketmap\n"
         f'settings = Settings(handlers=["a"], {settings})\n'
     )
     with pytest.raises(SettingsError, match=problem) as refused:
         loading.load(tmp_path)
     assert refused.value.exit_code == 78
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        'lmtp=Lmtp("127.0.0.9:1"), socketmap=Socketmap("[::1]:2"), milter=Milter("localhost:3")',
+        'lmtp=Lmtp("unix:run/l"), socketmap=Socketmap("unix:run/s"), milter=Milter("unix:run/m")',
+        'lmtp=Lmtp("mx.example.com:1", allow=["10.0.0.5"])',
+        'lmtp=Lmtp("0:1", tls_certificate="c", tls_key="config/key", client_ca_file="a")',
+    ],
+)
+def test_what_needs_no_more(tmp_path: Path, settings: str) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "key").touch(0o600)
+    (tmp_path / "config" / "settings.py").write_text(
+        "from lamson.settings import *\nfrom lamson.settings import Milter, Socketmap\n"
+        f'settings = Settings(handlers=["a"], {settings})\n'
+    )
+    loading.load(tmp_path)
 
 
 def test_an_allow_list_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

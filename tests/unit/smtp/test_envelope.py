@@ -10,6 +10,13 @@ def test_long_queue_ids(text: str) -> None:
     assert QueueId(text).is_long
 
 
+def test_a_long_queue_id_tells_the_time() -> None:
+    """By the digits that Postfix itself uses: 28 November 2026, 20:14:55 UTC."""
+    assert QueueId("4jcM2l6H2ZzKfZC").microseconds == 1795896895_884342
+    # Later ones sort behind, whatever the inode.
+    assert QueueId("4jcM2l6H2bz1").microseconds == 1795896895_884343
+
+
 @pytest.mark.parametrize("text", ["", "A1B2C3D4E5", "3F2A19C0B7", "4QzXwN0Jk1", "-", "zzzz"])
 def test_short_queue_ids_and_none(text: str) -> None:
     assert not QueueId(text).is_long

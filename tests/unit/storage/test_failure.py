@@ -1,5 +1,7 @@
 """lamson.storage.failure: whose fault an error was, and what is known after it."""
 
+import errno
+
 import pytest
 from sqlalchemy import exc
 
@@ -54,6 +56,7 @@ def test_after_other_outages_nothing_is_known(sqlstate: str) -> None:
         exc.TimeoutError("no connection"),
         UnavailableError("the queue is gone"),
         DatabaseError("the database is at another schema"),
+        OSError(errno.EMFILE, "Too many open files"),
     ],
 )
 def test_what_is_not_the_database_can_fail_as_well(error: Exception) -> None:

@@ -14,6 +14,7 @@ from lamson.storage.housekeeping import Housekeeping
 from lamson.storage.lease_owner import LeaseOwners
 from lamson.storage.outbox import Outbox
 from lamson.storage.service_clock import ServiceClock
+from tests.unit.support import make_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,15 +75,19 @@ def test_the_end_saves_the_clock_and_forgets_what_was_handled_long_ago(
     database: Database, tmp_path: Path
 ) -> None:
     with database.begin() as connection:
-        seen.claim(connection, [b"long ago"], 0.0)
-        seen.claim(connection, [b"now"], seen.KEEP)
+        seen.claim(connection, [make_key(b"long ago")], 0.0)
+        seen.claim(connection, [make_key(b"now")], seen.KEEP)
+        for key, handled_at in ((b"long ago", 0.0), (b"now", seen.KEEP)):
+            connection.execute(tables.seen_before.insert().values(key=key, handled_at=handled_at))
         connection.execute(tables.clock.insert().values(id=1, seconds=seen.KEEP + 1))
     clock = ServiceClock(lambda: 5.0)
     with database.read() as connection:
         clock.read(connection)
     keep_house(database, clock, LeaseOwners(tmp_path, tmp_path), lambda: True)
     with database.read() as connection:
-        assert list(connection.execute(select(tables.seen.c.key)).scalars()) == [b"now"]
+        left = connection.execute(select(tables.seen.c.key)).scalars()
+        assert list(left) == [make_key(b"now").entry]
+        assert list(connection.execute(select(tables.seen_before.c.key)).scalars()) == [b"now"]
 
 
 def test_a_clock_that_was_never_read_is_not_saved(database: Database, tmp_path: Path) -> None:

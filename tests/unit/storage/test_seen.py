@@ -1,80 +1,93 @@
 """lamson.storage.seen"""
 
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
 import pytest
 
-from lamson.smtp.envelope import Envelope, Peer, QueueId
 from lamson.storage import seen
-from lamson.storage.database import Database
+from tests.unit.support import make_key
 
-LONG = Envelope("a@b", ("c@d",), Peer(ident=QueueId("4QzXwN0Jk1z5tVb")))
-SHORT = Envelope("a@b", ("c@d",), Peer(ident=QueueId("3F2A19C0B7")))
+if TYPE_CHECKING:
+    from lamson.storage.database import Database
+    from lamson.storage.seen_key import Key
 
-SMTPD = (
-    b"Received: from client.example (client.example [192.0.2.1])\r\n"
-    b"\t(using TLSv1.3 with cipher X (256/256 bits))\r\n\t(No client certificate requested)\r\n"
-    b"\tby mail.example (Postfix) with ESMTPS id 3F2A19C0B7\r\n"
-    b"\tfor <c@d>; Sun, 22 Nov 2026 19:00:00 +0000 (UTC)\r\n"
-)
-PICKUP = (
-    b"Received: by mail.example (Postfix, from userid 0)\r\n\tid 3F2A19C0B7; Sun, 22 Nov 2026\r\n"
-)
-BODY = b"Subject: x\r\n\r\nbody\r\n"
+ONE, TWO, THREE = (make_key(name, b"c" * 16) for name in (b"1", b"2", b"3"))
+FORGED = make_key(b"1", b"f" * 16)  # the queue id of ONE, and not its content
+DAY = 24 * 3600.0
 
 
-def test_a_long_queue_id_is_the_source() -> None:
-    assert seen.source_id(LONG, BODY) == b"queue-id:4QzXwN0Jk1z5tVb"
-
-
-@pytest.mark.parametrize("stamp", [SMTPD, PICKUP, SMTPD.replace(b"\r\n", b"\n")])
-@pytest.mark.parametrize("above", [b"", b"Return-Path: <a@b>\r\nDelivered-To: c@d\r\n"])
-def test_else_a_message_that_postfix_stamped_is_its_own_source(stamp: bytes, above: bytes) -> None:
-    first = seen.source_id(SHORT, above + stamp + BODY)
-    assert first is not None
-    assert first != seen.source_id(SHORT, above + stamp + BODY + b"more\r\n")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        BODY,
-        b"",
-        b"Message-ID: <x@y>\r\n" + SMTPD + BODY,
-        b"Received: from x (x [192.0.2.1])\r\n\tby other.example (Exim) with SMTP\r\n" + BODY,
-        b"X-Note: (Postfix)\r\n" + BODY,
-    ],
-)
-def test_without_postfix_on_top_there_is_no_source(content: bytes) -> None:
-    assert seen.source_id(SHORT, content) is None
-
-
-def test_the_digest_depends_on_all_three_and_on_their_borders() -> None:
-    digests = {
-        seen.digest(source, sender, recipient)
-        for source in (b"1", b"2")
-        for sender in ("a", "ab", "")
-        for recipient in ("c", "bc", "a")
-    }
-    assert len(digests) == 18
+def claim(database: Database, *keys: Key, now: float = 0.0) -> dict[Key, bytes]:
+    with database.begin() as connection:
+        return seen.claim(connection, keys, now)
 
 
 def test_a_key_can_be_claimed_once(database: Database) -> None:
-    with database.begin() as connection:
-        assert seen.claim(connection, [b"1", b"2"], 0.0) == {b"1", b"2"}
-    with database.begin() as connection:
-        assert seen.claim(connection, [b"2", b"3"], 0.0) == {b"3"}
-        assert seen.claim(connection, [], 0.0) == set()
+    assert claim(database, ONE, TWO) == {ONE: ONE.entry, TWO: TWO.entry}
+    assert set(claim(database, TWO, THREE)) == {THREE}
+    assert claim(database) == {}
+
+
+@pytest.mark.parametrize(("first", "second"), [(FORGED, ONE), (ONE, FORGED)])
+def test_each_of_two_contents_under_one_key_is_claimed_once(
+    database: Database, first: Key, second: Key
+) -> None:
+    """Whichever came first: neither the forger nor the retry of the other suppresses anything."""
+    assert claim(database, first) == {first: first.entry}
+    assert claim(database, second, TWO) == {second: second.other_entry, TWO: TWO.entry}
+    for again in (first, second, first):
+        assert claim(database, again) == {}
+    with database.read() as connection:
+        assert seen.is_claimed(connection, first)
+        assert seen.is_claimed(connection, second)
+        assert not seen.is_claimed(connection, make_key(b"1", b"x" * 16))
+        assert not seen.is_claimed(connection, THREE)
+
+
+def test_two_contents_may_come_together(database: Database) -> None:
+    claimed = claim(database, ONE, FORGED)
+    assert set(claimed) == {ONE, FORGED}
+    assert len(set(claimed.values())) == 2
+    assert claim(database, ONE) == claim(database, FORGED) == {}
 
 
 def test_a_claim_can_be_taken_back(database: Database) -> None:
     with database.begin() as connection:
-        seen.claim(connection, [b"1", b"2"], 0.0)
-        seen.forget(connection, [b"1"])
-        assert seen.claim(connection, [b"1", b"2"], 0.0) == {b"1"}
+        claimed = seen.claim(connection, [ONE, TWO], 0.0)
+        seen.forget(connection, [claimed[ONE]])
+        assert set(seen.claim(connection, [ONE, TWO], 0.0)) == {ONE}
 
 
-def test_old_keys_are_purged(database: Database) -> None:
+def test_one_content_is_taken_back_and_the_other_stays(database: Database) -> None:
+    claim(database, FORGED)
     with database.begin() as connection:
-        seen.claim(connection, [b"old"], 1000.0)
-        seen.claim(connection, [b"new"], 2000.0)
-        assert seen.purge(connection, 1500.0 + seen.KEEP) == 1
-        assert seen.claim(connection, [b"old", b"new"], 0.0) == {b"old"}
+        seen.forget(connection, list(seen.claim(connection, [ONE], 0.0).values()))
+    assert claim(database, FORGED) == {}
+    assert set(claim(database, ONE)) == {ONE}
+
+
+def purge(database: Database, now: float, wall: float) -> int:
+    with database.begin() as connection:
+        return seen.purge(connection, now, wall)
+
+
+def test_what_was_handled_long_ago_is_purged_whatever_its_key_says(database: Database) -> None:
+    wall = time.time()
+    times = (0.0, wall - 40 * DAY, wall - 31 * DAY, wall + 400 * DAY)
+    old = [make_key(b"old", at=at) for at in times]
+    late = [make_key(b"late", at=at) for at in times]  # it waited in the queue for long
+    recent = make_key(b"recent", at=wall - DAY)
+    claim(database, *old, recent, now=1000.0)
+    claim(database, *late, now=2000.0)
+    assert purge(database, 1500.0 + seen.KEEP, wall) == len(old)
+    assert purge(database, 1500.0 + seen.KEEP, wall) == 0
+    assert set(claim(database, *old, *late, recent)) == set(old)
+
+
+def test_it_is_purged_in_pieces(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen, "PIECE", 3)
+    claim(database, *(make_key(b"%d" % number) for number in range(7)))
+    dropped = [purge(database, 1.0 + seen.KEEP, time.time()) for _ in range(4)]
+    assert dropped == [3, 3, 1, 0]

@@ -9,6 +9,7 @@ import pytest
 from lamson.storage import seen
 from lamson.storage.database import Database
 from lamson.storage.service_clock import ServiceClock
+from tests.unit.support import make_key
 
 DAY = 24 * 3600.0
 
@@ -75,12 +76,12 @@ def test_a_jump_of_the_wall_clock_forgets_nothing(
     monotonic = Monotonic()
     clock = start(database, monotonic)
     with database.begin() as connection:
-        seen.claim(connection, [b"one"], clock())
+        seen.claim(connection, [make_key(b"one", at=time.time())], clock())
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + jump)
     monotonic.now += 29 * DAY
     with database.begin() as connection:
-        assert seen.purge(connection, clock()) == 0
+        assert seen.purge(connection, clock(), time.time()) == 0
     monotonic.now += 2 * DAY
     with database.begin() as connection:
-        assert seen.purge(connection, clock()) == 1
+        assert seen.purge(connection, clock(), time.time()) == 1

@@ -18,6 +18,7 @@ from lamson.storage import seen
 from lamson.storage.held import HeldRows
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
+from lamson.storage.seen_key import Key
 
 LATE = 0.2  # seconds between an early reply and the work: a fault always finds some undone
 
@@ -38,8 +39,8 @@ def _handle_again() -> None:
     """Nothing counts as handled before: what Postfix delivers again is done again."""
     claim = seen.claim
 
-    def claim_all(connection: Any, keys: Iterable[bytes], now: float) -> set[bytes]:
-        claimed = set(keys)
+    def claim_all(connection: Any, keys: Iterable[Key], now: float) -> dict[Key, bytes]:
+        claimed = {key: key.entry for key in keys}
         claim(connection, claimed, now)
         return claimed
 

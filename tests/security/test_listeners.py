@@ -1,0 +1,146 @@
+"""Whoever reaches a listener gets no further than LMTP, a lookup or a milter's questions go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.service import LamsonService
+from tests.waiting import free_port, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.security.neighbour import Neighbour
+
+pytestmark = pytest.mark.slow
+
+# In a browser's or a server's POST the page chooses the body alone.
+BODY = (
+    "LHLO web.example\r\n"
+    "XFORWARD NAME=trusted.example ADDR=192.0.2.1 IDENT=4jcM2l6H2ZzKfZC\r\n"
+    "MAIL FROM:<boss@example.com>\r\nRCPT TO:<test@test.com>\r\nDATA\r\n"
+    "Subject: forged\r\n\r\njunk\r\n.\r\nQUIT\r\n"
+)
+QUIET = 0.3  # seconds that a client has to say something useful in
+
+
+@pytest.fixture
+def lamson(tmp_path: Path) -> Iterator[LamsonService]:
+    """The generated project, with a socketmap."""
+    LamsonService(tmp_path).command("gen", "-project", "p")
+    service = LamsonService(
+        tmp_path / "p",
+        LAMSON_SOCKETMAP__LISTEN=f"127.0.0.1:{free_port()}",
+        LAMSON_LMTP__IDLE_TIMEOUT=str(QUIET),
+        LAMSON_SUBMISSION__SERVER="127.0.0.1:1",
+    )
+    service.command("syncdb")
+    with service:
+        yield service
+
+
+CONNECT = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+
+
+def test_the_recommended_listener_is_closed_to_a_neighbour(
+    street: Path, neighbour: Neighbour
+) -> None:
+    """The unix socket has its mode from the first moment on, whatever the umask."""
+    LamsonService(street).command("gen", "-project", "p")
+    sockets = street / "sockets"
+    sockets.mkdir()
+    sockets.chmod(0o755)  # wider than recommended: the sockets' mode alone has to hold
+    service = LamsonService(
+        street / "p",
+        LAMSON_LMTP__LISTEN=f"unix:{sockets}/lmtp",
+        LAMSON_SOCKETMAP__LISTEN=f"unix:{sockets}/socketmap",
+    )
+    service.command("syncdb")
+    with service:
+        for name in ("lmtp", "socketmap"):
+            tried = neighbour.python(CONNECT, str(sockets / name))
+            assert "PermissionError" in tried.stderr, tried
+
+
+def port_of_lookups(lamson: LamsonService) -> int:
+    return int(lamson.environment["LAMSON_SOCKETMAP__LISTEN"].rpartition(":")[2])
+
+
+def test_http_brings_no_mail(lamson: LamsonService) -> None:
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("needs curl")
+    for port in (lamson.port, port_of_lookups(lamson)):
+        url = f"http://127.0.0.1:{port}/"
+        posted = subprocess.run(
+            [curl, "--silent", "--http0.9", "--max-time", "20", "--data-binary", "@-", url],
+            input=BODY,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert "250" not in posted.stdout, posted
+    line = lamson.wait_log("hung up on [127.0.0.1], which does not speak LMTP")
+    assert "POST / HTTP/1.1" in str(line)
+    lamson.wait_log("socketmap: closed the connection of [127.0.0.1]")
+    assert lamson.log_lines(" received ") == []
+
+
+@pytest.mark.parametrize("drip", [b"L", b"NOOP\r\n"])
+def test_a_client_that_drips_is_sent_away(lamson: LamsonService, drip: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", lamson.port), timeout=20) as client:
+        client.settimeout(QUIET / 10)
+        said = b""
+
+        def is_over() -> bool:
+            nonlocal said
+            try:
+                client.send(drip)
+                data = client.recv(4096)
+            except TimeoutError:
+                return False
+            except ConnectionError:
+                return True
+            said += data
+            return not data or b"\r\n421 " in said
+
+        wait_for(is_over, "a client that drips to be sent away")
+
+
+@pytest.mark.parametrize(
+    ("setting", "listen"),
+    [
+        ("LMTP", "192.0.2.1:8823"),
+        ("LMTP", "mx.example.com:8823"),
+        ("LMTP", "0.0.0.0:8823"),
+        ("SOCKETMAP", "192.0.2.1:8824"),
+        ("MILTER", "192.0.2.1:8825"),
+    ],
+)
+def test_who_may_connect_has_to_be_said(tmp_path: Path, setting: str, listen: str) -> None:
+    """A certificate of ours says nothing about the client."""
+    LamsonService(tmp_path).command("gen", "-project", "p")
+    (tmp_path / "key").touch(0o600)
+    environment = {f"LAMSON_{setting}__LISTEN": listen}
+    if setting == "LMTP":
+        certificate = {"CERTIFICATE": "cert", "KEY": str(tmp_path / "key")}
+        environment |= {f"LAMSON_LMTP__TLS_{name}": file for name, file in certificate.items()}
+    for command in ("config", "start"):
+        refused = subprocess.run(
+            [sys.executable, "-m", "lamson", command],
+            cwd=tmp_path / "p",
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert refused.returncode == os.EX_CONFIG, refused
+        assert f"{listen} is no loopback address" in refused.stderr
