@@ -39,5 +39,5 @@ def test_what_a_forked_process_says_does_not_reach_the_server() -> None:
     os.waitpid(pid, 0)
     ours.send(b"from us")
     assert server.recv(100) == b"from us"
-    for one in (ours, server, other):
-        one.close()
+    for end in (ours, server, other):
+        end.close()
