@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lamson import failpoint, log
 from lamson.relay.submission import SubmitterDown
 from lamson.storage import undeliverable
-from lamson.storage.outbox import LONGEST_DELAY
+from lamson.storage.claims import LONGEST_DELAY
 from lamson.storage.undeliverable import Kept
 
 if TYPE_CHECKING:

@@ -20,7 +20,10 @@ _LONGEST_NAME = 1000  # octets of a conversation's name: an index takes 2,700 at
 
 @dataclass(slots=True)
 class Outgoing:
-    """One message to submit. ``source`` is how log lines call the mail that it came from."""
+    """One message to submit. ``source`` is how log lines call the mail that it came from.
+
+    ``content`` is b"" where it is in the database alone.
+    """
 
     source: str
     message_id: str
@@ -73,13 +76,13 @@ def to_row(row: Outgoing, owner: str) -> tuple[object, ...]:
 
 
 def from_row(row: Any, lease_until: float) -> Outgoing:
-    """What stands in a row of the table, by the names of its columns."""
+    """What stands in a row of the table, by the names of its columns, but for the content."""
     return Outgoing(
         source=row["source"],
         message_id=row["message_id"],
         sender=row["sender"],
         recipients=tuple(json.loads(row["recipients"])),
-        content=bytes(row["content"]),
+        content=b"",
         smtputf8=row["smtputf8"],
         id=row["id"],
         created_at=row["created_at"],

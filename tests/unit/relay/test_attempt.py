@@ -9,8 +9,8 @@ import pytest
 
 from lamson.relay.attempt import DONE, LEASE_MARGIN, NOT_TRIED, Attempts, Fate
 from lamson.relay.submission import Outcome, Refusal, SubmitterDown
+from lamson.storage.claims import LONGEST_DELAY
 from lamson.storage.maildir import Maildir
-from lamson.storage.outbox import LONGEST_DELAY
 from lamson.storage.outgoing import Outgoing
 
 DAY = 24 * 3600.0
