@@ -76,7 +76,9 @@ class Application:
                 problem = f"there is no directory {directory}"
                 raise SettingsError(problem, setting="templates")
         self.templates = Templates(settings.templates)
-        self.undeliverable = Maildir(settings.run_dir / "undeliverable")
+        self.undeliverable = Maildir(
+            settings.run_dir / "undeliverable", quota=settings.max_undeliverable
+        )
         self.database: Database | None = None
         self.outbox: Outbox | None = None
         self.relay: Relay | None = None

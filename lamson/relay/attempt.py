@@ -2,7 +2,8 @@
 
 For the relay. A temporary refusal or a broken connection asks for another attempt (exponential
 back-off with jitter). A permanent one, or one that lasts longer than `max_age`, moves the message
-to the undeliverable queue with the reason; where that cannot be written, the row is tried again.
+to the undeliverable queue with the reason; where that is full, or cannot be written, the row is
+tried again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from lamson import failpoint, log
 from lamson.relay.submission import SubmitterDown
 from lamson.storage import undeliverable
 from lamson.storage.claims import LONGEST_DELAY
+from lamson.storage.maildir import OversizeError
+from lamson.storage.quota import QueueFullError
 from lamson.storage.undeliverable import Kept
 
 if TYPE_CHECKING:
@@ -113,14 +116,16 @@ class Attempts:
     async def _give_up(self, row: Outgoing, recipients: str, reason: str) -> bool:
         """Keep the message in the undeliverable queue. False when even that failed."""
         entry = Kept(row.content, reason, row.sender, recipients, row.source)
+        try:
+            await asyncio.to_thread(undeliverable.write, self._undeliverable, entry)
+        except QueueFullError:  # it has told so itself, once a minute
+            return False
+        except (OSError, OversizeError) as error:
+            log.logger.error("id=%s: the undeliverable queue failed: %s", row.source, error)
+            return False
         log.event(
             "refused", row.source, message_id=row.message_id, recipients=recipients, reason=reason
         )
-        try:
-            await asyncio.to_thread(undeliverable.write, self._undeliverable, entry)
-        except OSError as error:
-            log.logger.error("id=%s: the undeliverable queue failed: %s", row.source, error)
-            return False
         return True
 
 

@@ -1,10 +1,12 @@
 """A stranger decides how large the mail is that a handler forwards, and submission may be away.
 
-However much then waits in the outbox, it leaves, and a worker needs the same memory for it.
+However much then waits in the outbox, it leaves, and a worker needs the same memory for it. And he
+who finds a handler's bug does not fill the disk with what is kept for it.
 """
 
 from __future__ import annotations
 
+import smtplib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +26,7 @@ SETTINGS = """
 from lamson.settings import Settings, Submission
 
 settings = Settings(
+    max_undeliverable=40_000,
     database="{url}",
     submission=Submission("127.0.0.1:{port}"),
     handlers=["handlers"],
@@ -36,6 +39,9 @@ from lamson import route
 
 @route("(user)@(host)", user="[a-z]+")
 def START(message, user=None, host=None):
+    raise RuntimeError("a bug")
+
+def ERROR(message, user=None, host=None):
     pass
 """
 MEGABYTE = 1024 * 1024
@@ -112,3 +118,25 @@ def test_a_backlog_larger_than_the_memory_leaves(tmp_path: Path, drain: Drain) -
 @pytest.mark.postgres
 def test_so_it_does_from_a_database_server(tmp_path: Path, postgres_url: str, drain: Drain) -> None:
     check_that_it_leaves(tmp_path, postgres_url, drain)
+
+
+def test_what_is_kept_does_not_fill_the_disk(tmp_path: Path) -> None:
+    service = make_service(tmp_path, f"sqlite:///{tmp_path}/lamson.db", 1)
+
+    def deliver(number: int) -> tuple[int, str]:
+        content = f"From: {number}@b.example\r\n\r\n" + "x\r\n" * 5000
+        with smtplib.LMTP("127.0.0.1", service.port, timeout=60) as client:
+            client.ehlo()
+            client.mail(f"{number}@b.example")
+            client.rcpt("zed@test.com")
+            code, text = client.data(content.encode())
+            return code, text.decode()
+
+    full = (451, "4.3.1 Insufficient storage; try again later")
+    with service:
+        assert [deliver(number)[0] for number in range(4)] == [250, 250, 250, 451]
+        assert (deliver(4), deliver(5)) == (full, full)
+        assert len(service.log_lines("ERROR", "undeliverable", "it is full")) == 1
+        assert service.command("queue", "-count").strip() == "3"
+        service.command("queue", "-clear", "-FORCE")
+        assert deliver(4)[0] == 250

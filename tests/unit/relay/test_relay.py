@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from lamson.relay.submission import Refusal, SubmitterDown
+from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
 from tests.unit.relay.rig import GatedOutbox, Rig, row, until
@@ -61,6 +62,21 @@ def test_a_permanent_refusal_keeps_the_message_with_the_reason(rig: Rig) -> None
     content = rig.undeliverable.get(rig.undeliverable.keys()[0])
     assert content is not None
     assert b"X-Lamson-Reason: refused by the submission server: 550 5.1.1" in content
+
+
+def test_what_a_full_undeliverable_queue_does_not_take_stays_in_the_outbox(rig: Rig) -> None:
+    rig.server.answer = lambda row: [Refusal(row.recipients[0], "550 5.1.1 nobody", True)]
+    rig.undeliverable = Maildir(rig.undeliverable.path, quota=1)
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row()))
+            await until(lambda: rig.outbox.all()[0].attempts == 1)
+
+    asyncio.run(story())
+    (left,) = rig.outbox.all()
+    assert (left.last_error, rig.undeliverable.count()) == ("550 5.1.1 nobody", 0)
+    assert rig.outbox.content(left.id) == b"x\r\n"
 
 
 def test_each_recipient_has_a_fate_of_its_own(rig: Rig) -> None:
