@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, func, select, text, update
 
+from lamson import log
 from lamson.storage import claims, sqlite
 from lamson.storage.held import HeldRows
 from lamson.storage.outgoing import fit, from_row, to_row
@@ -131,35 +132,54 @@ class Outbox:
             raise
 
     @contextmanager
-    def deleting(self) -> Iterator[Callable[[Connection], None]]:
+    def deleting(self, *, is_alone: bool = False) -> Iterator[Callable[[Connection], None]]:
         """Put this round a transaction: gives what deletes all that is to be deleted, within it.
 
-        Where that transaction fails, those rows come again next time.
+        Where that transaction fails, those rows come again next time; so do rows that it did not
+        find, which may be younger than what it sees. Where it ``is_alone`` they are gone: another
+        process had them meanwhile.
         """
         ids: list[int] = []
+        gone: set[int] = set()
 
         def delete(connection: Connection) -> None:
             ids.extend(self.held.begin_deletion())
-            self.delete_rows(connection, ids)
+            gone.update(set(ids) - self.delete_rows(connection, ids))
 
         is_committed = False
         try:
             yield delete
             is_committed = True
         finally:
-            self.held.deleted(ids, is_committed=is_committed)
+            found = [id for id in ids if id not in gone]
+            self.held.deleted(found, is_committed=is_committed)
+            self.held.deleted(gone, is_committed=is_committed and is_alone)
+        if gone:
+            log.logger.warning(
+                "outbox: %d rows that were submitted were not there to be deleted%s",
+                len(gone),
+                ": another process had them too" if is_alone else "; looking again",
+            )
 
-    def delete_rows(self, connection: Connection, ids: Collection[int]) -> None:
-        """Delete rows in the caller's transaction."""
-        if ids and self._database.is_sqlite:
+    def delete_rows(self, connection: Connection, ids: Collection[int]) -> set[int]:
+        """Delete rows in the caller's transaction; gives those that were there for it.
+
+        SQLite's one writer sees them all: what is not there was deleted by another process.
+        """
+        if not ids:
+            return set()
+        if self._database.is_sqlite:
             sqlite.execute(connection, _DELETE_SQLITE, (json.dumps(list(ids)),))
-        elif ids:
-            connection.execute(_DELETE, {"ids": list(ids)})
+            return set(ids)
+        return set(connection.execute(_DELETE, {"ids": list(ids)}).scalars())
 
     def delete_now(self) -> None:
         """Delete what is to be deleted and has not been so with other work meanwhile."""
         if self.held.has_deletions:
-            with self.deleting() as delete, self._database.begin_forgettable() as connection:
+            with (
+                self.deleting(is_alone=True) as delete,
+                self._database.begin_forgettable() as connection,
+            ):
                 delete(connection)
 
     def delete(self, ids: Collection[int]) -> None:
@@ -289,7 +309,7 @@ _HELD_QUERY = """SELECT value FROM {names} WHERE (
 _HELD_SQLITE = _HELD_QUERY.format(names="json_each(?) AS names", owner="?", now="?")
 _INTO = f"lamson_outbox ({', '.join(outbox.columns.keys())})"
 _DELETE_SQLITE = "DELETE FROM lamson_outbox WHERE id IN (SELECT value FROM json_each(?))"
-_DELETE = text("DELETE FROM lamson_outbox WHERE id = ANY(:ids)")
+_DELETE = text("DELETE FROM lamson_outbox WHERE id = ANY(:ids) RETURNING id")
 _POSTGRES_TYPES = {"BLOB": "bytea"}
 _HELD = text(
     _HELD_QUERY.format(

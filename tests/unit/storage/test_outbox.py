@@ -241,6 +241,48 @@ def test_what_is_to_be_deleted_comes_again_where_the_transaction_fails(database:
     assert (outbox.count(), outbox.held.known()) == (0, set())
 
 
+@pytest.mark.postgres
+def test_what_a_transaction_does_not_see_is_not_deleted_by_it(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its snapshot is older than the row: a DELETE of no rows is not done."""
+    database = Database(postgres_url)
+    database.create_all()
+    outbox = Outbox(database, "a")
+    old = database.engine.connect().execution_options(isolation_level="REPEATABLE READ")
+    with outbox.deleting() as delete, old.begin():
+        old.exec_driver_sql("SELECT count(*) FROM lamson_outbox")
+        outbox.held.hold(insert(database, outbox, [make()]))
+        row = outbox.held.begin()
+        assert row is not None
+        outbox.held.take(row)
+        delete(old)
+    old.close()
+    assert (outbox.count(), outbox.held.is_behind) == (1, True)
+    assert "looking again" in caplog.text
+    outbox.delete_now()
+    assert (outbox.count(), outbox.held.known()) == (0, set())
+    database.close()
+
+
+@pytest.mark.postgres
+def test_what_another_process_has_deleted_is_done_with(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(postgres_url)
+    database.create_all()
+    outbox = Outbox(database, "a")
+    outbox.held.hold(insert(database, outbox, [make()]))
+    row = outbox.held.begin()
+    assert row is not None
+    outbox.held.take(row)
+    outbox.delete([row.id])
+    outbox.delete_now()
+    assert outbox.held.known() == set()
+    assert "another process had them too" in caplog.text
+    database.close()
+
+
 def test_ids_rise(database: Database) -> None:
     outbox = Outbox(database, "a")
     rows = insert(database, outbox, [make(f"{n}@example.com") for n in range(100)])
