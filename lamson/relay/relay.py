@@ -24,6 +24,7 @@ from lamson import log
 from lamson.relay import attempt
 from lamson.relay.attempt import Attempts
 from lamson.relay.changes import Changes, explain
+from lamson.storage.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -241,7 +242,8 @@ class Relay:
                 return
             before = self._held.known()
             try:
-                rows = await asyncio.to_thread(self._outbox.claim, SWEEP_LIMIT)
+                with patience():
+                    rows = await asyncio.to_thread(self._outbox.claim, SWEEP_LIMIT)
             except Exception as error:  # noqa: BLE001 - the next sweep tries again
                 explain(error)
                 self._held.end_claim()

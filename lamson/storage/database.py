@@ -112,6 +112,7 @@ class Database:
             event.listen(self.engine, "commit", sqlite.check_open)
             event.listen(self.engine, "handle_error", sqlite.drop_ended)
         else:
+            event.listen(self.engine, "do_connect", _connect)
             event.listen(self.engine, "checkin", _note_time)
             event.listen(self.engine, "checkout", _check_idle)
             event.listen(self.engine, "commit", _check_postgres)
@@ -283,6 +284,12 @@ def _server_arguments(url: URL) -> dict[str, str]:
         [*ours, theirs if isinstance(theirs, str) else " ".join(theirs)]
     )
     return arguments
+
+
+def _connect(dialect: object, entry: object, arguments: Any, options: dict[str, Any]) -> Any:
+    from lamson.storage.postgres import PatientConnection  # psycopg need not be there
+
+    return PatientConnection.connect(*arguments, **options)
 
 
 def _note_time(connection: object, entry: ConnectionPoolEntry) -> None:

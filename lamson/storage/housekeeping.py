@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lamson import log
 from lamson.storage import failure, seen
+from lamson.storage.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,8 @@ class Housekeeping:
 
 async def _quietly(work: Callable[[], None]) -> None:
     try:
-        await asyncio.to_thread(work)
+        with patience():
+            await asyncio.to_thread(work)
     except Exception as error:  # noqa: BLE001 - the next turn comes all the same
         is_known = failure.is_known(error)
         text = failure.brief(error)
