@@ -42,11 +42,17 @@ NOT_TRIED = Fate(is_done=False)
 
 
 class Attempts:
-    """Makes them, for one server. ``max_age`` is in seconds, from when a row was made."""
+    """Makes them, for one server.
+
+    A row is given up that is older than ``max_age``, in seconds, and was tried as often as half of
+    that time allows for: the wall clock alone may have been set wrong for a moment, and a service
+    that did not run for days has not tried.
+    """
 
     def __init__(self, undeliverable: Maildir, max_age: float) -> None:
         self._undeliverable = undeliverable
         self._max_age = max_age
+        self._least = _attempts_within(max_age / 2)
         self._down_until = 0.0
 
     @property
@@ -97,7 +103,8 @@ class Attempts:
         """The row is to be tried again later, or is given up where it is too old."""
         row.attempts += 1
         row.last_error = reason
-        if time.time() - row.created_at > self._max_age:
+        is_old = time.time() - row.created_at > self._max_age
+        if is_old and row.attempts >= self._least:  # else the clock may have jumped
             why = f"given up after {row.attempts} attempts: {reason}"
             if await self._give_up(row, ", ".join(row.recipients), why):
                 return DONE
@@ -130,6 +137,19 @@ class Attempts:
 
 
 def _back_off(attempts: int) -> float:
-    """Seconds until the next attempt; the power stays one that a float can hold."""
-    delay = FIRST_DELAY * 2.0 ** min(attempts - 1, 20)
-    return min(delay, LONGEST_DELAY) * random.uniform(0.8, 1.2)
+    """Seconds until the next attempt."""
+    return _delay(attempts) * random.uniform(0.8, 1.2)
+
+
+def _delay(attempts: int) -> float:
+    """The same without jitter; the power stays one that a float can hold."""
+    return min(FIRST_DELAY * 2.0 ** min(attempts - 1, 20), LONGEST_DELAY)
+
+
+def _attempts_within(seconds: float) -> int:
+    """How many attempts are made in that time, the first one included."""
+    attempts = 1
+    while seconds >= _delay(attempts) and seconds < float("inf"):
+        seconds -= _delay(attempts)
+        attempts += 1
+    return attempts

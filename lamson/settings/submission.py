@@ -60,7 +60,8 @@ class Submission(Server):
         5 * DAY,
         gt=0,
         description="Seconds after which a message that cannot be submitted is given up and kept "
-        "in `run/undeliverable`. Default: five days, as Postfix's own queue.",
+        "in `run/undeliverable`, where it was tried for half of that time. Default: five days, as "
+        "Postfix's own queue.",
     )
 
     def __init__(self, server: str | None = None, /, **values: Any) -> None:
