@@ -226,9 +226,14 @@ class Relay:
             self._look()
 
     async def _renew(self) -> None:
-        """Keep the lease of what is under way: a slow server must not be given it twice."""
+        """Keep the lease of what is under way: a slow server must not be given it twice.
+
+        And lease anew what was leased while the clock was ahead: others do not believe it for long.
+        """
         limit = time.time() + attempt.LEASE_MARGIN
         rows = [row for row in self._held.under_way() if row.lease_until < limit]
+        is_believable = self._outbox.is_believable
+        rows += [row for row in self._held.waiting() if not is_believable(row.lease_until)]
         await self._changes.renew(rows)
 
     async def sweep(self) -> None:

@@ -208,6 +208,10 @@ class HeldRows:
         firsts = [rows[0] for rows in self._conversations.values()]
         return [row for row in firsts if self._states.state(row.id) is _UNDER_WAY]
 
+    def waiting(self) -> list[Outgoing]:
+        """The rows that are to be submitted, those included that a connection has."""
+        return [row for rows in self._conversations.values() for row in rows]
+
     def take(self, row: Outgoing) -> bool:
         """``row`` is done with, and is to be deleted. True where the next one is ready by that."""
         self._states.step(_TAKE, [row.id])

@@ -1,7 +1,8 @@
 """What a process does for the database from time to time, whether mail comes or not.
 
-It gives back what dead processes of this machine leased, saves the service clock, and forgets what
-was handled long ago. A turn that fails is logged, and the next one comes all the same.
+It gives back what dead processes leased (those of this machine, and any whose clock was far ahead),
+saves the service clock, and forgets what was handled long ago. A turn that fails is logged, and the
+next one comes all the same.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lamson import log
 from lamson.storage import failure, seen
+from lamson.storage.far_leases import FarLeases
 from lamson.storage.patience import patience
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class Housekeeping:
         self._clock = clock
         self._outbox = outbox
         self._owners = owners
+        self._far_leases = FarLeases(outbox)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -58,6 +61,7 @@ class Housekeeping:
             await asyncio.sleep(LOOK_FOR_DEAD)
             # Not at the start alone: a killed process may be dying still when another starts.
             await _quietly(partial(self._owners.release_dead, self._outbox, is_running=True))
+            await _quietly(self._far_leases.release)
             if turn % TURNS == 0:
                 await _quietly(self._tidy)
 

@@ -18,7 +18,7 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import bindparam, func, or_, select, text, update
 
 from lamson import log
 from lamson.storage import claims, sqlite
@@ -219,6 +219,10 @@ class Outbox:
                 _rows(ids),
             )
 
+    def is_believable(self, lease_until: float) -> bool:
+        """Whether a lease ends when one of ours can: else the clock was ahead when it was made."""
+        return lease_until <= time.time() + 2 * self._lease
+
     def renew(self, rows: Collection[Outgoing]) -> None:
         """Lease rows for longer that are being submitted."""
         if not rows:
@@ -240,6 +244,24 @@ class Outbox:
             return connection.execute(
                 update(outbox)
                 .where(outbox.c.lease_owner == owner)
+                .values(lease_owner="", lease_until=0)
+            ).rowcount
+
+    def far_leases(self) -> list[tuple[str, float]]:
+        """Leases of others that end later than one from now on could: owner and end."""
+        query = select(outbox.c.lease_owner, outbox.c.lease_until).where(
+            outbox.c.lease_until > time.time() + 2 * self._lease,
+            outbox.c.lease_owner != self._owner,
+        )
+        with self._database.read() as connection:
+            return [(owner, until) for owner, until in connection.execute(query.distinct())]
+
+    def release_lease(self, owner: str, until: float) -> int:
+        """Give back what ``owner`` leased, where it is so still; gives the number."""
+        with self._database.begin() as connection:
+            return connection.execute(
+                update(outbox)
+                .where(outbox.c.lease_owner == owner, outbox.c.lease_until == until)
                 .values(lease_owner="", lease_until=0)
             ).rowcount
 
@@ -270,8 +292,13 @@ class Outbox:
             return connection.execute(query).scalar()
 
     def retry(self, id: int | None) -> int:
-        """Make a row due now, or all where None, unless it is under way; gives the number."""
-        statement = update(outbox).where(outbox.c.lease_until <= time.time()).values(due_at=0)
+        """Make a row due now, or all where None, unless it is under way; gives the number.
+
+        A lease that ends later than any can is that of a process whose clock was ahead: it ends.
+        """
+        now = time.time()
+        is_free = or_(outbox.c.lease_until <= now, outbox.c.lease_until > now + 2 * self._lease)
+        statement = update(outbox).where(is_free).values(due_at=0, lease_owner="", lease_until=0)
         if id is not None:
             statement = statement.where(outbox.c.id == id)
         with self._database.begin() as connection:

@@ -1,6 +1,7 @@
 """lamson.relay.relay: what becomes of a row, with a double for the connection to Postfix."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -294,6 +295,29 @@ def test_a_slow_server_is_not_given_a_message_twice(
 
     asyncio.run(story())
     assert rig.server.taken == ["<1@test>"]
+
+
+def test_what_was_leased_while_the_clock_was_ahead_is_leased_anew(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what waits behind another: others give such a lease back after a while."""
+    ahead = time.time() + 40 * 24 * 3600
+
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        with monkeypatch.context() as patch:
+            patch.setattr("lamson.storage.outbox.time.time", lambda: ahead)
+            rows = rig.commit(row(1), row(2))
+        assert Outbox(rig.database, "other").far_leases()
+        async with rig.relay() as relay:
+            relay.submit(rows)
+            await until(lambda: rig.server.under_way == 1)
+            await relay._renew()
+            assert not Outbox(rig.database, "other").far_leases()
+            rig.server.gate.set()
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
 
 
 def test_the_sweep_leaves_alone_what_this_process_has(rig: Rig) -> None:
