@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lamson.storage.service_clock import ServiceClock
 
 LOOK_FOR_DEAD = 10.0  # seconds between looks for rows that a dead process leased
+FAR_TURNS = 6  # of those, between looks for leases that end too late
 TURNS = 60  # of those, between two savings of the service clock
 
 
@@ -61,7 +62,8 @@ class Housekeeping:
             await asyncio.sleep(LOOK_FOR_DEAD)
             # Not at the start alone: a killed process may be dying still when another starts.
             await _quietly(partial(self._owners.release_dead, self._outbox, is_running=True))
-            await _quietly(self._far_leases.release)
+            if turn % FAR_TURNS == 0:
+                await _quietly(self._far_leases.release)
             if turn % TURNS == 0:
                 await _quietly(self._tidy)
 

@@ -12,7 +12,7 @@ from lamson.storage.database import Database
 from lamson.storage.held import HeldRows
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
-from lamson.storage.room import Budget
+from lamson.storage.room import AT_ONCE, Budget
 
 
 def make(recipient: str = "zed@example.com", number: int = 1) -> Outgoing:
@@ -159,6 +159,26 @@ def test_one_that_becomes_full_or_empties_meanwhile_takes_all_rows_of_an_insert_
     answers = iter([True, False])
     monkeypatch.setattr(HeldRows, "is_full", property(lambda held: next(answers)))
     assert insert(database, Outbox(database, "a"), [make(number=1), make(number=2)]) == []
+
+
+def test_much_mail_is_inserted_in_parts(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server takes no statement of any size: what a delivery sends is not bounded by it."""
+    outbox = Outbox(database, "a")
+    sizes: list[int] = []
+    really_insert = outbox._insert
+
+    def record(connection: Connection, rows: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        sizes.append(sum(len(row.content) for row in rows))
+        return really_insert(connection, rows)
+
+    monkeypatch.setattr(outbox, "_insert", record)
+    rows = [make(f"{number}@example.com", number) for number in range(5)]
+    for row in rows:
+        row.content = bytes(AT_ONCE // 2)
+    insert(database, outbox, rows)
+    assert (outbox.count(), max(sizes), len(sizes)) == (5, AT_ONCE, 3)
 
 
 def test_what_finds_no_room_stays_in_the_table_and_so_does_what_follows_it(
