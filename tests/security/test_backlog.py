@@ -35,7 +35,12 @@ settings = Settings(
 )
 """
 HANDLERS = """
-from lamson import route
+from lamson import Delivery, route, stateless
+
+@stateless
+@route("fwd-(user)@(host)", user="[a-z]+")
+def forward(message, delivery: Delivery, user=None, host=None):
+    delivery.forward(f"{user}@other.example", sender="")
 
 @route("(user)@(host)", user="[a-z]+")
 def START(message, user=None, host=None):
@@ -111,13 +116,33 @@ def check_that_it_leaves(project: Path, url: str, drain: Drain) -> None:
     assert worst < ENOUGH
 
 
+@pytest.mark.slow
 def test_a_backlog_larger_than_the_memory_leaves(tmp_path: Path, drain: Drain) -> None:
     check_that_it_leaves(tmp_path, f"sqlite:///{tmp_path}/lamson.db", drain)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_so_it_does_from_a_database_server(tmp_path: Path, postgres_url: str, drain: Drain) -> None:
     check_that_it_leaves(tmp_path, postgres_url, drain)
+
+
+@pytest.mark.slow
+def test_mail_that_is_forwarded_while_submission_is_away_does_not_stay_in_memory(
+    tmp_path: Path,
+) -> None:
+    content = b"From: a@b.example\r\n\r\n" + (b"x" * 998 + b"\r\n") * (SIZE // 1000)
+    service = make_service(tmp_path, f"sqlite:///{tmp_path}/lamson.db", 1)
+    with service:
+        for number in range(MESSAGES):
+            name = "abcdefghij"[number // 10] + "abcdefghij"[number % 10]
+            with smtplib.LMTP("127.0.0.1", service.port, timeout=60) as client:
+                client.ehlo()
+                client.mail("a@b.example")
+                client.rcpt(f"fwd-{name}@test.com")
+                assert client.data(content)[0] == 250
+        assert service.command("outbox", "-count").strip() == str(MESSAGES)
+        assert peak(service.pid) < ENOUGH
 
 
 def test_what_is_kept_does_not_fill_the_disk(tmp_path: Path) -> None:
