@@ -31,10 +31,12 @@ from lamson.settings.model import TEMPLATES
 from lamson.settings.routes import collect_routes
 from lamson.storage import failure, revisions
 from lamson.storage.database import Database
+from lamson.storage.held import HeldRows
 from lamson.storage.housekeeping import Housekeeping
 from lamson.storage.lease_owner import LeaseOwners
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
+from lamson.storage.room import Budget
 from lamson.storage.service_clock import ServiceClock
 
 if TYPE_CHECKING:
@@ -74,7 +76,9 @@ class Application:
                 problem = f"there is no directory {directory}"
                 raise SettingsError(problem, setting="templates")
         self.templates = Templates(settings.templates)
-        self.undeliverable = Maildir(settings.run_dir / "undeliverable")
+        self.undeliverable = Maildir(
+            settings.run_dir / "undeliverable", quota=settings.max_undeliverable
+        )
         self.database: Database | None = None
         self.outbox: Outbox | None = None
         self.relay: Relay | None = None
@@ -88,8 +92,9 @@ class Application:
                 connections=settings.threads + 4,
                 before_writing=self._check if check_database else None,
             )
-            self.outbox = Outbox(self.database, self.lease_owners.name(os.getpid()))
             submission = settings.submission
+            held = HeldRows(budget=Budget(submission.max_buffered))
+            self.outbox = Outbox(self.database, self.lease_owners.name(os.getpid()), held)
             self.relay = Relay(
                 self.outbox,
                 self.undeliverable,

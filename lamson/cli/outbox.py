@@ -40,7 +40,7 @@ def outbox_command(
     if count:
         click.echo(outbox.count())
     elif show is not None:
-        sys.stdout.buffer.write(_get(outbox, show).content)
+        _show(outbox, show)
     elif retry is not None:
         _retry(outbox, retry)
     elif drop is not None:
@@ -69,9 +69,20 @@ def _outbox() -> Outbox:
 def _get(outbox: Outbox, id: int) -> Outgoing:
     row = outbox.get(id)
     if row is None:
-        problem = f"there is no message {id} in the outbox; it may have been sent by now"
-        raise LamsonError(problem, exit_code=os.EX_NOINPUT)
+        raise _gone(id)
     return row
+
+
+def _show(outbox: Outbox, id: int) -> None:
+    content = outbox.content(id)
+    if content is None:
+        raise _gone(id)
+    sys.stdout.buffer.write(content)
+
+
+def _gone(id: int) -> LamsonError:
+    problem = f"there is no message {id} in the outbox; it may have been sent by now"
+    return LamsonError(problem, exit_code=os.EX_NOINPUT)
 
 
 def _retry(outbox: Outbox, which: str) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from lamson import failpoint, log
 from lamson.delivery.keeping import keep
 from lamson.routing.module import ERROR
-from lamson.smtp.reply import LOCAL_ERROR, OK
+from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
 from lamson.storage import failure, seen
 from lamson.storage.seen_before import SeenBefore
 from lamson.storage.state import MemoryStateStore, SqlStateStore, StateKey, StateStore
@@ -97,6 +97,8 @@ class Transactions:
             record(result.job, result.seconds)
             try:
                 self._settle(result)
+            except SMTPError as error:  # what it is to be kept in is full, and has told so
+                result.job.reply = error.reply
             except Exception as error:  # noqa: BLE001 - Postfix asks again
                 log.logger.error(
                     "%s: answered 451: %s",
@@ -111,11 +113,14 @@ class Transactions:
         """Keep a message whose handling kills workers, and answer 250, without running it."""
         reason = f"its handling ended {job.deaths} worker processes"
         log.logger.error("%s: not handled, kept: %s", job, reason)
-        with self._transaction([job]) as (connection, _):
-            if self._claim(connection, [job]):
-                # Here, so that without a database it is not kept once for each attempt.
-                keep(self._undeliverable, job.message, reason)
-        job.reply = OK
+        try:
+            with self._transaction([job]) as (connection, _):
+                if self._claim(connection, [job]):
+                    # Here, so that without a database it is not kept once for each attempt.
+                    keep(self._undeliverable, job.message, reason)
+            job.reply = OK
+        except SMTPError as error:
+            job.reply = error.reply
 
     def _deleting(self) -> AbstractContextManager[Callable[[Connection], None]]:
         """What Postfix took is deleted along with other work."""

@@ -2,7 +2,8 @@
 
 For the relay. A temporary refusal or a broken connection asks for another attempt (exponential
 back-off with jitter). A permanent one, or one that lasts longer than `max_age`, moves the message
-to the undeliverable queue with the reason; where that cannot be written, the row is tried again.
+to the undeliverable queue with the reason; where that is full, or cannot be written, the row is
+tried again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from lamson import failpoint, log
 from lamson.relay.submission import SubmitterDown
 from lamson.storage import undeliverable
-from lamson.storage.outbox import LONGEST_DELAY
+from lamson.storage.claims import LONGEST_DELAY
+from lamson.storage.maildir import OversizeError
+from lamson.storage.quota import QueueFullError
 from lamson.storage.undeliverable import Kept
 
 if TYPE_CHECKING:
@@ -39,11 +42,17 @@ NOT_TRIED = Fate(is_done=False)
 
 
 class Attempts:
-    """Makes them, for one server. ``max_age`` is in seconds, from when a row was made."""
+    """Makes them, for one server.
+
+    A row is given up that is older than ``max_age``, in seconds, and was tried as often as half of
+    that time allows for: the wall clock alone may have been set wrong for a moment, and a service
+    that did not run for days has not tried.
+    """
 
     def __init__(self, undeliverable: Maildir, max_age: float) -> None:
         self._undeliverable = undeliverable
         self._max_age = max_age
+        self._least = _attempts_within(max_age / 2)
         self._down_until = 0.0
         self._is_ours = False  # that it is down: this process could not even try
 
@@ -100,7 +109,8 @@ class Attempts:
         """
         row.attempts += counts
         row.last_error = reason
-        if time.time() - row.created_at > self._max_age:
+        is_old = time.time() - row.created_at > self._max_age
+        if is_old and row.attempts >= self._least:  # else the clock may have jumped
             why = f"given up after {row.attempts} attempts: {reason}"
             if await self._give_up(row, ", ".join(row.recipients), why):
                 return DONE
@@ -119,18 +129,33 @@ class Attempts:
     async def _give_up(self, row: Outgoing, recipients: str, reason: str) -> bool:
         """Keep the message in the undeliverable queue. False when even that failed."""
         entry = Kept(row.content, reason, row.sender, recipients, row.source)
+        try:
+            await asyncio.to_thread(undeliverable.write, self._undeliverable, entry)
+        except QueueFullError:  # it has told so itself, once a minute
+            return False
+        except (OSError, OversizeError) as error:
+            log.logger.error("id=%s: the undeliverable queue failed: %s", row.source, error)
+            return False
         log.event(
             "refused", row.source, message_id=row.message_id, recipients=recipients, reason=reason
         )
-        try:
-            await asyncio.to_thread(undeliverable.write, self._undeliverable, entry)
-        except OSError as error:
-            log.logger.error("id=%s: the undeliverable queue failed: %s", row.source, error)
-            return False
         return True
 
 
 def _back_off(attempts: int) -> float:
-    """Seconds until the next attempt; the power stays one that a float can hold."""
-    delay = FIRST_DELAY * 2.0 ** min(attempts - 1, 20)
-    return min(delay, LONGEST_DELAY) * random.uniform(0.8, 1.2)
+    """Seconds until the next attempt."""
+    return _delay(attempts) * random.uniform(0.8, 1.2)
+
+
+def _delay(attempts: int) -> float:
+    """The same without jitter; the power stays one that a float can hold."""
+    return min(FIRST_DELAY * 2.0 ** min(attempts - 1, 20), LONGEST_DELAY)
+
+
+def _attempts_within(seconds: float) -> int:
+    """How many attempts are made in that time, the first one included."""
+    attempts = 1
+    while seconds >= _delay(attempts) and seconds < float("inf"):
+        seconds -= _delay(attempts)
+        attempts += 1
+    return attempts

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from lamson import log
 from lamson.storage import failure
 from lamson.storage.held import Deferral
+from lamson.storage.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -76,7 +77,8 @@ class Changes:
 async def _is_made(change: Callable[[], object], *, is_last: bool = False) -> bool:
     """Try a change. False where it is worth another attempt."""
     try:
-        await asyncio.to_thread(change)
+        with patience():
+            await asyncio.to_thread(change)
     except Exception as error:  # noqa: BLE001 - a bug here must not stop the other mail
         explain(error)
         if failure.is_outage(error):

@@ -3,7 +3,8 @@
 aiosmtplib connects, secures and logs in; it sends one command at a time, though, and each would
 cost a round trip and half a millisecond of ours. So this takes over the transport. MAIL, all RCPT
 and DATA go out in one write; the message follows in another, and with it the commands of the next
-transaction that waits: a stream of messages costs one write and one read for each.
+transaction that waits: a stream of messages costs one write and one read for each. A large message
+is written piece by piece, as the server takes it: no copy of it lies in memory meanwhile.
 
 Whatever the server does that it should not ends the connection with `ConnectionBroken`: then nobody
 knows what became of a message whose content was on its way, and the caller tries again.
@@ -15,10 +16,10 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from lamson.smtp.dots import stuffed
+from lamson.smtp.dots import PIECE, stuffed, stuffed_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
 _MAX_REPLY = 64 * 1024  # octets of one reply
 _START_DATA = 354
@@ -53,8 +54,9 @@ class Answer(NamedTuple):
 Answers = tuple[list[tuple[str, Answer]], Answer]
 
 if TYPE_CHECKING:
-    # Yields commands that are sent together, is sent the answers to them, and returns the result.
-    _Dialogue = Generator[list[bytes], list[Answer], Answers]
+    # Yields commands that are sent together, or a message; is sent the answers to them, and returns
+    # the result.
+    _Dialogue = Generator[list[bytes] | bytes, list[Answer], Answers]
 
 
 class _Transaction:
@@ -89,6 +91,8 @@ class Pipeline(asyncio.Protocol):
         self._waiting: deque[_Transaction] = deque()
         self._active: deque[_Transaction] = deque()  # two at most: the second has sent commands
         self._error: str | None = None
+        self._rest: Iterator[bytes] | None = None  # of the message that is being sent
+        self._is_paused = False
         self._loop = asyncio.get_running_loop()
         self._heard_at = 0.0
         self._reads = 0  # odd while one is being handled
@@ -141,6 +145,13 @@ class Pipeline(asyncio.Protocol):
         if len(self._buffer) + sum(map(len, self._lines)) > _MAX_REPLY:
             self._break("the server's reply is too long")
 
+    def pause_writing(self) -> None:
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self._send_rest()
+
     def eof_received(self) -> None:
         self._break("the server closed the connection")
 
@@ -169,11 +180,17 @@ class Pipeline(asyncio.Protocol):
                 return self._prepare(transaction, next(transaction.dialogue))
         return b""
 
-    def _prepare(self, transaction: _Transaction, commands: list[bytes]) -> bytes:
-        """Expect answers to ``commands``; gives what to send of them."""
-        transaction.expected = len(commands)
+    def _prepare(self, transaction: _Transaction, commands: list[bytes] | bytes) -> bytes:
+        """Expect answers to ``commands``; gives what to send of them, at first."""
         transaction.asked_in = self._reads
         transaction.answers = []
+        if isinstance(commands, bytes):
+            transaction.expected = 1
+            if len(commands) <= PIECE:
+                return stuffed(commands)
+            self._rest = stuffed_pieces(commands)
+            return next(self._rest)
+        transaction.expected = len(commands)
         if self._is_pipelining:
             return b"".join(commands)
         first, *transaction.unsent = commands
@@ -192,6 +209,9 @@ class Pipeline(asyncio.Protocol):
         answer = Answer(int(code), text)
         if answer.code == 421:
             self._break(str(answer))
+            return
+        if self._rest is not None and answer.is_positive:
+            self._break(f"the server answered half a message by: {answer}")
             return
         transaction = self._active[0]
         transaction.answers.append(answer)
@@ -212,7 +232,9 @@ class Pipeline(asyncio.Protocol):
             self._active.popleft()
             if not transaction.done.done():
                 transaction.done.set_result(end.value)
-            if not self._active:
+            if self._rest is not None:
+                self._break("the server refused half a message")
+            elif not self._active:
                 data = self._begin()
                 if data:
                     self._transport.write(data)
@@ -222,9 +244,20 @@ class Pipeline(asyncio.Protocol):
             return
         transaction.is_closing = True
         data = self._prepare(transaction, commands)
-        if self._is_pipelining and self._waiting:
+        if self._rest is None and self._is_pipelining and self._waiting:
             data += self._begin()
         self._transport.write(data)
+        self._send_rest()
+
+    def _send_rest(self) -> None:
+        """Send more of a large message, as far as the server takes it now."""
+        while self._rest is not None and not self._is_paused:
+            self._heard_at = self._loop.time()  # a slow server is no silent one
+            data = next(self._rest, None)
+            if data is None:
+                self._rest = None
+                data = self._begin() if self._is_pipelining and self._waiting else b""
+            self._transport.write(data)
 
     def _watch(self) -> None:
         """Break the connection when an answer is overdue."""
@@ -244,6 +277,7 @@ class Pipeline(asyncio.Protocol):
     def _end(self, reason: str) -> None:
         """Nothing is sent any more; whoever waits is told."""
         self._error = reason
+        self._rest = None
         if self._timer is not None:
             self._timer.cancel()
         for transaction in (*self._active, *self._waiting):
@@ -271,7 +305,7 @@ def _deliver(sender: str, recipients: Sequence[str], content: bytes, options: st
     elif data.code != _START_DATA:
         final = data
     else:
-        (final,) = yield [stuffed(content)]
+        (final,) = yield content
         return refused, final
     # RFC 2920 section 3.1: a server that wants data for nobody gets an empty message.
     yield [b".\r\n" if data.code == _START_DATA else b"RSET\r\n"]

@@ -1,10 +1,11 @@
 """The relay: submits the outbox to Postfix over a few kept connections.
 
 It runs on the event loop of its process. Rows come from the dispatcher right after their commit,
-and from a sweep of the table at the start and every few seconds (rows whose time has come, rows
-that a dead process left). One message of a conversation is under way at a time, so their order is
-kept. Where a row stands is known by `lamson.storage.held` alone; `lamson.relay.attempt` makes an
-attempt and tells what becomes of the row.
+and from a sweep of the table at the start, every few seconds (rows whose time has come, rows that a
+dead process left), and as soon as there is room in memory for what was left there. One message of a
+conversation is under way at a time, so their order is kept. Where a row stands is known by
+`lamson.storage.held` alone; `lamson.relay.attempt` makes an attempt and tells what becomes of the
+row.
 
 A row is deleted only after Postfix's 250. What could not be written to the table while the database
 was down is written later, before anything else is taken from it (`lamson.relay.changes`): so an
@@ -23,6 +24,7 @@ from lamson import log
 from lamson.relay import attempt
 from lamson.relay.attempt import Attempts
 from lamson.relay.changes import Changes, explain
+from lamson.storage.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from lamson.storage.outgoing import Outgoing
 
 SWEEP_INTERVAL = 5.0  # seconds
+SWEEP_PAUSE = 0.1  # seconds, at least, also where there is room again
 SWEEP_LIMIT = 500  # rows claimed at one go
 RIDE = 0.02  # seconds that a row which Postfix took may wait to be deleted with other work
 HOLD_BACK = 30.0  # seconds for which new rows of a conversation are given back after an earlier one
@@ -70,6 +73,7 @@ class Relay:
         self._submitters: dict[int, Submitter] = {}
         self._ready = asyncio.Semaphore(0)  # counts what `HeldRows.begin` has to give
         self._has_taken = asyncio.Event()
+        self._has_room = asyncio.Event()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         self._workers: list[asyncio.Task[None]] = []
@@ -200,6 +204,8 @@ class Relay:
     async def _delete_taken(self) -> None:
         self._has_taken.clear()
         await self._changes.delete()
+        if self._held.has_room_again:
+            self._has_room.set()
         self._look()
         log.flush()
 
@@ -211,30 +217,49 @@ class Relay:
                 await self._changes.catch_up()
             else:
                 await self.sweep()
-            await asyncio.sleep(SWEEP_INTERVAL)
+            await asyncio.sleep(min(SWEEP_PAUSE, SWEEP_INTERVAL))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._has_room.wait(), SWEEP_INTERVAL)
+            self._has_room.clear()
             if self._held.has_deletions and not self._held.is_behind:
                 self._has_taken.set()  # what was to delete them was cut off
             self._look()
 
     async def _renew(self) -> None:
-        """Keep the lease of what is under way: a slow server must not be given it twice."""
+        """Keep the lease of what is under way: a slow server must not be given it twice.
+
+        And lease anew what was leased while the clock was ahead: others do not believe it for long.
+        """
         limit = time.time() + attempt.LEASE_MARGIN
         rows = [row for row in self._held.under_way() if row.lease_until < limit]
+        is_believable = self._outbox.is_believable
+        rows += [row for row in self._held.waiting() if not is_believable(row.lease_until)]
         await self._changes.renew(rows)
 
     async def sweep(self) -> None:
         """Take what is due from the table, until nothing is or enough waits in memory."""
-        while await self._changes.catch_up() and not self._held.is_full:
+        budget = self._held.budget
+        wanted = budget.wanted
+        budget.want_nothing()
+        while await self._changes.catch_up():
+            if self._held.is_full:
+                budget.want()
+                return
             before = self._held.known()
             try:
-                rows = await asyncio.to_thread(self._outbox.claim, SWEEP_LIMIT)
+                with patience():
+                    rows = await asyncio.to_thread(self._outbox.claim, SWEEP_LIMIT)
             except Exception as error:  # noqa: BLE001 - the next sweep tries again
                 explain(error)
+                self._held.end_claim()
                 doubtful = self._outbox.doubtful
                 self._held.doubt([doubtful.popleft() for _ in range(len(doubtful))])
                 return
             if late := self._came(self._held.hold_claimed(rows, before)):
                 await self._changes.release(late)
                 return
+            if not rows and wanted is not None and not self._held.is_idle:
+                budget.want(wanted)  # it stands behind rows that we have still
             if len(rows) < SWEEP_LIMIT:
                 return
+            wanted = None

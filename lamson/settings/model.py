@@ -92,6 +92,12 @@ class Settings(Group):
         default=Path("run"),
         description="Directory of pid files and queues; `undeliverable` is one.",
     )
+    max_undeliverable: int = Field(
+        default=1024**3,
+        ge=1,
+        description="Octets that `undeliverable` may take on the disk, at most. When it is full, "
+        "what is to be kept there waits where it is: in Postfix (451 4.3.1), or in the outbox.",
+    )
     log_file: OptionalPath = Field(
         default=Path("logs/lamson.log"), description="The log; empty for none but standard error."
     )

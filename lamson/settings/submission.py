@@ -49,12 +49,19 @@ class Submission(Server):
         "open relay.",
     )
     connections: int = Field(4, ge=1, description="Connections kept open by one worker, at most.")
+    max_buffered: int = Field(
+        64 * 1024 * 1024,
+        ge=1,
+        description="Octets of mail that one worker holds in memory to submit it, at most; what is "
+        "beyond them waits in the database. A larger message goes alone.",
+    )
     timeout: float = Field(60.0, gt=0, description="Seconds to wait for each of its replies.")
     max_age: float = Field(
         5 * DAY,
         gt=0,
         description="Seconds after which a message that cannot be submitted is given up and kept "
-        "in `run/undeliverable`. Default: five days, as Postfix's own queue.",
+        "in `run/undeliverable`, where it was tried for half of that time. Default: five days, as "
+        "Postfix's own queue.",
     )
 
     def __init__(self, server: str | None = None, /, **values: Any) -> None:

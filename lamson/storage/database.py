@@ -2,10 +2,11 @@
 
 SQLite is the embedded default (WAL, synchronous=FULL, one writer at a time: `BEGIN IMMEDIATE`,
 since the driver's deferred BEGIN lets two writers overwrite each other). PostgreSQL is for
-production, through psycopg 3: each connection asks for `synchronous_commit=on`, whatever is the
-server's default, and waits for a lock, a server or a broken network no longer than a few seconds.
-What the URL says about any of this (``?options=-c lock_timeout=3s``, ``?connect_timeout=2``,
-``?timeout=2`` for SQLite) wins.
+production, through psycopg 3: whatever is the server's default, each connection asks for
+`synchronous_commit=on`, and each transaction is READ COMMITTED (one that saw an older snapshot
+could not delete what was submitted since). It waits for a lock, a server or a broken network no
+longer than a few seconds. What the URL says about this (``?options=-c lock_timeout=3s``,
+``?connect_timeout=2``, ``?timeout=2`` for SQLite) wins, but for the isolation.
 
 Anything that goes wrong surfaces as SQLAlchemy's exceptions; the dispatcher answers those with 451.
 A connection whose transaction is gone is never used to its end: both databases would take a COMMIT
@@ -90,6 +91,7 @@ class Database:
                     options["poolclass"] = StaticPool
             else:
                 options |= {"pool_size": connections, "pool_timeout": 10}
+                options["isolation_level"] = "READ COMMITTED"
                 options["connect_args"] = _server_arguments(parsed)
             self.engine = sqlalchemy.create_engine(parsed, **options)
         except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError) as error:
@@ -111,6 +113,7 @@ class Database:
             event.listen(self.engine, "handle_error", sqlite.drop_ended)
         else:
             event.listen(self.engine, "connect", forked.remember)
+            event.listen(self.engine, "do_connect", _connect)
             event.listen(self.engine, "checkin", _note_time)
             event.listen(self.engine, "checkout", _check_idle)
             event.listen(self.engine, "commit", _check_postgres)
@@ -282,6 +285,12 @@ def _server_arguments(url: URL) -> dict[str, str]:
         [*ours, theirs if isinstance(theirs, str) else " ".join(theirs)]
     )
     return arguments
+
+
+def _connect(dialect: object, entry: object, arguments: Any, options: dict[str, Any]) -> Any:
+    from lamson.storage.postgres import PatientConnection  # psycopg need not be there
+
+    return PatientConnection.connect(*arguments, **options)
 
 
 def _note_time(connection: object, entry: ConnectionPoolEntry) -> None:

@@ -6,7 +6,8 @@ makes it in the database and says how it ended. So no row is submitted by two, n
 while a change of it is on its way, and none is forgotten because the database failed.
 
 Each row is in one state (`lamson.storage.row_states`); rows of one conversation keep their order.
-What is not said to be for any thread is for one: the relay's loop.
+The content of rows that are to be submitted is held within a budget of octets: what finds no room
+waits in the database. What is not said to be for any thread is for one: the relay's loop.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from lamson.storage.room import Budget
 from lamson.storage.row_states import RowStates, State, Step
 
 if TYPE_CHECKING:
@@ -61,24 +63,38 @@ class Came(NamedTuple):
 
 
 class HeldRows:
-    """All rows that one process holds. ``limit`` is how many may wait before it `is_full`.
+    """All rows that one process holds.
 
+    ``limit`` is how many may wait before it `is_full`; their content counts in ``budget``.
     ``clock`` gives seconds, and never goes back.
     """
 
-    def __init__(self, *, limit: int = ENOUGH, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        limit: int = ENOUGH,
+        budget: Budget | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._limit = limit
+        self.budget = Budget() if budget is None else budget
         self._clock = clock
         self._states = RowStates()
         self._returns: dict[int, _Return] = {}  # of rows RETURNING, UNWRITTEN or DOUBTFUL
         self._conversations: dict[str, deque[Outgoing]] = {}  # WAITING, the first may be UNDER_WAY
         self._ready: deque[str] = deque()  # conversations whose first row is WAITING
         self._held_back: dict[str, float] = {}  # conversations given back, and when
+        self._coming: frozenset[str] = frozenset()  # conversations of which a claim has rows
 
     @property
     def is_full(self) -> bool:
         """Whether new rows are better left in the database. For any thread."""
-        return self._states.count(*_WAITING) >= self._limit
+        return self.budget.is_spent or self._states.count(*_WAITING) >= self._limit
+
+    @property
+    def has_room_again(self) -> bool:
+        """Whether to look now for what was left in the database for want of room."""
+        return self.budget.has_room_again and self._states.count(*_WAITING) <= self._limit // 2
 
     @property
     def is_idle(self) -> bool:
@@ -95,11 +111,47 @@ class HeldRows:
     def hold(self, rows: Sequence[Outgoing]) -> Came:
         """Take over rows that are leased to us, each conversation in order.
 
-        Late are those committed while an earlier one of theirs was given back, or in doubt. What is
-        held already stays as it is.
+        Late are those committed while an earlier one of theirs was given back, or in doubt, or was
+        claimed and is on its way here; and those that find no room. What is held already stays as
+        it is.
         """
         new = [row for row in rows if self._states.state(row.id) is _ABSENT]
-        return self._take_in(new, self._held_back)
+        waiting: Collection[str] = self._held_back
+        if self._coming:
+            waiting = {*waiting, *self._coming}
+        if without := self._without_room(new, waiting):
+            waiting = {*waiting, *without}
+        return self._take_in(new, waiting)
+
+    def _without_room(self, rows: Sequence[Outgoing], waiting: Collection[str]) -> set[str]:
+        """Conversations of which a row finds none: other threads took in some meanwhile."""
+        budget = self.budget
+        octets = budget.held + budget.coming
+        for row in rows:
+            octets += len(row.content)
+        if octets <= budget.limit:
+            return set()
+        room, without = budget.room(), set[str]()
+        for row in rows:
+            if row.conversation in waiting or row.conversation in without:
+                continue
+            if not room.take(len(row.content)):
+                without.add(row.conversation)
+                budget.want(len(row.content))
+        return without
+
+    def begin_claim(self, rows: Collection[Outgoing], octets: int) -> None:
+        """Rows are about to be leased to us: they come to `hold_claimed`, or to `doubt`.
+
+        A row that is committed behind them before that must not overtake them. For any thread.
+        """
+        self._coming = frozenset(row.conversation for row in rows)
+        self.budget.coming = octets
+
+    def end_claim(self) -> None:
+        """They have come, or are in doubt."""
+        self._coming = frozenset()
+        self.budget.coming = 0
 
     def hold_claimed(self, rows: Sequence[Outgoing], before: Collection[int]) -> Came:
         """Take over rows of a claim; ``before`` is what was `known` when that began.
@@ -108,6 +160,7 @@ class HeldRows:
         of which one is on its way back. All that come before the others have come too: new rows
         may follow them, once none that was given back is between.
         """
+        self.end_claim()
         self._note_lease(rows)
         known = self.known()
         new = [row for row in rows if row.id not in known]
@@ -133,6 +186,7 @@ class HeldRows:
         self._states.step(_HOLD, [row.id for row in rows])
         were_ready = len(self._ready)
         for row in rows:
+            self.budget.held += len(row.content)
             known = self._conversations.get(row.conversation)
             if known is None:
                 self._conversations[row.conversation] = deque([row])
@@ -154,11 +208,16 @@ class HeldRows:
         firsts = [rows[0] for rows in self._conversations.values()]
         return [row for row in firsts if self._states.state(row.id) is _UNDER_WAY]
 
+    def waiting(self) -> list[Outgoing]:
+        """The rows that are to be submitted, those included that a connection has."""
+        return [row for rows in self._conversations.values() for row in rows]
+
     def take(self, row: Outgoing) -> bool:
         """``row`` is done with, and is to be deleted. True where the next one is ready by that."""
         self._states.step(_TAKE, [row.id])
         rows = self._conversations[row.conversation]
         rows.popleft()
+        self._drop(row)
         if rows:
             self._ready.append(row.conversation)
         else:
@@ -173,16 +232,28 @@ class HeldRows:
 
     def release(self, row: Outgoing) -> list[int]:
         """``row`` was not tried: gives it and those behind it, which go back too."""
-        return self._give_back(self._conversations.pop(row.conversation))
+        return self._give_back(self._dropped(row.conversation))
+
+    def _dropped(self, conversation: str) -> Iterable[Outgoing]:
+        rows = self._conversations.pop(conversation)
+        for row in rows:
+            self._drop(row)
+        return rows
+
+    def _drop(self, row: Outgoing) -> None:
+        """Its content is in the table, and nobody needs it here any more."""
+        self.budget.held -= len(row.content)
+        row.content = b""
 
     def leave(self, row: Outgoing) -> list[int]:
         """Nobody knows what became of ``row``. Gives those behind it, which go back."""
         self._states.step(Step.LEAVE, [row.id])
-        _, *behind = self._conversations.pop(row.conversation)
+        _, *behind = self._dropped(row.conversation)
         self._held_back[row.conversation] = self._clock()
         return self._give_back(behind)
 
-    def _give_back(self, rows: Sequence[Outgoing]) -> list[int]:
+    def _give_back(self, rows: Iterable[Outgoing]) -> list[int]:
+        rows = list(rows)
         ids = [row.id for row in rows]
         self._states.step(Step.GIVE_BACK, ids)
         self._hold_back(rows)
@@ -207,8 +278,7 @@ class HeldRows:
         What was being given back counts as unwritten: who did so was cut off.
         """
         self._states.step_all(_FAIL, State.RETURNING)
-        rows = [row for rows in self._conversations.values() for row in rows]
-        self._conversations.clear()
+        rows = [row for name in list(self._conversations) for row in self._dropped(name)]
         self._ready.clear()
         return self._give_back(rows) + self.begin_release()
 

@@ -1,7 +1,8 @@
 """What a process does for the database from time to time, whether mail comes or not.
 
-It gives back what dead processes of this machine leased, saves the service clock, and forgets what
-was handled long ago. A turn that fails is logged, and the next one comes all the same.
+It gives back what dead processes leased (those of this machine, and any whose clock was far ahead),
+saves the service clock, and forgets what was handled long ago. A turn that fails is logged, and the
+next one comes all the same.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from lamson import log
 from lamson.storage import failure, seen, seen_before
+from lamson.storage.far_leases import FarLeases
+from lamson.storage.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from lamson.storage.service_clock import ServiceClock
 
 LOOK_FOR_DEAD = 10.0  # seconds between looks for rows that a dead process leased
+FAR_TURNS = 6  # of those, between looks for leases that end too late
 TURNS = 60  # of those, between two savings of the service clock
 
 
@@ -39,6 +43,7 @@ class Housekeeping:
         self._clock = clock
         self._outbox = outbox
         self._owners = owners
+        self._far_leases = FarLeases(outbox)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -60,6 +65,8 @@ class Housekeeping:
             await asyncio.sleep(LOOK_FOR_DEAD)
             # Not at the start alone: a killed process may be dying still when another starts.
             await _quietly(partial(self._owners.release_dead, self._outbox, is_running=True))
+            if turn % FAR_TURNS == 0:
+                await _quietly(self._far_leases.release)
             if turn % TURNS == 0:
                 await _quietly(self._tidy)
 
@@ -80,7 +87,8 @@ class Housekeeping:
 
 async def _quietly(work: Callable[[], None]) -> None:
     try:
-        await asyncio.to_thread(work)
+        with patience():
+            await asyncio.to_thread(work)
     except Exception as error:  # noqa: BLE001 - the next turn comes all the same
         is_known = failure.is_known(error)
         text = failure.brief(error)

@@ -15,12 +15,14 @@ import itertools
 import os
 import re
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
 from lamson.message.compose import prepend_headers
+from lamson.storage.quota import Quota
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,10 +48,20 @@ class Maildir:
 
     A key is the name of a message's file without the flags that mail readers add. ``max_size`` is
     in octets. Without ``safe`` nothing is forced to the disk: faster, and lost in a power failure.
+    ``quota`` is how many octets all messages may take together.
     """
 
-    def __init__(self, path: Path | str, *, max_size: int = MAX_SIZE, safe: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        max_size: int = MAX_SIZE,
+        safe: bool = True,
+        quota: int = sys.maxsize,
+    ) -> None:
         self.path = Path(path)
+        self._quota = Quota(self.path, quota)
+        self._has_quota = quota < sys.maxsize
         self.max_size = max_size
         self.safe = safe
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -62,8 +74,8 @@ class Maildir:
     def push(self, content: bytes, headers: Mapping[str, str] | None = None) -> str:
         """Put a message in, with ``headers`` on top of it; gives its key.
 
-        A value is made one line of at most `MAX_VALUE` characters. Raises OversizeError, and
-        ValueError for what is not the name of a header field.
+        A value is made one line of at most `MAX_VALUE` characters. Raises OversizeError,
+        QueueFullError, and ValueError for what is not the name of a header field.
         """
         if headers:
             fields = [(name, _one_line(value)) for name, value in headers.items()]
@@ -73,6 +85,8 @@ class Maildir:
                 f"message of {len(content)} octets is too big for the queue {self.path}, "
                 f"which takes {self.max_size}"
             )
+        if self._has_quota:
+            self._quota.check(len(content))
         key = _unique_name()
         temporary = self.path / "tmp" / key
         try:
@@ -87,6 +101,8 @@ class Maildir:
             raise
         if self.safe:
             _sync(self.path / "new")
+        if self._has_quota:
+            self._quota.add(len(content))
         return key
 
     def pop(self) -> tuple[str, bytes] | None:
@@ -97,6 +113,7 @@ class Maildir:
                 file.unlink()  # one taker succeeds
             except FileNotFoundError:
                 continue
+            self._quota.forget()
             return key, content
         return None
 
@@ -115,11 +132,14 @@ class Maildir:
         for found, file in self._files():
             if found == key:
                 removed |= _unlinked(file)
+        self._quota.forget()
         return removed
 
     def clear(self) -> int:
         """Delete every message; gives how many there were."""
-        return sum(_unlinked(file) for _, file in self._files())
+        number = sum(_unlinked(file) for _, file in self._files())
+        self._quota.forget()
+        return number
 
     def count(self) -> int:
         """How many messages there are."""

@@ -4,8 +4,9 @@ A row holds the final bytes. It is inserted under a lease of this process, submi
 commit and deleted once Postfix took it. A row whose lease ran out (its process died) or whose time
 for another attempt has come is claimed by whichever process looks first. Rows of one conversation
 (sender and recipients) leave in the order in which they were made: a later row waits for an
-earlier one. Ids are the time in nanoseconds; should two nodes make the same one, the later takes
-the next.
+earlier one. Of the content no more is leased or loaded than `held` has room for: a backlog of any
+size needs the same memory. Ids are the time in nanoseconds; should two nodes make the same one,
+the later takes the next.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, bindparam, func, or_, select, text, update
+from sqlalchemy import bindparam, func, or_, select, text, update
 
-from lamson.storage import sqlite
+from lamson import log
+from lamson.storage import claims, sqlite
 from lamson.storage.held import HeldRows
 from lamson.storage.outgoing import fit, from_row, to_row
+from lamson.storage.room import parts
 from lamson.storage.tables import outbox
 
 if TYPE_CHECKING:
@@ -33,8 +36,6 @@ if TYPE_CHECKING:
     from lamson.storage.outgoing import Outgoing
 
 LEASE = 300.0  # seconds
-LONGEST_DELAY = 3600.0  # seconds, give or take a fifth, that a row is put off for
-_SET_BACK = 2 * LONGEST_DELAY  # what is due later than that was put off before the clock went back
 
 
 class Outbox:
@@ -69,19 +70,27 @@ class Outbox:
         now = time.time()
         elsewhere = self._held_elsewhere(connection, {row.conversation for row in rows}, now)
         is_full = self.held.is_full  # once: one row of a conversation must not skip another
+        room = self.held.budget.room()
+        if is_full:
+            self.held.budget.want()
         mine = []
         for row in rows:
             row.created_at = now
-            is_mine = not is_full and row.conversation not in elsewhere
-            if is_mine:
+            if is_full or row.conversation in elsewhere:
+                continue
+            if room.take(len(row.content)):
                 row.lease_until = now + self._lease
                 mine.append(row)
-        left = list(rows)
-        while left:
-            left = self._insert(connection, left)
+            else:
+                elsewhere.add(row.conversation)
+                self.held.budget.want(len(row.content))
+        for part in parts(rows, lambda row: len(row.content)):
+            left = part
+            while left:
+                left = self._insert(connection, left)
         return mine
 
-    def _insert(self, connection: Connection, rows: Sequence[Outgoing]) -> list[Outgoing]:
+    def _insert(self, connection: Connection, rows: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """Insert ``rows``; gives those whose new id another node has used already."""
         for row in rows:
             row.id = self._next_id()
@@ -97,84 +106,80 @@ class Outbox:
     def claim(self, limit: int) -> list[Outgoing]:
         """Lease and give rows that are due, in order: whole conversations, as far as they are.
 
-        At most ``limit`` conversations and ``limit`` rows that follow their first ones. Holding
-        the first row keeps other processes from the rest of its conversation. Where this raises,
-        the rows may be leased all the same: they are `doubtful`, to be released before any others
-        are claimed.
+        At most ``limit`` conversations and ``limit`` rows that follow their first ones, and no more
+        of them than there is room for. Holding the first row keeps other processes from the rest of
+        its conversation. Where this raises, the rows may be leased all the same: they are
+        `doubtful`, to be released before any others are claimed.
         """
         now = time.time()
-        earlier = outbox.alias()
-        is_earlier = and_(
-            earlier.c.conversation == outbox.c.conversation, earlier.c.id < outbox.c.id
-        )
-        is_free = and_(
-            or_(outbox.c.due_at <= now, outbox.c.due_at > now + _SET_BACK),
-            outbox.c.lease_until <= now,
-        )
-        is_waiting = or_(
-            and_(earlier.c.due_at > now, earlier.c.due_at <= now + _SET_BACK),
-            earlier.c.lease_until > now,
-        )
-        is_first = ~select(earlier.c.id).where(is_earlier).exists()
-        is_next = ~select(earlier.c.id).where(is_earlier, is_waiting).exists()
-        first = select(outbox).where(is_free, is_first).order_by(outbox.c.id).limit(limit)
-        if not self._database.is_sqlite:
-            first = first.with_for_update(skip_locked=True)
+        budget = self.held.budget
         rows: list[Outgoing] = []
         try:
             with self._database.begin() as connection:
-                found = list(connection.execute(first).mappings())
+                found = claims.find(connection, limit, now, budget)
                 if not found:
                     return []
-                names = [row["conversation"] for row in found]
-                follow = select(outbox).where(
-                    outbox.c.conversation.in_(names),
-                    outbox.c.id.not_in([row["id"] for row in found]),
-                    is_free,
-                    is_next,
-                )
-                found += connection.execute(follow.order_by(outbox.c.id).limit(limit)).mappings()
                 rows = [from_row(row, now + self._lease) for row in found]
+                self.held.begin_claim(rows, sum(row["size"] for row in found))
                 connection.execute(
                     update(outbox)
                     .where(outbox.c.id.in_([row.id for row in rows]))
                     .values(lease_owner=self._owner, lease_until=now + self._lease)
                 )
+                return claims.load(connection, rows, [row["size"] for row in found])
         except Exception:
             self.doubtful.extend(rows)
             raise
-        return rows
 
     @contextmanager
-    def deleting(self) -> Iterator[Callable[[Connection], None]]:
+    def deleting(self, *, is_alone: bool = False) -> Iterator[Callable[[Connection], None]]:
         """Put this round a transaction: gives what deletes all that is to be deleted, within it.
 
-        Where that transaction fails, those rows come again next time.
+        Where that transaction fails, those rows come again next time; so do rows that it did not
+        find, which may be younger than what it sees. Where it ``is_alone`` they are gone: another
+        process had them meanwhile.
         """
         ids: list[int] = []
+        gone: set[int] = set()
 
         def delete(connection: Connection) -> None:
             ids.extend(self.held.begin_deletion())
-            self.delete_rows(connection, ids)
+            gone.update(set(ids) - self.delete_rows(connection, ids))
 
         is_committed = False
         try:
             yield delete
             is_committed = True
         finally:
-            self.held.deleted(ids, is_committed=is_committed)
+            found = [id for id in ids if id not in gone]
+            self.held.deleted(found, is_committed=is_committed)
+            self.held.deleted(gone, is_committed=is_committed and is_alone)
+        if gone:
+            log.logger.warning(
+                "outbox: %d rows that were submitted were not there to be deleted%s",
+                len(gone),
+                ": another process had them too" if is_alone else "; looking again",
+            )
 
-    def delete_rows(self, connection: Connection, ids: Collection[int]) -> None:
-        """Delete rows in the caller's transaction."""
-        if ids and self._database.is_sqlite:
+    def delete_rows(self, connection: Connection, ids: Collection[int]) -> set[int]:
+        """Delete rows in the caller's transaction; gives those that were there for it.
+
+        SQLite's one writer sees them all: what is not there was deleted by another process.
+        """
+        if not ids:
+            return set()
+        if self._database.is_sqlite:
             sqlite.execute(connection, _DELETE_SQLITE, (json.dumps(list(ids)),))
-        elif ids:
-            connection.execute(_DELETE, {"ids": list(ids)})
+            return set(ids)
+        return set(connection.execute(_DELETE, {"ids": list(ids)}).scalars())
 
     def delete_now(self) -> None:
         """Delete what is to be deleted and has not been so with other work meanwhile."""
         if self.held.has_deletions:
-            with self.deleting() as delete, self._database.begin_forgettable() as connection:
+            with (
+                self.deleting(is_alone=True) as delete,
+                self._database.begin_forgettable() as connection,
+            ):
                 delete(connection)
 
     def delete(self, ids: Collection[int]) -> None:
@@ -214,6 +219,10 @@ class Outbox:
                 _rows(ids),
             )
 
+    def is_believable(self, lease_until: float) -> bool:
+        """Whether a lease ends when one of ours can: else the clock was ahead when it was made."""
+        return lease_until <= time.time() + 2 * self._lease
+
     def renew(self, rows: Collection[Outgoing]) -> None:
         """Lease rows for longer that are being submitted."""
         if not rows:
@@ -238,6 +247,24 @@ class Outbox:
                 .values(lease_owner="", lease_until=0)
             ).rowcount
 
+    def far_leases(self) -> list[tuple[str, float]]:
+        """Leases of others that end later than one from now on could: owner and end."""
+        query = select(outbox.c.lease_owner, outbox.c.lease_until).where(
+            outbox.c.lease_until > time.time() + 2 * self._lease,
+            outbox.c.lease_owner != self._owner,
+        )
+        with self._database.read() as connection:
+            return [(owner, until) for owner, until in connection.execute(query.distinct())]
+
+    def release_lease(self, owner: str, until: float) -> int:
+        """Give back what ``owner`` leased, where it is so still; gives the number."""
+        with self._database.begin() as connection:
+            return connection.execute(
+                update(outbox)
+                .where(outbox.c.lease_owner == owner, outbox.c.lease_until == until)
+                .values(lease_owner="", lease_until=0)
+            ).rowcount
+
     def owners(self) -> list[str]:
         """Who holds leases."""
         with self._database.read() as connection:
@@ -245,20 +272,33 @@ class Outbox:
             return list(connection.execute(query).scalars())
 
     def all(self) -> list[Outgoing]:
-        """All rows, oldest first, for people to look at."""
+        """All rows, oldest first, for people to look at: without their content."""
         with self._database.read() as connection:
-            rows = connection.execute(select(outbox).order_by(outbox.c.id)).mappings()
+            rows = connection.execute(select(*claims.HEAD).order_by(outbox.c.id)).mappings()
             return [from_row(row, row["lease_until"]) for row in rows]
 
     def get(self, id: int) -> Outgoing | None:
-        """One row, None where it is gone."""
+        """One row without its content, None where it is gone."""
         with self._database.read() as connection:
-            row = connection.execute(select(outbox).where(outbox.c.id == id)).mappings().first()
+            row = (
+                connection.execute(select(*claims.HEAD).where(outbox.c.id == id)).mappings().first()
+            )
             return None if row is None else from_row(row, row["lease_until"])
 
+    def content(self, id: int) -> bytes | None:
+        """The content of one row, None where it is gone."""
+        query = select(outbox.c.content).where(outbox.c.id == id)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar()
+
     def retry(self, id: int | None) -> int:
-        """Make a row due now, or all where None, unless it is under way; gives the number."""
-        statement = update(outbox).where(outbox.c.lease_until <= time.time()).values(due_at=0)
+        """Make a row due now, or all where None, unless it is under way; gives the number.
+
+        A lease that ends later than any can is that of a process whose clock was ahead: it ends.
+        """
+        now = time.time()
+        is_free = or_(outbox.c.lease_until <= now, outbox.c.lease_until > now + 2 * self._lease)
+        statement = update(outbox).where(is_free).values(due_at=0, lease_owner="", lease_until=0)
         if id is not None:
             statement = statement.where(outbox.c.id == id)
         with self._database.begin() as connection:
@@ -296,7 +336,7 @@ _HELD_QUERY = """SELECT value FROM {names} WHERE (
 _HELD_SQLITE = _HELD_QUERY.format(names="json_each(?) AS names", owner="?", now="?")
 _INTO = f"lamson_outbox ({', '.join(outbox.columns.keys())})"
 _DELETE_SQLITE = "DELETE FROM lamson_outbox WHERE id IN (SELECT value FROM json_each(?))"
-_DELETE = text("DELETE FROM lamson_outbox WHERE id = ANY(:ids)")
+_DELETE = text("DELETE FROM lamson_outbox WHERE id = ANY(:ids) RETURNING id")
 _POSTGRES_TYPES = {"BLOB": "bytea"}
 _HELD = text(
     _HELD_QUERY.format(

@@ -11,8 +11,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lamson.storage.maildir import MAX_SIZE, OversizeError
+
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+MAX_CONTENT = MAX_SIZE - 64 * 1024
+"""Octets of a message, so that it can be kept as undeliverable too, with our fields on top."""
 
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 _LONGEST_NAME = 1000  # octets of a conversation's name: an index takes 2,700 at most
@@ -20,7 +25,11 @@ _LONGEST_NAME = 1000  # octets of a conversation's name: an index takes 2,700 at
 
 @dataclass(slots=True)
 class Outgoing:
-    """One message to submit. ``source`` is how log lines call the mail that it came from."""
+    """One message to submit. ``source`` is how log lines call the mail that it came from.
+
+    ``content`` is b"" where it is in the database alone. Raises OversizeError for a message that is
+    larger than the outbox takes: in the line of the handler that sends it.
+    """
 
     source: str
     message_id: str
@@ -36,6 +45,11 @@ class Outgoing:
     conversation: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
+        if len(self.content) > MAX_CONTENT:
+            raise OversizeError(
+                f"message {self.message_id} of {len(self.content)} octets is too big to be sent: "
+                f"the outbox takes {MAX_CONTENT}"
+            )
         if not self.conversation:
             self.conversation = _conversation(self.sender, self.recipients)
 
@@ -73,13 +87,13 @@ def to_row(row: Outgoing, owner: str) -> tuple[object, ...]:
 
 
 def from_row(row: Any, lease_until: float) -> Outgoing:
-    """What stands in a row of the table, by the names of its columns."""
+    """What stands in a row of the table, by the names of its columns, but for the content."""
     return Outgoing(
         source=row["source"],
         message_id=row["message_id"],
         sender=row["sender"],
         recipients=tuple(json.loads(row["recipients"])),
-        content=bytes(row["content"]),
+        content=b"",
         smtputf8=row["smtputf8"],
         id=row["id"],
         created_at=row["created_at"],

@@ -110,7 +110,7 @@ class LoseCommitReply(Rule):
     """Lets PostgreSQL commit, and cuts the connection instead of passing that on."""
 
     def from_client(self, link: Link, data: bytes) -> Verdict:
-        link.note = b"COMMIT" in data
+        link.note = b"COMMIT\0" in data  # not READ COMMITTED
         return Verdict(data)
 
     def from_server(self, link: Link, data: bytes) -> Verdict:

@@ -9,8 +9,8 @@ import pytest
 
 from lamson.relay.attempt import DONE, LEASE_MARGIN, NOT_TRIED, Attempts, Fate
 from lamson.relay.submission import Outcome, Refusal, SubmitterDown
+from lamson.storage.claims import LONGEST_DELAY
 from lamson.storage.maildir import Maildir
-from lamson.storage.outbox import LONGEST_DELAY
 from lamson.storage.outgoing import Outgoing
 
 DAY = 24 * 3600.0
@@ -93,3 +93,22 @@ def test_a_row_whose_lease_is_almost_over_is_not_tried(attempts: Attempts) -> No
     server, tried = Server([]), row(lease=LEASE_MARGIN - 1)
     assert make(attempts, server, tried) == NOT_TRIED
     assert (server.asked, tried.attempts) == (0, 0)
+
+
+@pytest.mark.parametrize(("tried", "is_given_up"), [(1, False), (19, False), (20, True)])
+def test_only_what_was_tried_for_a_good_part_of_its_time_is_given_up(
+    attempts: Attempts, tried: int, is_given_up: bool
+) -> None:
+    """A clock that jumps 40 days ahead makes every row old at its next attempt.
+
+    Half of a day has 21 attempts: ten in the first hour and a half, then one each hour.
+    """
+    old = row(tried)
+    old.created_at -= 40 * DAY
+    fate = make(attempts, Server(SubmitterDown("away")), old)
+    assert fate.is_done == is_given_up
+
+
+def test_who_never_gives_up_may_say_so(tmp_path: Path) -> None:
+    attempts = Attempts(Maildir(tmp_path / "undeliverable"), float("inf"))
+    assert not make(attempts, Server(SubmitterDown("away")), row(1000)).is_done

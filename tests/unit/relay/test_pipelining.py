@@ -251,3 +251,84 @@ def test_a_server_that_is_silent() -> None:
             await send(pipeline)
 
     talk(Server(b"", b""), story, timeout=0.05)
+
+
+LARGE = b".large\r\n" * 200_000
+
+
+def test_a_large_message_is_written_piece_by_piece_and_the_next_one_behind_it() -> None:
+    """So no copy of it waits to be sent."""
+    server = Slow(LARGE)
+
+    async def story(pipeline: Pipeline) -> Any:
+        first = asyncio.create_task(pipeline.send("l@test.com", ["a@b.c"], LARGE))
+        second = asyncio.create_task(send(pipeline))
+        while not server.is_paused:
+            await asyncio.sleep(0)
+        waiting = pipeline._transport.get_write_buffer_size()
+        server.go_on()
+        return waiting, (await first)[1].text, await second
+
+    waiting, reply, second = talk(server, story)
+    assert waiting < len(LARGE) // 4
+    assert (reply, second) == ("2.0.0 Ok", ([], TAKEN))
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_an_outcome"), [(b"552 5.3.4 too big\r\n", True), (OK, False)]
+)
+def test_a_server_that_answers_half_a_message(answer: bytes, is_an_outcome: bool) -> None:
+    """A refusal is one. Nobody knows what became of what it took."""
+    server = Slow(LARGE)
+
+    async def story(pipeline: Pipeline) -> Any:
+        first = asyncio.create_task(pipeline.send("l@test.com", ["a@b.c"], LARGE))
+        while not server.is_paused:
+            await asyncio.sleep(0)
+        server.transport.write(answer)
+        try:
+            return str((await first)[1])
+        except ConnectionBroken as error:
+            return str(error)
+        finally:
+            assert not pipeline.is_usable
+            server.go_on()
+
+    told = talk(server, story)
+    assert told == ("552 5.3.4 too big" if is_an_outcome else f"{HALF}: {TAKEN}")
+
+
+HALF = "the server answered half a message by"
+
+
+class Slow(Server):
+    """Stops to read within the content of the first message, until it is told to go on."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.is_paused = False
+        self._left = len(content) * 9 // 8 + 3  # dots are doubled
+        self._is_data = False
+        self._buffer = b""
+
+    def go_on(self) -> None:
+        self.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_data:
+            self._buffer += data
+            while b"\r\n" in self._buffer and not self._is_data:
+                line, _, self._buffer = self._buffer.partition(b"\r\n")
+                self._is_data = line == b"DATA"
+                self.transport.write(GO_ON if self._is_data else OK)
+            data = self._buffer
+        if self._is_data:
+            content, self._buffer = data[: self._left], data[self._left :]
+            self._left -= len(content)
+            if content and not self.is_paused:
+                self.is_paused = True
+                self.transport.pause_reading()
+            if not self._left:
+                self.transport.write(OK)
+                self._is_data, self._left = False, 6
+                self.data_received(b"")

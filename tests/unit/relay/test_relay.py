@@ -1,6 +1,7 @@
 """lamson.relay.relay: what becomes of a row, with a double for the connection to Postfix."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from lamson.relay.submission import Refusal, SubmitterDown
+from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
 from tests.unit.relay.rig import GatedOutbox, Rig, row, until
@@ -61,6 +63,21 @@ def test_a_permanent_refusal_keeps_the_message_with_the_reason(rig: Rig) -> None
     content = rig.undeliverable.get(rig.undeliverable.keys()[0])
     assert content is not None
     assert b"X-Lamson-Reason: refused by the submission server: 550 5.1.1" in content
+
+
+def test_what_a_full_undeliverable_queue_does_not_take_stays_in_the_outbox(rig: Rig) -> None:
+    rig.server.answer = lambda row: [Refusal(row.recipients[0], "550 5.1.1 nobody", True)]
+    rig.undeliverable = Maildir(rig.undeliverable.path, quota=1)
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(row()))
+            await until(lambda: rig.outbox.all()[0].attempts == 1)
+
+    asyncio.run(story())
+    (left,) = rig.outbox.all()
+    assert (left.last_error, rig.undeliverable.count()) == ("550 5.1.1 nobody", 0)
+    assert rig.outbox.content(left.id) == b"x\r\n"
 
 
 def test_each_recipient_has_a_fate_of_its_own(rig: Rig) -> None:
@@ -278,6 +295,29 @@ def test_a_slow_server_is_not_given_a_message_twice(
 
     asyncio.run(story())
     assert rig.server.taken == ["<1@test>"]
+
+
+def test_what_was_leased_while_the_clock_was_ahead_is_leased_anew(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what waits behind another: others give such a lease back after a while."""
+    ahead = time.time() + 40 * 24 * 3600
+
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        with monkeypatch.context() as patch:
+            patch.setattr("lamson.storage.outbox.time.time", lambda: ahead)
+            rows = rig.commit(row(1), row(2))
+        assert Outbox(rig.database, "other").far_leases()
+        async with rig.relay() as relay:
+            relay.submit(rows)
+            await until(lambda: rig.server.under_way == 1)
+            await relay._renew()
+            assert not Outbox(rig.database, "other").far_leases()
+            rig.server.gate.set()
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
 
 
 def test_the_sweep_leaves_alone_what_this_process_has(rig: Rig) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamson.smtp.dots import stuffed
+from lamson.smtp.dots import stuffed, stuffed_pieces
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,8 @@ def test_the_receiver_gets_what_was_sent_and_sees_no_end_before_it(lines: list[b
     assert (end, rest) == (b".", b"")
     assert b"." not in received
     assert [line[line.startswith(b".") :] for line in received] == lines
+
+
+@given(st.text(".a\r\n").map(str.encode), st.integers(1, 5))
+def test_piece_by_piece_it_is_the_same(content: bytes, size: int) -> None:
+    assert b"".join(stuffed_pieces(content, size)) == stuffed(content)

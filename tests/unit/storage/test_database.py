@@ -175,6 +175,24 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.postgres
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_transactions_are_read_committed_whatever_the_server_says(
+    postgres_url: str, postgres: PostgresInstance, level: str
+) -> None:
+    name = make_url(postgres_url).database or ""
+    postgres.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = '{level}'")
+    show = text("SELECT current_setting('transaction_isolation')")
+    database = Database(f"{postgres_url}?options=-c%20default_transaction_isolation%3Dserializable")
+    with database.begin() as connection:
+        assert connection.execute(show).scalar_one() == "read committed"
+    with database.read_only() as connection:
+        assert connection.execute(show).scalar_one() == "repeatable read"
+    with database.begin_forgettable() as connection:
+        assert connection.execute(show).scalar_one() == "read committed"
+    database.close()
+
+
+@pytest.mark.postgres
 def test_a_failed_transaction_is_not_taken_for_committed(postgres_url: str) -> None:
     database = Database(postgres_url)
     failed = pytest.raises(exc.InvalidRequestError, match="failed before")

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from lamson.storage.held import Came, Deferral, HeldRows
 from lamson.storage.outgoing import Outgoing
+from lamson.storage.room import Budget
 from lamson.storage.row_states import IllegalStep
 
 if TYPE_CHECKING:
@@ -239,6 +240,53 @@ def test_full_and_idle() -> None:
     assert (held.is_idle, held.is_full) == (False, False)
 
 
+def test_what_finds_no_room_is_given_back_and_what_follows_it_in_its_conversation() -> None:
+    """Other threads took in some since the database leased it to us."""
+    held = HeldRows(budget=Budget(7))  # a row has three octets
+    assert hold(held, row(1), row(2, "ann@example.com")) == (2, [])
+    assert not held.is_full
+    assert hold(held, row(3), row(4), row(5, "joe@example.com")) == (0, [3, 4, 5])
+    assert held.budget.held == 6
+    held.returned([3, 4, 5], is_settled=True)
+    first = held.begin()
+    assert first is not None
+    held.take(first)
+    assert (first.content, held.budget.held) == (b"", 3)
+    assert hold(held, row(6), row(7, "sue@example.com")) == (1, [6])
+
+
+@pytest.mark.parametrize("way", ["take", "defer", "release", "leave", "give_back_all"])
+def test_what_leaves_frees_its_room(way: str) -> None:
+    held = HeldRows()
+    rows = row(1), row(2)
+    hold(held, *rows)
+    assert held.budget.held == 6
+    begun = held.begin()
+    assert begun is not None
+    ways: dict[str, Callable[[], object]] = {
+        "take": lambda: held.take(begun),
+        "defer": lambda: held.defer(begun, 99.0),
+        "release": lambda: held.release(begun),
+        "leave": lambda: held.leave(begun),
+        "give_back_all": held.give_back_all,
+    }
+    ways[way]()
+    left = 3 if way == "take" else 0
+    assert (held.budget.held, len(rows[0].content + rows[1].content)) == (left, left)
+
+
+def test_nothing_overtakes_a_row_that_was_claimed_and_is_on_its_way_here() -> None:
+    """The database says that the conversation is ours as soon as the claim is committed."""
+    held = HeldRows()
+    before = held.known()
+    held.begin_claim([row(1)], 3)
+    assert held.budget.coming == 3
+    assert hold(held, row(2), row(3, "ann@example.com")) == (1, [2])
+    assert held.hold_claimed([row(1)], before) == (1, [])
+    assert held.budget.coming == 0
+    assert [one and one.id for one in (held.begin(), held.begin(), held.begin())] == [3, 1, None]
+
+
 def test_a_row_that_is_not_under_way_cannot_be_done_with() -> None:
     held = HeldRows()
     hold(held, row(1), row(2))
@@ -261,7 +309,7 @@ class Service(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.held = HeldRows(limit=5, clock=lambda: self.now)
+        self.held = HeldRows(limit=5, budget=Budget(12), clock=lambda: self.now)
         self.table: dict[int, bool] = {}
         self.conversation: dict[int, str] = {}
         self.rolled_back: set[int] = set()
@@ -305,7 +353,7 @@ class Service(RuleBasedStateMachine):
     def is_ours(self, conversation: str) -> bool:
         """The outbox leases a row to us only where those before it are on their way from us."""
         before = [id for id in self.table if self.conversation[id] == conversation]
-        known = self.known()
+        known = self.known().union(self.claimed[0] if self.claimed is not None else ())
         return all(self.table[id] and id in known for id in before)
 
     @precondition(lambda self: self.committed)
@@ -415,6 +463,7 @@ class Service(RuleBasedStateMachine):
             elif self.conversation[id] not in blocked:
                 found.append(id)
         self.claimed = found, self.held.known()
+        self.held.begin_claim(self.rows(found), 3 * len(found))
         self.table |= dict.fromkeys(found, True)
 
     @precondition(lambda self: self.claimed is not None)
@@ -426,6 +475,7 @@ class Service(RuleBasedStateMachine):
         if is_well:
             self.give_back(self.held.hold_claimed(self.rows(found), before).late)
         else:
+            self.held.end_claim()
             self.held.doubt(self.rows(found))
         self.left -= self.held.known()
 

@@ -12,6 +12,7 @@ from lamson.storage.database import Database
 from lamson.storage.held import HeldRows
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
+from lamson.storage.room import AT_ONCE, Budget
 
 
 def make(recipient: str = "zed@example.com", number: int = 1) -> Outgoing:
@@ -160,6 +161,87 @@ def test_one_that_becomes_full_or_empties_meanwhile_takes_all_rows_of_an_insert_
     assert insert(database, Outbox(database, "a"), [make(number=1), make(number=2)]) == []
 
 
+def test_much_mail_is_inserted_in_parts(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server takes no statement of any size: what a delivery sends is not bounded by it."""
+    outbox = Outbox(database, "a")
+    sizes: list[int] = []
+    really_insert = outbox._insert
+
+    def record(connection: Connection, rows: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        sizes.append(sum(len(row.content) for row in rows))
+        return really_insert(connection, rows)
+
+    monkeypatch.setattr(outbox, "_insert", record)
+    rows = [make(f"{number}@example.com", number) for number in range(5)]
+    for row in rows:
+        row.content = bytes(AT_ONCE // 2)
+    insert(database, outbox, rows)
+    assert (outbox.count(), max(sizes), len(sizes)) == (5, AT_ONCE, 3)
+
+
+def test_what_finds_no_room_stays_in_the_table_and_so_does_what_follows_it(
+    database: Database,
+) -> None:
+    outbox = Outbox(database, "a", HeldRows(budget=Budget(7)))  # a row has three octets
+    rows = [make(number=1), make("ann@example.com", 2), make(number=3), make(number=4)]
+    assert insert(database, outbox, rows) == rows[:2]
+    assert outbox.held.budget.wanted == 3
+    outbox.held.hold(rows[:2])
+    assert insert(database, outbox, [make("joe@example.com", 5)]) == []
+    assert outbox.claim(10) == []
+
+
+def test_a_claim_takes_what_there_is_room_for_in_order(database: Database) -> None:
+    dead = Outbox(database, "dead", lease=0.0)
+    names = ["zed@example.com", "zed@example.com", "ann@example.com", "zed@example.com"]
+    insert(database, dead, [make(name, number) for number, name in enumerate(names)])
+    outbox = Outbox(database, "a", HeldRows(budget=Budget(9)))
+    rows = outbox.claim(10)
+    assert [row.message_id for row in rows] == ["<0@test>", "<2@test>", "<1@test>"]
+    assert {row.content for row in rows} == {b"x\r\n"}
+    assert (outbox.held.budget.coming, outbox.held.budget.wanted) == (9, 3)
+    assert Outbox(database, "b").claim(10) == []  # the last one stands behind ours
+
+
+def test_a_message_larger_than_all_room_goes_alone(database: Database) -> None:
+    dead = Outbox(database, "dead", lease=0.0)
+    insert(database, dead, [make("ann@example.com", 1), make("joe@example.com", 2)])
+    outbox = Outbox(database, "a", HeldRows(budget=Budget(2)))
+    (row,) = outbox.claim(10)
+    outbox.held.hold_claimed([row], set())
+    assert outbox.claim(10) == []
+    assert outbox.held.is_full
+
+
+def test_what_does_not_fit_is_not_skipped_for_ever(database: Database) -> None:
+    """Small mail would fill the room each time anew: it has to wait behind a large one."""
+    dead = Outbox(database, "dead", lease=0.0)
+    large = make("ann@example.com")
+    large.content = b"large\r\n"
+    insert(database, dead, [large, make("joe@example.com")])
+    outbox = Outbox(database, "a", HeldRows(budget=Budget(7)))
+    outbox.held.hold(insert(database, outbox, [make()]))
+    assert outbox.claim(10) == []
+    assert insert(database, outbox, [make("sue@example.com")]) == []
+    row = outbox.held.begin()
+    assert row is not None
+    outbox.held.take(row)
+    assert outbox.held.has_room_again
+    outbox.held.budget.want_nothing()
+    assert [one.content for one in outbox.claim(10)] == [b"large\r\n"]
+
+
+def test_people_look_at_the_rows_without_their_content(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    (row,) = insert(database, outbox, [make()])
+    (seen,) = outbox.all()
+    assert (seen.id, seen.content) == (row.id, b"")
+    assert outbox.get(row.id) == seen
+    assert (outbox.content(row.id), outbox.content(1)) == (b"x\r\n", None)
+
+
 def test_what_is_to_be_deleted_comes_again_where_the_transaction_fails(database: Database) -> None:
     outbox = Outbox(database, "a")
     outbox.held.hold(insert(database, outbox, [make()]))
@@ -177,6 +259,48 @@ def test_what_is_to_be_deleted_comes_again_where_the_transaction_fails(database:
     assert (outbox.count(), outbox.held.has_deletions) == (1, True)
     outbox.delete_now()
     assert (outbox.count(), outbox.held.known()) == (0, set())
+
+
+@pytest.mark.postgres
+def test_what_a_transaction_does_not_see_is_not_deleted_by_it(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its snapshot is older than the row: a DELETE of no rows is not done."""
+    database = Database(postgres_url)
+    database.create_all()
+    outbox = Outbox(database, "a")
+    old = database.engine.connect().execution_options(isolation_level="REPEATABLE READ")
+    with outbox.deleting() as delete, old.begin():
+        old.exec_driver_sql("SELECT count(*) FROM lamson_outbox")
+        outbox.held.hold(insert(database, outbox, [make()]))
+        row = outbox.held.begin()
+        assert row is not None
+        outbox.held.take(row)
+        delete(old)
+    old.close()
+    assert (outbox.count(), outbox.held.is_behind) == (1, True)
+    assert "looking again" in caplog.text
+    outbox.delete_now()
+    assert (outbox.count(), outbox.held.known()) == (0, set())
+    database.close()
+
+
+@pytest.mark.postgres
+def test_what_another_process_has_deleted_is_done_with(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(postgres_url)
+    database.create_all()
+    outbox = Outbox(database, "a")
+    outbox.held.hold(insert(database, outbox, [make()]))
+    row = outbox.held.begin()
+    assert row is not None
+    outbox.held.take(row)
+    outbox.delete([row.id])
+    outbox.delete_now()
+    assert outbox.held.known() == set()
+    assert "another process had them too" in caplog.text
+    database.close()
 
 
 def test_ids_rise(database: Database) -> None:

@@ -1,0 +1,115 @@
+"""Which rows of the outbox a process may take over, and their content.
+
+For `Outbox.claim`, within its transaction. Sizes are asked for before anything is loaded: both
+databases know them without reading the content. What finds no room stays where it is, for another
+claim or another process.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, func, or_, select
+
+from lamson.storage.room import parts
+from lamson.storage.tables import outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.engine import Connection, RowMapping
+    from sqlalchemy.sql import ColumnElement
+
+    from lamson.storage.outgoing import Outgoing
+    from lamson.storage.room import Budget, Room
+
+LONGEST_DELAY = 3600.0  # seconds, give or take a fifth, that a row is put off for
+_SET_BACK = 2 * LONGEST_DELAY  # what is due later than that was put off before the clock went back
+
+HEAD = [
+    *(column for column in outbox.columns if column is not outbox.c.content),
+    func.length(outbox.c.content).label("size"),
+]
+"""A row but for its content."""
+
+
+def find(connection: Connection, limit: int, now: float, budget: Budget) -> list[RowMapping]:
+    """Rows that are free, in order, as `HEAD` has them: whole conversations, as far as they are.
+
+    See `Outbox.claim` for the limits. ``budget`` is told what found no room.
+    """
+    room = budget.room()
+    firsts = _first(connection, limit, now, budget, room)
+    return firsts + _following(connection, firsts, limit, now, budget, room) if firsts else []
+
+
+def load(connection: Connection, rows: Sequence[Outgoing], sizes: Sequence[int]) -> list[Outgoing]:
+    """Give ``rows`` their content; without those that another process has deleted meanwhile."""
+    found: set[int] = set()
+    sized = list(zip(rows, sizes, strict=True))
+    for part in parts(sized, lambda one: one[1]):
+        by_id = {row.id: row for row, _ in part}
+        query = select(outbox.c.id, outbox.c.content).where(outbox.c.id.in_(by_id))
+        with closing(connection.execute(query)) as contents:
+            for id, content in contents:
+                by_id[id].content = bytes(content)
+                found.add(id)
+    return [row for row in rows if row.id in found]
+
+
+def _first(
+    connection: Connection, limit: int, now: float, budget: Budget, room: Room
+) -> list[RowMapping]:
+    """The first rows of conversations, where they are free."""
+    earlier = outbox.alias()
+    is_earlier = and_(earlier.c.conversation == outbox.c.conversation, earlier.c.id < outbox.c.id)
+    is_first = ~select(earlier.c.id).where(is_earlier).exists()
+    query = select(*HEAD).where(_is_free(now), is_first).order_by(outbox.c.id).limit(limit)
+    if connection.dialect.name != "sqlite":
+        query = query.with_for_update(skip_locked=True)
+    rows = []
+    with closing(connection.execute(query)) as found:
+        for row in found.mappings():
+            if not room.take(row["size"]):  # the others do not skip it: it would wait for ever
+                budget.want(row["size"])
+                break
+            rows.append(row)
+    return rows
+
+
+def _following(
+    connection: Connection,
+    firsts: Sequence[RowMapping],
+    limit: int,
+    now: float,
+    budget: Budget,
+    room: Room,
+) -> list[RowMapping]:
+    """The rows behind ``firsts``, each in its conversation up to one that has to wait."""
+    is_behind = and_(
+        outbox.c.conversation.in_([row["conversation"] for row in firsts]),
+        outbox.c.id.not_in([row["id"] for row in firsts]),
+    )
+    query = select(*HEAD, _is_free(now).label("is_free")).where(is_behind)
+    rows = []
+    blocked = set()
+    with closing(connection.execute(query.order_by(outbox.c.id).limit(limit))) as found:
+        for row in found.mappings():
+            if row["conversation"] in blocked:
+                continue
+            if not row["is_free"]:
+                blocked.add(row["conversation"])
+            elif room.take(row["size"]):
+                rows.append(row)
+            else:
+                budget.want(row["size"])
+                break
+    return rows
+
+
+def _is_free(now: float) -> ColumnElement[bool]:
+    return and_(
+        or_(outbox.c.due_at <= now, outbox.c.due_at > now + _SET_BACK),
+        outbox.c.lease_until <= now,
+    )

@@ -1,0 +1,86 @@
+"""A connection whose peer acknowledges everything and answers nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy
+
+from lamson.storage.database import Database
+from tests.faults.proxy import Link, Proxy, Rule, Verdict
+from tests.unit.relay.rig import Rig, row, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.postgres import PostgresInstance
+
+pytestmark = pytest.mark.postgres
+
+
+class Swallow(Rule):
+    """Passes nothing on any more, in either direction, over the connections there are by then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._links: set[Link] = set()
+        self._silent: set[Link] = set()
+        self._lock = threading.Lock()
+
+    def strike(self) -> None:
+        with self._lock:
+            self._silent |= self._links
+
+    def from_client(self, link: Link, data: bytes) -> Verdict:
+        with self._lock:
+            self._links.add(link)
+            return Verdict(b"" if link in self._silent else data)
+
+    def from_server(self, link: Link, data: bytes) -> Verdict:
+        return self.from_client(link, data)
+
+
+def test_the_relay_goes_on_over_another_connection(
+    url: str,
+    postgres: PostgresInstance,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("lamson.storage.patience.SILENCE", 0.5)
+    monkeypatch.setattr("lamson.relay.relay.SWEEP_INTERVAL", 0.2)
+    direct = Rig(Database(url), tmp_path)
+    rule = Swallow()
+
+    async def story(rig: Rig) -> None:
+        async with rig.relay():
+            left = direct.commit(row(1))
+            direct.outbox.release([one.id for one in left])
+            await until(lambda: rig.server.taken == ["<1@test>"] and not direct.outbox.count())
+            rule.strike()
+            left = direct.commit(row(2))
+            direct.outbox.release([one.id for one in left])
+            await until(lambda: not direct.outbox.count())
+
+    with Proxy(postgres.port, rule) as proxy:
+        through = sqlalchemy.make_url(url).set(port=proxy.port).render_as_string()
+        database = Database(through)
+        rig = Rig(database, tmp_path)
+        asyncio.run(story(rig))
+        database.close()
+    direct.database.close()
+    assert rig.server.taken == ["<1@test>", "<2@test>"]
+    assert "the server said nothing for 0.5 s" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_a_handlers_statement_may_take_its_time(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadline of its own watches it."""
+    monkeypatch.setattr("lamson.storage.patience.SILENCE", 0.1)
+    database = Database(url)
+    with database.begin() as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(0.5)")
+    database.close()

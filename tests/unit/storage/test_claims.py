@@ -1,0 +1,25 @@
+"""lamson.storage.claims; what a claim takes is tested with the outbox."""
+
+from lamson.storage import claims
+from lamson.storage.database import Database
+from lamson.storage.outbox import Outbox
+from lamson.storage.outgoing import Outgoing
+from lamson.storage.room import Budget
+
+
+def test_what_was_deleted_between_finding_and_loading_is_left_out(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    rows = [
+        Outgoing("4Qz", f"<{number}@test>", "", (f"{number}@b.example",), b"x" * number)
+        for number in range(1, 4)
+    ]
+    with database.begin() as connection:
+        outbox.insert(connection, rows)
+    outbox.release([row.id for row in rows])
+    with database.begin() as connection:
+        found = claims.find(connection, 10, rows[0].created_at + 1, Budget())
+        assert [row["size"] for row in found] == [1, 2, 3]
+        outbox.delete_rows(connection, [rows[1].id])
+        rows[0].content = rows[2].content = b""
+        assert claims.load(connection, rows, [1, 2, 3]) == [rows[0], rows[2]]
+    assert (rows[0].content, rows[2].content) == (b"x", b"xxx")

@@ -1,0 +1,13 @@
+"""lamson.storage.outgoing; what a row holds is tested with the outbox."""
+
+import pytest
+
+from lamson.errors import LamsonError
+from lamson.storage.outgoing import MAX_CONTENT, Outgoing
+
+
+def test_a_message_that_could_not_be_kept_is_refused_where_it_is_made() -> None:
+    """Not by the database, with the work of all neighbours."""
+    content = bytes(MAX_CONTENT + 1)
+    with pytest.raises(LamsonError, match=f"<1@test> of {len(content)} octets is too big"):
+        Outgoing("4Qz", "<1@test>", "", ("zed@b.example",), content)
