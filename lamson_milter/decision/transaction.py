@@ -120,12 +120,21 @@ class Transaction:
         return verdicts.refusal
 
     def rcpt(
-        self, given: str, parameters: Sequence[str] = (), *, read: str = "", queue_id: str = ""
+        self,
+        given: str,
+        parameters: Sequence[str] = (),
+        *,
+        read: str = "",
+        queue_id: str | None = None,
     ) -> Reply | None:
         """RCPT TO: gives a refusal, which is this recipient's alone. ``read`` as in `mail`.
 
-        Postfix has a ``queue_id`` once it has taken a recipient.
+        Postfix has a ``queue_id`` once it has taken a recipient: where it still has none ("", not
+        None for one that is not told), it has refused those that were taken here before.
         """
+        if queue_id == "":
+            for one in self._addressees:
+                one.is_doubtful = True
         recipient = _address(given, read)
         refusal = self._rules.refuse(recipient)
         if refusal is not None:

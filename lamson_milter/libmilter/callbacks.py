@@ -156,6 +156,7 @@ class Callbacks:
             if actions & milter.SETSYMLIST:
                 for stage, macros in _MACROS:
                     ctx.setsymlist(stage, macros)
+                session.knows_queue_id = True
             self.sessions.add(session)
         except BaseException:  # noqa: BLE001
             log.logger.exception("milter: negotiating with Postfix failed")
@@ -210,10 +211,10 @@ class Callbacks:
                 return self._failed(ctx, None, milter.P_NR_RCPT)
             path, words = _text(given), [_text(one) for one in parameters]
             read = macro(ctx, RECIPIENT_MACRO)
+            id = macro(ctx, "i") if session.knows_queue_id else None
             if not self._asks_recipient:
-                refusal = transaction.rcpt(path, words, read=read)
+                refusal = transaction.rcpt(path, words, read=read, queue_id=id)
             else:
-                id = macro(ctx, "i")
                 refusal = self._run(
                     RECIPIENT,
                     session,
@@ -221,8 +222,9 @@ class Callbacks:
                 )
             if refusal is None:
                 return session.reply(milter.P_NR_RCPT)
-            id = macro(ctx, "i") or "NOQUEUE"
-            log.event("refused", id, recipient=path, sender=transaction.sender, reply=refusal)
+            log.event(
+                "refused", id or "NOQUEUE", recipient=path, sender=transaction.sender, reply=refusal
+            )
             return answer(ctx, refusal)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_RCPT)
@@ -343,8 +345,8 @@ def _text(octets: bytes) -> str:
 
 def _log(transaction: Transaction, outcome: Outcome, queue_id: str) -> None:
     id = queue_id or "NOQUEUE"
-    for recipient, reply in outcome.removed:
-        log.event("removed", id, recipient=recipient, reply=reply)
+    for one in outcome.removed:
+        log.event("removed", id, recipient=one.address, reply=one.reply)
     log.event(
         "filtered",
         id,

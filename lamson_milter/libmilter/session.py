@@ -27,6 +27,7 @@ class Session:
         "has_leading_space",
         "header_reply",
         "header_size",
+        "knows_queue_id",
         "since",
         "spool",
         "steps",
@@ -38,6 +39,7 @@ class Session:
         # Asked for each field, so worked out once.
         self.has_leading_space = bool(steps & milter.P_HDR_LEADSPC)
         self.header_reply = self.reply(milter.P_NR_HDR)
+        self.knows_queue_id = False  # Postfix was asked to tell it at RCPT
         self.connection = ConnectionState(rules)
         self.transaction: Transaction | None = None
         self.spool: Spool | None = None
