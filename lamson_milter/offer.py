@@ -109,11 +109,10 @@ def offer(
     for name, value in fields:
         transaction.header(name, value)
     wanted = connection.rules.filters.body
-    limit = application.settings.milter.max_body
-    shown = body[: limit if wanted is None else min(wanted, limit)]
+    shown = body[: connection.rules.body]
     now = time.time()
     outcome = transaction.end(
-        lambda: ParsedMessage(header_bytes(fields) + shown),
+        lambda: ParsedMessage(header_bytes(transaction.fields) + shown),
         queue_id=queue_id,
         now=now,
         is_truncated=wanted != 0 and len(shown) < len(body),

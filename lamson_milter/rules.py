@@ -17,6 +17,7 @@ from lamson import log
 from lamson.errors import LamsonError
 from lamson.smtp.reply import LOCAL_ERROR, NO_SUCH_RECIPIENT, SMTPError
 from lamson_milter.actions import MAX_LINES, Defer, Reject, decision
+from lamson_milter.decision.limits import SizeLimits
 from lamson_milter.decision.transaction import Rules
 from lamson_milter.filters import Filters
 
@@ -46,6 +47,11 @@ def rules_of(application: Application, *, raise_errors: bool = False) -> Rules:
         ask=Asking(application.database, raise_errors=raise_errors),
         refuse=check if settings.milter.check_recipients else lambda recipient: None,
         notary=application.notary,
+        limits=SizeLimits(
+            settings.milter.max_body,
+            settings.milter.oversized_header,
+            settings.milter.oversized_body,
+        ),
     )
 
 

@@ -71,7 +71,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     callbacks = Callbacks(
         rules,
         FilterThreads(settings.threads),
-        Limits(settings.timeout, settings.content_timeout, settings.max_body),
+        Limits(settings.timeout, settings.content_timeout),
         checks_recipients=settings.check_recipients,
         on_stuck=link.recycle,
     )

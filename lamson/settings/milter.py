@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -44,7 +44,17 @@ class Milter(Listening):
     max_body: int = Field(
         10 * MIB,
         ge=0,
-        description="Octets of a body that filters are shown; of a larger one they see the start.",
+        description="Octets of a body that filters are shown.",
+    )
+    oversized_header: Literal["refuse", "defer", "truncate"] = Field(
+        "refuse",
+        description="What becomes of a message for filters whose header passes 1 MiB or 10,000 "
+        "fields: `refuse` (552 5.3.4), `defer` (451), or `truncate`: filters see its start, with "
+        "`is_truncated` and a line in `defects`.",
+    )
+    oversized_body: Literal["refuse", "defer", "truncate"] = Field(
+        "truncate",
+        description="The same for a body longer than `max_body` that a filter wants to see whole.",
     )
     secret: SecretStr | None = Field(
         None,

@@ -17,7 +17,17 @@ from lamson.message import notes
 from lamson.smtp import address
 from lamson.smtp.envelope import NOBODY, Envelope, Peer, QueueId, Recipient
 from lamson_milter.actions import AddHeader, ChangeHeader
-from lamson_milter.decision.outcome import decide
+from lamson_milter.decision.limits import (
+    BODY_DEFECT,
+    HEADER_DEFECT,
+    MAX_FIELDS,
+    MAX_FORGED,
+    MAX_HEADER,
+    NAME,
+    TOO_MANY_NOTES,
+    SizeLimits,
+)
+from lamson_milter.decision.outcome import Outcome, decide
 from lamson_milter.decision.verdicts import Addressee, Verdicts
 from lamson_milter.subjects import Arrival, Connection, FilteredMail
 
@@ -28,7 +38,6 @@ if TYPE_CHECKING:
     from lamson.message.parsed import ParsedMessage
     from lamson.smtp.reply import Reply
     from lamson_milter.actions import Decision, Edit
-    from lamson_milter.decision.outcome import Outcome
     from lamson_milter.decision.verdicts import Subject
     from lamson_milter.filters import Filter, Filters
 
@@ -36,6 +45,7 @@ if TYPE_CHECKING:
 
 _NOTES = notes.HEADER.lower()
 _NOTES_LENGTH = len(_NOTES)
+_DEFAULT_LIMITS = SizeLimits()
 _NO_CAPTURES: Mapping[str, str] = {}
 
 
@@ -51,6 +61,13 @@ class Rules:
     ask: Ask
     refuse: Callable[[str], Reply | None] = lambda recipient: None
     notary: Notary | None = None
+    limits: SizeLimits = _DEFAULT_LIMITS
+
+    @property
+    def body(self) -> int:
+        """Octets of a body that filters are shown."""
+        wanted = self.filters.body
+        return self.limits.body if wanted is None else min(wanted, self.limits.body)
 
 
 class ConnectionState:
@@ -80,7 +97,9 @@ class Transaction:
     __slots__ = (
         "_addressees",
         "_connection",
+        "_header_size",
         "_incoming_notes",
+        "_is_header_cut",
         "_rules",
         "_sender_verdicts",
         "fields",
@@ -93,6 +112,8 @@ class Transaction:
         self._addressees: list[Addressee] = []
         self._sender_verdicts = Verdicts()
         self._incoming_notes = 0
+        self._header_size = 0
+        self._is_header_cut = False
         self.sender = ""
         self.fields: list[tuple[str, bytes]] = []
 
@@ -160,12 +181,21 @@ class Transaction:
         return None
 
     def header(self, name: str, value: bytes) -> None:
-        """One header field; ``value`` as it stands behind the colon."""
-        self.fields.append((name, value))
+        """One header field; ``value`` as it stands behind the colon, folded with bare newlines.
 
-    def drop_header(self, name: str) -> None:
-        """One header field that the filters will not see, for there are too many."""
-        self._incoming_notes += name.lower() == _NOTES
+        From the first one on that passes a limit nothing is kept.
+        """
+        if len(name) == _NOTES_LENGTH and name.lower() == _NOTES:
+            self._incoming_notes += 1
+        self._header_size += len(name) + len(value) + value.count(b"\n") + 3
+        if (
+            self._header_size > MAX_HEADER
+            or len(self.fields) == MAX_FIELDS
+            or not NAME.fullmatch(name)
+        ):
+            self._is_header_cut = True
+        if not self._is_header_cut:
+            self.fields.append((name, value))
 
     def end(
         self,
@@ -175,9 +205,17 @@ class Transaction:
         now: float,
         is_truncated: bool = False,
     ) -> Outcome:
-        """The end of the message. Raises ValueError where the notes are too many to be signed."""
+        """The end of the message. Raises ValueError where the notes are too many to be signed.
+
+        ``is_truncated`` says that ``content`` has not all of the body.
+        """
+        if self._incoming_notes > MAX_FORGED:
+            return Outcome(refusal=TOO_MANY_NOTES)
+        refusal = None
         if not self._is_settled and self._rules.filters.message.routes:
-            self._ask_about_message(content, queue_id, now, is_truncated)
+            refusal = self._ask_about_message(content, queue_id, now, is_truncated)
+        if refusal is not None:
+            return Outcome(refusal=refusal)
         return decide(
             (self._connection.verdicts, self._sender_verdicts),
             self._addressees,
@@ -187,7 +225,8 @@ class Transaction:
 
     def _ask_about_message(
         self, content: Callable[[], ParsedMessage], queue_id: str, now: float, is_truncated: bool
-    ) -> None:
+    ) -> Reply | None:
+        """Ask the filters of each recipient; gives the refusal of what they cannot be shown."""
         shared: ParsedMessage | None = None
         envelope: Envelope | None = None
         for addressee in self._addressees:
@@ -196,17 +235,37 @@ class Transaction:
                 continue
             for one, captures in self._rules.filters.message.match(addressee.address):
                 if shared is None or envelope is None:
+                    if refusal := self._refusal_of_size(is_truncated):
+                        return refusal
                     shared, envelope = content(), self._envelope(queue_id, now)
+                    self._tell_cuts(shared, is_truncated)
                 subject = FilteredMail(
                     shared,
                     envelope,
                     Recipient(addressee.address, captures),
                     notes=self._notes_so_far(verdicts),
-                    is_truncated=is_truncated,
+                    is_truncated=is_truncated or self._is_header_cut,
                 )
                 verdict = self._rules.ask(one, subject, captures, envelope.id)
                 if verdicts.take(one, subject, verdict):
                     break
+        return None
+
+    def _is_body_cut(self, is_truncated: bool) -> bool:
+        """True where the body was cut by the limit, not because no filter wants more of it."""
+        wanted = self._rules.filters.body
+        return is_truncated and (wanted is None or wanted > self._rules.limits.body)
+
+    def _refusal_of_size(self, is_truncated: bool) -> Reply | None:
+        return self._rules.limits.refusal(
+            is_header_cut=self._is_header_cut, is_body_cut=self._is_body_cut(is_truncated)
+        )
+
+    def _tell_cuts(self, message: ParsedMessage, is_truncated: bool) -> None:
+        if self._is_header_cut:
+            message.cut_off(HEADER_DEFECT)
+        if self._is_body_cut(is_truncated):
+            message.cut_off(BODY_DEFECT)
 
     def _envelope(self, queue_id: str, now: float) -> Envelope:
         known = self._connection.peer
@@ -236,11 +295,9 @@ class Transaction:
 
     def _forged_notes(self) -> list[Edit]:
         """Takes off what pretends to be notes, the last one first."""
-        incoming = self._incoming_notes
-        for name, _ in self.fields:
-            if len(name) == _NOTES_LENGTH and name.lower() == _NOTES:
-                incoming += 1
-        return [ChangeHeader(notes.HEADER, None, index) for index in range(incoming, 0, -1)]
+        return [
+            ChangeHeader(notes.HEADER, None, index) for index in range(self._incoming_notes, 0, -1)
+        ]
 
     def _own_notes(self, staying: Sequence[Addressee], queue_id: str, now: float) -> list[Edit]:
         """Adds the notes that were made."""

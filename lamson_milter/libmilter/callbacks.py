@@ -48,9 +48,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-MAX_HEADER = 1 << 20  # octets of a header that filters see, as in lamson.header
-FIELD_COST = 64  # octets that each field counts for besides its text, as it takes memory
-
 _ACTIONS = (
     milter.ADDHDRS
     | milter.CHGHDRS
@@ -72,11 +69,10 @@ _MACROS = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds for one command and for a whole message; octets of a body that filters see."""
+    """Seconds for one command and for a whole message."""
 
     command: float = 25.0
     content: float = 250.0
-    body: int = 10 << 20
 
 
 class Callbacks:
@@ -109,7 +105,7 @@ class Callbacks:
             )
             for stage in STAGES
         }
-        self._body = limits.body if filters.body is None else min(filters.body, limits.body)
+        self._body = rules.body
         self._steps = (
             milter.P_NODATA | milter.P_NOUNKNOWN | milter.P_NOEOH
             | milter.P_NR_HELO | milter.P_NR_HDR | milter.P_HDR_LEADSPC
@@ -232,15 +228,10 @@ class Callbacks:
     def header(self, ctx: Context, name: str, value: bytes) -> int:
         session = ctx.getpriv()
         try:
-            session.header_size += FIELD_COST + len(name) + len(value)
-            transaction = session.transaction
-            if transaction is not None:
-                if session.header_size > MAX_HEADER:
-                    transaction.drop_header(name)
-                else:
-                    transaction.fields.append(
-                        (name, value if session.has_leading_space else b" " + value)
-                    )
+            if session.transaction is not None:
+                session.transaction.header(
+                    name, value if session.has_leading_space else b" " + value
+                )
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_HDR)
         return session.header_reply

@@ -26,7 +26,6 @@ class Session:
         "has_failed",
         "has_leading_space",
         "header_reply",
-        "header_size",
         "knows_queue_id",
         "since",
         "spool",
@@ -43,7 +42,6 @@ class Session:
         self.connection = ConnectionState(rules)
         self.transaction: Transaction | None = None
         self.spool: Spool | None = None
-        self.header_size = 0
         self.has_failed = False
         self.since = NEVER  # monotonic: when a filter was begun without a thread
 
@@ -55,7 +53,6 @@ class Session:
         """Forget the mail."""
         self.transaction = None
         self.has_failed = False
-        self.header_size = 0
         if self.spool is not None:
             self.spool.close()
             self.spool = None
