@@ -122,8 +122,9 @@ def offer(
         sender, people, raw = _edited(
             transaction.sender, transaction.recipients, fields, body, outcome.edits
         )
-        peer = Peer(peer.name, peer.addr, peer.port, ident=QueueId(queue_id))
-        envelope = Envelope(sender, tuple(people), peer, received=now, id=queue_id)
+        # What XFORWARD tells the handler; SASL, TLS and the daemon it does not.
+        told = Peer(peer.name, peer.addr, peer.port, ident=QueueId(queue_id))
+        envelope = Envelope(sender, tuple(people), told, received=now, id=queue_id)
         message = MailRequest(
             ParsedMessage(raw, application.notary), envelope, Recipient(people[0] if people else "")
         )

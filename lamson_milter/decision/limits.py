@@ -17,10 +17,11 @@ from lamson.smtp.reply import Reply
 Oversized = Literal["refuse", "defer", "truncate"]
 
 MAX_HEADER = MAX_BLOCK - 2  # octets as they stand in a message: the empty line is looked at, too
+MAX_LISTED = MAX_FIELDS
 MAX_FORGED = 100  # fields that pretend to be our notes and are taken off
 NAME = re.compile(r"[!-9;-~]+[ \t]*")  # RFC 5322 section 2.2: anything else would end the header
 
-HEADER_DEFECT = f"the header passes {MAX_HEADER} octets or {MAX_FIELDS} fields: it was cut off"
+HEADER_DEFECT = f"the header passes {MAX_HEADER} octets or {MAX_LISTED} fields: it was cut off"
 BODY_DEFECT = "the body is longer than filters are shown: it was cut off"
 
 _TEXTS = {"header": "Message header too large", "body": "Message body too large to be checked"}

@@ -35,14 +35,14 @@ _STAYS, _DISCARDED, _REJECTED = range(3)
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A recipient taken off the envelope by the filter ``by``.
+    """A recipient taken off the envelope by the filter ``by``, None for the recipient check.
 
     ``reply`` is what a Reject would have told the client; None for a Discard.
     """
 
     address: str
     reply: Reply | None
-    by: str
+    by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,9 @@ def decide(
         if _severity(fate) == _STAYS:
             staying.append(one)
         else:
-            removed.append(Removal(one.address, fate.refusal, str(fate.by)))
+            removed.append(
+                Removal(one.address, fate.refusal, "" if fate.by is None else str(fate.by))
+            )
     recorded: list[tuple[Filter, list[Edit]]] = []
     reasons: list[str] = []
     heard = (*whole, *[one.verdicts for one in staying])

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import unicodedata
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lamson.errors import AddressError
 from lamson.message import notes
 from lamson.smtp import address
 from lamson.smtp.envelope import NOBODY, Envelope, Peer, QueueId, Recipient
-from lamson_milter.actions import AddHeader, ChangeHeader
+from lamson_milter.actions import AddHeader, ChangeHeader, Reject
 from lamson_milter.decision.limits import (
     BODY_DEFECT,
     HEADER_DEFECT,
-    MAX_FIELDS,
     MAX_FORGED,
     MAX_HEADER,
+    MAX_LISTED,
     NAME,
     TOO_MANY_NOTES,
     SizeLimits,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 _NOTES = notes.HEADER.lower()
 _NOTES_LENGTH = len(_NOTES)
 _DEFAULT_LIMITS = SizeLimits()
+_EIGHT_BIT = ("8BITMIME", "BINARYMIME")  # RFC 6152, RFC 3030
 _NO_CAPTURES: Mapping[str, str] = {}
 
 
@@ -70,25 +71,59 @@ class Rules:
         return self.limits.body if wanted is None else min(wanted, self.limits.body)
 
 
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """What Postfix makes of a recipient: "" where it does not tell.
+
+    ``read`` is the address that it reads in the path, ``transport`` and ``next_hop`` what it would
+    deliver by. It has a ``queue_id`` once it has taken a recipient: where it still has none ("",
+    not None for one that is not told), it has refused those that were taken here before.
+    """
+
+    read: str = ""
+    transport: str = ""
+    next_hop: str = ""
+    queue_id: str | None = None
+
+
+_UNTOLD = Arriving()
+
+
 class ConnectionState:
     """A client's connection: what its filters came to counts for each of its mails."""
 
-    __slots__ = ("peer", "rules", "verdicts")
+    __slots__ = ("asking", "peer", "rules", "verdicts")
 
     def __init__(self, rules: Rules, peer: Peer = NOBODY) -> None:
         self.rules = rules
         self.peer = peer
         self.verdicts = Verdicts()
+        self.asking: Filter | None = None
+        """The filter that is being asked, for the log where it does not end."""
 
     def connect(self) -> Reply | None:
         """Ask the connection's filters; gives a refusal."""
         verdicts = self.verdicts
         for one in self.rules.filters.connection:
             subject = Connection(self.peer)
-            verdict = self.rules.ask(one, subject, _NO_CAPTURES, "-")
-            if verdicts.take(one, subject, verdict):
+            if verdicts.take(one, subject, self.ask(one, subject, _NO_CAPTURES, "-")):
                 break
         return verdicts.refusal
+
+    def ask(
+        self, one: Filter, subject: Subject, captures: Mapping[str, str], id: str
+    ) -> Decision | None:
+        """What a filter says of a subject."""
+        self.asking = one
+        try:
+            return self.rules.ask(one, subject, captures, id)
+        finally:
+            self.asking = None
+
+    @property
+    def refused_by(self) -> str | None:
+        """The filter that refused the client."""
+        return self.verdicts.by_name
 
 
 class Transaction:
@@ -97,12 +132,15 @@ class Transaction:
     __slots__ = (
         "_addressees",
         "_connection",
+        "_eight_bit",
         "_header_size",
         "_incoming_notes",
         "_is_header_cut",
         "_rules",
         "_sender_verdicts",
+        "_smtputf8",
         "fields",
+        "refused_by",
         "sender",
     )
 
@@ -114,7 +152,9 @@ class Transaction:
         self._incoming_notes = 0
         self._header_size = 0
         self._is_header_cut = False
+        self._eight_bit = self._smtputf8 = False
         self.sender = ""
+        self.refused_by: str | None = None  # the filter that refused sender or recipient last
         self.fields: list[tuple[str, bytes]] = []
 
     def mail(self, given: str, parameters: Sequence[str] = (), *, read: str = "") -> Reply | None:
@@ -125,6 +165,11 @@ class Transaction:
         """
         self.sender = _address(given, read, null=True)
         connection = self._connection
+        told = _parameters(parameters)
+        self._eight_bit = told.get("BODY", "").upper() in _EIGHT_BIT
+        self._smtputf8 = "SMTPUTF8" in told
+        if not connection.peer.proto and (told or connection.peer.sasl or connection.peer.tls):
+            connection.peer = replace(connection.peer, proto="ESMTP")  # SMTP has none of these
         if connection.verdicts.is_settled or not self._rules.filters.sender:
             return None
         verdicts = self._sender_verdicts
@@ -132,53 +177,64 @@ class Transaction:
             subject = Arrival(
                 connection.peer,
                 self.sender,
-                parameters=_parameters(parameters),
+                parameters=told,
                 notes=connection.verdicts.notes | verdicts.notes,
+                smtputf8=self._smtputf8,
+                eight_bit=self._eight_bit,
             )
-            verdict = self._rules.ask(one, subject, _NO_CAPTURES, "-")
-            if verdicts.take(one, subject, verdict):
+            if verdicts.take(one, subject, connection.ask(one, subject, _NO_CAPTURES, "-")):
                 break
+        self.refused_by = verdicts.by_name
         return verdicts.refusal
 
     def rcpt(
-        self,
-        given: str,
-        parameters: Sequence[str] = (),
-        *,
-        read: str = "",
-        queue_id: str | None = None,
+        self, given: str, parameters: Sequence[str] = (), told: Arriving = _UNTOLD
     ) -> Reply | None:
-        """RCPT TO: gives a refusal, which is this recipient's alone. ``read`` as in `mail`.
+        """RCPT TO: gives a refusal, which is this recipient's alone.
 
-        Postfix has a ``queue_id`` once it has taken a recipient: where it still has none ("", not
-        None for one that is not told), it has refused those that were taken here before.
+        Mail that comes by no network cannot be answered here (Postfix's MILTER_README): what was
+        refused is a verdict on that recipient at the end.
         """
-        if queue_id == "":
-            for one in self._addressees:
-                one.is_doubtful = True
+        if told.queue_id == "":
+            for earlier in self._addressees:
+                earlier.is_doubtful = True
+        read = told.read
         recipient = _address(given, read)
+        self.refused_by = None
+        verdicts = Verdicts()
         refusal = self._rules.refuse(recipient)
         if refusal is not None:
-            return refusal
-        verdicts = Verdicts()
-        if not self._is_settled and self._rules.filters.recipient.routes:
-            for one, captures in self._rules.filters.recipient.match(recipient):
-                subject = Arrival(
-                    self._connection.peer,
-                    self.sender,
-                    Recipient(recipient, captures),
-                    parameters=_parameters(parameters),
-                    notes=self._common_notes() | verdicts.notes,
-                )
-                verdict = self._rules.ask(one, subject, captures, queue_id or "-")
-                if verdicts.take(one, subject, verdict):
-                    break
-            if verdicts.refusal is not None:
-                return verdicts.refusal
+            verdicts.verdict = Reject(refusal.enhanced, refusal.text, refusal.code)
+        elif not self._is_settled and self._rules.filters.recipient.routes:
+            self._ask_about_recipient(recipient, parameters, told, verdicts)
+        if verdicts.refusal is not None and not self.peer.is_local:
+            self.refused_by = verdicts.by_name
+            return verdicts.refusal
         path = f"<{read}>"
         paths = (given, path) if read and path != given else (given,)
         self._addressees.append(Addressee(paths, recipient, verdicts))
         return None
+
+    def _ask_about_recipient(
+        self, recipient: str, parameters: Sequence[str], told: Arriving, verdicts: Verdicts
+    ) -> None:
+        queue_id = told.queue_id or ""
+        for one, captures in self._rules.filters.recipient.match(recipient):
+            subject = Arrival(
+                self.peer,
+                self.sender,
+                Recipient(recipient, captures),
+                parameters=_parameters(parameters),
+                notes=self._common_notes() | verdicts.notes,
+                smtputf8=self._smtputf8,
+                eight_bit=self._eight_bit,
+                queue_id=QueueId(queue_id),
+                transport=told.transport,
+                next_hop=told.next_hop,
+            )
+            verdict = self._connection.ask(one, subject, captures, queue_id or "-")
+            if verdicts.take(one, subject, verdict):
+                break
 
     def header(self, name: str, value: bytes) -> None:
         """One header field; ``value`` as it stands behind the colon, folded with bare newlines.
@@ -190,7 +246,7 @@ class Transaction:
         self._header_size += len(name) + len(value) + value.count(b"\n") + 3
         if (
             self._header_size > MAX_HEADER
-            or len(self.fields) == MAX_FIELDS
+            or len(self.fields) == MAX_LISTED
             or not NAME.fullmatch(name)
         ):
             self._is_header_cut = True
@@ -246,7 +302,7 @@ class Transaction:
                     notes=self._notes_so_far(verdicts),
                     is_truncated=is_truncated or self._is_header_cut,
                 )
-                verdict = self._rules.ask(one, subject, captures, envelope.id)
+                verdict = self._connection.ask(one, subject, captures, envelope.id)
                 if verdicts.take(one, subject, verdict):
                     break
         return None
@@ -268,10 +324,16 @@ class Transaction:
             message.cut_off(BODY_DEFECT)
 
     def _envelope(self, queue_id: str, now: float) -> Envelope:
-        known = self._connection.peer
-        peer = Peer(known.name, known.addr, known.port, "", known.helo, QueueId(queue_id))
         recipients = tuple([one.address for one in self._addressees])
-        return Envelope(self.sender, recipients, peer, received=now, id=queue_id or "-")
+        return Envelope(
+            self.sender,
+            recipients,
+            replace(self.peer, ident=QueueId(queue_id)),
+            self._smtputf8,
+            self._eight_bit,
+            received=now,
+            id=queue_id or "-",
+        )
 
     def _notes_so_far(self, verdicts: Verdicts) -> Mapping[str, Note] | None:
         """A copy, since filters add to what they are shown; None for none."""
@@ -314,6 +376,11 @@ class Transaction:
 
     def _common_notes(self) -> dict[str, Note]:
         return self._connection.verdicts.notes | self._sender_verdicts.notes
+
+    @property
+    def peer(self) -> Peer:
+        """The client."""
+        return self._connection.peer
 
     @property
     def recipients(self) -> list[str]:

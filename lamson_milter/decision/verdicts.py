@@ -35,6 +35,11 @@ class Verdicts:
         self.notes: dict[str, Note] = {}
 
     @property
+    def by_name(self) -> str | None:
+        """The name of the filter whose verdict it is."""
+        return None if self.by is None else str(self.by)
+
+    @property
     def is_settled(self) -> bool:
         return self.verdict is not None
 

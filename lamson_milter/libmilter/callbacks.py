@@ -13,27 +13,21 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import milter
 
 from lamson import log
 from lamson.message.parsed import ParsedMessage
-from lamson.smtp.envelope import NOBODY, Peer
+from lamson.smtp.envelope import NOBODY
 from lamson.smtp.reply import LOCAL_ERROR
 from lamson_milter.decision.edits import as_postfix_counts, header_bytes
-from lamson_milter.decision.transaction import Transaction
+from lamson_milter.decision.transaction import Arriving, Transaction
 from lamson_milter.filters import CONNECTION, MESSAGE, RECIPIENT, SENDER, STAGES
-from lamson_milter.libmilter.context import (
-    PEER_MACROS,
-    RECIPIENT_MACRO,
-    SENDER_MACRO,
-    answer,
-    apply,
-    client,
-    macro,
-)
+from lamson_milter.libmilter import journal, macros
+from lamson_milter.libmilter.context import answer, apply
+from lamson_milter.libmilter.macros import macro
 from lamson_milter.libmilter.quickness import Quickness
 from lamson_milter.libmilter.session import NEVER, Session
 from lamson_milter.libmilter.spool import Spool
@@ -58,12 +52,6 @@ _ACTIONS = (
     | milter.CHGFROM
     | milter.QUARANTINE
     | milter.SETSYMLIST
-)
-_MACROS = (
-    (milter.M_CONNECT, " ".join(PEER_MACROS)),
-    (milter.M_ENVFROM, SENDER_MACRO),
-    (milter.M_ENVRCPT, f"i {RECIPIENT_MACRO}"),
-    (milter.M_EOM, "i"),
 )
 
 
@@ -150,8 +138,8 @@ class Callbacks:
             session = Session(self._rules, steps)
             ctx.setpriv(session)
             if actions & milter.SETSYMLIST:
-                for stage, macros in _MACROS:
-                    ctx.setsymlist(stage, macros)
+                for stage, names in macros.WANTED:
+                    ctx.setsymlist(stage, " ".join(names))
                 session.knows_queue_id = True
             self.sessions.add(session)
         except BaseException:  # noqa: BLE001
@@ -165,8 +153,11 @@ class Callbacks:
             connection = session.connection
             # (address, port, …) for IPv4 and IPv6, a path or None for anything else
             host, port = address[:2] if isinstance(address, tuple) else ("", "")
-            connection.peer = Peer(name=name, addr=str(host), port=str(port))
-            return answer(ctx, self._run(CONNECTION, session, connection.connect))
+            connection.peer = peer = macros.client(ctx, name, str(host), str(port))
+            refusal = self._run(CONNECTION, session, connection.connect)
+            if refusal is not None:
+                journal.refused(CONNECTION, refusal, connection.refused_by, peer)
+            return answer(ctx, refusal)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error)
 
@@ -174,8 +165,8 @@ class Callbacks:
         session = ctx.getpriv()
         try:
             connection = session.connection
-            peer = connection.peer if connection.peer is not NOBODY else client(ctx)
-            connection.peer = Peer(name=peer.name, addr=peer.addr, port=peer.port, helo=name)
+            peer = connection.peer if connection.peer is not NOBODY else macros.client(ctx)
+            connection.peer = replace(peer, helo=name)
         except BaseException:  # noqa: BLE001
             log.logger.exception("milter: HELO failed")
         return session.reply(milter.P_NR_HELO)
@@ -186,16 +177,27 @@ class Callbacks:
             session.reset()
             connection = session.connection
             if connection.peer is NOBODY:
-                connection.peer = client(ctx)
+                connection.peer = macros.client(ctx)
+            # The client may have done either between two mails.
+            sasl, tls = macros.sasl(ctx), macros.tls(ctx)
+            if (sasl, tls) != (connection.peer.sasl, connection.peer.tls):
+                connection.peer = replace(connection.peer, sasl=sasl, tls=tls)
             session.transaction = transaction = Transaction(connection)
             path, words = _text(given), [_text(one) for one in parameters]
-            read = macro(ctx, SENDER_MACRO)
+            read = macro(ctx, macros.SENDER)
             if not self._asks_sender:
                 transaction.mail(path, words, read=read)
                 return session.reply(milter.P_NR_MAIL)
-            return answer(
-                ctx, self._run(SENDER, session, lambda: transaction.mail(path, words, read=read))
-            )
+            refusal = self._run(SENDER, session, lambda: transaction.mail(path, words, read=read))
+            if refusal is not None:
+                journal.refused(
+                    SENDER,
+                    refusal,
+                    transaction.refused_by,
+                    transaction.peer,
+                    sender=transaction.sender,
+                )
+            return answer(ctx, refusal)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_MAIL)
 
@@ -206,20 +208,28 @@ class Callbacks:
             if transaction is None or session.has_failed:
                 return self._failed(ctx, None, milter.P_NR_RCPT)
             path, words = _text(given), [_text(one) for one in parameters]
-            read = macro(ctx, RECIPIENT_MACRO)
-            id = macro(ctx, "i") if session.knows_queue_id else None
+            arriving = Arriving(
+                read=macro(ctx, macros.RECIPIENT),
+                transport=macro(ctx, macros.TRANSPORT),
+                next_hop=macro(ctx, macros.NEXT_HOP),
+                queue_id=macro(ctx, macros.QUEUE_ID) if session.knows_queue_id else None,
+            )
             if not self._asks_recipient:
-                refusal = transaction.rcpt(path, words, read=read, queue_id=id)
+                refusal = transaction.rcpt(path, words, arriving)
             else:
                 refusal = self._run(
-                    RECIPIENT,
-                    session,
-                    lambda: transaction.rcpt(path, words, read=read, queue_id=id),
+                    RECIPIENT, session, lambda: transaction.rcpt(path, words, arriving)
                 )
             if refusal is None:
                 return session.reply(milter.P_NR_RCPT)
-            log.event(
-                "refused", id or "NOQUEUE", recipient=path, sender=transaction.sender, reply=refusal
+            journal.refused(
+                RECIPIENT,
+                refusal,
+                transaction.refused_by,
+                transaction.peer,
+                queue_id=arriving.queue_id or "",
+                sender=transaction.sender,
+                recipient=path,
             )
             return answer(ctx, refusal)
         except BaseException as error:  # noqa: BLE001
@@ -270,7 +280,7 @@ class Callbacks:
                 apply(ctx, session, edit)
             if outcome.quarantine is not None:
                 ctx.quarantine(outcome.quarantine)
-            _log(transaction, outcome, queue_id)
+            journal.ended(transaction, outcome, transaction.peer, queue_id)
             if outcome.is_discarded:
                 return int(milter.DISCARD)
             return answer(ctx, outcome.refusal)
@@ -332,19 +342,3 @@ class Callbacks:
 
 def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "surrogateescape")
-
-
-def _log(transaction: Transaction, outcome: Outcome, queue_id: str) -> None:
-    id = queue_id or "NOQUEUE"
-    for one in outcome.removed:
-        log.event("removed", id, recipient=one.address, reply=one.reply)
-    log.event(
-        "filtered",
-        id,
-        sender=transaction.sender,
-        recipients=len(transaction.recipients),
-        verdict=outcome,
-        reply=outcome.refusal,
-        reason=outcome.quarantine,
-        edits=len(outcome.edits) or None,
-    )

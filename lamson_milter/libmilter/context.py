@@ -1,4 +1,4 @@
-"""What pymilter gives each callback: macros are read of it, answers and edits are told to it.
+"""What pymilter gives each callback: answers and edits are told to it.
 
 For `callbacks`.
 """
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import milter
 
-from lamson.smtp.envelope import Peer
 from lamson_milter.actions import (
     AddHeader,
     AddRecipient,
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from lamson_milter.libmilter.session import Session
 
 _MAX_REPLY_LINE = 480  # octets; libmilter's limit is 980, and RFC 5321's 512 with code and status
-SENDER_MACRO, RECIPIENT_MACRO = "{mail_addr}", "{rcpt_addr}"
-PEER_MACROS = ("{client_name}", "{client_addr}", "{client_port}")
 
 
 class Context(Protocol):
@@ -44,20 +41,6 @@ class Context(Protocol):
     def delrcpt(self, path: str) -> None: ...
     def chgfrom(self, path: str, parameters: str | None = None) -> None: ...
     def quarantine(self, reason: str) -> None: ...
-
-
-def macro(ctx: Context, name: str) -> str:
-    """A macro's value; "" where it is not known, or not UTF-8."""
-    try:
-        return ctx.getsymval(name) or ""
-    except (UnicodeDecodeError, milter.error):
-        return ""
-
-
-def client(ctx: Context) -> Peer:
-    """The client, by its macros."""
-    name, address, port = PEER_MACROS
-    return Peer(macro(ctx, name), macro(ctx, address), macro(ctx, port))
 
 
 def answer(ctx: Context, refusal: Reply | None) -> int:

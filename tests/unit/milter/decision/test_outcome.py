@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lamson.message.parsed import ParsedMessage
 from lamson_milter.actions import AddHeader, AddRecipient, RemoveRecipient
+from lamson_milter.decision.transaction import Arriving
 from tests.unit.milter.support import BY_NAME, Dialogue, names
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def test_rejected_recipients_are_removed_and_their_edits_dropped(tmp_path: Path)
         RemoveRecipient("reject@test.com"),
         RemoveRecipient("discard@test.com"),
     ]
-    removed = [(one.address, str(one.reply), one.by.split(".")[-1]) for one in outcome.removed]
+    removed = [(one.address, str(one.reply), str(one.by).split(".")[-1]) for one in outcome.removed]
     assert removed == [
         ("reject@test.com", "550 5.7.9 no", "by_name"),
         ("discard@test.com", "None", "by_name"),
@@ -106,8 +107,8 @@ def test_a_recipient_that_postfix_refused_is_nobody_who_is_left(tmp_path: Path) 
     for ids, expected in ((("", ""), "550 5.7.9 no"), (("", "4bYm"), "None")):
         transaction = Dialogue(tmp_path, BY_NAME).transaction
         transaction.mail("<zed@sender.test>")
-        transaction.rcpt("<ghost@test.com>", queue_id=ids[0])
-        transaction.rcpt("<reject@test.com>", queue_id=ids[1])
+        transaction.rcpt("<ghost@test.com>", told=Arriving(queue_id=ids[0]))
+        transaction.rcpt("<reject@test.com>", told=Arriving(queue_id=ids[1]))
         outcome = transaction.end(lambda: ParsedMessage(b"\r\n"), queue_id="4bYm", now=1.0)
         assert str(outcome.refusal) == expected
 

@@ -15,6 +15,7 @@ from lamson_milter.actions import (
     RemoveRecipient,
     ReplaceBody,
 )
+from lamson_milter.decision.transaction import Arriving
 from tests.unit.milter.libmilter.fakes import FakeContext
 from tests.unit.milter.support import Dialogue
 
@@ -22,7 +23,7 @@ milter = pytest.importorskip(
     "milter", reason="pymilter is not installed (pip install 'lamson-postfix[milter]')"
 )
 
-from lamson_milter.libmilter.context import answer, apply, client, macro  # noqa: E402
+from lamson_milter.libmilter.context import answer, apply  # noqa: E402
 from lamson_milter.libmilter.session import Session  # noqa: E402
 
 if TYPE_CHECKING:
@@ -38,24 +39,8 @@ def session(tmp_path: Path) -> Session:
     dialogue = Dialogue(tmp_path, SOURCE)
     session = Session(dialogue.connection.rules, milter.P_HDR_LEADSPC)
     session.transaction = dialogue.transaction
-    dialogue.transaction.rcpt("<One(x)@test.com>", read="one@test.com")
+    dialogue.transaction.rcpt("<One(x)@test.com>", told=Arriving("one@test.com"))
     return session
-
-
-def test_macros() -> None:
-    ctx = FakeContext(i="4bYmCz0R3Dz1Xy", client_name="a.test", client_addr="192.0.2.1")
-    assert macro(ctx, "i") == "4bYmCz0R3Dz1Xy"
-    assert macro(ctx, "{mail_addr}") == ""
-    peer = client(ctx)
-    assert (peer.name, peer.addr, peer.port) == ("a.test", "192.0.2.1", "")
-
-
-def test_a_macro_that_cannot_be_read_is_not_known() -> None:
-    class Broken(FakeContext):
-        def getsymval(self, name: str) -> str:
-            return b"\xff".decode()
-
-    assert macro(Broken(), "i") == ""
 
 
 @pytest.mark.parametrize(
