@@ -9,7 +9,6 @@ Postfix can queue it.
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -108,6 +107,6 @@ def _verdict(reply: Reply) -> Reject | Defer:
     """The reply as a verdict; what a handler's may leave out, or have in its text, is mended."""
     kind = Reject if reply.is_permanent else Defer
     words = [" ".join(line.split()) for line in reply.text.splitlines()]
-    lines = [re.sub("[^ -~]", "?", line) for line in words if line]
+    lines = ["".join([one if one.isprintable() else "?" for one in line]) for line in words if line]
     text = "\n".join(lines[:MAX_LINES]) or "Refused"
     return kind(reply.enhanced or f"{reply.code // 100}.0.0", text, reply.code)

@@ -20,6 +20,8 @@ from lamson.errors import SettingsError
 from lamson.service import cpu
 from lamson.service.worker import DRAIN, Group, Listener
 from lamson.settings import loading
+from lamson_milter.libmilter.budget import Budget
+from lamson_milter.libmilter.runner import Limits
 from lamson_milter.libmilter.threads import FilterThreads
 from lamson_milter.rules import rules_of
 
@@ -51,7 +53,7 @@ def _listeners(settings: Settings) -> list[Listener]:
 def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     """Serve until told to stop. Raises what `Application.load` and `Filters.collect` raise."""
     try:
-        from lamson_milter.libmilter.callbacks import Callbacks, Limits
+        from lamson_milter.libmilter.callbacks import Callbacks
         from lamson_milter.libmilter.server import MilterServer
     except ImportError as error:
         raise SettingsError(
@@ -72,10 +74,12 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
         rules,
         FilterThreads(settings.threads),
         Limits(settings.timeout, settings.content_timeout),
+        Budget(settings.max_buffered),
+        max_connections=settings.max_connections,
         checks_recipients=settings.check_recipients,
         on_stuck=link.recycle,
     )
-    server = MilterServer(callbacks, sockets[0])
+    server = MilterServer(callbacks, sockets[0], settings.idle_timeout)
     # What is loaded by now stays: it need not be looked through for garbage again and again.
     gc.collect()
     gc.freeze()

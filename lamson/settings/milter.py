@@ -10,6 +10,8 @@ from lamson.settings import secrets
 from lamson.settings.listening import Listening
 from lamson.settings.values import MIB, OptionalPath
 
+_HEADER = 3 * MIB  # octets that a header within the limits takes at most, twice
+
 
 class Milter(Listening):
     """The milter that Postfix asks while the sender is connected: `Milter("unix:run/milter.sock")`.
@@ -56,6 +58,24 @@ class Milter(Listening):
         "truncate",
         description="The same for a body longer than `max_body` that a filter wants to see whole.",
     )
+    max_buffered: int = Field(
+        256 * MIB,
+        ge=1,
+        description="Octets of messages in the memory of one worker, all sessions together, before "
+        "filters decode anything of them; beyond: 452. Not less than `max_body` and a header.",
+    )
+    max_connections: int = Field(
+        1000,
+        ge=1,
+        description="Connections at a time to one worker; for one more Postfix does what its "
+        "`milter_default_action` says. Not less than its smtpd processes.",
+    )
+    idle_timeout: int = Field(
+        7200,
+        ge=1,
+        description="Seconds that a connection may be silent. Postfix is silent while a client "
+        "sends the message, however slowly.",
+    )
     secret: SecretStr | None = Field(
         None,
         description="What the filters' notes to the handlers are signed with; the same on all "
@@ -85,6 +105,9 @@ class Milter(Listening):
             return "listen", (
                 f"{self.listen} is every interface: expected unix:path or one address"
             )
+        least = self.max_body + _HEADER
+        if self.max_buffered < least:
+            return "max_buffered", f"expected {least} at least, for a message of max_body"
         if self.secret is not None and self.secret_file is not None:
             return "secret", "expected secret or secret_file, not both"
         self.signing_secret()

@@ -18,6 +18,7 @@ Oversized = Literal["refuse", "defer", "truncate"]
 
 MAX_HEADER = MAX_BLOCK - 2  # octets as they stand in a message: the empty line is looked at, too
 MAX_LISTED = MAX_FIELDS
+FIELD_COST = 150  # octets of memory that a field takes besides its text
 MAX_FORGED = 100  # fields that pretend to be our notes and are taken off
 NAME = re.compile(r"[!-9;-~]+[ \t]*")  # RFC 5322 section 2.2: anything else would end the header
 

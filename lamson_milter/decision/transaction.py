@@ -19,6 +19,7 @@ from lamson.smtp.envelope import NOBODY, Envelope, Peer, QueueId, Recipient
 from lamson_milter.actions import AddHeader, ChangeHeader, Reject
 from lamson_milter.decision.limits import (
     BODY_DEFECT,
+    FIELD_COST,
     HEADER_DEFECT,
     MAX_FORGED,
     MAX_HEADER,
@@ -205,7 +206,7 @@ class Transaction:
         refusal = self._rules.refuse(recipient)
         if refusal is not None:
             verdicts.verdict = Reject(refusal.enhanced, refusal.text, refusal.code)
-        elif not self._is_settled and self._rules.filters.recipient.routes:
+        elif not self.is_settled and self._rules.filters.recipient.routes:
             self._ask_about_recipient(recipient, parameters, told, verdicts)
         if verdicts.refusal is not None and not self.peer.is_local:
             self.refused_by = verdicts.by_name
@@ -236,10 +237,10 @@ class Transaction:
             if verdicts.take(one, subject, verdict):
                 break
 
-    def header(self, name: str, value: bytes) -> None:
+    def header(self, name: str, value: bytes) -> int:
         """One header field; ``value`` as it stands behind the colon, folded with bare newlines.
 
-        From the first one on that passes a limit nothing is kept.
+        From the first one on that passes a limit nothing is kept. Gives the memory that it takes.
         """
         if len(name) == _NOTES_LENGTH and name.lower() == _NOTES:
             self._incoming_notes += 1
@@ -250,8 +251,10 @@ class Transaction:
             or not NAME.fullmatch(name)
         ):
             self._is_header_cut = True
-        if not self._is_header_cut:
-            self.fields.append((name, value))
+        if self._is_header_cut:
+            return 0
+        self.fields.append((name, value))
+        return len(name) + len(value) + FIELD_COST
 
     def end(
         self,
@@ -268,7 +271,7 @@ class Transaction:
         if self._incoming_notes > MAX_FORGED:
             return Outcome(refusal=TOO_MANY_NOTES)
         refusal = None
-        if not self._is_settled and self._rules.filters.message.routes:
+        if not self.is_settled and self._rules.filters.message.routes:
             refusal = self._ask_about_message(content, queue_id, now, is_truncated)
         if refusal is not None:
             return Outcome(refusal=refusal)
@@ -371,11 +374,17 @@ class Transaction:
         return [AddHeader(notes.HEADER, value, 0) for value in values]
 
     @property
-    def _is_settled(self) -> bool:
+    def is_settled(self) -> bool:
+        """True where connection or sender have been decided about."""
         return self._connection.verdicts.is_settled or self._sender_verdicts.is_settled
 
     def _common_notes(self) -> dict[str, Note]:
         return self._connection.verdicts.notes | self._sender_verdicts.notes
+
+    @property
+    def has_utf8(self) -> bool:
+        """True where the client declared SMTPUTF8 (RFC 6531)."""
+        return self._smtputf8
 
     @property
     def peer(self) -> Peer:

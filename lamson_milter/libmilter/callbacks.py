@@ -1,10 +1,9 @@
 """libmilter's callbacks, thin: each hands on to the transaction, and applies what comes out.
 
 For the worker. Only what some filter needs is negotiated, and what needs no answer gets none, so
-that Postfix sends it in one go. Filters run on threads of our own (see `threads`), with a limit
-below Postfix's; those that have always been quick, and want no database, run at once (see
-`quickness`). Whatever goes wrong is logged and answered 451 4.3.0; where the protocol has no answer
-at that stage, the message is answered so at its end. libmilter calls from many threads at once,
+that Postfix sends it in one go. Filters run on threads of our own, with a time limit (see
+`runner`). Whatever goes wrong is logged and answered 451 4.3.0; where the protocol has no answer at
+that stage, the message is answered so at its end. libmilter calls from many threads at once,
 each session's callbacks one after the other.
 """
 
@@ -13,8 +12,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import milter
 
@@ -24,23 +23,25 @@ from lamson.smtp.envelope import NOBODY
 from lamson.smtp.reply import LOCAL_ERROR
 from lamson_milter.decision.edits import as_postfix_counts, header_bytes
 from lamson_milter.decision.transaction import Arriving, Transaction
-from lamson_milter.filters import CONNECTION, MESSAGE, RECIPIENT, SENDER, STAGES
+from lamson_milter.filters import CONNECTION, MESSAGE, RECIPIENT, SENDER
 from lamson_milter.libmilter import journal, macros
+from lamson_milter.libmilter.budget import FULL, FullError
 from lamson_milter.libmilter.context import answer, apply
 from lamson_milter.libmilter.macros import macro
-from lamson_milter.libmilter.quickness import Quickness
-from lamson_milter.libmilter.session import NEVER, Session
+from lamson_milter.libmilter.runner import Runner
+from lamson_milter.libmilter.session import Session
 from lamson_milter.libmilter.spool import Spool
-from lamson_milter.libmilter.threads import FilterThreads, TooLateError
+from lamson_milter.libmilter.threads import TooLateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lamson_milter.decision.outcome import Outcome
     from lamson_milter.decision.transaction import Rules
+    from lamson_milter.libmilter.budget import Budget
     from lamson_milter.libmilter.context import Context
-
-    T = TypeVar("T")
+    from lamson_milter.libmilter.runner import Limits
+    from lamson_milter.libmilter.threads import FilterThreads
 
 _ACTIONS = (
     milter.ADDHDRS
@@ -55,14 +56,6 @@ _ACTIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds for one command and for a whole message."""
-
-    command: float = 25.0
-    content: float = 250.0
-
-
 class Callbacks:
     """The callbacks of one process."""
 
@@ -71,28 +64,25 @@ class Callbacks:
         rules: Rules,
         threads: FilterThreads,
         limits: Limits,
+        budget: Budget,
         *,
+        max_connections: int = 1000,
         checks_recipients: bool = False,
         on_stuck: Callable[[], None] = lambda: None,
     ) -> None:
+        """``on_stuck`` is called where so many filters hang that the worker has to be replaced."""
         self._rules = rules
-        self._threads = threads
-        self._limits = limits
+        self._budget = budget
+        self._max_connections = max_connections
         self._on_stuck = on_stuck
+        self._refused_since = 0.0  # monotonic: when a connection too many was logged last
         self.sessions: set[Session] = set()
+        self._runner = Runner(rules.filters, threads, limits, self.sessions)
         self.last_end = 0.0  # monotonic: when a message was answered last
         filters = rules.filters
         self._asks_sender = bool(filters.sender)
         self._asks_recipient = bool(filters.recipient.routes)
         self._asks_message = bool(filters.message.routes)
-        self._quickness = {
-            stage: Quickness(
-                may_be_quick=not any(
-                    one.handler.needs_session for one in filters.all if one.stage == stage
-                )
-            )
-            for stage in STAGES
-        }
         self._body = rules.body
         self._steps = (
             milter.P_NODATA | milter.P_NOUNKNOWN | milter.P_NOEOH
@@ -133,9 +123,11 @@ class Callbacks:
         # for who measures which lines run. It stays with the session.
         sys.settrace(threading.gettrace())
         try:
+            if len(self.sessions) >= self._max_connections:
+                return self._too_many()
             actions, steps = options[0] & _ACTIONS, options[1] & self._steps
             options[:] = [actions, steps, 0, 0]
-            session = Session(self._rules, steps)
+            session = Session(self._rules, steps, self._budget)
             ctx.setpriv(session)
             if actions & milter.SETSYMLIST:
                 for stage, names in macros.WANTED:
@@ -154,7 +146,7 @@ class Callbacks:
             # (address, port, …) for IPv4 and IPv6, a path or None for anything else
             host, port = address[:2] if isinstance(address, tuple) else ("", "")
             connection.peer = peer = macros.client(ctx, name, str(host), str(port))
-            refusal = self._run(CONNECTION, session, connection.connect)
+            refusal = self._runner.run(CONNECTION, session, connection.connect)
             if refusal is not None:
                 journal.refused(CONNECTION, refusal, connection.refused_by, peer)
             return answer(ctx, refusal)
@@ -167,8 +159,8 @@ class Callbacks:
             connection = session.connection
             peer = connection.peer if connection.peer is not NOBODY else macros.client(ctx)
             connection.peer = replace(peer, helo=name)
-        except BaseException:  # noqa: BLE001
-            log.logger.exception("milter: HELO failed")
+        except BaseException as error:  # noqa: BLE001
+            return self._failed(ctx, error, milter.P_NR_HELO)
         return session.reply(milter.P_NR_HELO)
 
     def mail(self, ctx: Context, given: bytes, *parameters: bytes) -> int:
@@ -188,7 +180,9 @@ class Callbacks:
             if not self._asks_sender:
                 transaction.mail(path, words, read=read)
                 return session.reply(milter.P_NR_MAIL)
-            refusal = self._run(SENDER, session, lambda: transaction.mail(path, words, read=read))
+            refusal = self._runner.run(
+                SENDER, session, lambda: transaction.mail(path, words, read=read)
+            )
             if refusal is not None:
                 journal.refused(
                     SENDER,
@@ -197,7 +191,7 @@ class Callbacks:
                     transaction.peer,
                     sender=transaction.sender,
                 )
-            return answer(ctx, refusal)
+            return answer(ctx, refusal, has_utf8=transaction.has_utf8)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_MAIL)
 
@@ -205,7 +199,7 @@ class Callbacks:
         session = ctx.getpriv()
         try:
             transaction = session.transaction
-            if transaction is None or session.has_failed:
+            if transaction is None or session.failure is not None:
                 return self._failed(ctx, None, milter.P_NR_RCPT)
             path, words = _text(given), [_text(one) for one in parameters]
             arriving = Arriving(
@@ -217,7 +211,7 @@ class Callbacks:
             if not self._asks_recipient:
                 refusal = transaction.rcpt(path, words, arriving)
             else:
-                refusal = self._run(
+                refusal = self._runner.run(
                     RECIPIENT, session, lambda: transaction.rcpt(path, words, arriving)
                 )
             if refusal is None:
@@ -231,16 +225,18 @@ class Callbacks:
                 sender=transaction.sender,
                 recipient=path,
             )
-            return answer(ctx, refusal)
+            return answer(ctx, refusal, has_utf8=transaction.has_utf8)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_RCPT)
 
     def header(self, ctx: Context, name: str, value: bytes) -> int:
         session = ctx.getpriv()
         try:
-            if session.transaction is not None:
-                session.transaction.header(
-                    name, value if session.has_leading_space else b" " + value
+            if session.transaction is not None and session.failure is None:
+                session.share.add(
+                    session.transaction.header(
+                        name, value if session.has_leading_space else b" " + value
+                    )
                 )
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_HDR)
@@ -249,8 +245,10 @@ class Callbacks:
     def body(self, ctx: Context, chunk: bytes) -> int:
         session = ctx.getpriv()
         try:
+            if session.failure is not None:
+                return self._failed(ctx, None, milter.P_NR_BODY)
             if session.spool is None:
-                session.spool = Spool(self._body)
+                session.spool = Spool(self._body, session.share, _header(session))
             if session.spool.write(chunk) and session.steps & milter.P_SKIP:
                 return int(milter.SKIP)
         except BaseException as error:  # noqa: BLE001
@@ -261,21 +259,19 @@ class Callbacks:
         session = ctx.getpriv()
         try:
             transaction, spool = session.transaction, session.spool
-            if transaction is None or session.has_failed:
+            if transaction is None or session.failure is not None:
                 return self._failed(ctx, None)
             queue_id = macro(ctx, "i")
 
             def decide() -> Outcome:
                 return transaction.end(
-                    lambda: ParsedMessage(
-                        header_bytes(transaction.fields) + (spool.read() if spool else b"")
-                    ),
+                    lambda: ParsedMessage(spool.read() if spool else _header(session)),
                     queue_id=queue_id,
                     now=time.time(),
                     is_truncated=spool is not None and spool.is_truncated,
                 )
 
-            outcome = self._run(MESSAGE, session, decide) if self._asks_message else decide()
+            outcome = self._runner.run(MESSAGE, session, decide) if self._asks_message else decide()
             for edit in as_postfix_counts(outcome.edits):
                 apply(ctx, session, edit)
             if outcome.quarantine is not None:
@@ -283,15 +279,18 @@ class Callbacks:
             journal.ended(transaction, outcome, transaction.peer, queue_id)
             if outcome.is_discarded:
                 return int(milter.DISCARD)
-            return answer(ctx, outcome.refusal)
+            return answer(ctx, outcome.refusal, has_utf8=transaction.has_utf8)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error)
         finally:
-            session.reset()
+            if session is not None:
+                session.reset()
             self.last_end = time.monotonic()
 
     def abort(self, ctx: Context) -> int:
-        ctx.getpriv().reset()
+        session = ctx.getpriv()
+        if session is not None:
+            session.reset()
         return int(milter.CONTINUE)
 
     def close(self, ctx: Context) -> int:
@@ -303,41 +302,52 @@ class Callbacks:
 
     def is_stuck(self) -> bool:
         """True where a filter that runs without a thread has passed its time limit."""
-        limit = time.monotonic() - self._limits.content
-        return any(session.since < limit for session in list(self.sessions))
+        return self._runner.is_stuck()
 
-    def _run(self, stage: str, session: Session, work: Callable[[], T]) -> T:
-        quickness = self._quickness[stage]
-        if quickness.is_quick:
-            session.since = time.monotonic()
-            try:
-                return quickness.time(work)
-            finally:
-                session.since = NEVER
-        limit = self._limits.content if stage == MESSAGE else self._limits.command
-        try:
-            return self._threads.run(lambda: quickness.time(work), limit)
-        except TooLateError:
-            quickness.took(limit)
-            raise
+    def _too_many(self) -> int:
+        """Refuse a connection, at most once a second with a line in the log."""
+        now = time.monotonic()
+        if now - self._refused_since > 1:
+            self._refused_since = now
+            log.logger.error("milter: %d connections are open: refused one", len(self.sessions))
+        return int(milter.REJECT)
 
     def _failed(self, ctx: Context, error: BaseException | None, silent: int = 0) -> int:
-        """Answer 451, or make the end of the message do so where nothing is answered now."""
+        """Answer 451, or make the end of the message do so where nothing is answered now.
+
+        A session that was never negotiated is none of Postfix's.
+        """
         session = ctx.getpriv()
-        if isinstance(error, TooLateError):
-            log.logger.error("id=%s: filters: %s; answered 451", macro(ctx, "i") or "-", error)
-            if self._threads.is_short:
-                self._on_stuck()
-        elif error is not None:
-            log.logger.error("id=%s: milter: %r", macro(ctx, "i") or "-", error, exc_info=error)
-        # What was given up may still change the transaction: it must not be answered otherwise.
-        session.has_failed = True
+        if session is None:
+            return int(milter.TEMPFAIL)
+        if error is not None:
+            self._note(macro(ctx, macros.QUEUE_ID) or "-", session, error)
+        if session.failure is None:
+            # What was given up may still change the transaction: it must not be answered otherwise.
+            session.failure = FULL if isinstance(error, FullError) else LOCAL_ERROR
+            session.forget_content()
         if session.steps & silent:
             return int(milter.NOREPLY)
         try:
-            return answer(ctx, LOCAL_ERROR)
+            return answer(ctx, session.failure)
         except BaseException:  # noqa: BLE001
             return int(milter.TEMPFAIL)
+
+    def _note(self, id: str, session: Session, error: BaseException) -> None:
+        who = journal.client(session.connection.peer)
+        if isinstance(error, TooLateError):
+            log.logger.error("id=%s: %s; answered 451 to %s", id, error, who)
+            if self._runner.is_short:
+                self._on_stuck()
+        elif isinstance(error, FullError):
+            log.logger.error("id=%s: milter.max_buffered: %s; answered 452 to %s", id, error, who)
+        else:
+            log.logger.error("id=%s: milter: %r", id, error, exc_info=error)
+
+
+def _header(session: Session) -> bytes:
+    """The header that came, and the empty line below."""
+    return header_bytes([] if session.transaction is None else session.transaction.fields)
 
 
 def _text(octets: bytes) -> str:

@@ -6,7 +6,7 @@ import json
 import shutil
 import smtplib
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -68,7 +68,7 @@ def service() -> Iterator[MilterService]:
         service.remove()
 
 
-def told(sink: Sink, recipient: str = "bad@test.com") -> dict[str, dict[str, object]]:
+def told(sink: Sink, recipient: str = "bad@test.com") -> dict[str, Any]:
     value = sink.wait(to=recipient)[-1].message["X-Told"]
     found = json.loads(str(value))
     assert isinstance(found, dict)

@@ -36,7 +36,7 @@ def test_the_client() -> None:
     assert (peer.ptr, peer.resolve, peer.connections) == ("a.test", "FORGED", 3)
     assert peer.daemon == Daemon("submission", "192.0.2.9", "587")
     assert (peer.source, peer.is_local) == ("REMOTE", False)
-    told = client(ctx, "b.test", "192.0.2.2", "25")
+    told = client(FakeContext(), "b.test", "192.0.2.2", "25")
     assert (told.name, told.addr, told.port) == ("b.test", "192.0.2.2", "25")
     assert client(FakeContext(), "[192.0.2.2]", "192.0.2.2", "25").name == ""
     assert client(FakeContext(client_connections="many")).connections == 0
