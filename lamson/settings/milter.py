@@ -29,7 +29,7 @@ class Milter(Listening):
     check_recipients: bool = Field(
         False,
         description="Refuse recipients in our domains that no route matches, at RCPT TO. The "
-        "alternative to the socketmap.",
+        "alternative to the socketmap where Postfix has no aliases in our domains.",
     )
     timeout: float = Field(
         25.0,
@@ -59,7 +59,7 @@ class Milter(Listening):
         description="The same for a body longer than `max_body` that a filter wants to see whole.",
     )
     max_buffered: int = Field(
-        256 * MIB,
+        128 * MIB,
         ge=1,
         description="Octets of messages in the memory of one worker, all sessions together, before "
         "filters decode anything of them; beyond: 452. Not less than `max_body` and a header.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import smtplib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,10 +20,21 @@ pytest.importorskip("milter", reason="pymilter is not installed (pip install '.[
 pytestmark = [pytest.mark.postfix, pytest.mark.slow]
 
 FILTERS = """
+import ctypes
+
+@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+def compare(one, other):
+    return 0
+
+def call_back_from_c():  # as C extensions do, with the interpreter held
+    ctypes.PyDLL(None).qsort((ctypes.c_int * 2)(2, 1), 2, 4, compare)
+
 @filter_message("(user)@(host)")
 def policy(message: FilteredMail, user: str, host: str) -> Verdict:
     if "evil" in (message["From"] or ""):
         return Reject("5.7.1", "evil")
+    if user == "calls":
+        call_back_from_c()
     if user == "leaves":
         message.remove_recipient()
     return Reject("5.7.9", "not you") if user == "rej" else None
@@ -94,3 +106,13 @@ def test_a_reject_is_never_250_where_nobody_else_gets_the_message(
     assert seen.replies[-1][1:] == (550, seen.replies[-1][2])
     assert seen.replies[-1][2].startswith("5.7.9")
     assert not sink.messages
+
+
+def test_no_quick_filter_is_moved_to_threads_that_are_not_ours(
+    running: tuple[PostfixInstance, Sink],
+) -> None:
+    """On libmilter's, C code that calls back into Python would hang the worker for good."""
+    postfix, _ = running
+    with smtplib.SMTP("127.0.0.1", postfix.smtp_port, "client.test", timeout=60) as client:
+        for _ in range(30):
+            client.sendmail("good@x.test", ["calls@test.com"], b"Subject: Hello\r\n\r\nHi.\r\n")
