@@ -76,11 +76,17 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """Which service of Postfix asks: its ``milter_macro_daemon_name``, address and port."""
+    """Which service of Postfix asks: its ``milter_macro_daemon_name``, address and port.
+
+    False where it is not told.
+    """
 
     name: str = ""
     addr: str = ""
     port: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.name or self.addr or self.port)
 
 
 _NO_SASL, _NO_TLS, _NO_DAEMON = Sasl(), Tls(), Daemon()
