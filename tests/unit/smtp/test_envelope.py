@@ -25,7 +25,7 @@ def test_a_recipient_reads_as_its_address() -> None:
 
 
 def test_what_a_peer_was_not_told_is_false() -> None:
-    assert not (Sasl() or Tls() or Daemon())
+    assert not any((Sasl(), Tls(), Daemon()))
     assert Sasl("zed")
     assert Tls("TLSv1.3")
     assert Daemon("submission")
