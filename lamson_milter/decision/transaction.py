@@ -7,28 +7,23 @@ message comes to at its end is said in `outcome`.
 
 from __future__ import annotations
 
-import unicodedata
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lamson.errors import AddressError
 from lamson.message import notes
 from lamson.smtp import address
 from lamson.smtp.envelope import NOBODY, Envelope, Peer, QueueId, Recipient
 from lamson_milter.actions import AddHeader, ChangeHeader, Reject
+from lamson_milter.decision.header import IncomingHeader
 from lamson_milter.decision.limits import (
     BODY_DEFECT,
-    FIELD_COST,
     HEADER_DEFECT,
     MAX_FORGED,
-    MAX_HEADER,
-    MAX_LISTED,
-    NAME,
     TOO_MANY_NOTES,
     SizeLimits,
 )
 from lamson_milter.decision.outcome import Outcome, decide
+from lamson_milter.decision.paths import address_of, parameters_of
 from lamson_milter.decision.verdicts import Addressee, Verdicts
 from lamson_milter.subjects import Arrival, Connection, FilteredMail
 
@@ -44,8 +39,6 @@ if TYPE_CHECKING:
 
     Ask = Callable[[Filter, Subject, Mapping[str, str], str], Decision | None]
 
-_NOTES = notes.HEADER.lower()
-_NOTES_LENGTH = len(_NOTES)
 _DEFAULT_LIMITS = SizeLimits()
 _EIGHT_BIT = ("8BITMIME", "BINARYMIME")  # RFC 6152, RFC 3030
 _NO_CAPTURES: Mapping[str, str] = {}
@@ -134,13 +127,10 @@ class Transaction:
         "_addressees",
         "_connection",
         "_eight_bit",
-        "_header_size",
-        "_incoming_notes",
-        "_is_header_cut",
+        "_header",
         "_rules",
         "_sender_verdicts",
         "_smtputf8",
-        "fields",
         "refused_by",
         "sender",
     )
@@ -150,13 +140,10 @@ class Transaction:
         self._connection = connection
         self._addressees: list[Addressee] = []
         self._sender_verdicts = Verdicts()
-        self._incoming_notes = 0
-        self._header_size = 0
-        self._is_header_cut = False
+        self._header = IncomingHeader()
         self._eight_bit = self._smtputf8 = False
         self.sender = ""
         self.refused_by: str | None = None  # the filter that refused sender or recipient last
-        self.fields: list[tuple[str, bytes]] = []
 
     def mail(self, given: str, parameters: Sequence[str] = (), *, read: str = "") -> Reply | None:
         """MAIL FROM: gives a refusal. ``given`` is the path with its angle brackets.
@@ -164,9 +151,9 @@ class Transaction:
         ``read`` is the address that Postfix reads in it, "" where that is not known. Postfix takes
         more than RFC 5321 allows, ``<zed(a comment)@host>``, and goes by what it reads.
         """
-        self.sender = _address(given, read, null=True)
+        self.sender = address_of(given, read, null=True)
         connection = self._connection
-        told = _parameters(parameters)
+        told = parameters_of(parameters)
         self._eight_bit = told.get("BODY", "").upper() in _EIGHT_BIT
         self._smtputf8 = "SMTPUTF8" in told
         if not connection.peer.proto and (told or connection.peer.sasl or connection.peer.tls):
@@ -200,7 +187,7 @@ class Transaction:
             for earlier in self._addressees:
                 earlier.is_doubtful = True
         read = told.read
-        recipient = _address(given, read)
+        recipient = address_of(given, read)
         self.refused_by = None
         verdicts = Verdicts()
         refusal = self._rules.refuse(recipient)
@@ -225,7 +212,7 @@ class Transaction:
                 self.peer,
                 self.sender,
                 Recipient(recipient, captures),
-                parameters=_parameters(parameters),
+                parameters=parameters_of(parameters),
                 notes=self._common_notes() | verdicts.notes,
                 smtputf8=self._smtputf8,
                 eight_bit=self._eight_bit,
@@ -240,21 +227,9 @@ class Transaction:
     def header(self, name: str, value: bytes) -> int:
         """One header field; ``value`` as it stands behind the colon, folded with bare newlines.
 
-        From the first one on that passes a limit nothing is kept. Gives the memory that it takes.
+        Gives the memory that it takes.
         """
-        if len(name) == _NOTES_LENGTH and name.lower() == _NOTES:
-            self._incoming_notes += 1
-        self._header_size += len(name) + len(value) + value.count(b"\n") + 3
-        if (
-            self._header_size > MAX_HEADER
-            or len(self.fields) == MAX_LISTED
-            or not NAME.fullmatch(name)
-        ):
-            self._is_header_cut = True
-        if self._is_header_cut:
-            return 0
-        self.fields.append((name, value))
-        return len(name) + len(value) + FIELD_COST
+        return self._header.add(name, value)
 
     def end(
         self,
@@ -268,7 +243,7 @@ class Transaction:
 
         ``is_truncated`` says that ``content`` has not all of the body.
         """
-        if self._incoming_notes > MAX_FORGED:
+        if self._header.forged_notes > MAX_FORGED:
             return Outcome(refusal=TOO_MANY_NOTES)
         refusal = None
         if not self.is_settled and self._rules.filters.message.routes:
@@ -303,7 +278,7 @@ class Transaction:
                     envelope,
                     Recipient(addressee.address, captures),
                     notes=self._notes_so_far(verdicts),
-                    is_truncated=is_truncated or self._is_header_cut,
+                    is_truncated=is_truncated or self._header.is_cut,
                 )
                 verdict = self._connection.ask(one, subject, captures, envelope.id)
                 if verdicts.take(one, subject, verdict):
@@ -317,11 +292,11 @@ class Transaction:
 
     def _refusal_of_size(self, is_truncated: bool) -> Reply | None:
         return self._rules.limits.refusal(
-            is_header_cut=self._is_header_cut, is_body_cut=self._is_body_cut(is_truncated)
+            is_header_cut=self._header.is_cut, is_body_cut=self._is_body_cut(is_truncated)
         )
 
     def _tell_cuts(self, message: ParsedMessage, is_truncated: bool) -> None:
-        if self._is_header_cut:
+        if self._header.is_cut:
             message.cut_off(HEADER_DEFECT)
         if self._is_body_cut(is_truncated):
             message.cut_off(BODY_DEFECT)
@@ -361,7 +336,8 @@ class Transaction:
     def _forged_notes(self) -> list[Edit]:
         """Takes off what pretends to be notes, the last one first."""
         return [
-            ChangeHeader(notes.HEADER, None, index) for index in range(self._incoming_notes, 0, -1)
+            ChangeHeader(notes.HEADER, None, index)
+            for index in range(self._header.forged_notes, 0, -1)
         ]
 
     def _own_notes(self, staying: Sequence[Addressee], queue_id: str, now: float) -> list[Edit]:
@@ -382,6 +358,11 @@ class Transaction:
         return self._connection.verdicts.notes | self._sender_verdicts.notes
 
     @property
+    def fields(self) -> list[tuple[str, bytes]]:
+        """The header fields that are shown, as (name, what follows the colon)."""
+        return self._header.fields
+
+    @property
     def has_utf8(self) -> bool:
         """True where the client declared SMTPUTF8 (RFC 6531)."""
         return self._smtputf8
@@ -395,35 +376,3 @@ class Transaction:
     def recipients(self) -> list[str]:
         """The recipients accepted so far."""
         return [one.address for one in self._addressees]
-
-
-def _address(given: str, read: str, *, null: bool = False) -> str:
-    """The address of a path. Postfix has checked it; what it passed on is never refused here.
-
-    It is as the client wrote it where Postfix reads the same: that tells it in lower case, and some
-    addresses hold a token. Else Postfix is right.
-    """
-    try:
-        written = address.parse_path(given, smtputf8=True, null=null)
-    except AddressError:
-        written = ""
-    else:
-        if not read or written.lower() == read:  # which is most of all
-            return written
-    known = read or given.strip("<>")
-    with suppress(AddressError):
-        known = address.parse_path(f"<{known}>", smtputf8=True)
-    with suppress(AddressError):
-        written = written or address.parse_path(f"<{given.strip('<> ')}>", smtputf8=True)
-    return written if _folded(written) == _folded(known) else known
-
-
-def _folded(text: str) -> str:
-    """The form in which Postfix tells an address: ß is ss."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
-
-
-def _parameters(given: Sequence[str]) -> dict[str, str]:
-    """``SIZE=100`` as ``{"SIZE": "100"}``; a parameter without a value has ""."""
-    pairs = (one.partition("=") for one in given)
-    return {name.upper(): value for name, _, value in pairs}

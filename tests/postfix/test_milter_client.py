@@ -37,6 +37,7 @@ def connection(client: Connection) -> Verdict:
 @filter_sender
 def sender(mail: Arrival) -> Verdict:
     mail.note("sender", asdict(mail.peer))
+    return Reject("5.7.1", "not you") if mail.sender.startswith("evil") else None
 
 @filter_recipient("bad@(host)")
 def not_for_strangers(mail: Arrival, host: str) -> Verdict:
@@ -154,9 +155,9 @@ def test_mail_that_comes_by_no_network(
         main={"non_smtpd_milters": f"unix:{service.socket}"},
     )
 
-    def send(*users: str) -> None:
+    def send(*users: str, sender: str = "zed@test.com") -> None:
         people = [f"{user}@test.com" for user in users]
-        postfix.run("sendmail", "-f", "zed@test.com", *people, stdin=b"Subject: Hello\n\nHi.\n")
+        postfix.run("sendmail", "-f", sender, *people, stdin=b"Subject: Hello\n\nHi.\n")
 
     send("one", "bad")
     peer = told(sink, "one@test.com")["message"]
@@ -166,6 +167,10 @@ def test_mail_that_comes_by_no_network(
     (bounce,) = sink.wait(to="zed@test.com")
     assert "log in first" in bounce.content.decode()
     assert not sink.to("bad@test.com")
+    send("one", sender="evil@test.com")
+    (bounce,) = sink.wait(to="evil@test.com")
+    assert "not you" in bounce.content.decode()
+    assert len(sink.to("one@test.com")) == 1
     postfix.wait_empty()
     send("hold")
     postfix.wait_log("milter-hold")
