@@ -15,7 +15,7 @@ FLOOR = $(if $(ARGS),,&& $(BIN)/python scripts/coverage_floor.py)
 CHECKED := tests/unit tests/protocol tests/server tests/fuzz tests/docs/test_links.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test nightly lint format docs lock bench faults clean packages containers \
+.PHONY: help demo check test nightly lint format docs lock bench faults fuzz clean packages containers \
     python
 
 help:
@@ -37,6 +37,8 @@ help:
 	@echo "               of an hour; ARGS='--json FILE --plot FILE' keeps the numbers and a picture)"
 	@echo "make faults    kill, cut and fill what can fail, count what comes out, and write the table"
 	@echo "               of docs/delivery.md (half an hour; ARGS='--messages 100 --injections 3')"
+	@echo "make fuzz      throw octets at what strangers reach, guided by coverage, five minutes in all"
+	@echo "               (ARGS='--seconds 600 mail' for one target, longer)"
 	@echo "make clean     remove what the above made"
 
 demo:
@@ -90,6 +92,9 @@ bench: packages $(VENV)/milter
 faults: packages $(VENV)/complete
 	@$(BIN)/python -m tests.faults $(ARGS)
 
+fuzz: $(VENV)/milter
+	@$(BIN)/python -m tests.fuzz.guided $(ARGS)
+
 python:
 	@scripts/packages.sh python3-venv
 
@@ -114,5 +119,5 @@ $(VENV)/milter: $(VENV)/complete | packages
 
 clean:
 	rm -rf $(VENV) $(LOCKING) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache \
-	    .hypothesis .import_linter_cache .bench .containers .coverage .coverage.*
+	    .fuzz .hypothesis .import_linter_cache .bench .containers .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

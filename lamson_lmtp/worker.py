@@ -2,7 +2,7 @@
 
 The supervisor forks it (see lamson/service/supervisor.py). On SIGTERM, or when the supervisor is
 gone, it stops accepting, lets running transactions get their replies, submits what waits in memory,
-and ends.
+and ends. Its heartbeat is the loop's: what holds the loop, or the interpreter with it, stops it.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
 
 async def _serve(application: Application, sockets: Sequence[socket.socket], link: Link) -> None:
     loop = asyncio.get_running_loop()
+    link.heartbeat.beat_on(loop)
     leaving = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, leaving.set)
     loop.add_reader(link.alive, leaving.set)

@@ -2,6 +2,9 @@
 
 The supervisor forks it (see lamson/service/supervisor.py). On SIGTERM, or when the supervisor is
 gone, it leaves new connections to the others, finishes the messages that it has begun, and ends.
+Its heartbeat is the main thread's, which does nothing else: a filter that holds the interpreter
+stops it. One that hangs without doing so is found by its time limit, and this worker asks to be
+replaced.
 Without libmilter's bindings it does not start and says what to install.
 """
 
@@ -85,12 +88,16 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     gc.freeze()
     server.start(ended=lambda: _tell(leaving))
     link.ready()
-    while not select.select([wakeup, link.alive], [], [], _FLUSH)[0]:
+    heartbeat = link.heartbeat
+    heartbeat.beat()
+    pause = min(_FLUSH, heartbeat.interval)
+    while not select.select([wakeup, link.alive], [], [], pause)[0]:
+        heartbeat.beat()
         log.flush()
         if callbacks.is_stuck():
             link.recycle()
     server.stop_accepting()
-    server.drain(_PATIENCE, DRAIN)
+    server.drain(_PATIENCE, DRAIN, heartbeat.beat)
 
 
 def _tell(descriptor: int) -> None:

@@ -117,7 +117,7 @@ def _groups(effective: Settings) -> list[Group]:
 @command("stop")
 @option("ALL", dest="every", metavar="DIR", help="Stop every server with a pid file in DIR.")
 @option("pid", metavar="FILE", help="Stop the server with this pid file.")
-@option("KILL", is_flag=True, help="Kill what has not ended in time.")
+@option("KILL", is_flag=True, help="Kill what has not ended in time, with all that it has started.")
 @_timeout
 def stop_command(every: str | None, pid: str | None, kill: bool, timeout: float) -> None:
     """Stop the mail server of the project, once mail being handled is done.

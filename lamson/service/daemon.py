@@ -20,6 +20,7 @@ import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from lamson.errors import LamsonError, UnavailableError
+from lamson.service import family
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,8 +163,8 @@ def read_description(pid_file: Path) -> str:
 def terminate(pid_file: Path, timeout: float, *, kill: bool = False) -> bool:
     """Ask the server to end (SIGTERM) and wait up to ``timeout`` seconds; True once it has ended.
 
-    With ``kill`` it is killed when the time is over. True, too, where no server was running. Raises
-    LamsonError where the process belongs to somebody else.
+    With ``kill`` it is killed when the time is over, and all that belongs to it. True, too, where
+    no server was running. Raises LamsonError where the process belongs to somebody else.
     """
     pid = read(pid_file)
     if pid is None:
@@ -180,7 +181,7 @@ def terminate(pid_file: Path, timeout: float, *, kill: bool = False) -> bool:
             return True
         if not kill:
             return False
-        _signal(process, signal.SIGKILL, pid)
+        family.kill(pid)
         return _ended(process, 10)
     finally:
         os.close(process)
@@ -251,6 +252,7 @@ def _detach(
 
 
 def _serve(writing: int, pid_file: Path, run: Callable[[Ready], None], log: Path | None) -> int:
+    family.lead()
     waiting = [writing]
 
     def tell(**outcome: object) -> None:

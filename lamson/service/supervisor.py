@@ -6,10 +6,13 @@ both, tells through a pipe that it is ready, or why it is not. Since the listene
 supervisor's, a worker that dies never means "connection refused": connections wait until its
 replacement accepts them.
 
+A worker that stands still for `handler_deadline` is killed and replaced, whatever holds it (see
+lamson/service/heartbeat.py); so is one that does not get ready, or does not end, in time.
+
 SIGTERM and SIGINT drain and stop. SIGHUP replaces the workers one by one by new ones, which read
 handlers and settings afresh; when a new one does not get ready, the old one stays. What only the
 supervisor reads, such as where to listen, waits for a restart, and the log says so. A worker whose
-supervisor died drains and ends.
+supervisor died drains and ends; one that stands still then ends itself.
 
 The service does not start without its database. While it runs, a worker that has to do without
 comes up all the same, to answer 451; after a reload, only if the old ones had that database too.
@@ -29,8 +32,10 @@ from typing import TYPE_CHECKING, NoReturn
 from lamson import log
 from lamson.errors import LamsonError, UnavailableError
 from lamson.service import cpu, daemon
+from lamson.service.forks import let_go
+from lamson.service.heartbeat import Heartbeat
 from lamson.service.systemd import inherited_sockets, notify
-from lamson.service.worker import DRAIN, Group, Link, Worker, forget_modules
+from lamson.service.worker import LOADING, READY, Group, Link, Worker, forget_modules
 from lamson.settings import loading
 from lamson.storage.suspects import Suspects
 
@@ -40,7 +45,6 @@ if TYPE_CHECKING:
 
     from lamson.settings.model import Settings
 
-READY = 60.0  # seconds that a worker has to get ready
 RETRY = 1.0  # seconds between attempts to have a worker, where one cannot be forked or get ready
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -57,6 +61,7 @@ class Supervisor:
         self._alive_read, self._alive_write = os.pipe()
         self._wakeup_read, self._wakeup_write = os.pipe()
         self._suspects = Suspects(settings.run_dir)
+        self._looked = time.monotonic()  # for heartbeats
         self._is_serving = False
         self._is_patient = False
         self._fixed = _fixed(settings)
@@ -121,12 +126,19 @@ class Supervisor:
         return max(0.0, min(waiting) - time.monotonic()) if waiting else None
 
     def _pause(self, timeout: float | None) -> None:
-        """Wait for a signal or for a worker's message, and bury workers that ended."""
+        """Wait for a signal, a worker's message or the time to look after their heartbeats.
+
+        Workers that ended are buried.
+        """
         poll = select.poll()
         poll.register(self._wakeup_read, select.POLLIN)
         speaking = {one.status: one for one in self._workers.values() if not one.is_silent}
         for descriptor in speaking:
             poll.register(descriptor, select.POLLIN)
+        beats = [worker.heartbeat.interval for worker in self._workers.values()]
+        if beats:
+            due = max(0.0, self._looked + min(beats) - time.monotonic())
+            timeout = due if timeout is None else min(timeout, due)
         for descriptor, _ in poll.poll(None if timeout is None else timeout * 1000):
             if descriptor == self._wakeup_read:
                 with suppress(BlockingIOError):
@@ -134,11 +146,28 @@ class Supervisor:
             else:
                 speaking[descriptor].read()
         self._reap()
+        if beats:
+            self._look(min(beats))
 
-    def _reap(self, block: int = 0) -> None:
-        """Bury workers that ended; ``block`` is one that was killed."""
+    def _look(self, interval: float) -> None:
+        """Kill workers that stand still, or are not ready, or have not ended, in time."""
+        now = time.monotonic()
+        elapsed = now - self._looked
+        if elapsed < interval:
+            return
+        self._looked = now
+        for worker in self._workers.values():
+            # Where this process stood still itself, the workers may have stood with it.
+            if problem := worker.look(min(elapsed, 2 * interval), self._project):
+                log.logger.error(
+                    "%s worker %d %s; killing it", worker.group.name, worker.pid, problem
+                )
+                os.kill(worker.pid, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        """Bury workers that ended."""
         for worker in list(self._workers.values()):
-            pid, status = os.waitpid(worker.pid, 0 if worker.pid == block else os.WNOHANG)
+            pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if pid:
                 worker.read()
                 self._bury(worker, status)
@@ -146,6 +175,7 @@ class Supervisor:
     def _bury(self, worker: Worker, status: int) -> None:
         del self._workers[worker.pid]
         os.close(worker.status)
+        worker.heartbeat.close()
         code = os.waitstatus_to_exitcode(status)
         if worker.is_leaving and code >= 0:
             self._suspects.forget(worker.pid)
@@ -211,9 +241,11 @@ class Supervisor:
         log.flush()
         lost_pids = group.lost_pids
         pipe: tuple[int, ...] = ()
+        heartbeat: Heartbeat | None = None
         try:
             pipe = reading, writing = os.pipe()
             os.set_blocking(reading, False)
+            heartbeat = Heartbeat(self._settings.handler_deadline)
             link = Link(
                 writing,
                 self._alive_read,
@@ -221,9 +253,12 @@ class Supervisor:
                 lost_pids,
                 slot=slot,
                 is_patient=self._is_patient,
+                heartbeat=heartbeat,
             )
             pid = os.fork()
         except OSError as error:
+            if heartbeat is not None:
+                heartbeat.close()
             for descriptor in pipe:
                 os.close(descriptor)
             raise UnavailableError(f"no worker can be forked: {error.strerror}") from error
@@ -231,7 +266,9 @@ class Supervisor:
             self._become_worker(group, link)
         group.lost_pids = []
         os.close(writing)
-        worker = self._workers[pid] = Worker(pid, number, slot, reading, group, lost_pids)
+        worker = self._workers[pid] = Worker(
+            pid, number, slot, reading, group, lost_pids, heartbeat
+        )
         return worker
 
     def _become_worker(self, group: Group, link: Link) -> NoReturn:
@@ -240,7 +277,9 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             for one in _SIGNALS:
                 signal.signal(one, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's goes to the supervisor
+            # The terminal's goes to the supervisor. It is not ignored: programs that handlers
+            # start would ignore it as well.
+            signal.signal(signal.SIGINT, lambda number, frame: None)
             forget_modules(self._project)
             inherited = [self._alive_write, self._wakeup_read, self._wakeup_write]
             inherited += [worker.status for worker in self._workers.values()]
@@ -252,6 +291,10 @@ class Supervisor:
             ]
             for descriptor in inherited:
                 os.close(descriptor)
+            for worker in self._workers.values():
+                worker.heartbeat.close()
+            let_go(group.sockets, link.descriptors)
+            link.heartbeat.start(LOADING)
             try:
                 group.run(self._project, group.sockets, link)
                 code = os.EX_OK
@@ -320,7 +363,7 @@ class Supervisor:
         return True
 
     def _end(self, worker: Worker) -> None:
-        worker.is_leaving = True
+        worker.is_leaving = worker.is_ending = True
         with suppress(ProcessLookupError):
             os.kill(worker.pid, signal.SIGTERM)
 
@@ -336,13 +379,8 @@ class Supervisor:
                 one.close()
         for worker in self._workers.values():
             self._end(worker)
-        deadline = time.monotonic() + DRAIN + 5
-        while self._workers and time.monotonic() < deadline:
+        while self._workers:
             self._pause(1.0)
-        for worker in list(self._workers.values()):
-            log.logger.error("worker %d did not end in time; killing it", worker.pid)
-            os.kill(worker.pid, signal.SIGKILL)
-            self._reap(block=worker.pid)
         if "LISTEN_FDS" not in os.environ:
             for path in paths:
                 with suppress(FileNotFoundError):

@@ -19,9 +19,11 @@ def inherited_sockets() -> list[tuple[str, socket.socket]]:
         return []
     count = int(os.environ.get("LISTEN_FDS", "0"))
     names = [*os.environ.get("LISTEN_FDNAMES", "").split(":"), *[""] * count]
-    return [
-        (names[number], socket.socket(fileno=_FIRST_LISTEN_FD + number)) for number in range(count)
-    ]
+    found = []
+    for number in range(count):
+        os.set_inheritable(_FIRST_LISTEN_FD + number, False)  # programs of handlers have no use
+        found.append((names[number], socket.socket(fileno=_FIRST_LISTEN_FD + number)))
+    return found
 
 
 def notify(state: str) -> None:

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from lamson.service.heartbeat import Heartbeat
     from lamson.settings.model import Settings
 
     RunWorker = Callable[[Path, Sequence[socket.socket], "Link"], None]
 
+READY = 60.0  # seconds that a worker has to get ready, while somebody waits for it
+LOADING = READY * 1.5  # and at the most
 DRAIN = 30.0  # seconds that a worker has to finish what it began
+ENDING = DRAIN + 5  # and to end
 
 
 class Link:
@@ -40,6 +44,7 @@ class Link:
         *,
         slot: int,
         is_patient: bool,
+        heartbeat: Heartbeat,
     ) -> None:
         self._status = status
         self.alive = alive  # readable (end of file) once the supervisor is gone
@@ -47,6 +52,12 @@ class Link:
         self.slot = slot  # of which processor it is, see `lamson.service.cpu`
         self.lost_pids = lost_pids  # workers that died suddenly and were not replaced before
         self.is_patient = is_patient  # whether to come up though the database does not answer
+        self.heartbeat = heartbeat  # for the worker to beat, from what must not stand still
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What is for this process alone, and for none that it forks."""
+        return [self._status, self.alive]
 
     def ready(self) -> None:
         self._tell(state="ready")
@@ -109,7 +120,14 @@ class Worker:
     """A forked worker, as its supervisor sees it."""
 
     def __init__(
-        self, pid: int, number: int, slot: int, status: int, group: Group, lost_pids: Sequence[int]
+        self,
+        pid: int,
+        number: int,
+        slot: int,
+        status: int,
+        group: Group,
+        lost_pids: Sequence[int],
+        heartbeat: Heartbeat,
     ) -> None:
         self.pid = pid
         self.number = number  # among those of its group
@@ -117,13 +135,17 @@ class Worker:
         self.group = group
         self.status = status
         self.lost_pids = lost_pids  # that it was told of, to release what they leased
+        self.heartbeat = heartbeat
         self.is_ready = False
         self.is_leaving = False
+        self.is_ending = False  # it was told to end
         self.is_silent = False  # it closed its end of the pipe: it is ending
         self.error = ""
         self.code = os.EX_SOFTWARE
         self.wants_replacement = False
         self._buffer = b""
+        self._loading = 0.0  # seconds
+        self._ending = 0.0  # seconds
 
     def read(self) -> None:
         """Take in what it says."""
@@ -140,6 +162,21 @@ class Worker:
                 self.wants_replacement = True
             else:
                 self.error, self.code = message["error"], message["code"]
+
+    def look(self, elapsed: float, project: Path) -> str:
+        """Why it is to be killed, "" where it is not; ``elapsed`` seconds after the last look."""
+        if self.is_ending:
+            self._ending += elapsed
+            if self._ending >= ENDING:
+                return f"did not end within {self._ending:.0f} s"
+        if not self.is_ready:
+            self._loading += elapsed
+            return f"was not ready after {self._loading:.0f} s" if self._loading >= LOADING else ""
+        if self.heartbeat.look(elapsed):
+            where = self.heartbeat.doing(project)
+            return f"stood still for {self.heartbeat.silence:.0f} s" + (where and f", in {where}")
+        self.heartbeat.ask(self.pid)
+        return ""
 
 
 def forget_modules(project: Path) -> None:

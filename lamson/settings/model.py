@@ -108,8 +108,8 @@ class Settings(Group):
     handler_deadline: float = Field(
         default=300.0,
         gt=0,
-        description="Seconds that a handler may take. Keep it below Postfix's "
-        "`lmtp_data_done_timeout` (600).",
+        description="Seconds that a handler may take, and that a worker of any kind may stand "
+        "still, at the least 1. Keep it below Postfix's `lmtp_data_done_timeout` (600).",
     )
 
     @field_validator("handlers", "filters")

@@ -26,7 +26,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.pool import StaticPool
 
 from lamson.errors import DatabaseError, UnavailableError
-from lamson.storage import failure, sqlite, tables
+from lamson.storage import failure, forked, sqlite, tables
 from lamson.storage.failure import PrematureEnd
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ class Database:
             event.listen(self.engine, "commit", sqlite.check_open)
             event.listen(self.engine, "handle_error", sqlite.drop_ended)
         else:
+            event.listen(self.engine, "connect", forked.remember)
             event.listen(self.engine, "checkin", _note_time)
             event.listen(self.engine, "checkout", _check_idle)
             event.listen(self.engine, "commit", _check_postgres)

@@ -2,7 +2,8 @@
 
 The supervisor forks it (see lamson/service/supervisor.py). It needs the routes alone, neither
 database nor threads: a handler that computes for seconds, in an LMTP worker, delays no answer here,
-and smtpd asks while a stranger waits.
+and smtpd asks while a stranger waits. Its heartbeat is the loop's: a route that matches for ever
+(``engine="re"``) stops it, and the supervisor replaces the worker.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
 
 async def _serve(server: SocketmapServer, sockets: Sequence[socket.socket], link: Link) -> None:
     loop = asyncio.get_running_loop()
+    link.heartbeat.beat_on(loop)
     leaving = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, leaving.set)
     loop.add_reader(link.alive, leaving.set)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def address_of(given: str, read: str, *, null: bool = False) -> str:
+def read_address(given: str, read: str, *, null: bool = False) -> str:
     """The address of a path. Postfix has checked it; what it passed on is never refused here.
 
     It is as the client wrote it where Postfix reads the same: that tells it in lower case, and some

@@ -23,7 +23,7 @@ from lamson_milter.decision.limits import (
     SizeLimits,
 )
 from lamson_milter.decision.outcome import Outcome, decide
-from lamson_milter.decision.paths import address_of, parameters_of
+from lamson_milter.decision.paths import parameters_of, read_address
 from lamson_milter.decision.verdicts import Addressee, Verdicts
 from lamson_milter.subjects import Arrival, Connection, FilteredMail
 
@@ -151,7 +151,7 @@ class Transaction:
         ``read`` is the address that Postfix reads in it, "" where that is not known. Postfix takes
         more than RFC 5321 allows, ``<zed(a comment)@host>``, and goes by what it reads.
         """
-        self.sender = address_of(given, read, null=True)
+        self.sender = read_address(given, read, null=True)
         connection = self._connection
         told = parameters_of(parameters)
         self._eight_bit = told.get("BODY", "").upper() in _EIGHT_BIT
@@ -187,7 +187,7 @@ class Transaction:
             for earlier in self._addressees:
                 earlier.is_doubtful = True
         read = told.read
-        recipient = address_of(given, read)
+        recipient = read_address(given, read)
         self.refused_by = None
         verdicts = Verdicts()
         refusal = self._rules.refuse(recipient)

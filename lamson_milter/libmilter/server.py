@@ -70,8 +70,8 @@ class MilterServer:
         nobody.listen(0)
         self._put_in_place(nobody)
 
-    def drain(self, patience: float, timeout: float) -> None:
-        """Return when no message is under way.
+    def drain(self, patience: float, timeout: float, meanwhile: Callable[[], None]) -> None:
+        """Return when no message is under way; ``meanwhile`` is called again and again.
 
         Sessions between two messages are waited for ``patience`` seconds, messages ``timeout``.
         """
@@ -84,6 +84,7 @@ class MilterServer:
             busy = busy or time.monotonic() - self._callbacks.last_end < _WRITING
             if waited >= timeout or (not busy and (not sessions or waited >= patience)):
                 return
+            meanwhile()
             never.wait(_POLL)
 
     def _open(self, directory: str) -> None:

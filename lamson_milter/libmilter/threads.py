@@ -9,6 +9,7 @@ until it ends by itself, and its thread is used again then.
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from queue import Empty, SimpleQueue
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+_BLOCKED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 class TooLateError(Exception):
@@ -115,6 +118,9 @@ class _Thread:
             return False
 
     def _run(self) -> None:
+        # libmilter blocks these in the threads that start ours, and a program that a filter starts
+        # inherits that: nobody could end it by SIGTERM.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _BLOCKED)
         while True:
             self._has_work.acquire()
             assert self._work is not None

@@ -97,7 +97,8 @@ class Service:
     def kill(self, *workers: Worker) -> None:
         for worker in workers:
             os.kill(worker.pid, signal.SIGKILL)
-            self.supervisor._reap(block=worker.pid)
+            os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+            self.supervisor._reap()
 
 
 @pytest.fixture
@@ -133,3 +134,80 @@ def test_one_more_worker_goes_where_the_fewest_are(service: Service) -> None:
     for group in [service.lmtp] * 2 + [service.milter] * 2:
         service.fork(group)
     assert service.fork(service.lmtp)[1:] == (2, 2)
+
+
+def beats_not(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
+    link.ready()
+    signal.pause()
+
+
+class Clock:
+    """The supervisor's clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("lamson.service.supervisor.time.monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_a_worker_is_killed_for_the_time_that_it_was_watched_only(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = Group("LMTP", lambda settings: [], lambda settings: 1, beats_not)
+    settings = Settings(handlers=[], run_dir=tmp_path / "run", handler_deadline=300)
+    supervisor = Supervisor(tmp_path, settings, [group])
+    worker = supervisor._fork(group)
+    while not worker.is_ready:
+        supervisor._pause(1.0)
+    killed: list[int] = []
+    kill = os.kill
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", lambda pid, number: killed.append(number))
+        clock.now += 7 * 24 * 3600  # this machine was asleep, and the supervisor with it
+        supervisor._look(10)
+        assert worker.heartbeat.silence == 20
+        for _ in range(27):
+            clock.now += 10
+            supervisor._look(10)
+        assert signal.SIGKILL not in killed
+        clock.now += 10
+        supervisor._look(10)
+        assert killed == [signal.SIGQUIT, signal.SIGKILL]
+    kill(worker.pid, signal.SIGKILL)
+    os.waitpid(worker.pid, 0)
+
+
+def hangs(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if "ready" in project.name:
+        link.ready()
+    while True:
+        link.heartbeat.beat()
+        signal.sigtimedwait([], 0.1)
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("loading", 90), ("ready", 35)])
+def test_one_that_does_not_get_ready_or_does_not_end_is_killed(
+    tmp_path: Path, clock: Clock, name: str, seconds: int
+) -> None:
+    group = Group("LMTP", lambda settings: [], lambda settings: 1, hangs)
+    (tmp_path / name).mkdir()
+    settings = Settings(handlers=[], run_dir=tmp_path / "run")
+    supervisor = Supervisor(tmp_path / name, settings, [group])
+    worker = supervisor._fork(group)
+    while name == "ready" and not worker.is_ready:
+        supervisor._pause(1.0)
+    if name == "ready":
+        supervisor._end(worker)
+    for _ in range(seconds // 5 - 1):
+        clock.now += 5
+        supervisor._look(5)
+    assert os.waitpid(worker.pid, os.WNOHANG) == (0, 0)
+    clock.now += 5
+    supervisor._look(5)
+    _, status = os.waitpid(worker.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL

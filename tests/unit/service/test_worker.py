@@ -12,6 +12,7 @@ import pytest
 
 import lamson
 from lamson.errors import SettingsError
+from lamson.service.heartbeat import Heartbeat
 from lamson.service.worker import Group, Link, Worker, forget_modules
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ class Pair:
         reading, self.writing = os.pipe()
         os.set_blocking(reading, False)
         group = Group("LMTP", lambda settings: [], lambda settings: 1, lambda *given: None)
-        self.worker = Worker(1, 0, 0, reading, group, [])
-        self.link = Link(self.writing, -1, 0, [], slot=0, is_patient=False)
+        heartbeat = Heartbeat(300.0)
+        self.worker = Worker(1, 0, 0, reading, group, [], heartbeat)
+        self.link = Link(self.writing, -1, 0, [], slot=0, is_patient=False, heartbeat=heartbeat)
 
 
 @pytest.fixture
@@ -34,6 +36,7 @@ def pair() -> Iterator[Pair]:
     pair = Pair()
     yield pair
     os.close(pair.worker.status)
+    pair.worker.heartbeat.close()
 
 
 def test_the_supervisor_reads_what_the_worker_says(pair: Pair) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lamson_milter.decision.paths import address_of, parameters_of
+from lamson_milter.decision.paths import parameters_of, read_address
 
 
 @pytest.mark.parametrize(
@@ -18,11 +18,11 @@ from lamson_milter.decision.paths import address_of, parameters_of
     ],
 )
 def test_addresses(given: str, read: str, address: str) -> None:
-    assert address_of(given, read) == address
+    assert read_address(given, read) == address
 
 
 def test_the_null_path_is_a_senders() -> None:
-    assert address_of("<>", "", null=True) == ""
+    assert read_address("<>", "", null=True) == ""
 
 
 def test_parameters() -> None:
