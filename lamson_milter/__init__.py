@@ -7,6 +7,7 @@ the rest of the application runs, without libmilter.
 
 from __future__ import annotations
 
+from lamson.smtp.envelope import Daemon, Sasl, Tls
 from lamson_milter.actions import Accept, Defer, Discard, Quarantine, Reject, Verdict
 from lamson_milter.filters import filter_connection, filter_message, filter_recipient, filter_sender
 from lamson_milter.subjects import Arrival, Connection, FilteredMail
@@ -15,11 +16,14 @@ __all__ = [
     "Accept",
     "Arrival",
     "Connection",
+    "Daemon",
     "Defer",
     "Discard",
     "FilteredMail",
     "Quarantine",
     "Reject",
+    "Sasl",
+    "Tls",
     "Verdict",
     "filter_connection",
     "filter_message",

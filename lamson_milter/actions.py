@@ -17,6 +17,9 @@ from lamson.smtp.reply import Reply
 
 _PARAMETERS = re.compile(r"[!-~]+(?: [!-~]+)*")
 MAX_LINES = 32  # of a reply: libmilter's limit
+MAX_FIELD = 65_000  # octets of a field as it is told to Postfix: libmilter's limit is 65,535
+MAX_REASON = 400  # characters of a quarantine's, which Postfix logs
+_SURELY_FITS = 4000  # characters of a value: encoded, each takes 16 octets at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +80,14 @@ class Quarantine:
     """Queue the message, but put it on hold (Postfix's hold queue). Further filters are asked.
 
     ``reason`` stands in Postfix's log; ``postsuper -H`` releases the message. Raises ValueError
-    where the reason is not one line of text.
+    where the reason is not one line of text of at most 400 characters.
     """
 
     reason: str
 
     def __post_init__(self) -> None:
-        if not self.reason or not self.reason.isprintable():
-            raise ValueError(f"a reason is one line of text, not {self.reason!r}")
+        if not self.reason or not self.reason.isprintable() or len(self.reason) > MAX_REASON:
+            raise ValueError(f"a reason is one line of text, not {self.reason[:MAX_REASON]!r}")
 
 
 Decision: TypeAlias = Accept | Reject | Defer | Discard | Quarantine
@@ -111,7 +114,7 @@ class AddHeader:
     position: int | None = None
 
     def __post_init__(self) -> None:
-        check_field(self.name, self.value)
+        _check_field(self.name, self.value)
         if self.position is not None and self.position < 0:
             raise ValueError(f"a position is 0 (at the top) or more, not {self.position}")
 
@@ -125,7 +128,7 @@ class ChangeHeader:
     index: int = 1
 
     def __post_init__(self) -> None:
-        check_field(self.name, self.value or "")
+        _check_field(self.name, self.value or "")
         if self.index < 1:
             raise ValueError(f"fields of a name are counted from 1, from the top; not {self.index}")
 
@@ -188,6 +191,12 @@ def field_value(name: str, value: str) -> str:
         value = encode_words(value, first=WIDTH - len(name) - 2)
     folded = fold(name, value).decode("ascii")
     return folded[len(name) + 1 : -2].replace("\r\n", "\n")
+
+
+def _check_field(name: str, value: str) -> None:
+    check_field(name, value)
+    if len(value) > _SURELY_FITS and len(name) + len(field_value(name, value)) > MAX_FIELD:
+        raise ValueError(f"field {name}: its value passes {MAX_FIELD} octets, encoded and folded")
 
 
 def _check_reply(reply: Reply, klass: int) -> None:

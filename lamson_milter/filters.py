@@ -50,6 +50,7 @@ class DeclaredFilter(DeclaredRoute):
     stage: str
     body: int = False
     helo: bool = False
+    inline: bool = False
 
 
 FILTERS: Declarations[Declaration[DeclaredFilter]] = Declarations(
@@ -61,37 +62,49 @@ FILTERS: Declarations[Declaration[DeclaredFilter]] = Declarations(
 )
 
 
-def filter_connection(function: _Function) -> _Function:
+def filter_connection(
+    function: _Function | None = None, /, *, inline: bool = False
+) -> Any:  # the decorated function, or a decorator
     """Ask the function, ``(connection: Connection)``, about each client that connects.
 
+    Filters run on threads of Lamson's own, with a time limit. ``inline=True``, which all decorators
+    take, is for one that waits for nothing and keeps nothing that is bound to a thread: no SQLite
+    handle, no `threading.local`, no C code that calls back into Python. Where all filters of a
+    stage say so they run in libmilter's callback, which saves the hand-over (docs/milter.md).
     Raises RouteError for what is no function, as all of these do.
     """
-    return FILTERS.note(function, _of_all(CONNECTION, origin()))
+    return _noted(function, _of_all(CONNECTION, origin(), inline=inline))
 
 
 def filter_sender(
-    function: _Function | None = None, /, *, helo: bool = False
+    function: _Function | None = None, /, *, helo: bool = False, inline: bool = False
 ) -> Any:  # the decorated function, or a decorator
     """Ask the function, ``(mail: Arrival)``, about each envelope sender, at MAIL FROM.
 
-    With ``@filter_sender(helo=True)`` it also learns ``mail.peer.helo``.
+    With ``@filter_sender(helo=True)`` it also learns ``mail.peer.helo``. ``inline`` as in
+    `filter_connection`.
     """
-    declared = _of_all(SENDER, origin(), helo=helo)
-    if function is not None:
-        return FILTERS.note(function, declared)
-    return lambda later: FILTERS.note(later, declared)
+    return _noted(function, _of_all(SENDER, origin(), helo=helo, inline=inline))
 
 
 def filter_recipient(
-    format: str, /, *, helo: bool = False, engine: str = "re2", **captures: str
+    format: str,
+    /,
+    *,
+    helo: bool = False,
+    inline: bool = False,
+    engine: str = "re2",
+    **captures: str,
 ) -> _Decorator[_Function]:
     """Ask the function, ``(mail: Arrival, **captures)``, about the recipients that match.
 
     At RCPT TO: what it refuses is refused for this recipient alone. ``format``, ``engine`` and
-    ``captures`` are those of `lamson.route`.
+    ``captures`` are those of `lamson.route`, ``inline`` as in `filter_connection`.
     """
     check_format(format, "filter_recipient")
-    declared = DeclaredFilter(format, engine, captures, *origin(), stage=RECIPIENT, helo=helo)
+    declared = DeclaredFilter(
+        format, engine, captures, *origin(), stage=RECIPIENT, helo=helo, inline=inline
+    )
     return lambda function: FILTERS.note(function, declared)
 
 
@@ -101,6 +114,7 @@ def filter_message(
     *,
     body: bool | int = True,
     helo: bool = False,
+    inline: bool = False,
     engine: str = "re2",
     **captures: str,
 ) -> _Decorator[_Function]:
@@ -108,13 +122,14 @@ def filter_message(
 
     At the end of the message. ``body=False`` is for a filter that looks at the header only,
     ``body=65536`` for one that needs so many octets: where that is enough for all filters, Postfix
-    is told to keep the rest. Raises RouteError for a negative ``body``.
+    is told to keep the rest. ``inline`` as in `filter_connection`. Raises RouteError for a negative
+    ``body``.
     """
     check_format(format, "filter_message")
     if body < 0:
         raise RouteError(f"@filter_message: body is True, False or octets, not {body!r}")
     declared = DeclaredFilter(
-        format, engine, captures, *origin(), stage=MESSAGE, body=body, helo=helo
+        format, engine, captures, *origin(), stage=MESSAGE, body=body, helo=helo, inline=inline
     )
     return lambda function: FILTERS.note(function, declared)
 
@@ -126,6 +141,7 @@ class Filter(Route):
     stage: str
     body: int
     helo: bool
+    is_inline: bool
 
     def __str__(self) -> str:
         return str(self.handler)
@@ -163,6 +179,11 @@ def _read(module: ModuleType, defaults: Mapping[str, str]) -> Iterator[Filter]:
         is_empty = False
         handler = Handler(function, injectable=_INJECTED)
         for one in declaration.routes:
+            if one.inline and handler.needs_session:
+                raise RouteError(
+                    f"{one.file}:{one.line}: {handler} takes a Session, which is bound to a thread:"
+                    " leave out inline=True"
+                )
             yield Filter(
                 one.format,
                 handler,
@@ -172,10 +193,20 @@ def _read(module: ModuleType, defaults: Mapping[str, str]) -> Iterator[Filter]:
                 one.stage,
                 one.body,
                 one.helo,
+                one.inline,
             )
     if is_empty:
         raise nothing_declared(module, FILTERS)
 
 
-def _of_all(stage: str, where: tuple[str, int], *, helo: bool = False) -> DeclaredFilter:
-    return DeclaredFilter("", "re2", {}, *where, stage=stage, helo=helo)
+def _of_all(
+    stage: str, where: tuple[str, int], *, helo: bool = False, inline: bool = False
+) -> DeclaredFilter:
+    return DeclaredFilter("", "re2", {}, *where, stage=stage, helo=helo, inline=inline)
+
+
+def _noted(function: _Function | None, declared: DeclaredFilter) -> Any:
+    """The function that was decorated, or where there is none yet the decorator."""
+    if function is not None:
+        return FILTERS.note(function, declared)
+    return lambda later: FILTERS.note(later, declared)

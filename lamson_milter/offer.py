@@ -109,11 +109,10 @@ def offer(
     for name, value in fields:
         transaction.header(name, value)
     wanted = connection.rules.filters.body
-    limit = application.settings.milter.max_body
-    shown = body[: limit if wanted is None else min(wanted, limit)]
+    shown = body[: connection.rules.body]
     now = time.time()
     outcome = transaction.end(
-        lambda: ParsedMessage(header_bytes(fields) + shown),
+        lambda: ParsedMessage(header_bytes(transaction.fields) + shown),
         queue_id=queue_id,
         now=now,
         is_truncated=wanted != 0 and len(shown) < len(body),
@@ -123,8 +122,9 @@ def offer(
         sender, people, raw = _edited(
             transaction.sender, transaction.recipients, fields, body, outcome.edits
         )
-        peer = Peer(peer.name, peer.addr, peer.port, ident=QueueId(queue_id))
-        envelope = Envelope(sender, tuple(people), peer, received=now, id=queue_id)
+        # What XFORWARD tells the handler; SASL, TLS and the daemon it does not.
+        told = Peer(peer.name, peer.addr, peer.port, ident=QueueId(queue_id))
+        envelope = Envelope(sender, tuple(people), told, received=now, id=queue_id)
         message = MailRequest(
             ParsedMessage(raw, application.notary), envelope, Recipient(people[0] if people else "")
         )

@@ -9,7 +9,6 @@ Postfix can queue it.
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from lamson import log
 from lamson.errors import LamsonError
 from lamson.smtp.reply import LOCAL_ERROR, NO_SUCH_RECIPIENT, SMTPError
 from lamson_milter.actions import MAX_LINES, Defer, Reject, decision
+from lamson_milter.decision.limits import SizeLimits
 from lamson_milter.decision.transaction import Rules
 from lamson_milter.filters import Filters
 
@@ -46,6 +46,11 @@ def rules_of(application: Application, *, raise_errors: bool = False) -> Rules:
         ask=Asking(application.database, raise_errors=raise_errors),
         refuse=check if settings.milter.check_recipients else lambda recipient: None,
         notary=application.notary,
+        limits=SizeLimits(
+            settings.milter.max_body,
+            settings.milter.oversized_header,
+            settings.milter.oversized_body,
+        ),
     )
 
 
@@ -102,6 +107,6 @@ def _verdict(reply: Reply) -> Reject | Defer:
     """The reply as a verdict; what a handler's may leave out, or have in its text, is mended."""
     kind = Reject if reply.is_permanent else Defer
     words = [" ".join(line.split()) for line in reply.text.splitlines()]
-    lines = [re.sub("[^ -~]", "?", line) for line in words if line]
+    lines = ["".join([one if one.isprintable() else "?" for one in line]) for line in words if line]
     text = "\n".join(lines[:MAX_LINES]) or "Refused"
     return kind(reply.enhanced or f"{reply.code // 100}.0.0", text, reply.code)

@@ -13,7 +13,7 @@ from lamson.message.compose import normalise_newlines
 from lamson.message.notes import MAX_NOTES
 from lamson.message.request import MailRequest
 from lamson.smtp.address import parse_mailbox
-from lamson.smtp.envelope import NOBODY, Envelope, Peer, Recipient
+from lamson.smtp.envelope import NOBODY, Envelope, Peer, QueueId, Recipient
 from lamson_milter.actions import (
     AddHeader,
     AddRecipient,
@@ -97,7 +97,10 @@ class _Editable(_Notebook):
 
 
 class Connection(_Notebook):
-    """A client that has connected to Postfix: ``peer`` has its name and address."""
+    """A client that has connected to Postfix: ``peer`` has its name, address, and who asks.
+
+    Nothing of HELO, TLS or SASL is known yet: ask a sender's filter about these.
+    """
 
     __slots__ = ("new_notes", "peer")
 
@@ -112,10 +115,26 @@ class Arrival(_Editable):
     ``peer`` is the client, ``sender`` the envelope sender ("" is the null reverse-path),
     ``recipient`` the recipient that is asked about (an empty one for a sender's filter),
     ``parameters`` what ESMTP said of that sender or recipient, as ``{"SIZE": "100"}``, ``notes``
-    what filters noted before.
+    what filters noted before. ``smtputf8`` and ``eight_bit`` are what MAIL FROM declared (RFC 6531,
+    RFC 6152). A recipient's filter also learns the ``transport`` and ``next_hop`` by which Postfix
+    would deliver to it, and the ``queue_id`` where Postfix has one already: it gives one with the
+    first recipient that it takes.
     """
 
-    __slots__ = ("edits", "new_notes", "notes", "parameters", "peer", "recipient", "sender")
+    __slots__ = (
+        "edits",
+        "eight_bit",
+        "new_notes",
+        "next_hop",
+        "notes",
+        "parameters",
+        "peer",
+        "queue_id",
+        "recipient",
+        "sender",
+        "smtputf8",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -125,12 +144,22 @@ class Arrival(_Editable):
         *,
         parameters: Mapping[str, str] | None = None,
         notes: Mapping[str, Note] | None = None,
+        smtputf8: bool = False,
+        eight_bit: bool = False,
+        queue_id: QueueId | None = None,
+        transport: str = "",
+        next_hop: str = "",
     ) -> None:
         self.peer = peer
         self.sender = sender
         self.recipient = Recipient("") if recipient is None else recipient
         self.parameters = parameters or {}
         self.notes: Mapping[str, Note] = notes or {}
+        self.smtputf8 = smtputf8
+        self.eight_bit = eight_bit
+        self.queue_id = QueueId("") if queue_id is None else queue_id
+        self.transport = transport
+        self.next_hop = next_hop
         self.edits = []
         self.new_notes = {}
 

@@ -24,6 +24,8 @@ from lamson.net import descriptors
 from lamson.service import cpu
 from lamson.service.worker import DRAIN, Group, Listener
 from lamson.settings import loading
+from lamson_milter.libmilter.budget import Budget
+from lamson_milter.libmilter.runner import Limits
 from lamson_milter.libmilter.threads import FilterThreads
 from lamson_milter.rules import rules_of
 
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 # libmilter's threads give the interpreter up by themselves, and a callback takes less than this.
 _SWITCH_INTERVAL = 0.05  # seconds
 _PATIENCE = 10.0  # seconds that a session without a message is waited for
-_SMTPDS = 2000  # descriptors: far more than Postfix has processes that ask (default_process_limit)
 _FLUSH = 1.0  # seconds after which the log is written, at most
 
 
@@ -56,7 +57,7 @@ def _listeners(settings: Settings) -> list[Listener]:
 def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     """Serve until told to stop. Raises what `Application.load` and `Filters.collect` raise."""
     try:
-        from lamson_milter.libmilter.callbacks import Callbacks, Limits
+        from lamson_milter.libmilter.callbacks import Callbacks
         from lamson_milter.libmilter.server import MilterServer
     except ImportError as error:
         raise SettingsError(
@@ -67,7 +68,6 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: _tell(leaving))
     sys.excepthook = _not_utf8
     sys.setswitchinterval(_SWITCH_INTERVAL)
-    descriptors.reserve(_SMTPDS)  # each holds a connection, and perhaps a message on the disk
     application = Application.load(project, is_patient=link.is_patient)
     if application.settings.one_processor:
         cpu.keep_to_one(link.slot)
@@ -77,11 +77,14 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     callbacks = Callbacks(
         rules,
         FilterThreads(settings.threads),
-        Limits(settings.timeout, settings.content_timeout, settings.max_body),
+        Limits(settings.timeout, settings.content_timeout),
+        Budget(settings.max_buffered),
+        # Each holds a connection, and perhaps a message on the disk.
+        max_connections=descriptors.reserve(settings.max_connections, each=2),
         checks_recipients=settings.check_recipients,
         on_stuck=link.recycle,
     )
-    server = MilterServer(callbacks, sockets[0])
+    server = MilterServer(callbacks, sockets[0], settings.idle_timeout)
     # What is loaded by now stays: it need not be looked through for garbage again and again.
     gc.collect()
     gc.freeze()

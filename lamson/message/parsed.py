@@ -38,6 +38,10 @@ class ParsedMessage:
         self._author: str | None = None
         self._body: str | None = None
 
+    def cut_off(self, defect: str) -> None:
+        """Note that ``raw`` is not all that came: ``defect`` says what was left out."""
+        self._defects[defect] = None
+
     @property
     def header(self) -> Header:
         header = self._header

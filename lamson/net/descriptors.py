@@ -26,10 +26,13 @@ _LEAST = 10  # connections; with fewer a worker is of no use
 _SILENCE = 1.0  # seconds between two lines about it
 
 
-def reserve(connections: int, beside: int = BESIDE) -> int:
-    """Raise the limit for ``connections`` and as many others; gives how many connections fit."""
+def reserve(connections: int, beside: int = BESIDE, *, each: int = 1) -> int:
+    """Raise the limit for ``connections`` and ``beside`` others; gives how many connections fit.
+
+    A connection takes ``each`` descriptors.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = connections + beside
+    needed = connections * each + beside
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return connections
     most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
@@ -37,7 +40,7 @@ def reserve(connections: int, beside: int = BESIDE) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     if most >= needed:
         return connections
-    left = max(_LEAST, most - beside)
+    left = max(_LEAST, (most - beside) // each)
     log.logger.warning(
         "%d connections are as many as this process may have, not max_connections (%d): its limit"
         " of open files is %d (LimitNOFILE=, ulimit -Hn), and %d are needed",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 
 from lamson.settings import secrets
 from lamson.settings.listening import Listening
 from lamson.settings.values import MIB, OptionalPath
+
+_HEADER = 3 * MIB  # octets that a header within the limits takes at most, twice
 
 
 class Milter(Listening):
@@ -27,7 +29,7 @@ class Milter(Listening):
     check_recipients: bool = Field(
         False,
         description="Refuse recipients in our domains that no route matches, at RCPT TO. The "
-        "alternative to the socketmap.",
+        "alternative to the socketmap where Postfix has no aliases in our domains.",
     )
     timeout: float = Field(
         25.0,
@@ -44,7 +46,35 @@ class Milter(Listening):
     max_body: int = Field(
         10 * MIB,
         ge=0,
-        description="Octets of a body that filters are shown; of a larger one they see the start.",
+        description="Octets of a body that filters are shown.",
+    )
+    oversized_header: Literal["refuse", "defer", "truncate"] = Field(
+        "refuse",
+        description="What becomes of a message for filters whose header passes 1 MiB or 10,000 "
+        "fields: `refuse` (552 5.3.4), `defer` (451), or `truncate`: filters see its start, with "
+        "`is_truncated` and a line in `defects`.",
+    )
+    oversized_body: Literal["refuse", "defer", "truncate"] = Field(
+        "truncate",
+        description="The same for a body longer than `max_body` that a filter wants to see whole.",
+    )
+    max_buffered: int = Field(
+        128 * MIB,
+        ge=1,
+        description="Octets of messages in the memory of one worker, all sessions together, before "
+        "filters decode anything of them; beyond: 452. Not less than `max_body` and a header.",
+    )
+    max_connections: int = Field(
+        1000,
+        ge=1,
+        description="Connections at a time to one worker; for one more Postfix does what its "
+        "`milter_default_action` says. Not less than its smtpd processes.",
+    )
+    idle_timeout: int = Field(
+        7200,
+        ge=1,
+        description="Seconds that a connection may be silent. Postfix is silent while a client "
+        "sends the message, however slowly.",
     )
     secret: SecretStr | None = Field(
         None,
@@ -70,6 +100,9 @@ class Milter(Listening):
                 " can reach it: expected unix:path or 127.0.0.1:8825; for a Postfix on another"
                 " machine have a tunnel (ssh, stunnel, WireGuard) end there"
             )
+        least = self.max_body + _HEADER
+        if self.max_buffered < least:
+            return "max_buffered", f"expected {least} at least, for a message of max_body"
         if self.secret is not None and self.secret_file is not None:
             return "secret", "expected secret or secret_file, not both"
         self.signing_secret()

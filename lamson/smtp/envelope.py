@@ -56,14 +56,73 @@ def _number(digits: str) -> int:
 _UNKNOWN = QueueId("")
 
 
+LOCAL, REMOTE = "LOCAL", "REMOTE"  # `Peer.source`, as XFORWARD_README has it
+
+
+@dataclass(frozen=True, slots=True)
+class Sasl:
+    """How a client has authenticated (RFC 4954); false where it has not.
+
+    ``login`` is the name it gave, ``method`` the mechanism (PLAIN), ``author`` the AUTH= of its
+    MAIL command.
+    """
+
+    login: str = ""
+    method: str = ""
+    author: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.login)
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How a client's connection is encrypted; false where it is not.
+
+    ``version`` is TLSv1.3 or another, ``bits`` the strength of ``cipher``. ``subject`` and
+    ``issuer`` are of the client's certificate, "" where it showed none; whether Postfix could
+    verify it they do not tell.
+    """
+
+    version: str = ""
+    cipher: str = ""
+    bits: int = 0
+    subject: str = ""
+    issuer: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """Which service of Postfix asks: its ``milter_macro_daemon_name``, address and port.
+
+    False where it is not told.
+    """
+
+    name: str = ""
+    addr: str = ""
+    port: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.name or self.addr or self.port)
+
+
+_NO_SASL, _NO_TLS, _NO_DAEMON = Sasl(), Tls(), Daemon()
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The client that handed the message to Postfix, as XFORWARD told it; "" where unknown.
+    """The client that handed the message to Postfix, as far as Postfix told; "" where unknown.
 
     ``name`` and ``addr`` are its host name, as Postfix has verified it, and IP address; ``port`` is
     its TCP port; ``proto`` is SMTP or ESMTP; ``helo`` what it said in HELO, which proves nothing;
-    ``ident`` the queue id; ``source`` LOCAL or REMOTE. Source: Postfix's XFORWARD_README. Raises
-    nothing: a value is what came.
+    ``ident`` the queue id; ``source`` LOCAL or REMOTE. Source: Postfix's XFORWARD_README.
+
+    Filters are told more (Postfix's MILTER_README): ``ptr`` is the name that its address has in the
+    DNS, ``resolve`` whether that name leads back (OK, FAIL, FORGED or TEMP); ``connections`` how
+    many it has open; ``sasl``, ``tls`` and ``daemon``. Raises nothing: a value is what came.
     """
 
     name: str = ""
@@ -73,6 +132,22 @@ class Peer:
     helo: str = ""
     ident: QueueId = _UNKNOWN
     source: str = ""
+    ptr: str = ""
+    resolve: str = ""
+    connections: int = 0
+    sasl: Sasl = _NO_SASL
+    tls: Tls = _NO_TLS
+    daemon: Daemon = _NO_DAEMON
+
+    @property
+    def is_authenticated(self) -> bool:
+        """True for a client that has logged in (SASL)."""
+        return bool(self.sasl)
+
+    @property
+    def is_local(self) -> bool:
+        """True for mail that came in on this machine by no network: Postfix's sendmail command."""
+        return self.source == LOCAL
 
 
 NOBODY = Peer()

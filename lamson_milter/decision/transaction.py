@@ -7,17 +7,23 @@ message comes to at its end is said in `outcome`.
 
 from __future__ import annotations
 
-import unicodedata
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lamson.errors import AddressError
 from lamson.message import notes
 from lamson.smtp import address
 from lamson.smtp.envelope import NOBODY, Envelope, Peer, QueueId, Recipient
-from lamson_milter.actions import AddHeader, ChangeHeader
-from lamson_milter.decision.outcome import decide
+from lamson_milter.actions import AddHeader, ChangeHeader, Reject
+from lamson_milter.decision.header import IncomingHeader
+from lamson_milter.decision.limits import (
+    BODY_DEFECT,
+    HEADER_DEFECT,
+    MAX_FORGED,
+    TOO_MANY_NOTES,
+    SizeLimits,
+)
+from lamson_milter.decision.outcome import Outcome, decide
+from lamson_milter.decision.paths import parameters_of, read_address
 from lamson_milter.decision.verdicts import Addressee, Verdicts
 from lamson_milter.subjects import Arrival, Connection, FilteredMail
 
@@ -28,14 +34,13 @@ if TYPE_CHECKING:
     from lamson.message.parsed import ParsedMessage
     from lamson.smtp.reply import Reply
     from lamson_milter.actions import Decision, Edit
-    from lamson_milter.decision.outcome import Outcome
     from lamson_milter.decision.verdicts import Subject
     from lamson_milter.filters import Filter, Filters
 
     Ask = Callable[[Filter, Subject, Mapping[str, str], str], Decision | None]
 
-_NOTES = notes.HEADER.lower()
-_NOTES_LENGTH = len(_NOTES)
+_DEFAULT_LIMITS = SizeLimits()
+_EIGHT_BIT = ("8BITMIME", "BINARYMIME")  # RFC 6152, RFC 3030
 _NO_CAPTURES: Mapping[str, str] = {}
 
 
@@ -51,27 +56,68 @@ class Rules:
     ask: Ask
     refuse: Callable[[str], Reply | None] = lambda recipient: None
     notary: Notary | None = None
+    limits: SizeLimits = _DEFAULT_LIMITS
+
+    @property
+    def body(self) -> int:
+        """Octets of a body that filters are shown."""
+        wanted = self.filters.body
+        return self.limits.body if wanted is None else min(wanted, self.limits.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """What Postfix makes of a recipient: "" where it does not tell.
+
+    ``read`` is the address that it reads in the path, ``transport`` and ``next_hop`` what it would
+    deliver by. It has a ``queue_id`` once it has taken a recipient: where it still has none ("",
+    not None for one that is not told), it has refused those that were taken here before.
+    """
+
+    read: str = ""
+    transport: str = ""
+    next_hop: str = ""
+    queue_id: str | None = None
+
+
+_UNTOLD = Arriving()
 
 
 class ConnectionState:
     """A client's connection: what its filters came to counts for each of its mails."""
 
-    __slots__ = ("peer", "rules", "verdicts")
+    __slots__ = ("asking", "peer", "rules", "verdicts")
 
     def __init__(self, rules: Rules, peer: Peer = NOBODY) -> None:
         self.rules = rules
         self.peer = peer
         self.verdicts = Verdicts()
+        self.asking: Filter | None = None
+        """The filter that is being asked, for the log where it does not end."""
 
     def connect(self) -> Reply | None:
         """Ask the connection's filters; gives a refusal."""
         verdicts = self.verdicts
         for one in self.rules.filters.connection:
             subject = Connection(self.peer)
-            verdict = self.rules.ask(one, subject, _NO_CAPTURES, "-")
-            if verdicts.take(one, subject, verdict):
+            if verdicts.take(one, subject, self.ask(one, subject, _NO_CAPTURES, "-")):
                 break
         return verdicts.refusal
+
+    def ask(
+        self, one: Filter, subject: Subject, captures: Mapping[str, str], id: str
+    ) -> Decision | None:
+        """What a filter says of a subject."""
+        self.asking = one
+        try:
+            return self.rules.ask(one, subject, captures, id)
+        finally:
+            self.asking = None
+
+    @property
+    def refused_by(self) -> str | None:
+        """The filter that refused the client."""
+        return self.verdicts.by_name
 
 
 class Transaction:
@@ -80,10 +126,12 @@ class Transaction:
     __slots__ = (
         "_addressees",
         "_connection",
-        "_incoming_notes",
+        "_eight_bit",
+        "_header",
         "_rules",
         "_sender_verdicts",
-        "fields",
+        "_smtputf8",
+        "refused_by",
         "sender",
     )
 
@@ -92,9 +140,10 @@ class Transaction:
         self._connection = connection
         self._addressees: list[Addressee] = []
         self._sender_verdicts = Verdicts()
-        self._incoming_notes = 0
+        self._header = IncomingHeader()
+        self._eight_bit = self._smtputf8 = False
         self.sender = ""
-        self.fields: list[tuple[str, bytes]] = []
+        self.refused_by: str | None = None  # the filter that refused sender or recipient last
 
     def mail(self, given: str, parameters: Sequence[str] = (), *, read: str = "") -> Reply | None:
         """MAIL FROM: gives a refusal. ``given`` is the path with its angle brackets.
@@ -104,6 +153,11 @@ class Transaction:
         """
         self.sender = read_address(given, read, null=True)
         connection = self._connection
+        told = parameters_of(parameters)
+        self._eight_bit = told.get("BODY", "").upper() in _EIGHT_BIT
+        self._smtputf8 = "SMTPUTF8" in told
+        if not connection.peer.proto and (told or connection.peer.sasl or connection.peer.tls):
+            connection.peer = replace(connection.peer, proto="ESMTP")  # SMTP has none of these
         if connection.verdicts.is_settled or not self._rules.filters.sender:
             return None
         verdicts = self._sender_verdicts
@@ -111,52 +165,71 @@ class Transaction:
             subject = Arrival(
                 connection.peer,
                 self.sender,
-                parameters=_parameters(parameters),
+                parameters=told,
                 notes=connection.verdicts.notes | verdicts.notes,
+                smtputf8=self._smtputf8,
+                eight_bit=self._eight_bit,
             )
-            verdict = self._rules.ask(one, subject, _NO_CAPTURES, "-")
-            if verdicts.take(one, subject, verdict):
+            if verdicts.take(one, subject, connection.ask(one, subject, _NO_CAPTURES, "-")):
                 break
+        self.refused_by = verdicts.by_name
         return verdicts.refusal
 
     def rcpt(
-        self, given: str, parameters: Sequence[str] = (), *, read: str = "", queue_id: str = ""
+        self, given: str, parameters: Sequence[str] = (), told: Arriving = _UNTOLD
     ) -> Reply | None:
-        """RCPT TO: gives a refusal, which is this recipient's alone. ``read`` as in `mail`.
+        """RCPT TO: gives a refusal, which is this recipient's alone.
 
-        Postfix has a ``queue_id`` once it has taken a recipient.
+        Mail that comes by no network cannot be answered here (Postfix's MILTER_README): what was
+        refused is a verdict on that recipient at the end.
         """
+        if told.queue_id == "":
+            for earlier in self._addressees:
+                earlier.is_doubtful = True
+        read = told.read
         recipient = read_address(given, read)
+        self.refused_by = None
+        verdicts = Verdicts()
         refusal = self._rules.refuse(recipient)
         if refusal is not None:
-            return refusal
-        verdicts = Verdicts()
-        if not self._is_settled and self._rules.filters.recipient.routes:
-            for one, captures in self._rules.filters.recipient.match(recipient):
-                subject = Arrival(
-                    self._connection.peer,
-                    self.sender,
-                    Recipient(recipient, captures),
-                    parameters=_parameters(parameters),
-                    notes=self._common_notes() | verdicts.notes,
-                )
-                verdict = self._rules.ask(one, subject, captures, queue_id or "-")
-                if verdicts.take(one, subject, verdict):
-                    break
-            if verdicts.refusal is not None:
-                return verdicts.refusal
+            verdicts.verdict = Reject(refusal.enhanced, refusal.text, refusal.code)
+        elif not self.is_settled and self._rules.filters.recipient.routes:
+            self._ask_about_recipient(recipient, parameters, told, verdicts)
+        if verdicts.refusal is not None and not self.peer.is_local:
+            self.refused_by = verdicts.by_name
+            return verdicts.refusal
         path = f"<{read}>"
         paths = (given, path) if read and path != given else (given,)
         self._addressees.append(Addressee(paths, recipient, verdicts))
         return None
 
-    def header(self, name: str, value: bytes) -> None:
-        """One header field; ``value`` as it stands behind the colon."""
-        self.fields.append((name, value))
+    def _ask_about_recipient(
+        self, recipient: str, parameters: Sequence[str], told: Arriving, verdicts: Verdicts
+    ) -> None:
+        queue_id = told.queue_id or ""
+        for one, captures in self._rules.filters.recipient.match(recipient):
+            subject = Arrival(
+                self.peer,
+                self.sender,
+                Recipient(recipient, captures),
+                parameters=parameters_of(parameters),
+                notes=self._common_notes() | verdicts.notes,
+                smtputf8=self._smtputf8,
+                eight_bit=self._eight_bit,
+                queue_id=QueueId(queue_id),
+                transport=told.transport,
+                next_hop=told.next_hop,
+            )
+            verdict = self._connection.ask(one, subject, captures, queue_id or "-")
+            if verdicts.take(one, subject, verdict):
+                break
 
-    def drop_header(self, name: str) -> None:
-        """One header field that the filters will not see, for there are too many."""
-        self._incoming_notes += name.lower() == _NOTES
+    def header(self, name: str, value: bytes) -> int:
+        """One header field; ``value`` as it stands behind the colon, folded with bare newlines.
+
+        Gives the memory that it takes.
+        """
+        return self._header.add(name, value)
 
     def end(
         self,
@@ -166,9 +239,17 @@ class Transaction:
         now: float,
         is_truncated: bool = False,
     ) -> Outcome:
-        """The end of the message. Raises ValueError where the notes are too many to be signed."""
-        if not self._is_settled and self._rules.filters.message.routes:
-            self._ask_about_message(content, queue_id, now, is_truncated)
+        """The end of the message. Raises ValueError where the notes are too many to be signed.
+
+        ``is_truncated`` says that ``content`` has not all of the body.
+        """
+        if self._header.forged_notes > MAX_FORGED:
+            return Outcome(refusal=TOO_MANY_NOTES)
+        refusal = None
+        if not self.is_settled and self._rules.filters.message.routes:
+            refusal = self._ask_about_message(content, queue_id, now, is_truncated)
+        if refusal is not None:
+            return Outcome(refusal=refusal)
         return decide(
             (self._connection.verdicts, self._sender_verdicts),
             self._addressees,
@@ -178,7 +259,8 @@ class Transaction:
 
     def _ask_about_message(
         self, content: Callable[[], ParsedMessage], queue_id: str, now: float, is_truncated: bool
-    ) -> None:
+    ) -> Reply | None:
+        """Ask the filters of each recipient; gives the refusal of what they cannot be shown."""
         shared: ParsedMessage | None = None
         envelope: Envelope | None = None
         for addressee in self._addressees:
@@ -187,23 +269,49 @@ class Transaction:
                 continue
             for one, captures in self._rules.filters.message.match(addressee.address):
                 if shared is None or envelope is None:
+                    if refusal := self._refusal_of_size(is_truncated):
+                        return refusal
                     shared, envelope = content(), self._envelope(queue_id, now)
+                    self._tell_cuts(shared, is_truncated)
                 subject = FilteredMail(
                     shared,
                     envelope,
                     Recipient(addressee.address, captures),
                     notes=self._notes_so_far(verdicts),
-                    is_truncated=is_truncated,
+                    is_truncated=is_truncated or self._header.is_cut,
                 )
-                verdict = self._rules.ask(one, subject, captures, envelope.id)
+                verdict = self._connection.ask(one, subject, captures, envelope.id)
                 if verdicts.take(one, subject, verdict):
                     break
+        return None
+
+    def _is_body_cut(self, is_truncated: bool) -> bool:
+        """True where the body was cut by the limit, not because no filter wants more of it."""
+        wanted = self._rules.filters.body
+        return is_truncated and (wanted is None or wanted > self._rules.limits.body)
+
+    def _refusal_of_size(self, is_truncated: bool) -> Reply | None:
+        return self._rules.limits.refusal(
+            is_header_cut=self._header.is_cut, is_body_cut=self._is_body_cut(is_truncated)
+        )
+
+    def _tell_cuts(self, message: ParsedMessage, is_truncated: bool) -> None:
+        if self._header.is_cut:
+            message.cut_off(HEADER_DEFECT)
+        if self._is_body_cut(is_truncated):
+            message.cut_off(BODY_DEFECT)
 
     def _envelope(self, queue_id: str, now: float) -> Envelope:
-        known = self._connection.peer
-        peer = Peer(known.name, known.addr, known.port, "", known.helo, QueueId(queue_id))
         recipients = tuple([one.address for one in self._addressees])
-        return Envelope(self.sender, recipients, peer, received=now, id=queue_id or "-")
+        return Envelope(
+            self.sender,
+            recipients,
+            replace(self.peer, ident=QueueId(queue_id)),
+            self._smtputf8,
+            self._eight_bit,
+            received=now,
+            id=queue_id or "-",
+        )
 
     def _notes_so_far(self, verdicts: Verdicts) -> Mapping[str, Note] | None:
         """A copy, since filters add to what they are shown; None for none."""
@@ -227,11 +335,10 @@ class Transaction:
 
     def _forged_notes(self) -> list[Edit]:
         """Takes off what pretends to be notes, the last one first."""
-        incoming = self._incoming_notes
-        for name, _ in self.fields:
-            if len(name) == _NOTES_LENGTH and name.lower() == _NOTES:
-                incoming += 1
-        return [ChangeHeader(notes.HEADER, None, index) for index in range(incoming, 0, -1)]
+        return [
+            ChangeHeader(notes.HEADER, None, index)
+            for index in range(self._header.forged_notes, 0, -1)
+        ]
 
     def _own_notes(self, staying: Sequence[Addressee], queue_id: str, now: float) -> list[Edit]:
         """Adds the notes that were made."""
@@ -243,45 +350,29 @@ class Transaction:
         return [AddHeader(notes.HEADER, value, 0) for value in values]
 
     @property
-    def _is_settled(self) -> bool:
+    def is_settled(self) -> bool:
+        """True where connection or sender have been decided about."""
         return self._connection.verdicts.is_settled or self._sender_verdicts.is_settled
 
     def _common_notes(self) -> dict[str, Note]:
         return self._connection.verdicts.notes | self._sender_verdicts.notes
 
     @property
+    def fields(self) -> list[tuple[str, bytes]]:
+        """The header fields that are shown, as (name, what follows the colon)."""
+        return self._header.fields
+
+    @property
+    def has_utf8(self) -> bool:
+        """True where the client declared SMTPUTF8 (RFC 6531)."""
+        return self._smtputf8
+
+    @property
+    def peer(self) -> Peer:
+        """The client."""
+        return self._connection.peer
+
+    @property
     def recipients(self) -> list[str]:
         """The recipients accepted so far."""
         return [one.address for one in self._addressees]
-
-
-def read_address(given: str, read: str, *, null: bool = False) -> str:
-    """The address of a path. Postfix has checked it; what it passed on is never refused here.
-
-    It is as the client wrote it where Postfix reads the same: that tells it in lower case, and some
-    addresses hold a token. Else Postfix is right.
-    """
-    try:
-        written = address.parse_path(given, smtputf8=True, null=null)
-    except AddressError:
-        written = ""
-    else:
-        if not read or written.lower() == read:  # which is most of all
-            return written
-    known = read or given.strip("<>")
-    with suppress(AddressError):
-        known = address.parse_path(f"<{known}>", smtputf8=True)
-    with suppress(AddressError):
-        written = written or address.parse_path(f"<{given.strip('<> ')}>", smtputf8=True)
-    return written if _folded(written) == _folded(known) else known
-
-
-def _folded(text: str) -> str:
-    """The form in which Postfix tells an address: ß is ss."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
-
-
-def _parameters(given: Sequence[str]) -> dict[str, str]:
-    """``SIZE=100`` as ``{"SIZE": "100"}``; a parameter without a value has ""."""
-    pairs = (one.partition("=") for one in given)
-    return {name.upper(): value for name, _, value in pairs}

@@ -24,13 +24,20 @@ Subject = Connection | Arrival | FilteredMail
 class Verdicts:
     """What the filters of a stage came to for one subject."""
 
-    __slots__ = ("edits", "notes", "reasons", "verdict")
+    __slots__ = ("by", "edits", "held_by", "notes", "reasons", "verdict")
 
     def __init__(self) -> None:
         self.verdict: Decision | None = None  # anything but Quarantine
-        self.reasons: list[str] = []
+        self.by: Filter | None = None  # whose verdict it is
+        self.reasons: list[str] = []  # of quarantines
+        self.held_by: list[Filter] = []
         self.edits: list[tuple[Filter, list[Edit]]] = []
         self.notes: dict[str, Note] = {}
+
+    @property
+    def by_name(self) -> str | None:
+        """The name of the filter whose verdict it is."""
+        return None if self.by is None else str(self.by)
 
     @property
     def is_settled(self) -> bool:
@@ -44,9 +51,12 @@ class Verdicts:
             self.edits.append((one, subject.edits))
         if isinstance(verdict, Quarantine):
             self.reasons.append(verdict.reason)
+            self.held_by.append(one)
             return False
-        self.verdict = verdict
-        return verdict is not None
+        if verdict is None:
+            return False
+        self.verdict, self.by = verdict, one
+        return True
 
     @property
     def refusal(self) -> Reply | None:
@@ -58,8 +68,13 @@ class Verdicts:
 
 @dataclass(slots=True)
 class Addressee:
-    """One accepted recipient; ``paths`` is how the client wrote it, and how Postfix reads that."""
+    """One accepted recipient; ``paths`` is how the client wrote it, and how Postfix reads that.
+
+    It is ``is_doubtful`` where Postfix may have refused it after we took it: a milter behind ours
+    can, and the protocol does not tell.
+    """
 
     paths: tuple[str, ...]
     address: str
     verdicts: Verdicts
+    is_doubtful: bool = False

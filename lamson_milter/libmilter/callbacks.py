@@ -1,10 +1,9 @@
 """libmilter's callbacks, thin: each hands on to the transaction, and applies what comes out.
 
 For the worker. Only what some filter needs is negotiated, and what needs no answer gets none, so
-that Postfix sends it in one go. Filters run on threads of our own (see `threads`), with a limit
-below Postfix's; those that have always been quick, and want no database, run at once (see
-`quickness`). Whatever goes wrong is logged and answered 451 4.3.0; where the protocol has no answer
-at that stage, the message is answered so at its end. libmilter calls from many threads at once,
+that Postfix sends it in one go. Filters run on threads of our own, with a time limit (see
+`runner`). Whatever goes wrong is logged and answered 451 4.3.0; where the protocol has no answer at
+that stage, the message is answered so at its end. libmilter calls from many threads at once,
 each session's callbacks one after the other.
 """
 
@@ -13,43 +12,36 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import milter
 
 from lamson import log
 from lamson.message.parsed import ParsedMessage
-from lamson.smtp.envelope import NOBODY, Peer
+from lamson.smtp.envelope import NOBODY
 from lamson.smtp.reply import LOCAL_ERROR
 from lamson_milter.decision.edits import as_postfix_counts, header_bytes
-from lamson_milter.decision.transaction import Transaction
-from lamson_milter.filters import CONNECTION, MESSAGE, RECIPIENT, SENDER, STAGES
-from lamson_milter.libmilter.context import (
-    PEER_MACROS,
-    RECIPIENT_MACRO,
-    SENDER_MACRO,
-    answer,
-    apply,
-    client,
-    macro,
-)
-from lamson_milter.libmilter.quickness import Quickness
-from lamson_milter.libmilter.session import NEVER, Session
+from lamson_milter.decision.transaction import Arriving, Transaction
+from lamson_milter.filters import CONNECTION, MESSAGE, RECIPIENT, SENDER
+from lamson_milter.libmilter import journal, macros
+from lamson_milter.libmilter.budget import FULL, FullError
+from lamson_milter.libmilter.context import answer, apply
+from lamson_milter.libmilter.macros import macro
+from lamson_milter.libmilter.runner import Runner
+from lamson_milter.libmilter.session import Session
 from lamson_milter.libmilter.spool import Spool
-from lamson_milter.libmilter.threads import FilterThreads, TooLateError
+from lamson_milter.libmilter.threads import TooLateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lamson_milter.decision.outcome import Outcome
     from lamson_milter.decision.transaction import Rules
+    from lamson_milter.libmilter.budget import Budget
     from lamson_milter.libmilter.context import Context
-
-    T = TypeVar("T")
-
-MAX_HEADER = 1 << 20  # octets of a header that filters see, as in lamson.header
-FIELD_COST = 64  # octets that each field counts for besides its text, as it takes memory
+    from lamson_milter.libmilter.runner import Limits
+    from lamson_milter.libmilter.threads import FilterThreads
 
 _ACTIONS = (
     milter.ADDHDRS
@@ -62,21 +54,6 @@ _ACTIONS = (
     | milter.QUARANTINE
     | milter.SETSYMLIST
 )
-_MACROS = (
-    (milter.M_CONNECT, " ".join(PEER_MACROS)),
-    (milter.M_ENVFROM, SENDER_MACRO),
-    (milter.M_ENVRCPT, f"i {RECIPIENT_MACRO}"),
-    (milter.M_EOM, "i"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds for one command and for a whole message; octets of a body that filters see."""
-
-    command: float = 25.0
-    content: float = 250.0
-    body: int = 10 << 20
 
 
 class Callbacks:
@@ -87,29 +64,26 @@ class Callbacks:
         rules: Rules,
         threads: FilterThreads,
         limits: Limits,
+        budget: Budget,
         *,
+        max_connections: int = 1000,
         checks_recipients: bool = False,
         on_stuck: Callable[[], None] = lambda: None,
     ) -> None:
+        """``on_stuck`` is called where so many filters hang that the worker has to be replaced."""
         self._rules = rules
-        self._threads = threads
-        self._limits = limits
+        self._budget = budget
+        self._max_connections = max_connections
         self._on_stuck = on_stuck
+        self._refused_since = 0.0  # monotonic: when a connection too many was logged last
         self.sessions: set[Session] = set()
+        self._runner = Runner(rules.filters, threads, limits, self.sessions)
         self.last_end = 0.0  # monotonic: when a message was answered last
         filters = rules.filters
         self._asks_sender = bool(filters.sender)
         self._asks_recipient = bool(filters.recipient.routes)
         self._asks_message = bool(filters.message.routes)
-        self._quickness = {
-            stage: Quickness(
-                may_be_quick=not any(
-                    one.handler.needs_session for one in filters.all if one.stage == stage
-                )
-            )
-            for stage in STAGES
-        }
-        self._body = limits.body if filters.body is None else min(filters.body, limits.body)
+        self._body = rules.body
         self._steps = (
             milter.P_NODATA | milter.P_NOUNKNOWN | milter.P_NOEOH
             | milter.P_NR_HELO | milter.P_NR_HDR | milter.P_HDR_LEADSPC
@@ -149,13 +123,16 @@ class Callbacks:
         # for who measures which lines run. It stays with the session.
         sys.settrace(threading.gettrace())
         try:
+            if len(self.sessions) >= self._max_connections:
+                return self._too_many()
             actions, steps = options[0] & _ACTIONS, options[1] & self._steps
             options[:] = [actions, steps, 0, 0]
-            session = Session(self._rules, steps)
+            session = Session(self._rules, steps, self._budget)
             ctx.setpriv(session)
             if actions & milter.SETSYMLIST:
-                for stage, macros in _MACROS:
-                    ctx.setsymlist(stage, macros)
+                for stage, names in macros.WANTED:
+                    ctx.setsymlist(stage, " ".join(names))
+                session.knows_queue_id = True
             self.sessions.add(session)
         except BaseException:  # noqa: BLE001
             log.logger.exception("milter: negotiating with Postfix failed")
@@ -168,8 +145,11 @@ class Callbacks:
             connection = session.connection
             # (address, port, …) for IPv4 and IPv6, a path or None for anything else
             host, port = address[:2] if isinstance(address, tuple) else ("", "")
-            connection.peer = Peer(name=name, addr=str(host), port=str(port))
-            return answer(ctx, self._run(CONNECTION, session, connection.connect))
+            connection.peer = peer = macros.client(ctx, name, str(host), str(port))
+            refusal = self._runner.run(CONNECTION, session, connection.connect)
+            if refusal is not None:
+                journal.refused(CONNECTION, refusal, connection.refused_by, peer)
+            return answer(ctx, refusal)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error)
 
@@ -177,10 +157,10 @@ class Callbacks:
         session = ctx.getpriv()
         try:
             connection = session.connection
-            peer = connection.peer if connection.peer is not NOBODY else client(ctx)
-            connection.peer = Peer(name=peer.name, addr=peer.addr, port=peer.port, helo=name)
-        except BaseException:  # noqa: BLE001
-            log.logger.exception("milter: HELO failed")
+            peer = connection.peer if connection.peer is not NOBODY else macros.client(ctx)
+            connection.peer = replace(peer, helo=name)
+        except BaseException as error:  # noqa: BLE001
+            return self._failed(ctx, error, milter.P_NR_HELO)
         return session.reply(milter.P_NR_HELO)
 
     def mail(self, ctx: Context, given: bytes, *parameters: bytes) -> int:
@@ -189,16 +169,29 @@ class Callbacks:
             session.reset()
             connection = session.connection
             if connection.peer is NOBODY:
-                connection.peer = client(ctx)
+                connection.peer = macros.client(ctx)
+            # The client may have done either between two mails.
+            sasl, tls = macros.sasl(ctx), macros.tls(ctx)
+            if (sasl, tls) != (connection.peer.sasl, connection.peer.tls):
+                connection.peer = replace(connection.peer, sasl=sasl, tls=tls)
             session.transaction = transaction = Transaction(connection)
             path, words = _text(given), [_text(one) for one in parameters]
-            read = macro(ctx, SENDER_MACRO)
+            read = macro(ctx, macros.SENDER)
             if not self._asks_sender:
                 transaction.mail(path, words, read=read)
                 return session.reply(milter.P_NR_MAIL)
-            return answer(
-                ctx, self._run(SENDER, session, lambda: transaction.mail(path, words, read=read))
+            refusal = self._runner.run(
+                SENDER, session, lambda: transaction.mail(path, words, read=read)
             )
+            if refusal is not None:
+                journal.refused(
+                    SENDER,
+                    refusal,
+                    transaction.refused_by,
+                    transaction.peer,
+                    sender=transaction.sender,
+                )
+            return answer(ctx, refusal, has_utf8=transaction.has_utf8)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_MAIL)
 
@@ -206,39 +199,45 @@ class Callbacks:
         session = ctx.getpriv()
         try:
             transaction = session.transaction
-            if transaction is None or session.has_failed:
+            if transaction is None or session.failure is not None:
                 return self._failed(ctx, None, milter.P_NR_RCPT)
             path, words = _text(given), [_text(one) for one in parameters]
-            read = macro(ctx, RECIPIENT_MACRO)
+            arriving = Arriving(
+                read=macro(ctx, macros.RECIPIENT),
+                transport=macro(ctx, macros.TRANSPORT),
+                next_hop=macro(ctx, macros.NEXT_HOP),
+                queue_id=macro(ctx, macros.QUEUE_ID) if session.knows_queue_id else None,
+            )
             if not self._asks_recipient:
-                refusal = transaction.rcpt(path, words, read=read)
+                refusal = transaction.rcpt(path, words, arriving)
             else:
-                id = macro(ctx, "i")
-                refusal = self._run(
-                    RECIPIENT,
-                    session,
-                    lambda: transaction.rcpt(path, words, read=read, queue_id=id),
+                refusal = self._runner.run(
+                    RECIPIENT, session, lambda: transaction.rcpt(path, words, arriving)
                 )
             if refusal is None:
                 return session.reply(milter.P_NR_RCPT)
-            id = macro(ctx, "i") or "NOQUEUE"
-            log.event("refused", id, recipient=path, sender=transaction.sender, reply=refusal)
-            return answer(ctx, refusal)
+            journal.refused(
+                RECIPIENT,
+                refusal,
+                transaction.refused_by,
+                transaction.peer,
+                queue_id=arriving.queue_id or "",
+                sender=transaction.sender,
+                recipient=path,
+            )
+            return answer(ctx, refusal, has_utf8=transaction.has_utf8)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_RCPT)
 
     def header(self, ctx: Context, name: str, value: bytes) -> int:
         session = ctx.getpriv()
         try:
-            session.header_size += FIELD_COST + len(name) + len(value)
-            transaction = session.transaction
-            if transaction is not None:
-                if session.header_size > MAX_HEADER:
-                    transaction.drop_header(name)
-                else:
-                    transaction.fields.append(
-                        (name, value if session.has_leading_space else b" " + value)
+            if session.transaction is not None and session.failure is None:
+                session.share.add(
+                    session.transaction.header(
+                        name, value if session.has_leading_space else b" " + value
                     )
+                )
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_HDR)
         return session.header_reply
@@ -246,8 +245,10 @@ class Callbacks:
     def body(self, ctx: Context, chunk: bytes) -> int:
         session = ctx.getpriv()
         try:
+            if session.failure is not None:
+                return self._failed(ctx, None, milter.P_NR_BODY)
             if session.spool is None:
-                session.spool = Spool(self._body)
+                session.spool = Spool(self._body, session.share, _header(session))
             if session.spool.write(chunk) and session.steps & milter.P_SKIP:
                 return int(milter.SKIP)
         except BaseException as error:  # noqa: BLE001
@@ -258,37 +259,38 @@ class Callbacks:
         session = ctx.getpriv()
         try:
             transaction, spool = session.transaction, session.spool
-            if transaction is None or session.has_failed:
+            if transaction is None or session.failure is not None:
                 return self._failed(ctx, None)
             queue_id = macro(ctx, "i")
 
             def decide() -> Outcome:
                 return transaction.end(
-                    lambda: ParsedMessage(
-                        header_bytes(transaction.fields) + (spool.read() if spool else b"")
-                    ),
+                    lambda: ParsedMessage(spool.read() if spool else _header(session)),
                     queue_id=queue_id,
                     now=time.time(),
                     is_truncated=spool is not None and spool.is_truncated,
                 )
 
-            outcome = self._run(MESSAGE, session, decide) if self._asks_message else decide()
+            outcome = self._runner.run(MESSAGE, session, decide) if self._asks_message else decide()
             for edit in as_postfix_counts(outcome.edits):
                 apply(ctx, session, edit)
             if outcome.quarantine is not None:
                 ctx.quarantine(outcome.quarantine)
-            _log(transaction, outcome, queue_id)
+            journal.ended(transaction, outcome, transaction.peer, queue_id)
             if outcome.is_discarded:
                 return int(milter.DISCARD)
-            return answer(ctx, outcome.refusal)
+            return answer(ctx, outcome.refusal, has_utf8=transaction.has_utf8)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error)
         finally:
-            session.reset()
+            if session is not None:
+                session.reset()
             self.last_end = time.monotonic()
 
     def abort(self, ctx: Context) -> int:
-        ctx.getpriv().reset()
+        session = ctx.getpriv()
+        if session is not None:
+            session.reset()
         return int(milter.CONTINUE)
 
     def close(self, ctx: Context) -> int:
@@ -300,58 +302,53 @@ class Callbacks:
 
     def is_stuck(self) -> bool:
         """True where a filter that runs without a thread has passed its time limit."""
-        limit = time.monotonic() - self._limits.content
-        return any(session.since < limit for session in list(self.sessions))
+        return self._runner.is_stuck()
 
-    def _run(self, stage: str, session: Session, work: Callable[[], T]) -> T:
-        quickness = self._quickness[stage]
-        if quickness.is_quick:
-            session.since = time.monotonic()
-            try:
-                return quickness.time(work)
-            finally:
-                session.since = NEVER
-        limit = self._limits.content if stage == MESSAGE else self._limits.command
-        try:
-            return self._threads.run(lambda: quickness.time(work), limit)
-        except TooLateError:
-            quickness.took(limit)
-            raise
+    def _too_many(self) -> int:
+        """Refuse a connection, at most once a second with a line in the log."""
+        now = time.monotonic()
+        if now - self._refused_since > 1:
+            self._refused_since = now
+            log.logger.error("milter: %d connections are open: refused one", len(self.sessions))
+        return int(milter.REJECT)
 
     def _failed(self, ctx: Context, error: BaseException | None, silent: int = 0) -> int:
-        """Answer 451, or make the end of the message do so where nothing is answered now."""
+        """Answer 451, or make the end of the message do so where nothing is answered now.
+
+        A session that was never negotiated is none of Postfix's.
+        """
         session = ctx.getpriv()
-        if isinstance(error, TooLateError):
-            log.logger.error("id=%s: filters: %s; answered 451", macro(ctx, "i") or "-", error)
-            if self._threads.is_short:
-                self._on_stuck()
-        elif error is not None:
-            log.logger.error("id=%s: milter: %r", macro(ctx, "i") or "-", error, exc_info=error)
-        # What was given up may still change the transaction: it must not be answered otherwise.
-        session.has_failed = True
+        if session is None:
+            return int(milter.TEMPFAIL)
+        if error is not None:
+            self._note(macro(ctx, macros.QUEUE_ID) or "-", session, error)
+        if session.failure is None:
+            # What was given up may still change the transaction: it must not be answered otherwise.
+            session.failure = FULL if isinstance(error, FullError) else LOCAL_ERROR
+            session.forget_content()
         if session.steps & silent:
             return int(milter.NOREPLY)
         try:
-            return answer(ctx, LOCAL_ERROR)
+            return answer(ctx, session.failure)
         except BaseException:  # noqa: BLE001
             return int(milter.TEMPFAIL)
+
+    def _note(self, id: str, session: Session, error: BaseException) -> None:
+        who = journal.client(session.connection.peer)
+        if isinstance(error, TooLateError):
+            log.logger.error("id=%s: %s; answered 451 to %s", id, error, who)
+            if self._runner.is_short:
+                self._on_stuck()
+        elif isinstance(error, FullError):
+            log.logger.error("id=%s: milter.max_buffered: %s; answered 452 to %s", id, error, who)
+        else:
+            log.logger.error("id=%s: milter: %r", id, error, exc_info=error)
+
+
+def _header(session: Session) -> bytes:
+    """The header that came, and the empty line below."""
+    return header_bytes([] if session.transaction is None else session.transaction.fields)
 
 
 def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "surrogateescape")
-
-
-def _log(transaction: Transaction, outcome: Outcome, queue_id: str) -> None:
-    id = queue_id or "NOQUEUE"
-    for recipient, reply in outcome.removed:
-        log.event("removed", id, recipient=recipient, reply=reply)
-    log.event(
-        "filtered",
-        id,
-        sender=transaction.sender,
-        recipients=len(transaction.recipients),
-        verdict=outcome,
-        reply=outcome.refusal,
-        reason=outcome.quarantine,
-        edits=len(outcome.edits) or None,
-    )

@@ -1,15 +1,15 @@
-"""What pymilter gives each callback: macros are read of it, answers and edits are told to it.
+"""What pymilter gives each callback: answers and edits are told to it.
 
 For `callbacks`.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Protocol
 
 import milter
 
-from lamson.smtp.envelope import Peer
 from lamson_milter.actions import (
     AddHeader,
     AddRecipient,
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from lamson_milter.libmilter.session import Session
 
 _MAX_REPLY_LINE = 480  # octets; libmilter's limit is 980, and RFC 5321's 512 with code and status
-SENDER_MACRO, RECIPIENT_MACRO = "{mail_addr}", "{rcpt_addr}"
-PEER_MACROS = ("{client_name}", "{client_addr}", "{client_port}")
 
 
 class Context(Protocol):
@@ -46,26 +44,16 @@ class Context(Protocol):
     def quarantine(self, reason: str) -> None: ...
 
 
-def macro(ctx: Context, name: str) -> str:
-    """A macro's value; "" where it is not known, or not UTF-8."""
-    try:
-        return ctx.getsymval(name) or ""
-    except (UnicodeDecodeError, milter.error):
-        return ""
+def answer(ctx: Context, refusal: Reply | None, *, has_utf8: bool = False) -> int:
+    """What a callback returns, so that the client is told ``refusal``, or to go on.
 
-
-def client(ctx: Context) -> Peer:
-    """The client, by its macros."""
-    name, address, port = PEER_MACROS
-    return Peer(macro(ctx, name), macro(ctx, address), macro(ctx, port))
-
-
-def answer(ctx: Context, refusal: Reply | None) -> int:
-    """What a callback returns, so that the client is told ``refusal``, or to go on."""
+    A client that did not declare SMTPUTF8 is told ASCII (RFC 6531 section 3.7.4).
+    """
     if refusal is None:
         return int(milter.CONTINUE)
+    text = refusal.text if has_utf8 else in_ascii(refusal.text)
     # Postfix takes %% for %, as Sendmail does; libmilter refuses a line that is too long.
-    lines = [_cut(line).replace("%", "%%") for line in refusal.text.split("\n")]
+    lines = [_cut(line).replace("%", "%%") for line in text.split("\n")]
     ctx.setreply(str(refusal.code), refusal.enhanced, *lines)
     return int(milter.REJECT if refusal.is_permanent else milter.TEMPFAIL)
 
@@ -96,6 +84,15 @@ def apply(ctx: Context, session: Session, edit: Edit) -> None:
 def _value(session: Session, name: str, value: str) -> str:
     text = field_value(name, value)
     return text if session.has_leading_space else text[1:]
+
+
+def in_ascii(text: str) -> str:
+    r"""The text without accents; what has no ASCII form as ``\x{416}`` (RFC 6533 section 3)."""
+    if text.isascii():
+        return text
+    decomposed = unicodedata.normalize("NFKD", text)
+    bare = "".join([one for one in decomposed if not unicodedata.combining(one)])
+    return "".join([one if one.isascii() else f"\\x{{{ord(one):X}}}" for one in bare])
 
 
 def _cut(line: str) -> str:

@@ -34,8 +34,10 @@ _WRITING = 0.5  # seconds that libmilter may take to write an answer after our c
 class MilterServer:
     """Serves the connections of one listening socket, which other processes may share."""
 
-    def __init__(self, callbacks: Callbacks, listener: socket.socket) -> None:
+    def __init__(self, callbacks: Callbacks, listener: socket.socket, idle_timeout: int) -> None:
+        """``idle_timeout`` is in seconds."""
         self._callbacks = callbacks
+        self._idle_timeout = idle_timeout
         self._listener = listener
         self._descriptor = -1
 
@@ -94,6 +96,7 @@ class MilterServer:
             milter.setconn("inet6:0@::1")
         else:
             milter.setconn("inet:0@127.0.0.1")
+        milter.settimeout(self._idle_timeout)
         self._callbacks.register("lamson")
         before = set(_listening())
         try:

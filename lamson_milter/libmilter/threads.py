@@ -27,6 +27,10 @@ class TooLateError(Exception):
     """The time limit passed before the work was done."""
 
 
+class BusyError(TooLateError):
+    """The time limit passed before a thread was free."""
+
+
 class FilterThreads:
     """At most ``limit`` threads, started when they are needed."""
 
@@ -75,7 +79,7 @@ class FilterThreads:
         try:
             return self._idle.get(timeout=timeout)
         except Empty:
-            raise TooLateError(f"all {self._limit} threads are busy") from None
+            raise BusyError(f"all {self._limit} threads are busy") from None
 
     def _back(self, thread: _Thread) -> None:
         """A thread has ended what was given up."""

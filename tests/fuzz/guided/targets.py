@@ -9,7 +9,7 @@ from lamson.message.request import MailRequest
 from lamson.smtp import address
 from lamson.smtp.envelope import Envelope, Recipient
 from lamson_lmtp.socketmap.netstring import NetstringError, Netstrings
-from lamson_milter.decision import transaction
+from lamson_milter.decision import paths
 from tests.fuzz.test_lmtp import LINES, cut_up, observe
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def milter_addresses(data: bytes) -> None:
     """
     given, _, read = data.partition(b"\0")
     for null in (False, True):
-        found = transaction.read_address(
+        found = paths.read_address(
             given.decode("utf-8", "surrogateescape"),
             read.decode("utf-8", "surrogateescape"),
             null=null,

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from lamson.message.parsed import ParsedMessage
 from lamson.smtp.envelope import Peer
 from lamson_milter.decision.edits import header_bytes
+from lamson_milter.decision.limits import SizeLimits
 from lamson_milter.decision.transaction import ConnectionState, Rules, Transaction
 from lamson_milter.filters import Filters
 from lamson_milter.rules import Asking
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from lamson.message.notes import Notary
@@ -64,8 +66,16 @@ def make_filters(directory: Path, source: str) -> Filters:
 class Dialogue:
     """One client, stage by stage, as a test writes it down."""
 
-    def __init__(self, directory: Path, source: str, notary: Notary | None = None) -> None:
-        rules = Rules(make_filters(directory, source), Asking(), notary=notary)
+    def __init__(
+        self,
+        directory: Path,
+        source: str,
+        notary: Notary | None = None,
+        limits: SizeLimits | None = None,
+    ) -> None:
+        rules = Rules(
+            make_filters(directory, source), Asking(), notary=notary, limits=limits or SizeLimits()
+        )
         self.connection = ConnectionState(rules, Peer(name="client.test", addr="192.0.2.1"))
         self.transaction = Transaction(self.connection)
 
@@ -73,8 +83,9 @@ class Dialogue:
         self,
         *recipients: str,
         sender: str = "zed@sender.test",
-        fields: tuple[tuple[str, bytes], ...] = (("Subject", b" Hello"),),
+        fields: Iterable[tuple[str, bytes]] = (("Subject", b" Hello"),),
         body: bytes = b"Hi there.\r\n",
+        is_truncated: bool = False,
     ) -> Outcome:
         """A message whose sender and recipients are accepted; what it comes to."""
         assert self.connection.connect() is None
@@ -88,4 +99,5 @@ class Dialogue:
             lambda: ParsedMessage(header_bytes(transaction.fields) + body),
             queue_id="4bYmCz0R3Dz1Xy",
             now=1000.0,
+            is_truncated=is_truncated,
         )

@@ -9,6 +9,8 @@ import pytest
 from lamson_milter.actions import (
     MAX_LINES,
     Accept,
+    AddHeader,
+    ChangeHeader,
     Defer,
     Discard,
     Quarantine,
@@ -98,3 +100,19 @@ def test_a_long_field_value_is_folded() -> None:
     assert len(lines) > 2
     assert all(len(line) <= 78 and line.startswith(" ") for line in lines)
     assert "".join(lines).split() == ["word"] * 40
+
+
+@pytest.mark.parametrize("value", ["x" * 65_000, "word " * 12_990, "\N{PILE OF POO}" * 13_000])
+def test_a_field_that_libmilter_would_not_take_is_refused_in_the_filters_line(value: str) -> None:
+    for make in (AddHeader, ChangeHeader):
+        with pytest.raises(ValueError, match="X-Long: its value passes 65000 octets"):
+            make("X-Long", value)
+        make("X-Long", value[: len(value) // 2])
+    longest = "\N{PILE OF POO}" * 4_000
+    assert len(field_value("X-Long", longest)) < 65_000
+
+
+def test_a_reason_is_short() -> None:
+    Quarantine("x" * 400)
+    with pytest.raises(ValueError, match="one line of text"):
+        Quarantine("x" * 401)

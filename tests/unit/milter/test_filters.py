@@ -92,3 +92,29 @@ def test_how_much_of_the_body_is_read(
 def test_mistakes_are_found_at_load(tmp_path: Path, source: str, problem: str) -> None:
     with pytest.raises(RouteError, match=problem):
         make_filters(tmp_path, source)
+
+
+def test_filters_say_whether_they_may_run_inline(tmp_path: Path) -> None:
+    filters = make_filters(
+        tmp_path,
+        """
+        @filter_connection(inline=True)
+        def a(client): ...
+        @filter_sender(inline=True)
+        def b(mail): ...
+        @filter_recipient("(user)@(host)", inline=True)
+        def c(mail, user, host): ...
+        @filter_message("(user)@(host)", inline=True)
+        def d(mail, user, host): ...
+        @filter_message("(user)@(host)")
+        def e(mail, user, host): ...
+        """,
+    )
+    assert [one.is_inline for one in filters.all] == [True, True, True, True, False]
+    source = """
+        from sqlalchemy.orm import Session
+        @filter_sender(inline=True)
+        def b(mail, db: Session): ...
+    """
+    with pytest.raises(RouteError, match=r"py:5: .*\.b takes a Session.*leave out inline=True"):
+        make_filters(tmp_path, source)

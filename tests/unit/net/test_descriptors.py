@@ -66,6 +66,15 @@ def test_few_connections_are_not_made_more(
     assert descriptors.reserve(3, 100) == 3
 
 
+def test_a_connection_may_take_more_than_one(
+    limits: Callable[[int, int], list[tuple[int, int]]],
+) -> None:
+    made = limits(1024, 4096)
+    assert (descriptors.reserve(1000, 100, each=2), made) == (1000, [(2100, 4096)])
+    limits(300, 300)
+    assert descriptors.reserve(1000, 100, each=2) == 100
+
+
 def test_a_shortage_is_told_from_other_errors() -> None:
     assert descriptors.is_shortage(NONE_LEFT)
     assert not descriptors.is_shortage(OSError(errno.ECONNREFUSED, "no"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
+from lamson.smtp.envelope import Daemon, Envelope, Peer, QueueId, Recipient, Sasl, Tls
 
 
 @pytest.mark.parametrize("text", ["4QzXwN0Jk1z5tVb", "3Pt2mN2VXxznjll", "4bXYZ12345z2B"])
@@ -29,3 +29,14 @@ def test_the_queue_id_is_the_peers_ident() -> None:
 
 def test_a_recipient_reads_as_its_address() -> None:
     assert str(Recipient("x@y", {"user": "x"})) == "x@y"
+
+
+def test_what_a_peer_was_not_told_is_false() -> None:
+    assert not any((Sasl(), Tls(), Daemon()))
+    assert Sasl("zed")
+    assert Tls("TLSv1.3")
+    assert Daemon("submission")
+    assert Peer(sasl=Sasl("zed")).is_authenticated
+    assert not Peer(sasl=Sasl(author="zed")).is_authenticated
+    assert Peer(source="LOCAL").is_local
+    assert not Peer().is_local

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lamson_milter.decision.transaction import Rules
+from lamson_milter.libmilter.budget import Budget
+from lamson_milter.libmilter.runner import Limits
 from lamson_milter.libmilter.threads import FilterThreads
 from lamson_milter.rules import Asking
 from tests.unit.milter.libmilter.fakes import FakeContext
@@ -21,8 +23,7 @@ milter = pytest.importorskip(
     "milter", reason="pymilter is not installed (pip install 'lamson-postfix[milter]')"
 )
 
-from lamson_milter.libmilter import callbacks as module  # noqa: E402
-from lamson_milter.libmilter.callbacks import Callbacks, Limits  # noqa: E402
+from lamson_milter.libmilter.callbacks import Callbacks  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +53,8 @@ def by_name(message, user, host):
 def make(tmp_path: Path) -> Make:
     def make(source: str, limits: Limits | None = None, **options: Any) -> Callbacks:
         rules = Rules(make_filters(tmp_path, source), Asking())
-        return Callbacks(rules, FilterThreads(2), limits or Limits(), **options)
+        budget = options.pop("budget", None) or Budget(1 << 30)
+        return Callbacks(rules, FilterThreads(2), limits or Limits(), budget, **options)
 
     return make
 
@@ -144,7 +146,10 @@ def test_a_filter_that_takes_too_long_is_451(
     try:
         assert mail(callbacks, ctx, "slow") == milter.TEMPFAIL
         assert ctx.told[-1][:3] == ("setreply", "451", "4.3.0")
-        assert f"id={QUEUE_ID}: filters: " in caplog.text
+        assert f"id={QUEUE_ID}: filter " in caplog.text
+        assert "by_name: not done within 0.05 s; answered 451 to client.test[192.0.2.1]" in (
+            caplog.text
+        )
         assert stuck, "half of the threads are busy"
     finally:
         stop.set()
@@ -161,13 +166,16 @@ def test_what_goes_wrong_where_nothing_is_answered_is_451_at_the_end(make: Make)
     assert mail(callbacks, ctx, "one") == milter.CONTINUE, "the next one is another"
 
 
-def test_a_header_that_is_too_long_is_not_kept(make: Make) -> None:
+def test_a_header_that_is_too_long_refuses(make: Make) -> None:
     callbacks = make(MESSAGE)
     ctx = connected(callbacks)
     callbacks.mail(ctx, b"<zed@sender.test>")
-    for _ in range(3):
-        callbacks.header(ctx, "X", b" " + b"x" * (module.MAX_HEADER // 2 - module.FIELD_COST - 10))
-    assert len(ctx.getpriv().transaction.fields) == 2
+    callbacks.rcpt(ctx, b"<one@test.com>")
+    for _ in range(10_001):
+        callbacks.header(ctx, "a", b"")
+    assert len(ctx.getpriv().transaction.fields) == 10_000
+    assert callbacks.end(ctx) == milter.REJECT
+    assert ctx.told[-1][:3] == ("setreply", "552", "5.3.4")
 
 
 def test_more_of_the_body_than_is_read_is_skipped(make: Make) -> None:
@@ -188,3 +196,80 @@ def test_sessions_are_counted_until_they_close(make: Make) -> None:
     callbacks.close(ctx)
     assert callbacks.sessions == set()
     callbacks.close(FakeContext())  # one that never got that far
+
+
+def test_a_session_that_was_never_negotiated_is_none_of_postfixs(make: Make) -> None:
+    callbacks = make(MESSAGE)
+    ctx = FakeContext()
+    assert callbacks.connect(ctx, "client.test", 2, ("192.0.2.1", 25)) == milter.TEMPFAIL
+    assert callbacks.helo(ctx, "client.test") == milter.TEMPFAIL
+    assert callbacks.mail(ctx, b"<zed@sender.test>") == milter.TEMPFAIL
+    assert callbacks.rcpt(ctx, b"<one@test.com>") == milter.TEMPFAIL
+    assert callbacks.header(ctx, "Subject", b" Hello") == milter.TEMPFAIL
+    assert callbacks.body(ctx, b"Hi.") == milter.TEMPFAIL
+    assert callbacks.end(ctx) == milter.TEMPFAIL
+    assert callbacks.abort(ctx) == milter.CONTINUE
+
+
+def test_more_connections_than_allowed(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    callbacks = make(MESSAGE, max_connections=1)
+    ctx = connected(callbacks)
+    for _ in range(3):
+        assert callbacks.negotiate(FakeContext(), [ALL, ALL, 0, 0]) == milter.REJECT
+    assert caplog.text.count("1 connections are open: refused one") == 1
+    callbacks.close(ctx)
+    connected(callbacks)
+
+
+def test_more_memory_than_there_is(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    budget = Budget(200_000)
+    callbacks = make(MESSAGE, budget=budget)
+    ctx, other = connected(callbacks), connected(callbacks)
+    callbacks.mail(ctx, b"<zed@sender.test>")
+    callbacks.body(ctx, b"x" * 150_000)
+    assert mail(callbacks, other, "one", body=b"x" * 100_000) == milter.TEMPFAIL
+    assert other.told[-1][:3] == ("setreply", "452", "4.3.1")
+    assert f"id={QUEUE_ID}: milter.max_buffered" in caplog.text
+    callbacks.abort(ctx)
+    assert budget.used == 0
+    assert mail(callbacks, other, "one", body=b"x" * 100_000) == milter.CONTINUE
+    assert budget.used == 0
+
+
+@pytest.mark.parametrize(
+    ("decorator", "is_ours"),
+    [("body=False", True), ("body=False, inline=True", False)],
+)
+def test_filters_run_on_threads_of_ours_unless_they_say_otherwise(
+    make: Make, decorator: str, is_ours: bool
+) -> None:
+    source = f"""
+import threading
+@filter_message("(user)@(host)", {decorator})
+def f(message, user, host):
+    message.add_header("X-Thread", str(threading.current_thread().name == "lamson-filter"))
+"""
+    callbacks = make(source)
+    ctx = connected(callbacks)
+    for _ in range(30):  # however quick they have been
+        ctx.told.clear()
+        callbacks.mail(ctx, b"<zed@sender.test>")
+        callbacks.rcpt(ctx, b"<one@test.com>")
+        assert callbacks.end(ctx) == milter.CONTINUE
+        assert ctx.told == [("addheader", "X-Thread", f" {is_ours}", -1)]
+
+
+def test_threads_that_are_all_busy_are_named(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = threading.Event()
+    callbacks = make(MESSAGE, Limits(content=0.05))
+    function = callbacks._rules.filters.all[0].handler.function
+    monkeypatch.setitem(function.__globals__, "STOP", stop)
+    try:
+        for _ in range(3):
+            assert mail(callbacks, connected(callbacks), "slow") == milter.TEMPFAIL
+        assert "filters: all 2 threads are busy with " in caplog.text
+        assert "by_name (2)" in caplog.text
+    finally:
+        stop.set()

@@ -15,6 +15,8 @@ from lamson_milter.actions import (
     RemoveRecipient,
     ReplaceBody,
 )
+from lamson_milter.decision.transaction import Arriving
+from lamson_milter.libmilter.budget import Budget
 from tests.unit.milter.libmilter.fakes import FakeContext
 from tests.unit.milter.support import Dialogue
 
@@ -22,7 +24,7 @@ milter = pytest.importorskip(
     "milter", reason="pymilter is not installed (pip install 'lamson-postfix[milter]')"
 )
 
-from lamson_milter.libmilter.context import answer, apply, client, macro  # noqa: E402
+from lamson_milter.libmilter.context import answer, apply, in_ascii  # noqa: E402
 from lamson_milter.libmilter.session import Session  # noqa: E402
 
 if TYPE_CHECKING:
@@ -36,26 +38,10 @@ SOURCE = "@filter_sender\ndef f(mail): ..."
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
     dialogue = Dialogue(tmp_path, SOURCE)
-    session = Session(dialogue.connection.rules, milter.P_HDR_LEADSPC)
+    session = Session(dialogue.connection.rules, milter.P_HDR_LEADSPC, Budget(1 << 20))
     session.transaction = dialogue.transaction
-    dialogue.transaction.rcpt("<One(x)@test.com>", read="one@test.com")
+    dialogue.transaction.rcpt("<One(x)@test.com>", told=Arriving("one@test.com"))
     return session
-
-
-def test_macros() -> None:
-    ctx = FakeContext(i="4bYmCz0R3Dz1Xy", client_name="a.test", client_addr="192.0.2.1")
-    assert macro(ctx, "i") == "4bYmCz0R3Dz1Xy"
-    assert macro(ctx, "{mail_addr}") == ""
-    peer = client(ctx)
-    assert (peer.name, peer.addr, peer.port) == ("a.test", "192.0.2.1", "")
-
-
-def test_a_macro_that_cannot_be_read_is_not_known() -> None:
-    class Broken(FakeContext):
-        def getsymval(self, name: str) -> str:
-            return b"\xff".decode()
-
-    assert macro(Broken(), "i") == ""
 
 
 @pytest.mark.parametrize(
@@ -69,7 +55,7 @@ def test_a_macro_that_cannot_be_read_is_not_known() -> None:
 )
 def test_answers(refusal: Reply | None, status: str, told: list[tuple[str, ...]]) -> None:
     ctx = FakeContext()
-    assert answer(ctx, refusal) == getattr(milter, status)
+    assert answer(ctx, refusal, has_utf8=True) == getattr(milter, status)
     assert ctx.told == [("setreply", *one) for one in told]
 
 
@@ -103,3 +89,22 @@ def test_without_leading_space_postfix_puts_it_in_itself(session: Session) -> No
     apply(ctx, session, AddHeader("X", "1"))
     apply(ctx, session, ChangeHeader("X", "", 1))
     assert ctx.told == [("addheader", "X", "1", -1), ("chgheader", "X", 1, " ")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain", "plain"),
+        ("Für Mitglieder, ﬁnal", "Fur Mitglieder, final"),
+        ("Ж 你", "\\x{416} \\x{4F60}"),
+    ],
+)
+def test_a_client_without_smtputf8_is_told_ascii(text: str, expected: str) -> None:
+    assert in_ascii(text) == expected
+    ctx = FakeContext()
+    answer(ctx, Reply(550, "5.7.1", text))
+    answer(ctx, Reply(550, "5.7.1", text), has_utf8=True)
+    assert ctx.told == [
+        ("setreply", "550", "5.7.1", expected),
+        ("setreply", "550", "5.7.1", text),
+    ]

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.smtp.reply import LOCAL_ERROR
 from lamson_milter.decision.transaction import Transaction
+from lamson_milter.libmilter.budget import Budget
 from lamson_milter.libmilter.spool import Spool
 from tests.unit.milter.support import Dialogue
 
@@ -28,31 +30,35 @@ def rules(tmp_path: Path) -> Rules:
 
 
 def test_what_was_agreed_on_says_what_is_answered(rules: Rules) -> None:
-    session = Session(rules, milter.P_NR_HDR | milter.P_HDR_LEADSPC)
+    session = Session(rules, milter.P_NR_HDR | milter.P_HDR_LEADSPC, Budget(100))
     assert session.has_leading_space
     assert session.header_reply == session.reply(milter.P_NR_HDR) == milter.NOREPLY
     assert session.reply(milter.P_NR_MAIL) == milter.CONTINUE
-    session = Session(rules, milter.P_NR_MAIL)
+    session = Session(rules, milter.P_NR_MAIL, Budget(100))
     assert not session.has_leading_space
     assert session.header_reply == milter.CONTINUE
 
 
 def begin_mail(session: Session) -> Spool:
     session.transaction = Transaction(session.connection)
-    session.spool = spool = Spool(1 << 30)
-    session.header_size, session.has_failed = 7, True
+    session.spool = spool = Spool(1 << 30, session.share)
+    session.failure = LOCAL_ERROR
     return spool
 
 
 def test_the_mail_is_forgotten_and_the_connection_is_not(rules: Rules) -> None:
-    session = Session(rules, 0)
+    budget = Budget(1 << 30)
+    session = Session(rules, 0, budget)
     connection = session.connection
     spool = begin_mail(session)
-    spool.write(b"x" * (2 << 20))
+    for _ in range(2):
+        spool.write(b"x" * (1 << 20))
+    assert budget.used > 0
     session.reset()
     assert session.transaction is None
     assert session.spool is None
-    assert (session.header_size, session.has_failed) == (0, False)
+    assert session.failure is None
+    assert budget.used == 0
     assert spool.read() == b"", "its file is closed"
     assert session.connection is connection
     session.reset()
