@@ -8,6 +8,7 @@ the rest of the application runs, without libmilter.
 from __future__ import annotations
 
 from lamson.smtp.envelope import Daemon, Sasl, Tls
+from lamson.storage.policy import Policy
 from lamson_milter.actions import Accept, Defer, Discard, Quarantine, Reject, Verdict
 from lamson_milter.filters import filter_connection, filter_message, filter_recipient, filter_sender
 from lamson_milter.subjects import Arrival, Connection, FilteredMail
@@ -20,6 +21,7 @@ __all__ = [
     "Defer",
     "Discard",
     "FilteredMail",
+    "Policy",
     "Quarantine",
     "Reject",
     "Sasl",

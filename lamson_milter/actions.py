@@ -11,9 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lamson.message.compose import WIDTH, check_field, encode_words, fold, is_plain
+from lamson.message.compose import check_field, is_plain
 from lamson.smtp import address
 from lamson.smtp.reply import Reply
+from lamson_milter.field import field_value
 
 _PARAMETERS = re.compile(r"[!-~]+(?: [!-~]+)*")
 MAX_LINES = 32  # of a reply: libmilter's limit
@@ -181,21 +182,11 @@ Edit: TypeAlias = (
 )
 
 
-def field_value(name: str, value: str) -> str:
-    r"""``value`` as it stands behind ``name:`` in a message: encoded, folded, ``\n`` in the folds.
-
-    It begins with the space behind the colon.
-    """
-    value = value.strip(" \t")
-    if not is_plain(value):
-        value = encode_words(value, first=WIDTH - len(name) - 2)
-    folded = fold(name, value).decode("ascii")
-    return folded[len(name) + 1 : -2].replace("\r\n", "\n")
-
-
 def _check_field(name: str, value: str) -> None:
     check_field(name, value)
-    if len(value) > _SURELY_FITS and len(name) + len(field_value(name, value)) > MAX_FIELD:
+    if len(value) <= _SURELY_FITS and is_plain(value):
+        return
+    if len(name) + len(field_value(name, value)) > MAX_FIELD:
         raise ValueError(f"field {name}: its value passes {MAX_FIELD} octets, encoded and folded")
 
 

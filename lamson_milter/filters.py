@@ -7,8 +7,9 @@ For the programmers of applications::
         return Reject("5.7.1", "members only") if user == "staff" else None
 
 The decorators only note what they were told; `Filters`, built from the modules that the setting
-`filters` names, reads the notes. A filter is called as a handler is: captures and a read-only
-`sqlalchemy.orm.Session` are given by name. Whatever could not work is a RouteError at load.
+`filters` names, reads the notes. A filter is called as a handler is: captures, a read-only
+`sqlalchemy.orm.Session` and a `Policy` are given by name. Whatever could not work is a RouteError
+at load.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from lamson.routing.declaration import (
     check_format,
     origin,
 )
-from lamson.routing.handler import INJECTED, SESSION, Handler
+from lamson.routing.handler import POLICY, SESSION, Handler
 from lamson.routing.loader import functions_of, load, nothing_declared
 from lamson.routing.matcher import Matcher
 from lamson.routing.router import Route
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 CONNECTION, SENDER, RECIPIENT, MESSAGE = "connection", "sender", "recipient", "message"
 STAGES = (CONNECTION, SENDER, RECIPIENT, MESSAGE)
 
-_INJECTED = {path: what for path, what in INJECTED.items() if what == SESSION}
+# Compared by name, as those of handlers are.
+_INJECTED = {"sqlalchemy.orm.session.Session": SESSION, "lamson.storage.policy.Policy": POLICY}
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Decorator = Callable[[_Function], _Function]
@@ -109,7 +111,7 @@ def filter_recipient(
 
 
 def filter_message(
-    format: str,
+    format: str | Callable[..., Any] = "",
     /,
     *,
     body: bool | int = True,
@@ -117,17 +119,25 @@ def filter_message(
     inline: bool = False,
     engine: str = "re2",
     **captures: str,
-) -> _Decorator[_Function]:
-    """Ask the function, ``(message: FilteredMail, **captures)``, for each recipient that matches.
+) -> Any:  # the decorated function, or a decorator
+    """Ask the function, ``(message: FilteredMail, **captures)``, at the end of the message.
 
-    At the end of the message. ``body=False`` is for a filter that looks at the header only,
-    ``body=65536`` for one that needs so many octets: where that is enough for all filters, Postfix
-    is told to keep the rest. ``inline`` as in `filter_connection`. Raises RouteError for a negative
-    ``body``.
+    With a ``format`` once for each recipient that matches. Without one, as ``@filter_message`` or
+    ``@filter_message(body=False)``, once for the message as a whole, before all those: what it
+    says holds for every recipient, and ``message.recipient`` is empty.
+
+    ``body=False`` is for a filter that looks at the header only, ``body=65536`` for one that needs
+    so many octets: where that is enough for all filters, Postfix is told to keep the rest.
+    ``inline`` as in `filter_connection`. Raises RouteError for a negative ``body`` and for
+    captures without a format.
     """
-    check_format(format, "filter_message")
+    if callable(format):
+        return FILTERS.note(format, _of_all(MESSAGE, origin(), body=True))
     if body < 0:
         raise RouteError(f"@filter_message: body is True, False or octets, not {body!r}")
+    if format == "" and not captures:
+        return _noted(None, _of_all(MESSAGE, origin(), body=body, helo=helo, inline=inline))
+    check_format(format, "filter_message")
     declared = DeclaredFilter(
         format, engine, captures, *origin(), stage=MESSAGE, body=body, helo=helo, inline=inline
     )
@@ -155,10 +165,14 @@ class Filters:
         self.connection = self._of(CONNECTION)
         self.sender = self._of(SENDER)
         self.recipient = Matcher(self._of(RECIPIENT))
-        self.message = Matcher(self._of(MESSAGE))
-        bodies = [one.body for one in self.message.routes]
+        of_messages = self._of(MESSAGE)
+        self.whole = tuple(one for one in of_messages if not one.format)
+        self.message = Matcher([one for one in of_messages if one.format])
+        bodies = [one.body for one in of_messages]
         self.body: int | None = None if any(one is True for one in bodies) else max([0, *bodies])
         """Octets of the body that somebody reads; None for all."""
+        self.asks_message = bool(of_messages)
+        self.needs_policy = any(one.handler.needs_policy for one in self.all)
         self.helo = any(one.helo for one in self.all)
 
     @classmethod
@@ -179,10 +193,10 @@ def _read(module: ModuleType, defaults: Mapping[str, str]) -> Iterator[Filter]:
         is_empty = False
         handler = Handler(function, injectable=_INJECTED)
         for one in declaration.routes:
-            if one.inline and handler.needs_session:
+            if one.inline and (handler.needs_session or handler.needs_policy):
                 raise RouteError(
-                    f"{one.file}:{one.line}: {handler} takes a Session, which is bound to a thread:"
-                    " leave out inline=True"
+                    f"{one.file}:{one.line}: {handler} takes a Session or a Policy, which wait for"
+                    " the database: leave out inline=True"
                 )
             yield Filter(
                 one.format,
@@ -200,9 +214,14 @@ def _read(module: ModuleType, defaults: Mapping[str, str]) -> Iterator[Filter]:
 
 
 def _of_all(
-    stage: str, where: tuple[str, int], *, helo: bool = False, inline: bool = False
+    stage: str,
+    where: tuple[str, int],
+    *,
+    body: int = False,
+    helo: bool = False,
+    inline: bool = False,
 ) -> DeclaredFilter:
-    return DeclaredFilter("", "re2", {}, *where, stage=stage, helo=helo, inline=inline)
+    return DeclaredFilter("", "re2", {}, *where, stage=stage, body=body, helo=helo, inline=inline)
 
 
 def _noted(function: _Function | None, declared: DeclaredFilter) -> Any:

@@ -4,7 +4,7 @@ For the worker and for mail that is offered in tests; `transaction` is given the
 with the session it wants, and so that nothing it does breaks the milter. Whatever it raises,
 SystemExit too, is logged with the queue id and defers the message (451 4.3.0); an SMTPError is the
 verdict it says. Its session only reads: that the message is accepted here does not mean that
-Postfix can queue it.
+Postfix can queue it. What a filter has to remember whatever becomes of the message is for `Policy`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from lamson import log
 from lamson.errors import LamsonError
 from lamson.smtp.reply import LOCAL_ERROR, NO_SUCH_RECIPIENT, SMTPError
+from lamson.storage.policy import Policy
 from lamson_milter.actions import MAX_LINES, Defer, Reject, decision
 from lamson_milter.decision.limits import SizeLimits
 from lamson_milter.decision.transaction import Rules
@@ -41,9 +42,13 @@ def rules_of(application: Application, *, raise_errors: bool = False) -> Rules:
     """What decides about mail to this application. Raises what `Filters.collect` raises."""
     settings = application.settings
     check = recipient_check(application.router, application.domains)
+    filters = Filters.collect(settings.filters, settings.route_defaults)
+    policy = None
+    if filters.needs_policy and application.database is not None:
+        policy = Policy.beside(application.database)
     return Rules(
-        filters=Filters.collect(settings.filters, settings.route_defaults),
-        ask=Asking(application.database, raise_errors=raise_errors),
+        filters=filters,
+        ask=Asking(application.database, policy, raise_errors=raise_errors),
         refuse=check if settings.milter.check_recipients else lambda recipient: None,
         notary=application.notary,
         limits=SizeLimits(
@@ -72,8 +77,15 @@ def recipient_check(router: Router, domains: Domains) -> Callable[[str], Reply |
 class Asking:
     """Runs filters. With ``raise_errors`` what a filter raises is raised: for tests."""
 
-    def __init__(self, database: Database | None = None, *, raise_errors: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database | None = None,
+        policy: Policy | None = None,
+        *,
+        raise_errors: bool = False,
+    ) -> None:
         self._database = database
+        self._policy = policy
         self._raise_errors = raise_errors
 
     def __call__(
@@ -81,10 +93,13 @@ class Asking:
     ) -> Decision | None:
         """The filter's verdict. Raises nothing."""
         try:
-            if not one.handler.needs_session:
-                return decision(one.handler.call(subject, captures, None, None))
+            handler = one.handler
+            if handler.needs_policy and self._policy is None:
+                raise LamsonError("a Policy needs a database: set `database` in the settings")
+            if not handler.needs_session:
+                return decision(handler.call(subject, captures, None, None, self._policy))
             with self._session() as session:
-                return decision(one.handler.call(subject, captures, None, session))
+                return decision(handler.call(subject, captures, None, session, self._policy))
         except SMTPError as error:
             return _verdict(error.reply)
         except BaseException as error:

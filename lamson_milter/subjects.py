@@ -7,7 +7,7 @@ it runs: edits are applied at the end of the message, once, in order (see `trans
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lamson.message.compose import normalise_newlines
 from lamson.message.notes import MAX_NOTES
@@ -87,7 +87,12 @@ class _Editable(_Notebook):
         self.edits.append(AddRecipient(address, parameters))
 
     def remove_recipient(self, address: str | None = None) -> None:
-        """Take an envelope recipient away: the one that this filter is asked about, or another."""
+        """Take an envelope recipient away: the one that this filter is asked about, or another.
+
+        Raises ValueError where the filter is asked about no recipient and names none.
+        """
+        if address is None and not self.recipient.address:
+            raise ValueError("remove_recipient: say which; this filter is asked about all of them")
         gone = self.recipient.address if address is None else parse_mailbox(address, smtputf8=True)
         self.edits.append(RemoveRecipient(gone))
 
@@ -99,13 +104,15 @@ class _Editable(_Notebook):
 class Connection(_Notebook):
     """A client that has connected to Postfix: ``peer`` has its name, address, and who asks.
 
-    Nothing of HELO, TLS or SASL is known yet: ask a sender's filter about these.
+    Nothing of HELO, TLS or SASL is known yet: ask a sender's filter about these. What is put into
+    ``kept`` is there for the filters of each of its mails.
     """
 
-    __slots__ = ("new_notes", "peer")
+    __slots__ = ("kept", "new_notes", "peer")
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Peer, *, kept: dict[str, Any] | None = None) -> None:
         self.peer = peer
+        self.kept = {} if kept is None else kept
         self.new_notes = {}
 
 
@@ -115,15 +122,16 @@ class Arrival(_Editable):
     ``peer`` is the client, ``sender`` the envelope sender ("" is the null reverse-path),
     ``recipient`` the recipient that is asked about (an empty one for a sender's filter),
     ``parameters`` what ESMTP said of that sender or recipient, as ``{"SIZE": "100"}``, ``notes``
-    what filters noted before. ``smtputf8`` and ``eight_bit`` are what MAIL FROM declared (RFC 6531,
-    RFC 6152). A recipient's filter also learns the ``transport`` and ``next_hop`` by which Postfix
-    would deliver to it, and the ``queue_id`` where Postfix has one already: it gives one with the
-    first recipient that it takes.
+    what filters noted before, ``kept`` as in `FilteredMail`. ``smtputf8`` and ``eight_bit`` are
+    what MAIL FROM declared (RFC 6531, RFC 6152). A recipient's filter also learns the ``transport``
+    and ``next_hop`` by which Postfix would deliver to it, and the ``queue_id`` where Postfix has
+    one already: it gives one with the first recipient that it takes.
     """
 
     __slots__ = (
         "edits",
         "eight_bit",
+        "kept",
         "new_notes",
         "next_hop",
         "notes",
@@ -144,6 +152,7 @@ class Arrival(_Editable):
         *,
         parameters: Mapping[str, str] | None = None,
         notes: Mapping[str, Note] | None = None,
+        kept: dict[str, Any] | None = None,
         smtputf8: bool = False,
         eight_bit: bool = False,
         queue_id: QueueId | None = None,
@@ -155,6 +164,7 @@ class Arrival(_Editable):
         self.recipient = Recipient("") if recipient is None else recipient
         self.parameters = parameters or {}
         self.notes: Mapping[str, Note] = notes or {}
+        self.kept = {} if kept is None else kept
         self.smtputf8 = smtputf8
         self.eight_bit = eight_bit
         self.queue_id = QueueId("") if queue_id is None else queue_id
@@ -168,10 +178,12 @@ class FilteredMail(MailRequest, _Editable):
     """The whole message, as a handler sees it, with what can be recorded on it.
 
     With a filter that asked for less than the body, ``is_truncated`` tells that there is more;
-    where no filter asked for any of it, nobody knows.
+    where no filter asked for any of it, nobody knows. ``kept`` is a place where filters keep things
+    for each other, of any kind, while the mail is here: what was found out for one recipient need
+    not be found out for the next. Unlike notes it is for filters alone.
     """
 
-    __slots__ = ("edits", "is_truncated", "known_notes", "new_notes")
+    __slots__ = ("edits", "is_truncated", "kept", "known_notes", "new_notes")
 
     def __init__(
         self,
@@ -180,12 +192,14 @@ class FilteredMail(MailRequest, _Editable):
         recipient: Recipient,
         *,
         notes: Mapping[str, Note] | None = None,
+        kept: dict[str, Any] | None = None,
         is_truncated: bool = False,
     ) -> None:
         super().__init__(content, envelope, recipient)
         self.edits = []
         self.new_notes = {}
         self.known_notes: Mapping[str, Note] = notes or {}
+        self.kept = {} if kept is None else kept
         self.is_truncated = is_truncated
 
     @property

@@ -10,7 +10,7 @@ import click
 from lamson.cli.options import command, option, project, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lamson.routing.router import Router
     from lamson_milter.filters import Filter, Filters
@@ -86,7 +86,8 @@ def _reads(one: Filter) -> str:
 
 
 def _test_filters(filters: Filters, address: str) -> None:
-    asked = [*filters.recipient.match(address), *filters.message.match(address)]
+    whole: list[tuple[Filter, Mapping[str, str]]] = [(one, {}) for one in filters.whole]
+    asked = [*filters.recipient.match(address), *whole, *filters.message.match(address)]
     for one, captures in asked:
         values = ", ".join(f"{name}={value}" for name, value in captures.items())
         click.echo(f"{address} is asked about by {one} ({one.stage})" + (values and f": {values}"))

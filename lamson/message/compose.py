@@ -164,14 +164,18 @@ def multipart(subtype: str, parts: Sequence[Entity]) -> Entity:
 
 def disposition(kind: str, filename: str) -> bytes:
     """The Content-Disposition field (RFC 2183); ``kind`` is "inline" or "attachment"."""
-    if not _NOT_QUOTABLE.search(filename) and "=?" not in filename:
-        return fold("Content-Disposition", f'{kind}; filename="{filename}"')
-    pieces = _PERCENT_ENCODED.findall(quote(filename, safe=""))  # RFC 2231 sections 3 and 4
+    return fold("Content-Disposition", kind + parameter("filename", filename))
+
+
+def parameter(name: str, value: str) -> str:
+    """``; name="value"``, for a Content field; RFC 2231 sections 3 and 4 where that must be."""
+    if not _NOT_QUOTABLE.search(value) and "=?" not in value:
+        return f'; {name}="{value}"'
+    pieces = _PERCENT_ENCODED.findall(quote(value, safe=""))
     if len(pieces) == 1:
-        return fold("Content-Disposition", f"{kind}; filename*=utf-8''{pieces[0]}")
+        return f"; {name}*=utf-8''{pieces[0]}"
     pieces[0] = f"utf-8''{pieces[0]}"
-    parameters = (f"; filename*{number}*={piece}" for number, piece in enumerate(pieces))
-    return fold("Content-Disposition", kind + "".join(parameters))
+    return "".join(f"; {name}*{number}*={piece}" for number, piece in enumerate(pieces))
 
 
 def _is_7bit(data: bytes) -> bool:

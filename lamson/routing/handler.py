@@ -20,7 +20,7 @@ from lamson.errors import RouteError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-DELIVERY, SESSION = "delivery", "session"
+DELIVERY, SESSION, POLICY = "delivery", "session", "policy"
 
 # Compared by name, so that loading routes imports neither SQLAlchemy nor the deliveries.
 INJECTED: Mapping[str, str] = {
@@ -32,10 +32,11 @@ INJECTED: Mapping[str, str] = {
 class Handler:
     """A function of a handler module, ready to be called.
 
-    ``injected`` says what its annotated parameters are given (parameter name to `DELIVERY` or
-    `SESSION`); ``required`` and ``optional`` are the parameters that captures fill. With
-    ``lenient`` it is called with the routes of other handlers, and spared the captures that it has
-    no parameter for. Raises RouteError where the function cannot be a handler at all.
+    ``injected`` says what its annotated parameters are given (parameter name to `DELIVERY`,
+    `SESSION` or, of a filter, `POLICY`); ``required`` and ``optional`` are the parameters that
+    captures fill. With ``lenient`` it is called with the routes of other handlers, and spared the
+    captures that it has no parameter for. Raises RouteError where the function cannot be a handler
+    at all.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class Handler:
         self._read_parameters(injectable)
         self.needs_session = SESSION in self.injected.values()
         self.needs_delivery = DELIVERY in self.injected.values()
+        self.needs_policy = POLICY in self.injected.values()
         self._deliveries = tuple(n for n, what in self.injected.items() if what == DELIVERY)
         self._sessions = tuple(n for n, what in self.injected.items() if what == SESSION)
+        self._policies = tuple(n for n, what in self.injected.items() if what == POLICY)
         drops_some = lenient and not self.takes_any
         known: frozenset[str] = frozenset(self.required + self.optional)
         self._only = known if drops_some else None
@@ -73,7 +76,12 @@ class Handler:
         return f"<Handler {self}>"
 
     def call(
-        self, message: object, captures: Mapping[str, str], delivery: object, session: object
+        self,
+        message: object,
+        captures: Mapping[str, str],
+        delivery: object,
+        session: object,
+        policy: object = None,
     ) -> Any:
         """Call the function and give back what it returns; raises what it raises.
 
@@ -88,6 +96,8 @@ class Handler:
             arguments[name] = delivery
         for name in self._sessions:
             arguments[name] = session
+        for name in self._policies:
+            arguments[name] = policy
         return self.function(message, **arguments)
 
     def check_captures(self, names: Iterable[str], *, file: str, line: int) -> None:

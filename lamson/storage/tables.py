@@ -1,9 +1,10 @@
 """The tables that the framework itself keeps, beside those of the application.
 
-All are small: what was handled already, where each conversation stands, the mail that
-waits to be submitted, and the clock by which the first is forgotten. Times are seconds since the
-epoch. Texts have no limit, so that no mail can be too long for a column; those in an index are kept
-short where they are made. `SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
+All small: what was handled already, where each conversation stands, the mail that waits to be
+submitted, the clock by which the first is forgotten, and what filters remember. Times are seconds
+since the epoch. Texts have no limit, so that no mail can be too long for a column; those in an
+index are kept short where they are made. `SCHEMA_REVISION` is the newest migration under
+``migrations/versions``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0004"
 VERSION_TABLE = "lamson_version"
 
 metadata = MetaData()
@@ -88,4 +89,15 @@ outbox = Table(
     Column("last_error", Text, nullable=False, default=""),
     Index("lamson_outbox_conversation", "conversation", "id"),
     Index("lamson_outbox_due", "due_at"),
+)
+
+# What filters remember (see lamson/storage/policy.py). On SQLite it is used in a file of its own.
+policy = Table(
+    "lamson_policy",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("until", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
 )

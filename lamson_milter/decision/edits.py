@@ -19,8 +19,8 @@ from lamson_milter.actions import (
     ChangeSender,
     RemoveRecipient,
     ReplaceBody,
-    field_value,
 )
+from lamson_milter.field import field_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

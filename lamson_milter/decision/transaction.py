@@ -8,7 +8,7 @@ message comes to at its end is said in `outcome`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lamson.message import notes
 from lamson.smtp import address
@@ -28,7 +28,7 @@ from lamson_milter.decision.verdicts import Addressee, Verdicts
 from lamson_milter.subjects import Arrival, Connection, FilteredMail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lamson.message.notes import Notary, Note
     from lamson.message.parsed import ParsedMessage
@@ -83,15 +83,26 @@ class Arriving:
 _UNTOLD = Arriving()
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A filter to ask about a message: for one recipient, or as a whole."""
+
+    filter: Filter
+    verdicts: Verdicts
+    recipient: str
+    captures: Mapping[str, str]
+
+
 class ConnectionState:
     """A client's connection: what its filters came to counts for each of its mails."""
 
-    __slots__ = ("asking", "peer", "rules", "verdicts")
+    __slots__ = ("asking", "kept", "peer", "rules", "verdicts")
 
     def __init__(self, rules: Rules, peer: Peer = NOBODY) -> None:
         self.rules = rules
         self.peer = peer
         self.verdicts = Verdicts()
+        self.kept: dict[str, Any] = {}
         self.asking: Filter | None = None
         """The filter that is being asked, for the log where it does not end."""
 
@@ -99,7 +110,7 @@ class ConnectionState:
         """Ask the connection's filters; gives a refusal."""
         verdicts = self.verdicts
         for one in self.rules.filters.connection:
-            subject = Connection(self.peer)
+            subject = Connection(self.peer, kept=self.kept)
             if verdicts.take(one, subject, self.ask(one, subject, _NO_CAPTURES, "-")):
                 break
         return verdicts.refusal
@@ -128,6 +139,8 @@ class Transaction:
         "_connection",
         "_eight_bit",
         "_header",
+        "_kept",
+        "_message_verdicts",
         "_rules",
         "_sender_verdicts",
         "_smtputf8",
@@ -140,6 +153,8 @@ class Transaction:
         self._connection = connection
         self._addressees: list[Addressee] = []
         self._sender_verdicts = Verdicts()
+        self._message_verdicts = Verdicts()  # of the filters that are asked about it as a whole
+        self._kept = dict(connection.kept)
         self._header = IncomingHeader()
         self._eight_bit = self._smtputf8 = False
         self.sender = ""
@@ -167,6 +182,7 @@ class Transaction:
                 self.sender,
                 parameters=told,
                 notes=connection.verdicts.notes | verdicts.notes,
+                kept=self._kept,
                 smtputf8=self._smtputf8,
                 eight_bit=self._eight_bit,
             )
@@ -214,6 +230,7 @@ class Transaction:
                 Recipient(recipient, captures),
                 parameters=parameters_of(parameters),
                 notes=self._common_notes() | verdicts.notes,
+                kept=self._kept,
                 smtputf8=self._smtputf8,
                 eight_bit=self._eight_bit,
                 queue_id=QueueId(queue_id),
@@ -246,12 +263,12 @@ class Transaction:
         if self._header.forged_notes > MAX_FORGED:
             return Outcome(refusal=TOO_MANY_NOTES)
         refusal = None
-        if not self.is_settled and self._rules.filters.message.routes:
+        if not self.is_settled and self._rules.filters.asks_message:
             refusal = self._ask_about_message(content, queue_id, now, is_truncated)
         if refusal is not None:
             return Outcome(refusal=refusal)
         return decide(
-            (self._connection.verdicts, self._sender_verdicts),
+            (self._connection.verdicts, self._sender_verdicts, self._message_verdicts),
             self._addressees,
             self._forged_notes(),
             lambda staying: self._own_notes(staying, queue_id, now),
@@ -260,30 +277,47 @@ class Transaction:
     def _ask_about_message(
         self, content: Callable[[], ParsedMessage], queue_id: str, now: float, is_truncated: bool
     ) -> Reply | None:
-        """Ask the filters of each recipient; gives the refusal of what they cannot be shown."""
+        """Ask about it as a whole, then for each recipient.
+
+        Gives the refusal of what filters cannot be shown.
+        """
         shared: ParsedMessage | None = None
         envelope: Envelope | None = None
+        for asked in self._questions():
+            if shared is None or envelope is None:
+                if refusal := self._refusal_of_size(is_truncated):
+                    return refusal
+                shared, envelope = content(), self._envelope(queue_id, now)
+                self._tell_cuts(shared, is_truncated)
+            subject = FilteredMail(
+                shared,
+                envelope,
+                Recipient(asked.recipient, asked.captures),
+                notes=self._notes_so_far(asked.verdicts),
+                kept=self._kept,
+                is_truncated=is_truncated or self._header.is_cut,
+            )
+            verdict = self._connection.ask(asked.filter, subject, asked.captures, envelope.id)
+            asked.verdicts.take(asked.filter, subject, verdict)
+        return None
+
+    def _questions(self) -> Iterator[_Question]:
+        """Which filters are to be asked, one after the other, while nothing is settled."""
+        filters = self._rules.filters
+        if all(one.verdicts.is_settled for one in self._addressees):
+            return
+        for one in filters.whole:
+            yield _Question(one, self._message_verdicts, "", _NO_CAPTURES)
+            if self._message_verdicts.is_settled:
+                return
         for addressee in self._addressees:
             verdicts = addressee.verdicts
             if verdicts.is_settled:
                 continue
-            for one, captures in self._rules.filters.message.match(addressee.address):
-                if shared is None or envelope is None:
-                    if refusal := self._refusal_of_size(is_truncated):
-                        return refusal
-                    shared, envelope = content(), self._envelope(queue_id, now)
-                    self._tell_cuts(shared, is_truncated)
-                subject = FilteredMail(
-                    shared,
-                    envelope,
-                    Recipient(addressee.address, captures),
-                    notes=self._notes_so_far(verdicts),
-                    is_truncated=is_truncated or self._header.is_cut,
-                )
-                verdict = self._connection.ask(one, subject, captures, envelope.id)
-                if verdicts.take(one, subject, verdict):
+            for one, captures in filters.message.match(addressee.address):
+                yield _Question(one, verdicts, addressee.address, captures)
+                if verdicts.is_settled:
                     break
-        return None
 
     def _is_body_cut(self, is_truncated: bool) -> bool:
         """True where the body was cut by the limit, not because no filter wants more of it."""
@@ -355,7 +389,8 @@ class Transaction:
         return self._connection.verdicts.is_settled or self._sender_verdicts.is_settled
 
     def _common_notes(self) -> dict[str, Note]:
-        return self._connection.verdicts.notes | self._sender_verdicts.notes
+        common = self._connection.verdicts.notes | self._sender_verdicts.notes
+        return common | self._message_verdicts.notes
 
     @property
     def fields(self) -> list[tuple[str, bytes]]:

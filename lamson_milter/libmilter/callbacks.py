@@ -82,7 +82,7 @@ class Callbacks:
         filters = rules.filters
         self._asks_sender = bool(filters.sender)
         self._asks_recipient = bool(filters.recipient.routes)
-        self._asks_message = bool(filters.message.routes)
+        self._asks_message = filters.asks_message
         self._body = rules.body
         self._steps = (
             milter.P_NODATA | milter.P_NOUNKNOWN | milter.P_NOEOH

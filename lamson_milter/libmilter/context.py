@@ -16,8 +16,8 @@ from lamson_milter.actions import (
     ChangeHeader,
     RemoveRecipient,
     ReplaceBody,
-    field_value,
 )
+from lamson_milter.field import field_value
 
 if TYPE_CHECKING:
     from lamson.smtp.reply import Reply

@@ -10,7 +10,7 @@ import pytest
 from lamson.errors import SettingsError
 from lamson.message.notes import HEADER, LIFETIME, MAX_FIELD, Notary, without_notes
 from lamson.message.parsed import ParsedMessage
-from lamson_milter.actions import field_value
+from lamson_milter.field import field_value
 from tests.unit.support import make_message
 
 if TYPE_CHECKING:

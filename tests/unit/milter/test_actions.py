@@ -16,8 +16,8 @@ from lamson_milter.actions import (
     Quarantine,
     Reject,
     decision,
-    field_value,
 )
+from lamson_milter.field import field_value
 from tests.unit.milter.support import Dialogue
 
 if TYPE_CHECKING:
@@ -80,26 +80,6 @@ def test_replies() -> None:
     for text in ("", "a\n\nb", "\n".join(["line"] * (MAX_LINES + 1))):
         with pytest.raises(ValueError, match="a reply has up to"):
             Reject(text=text)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("plain", " plain"),
-        (" blanks\t", " blanks"),
-        ("Gr\u00fc\u00dfe", " =?utf-8?b?R3LDvMOfZQ==?="),
-        ("", " "),
-    ],
-)
-def test_field_values(value: str, expected: str) -> None:
-    assert field_value("X", value) == expected
-
-
-def test_a_long_field_value_is_folded() -> None:
-    lines = field_value("X-Long", "word " * 40).split("\n")
-    assert len(lines) > 2
-    assert all(len(line) <= 78 and line.startswith(" ") for line in lines)
-    assert "".join(lines).split() == ["word"] * 40
 
 
 @pytest.mark.parametrize("value", ["x" * 65_000, "word " * 12_990, "\N{PILE OF POO}" * 13_000])

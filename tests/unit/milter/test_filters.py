@@ -77,12 +77,16 @@ def test_how_much_of_the_body_is_read(
     ("source", "problem"),
     [
         ("", "has no filter"),
-        ("@filter_message\ndef f(m): ...", "needs a format"),
+        ("@filter_message(7)\ndef f(m): ...", "needs a format"),
         ('@filter_message("(nobody)@(host)")\ndef f(m): ...', "names the capture"),
         ('@filter_message("(user)@(host)")\ndef f(m): ...', "has no parameter 'user'"),
         ('@filter_message("x@(host)")\ndef f(m, user, host): ...', "needs 'user'"),
         ('@filter_message("x@y", a="b")\ndef f(m): ...', "has no capture"),
         ('@filter_message("x@y", body=-1)\ndef f(m): ...', "body is True, False"),
+        (
+            "@filter_message(inline=True)\ndef f(m, p: Policy): ...",
+            "a Session or a Policy, which wait",
+        ),
         ("@filter_connection\nasync def f(m): ...", "async def"),
         ("@filter_sender\nclass f: ...", "is no function"),
         ("@filter_sender\ndef f(m): ...\n@filter_sender\ndef f(m): ...", "a second time"),
@@ -118,3 +122,21 @@ def test_filters_say_whether_they_may_run_inline(tmp_path: Path) -> None:
     """
     with pytest.raises(RouteError, match=r"py:5: .*\.b takes a Session.*leave out inline=True"):
         make_filters(tmp_path, source)
+
+
+def test_a_message_as_a_whole(tmp_path: Path) -> None:
+    filters = make_filters(
+        tmp_path,
+        """
+        @filter_message
+        def a(mail): ...
+        @filter_message(body=10)
+        def b(mail): ...
+        @filter_message("(user)@(host)", body=20)
+        def c(mail, user, host): ...
+        """,
+    )
+    assert [one.handler.name for one in filters.whole] == ["a", "b"]
+    assert [one.handler.name for one in filters.message.routes] == ["c"]
+    assert filters.asks_message
+    assert filters.body is None

@@ -66,10 +66,12 @@ def offering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Offering:
     settings.run_dir.mkdir()
     application = Application(tmp_path, settings)
 
-    def make(*users: str, sender: str = "zed@sender.test", addr: str = "192.0.2.1") -> Offer:
+    def make(
+        *users: str, sender: str = "zed@sender.test", addr: str = "192.0.2.1", raw: bytes = RAW
+    ) -> Offer:
         recipients = [f"{user}@test.com" for user in users]
         peer = Peer(name="client.test", addr=addr)
-        return offer(application, sender, recipients, RAW, peer=peer, queue_id=QUEUE_ID)
+        return offer(application, sender, recipients, raw, peer=peer, queue_id=QUEUE_ID)
 
     return make
 
@@ -133,3 +135,10 @@ def test_verdicts_on_the_message(
 def test_what_a_filter_raises_reaches_the_test(offering: Offering) -> None:
     with pytest.raises(ZeroDivisionError):
         offering("raise")
+
+
+@pytest.mark.parametrize("lines", [b"a:\n" * 16_500, b"X: " + b"y" * (2 << 20) + b"\n"])
+def test_a_header_meets_the_limits_of_production(offering: Offering, lines: bytes) -> None:
+    offered = offering("one", raw=lines + RAW)
+    assert str(offered.data).startswith("552 5.3.4 ")
+    assert offered.queued is None

@@ -10,10 +10,12 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from lamson.app import Application
+from lamson.errors import LamsonError
 from lamson.routing.domains import Domains
 from lamson.settings import Milter, Settings
 from lamson.smtp.reply import NO_SUCH_RECIPIENT, SMTPError
 from lamson.storage.database import Database
+from lamson.storage.policy import Policy
 from lamson_milter.actions import Defer, Quarantine, Reject
 from lamson_milter.rules import FAILED, Asking, recipient_check, rules_of
 from lamson_milter.subjects import Connection
@@ -80,7 +82,7 @@ def test_any_reply_of_an_smtperror_is_a_verdict(
     read, _ = make_filters(tmp_path, SOURCE).connection
 
     class Refusing:
-        needs_session = False
+        needs_session = needs_policy = False
 
         def call(self, *_: object) -> None:
             raise error
@@ -128,3 +130,34 @@ def test_the_rules_of_an_application(
     assert rules.filters.all == ()
     assert rules.refuse("zed@test.com") is None
     assert rules.refuse("bob@test.com") is (NO_SUCH_RECIPIENT if checks else None)
+
+
+GREYLIST = """
+@filter_connection
+def greylist(client: Connection, policy: Policy) -> Verdict:
+    known = policy.count("x", within=3600) > 1
+    return None if known else Defer("4.7.1", "come again")
+
+@filter_connection
+def fails(client: Connection, policy: Policy) -> Verdict:
+    policy.count("failed", within=3600)
+    raise ZeroDivisionError
+"""
+
+
+def test_what_a_policy_counts_stays_whatever_becomes_of_the_mail(
+    tmp_path: Path, database: Database
+) -> None:
+    policy = Policy.beside(database)
+    greylist, fails = make_filters(tmp_path, GREYLIST).connection
+    client, asking = Connection(make_message().peer), Asking(database, policy)
+    assert asking(greylist, client, {}, "-") == Defer("4.7.1", "come again")
+    assert asking(greylist, client, {}, "-") is None
+    assert asking(fails, client, {}, "-") is FAILED
+    assert policy.count("failed", within=3600, by=0) == 1
+
+
+def test_a_policy_needs_a_database(tmp_path: Path) -> None:
+    greylist, _ = make_filters(tmp_path, GREYLIST).connection
+    with pytest.raises(LamsonError, match="a Policy needs a database"):
+        Asking(raise_errors=True)(greylist, Connection(make_message().peer), {}, "-")
