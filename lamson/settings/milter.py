@@ -12,13 +12,14 @@ from lamson.settings.values import MIB, OptionalPath
 
 
 class Milter(Listening):
-    """The milter that Postfix asks while the sender is connected: `Milter("unix:run/milter.sock")`.
+    """The milter that Postfix asks while the sender is connected.
 
-    It runs where there are `filters`, or with `check_recipients`.
+    `Milter("unix:sockets/milter.sock")`, for one. It runs where there are `filters`, or with
+    `check_recipients`.
     """
 
     listen: str = Field(
-        "unix:run/milter.sock",
+        "unix:sockets/milter.sock",
         description="Where to listen: `unix:path` for a socket in the file system, which is the "
         "faster one, or `host:port`.",
     )
