@@ -96,6 +96,7 @@ def _start(foreground: bool) -> None:
         _groups,
         foreground=foreground,
         ready=lambda text: click.echo(f"lamson is listening: {text}"),
+        remark=lambda text: click.echo(f"lamson: {text}", err=True),
     )
 
 
@@ -177,7 +178,8 @@ def status_command() -> None:
     for file in sorted({server, *server.parent.glob("*.pid")}):
         pid = daemon.read(file)
         if pid is not None:
-            click.echo(f"{file.stem}: running (pid {pid}), {daemon.read_description(file)}")
+            said = daemon.read_description(file)
+            click.echo(f"{file.stem}: running ({daemon.named(pid)}), {said}")
         elif file == server:
             click.echo(f"{file.stem}: not running")
     if daemon.read(server) is None:

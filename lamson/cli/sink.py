@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lamson.cli.options import command, option, port
+from lamson import log
+from lamson.cli.options import command, option, port, printable
 from lamson.errors import LamsonError
 from lamson.message.compose import prepend_headers
 from lamson.net.endpoint import join_host_port
 from lamson.net.listen import bind, describe
-from lamson.service import daemon
+from lamson.service import daemon, premises
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,8 @@ def log_command(queue: str, host: str, port: int, pid: str, foreground: bool) ->
       lamson log -queue run/queue -port 8899
     """
     directory, pid_file = Path(queue).absolute(), Path(pid).absolute()
+    for place in (directory.parent, pid_file.parent):
+        premises.own(place)
 
     def run(ready: Callable[[str], None]) -> None:
         serve(directory, host, port, ready)
@@ -88,6 +91,7 @@ async def _serve(
         # Postfix takes lines longer than the 998 octets of RFC 5321 section 4.5.3.1.6, too.
         line_length_limit = MAX_SIZE
 
+    log.configure(None, console=True)
     # Its warnings are about single commands: `lamson send` asks for LMTP first, for one.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     loop = asyncio.get_running_loop()
@@ -128,7 +132,7 @@ class Storing:
             key = await asyncio.to_thread(self._queue.push, content)
         except OSError as error:
             return f"452 4.3.1 Cannot store the message: {error.strerror}"
-        click.echo(f"{key} from=<{sender}> to={','.join(envelope.rcpt_tos)}")
+        click.echo(printable(f"{key} from=<{sender}> to={','.join(envelope.rcpt_tos)}"))
         return f"250 2.0.0 Ok: stored as {key}"
 
 
