@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from lamson.errors import LamsonError, SettingsError
-from lamson.settings import diagnosis
+from lamson.settings import diagnosis, trust
 from lamson.settings.diagnosis import GROUPS, nearest
 from lamson.settings.listening import Listening
 from lamson.settings.model import Settings
@@ -56,11 +56,12 @@ class Origin:
 def find_project(start: Path) -> Path:
     """The nearest directory from ``start`` upwards with a ``config/settings.py``, absolute.
 
-    Raises SettingsError where there is none.
+    Raises SettingsError where there is none, LamsonError where it is not to be trusted (`trust`).
     """
     start = start.resolve()
     for directory in (start, *start.parents):
         if (directory / FILE).is_file():
+            trust.check_settings(directory)
             return directory
     raise SettingsError(
         f"{start}: no {FILE} here or above; make a project: lamson gen -project NAME"
@@ -101,6 +102,8 @@ def placing(project: Path) -> Iterator[None]:
 def _load(project: Path) -> tuple[Settings, dict[Key, str]]:
     project = project.resolve()
     file = project / FILE
+    trust.check_settings(project)
+    trust.check_code(project)
     if str(project) in sys.path:
         sys.path.remove(str(project))
     sys.path.insert(0, str(project))
