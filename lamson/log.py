@@ -145,6 +145,12 @@ class Formatter(logging.Formatter):
         return harmless(super().format(record))
 
 
+def named(error: BaseException) -> str:
+    """An exception in a line. An error of decoding would show all that was to be decoded."""
+    text = str(error) if isinstance(error, UnicodeError) else ""
+    return f"{type(error).__name__}: {text}" if text else repr(error)
+
+
 def _take() -> str:
     # Appending is atomic, so what another thread adds meanwhile is taken now or next time.
     count = len(_waiting)

@@ -30,6 +30,7 @@ from lamson.settings.listening import Listening
 from lamson.settings.model import Settings
 from lamson.settings.sources import environment, secret_files, settings_file
 from lamson.settings.values import Group
+from lamson.storage.url import MASK, masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +42,6 @@ FILE = Path("config", "settings.py")
 AnyGroup = TypeVar("AnyGroup", bound=Group)
 
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)([^?]+)(.*)", re.DOTALL)
-_URL_PASSWORD = re.compile(r"((?<=://)[^:@/]*:|[?&]password=)([^&]*(?=@)|[^&]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +154,9 @@ def _shown(key: Key, value: object) -> str:
     if value is None or value in ("", [], {}):
         return "none"
     if isinstance(value, SecretStr):
-        return "********"
+        return MASK
     if key == ("database",):
-        return _URL_PASSWORD.sub(r"\1********", str(value))
+        return masked(str(value))
     if isinstance(value, list):
         return ", ".join(map(str, value))
     if isinstance(value, dict):

@@ -326,7 +326,9 @@ class Callbacks:
             if self._threads.is_short:
                 self._on_stuck()
         elif error is not None:
-            log.logger.error("id=%s: milter: %r", macro(ctx, "i") or "-", error, exc_info=error)
+            log.logger.error(
+                "id=%s: milter: %s", macro(ctx, "i") or "-", log.named(error), exc_info=error
+            )
         # What was given up may still change the transaction: it must not be answered otherwise.
         session.has_failed = True
         if session.steps & silent:
