@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson import private
-from lamson.errors import LamsonError
+from lamson.errors import LamsonError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,11 +34,16 @@ def check_settings(project: Path) -> None:
 def check_code(project: Path) -> None:
     """The same for all that can be imported from the project, its templates and migrations.
 
+    Raises SettingsError where that cannot be looked at.
     Directories of data, such as ``run``, belong to the user of the service, as they should.
     """
-    if not _is_safe(project):
+    if _is_safe(project):
+        return
+    try:
         for path in _code(project):
             _check(path, project)
+    except OSError as error:
+        raise SettingsError(f"{error.filename or project}: {error.strerror}") from error
 
 
 def _is_safe(project: Path) -> bool:
@@ -55,9 +60,15 @@ def _code(project: Path) -> Iterator[Path]:
 
 def _tree(directory: Path) -> Iterator[Path]:
     yield directory
-    for above, directories, files in os.walk(directory):
+    for above, directories, files in os.walk(directory, onerror=_unless_closed):
         for name in (*directories, *files):
             yield Path(above, name)
+
+
+def _unless_closed(error: OSError) -> None:
+    """What is closed to us, as secrets may be, has no code that we could run."""
+    if not isinstance(error, PermissionError):
+        raise error
 
 
 def _check(path: Path, project: Path) -> None:
@@ -70,6 +81,8 @@ def _check(path: Path, project: Path) -> None:
             problem = private.flaw(status)
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
     if problem:
         raise LamsonError(
             f"{path}: {problem}, so it is not run; {_remedy(status, project)}",
