@@ -32,11 +32,13 @@ def check_settings(project: Path) -> None:
 
 
 def check_code(project: Path) -> None:
-    """The same for all that can be imported from the project, its templates and migrations.
+    """All that, and what can be imported from the project, its templates and migrations.
 
     Raises SettingsError where that cannot be looked at.
     Directories of data, such as ``run``, belong to the user of the service, as they should.
     """
+    project = project.resolve()
+    check_settings(project)
     if _is_safe(project):
         return
     try:

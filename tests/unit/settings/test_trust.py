@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lamson.errors import LamsonError
-from lamson.settings import trust
+from lamson.settings import loading, trust
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sys, "path", list(sys.path))
     for name in ("app/templates", "config", "run", "other", "package"):
         (tmp_path / name).mkdir(parents=True)
     for name in ("app/templates/x.txt", "config/settings.py", "more.py", "package/__init__.py"):
@@ -25,7 +27,6 @@ def project(tmp_path: Path) -> Path:
 
 
 def check(project: Path) -> None:
-    trust.check_settings(project)
     trust.check_code(project)
 
 
@@ -65,3 +66,19 @@ def test_a_project_can_be_declared_safe(project: Path, monkeypatch: pytest.Monke
         check(project)
     monkeypatch.setenv(trust.SAFE, str(project))
     check(project)
+
+
+def test_the_loader_asks_unless_it_is_told(project: Path) -> None:
+    text = "from lamson.settings import Settings\nsettings = Settings(handlers=['a'])\n"
+    (project / "config/settings.py").write_text(text)
+    (project / "app/linked.py").touch()
+    (project / "app/linked.py").chmod(0o666)
+    assert loading.find_project(project / "app") == project, "its settings are ours"
+    for load in (loading.load, loading.origins):
+        with pytest.raises(LamsonError, match="app/linked"):
+            load(project)
+    assert loading.load(project, is_trusted=True).handlers == ["a"], "as pytest has run it"
+    (project / "config").chmod(0o777)
+    with pytest.raises(LamsonError, match="/config: everybody"):
+        loading.find_project(project / "app")
+    assert loading.find_project(project / "app", is_trusted=True) == project
