@@ -10,7 +10,7 @@ import click
 
 from lamson.cli.options import command, option, project, settings
 from lamson.errors import LamsonError, SettingsError, UnavailableError
-from lamson.service import daemon
+from lamson.service import daemon, premises
 
 if TYPE_CHECKING:
     from lamson.service.worker import Group
@@ -55,6 +55,7 @@ def restart_command(timeout: float) -> None:
       lamson restart
     """
     run_dir = settings().run_dir
+    premises.own(run_dir)  # it could not be started again
     _rehearse()
     _stop([run_dir / daemon.PID_FILE], timeout, kill=False)
     _start(foreground=False)

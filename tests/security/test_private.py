@@ -248,7 +248,9 @@ def test_a_link_that_he_laid_is_not_followed(
     assert target.stat().st_mode & 0o777 == 0o644
 
 
-@pytest.mark.parametrize("command", [["start"], ["syncdb"], ["requeue", "x"], ["log"], ["queue"]])
+@pytest.mark.parametrize(
+    "command", [["start"], ["restart"], ["syncdb"], ["requeue", "x"], ["log"], ["queue"]]
+)
 def test_root_writes_nothing_where_the_user_of_the_service_can(
     neighbour: Neighbour, project: Path, command: list[str]
 ) -> None:
