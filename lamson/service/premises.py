@@ -31,7 +31,6 @@ _OTHERS = 0o007
 _GROUP = 0o070
 _TABLES = "postfix"  # in the run directory: what `lamson postfix maps` writes for Postfix to read
 _OPEN_ANYWAY = {_TABLES, ".gitignore"}
-_SQLITE = "sqlite:///"
 
 
 def enter(project: Path, settings: Settings) -> list[str]:
@@ -46,12 +45,13 @@ def enter(project: Path, settings: Settings) -> list[str]:
         changed += _close_directory(log.parent, (0, None))
     elif log is not None:
         changed += _close_file(log)
-    if settings.database and settings.database.startswith(_SQLITE):
-        file = settings.database.removeprefix(_SQLITE).partition("?")[0]
+    kind, _, file = (settings.database or "").partition(":///")
+    if kind.startswith("sqlite"):
         for ending in ("", "-wal", "-shm"):
-            changed += _close_file(Path(file + ending))
+            changed += _close_file(Path(file.partition("?")[0] + ending))
     for directory, door in doors.items():
-        changed += _set_door(directory, door, project)
+        if not _has_more_than_sockets(directory) or settings.run_dir in directory.parents:
+            changed += _set_door(directory, door)
     return ["closed to other users: " + ", ".join(_shown(changed, project))] if changed else []
 
 
@@ -105,17 +105,28 @@ def _servers(settings: Settings) -> Sequence[Listening]:
     return [settings.lmtp, settings.socketmap, *milter]
 
 
+def _has_more_than_sockets(directory: Path) -> bool:
+    """Others may have to see what else is in it, such as the rest of a project."""
+    if not directory.is_dir():
+        return False
+    try:
+        found = list(directory.iterdir())
+    except PermissionError:
+        return True
+    return not all(path.is_socket() or path.name in _OPEN_ANYWAY for path in found)
+
+
 def _close_directory(directory: Path, door: Door) -> Iterator[str]:
     """Close a directory of ours, and what lies in it."""
     own(directory)
-    yield from _set_door(directory, door, None)
+    yield from _set_door(directory, door)
     with suppress(PermissionError):
         for path in sorted(directory.iterdir()):
             if path.name not in _OPEN_ANYWAY:
                 yield from _close_file(path)
 
 
-def _set_door(directory: Path, door: Door, project: Path | None) -> Iterator[str]:
+def _set_door(directory: Path, door: Door) -> Iterator[str]:
     """Let pass through whom ``door`` says, and nobody do more; a group that shares it may."""
     passing, group = door
     gid = None

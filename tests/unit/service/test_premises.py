@@ -116,6 +116,15 @@ def test_directories_of_others_are_left_as_they_are(tmp_path: Path) -> None:
     assert (mode(queue), mode(project / "run")) == (0o755, 0o700)
 
 
+def test_a_directory_that_has_more_than_sockets_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app").chmod(0o755)
+    (tmp_path / "app/handlers.py").touch()
+    lmtp = Lmtp(f"unix:{tmp_path}/app/lmtp.sock", socket_group=GROUP)
+    premises.enter(tmp_path, make(tmp_path, lmtp=lmtp))
+    assert mode(tmp_path / "app") == 0o755
+
+
 def test_tables_in_run_stay_within_postfixs_reach(tmp_path: Path) -> None:
     """A proxymap(8) that reads them is not root."""
     (tmp_path / "run/postfix").mkdir(parents=True)
