@@ -94,7 +94,8 @@ def _doors(project: Path, settings: Settings) -> dict[Path, Door]:
             if group != server.socket_group:  # two groups: one of them has to pass as others do
                 mode |= 0o001
             doors[directory] = before | mode, group or server.socket_group
-    if (settings.run_dir / _TABLES).exists():
+    # Rollback files of older versions lie there too, and nobody else has to read those.
+    if any(path.suffix != ".json" for path in (settings.run_dir / _TABLES).glob("*")):
         before, group = doors.get(settings.run_dir, (0, None))
         doors[settings.run_dir] = before | 0o011, group
     return doors

@@ -129,6 +129,10 @@ def test_tables_in_run_stay_within_postfixs_reach(tmp_path: Path) -> None:
     """A proxymap(8) that reads them is not root."""
     (tmp_path / "run/postfix").mkdir(parents=True)
     (tmp_path / "run/postfix").chmod(0o755)
+    (tmp_path / "run/postfix/rollback-1.json").touch()
+    premises.enter(tmp_path, make(tmp_path))
+    assert mode(tmp_path / "run") == 0o700
+    (tmp_path / "run/postfix/transport").touch()
     premises.enter(tmp_path, make(tmp_path))
     assert (mode(tmp_path / "run"), mode(tmp_path / "run/postfix")) == (0o711, 0o755)
 
