@@ -3,9 +3,11 @@
 A line names the event, the mail (by Postfix's queue id, so that one ``grep`` shows its way through
 both programs) and what is known, as ``key=value``. Lines wait in memory until `flush`, which the
 dispatcher and front ends call once for all that they did at one go; nothing waits longer than a
-second. Where no file is configured, events go to the logger ``lamson.mail``. A value from a mail
-cannot forge a line: what is not printable is escaped. A log that cannot be written (a full disk)
-stops no mail: its lines are lost.
+second. Where no file is configured, events go to the logger ``lamson.mail``. Nothing from a mail
+can forge a line: what is not printable is escaped, and every line of a text but its first, such as
+those of a traceback, is indented. The file is for its user alone, and no link that another user
+made is followed to it. A log that cannot be written (a full disk) stops no mail: its lines are
+lost.
 """
 
 from __future__ import annotations
@@ -13,20 +15,29 @@ from __future__ import annotations
 import codecs
 import logging
 import logging.handlers
+import os
 import sys
+import threading
 import time
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from lamson import private
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from io import TextIOWrapper
+    from types import TracebackType
 
 logger = logging.getLogger("lamson")
 _mail_logger = logging.getLogger("lamson.mail")
 
 _FORMAT = "%(asctime)s.%(msecs)03d+00:00 %(levelname)s %(name)s: %(message)s"
 _DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"
+_INDENT = "    "  # of every line but the first of a text
+_LONGEST = 1000  # characters of a line that are shown, for exceptions quote what they did not like
+_MOST_LINES = 200
 
 codecs.lookup("unicode_escape")  # now: to import it takes a descriptor, and later none may be left
 
@@ -65,12 +76,11 @@ def configure(path: Path | None, *, level: str = "INFO", console: bool = False) 
     """
     global _handler
     logging.raiseExceptions = False
-    formatter = logging.Formatter(_FORMAT, _DATE_FORMAT)
-    formatter.converter = time.gmtime
+    formatter = Formatter(_FORMAT, _DATE_FORMAT)
     handlers: list[logging.Handler] = []
     _handler = None
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _handler = _EventFile(path, console=console)
     elif console:
         _handler = _EventStream(sys.stderr)
@@ -92,6 +102,58 @@ def configure(path: Path | None, *, level: str = "INFO", console: bool = False) 
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def take_in_the_rest() -> None:
+    """Log what Python would write to standard error by itself, as it stands: exceptions that
+    nobody caught, in any thread, and warnings."""
+
+    def uncaught(
+        kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and not issubclass(kind, SystemExit | KeyboardInterrupt):
+            logger.error("not caught", exc_info=(kind, error, trace))
+
+    def ignored(one: Any) -> None:
+        logger.error("%s", one.err_msg or "ignored", exc_info=one.exc_value)
+
+    sys.excepthook = uncaught
+    sys.unraisablehook = ignored
+    threading.excepthook = lambda one: uncaught(one.exc_type, one.exc_value, one.exc_traceback)
+    logging.captureWarnings(True)
+
+
+def harmless(text: str) -> str:
+    """The text in lines that cannot be taken for ours; the first is left where it is."""
+    first, *rest = text.rstrip("\n").split("\n")
+    if len(rest) > _MOST_LINES:
+        rest[_MOST_LINES // 2 : -_MOST_LINES // 2] = ["..."]
+    return f"\n{_INDENT}".join(map(_escaped, (first, *rest)))
+
+
+def _escaped(line: str) -> str:
+    if len(line) > _LONGEST:
+        line = f"{line[:_LONGEST]}... ({len(line)} characters)"
+    if line.isprintable():
+        return line
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in line
+    )
+
+
+class Formatter(logging.Formatter):
+    """A line as ours are; what follows it is indented."""
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return harmless(super().format(record))
+
+
+def named(error: BaseException) -> str:
+    """An exception in a line. An error of decoding would show all that was to be decoded."""
+    text = str(error) if isinstance(error, UnicodeError) else ""
+    return f"{type(error).__name__}: {text}" if text else repr(error)
+
+
 def _take() -> str:
     # Appending is atomic, so what another thread adds meanwhile is taken now or next time.
     count = len(_waiting)
@@ -106,6 +168,14 @@ class _EventFile(logging.handlers.WatchedFileHandler):
     def __init__(self, path: Path, *, console: bool) -> None:
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
         self._console = console
+
+    def _open(self) -> TextIOWrapper:
+        path = Path(self.baseFilename)
+        descriptor = private.open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        with suppress(OSError):  # it is not ours to change
+            if not os.fstat(descriptor).st_size and private.is_shared(path.parent):
+                os.fchmod(descriptor, 0o640)
+        return open(descriptor, "a", encoding=self.encoding, errors=self.errors)
 
     def emit(self, record: logging.LogRecord) -> None:
         self.write_events()

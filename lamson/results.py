@@ -125,7 +125,8 @@ def _results(message: MailRequest, authserv_id: str) -> Iterator[Result]:
             rest = _WRAPPED.sub(_unwrapped, value[first.end() :])
             parsed = authres.AuthenticationResultsHeader.parse(f"Authentication-Results: us{rest}")
         except (authres.AuthResError, RecursionError, ValueError) as error:
-            log.logger.info("Authentication-Results of %s cannot be read: %s", authserv_id, error)
+            why = type(error).__name__  # its text is that of the field
+            log.logger.info("Authentication-Results of %s cannot be read: %s", authserv_id, why)
             continue
         for one in parsed.results:
             properties = {

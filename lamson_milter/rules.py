@@ -105,7 +105,9 @@ class Asking:
         except BaseException as error:
             if self._raise_errors:
                 raise
-            log.logger.error("id=%s: filter %s failed: %r", id, one, error, exc_info=error)
+            log.logger.error(
+                "id=%s: filter %s failed: %s", id, one, log.named(error), exc_info=error
+            )
             return FAILED
 
     @contextmanager

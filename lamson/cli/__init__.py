@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from lamson import private
 from lamson.cli.group import COMMANDS, lamson
 from lamson.errors import LamsonError
 
@@ -27,6 +28,7 @@ _BROKEN_PIPE = 1  # as click has it
 
 def main() -> NoReturn:
     """Run the command with the arguments of this process and exit with its status."""
+    private.close_process()
     sys.exit(run(sys.argv[1:]))
 
 

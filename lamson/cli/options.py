@@ -99,3 +99,16 @@ def settings() -> Settings:
     from lamson.settings import loading
 
     return loading.load(project())
+
+
+def entered() -> Settings:
+    """The same, for a command that writes into the run directory, which is closed to others.
+
+    Raises LamsonError where it is another user's.
+    """
+    from lamson.service import premises
+
+    effective = settings()
+    for text in premises.enter(project(), effective):
+        click.echo(f"lamson: {text}", err=True)
+    return effective

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamson.cli.options import command, option, printable, settings
+from lamson.cli.options import command, entered, option, printable
 from lamson.errors import LamsonError, SettingsError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def outbox_command(
 
 
 def _outbox() -> Outbox:
-    url = settings().database
+    url = entered().database
     if url is None:
         raise SettingsError("database: none is set, so there is no outbox")
     from lamson.storage.database import Database

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lamson import private
 from lamson.cli.options import HELP, command, option, project, settings
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lamson.settings.model import Settings
 
 DIRECTORY = Path("postfix")  # below run_dir
+ROLLBACKS = Path("lamson")  # below Postfix's configuration, where only root writes
 WRONG = 1
 
 _config = option(
@@ -31,7 +33,8 @@ _config = option(
 
 
 @click.group("postfix", context_settings=HELP)
-def postfix_command() -> None:
+@click.pass_context
+def postfix_command(context: click.Context) -> None:
     """Set up the Postfix in front of the project, and look it over.
 
     \b
@@ -40,6 +43,7 @@ def postfix_command() -> None:
       lamson postfix apply
       lamson postfix check
     """
+    context.with_resource(private.shared())  # Postfix has to read what is written here
 
 
 @command("maps")
@@ -148,7 +152,7 @@ def apply_command(config: str | None, undo: str | None) -> None:
     \b
     Example:
       lamson postfix apply
-      lamson postfix apply -undo run/postfix/rollback-20260101T120000-99.json
+      lamson postfix apply -undo /etc/postfix/lamson/rollback-20260101T120000-99.json
     """
     from lamson.postfix import apply, submission
 
@@ -165,7 +169,7 @@ def apply_command(config: str | None, undo: str | None) -> None:
         return
     site = _site(effective, postconf)
     changes = _changes(site)
-    rollback = apply.carry_out(postconf, changes, _tables(effective))
+    rollback = apply.carry_out(postconf, changes, site.configuration.directory / ROLLBACKS)
     if rollback is not None:
         site = site.again(postconf)
     for finding in submission.lacking(site):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lamson import private
 from lamson.cli.options import command, option, settings
 from lamson.cli.options import project as current_project
 from lamson.errors import LamsonError, SettingsError
@@ -23,9 +24,10 @@ SKELETON = _SKELETONS / "project"
 MILTER = _SKELETONS / "milter"
 _HANDLERS = '    handlers=["app.handlers.sample"],\n'
 _FILTERS = """\
-    # What the milter asks, at unix:run/milter.sock; it needs `lamson-postfix[milter]`.
+    # What the milter asks, at unix:sockets/milter.sock; it needs `lamson-postfix[milter]`.
     filters=["app.filters.sample"],
 """
+_PRIVATE = ("run", "logs")  # directories for their user alone
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _NEXT = """\
@@ -56,9 +58,13 @@ def gen_command(project: str, force: bool, milter: bool) -> None:
             "a letter first",
             param_hint="-project",
         )
-    generate(directory, SKELETON, force=force)
+    with private.shared():
+        generate(directory, SKELETON, force=force)
+        if milter:
+            generate(directory, MILTER, force=True)
+    for name in _PRIVATE:
+        (directory / name).chmod(0o700)
     if milter:
-        generate(directory, MILTER, force=True)
         file = directory / "config" / "settings.py"
         text = file.read_text(encoding="utf-8")
         file.write_text(text.replace(_HANDLERS, _HANDLERS + _FILTERS), encoding="utf-8")
@@ -113,6 +119,7 @@ def syncdb_command(revise: str | None) -> None:
       lamson syncdb
       lamson syncdb -revise "lists have owners"
     """
+    from lamson.service import premises
     from lamson.settings.loading import placing
     from lamson.storage import migrate, revisions
     from lamson.storage.database import Database
@@ -120,13 +127,15 @@ def syncdb_command(revise: str | None) -> None:
     directory, effective = current_project(), settings()
     if effective.database is None:
         raise SettingsError(f"{directory}/config/settings.py: database: there is none to create")
-    effective.run_dir.mkdir(parents=True, exist_ok=True)
+    for text in premises.enter(directory, effective):
+        click.echo(f"lamson: {text}", err=True)
     with placing(directory):
         database = Database(effective.database)
     migrations = directory / "migrations"
     try:
         if revise is not None:
-            written = migrate.revise(database, migrations, revise, revisions.TABLE)
+            with private.shared():  # source, as the rest of the project is
+                written = migrate.revise(database, migrations, revise, revisions.TABLE)
             click.echo(
                 f"wrote {written}" if written else "the database has all that the models say"
             )

@@ -53,8 +53,10 @@ def queue_command(
     if sum(map(bool, (listing, count, show, pop, remove, clear))) > 1:
         raise click.UsageError("expected one of -list, -count, -show, -pop, -remove and -clear")
     directory = _directory(name)
+    from lamson.service import premises
     from lamson.storage.maildir import Maildir
 
+    premises.own(directory)
     queue = Maildir(directory)
     if count:
         click.echo(queue.count())

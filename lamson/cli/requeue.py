@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamson.cli.options import command, option, project
+from lamson.cli.options import command, entered, option, project
 from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def requeue_command(keys: tuple[str, ...], recipient: str | None) -> None:
     from lamson import log
     from lamson.app import Application
 
+    entered()
     application = Application.load(project())
     log.configure(application.settings.log_file, level=application.settings.log_level)
     succeeded = asyncio.run(_requeue(application, keys, recipient))

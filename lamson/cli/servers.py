@@ -10,7 +10,7 @@ import click
 
 from lamson.cli.options import command, option, project, settings
 from lamson.errors import LamsonError, SettingsError, UnavailableError
-from lamson.service import daemon
+from lamson.service import daemon, premises
 
 if TYPE_CHECKING:
     from lamson.service.worker import Group
@@ -55,6 +55,7 @@ def restart_command(timeout: float) -> None:
       lamson restart
     """
     run_dir = settings().run_dir
+    premises.own(run_dir)  # it could not be started again
     _rehearse()
     _stop([run_dir / daemon.PID_FILE], timeout, kill=False)
     _start(foreground=False)
@@ -96,6 +97,7 @@ def _start(foreground: bool) -> None:
         _groups,
         foreground=foreground,
         ready=lambda text: click.echo(f"lamson is listening: {text}"),
+        remark=lambda text: click.echo(f"lamson: {text}", err=True),
     )
 
 
@@ -177,7 +179,8 @@ def status_command() -> None:
     for file in sorted({server, *server.parent.glob("*.pid")}):
         pid = daemon.read(file)
         if pid is not None:
-            click.echo(f"{file.stem}: running (pid {pid}), {daemon.read_description(file)}")
+            said = daemon.read_description(file)
+            click.echo(f"{file.stem}: running ({daemon.named(pid)}), {said}")
         elif file == server:
             click.echo(f"{file.stem}: not running")
     if daemon.read(server) is None:

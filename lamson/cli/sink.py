@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lamson.cli.options import command, option, port
+from lamson import log
+from lamson.cli.options import command, option, port, printable
 from lamson.errors import LamsonError
 from lamson.message.compose import prepend_headers
 from lamson.net.accept import AllowList
 from lamson.net.endpoint import is_loopback, join_host_port
 from lamson.net.listen import bind, describe
-from lamson.service import daemon
+from lamson.service import daemon, premises
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +66,8 @@ def log_command(
         allowed = AllowList(allow)
     except ValueError as error:
         raise click.UsageError(f"-allow: {error}") from None
+    for place in (directory.parent, pid_file.parent):
+        premises.own(place)
 
     def run(ready: Callable[[str], None]) -> None:
         serve(directory, host, port, ready, allowed)
@@ -118,6 +121,7 @@ async def _serve(
             if not allowed.allows(transport.get_extra_info("peername")):
                 transport.abort()
 
+    log.configure(None, console=True)
     # Its warnings are about single commands: `lamson send` asks for LMTP first, for one.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     loop = asyncio.get_running_loop()
@@ -158,7 +162,7 @@ class Storing:
             key = await asyncio.to_thread(self._queue.push, content)
         except OSError as error:
             return f"452 4.3.1 Cannot store the message: {error.strerror}"
-        click.echo(f"{key} from=<{sender}> to={','.join(envelope.rcpt_tos)}")
+        click.echo(printable(f"{key} from=<{sender}> to={','.join(envelope.rcpt_tos)}"))
         return f"250 2.0.0 Ok: stored as {key}"
 
 

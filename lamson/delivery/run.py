@@ -173,7 +173,7 @@ class Handlers:
         elif failure.is_outage(error):  # the handler did nothing wrong: Postfix asks again
             log.logger.error("%s: answered 451: %s", result.job, failure.brief(error))
         else:
-            log.logger.error("%s: handler failed: %r", result.job, error, exc_info=error)
+            log.logger.error("%s: handler failed: %s", result.job, log.named(error), exc_info=error)
             if run is not None and self._has_error_state(run.match):
                 result.error_state = run.key
 

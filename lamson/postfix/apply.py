@@ -10,8 +10,10 @@ import json
 import os
 import time
 from dataclasses import asdict
+from itertools import count
 from typing import TYPE_CHECKING
 
+from lamson import private
 from lamson.errors import LamsonError
 from lamson.postfix.plan import FILES, Change
 
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
 def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) -> Path | None:
     """Make the changes; gives the rollback file, None where there was nothing to do.
 
-    Raises LamsonError, before anything is changed, where one of them is in doubt; and where
-    postconf fails. It then names the rollback file if something was changed before that; else there
-    is none.
+    Raises LamsonError, before anything is changed, where one of them is in doubt or others could
+    exchange a file in ``directory``; and where postconf fails. It then names the rollback file if
+    something was changed before that; else there is none.
     """
     if doubtful := [change for change in changes if change.doubt]:
         one = doubtful[0]
@@ -38,8 +40,8 @@ def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) ->
     if not changes:
         return None
     directory.mkdir(parents=True, exist_ok=True)
-    rollback = directory / f"rollback-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.json"
-    rollback.write_text(json.dumps([asdict(change) for change in changes], indent=1) + "\n")
+    private.check_place(directory)
+    rollback = _write(directory, changes)
     try:
         postconf.set({one.name: one.after for one in changes if one.file == "main.cf"})
         for change in changes:
@@ -56,8 +58,25 @@ def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) ->
     return rollback
 
 
+def _write(directory: Path, changes: Sequence[Change]) -> Path:
+    """A rollback file in ``directory``, for its owner alone; none that is there is replaced."""
+    stem = f"rollback-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+    for number in count(1):
+        rollback = directory / (f"{stem}.json" if number == 1 else f"{stem}-{number}.json")
+        try:
+            descriptor = os.open(rollback, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            continue
+        with open(descriptor, "w") as file:
+            file.write(json.dumps([asdict(change) for change in changes], indent=1) + "\n")
+        return rollback
+    raise AssertionError
+
+
 def undo(postconf: Postconf, rollback: Path) -> list[Change]:
     """Restore what `carry_out` found; gives the changes that were undone.
+
+    Raises LamsonError for a file that anybody but the caller and root could have written.
 
     What is as before, because `carry_out` did not get that far, is passed over. A value that was
     changed since then is left alone: LamsonError names it, and nothing is undone.
@@ -80,6 +99,7 @@ def undo(postconf: Postconf, rollback: Path) -> list[Change]:
 def _recorded(rollback: Path) -> list[Change]:
     """What a file says that `carry_out` wrote; it writes none without a change."""
     try:
+        private.check_place(rollback)
         recorded = json.loads(rollback.read_text())
         if not isinstance(recorded, list) or not recorded:
             raise ValueError("it is no list of changes")

@@ -1,26 +1,31 @@
 """Servers that run in the background: pid files, detaching, readiness, termination.
 
 For `lamson start` and `lamson log`. A pid file is held with a lock, and the lock alone says whether
-the server lives: a file left behind by a crash is recognised, whoever has that pid today. A server
-that cannot start says why to the command that started it, with the exit status; the command returns
-only when the server is ready or gone.
+the server lives and which process it is: a file left behind by a crash is recognised, whoever has
+that pid today, and what holds no lock of ours is never signalled. Nobody else can open the file,
+and so nobody else can lock it. A server that cannot start says why to the command that started it,
+with the exit status; the command returns only when the server is ready or gone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import json
 import logging
 import os
 import select
 import signal
+import stat
 import sys
+import threading
 import traceback
 from typing import TYPE_CHECKING, NoReturn
 
+from lamson import log as log_lines
+from lamson import private
 from lamson.errors import LamsonError, UnavailableError
-from lamson.service import family
+from lamson.service import family, lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
 
 PID_FILE = "lamson.pid"  # of the mail server, in the run directory
 _held: set[PidFile] = set()
+# Whoever closes a file that this process has locked unlocks it: one thread at a time.
+_mutex = threading.RLock()
 
 
 class PidFile:
@@ -45,23 +52,43 @@ class PidFile:
         self._descriptor = -1
 
     def acquire(self) -> None:
-        """Lock the file and write the pid. Raises UnavailableError where a live process has it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                _lock(descriptor, self.path)
-                # The former owner may have removed the file between our open and our lock.
-                current = _identity(self.path) == _identity(descriptor)
-            except BaseException:
-                os.close(descriptor)
-                raise
-            if current:
-                break
+        """Lock the file and write the pid.
+
+        Raises UnavailableError where a live process has it, LamsonError where another user has put
+        something in its place.
+        """
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _mutex:
+            while not self._try():
+                pass
+            _held.add(self)
+            self.describe("")
+
+    def _try(self) -> bool:
+        """Open and lock the file; False where its former owner removed it in between."""
+        if _ours(self.path) is not None:
+            raise _running(os.getpid(), self.path)
+        descriptor = _open(self.path, os.O_RDWR | os.O_CREAT)
+        try:
+            if not lock.take(descriptor):
+                pid = lock.holder(descriptor)
+                if pid is not None:
+                    if not pid or _user(pid) == os.geteuid():
+                        raise _running(pid, self.path)
+                    # It lay open to others, and one of them has it. We make one of our own.
+                    if _identity(self.path) == _identity(descriptor):
+                        self.path.unlink()
+            elif _identity(self.path) == _identity(descriptor):
+                if os.fstat(descriptor).st_uid != os.geteuid():  # a reader compares the two
+                    os.fchown(descriptor, os.geteuid(), -1)
+                os.fchmod(descriptor, 0o600)  # those of older versions are open to everybody
+                self._descriptor = descriptor
+                return True
+        except BaseException:
             os.close(descriptor)
-        self._descriptor = descriptor
-        _held.add(self)
-        self.describe("")
+            raise
+        os.close(descriptor)
+        return False
 
     def describe(self, text: str) -> None:
         """Write what `read_description` is to tell, such as what the server listens on."""
@@ -71,10 +98,11 @@ class PidFile:
 
     def release(self) -> None:
         """Remove the file and unlock it. Does nothing where it is not held."""
-        if self._descriptor >= 0:
-            with contextlib.suppress(FileNotFoundError):
-                self.path.unlink()
-            self._forget()
+        with _mutex:
+            if self._descriptor >= 0:
+                with contextlib.suppress(FileNotFoundError):
+                    self.path.unlink()
+                self._forget()
 
     def _forget(self) -> None:
         os.close(self._descriptor)
@@ -95,11 +123,38 @@ class PidFile:
 
 
 def _forget_in_child() -> None:
+    global _mutex
+    _mutex = threading.RLock()  # a thread that is not there any more may have it
     for pid_file in list(_held):
         pid_file._forget()
 
 
 os.register_at_fork(after_in_child=_forget_in_child)
+
+
+def _open(path: Path, flags: int) -> int:
+    """Open a pid file. Raises LamsonError for what is none, such as a link or another's file.
+
+    Root may look at the server of any user, whose file that is.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise LamsonError(
+            f"{path}: it is a symbolic link, and so no pid file", exit_code=os.EX_NOPERM
+        ) from None
+    status = os.fstat(descriptor)
+    problem = ""
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        problem = "it is no pid file of ours"
+    elif status.st_uid not in private.trusted_users() and (flags & os.O_CREAT or os.geteuid()):
+        problem = f"it belongs to {private.owner(status)}"
+    if problem:
+        os.close(descriptor)
+        raise LamsonError(f"{path}: {problem}; remove it", exit_code=os.EX_NOPERM)
+    return descriptor
 
 
 def _identity(file: Path | int) -> tuple[int, int] | None:
@@ -110,46 +165,60 @@ def _identity(file: Path | int) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _lock(descriptor: int, path: Path) -> None:
-    """Take the lock. A reader holds it (shared) for an instant only: that is waited out."""
-    while True:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        if _is_locked(descriptor):
-            pid = _first_line(descriptor) or "unknown"
-            raise UnavailableError(f"already running (pid {pid}, {path})")
+def _ours(path: Path) -> PidFile | None:
+    """The pid file at ``path`` where this process holds it. It must not be opened then."""
+    identity = _identity(path)
+    held = (one for one in _held if identity and _identity(one._descriptor) == identity)
+    return next(held, None)
 
 
-def _is_locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-    return False
+def _running(pid: int, path: Path) -> UnavailableError:
+    return UnavailableError(f"already running ({named(pid)}, {path})")
 
 
-def _first_line(descriptor: int) -> str:
-    return os.pread(descriptor, 65536, 0).decode(errors="replace").partition("\n")[0]
+def named(pid: int) -> str:
+    """How a server is called that `read` has found."""
+    return f"pid {pid}" if pid else "in another container"
 
 
 def _read(pid_file: Path) -> tuple[int, str] | None:
-    try:
-        descriptor = os.open(pid_file, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        if not _is_locked(descriptor):
+    with _mutex:
+        if (ours := _ours(pid_file)) is not None:
+            return os.getpid(), _description(ours._descriptor)
+        try:
+            descriptor = _open(pid_file, os.O_RDONLY)
+        except FileNotFoundError:
             return None
-        pid, _, text = os.pread(descriptor, 65536, 0).decode(errors="replace").partition("\n")
-    finally:
-        os.close(descriptor)
-    return (int(pid), text.rstrip("\n")) if pid.isdecimal() else None
+        try:
+            pid = lock.holder(descriptor)
+            if pid is None or (pid and _user(pid) != os.fstat(descriptor).st_uid):
+                return None  # nobody, or somebody who happens to lock a file that was put here
+            return pid, _description(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _description(descriptor: int) -> str:
+    text = os.pread(descriptor, 65536, 0).decode(errors="replace")
+    return text.partition("\n")[2].rstrip("\n")
+
+
+def _user(pid: int) -> int | None:
+    """The effective user of a process; None where there is no such process (any more)."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
+            fields = dict(line.partition(":")[::2] for line in status)
+        return int(fields["Uid"].split()[1])
+    except (OSError, KeyError):
+        return None
 
 
 def read(pid_file: Path) -> int | None:
-    """The pid of the live server that holds the file; None where there is none."""
+    """The pid of the live server that holds the file; None where there is none.
+
+    It is 0 for a process that cannot be seen from here. Raises LamsonError for what another user
+    has put in the place of a pid file.
+    """
     found = _read(pid_file)
     return found[0] if found else None
 
@@ -164,11 +233,15 @@ def terminate(pid_file: Path, timeout: float, *, kill: bool = False) -> bool:
     """Ask the server to end (SIGTERM) and wait up to ``timeout`` seconds; True once it has ended.
 
     With ``kill`` it is killed when the time is over, and all that belongs to it. True, too, where
-    no server was running. Raises LamsonError where the process belongs to somebody else.
+    no server was running. Raises LamsonError where the process belongs to somebody else, or cannot
+    be seen from here.
     """
     pid = read(pid_file)
     if pid is None:
         return True
+    if not pid:
+        problem = f"{pid_file}: the server runs {named(pid)}: stop it there"
+        raise LamsonError(problem, exit_code=os.EX_NOPERM)
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -286,7 +359,7 @@ def _serve(writing: int, pid_file: Path, run: Callable[[Ready], None], log: Path
         code = leaving.code if isinstance(leaving.code, int) else os.EX_SOFTWARE
         return os.EX_OK if leaving.code is None else code
     except BaseException as error:  # noqa: BLE001 - the last frame of this process: report, then end
-        traceback.print_exc()
+        sys.stderr.write(log_lines.harmless(traceback.format_exc()) + "\n")
         code = os.EX_OSERR if isinstance(error, OSError) else os.EX_SOFTWARE
         tell(error=_describe(error), exit_code=code)
         return code
@@ -310,8 +383,8 @@ def _redirect(log: Path | None) -> None:
     if log is None:
         output = nothing
     else:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        output = private.open_file(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
     for descriptor in {nothing, output} - {0, 1, 2}:

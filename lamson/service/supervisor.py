@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from lamson import log
 from lamson.errors import LamsonError, UnavailableError
-from lamson.service import cpu, daemon
+from lamson.service import cpu, daemon, premises
 from lamson.service.forks import let_go
 from lamson.service.heartbeat import Heartbeat
 from lamson.service.systemd import inherited_sockets, notify
@@ -394,22 +394,31 @@ def start(
     *,
     foreground: bool = False,
     ready: Callable[[str], None] = lambda text: None,
+    remark: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Start the service of ``project``; ``ready`` is told what it listens on.
+
+    What had to be closed to other users is logged and, in the background, given to ``remark``.
 
     ``groups`` gives the groups of workers that these settings ask for.
     In the background this returns once the service is ready; in the foreground, when it has ended.
     Raises SettingsError, UnavailableError (in use, running already) or what the worker raised.
     """
     settings = loading.load(project)
+    remarks = [*premises.enter(project, settings), *premises.as_root()]
     pid_file = settings.run_dir / daemon.PID_FILE
 
     def run(is_ready: Callable[[str], None]) -> None:
         log.configure(settings.log_file, level=settings.log_level, console=foreground)
+        log.take_in_the_rest()
+        for text in remarks:
+            log.logger.warning("%s", text)
         Supervisor(project, settings, groups(settings)).run(is_ready)
 
     if not foreground:
         ready(daemon.daemonise(pid_file, run, settings.log_file))
+        for text in remarks:
+            remark(text)
         return
     with daemon.PidFile(pid_file) as lock:
 

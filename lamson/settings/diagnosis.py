@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lamson.errors import SettingsError
 from lamson.settings.model import Settings
 from lamson.settings.values import Group, Server
+from lamson.storage.url import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,7 +43,9 @@ def wrong(error: ValidationError, group: Key, where: Callable[[Key], str]) -> Se
     detail = details[0]
     key: Key = (*group, *detail["loc"])
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key).lstrip(".")
-    return SettingsError(f"{where(key)}: {text}: {_problem(detail, key)}" if text else str(detail))
+    return SettingsError(
+        f"{where(key)}: {text}: {_problem(detail, key)}" if text else detail["msg"]
+    )
 
 
 def _problem(detail: Any, key: Key) -> str:
@@ -67,6 +70,8 @@ def _problem(detail: Any, key: Key) -> str:
         expected = re.sub("^expected (greater|less)", r"expected a number \1", expected)
     if key[-1] in ("secret", "database") or not isinstance(given, str | int | float | bytes | Path):
         return expected
+    if isinstance(given, str):
+        given = masked(given)
     return f"{expected}, got {str(given) if isinstance(given, Path) else given!r}"
 
 

@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from lamson.errors import LamsonError, SettingsError
-from lamson.settings import diagnosis
+from lamson.settings import diagnosis, trust
 from lamson.settings.diagnosis import GROUPS, nearest
 from lamson.settings.listening import Listening
 from lamson.settings.model import Settings
 from lamson.settings.sources import environment, secret_files, settings_file
 from lamson.settings.values import Group
+from lamson.storage.url import MASK, masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +42,6 @@ FILE = Path("config", "settings.py")
 AnyGroup = TypeVar("AnyGroup", bound=Group)
 
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)([^?]+)(.*)", re.DOTALL)
-_URL_PASSWORD = re.compile(r"((?<=://)[^:@/]*:|[?&]password=)([^&]*(?=@)|[^&]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +53,36 @@ class Origin:
     where: str
 
 
-def find_project(start: Path) -> Path:
+def find_project(start: Path, *, is_trusted: bool = False) -> Path:
     """The nearest directory from ``start`` upwards with a ``config/settings.py``, absolute.
 
-    Raises SettingsError where there is none.
+    Raises SettingsError where there is none, and LamsonError where it is not to be trusted
+    (`lamson.settings.trust`), unless the caller says that it is.
     """
     start = start.resolve()
     for directory in (start, *start.parents):
         if (directory / FILE).is_file():
+            if not is_trusted:
+                trust.check_settings(directory)
             return directory
     raise SettingsError(
         f"{start}: no {FILE} here or above; make a project: lamson gen -project NAME"
     )
 
 
-def load(project: Path) -> Settings:
-    """The effective settings of the project, all paths absolute. Raises SettingsError.
+def load(project: Path, *, is_trusted: bool = False) -> Settings:
+    """The effective settings of the project, all paths absolute. Raises as `find_project`.
 
     The project's directory is put first on ``sys.path``, for its settings, handlers and models.
     """
+    if not is_trusted:
+        trust.check_code(project)
     return _load(project)[0]
 
 
 def origins(project: Path) -> list[Origin]:
     """Every setting with its effective value and where that came from. Raises SettingsError."""
+    trust.check_code(project)
     settings, found = _load(project)
     return [
         Origin(".".join(map(str, key)), _shown(key, value), nearest(found, key) or "default")
@@ -151,9 +157,9 @@ def _shown(key: Key, value: object) -> str:
     if value is None or value in ("", [], {}):
         return "none"
     if isinstance(value, SecretStr):
-        return "********"
+        return MASK
     if key == ("database",):
-        return _URL_PASSWORD.sub(r"\1********", str(value))
+        return masked(str(value))
     if isinstance(value, list):
         return ", ".join(map(str, value))
     if isinstance(value, dict):

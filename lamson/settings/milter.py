@@ -14,13 +14,14 @@ _HEADER = 3 * MIB  # octets that a header within the limits takes at most, twice
 
 
 class Milter(Listening):
-    """The milter that Postfix asks while the sender is connected: `Milter("unix:run/milter.sock")`.
+    """The milter that Postfix asks while the sender is connected.
 
-    It runs where there are `filters`, or with `check_recipients`.
+    `Milter("unix:sockets/milter.sock")`, for one. It runs where there are `filters`, or with
+    `check_recipients`.
     """
 
     listen: str = Field(
-        "unix:run/milter.sock",
+        "unix:sockets/milter.sock",
         description="Where to listen: `unix:path` for a socket in the file system, which is the "
         "faster one, or `host:port` with a loopback address: libmilter asks nobody who he is.",
     )

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 def read_secret(path: Path) -> str:
     """The content of a secret file, without the final line end.
 
-    Raises SettingsError where it cannot be read, or can be read by everybody on the machine.
+    Raises SettingsError where it cannot be read, or where everybody on the machine can read or
+    write it.
     """
     try:
         with path.open(encoding="utf-8") as file:
-            if os.fstat(file.fileno()).st_mode & stat.S_IROTH:
+            mode = os.fstat(file.fileno()).st_mode
+            if mode & stat.S_IROTH:
                 raise SettingsError(f"{path}: everybody can read this secret; chmod o-r {path}")
+            if mode & stat.S_IWOTH:
+                raise SettingsError(f"{path}: everybody can write this secret; chmod o-w {path}")
             return file.read().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"

@@ -29,6 +29,7 @@ from sqlalchemy.pool import StaticPool
 from lamson.errors import DatabaseError, UnavailableError
 from lamson.storage import failure, forked, sqlite, tables
 from lamson.storage.failure import PrematureEnd
+from lamson.storage.url import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,8 +56,9 @@ _SESSION = {
     "tcp_keepalives_count": "3",
 }
 _PSYCOPG = "postgresql+psycopg"
+_DATA_EXCEPTION = "22"  # class of SQLSTATEs
+_QUOTED = re.compile('".*"', re.DOTALL)
 _READ_ONLY = "25006"  # read_only_sql_transaction
-_PASSWORD = re.compile(r"(://[^:@/]*):[^@]*@")
 _IN_ERROR = 3  # libpq's PQTRANS_INERROR
 _UNFINISHED = "lamson.unfinished"  # of a connection: it is not time to commit yet
 
@@ -80,9 +82,11 @@ class Database:
             self.is_sqlite = parsed.get_backend_name() == "sqlite"
             if parsed.drivername == "postgresql":
                 parsed = parsed.set(drivername=_PSYCOPG)
+            if "@" in (parsed.host or ""):
+                raise exc.ArgumentError("an @ in a user's name or password is written %40")
             if not self.is_sqlite and parsed.drivername != _PSYCOPG:
                 raise exc.ArgumentError(f"expected sqlite:///... or {_PSYCOPG}://...")
-            options: dict[str, Any] = {}
+            options: dict[str, Any] = {"hide_parameters": True}  # a log is no place for mail
             if self.is_sqlite:
                 options["connect_args"] = {"check_same_thread": False}
                 if "timeout" not in parsed.query:
@@ -94,12 +98,14 @@ class Database:
                 options["isolation_level"] = "READ COMMITTED"
                 options["connect_args"] = _server_arguments(parsed)
             self.engine = sqlalchemy.create_engine(parsed, **options)
-        except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError) as error:
-            shown = _PASSWORD.sub(r"\1:***@", url)
-            problem = f"database {shown!r} cannot be used: {error}"
+        except (exc.ArgumentError, ValueError, ModuleNotFoundError) as error:
+            why: object = error
+            if isinstance(error, ValueError):  # which names what it read as a port
+                why = "expected ://user:password@host:port/name"
+            problem = f"database {masked(url)!r} cannot be used: {why}"
             if isinstance(error, ModuleNotFoundError):
                 problem += "; pip install 'lamson-postfix[postgres]' brings it"
-            raise DatabaseError(problem, setting="database") from error
+            raise DatabaseError(problem, setting="database") from None
         # SQLite has one writer: threads of one process queue here, fairly and without polling.
         self._writer: AbstractContextManager[object] = nullcontext()
         self._before_writing = before_writing
@@ -118,6 +124,7 @@ class Database:
             event.listen(self.engine, "checkout", _check_idle)
             event.listen(self.engine, "commit", _check_postgres)
             event.listen(self.engine, "handle_error", _drop_read_only)
+            event.listen(self.engine, "handle_error", _hide_values)
 
     def make_ready(self) -> None:
         """Do now what must have succeeded before the first transaction, unless it has."""
@@ -248,7 +255,7 @@ class Database:
             self.engine.dispose()
 
     def __str__(self) -> str:
-        return self.engine.url.render_as_string(hide_password=True)
+        return masked(self.engine.url.render_as_string(hide_password=False))
 
 
 def _check_postgres(connection: Connection) -> None:
@@ -270,6 +277,23 @@ def _drop_read_only(context: ExceptionContext) -> None:
     if getattr(context.original_exception, "sqlstate", "") == _READ_ONLY:
         context.is_disconnect = True
         context.invalidate_pool_on_disconnect = False
+
+
+def _hide_values(context: ExceptionContext) -> None:
+    """PostgreSQL quotes the values that it did not like: in the details, or in the message itself.
+
+    They are the parameters of the statement; whoever needs them finds them in ``orig.diag``.
+    """
+    original = context.original_exception
+    message = getattr(getattr(original, "diag", None), "message_primary", None)
+    if message is None:
+        return
+    if getattr(original, "sqlstate", "").startswith(_DATA_EXCEPTION):
+        message = _QUOTED.sub('"..."', message)
+    original.args = (message,)
+    if context.sqlalchemy_exception is not None:
+        kind = type(original)
+        context.sqlalchemy_exception.args = (f"({kind.__module__}.{kind.__name__}) {message}",)
 
 
 def _driver(connection: Connection) -> Any:

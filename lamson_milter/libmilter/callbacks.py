@@ -342,7 +342,7 @@ class Callbacks:
         elif isinstance(error, FullError):
             log.logger.error("id=%s: milter.max_buffered: %s; answered 452 to %s", id, error, who)
         else:
-            log.logger.error("id=%s: milter: %r", id, error, exc_info=error)
+            log.logger.error("id=%s: milter: %s", id, log.named(error), exc_info=error)
 
 
 def _header(session: Session) -> bytes:

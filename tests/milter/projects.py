@@ -55,4 +55,4 @@ class FilteringService(LamsonService):
     @property
     def socket(self) -> str:
         """Where the milter listens, if it is a unix socket."""
-        return str(self.project / "run/milter.sock")
+        return str(self.project / "sockets/milter.sock")

@@ -72,4 +72,4 @@ def test_logrotate_takes_the_file_and_rotates(generated: Path, tmp_path: Path) -
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert (logs / "lamson.log.1").read_text() == "a line\n"
-    assert (logs / "lamson.log").stat().st_mode & 0o777 == 0o640
+    assert (logs / "lamson.log").stat().st_mode & 0o777 == 0o600

@@ -3,6 +3,8 @@
 import logging
 import subprocess
 import sys
+import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +49,54 @@ def test_no_line_takes_a_descriptor() -> None:
     imported = "import sys, lamson.log; print('encodings.unicode_escape' in sys.modules)"
     line = [sys.executable, "-c", imported]
     assert subprocess.run(line, capture_output=True, check=True).stdout == b"True\n"
+
+
+def test_a_traceback_cannot_forge_a_line(file: Path) -> None:
+    forged = "2026-11-28T20:00:00.000+00:00 submitted id=4jcFORGED"
+    for break_ in ("\n", "\r", "\x85", "\u2028", "\x0b"):
+        try:
+            raise ValueError(f"cannot understand{break_}{forged}\x1b[2J\u202e")
+        except ValueError:
+            log.logger.exception("handler failed: x%s%s", break_, forged)
+    log.logger.error("one%stwo", "\n")
+    first, *_ = lines = file.read_text().split("\n")
+    assert " ERROR lamson: handler failed: x" in first
+    assert [line for line in lines if line.startswith("2026-11-28")] == []
+    assert len(file.read_text().splitlines()) == len(lines) - 1, "no other line ends"
+    assert all(line.isprintable() for line in lines)
+    assert r"    ValueError: cannot understand\u2028" + forged + r"\x1b[2J\u202e" in lines
+    assert lines[-3:] == [lines[-3], "    two", ""]
+
+
+def test_a_long_text_is_cut(file: Path) -> None:
+    log.logger.error("%s", "x" * 100_000)
+    log.logger.error("%s", "x\n" * 100_000)
+    assert len(file.read_text()) < 10_000
+    assert " characters)\n" in file.read_text()
+
+
+def test_the_file_is_for_its_user(file: Path) -> None:
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    shared = file.parent.parent / "shared"
+    shared.mkdir()
+    shared.chmod(0o2750)
+    log.configure(shared / "lamson.log")
+    assert (shared / "lamson.log").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_nobody_catches_is_logged(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    log.take_in_the_rest()
+    try:
+        thread = threading.Thread(target=int, args=("not\na number",))
+        thread.start()
+        thread.join()
+    finally:
+        logging.captureWarnings(False)
+    assert "ERROR lamson: not caught\n    Traceback" in file.read_text()
 
 
 def test_events_and_records_keep_their_order(file: Path) -> None:

@@ -58,7 +58,8 @@ def test_plan_apply_undo_and_check(lamson: Callable[..., Done], project: Path) -
     checked = lamson("postfix", "check", "-config", "etc", "-offline", "-json")
     assert checked.status == 1
     assert {"no-tables"} <= {finding["code"] for finding in json.loads(checked.out)}
-    rollback = next((project / "run" / "postfix").glob("rollback-*.json"))
+    rollback = next((etc / "lamson").glob("rollback-*.json"))
+    assert rollback.stat().st_mode & 0o777 == 0o600
     assert lamson("postfix", "apply", "-config", "etc", "-undo", str(rollback)).status == 0
     assert lamson("postfix", "plan", "-config", "etc").out == planned.out
 

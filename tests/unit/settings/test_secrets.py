@@ -21,6 +21,9 @@ def test_a_secret_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
         read_secret(file)
     with pytest.raises(SettingsError, match="cannot read the secret: No such file"):
         read_secret(tmp_path / "none")
+    file.chmod(0o602)
+    with pytest.raises(SettingsError, match="everybody can write"):
+        read_secret(file)
     file.chmod(0o600)
     file.write_bytes(b"\xff")
     with pytest.raises(SettingsError, match="not UTF-8"):

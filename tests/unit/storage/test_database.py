@@ -5,6 +5,7 @@ tables' versions.
 import sqlite3
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -13,12 +14,14 @@ from pathlib import Path
 import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import exc, inspect, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from lamson.errors import DatabaseError, UnavailableError
 from lamson.storage import database as db
-from lamson.storage import migrate, tables
+from lamson.storage import failure, migrate, tables
 from lamson.storage.database import Database
 from tests.postgres import PostgresInstance
+from tests.waiting import free_port
 
 
 @pytest.fixture
@@ -76,7 +79,7 @@ def test_a_database_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_password_is_not_shown() -> None:
-    with pytest.raises(DatabaseError, match=r"mysql://me:\*\*\*@localhost") as caught:
+    with pytest.raises(DatabaseError, match=r"mysql://me:\*+@localhost") as caught:
         Database("mysql://me:secret@localhost/x")
     assert "secret" not in str(caught.value)
     pytest.importorskip("psycopg")
@@ -378,3 +381,56 @@ def test_nothing_is_written_before_what_must_have_succeeded(tmp_path: Path) -> N
         database.make_ready()
     assert trials == [database] * 3
     database.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://u:p5@hunter2@127.0.0.1/db",
+        "postgresql+psycopg://u:hunter2/db",
+        "mysql+nothing://u:p5@hunter2@127.0.0.1/db",
+        "nothing://u:hunter2@127.0.0.1/db",
+        "postgresql+psycopg2://127.0.0.1/db?password=hunter2",
+        "postgresql+psycopg://u:hunter2@[::1/db",
+    ],
+)
+def test_no_password_of_a_url_that_cannot_be_used_is_told(url: str) -> None:
+    with pytest.raises(DatabaseError, match="cannot be used") as raised:
+        Database(url)
+    text = "".join(traceback.format_exception(raised.value))
+    assert "hunter2" not in text
+
+
+def test_no_password_of_a_server_that_does_not_answer_is_told() -> None:
+    port = free_port()
+    database = Database(
+        f"postgresql+psycopg://127.0.0.1:{port}/db?user=u&password=hunter2&sslpassword=hunter2"
+    )
+    with pytest.raises(UnavailableError) as raised:
+        database.check()
+    assert "hunter2" not in str(raised.value)
+    assert f"127.0.0.1:{port}" in str(raised.value)
+    database.close()
+
+
+def test_no_value_is_told_of_a_statement_that_failed(database: Database) -> None:
+    """A log is no place for mail, whoever made the statement."""
+    with database.begin() as connection:
+        connection.execute(
+            text("CREATE TABLE taken (name VARCHAR(40) PRIMARY KEY, n INTEGER NOT NULL)")
+        )
+        connection.execute(text("INSERT INTO taken VALUES ('hunter2 was here', 1)"))
+    statements = [
+        ("INSERT INTO taken VALUES (:name, 1)", {"name": "hunter2 was here"}),
+        ("INSERT INTO nowhere VALUES (:name)", {"name": "hunter2 was here"}),
+        ("INSERT INTO taken VALUES (:name, NULL)", {"name": "he was here"}),
+    ]
+    if not database.is_sqlite:
+        number = "INSERT INTO taken VALUES ('x', CAST(CAST(:n AS TEXT) AS INTEGER))"
+        statements.append((number, {"n": 'hunter2" was here'}))
+    for statement, values in statements:
+        with pytest.raises(SQLAlchemyError) as raised, database.begin() as connection:
+            connection.execute(text(statement), values)
+        told = "".join(traceback.format_exception(raised.value)) + repr(raised.value)
+        assert "was here" not in told
+        assert "was here" not in failure.brief(raised.value)

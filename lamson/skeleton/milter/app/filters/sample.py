@@ -1,6 +1,6 @@
 """Sample filters: Postfix asks them while the sender's server is still connected.
 
-Put `smtpd_milters = unix:PROJECT/run/milter.sock` into Postfix's main.cf; docs/milter.md has more.
+Put `smtpd_milters = unix:PROJECT/sockets/milter.sock` into Postfix's main.cf; docs/milter.md has more.
 """
 
 from lamson_milter import (

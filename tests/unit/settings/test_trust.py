@@ -1,0 +1,84 @@
+"""lamson.settings.trust; a second user tries it in tests/security/test_private.py."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.errors import LamsonError
+from lamson.settings import loading, trust
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in ("app/templates", "config", "run", "other", "package"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("app/templates/x.txt", "config/settings.py", "more.py", "package/__init__.py"):
+        (tmp_path / name).touch()
+    (tmp_path / "notes.txt").touch()
+    return tmp_path
+
+
+def check(project: Path) -> None:
+    trust.check_code(project)
+
+
+@pytest.mark.parametrize(
+    "name", [".", "config", "config/settings.py", "app", "app/templates", "app/templates/x.txt",
+             "more.py", "package", "package/__init__.py"],
+)  # fmt: skip
+def test_code_that_everybody_can_write_is_not_run(project: Path, name: str) -> None:
+    check(project)
+    (project / name).chmod(0o777)
+    with pytest.raises(LamsonError, match=r"everybody can write to it.*chmod it") as raised:
+        check(project)
+    assert raised.value.exit_code == os.EX_NOPERM
+
+
+@pytest.mark.parametrize("name", ["run", "other", "notes.txt"])
+def test_data_may_be_anybodys(project: Path, name: str) -> None:
+    (project / name).chmod(0o777)
+    check(project)
+
+
+def test_a_link_counts_and_so_does_what_it_leads_to(project: Path) -> None:
+    elsewhere = project.parent / "elsewhere.py"
+    elsewhere.touch()
+    (project / "app/linked.py").symlink_to(elsewhere)
+    (project / "app/dangling.py").symlink_to("nowhere")
+    check(project)
+    elsewhere.chmod(0o666)
+    with pytest.raises(LamsonError, match=r"app/linked\.py: everybody can write to it"):
+        check(project)
+
+
+def test_a_project_can_be_declared_safe(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "config/settings.py").chmod(0o666)
+    monkeypatch.setenv(trust.SAFE, str(project.parent))
+    with pytest.raises(LamsonError):
+        check(project)
+    monkeypatch.setenv(trust.SAFE, str(project))
+    check(project)
+
+
+def test_the_loader_asks_unless_it_is_told(project: Path) -> None:
+    text = "from lamson.settings import Settings\nsettings = Settings(handlers=['a'])\n"
+    (project / "config/settings.py").write_text(text)
+    (project / "app/linked.py").touch()
+    (project / "app/linked.py").chmod(0o666)
+    assert loading.find_project(project / "app") == project, "its settings are ours"
+    for load in (loading.load, loading.origins):
+        with pytest.raises(LamsonError, match="app/linked"):
+            load(project)
+    assert loading.load(project, is_trusted=True).handlers == ["a"], "as pytest has run it"
+    (project / "config").chmod(0o777)
+    with pytest.raises(LamsonError, match="/config: everybody"):
+        loading.find_project(project / "app")
+    assert loading.find_project(project / "app", is_trusted=True) == project
