@@ -12,6 +12,7 @@ from lamson.smtp.reply import OK, Reply
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lamson.delivery.answer_limit import Answer
     from lamson.routing.router import Match
     from lamson.storage.outgoing import Outgoing
     from lamson.storage.state import StateKey
@@ -30,7 +31,7 @@ class Job:
     crash_key: bytes = b""  # what a crash is counted against; `key` where there is one
     is_again: bool = False  # asked for by a person: an author's state does not change on failure
     deaths: int = 0  # of workers that had this delivery under way
-    answered: Sequence[str] = ()  # whom its automatic answers go to
+    answered: Sequence[Answer] = ()  # its automatic answers
     reply: Reply | None = None
 
     def message_for(self, match: Match) -> MailRequest:

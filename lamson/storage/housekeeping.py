@@ -1,7 +1,8 @@
 """What a process does for the database from time to time, whether mail comes or not.
 
 It gives back what dead processes of this machine leased, saves the service clock, and forgets what
-was handled long ago. A turn that fails is logged, and the next one comes all the same.
+was handled long ago and how many answers went out in past hours. A turn that fails is logged, and
+the next one comes all the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lamson import log
-from lamson.storage import failure, seen
+from lamson.storage import answers, failure, seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,9 @@ class Housekeeping:
         if self._clock.is_read:
             with self._database.begin() as connection:
                 self._clock.save(connection)
-                seen.purge(connection, self._clock())
+                now = self._clock()
+                seen.purge(connection, now)
+                answers.purge(connection, now)
 
 
 async def _quietly(work: Callable[[], None]) -> None:

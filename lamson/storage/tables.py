@@ -1,7 +1,8 @@
 """The tables that the framework itself keeps, beside those of the application.
 
-Four tables, all small: what was handled already, where each conversation stands, the mail that
-waits to be submitted, and the clock by which the first is forgotten. Times are seconds since the
+Five tables, all small: what was handled already, where each conversation stands, the mail that
+waits to be submitted, how many answers went out this hour, and the clock by which the first and
+the last but one are forgotten. Times are seconds since the
 epoch. Texts have no limit, so that no mail can be too long for a column; those in an index are kept
 short where they are made. `SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
 """
@@ -21,7 +22,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0003"
 VERSION_TABLE = "lamson_version"
 
 metadata = MetaData()
@@ -42,6 +43,17 @@ clock = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("seconds", Float, nullable=False),
+)
+
+# How many automatic answers went out within an hour of the service clock (see
+# lamson/storage/answers.py); `key` is a digest of a mailbox or an organisation.
+answers = Table(
+    "lamson_answers",
+    metadata,
+    Column("key", LargeBinary(16), primary_key=True),
+    Column("hour", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # Where a correspondent stands in a module's state machine. No row means START.
