@@ -104,6 +104,15 @@ class Delivery:
         """
         return self.message.envelope.id
 
+    @property
+    def correspondent(self) -> Correspondent:
+        """Whom `reply` answers: ``.address``, "" for nobody, and ``.is_proven``.
+
+        The address is spelt as it was written. It is proven where our own server has proved the
+        From domain, and the address is in a domain of the same organisation.
+        """
+        return correspondent_of(self.message, self._proves)
+
     def reply(
         self,
         template: str | None = None,
@@ -138,7 +147,7 @@ class Delivery:
         caps: tuple[tuple[bytes, int], ...] = ()
         if reason is None:
             if to is None:
-                found = correspondent_of(message, self._proves)
+                found = self.correspondent
             else:
                 found = Correspondent(mailboxes.parse_one(to).address, is_proven=False)
             if address.normalise(found.address) == address.normalise(message.recipient.address):
