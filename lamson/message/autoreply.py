@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from lamson.message.header import called
 from lamson.smtp import address
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ _PROGRAM_FIELDS = (
     "X-Mail-Autoreply",
     "X-Failed-Recipients",
 )
+_TELLING = {field.lower(): (field, "it came from a mailing list") for field in _LIST_FIELDS}
+_TELLING |= {field.lower(): (field, "a program wrote it") for field in _PROGRAM_FIELDS}
+_ANY_TELLING = called(*_TELLING)
 _PRECEDENCES = ("bulk", "list", "junk", "auto_reply")
 _SUPPRESSED = {"all", "autoreply", "oof"}  # X-Auto-Response-Suppress (MS-OXCMAIL 2.1.3.2.20)
 _ROBOTS = {"mailer-daemon", "listserv", "majordomo"}
@@ -63,15 +67,12 @@ def automatic_reason(header: Header, sender: str, author: str, recipient: str) -
         kind = value.partition(";")[0].partition("(")[0].strip().lower()
         if _REPORTS.fullmatch(kind):
             return f"it is a report ({kind})"
-    for name in _PROGRAM_FIELDS:
-        if header.get(name) is not None:
-            return f"a program wrote it ({name})"
     for value in header.get_all("X-Auto-Response-Suppress"):
         if not _SUPPRESSED.isdisjoint(word.strip().lower() for word in value.split(",")):
             return f"X-Auto-Response-Suppress: {value[:40]}"
-    for name in _LIST_FIELDS:
-        if header.get(name) is not None:
-            return f"it came from a mailing list ({name})"
+    if name := header.first_of(_ANY_TELLING):
+        field, why = _TELLING[name]
+        return f"{why} ({field})"
     ours = address.normalise(recipient)
     for theirs in map(address.normalise, (sender, author)):
         if theirs == ours:
