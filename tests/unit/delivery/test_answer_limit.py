@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import select
 
 from lamson.delivery.answer_limit import Answer, AnswerLimit
 from lamson.storage.outgoing import Outgoing
+from lamson.storage.tables import answers
 
 if TYPE_CHECKING:
     from lamson.storage.database import Database
@@ -102,3 +104,15 @@ def test_processes_share_what_they_count(database: Database) -> None:
         assert other.settle(connection, given[2:]) == [given[3].row]
     assert not give(other, "A@b.x")
     assert give(one, "A@b.x"), "it has not written since"
+
+
+def test_a_large_cap_is_counted_in_steps(database: Database) -> None:
+    """Else all transactions with an answer to one provider would wait for each other."""
+    limit = AnswerLimit(1000, 200)
+    with database.begin() as connection:
+        for number, written in enumerate([0, 0, 0, 4, 4, 4, 4, 8]):
+            answer = give(limit, f"u{number}@large.example")
+            assert answer
+            assert limit.settle(connection, [answer]) == []
+            rows = connection.execute(select(answers.c.number)).scalars().all()
+            assert sum(rows) == written
