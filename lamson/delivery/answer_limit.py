@@ -45,7 +45,7 @@ class AnswerLimit:
     def __init__(
         self,
         per_mailbox: int = 30,
-        per_domain: int = 1000,
+        per_domain: int = 10_000,
         *,
         clock: Callable[[], float] = time.monotonic,
         remember: int = 10_000,

@@ -17,7 +17,7 @@ class Answers(Group):
         "sent.",
     )
     per_domain: int = Field(
-        default=1000,
+        default=10_000,
         ge=1,
         description="Answers to one organisation's domain in an hour, whatever the mailbox. Who is "
         "proven to write (see `authserv_id`) always gets his, and is not counted here.",
