@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from lamson import log
+from lamson import log, results
+from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.dispatcher import Dispatcher
 from lamson.delivery.run import Handlers
 from lamson.delivery.traffic import Traffic
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lamson.message.request import MailRequest
     from lamson.settings.model import Settings
 
 BATCH_LIMIT = 256  # deliveries that share a commit on SQLite, at most
@@ -112,7 +114,12 @@ class Application:
             hostname=self.hostname,
             templates=self.templates,
             undeliverable=self.undeliverable,
+            answers=AnswerLimit(
+                settings.answers.per_mailbox, settings.answers.per_domain, clock=self.clock
+            ),
             is_ours=None if settings.submission.any_sender else self.domains.holds,
+            proves=self._proves if settings.authserv_id else None,
+            mark=lambda recipient: self.notary.mark(recipient),
             raise_errors=raise_errors,
         )
         self.transactions = Transactions(
@@ -172,6 +179,10 @@ class Application:
                 self.clock.read(connection)
         except SQLAlchemyError as error:
             raise database.unavailable(error) from error
+
+    def _proves(self, message: MailRequest, domain: str) -> bool:
+        assert self.settings.authserv_id is not None
+        return results.proves(message, self.settings.authserv_id, domain)
 
     @cached_property
     def notary(self) -> Notary:

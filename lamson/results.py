@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import authres
 
 from lamson import log
+from lamson.smtp.folding import fold_domain
+from lamson.smtp.organisation import is_aligned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +94,24 @@ class Spam:
 def authentication(message: MailRequest, authserv_id: str) -> Authentication:
     """The results of the server with this authserv-id; none where there are none. Never raises."""
     return Authentication(tuple(_results(message, authserv_id.lower())))
+
+
+def proves(message: MailRequest, authserv_id: str, domain: str) -> bool:
+    """True where that server proved the message to be from ``domain``, that of its From address.
+
+    By DMARC for exactly this domain, or by a DKIM signature of the same organisation (RFC 7489
+    section 3.1).
+    """
+    found = authentication(message, authserv_id)
+    folded = fold_domain(domain)
+    return any(
+        one.value == "pass"
+        and (
+            (one.method == "dmarc" and fold_domain(_domain(one)) == folded)
+            or (one.method == "dkim" and is_aligned(_domain(one), folded))
+        )
+        for one in found.results
+    )
 
 
 def spam(message: MailRequest) -> Spam | None:

@@ -260,7 +260,9 @@ class Conversation:
         return [one for one in self._mailroom.sent if self._is_mine(one)]
 
     def _is_mine(self, one: Sent) -> bool:
-        return self.author.lower() in map(str.lower, one.recipients)
+        from lamson.smtp import address
+
+        return address.normalise(self.author) in map(address.normalise, one.recipients)
 
 
 def _sent(row: Outgoing) -> Sent:

@@ -14,7 +14,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lamson import log
+from lamson.delivery.answer_limit import Answer
+from lamson.delivery.correspondent import Correspondent, correspondent_of
 from lamson.errors import LamsonError, SenderError
+from lamson.message import mailboxes
 from lamson.message.compose import normalise_newlines, prepend_headers
 from lamson.message.notes import without_notes
 from lamson.message.response import MailResponse
@@ -30,6 +33,15 @@ if TYPE_CHECKING:
     from lamson.message.templates import Templates
 
 MAX_HOPS = 50  # Received fields; Postfix's own hopcount_limit is 50 as well
+LOOP_MARK = "X-Lamson-Forwarded"
+TOO_MANY = "too many answers to this correspondent within an hour"
+
+
+class MailLoop(SMTPError):
+    """The message was forwarded from this address before."""
+
+    def __init__(self) -> None:
+        super().__init__(LOOP_DETECTED.code, LOOP_DETECTED.enhanced, LOOP_DETECTED.text)
 
 
 class Delivery:
@@ -44,6 +56,8 @@ class Delivery:
         "_digest",
         "_hostname",
         "_is_ours",
+        "_mark",
+        "_proves",
         "_templates",
         "answered",
         "captures",
@@ -61,20 +75,26 @@ class Delivery:
         answers: AnswerLimit | None = None,
         captures: Mapping[str, str] | None = None,
         is_ours: Callable[[str], bool] | None = None,
+        proves: Callable[[MailRequest, str], bool] | None = None,
+        mark: Callable[[str], str] | None = None,
     ) -> None:
         """``digest`` names the delivery, None where nothing does: it is then made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
+        ``proves`` tells whether a message is proven to be from a domain; None where nothing is.
+        ``mark`` makes the mark that a message forwarded from an address is known by.
         """
         self.message = message
         self.captures: Mapping[str, str] = captures or {}
         self.outgoing: list[Outgoing] = []
-        self.answered: list[str] = []  # whom `answers` has counted an answer to
+        self.answered: list[Answer] = []  # what `answers` has counted
         self._digest = digest
         self._hostname = hostname
         self._templates = templates
         self._answers = answers
         self._is_ours = is_ours
+        self._proves = proves
+        self._mark = mark
 
     @property
     def id(self) -> str:
@@ -83,6 +103,15 @@ class Delivery:
         With the recipient it names the delivery: give both to whoever must recognise a repetition.
         """
         return self.message.envelope.id
+
+    @property
+    def correspondent(self) -> Correspondent:
+        """Whom `reply` answers: ``.address``, "" for nobody, and ``.is_proven``.
+
+        The address is spelt as it was written. It is proven where our own server has proved the
+        From domain, and the address is in a domain of the same organisation.
+        """
+        return correspondent_of(self.message, self._proves)
 
     def reply(
         self,
@@ -96,7 +125,12 @@ class Delivery:
         envelope_sender: str = address.NULL_PATH,
         **variables: Any,
     ) -> MailResponse | None:
-        """Answer the author of the message, as RFC 3834 wants it from a program.
+        """Answer the message, as RFC 3834 wants it from a program.
+
+        The answer goes to its Reply-To or From address where that is in a domain of the same
+        organisation as the envelope sender, or as a From domain that our own server has proved (see
+        the setting `authserv_id`); else to the envelope sender. ``to`` is somebody else: whether
+        he wants it is then for the handler to know.
 
         ``template`` names a template; it sees ``message``, the route's captures and ``variables``.
         Without one, ``body`` (and ``html``) are the text. ``sender`` is the From address (default:
@@ -104,25 +138,29 @@ class Delivery:
         the answer go nowhere unless ``envelope_sender`` is given.
 
         Gives None, and logs why, where no answer may be given: to a bounce, to mail from a list or
-        another program, or beyond the limit per hour. Raises TemplateError, or ValueError for a
-        header value or address that cannot be.
+        another program, or beyond the limits per hour (the settings `answers`); one that turns out
+        to be beyond them as the transaction ends is not sent. Raises TemplateError, or ValueError
+        for a header value or address that cannot be.
         """
         message = self.message
-        correspondent = to or message.author
         reason = message.automatic_reason
-        if reason is None and not correspondent:
-            reason = "nobody to answer"
-        if reason is None and self._answers:
-            if self._answers.allows(correspondent):
-                self.answered.append(correspondent)
+        caps: tuple[tuple[bytes, int], ...] = ()
+        if reason is None:
+            if to is None:
+                found = self.correspondent
             else:
-                reason = "too many answers to this correspondent within an hour"
+                found = Correspondent(mailboxes.parse_one(to).address, is_proven=False)
+            if address.normalise(found.address) == address.normalise(message.recipient.address):
+                reason = "the answer would come back here"
+            elif self._answers is not None:
+                caps = self._answers.caps(found.address, is_proven=found.is_proven)
+                reason = TOO_MANY if self._answers.is_reached(caps) else None
         if reason is not None:
             log.event("unanswered", self.id, recipient=message.recipient, reason=reason)
             return None
         response = self.compose(
             template,
-            to=correspondent,
+            to=to or found.address,
             sender=sender or message.recipient.address,
             subject=subject if subject is not None else _answer_to(message.subject),
             body=body,
@@ -134,6 +172,9 @@ class Delivery:
             response["In-Reply-To"] = message_id
             response["References"] = f"{_one_line(message['References'])} {message_id}".strip()
         self.send(response, sender=envelope_sender)
+        if self._answers is not None:
+            self._answers.add(caps)
+            self.answered.append(Answer(caps, self.outgoing[-1]))
         return response
 
     def compose(
@@ -198,19 +239,23 @@ class Delivery:
     def forward(self, to: str | Sequence[str] | None = None, *, sender: str | None = None) -> None:
         """Send the message on as it is, byte for byte, with one Delivered-To field on top.
 
-        Only our own filters' notes are taken off: they are nobody else's business.
+        Below that stands a mark, by which it is known when it comes back here; nobody else can make
+        one, so that no stranger can have his mail taken for a loop. Our own filters' notes are
+        taken off: they are nobody else's business.
 
         ``to`` are the recipients (default: the address that was written to), ``sender`` is the
         envelope sender. By default that is the message's own, where it is the null one or in one of
         our domains, else the address that was written to: bounces then come back here. With the
         setting `submission.any_sender` it is always the message's own. Raises SMTPError (554 5.4.6)
-        for a message that has been here before.
+        for a message that was forwarded from here before; where that would bounce to somebody else
+        than us, it is kept in `run/undeliverable` instead, and Postfix is told 250.
         """
         message = self.message
         here = message.recipient.address
+        mark = None if self._mark is None else self._mark(address.normalise(here))
         hops = message.get_all("Received")
-        if address.normalise(here) in _been_at(message) or len(hops) > MAX_HOPS:
-            raise SMTPError(LOOP_DETECTED.code, LOOP_DETECTED.enhanced, LOOP_DETECTED.text)
+        if (mark and mark in message.get_all(LOOP_MARK)) or len(hops) > MAX_HOPS:
+            raise MailLoop
         recipients = [to] if isinstance(to, str) else list(to if to is not None else [here])
         if sender is None:
             own = message.sender
@@ -218,7 +263,10 @@ class Delivery:
         self._post(
             sender=sender,
             recipients=recipients,
-            content=prepend_headers(without_notes(message.raw), [("Delivered-To", here)]),
+            content=prepend_headers(
+                without_notes(message.raw),
+                [("Delivered-To", here), *([(LOOP_MARK, mark)] if mark else [])],
+            ),
             message_id=message.message_id or self._next_message_id(),
             smtputf8=message.envelope.smtputf8,
         )
@@ -266,17 +314,6 @@ class Delivery:
 def _date(seconds: int) -> str:
     """The value of a Date field."""
     return formatdate(seconds, localtime=True)
-
-
-def _been_at(message: MailRequest) -> set[str]:
-    """The addresses that the message was delivered to before it came to our Postfix.
-
-    lmtp(8) with `flags=D` puts this very delivery's own address above the topmost Received field.
-    """
-    names = [name.lower() for name in message.keys()]  # noqa: SIM118 - repeated names count
-    before = names[: names.index("received")] if "received" in names else []
-    values = message.get_all("Delivered-To")[before.count("delivered-to") :]
-    return {address.normalise(value) for value in values}
 
 
 def _answer_to(subject: str) -> str:

@@ -12,6 +12,7 @@ from lamson.smtp.reply import OK, Reply
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lamson.delivery.answer_limit import Answer
     from lamson.routing.router import Match
     from lamson.storage.outgoing import Outgoing
     from lamson.storage.seen_key import Key
@@ -32,7 +33,7 @@ class Job:
     entry: bytes = b""  # what this transaction claimed `key` as
     is_again: bool = False  # asked for by a person: an author's state does not change on failure
     deaths: int = 0  # of workers that had this delivery under way
-    answered: Sequence[str] = ()  # whom its automatic answers go to
+    answered: Sequence[Answer] = ()  # its automatic answers
     reply: Reply | None = None
 
     def message_for(self, match: Match) -> MailRequest:

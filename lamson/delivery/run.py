@@ -13,22 +13,24 @@ from typing import TYPE_CHECKING
 
 from lamson import failpoint, log
 from lamson.delivery.answer_limit import AnswerLimit
-from lamson.delivery.context import Delivery
+from lamson.delivery.context import TOO_MANY, Delivery, MailLoop
 from lamson.delivery.job import Result
 from lamson.delivery.keeping import keep
 from lamson.errors import LamsonError
-from lamson.smtp.reply import LOCAL_ERROR, SMTPError
+from lamson.smtp import address
+from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
 from lamson.storage import failure
 from lamson.storage.failure import PrematureEnd
 from lamson.storage.state import StateKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
     from lamson.delivery.job import Job
+    from lamson.message.request import MailRequest
     from lamson.message.templates import Templates
     from lamson.routing.router import Match, Router
     from lamson.storage.maildir import Maildir
@@ -46,11 +48,15 @@ class Handlers:
         undeliverable: Maildir | None = None,
         answers: AnswerLimit | None = None,
         is_ours: Callable[[str], bool] | None = None,
+        proves: Callable[[MailRequest, str], bool] | None = None,
+        mark: Callable[[str], str] | None = None,
         raise_errors: bool = False,
     ) -> None:
         """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
 
-        With ``raise_errors`` a handler's exception is raised: for tests.
+        ``proves`` tells whether a message is proven to be from a domain, None where nothing is;
+        ``mark`` makes the mark of what is forwarded from an address. With ``raise_errors`` a
+        handler's exception is raised: for tests.
         """
         self._router = router
         self._hostname = hostname
@@ -58,6 +64,8 @@ class Handlers:
         self._undeliverable = undeliverable
         self._answers = answers or AnswerLimit()
         self._is_ours = is_ours
+        self._proves = proves
+        self._mark = mark
         self._raise_errors = raise_errors
 
     def begin(self, job: Job) -> Result:
@@ -98,9 +106,26 @@ class Handlers:
 
     def take_back(self, job: Job) -> None:
         """The limit of answers counts what was committed."""
-        for correspondent in job.answered:
-            self._answers.take_back(correspondent)
+        for answer in job.answered:
+            self._answers.add(answer.caps, -1)
         job.answered = ()
+
+    def count_answers(self, connection: Connection, results: Sequence[Result]) -> None:
+        """Count the answers for all processes; those that were too many are not sent."""
+        given = [answer for result in results for answer in result.job.answered]
+        if not given:
+            return
+        excess = {id(row) for row in self._answers.settle(connection, given)}
+        for result in results if excess else ():
+            kept = [row for row in result.outgoing if id(row) not in excess]
+            for _ in range(len(result.outgoing) - len(kept)):
+                log.event(
+                    "unanswered",
+                    result.job.message.envelope.id,
+                    recipient=result.job.message.recipient,
+                    reason=TOO_MANY,
+                )
+            result.outgoing = kept
 
     def _state_key(self, match: Match, job: Job) -> StateKey | None:
         if match.handler.is_stateless:
@@ -146,6 +171,8 @@ class Handlers:
             templates=self._templates,
             answers=self._answers,
             is_ours=self._is_ours,
+            proves=self._proves,
+            mark=self._mark,
         )
         job.answered = delivery.answered
         return delivery
@@ -163,6 +190,9 @@ class Handlers:
         """Say in ``result`` what an exception means: the reply, another attempt, state ERROR."""
         if isinstance(error, SMTPError) and run is not None:
             result.failed, result.reply = True, error.reply
+            if isinstance(error, MailLoop) and not self._bounces_to_us(result.job.message.sender):
+                keep(self._undeliverable, result.job.message, error.reply.text)
+                result.reply = OK
             return
         if self._raise_errors:
             raise error
@@ -176,6 +206,11 @@ class Handlers:
             log.logger.error("%s: handler failed: %s", result.job, log.named(error), exc_info=error)
             if run is not None and self._has_error_state(run.match):
                 result.error_state = run.key
+
+    def _bounces_to_us(self, sender: str) -> bool:
+        """Who was sent a marked message can send it here again, in the name of his victim."""
+        domain = address.split(sender)[1]
+        return sender == address.NULL_PATH or (self._is_ours is not None and self._is_ours(domain))
 
     def _has_error_state(self, match: Match | None) -> bool:
         return match is not None and self._router.error_state(match.handler.module) is not None

@@ -188,6 +188,8 @@ class Transactions:
     def _write(
         self, results: Sequence[Result], connection: Connection | None, store: StateStore
     ) -> list[Outgoing]:
+        if connection is not None:
+            self._handlers.count_answers(connection, results)
         states: dict[StateKey, str] = {}
         outgoing: list[Outgoing] = []
         failed: list[bytes] = []

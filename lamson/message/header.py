@@ -32,6 +32,11 @@ _VALUE_END = re.compile(rb"\n(?![ \t])")
 _NAME = re.compile(rb"\n([!-9;-~]++)[ \t]*+:")
 
 
+def called(*names: str) -> re.Pattern[bytes]:
+    """An expression for `Header.first_of`."""
+    return re.compile(b"\n(%b)[ \t]*+:" % "|".join(map(re.escape, names)).lower().encode())
+
+
 class Header:
     """The fields at the start of ``source[start:end]``; the body is ``source[body:end]``."""
 
@@ -84,6 +89,12 @@ class Header:
     def get_all(self, name: str) -> list[str]:
         """The values of all fields called ``name``, in the order in which they stand."""
         return [decode_words(value, self._defects, name) for value in self.raw(name)]
+
+    def first_of(self, names: re.Pattern[bytes]) -> str | None:
+        """The name, in lower case, of the first field that is called as ``names`` (see `called`)
+        says; None without one. Takes about as long as looking for one name."""
+        found = names.search(self._lower)
+        return found[1].decode("ascii") if found else None
 
     def fields(self) -> Iterator[tuple[str, bytes]]:
         """Each field as (name, value as it came), at most `MAX_FIELDS` of them."""

@@ -44,7 +44,8 @@ Note: TypeAlias = "str | int | float | bool | list[Note] | dict[str, Note] | Non
 
 
 class Notary:
-    """Signs and verifies notes with one secret, which all processes and nodes share."""
+    """Signs and verifies notes, and marks what is forwarded, with one secret, which all processes
+    and nodes share."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
@@ -53,6 +54,13 @@ class Notary:
     def of(cls, run_dir: Path, secret: str | None) -> Notary:
         """With the secret of the settings, else with one that is made once, in ``run_dir``."""
         return cls(secret.encode() if secret else _own_secret(run_dir / _KEY_FILE))
+
+    def mark(self, recipient: str) -> str:
+        """What a message that was forwarded from this address is known by when it comes back.
+
+        ``recipient`` is in the form in which addresses are compared.
+        """
+        return self._digest("forwarded", recipient)[:32]
 
     def sign(
         self,

@@ -27,7 +27,7 @@ class ParsedMessage:
     ``notary`` verifies the notes on it; without one there are none.
     """
 
-    __slots__ = ("_author", "_body", "_defects", "_header", "_parts", "notary", "raw")
+    __slots__ = ("_body", "_defects", "_from", "_header", "_parts", "notary", "raw")
 
     def __init__(self, raw: bytes, notary: Notary | None = None) -> None:
         self.raw = raw
@@ -35,7 +35,7 @@ class ParsedMessage:
         self._defects: Defects = {}
         self._header: Header | None = None
         self._parts: list[Part] | None = None
-        self._author: str | None = None
+        self._from: str | None = None
         self._body: str | None = None
 
     def cut_off(self, defect: str) -> None:
@@ -58,15 +58,22 @@ class ParsedMessage:
         return parts
 
     @property
-    def author(self) -> str:
-        """The one valid address of the one From field, in lower case; else "" (RFC 5322 3.6.2)."""
-        author = self._author
-        if author is None:
-            fields = [unfold(raw).decode("utf-8", "replace") for raw in self.header.raw("From")]
-            single = address.single_mailbox(fields[0]) if len(fields) == 1 else None
-            author = "" if single is None or "\ufffd" in single else single
-            self._author = author
-        return author
+    def from_address(self) -> str:
+        """The one valid address of the one From field, as written; else "" (RFC 5322 3.6.2)."""
+        found = self._from
+        if found is None:
+            found = self._from = self._single("From")
+        return found
+
+    @property
+    def reply_to(self) -> str:
+        """The one valid address of the one Reply-To field, as it was written; else ""."""
+        return self._single("Reply-To")
+
+    def _single(self, name: str) -> str:
+        fields = [unfold(raw).decode("utf-8", "replace") for raw in self.header.raw(name)]
+        single = address.single_mailbox(fields[0]) if len(fields) == 1 else None
+        return "" if single is None or "\ufffd" in single else single
 
     @property
     def body(self) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from lamson.message import autoreply, notes
 from lamson.message.mime import parameter
 from lamson.message.parsed import ParsedMessage
+from lamson.smtp import address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,9 +75,10 @@ class MailRequest:
     def author(self) -> str:
         """Whose message it is: the single valid From address, else the envelope sender.
 
-        In lower case. Neither is proven: anybody may write anything there.
+        In the form in which addresses are compared: lower case, the domain in A-labels. Neither is
+        proven: anybody may write anything there.
         """
-        return self.content.author or self.sender.lower()
+        return address.normalise(self.content.from_address or self.sender)
 
     # The header
 

@@ -25,6 +25,11 @@ def expression(tree: Node) -> bytes:
     return b"^" + _grouped(_written(tree)) + b"$"
 
 
+def part(tree: Node) -> bytes:
+    """The same, to stand within another expression."""
+    return _grouped(_written(tree))
+
+
 def literal(text: str) -> bytes:
     """An expression that matches this text alone."""
     return b"".join(_octet(octet) for octet in text.encode())

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError, RouteError, UnavailableError
 from lamson.postfix.expression import expression, literal
+from lamson.postfix.spellings import as_written, twins
 from lamson.routing import syntax
 from lamson.routing.syntax import SyntaxUnknown
 
@@ -50,7 +51,11 @@ class Table:
 
 def make(router: Router, domains: Domains, next_hop: str) -> tuple[Table, Table, Table]:
     """The three tables. Raises RouteError where a route or the domains cannot be written down."""
-    lines = [(_of_route(route), "routed") for route in router.routes]
+    lines = [
+        (wanted, "routed")
+        for route in router.routes
+        for wanted in (_of_route(route), *twins(route.pattern))
+    ]
     ours = domains.complete()
     strangers = [_STRANGER % domain for domain in ours]
     routed = {address: bool(router.match(address)) for address in strangers}
@@ -60,7 +65,11 @@ def make(router: Router, domains: Domains, next_hop: str) -> tuple[Table, Table,
         Table(
             TRANSPORT,
             _text(
-                [*((b"^(.*@)?" + literal(one) + b"$", next_hop) for one in ours), *elsewhere],
+                [
+                    *((b"^(.*@)?" + literal(one) + b"$", next_hop) for one in ours),
+                    *((b"^(.*@)?" + as_written(one) + b"$", next_hop) for one in ours),
+                    *elsewhere,
+                ],
             ),
             {**dict.fromkeys(strangers, True), **dict.fromkeys(ours, True)},
         ),

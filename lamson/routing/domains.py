@@ -17,6 +17,7 @@ from lamson.routing import syntax
 from lamson.routing.automaton import Automaton
 from lamson.routing.syntax import SyntaxUnknown
 from lamson.routing.tail import MOST, items_of, listed, tails_of
+from lamson.smtp import folding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +44,7 @@ class Domains:
     """The domains of ``routes``, and ``declared`` ones besides."""
 
     def __init__(self, routes: Sequence[Route], declared: Iterable[str] = ()) -> None:
-        self.declared = frozenset(map(str.lower, declared))
+        self.declared = frozenset(map(folding.written_domain, declared))
         found = set(self.declared)
         self._open: list[_Open] = []
         known: dict[Node, frozenset[str] | tuple[Automaton | None, str]] = {}
@@ -58,21 +59,25 @@ class Domains:
                     known[tail] = listed(tail) or _recognised(tail)
                 domains = known[tail]
                 if isinstance(domains, frozenset):
-                    found |= domains
+                    found.update(map(folding.written_domain, domains))
                 else:
                     self._open.append(_Open(route, *domains))
-        self.listed = frozenset(found)
-        """All domains that can be listed, in lower case."""
+        self.listed = frozenset(found) | frozenset(map(folding.u_labels, found))
+        """All domains that can be listed, in lower case; those with U-labels with A-labels, too.
+
+        Postfix knows nothing of that these are one: its own tables need both.
+        """
         self._automata = list({id(one.tail): one.tail for one in self._open if one.tail}.values())
         self.holds = functools.lru_cache(_REMEMBERED)(self._holds)
         """Whether a domain is ours: ``holds(domain)``. Takes microseconds for one asked before."""
 
     def _holds(self, domain: str) -> bool:
-        domain = domain.lower()
+        domain = folding.fold_domain(domain)
         if domain in self.listed:
             return True
         # Who names the domains means these, whatever else the pattern of a host would take.
-        return not self.declared and any(one.matches(domain) for one in self._automata)
+        forms = () if self.declared else dict.fromkeys((domain, folding.u_labels(domain)))
+        return any(one.matches(form) for form in forms for one in self._automata)
 
     def complete(self) -> tuple[str, ...]:
         """All domains, sorted, where they can be listed.

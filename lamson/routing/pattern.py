@@ -4,7 +4,8 @@ For the Router, and for the tables that are generated for Postfix. A format is a
 in which ``(name)`` stands for the pattern of the capture of that name; all the rest is regex, so
 that a dot in ``(list_name)@test.com`` matches any character, as it always did in Lamson. A plain
 group around a single word is written ``(?:word)``. The format has to match the whole address; upper
-and lower case are the same.
+and lower case are the same, and so are all spellings of an internationalised domain
+(`lamson.smtp.folding` says which texts an address is matched as).
 
 RE2 matches, in time linear in the address, so that no stranger's address can hang a worker. What
 RE2 cannot express (look-around, back-references) needs ``engine="re"``. A format that cannot be
@@ -15,11 +16,14 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import re2
+
+from lamson.smtp.folding import spellings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,6 +42,9 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _NUMBERED_REFERENCE = re.compile(r"\\[1-9]")
+# For the standard library a dotless i is an i, for Postfix it is not. Something that has no case
+# stands for it, in patterns and addresses.
+_DOTLESS, _STAND_IN = "\u0131", "\ue131"
 
 
 class PatternError(ValueError):
@@ -75,18 +82,28 @@ class Pattern:
     def match(self, address: str) -> dict[str, str] | None:
         """What the captures hold, None where they do not match the whole address.
 
-        Values are spelt as in the address; a capture that took no part holds "".
+        Values are spelt as in the address, but letters beyond ASCII, and domains that have such,
+        in the form in which they are compared. A capture that took no part holds "".
         """
-        try:
-            return self.extract(address, address.encode())
-        except UnicodeEncodeError:  # a lone surrogate: no address at all
-            return None
+        for spelling in spellings(address):
+            try:
+                found = self.extract(spelling, spelling.encode())
+            except UnicodeEncodeError:  # a lone surrogate: no address at all
+                return None
+            if found is not None:
+                return found
+        return None
 
     def extract(self, address: str, octets: bytes) -> dict[str, str] | None:
-        """As `match`, for a caller who has encoded the address as UTF-8 already."""
+        """As `match`, of one spelling, for a caller who has encoded it as UTF-8 already."""
         if self.engine == "re":
-            found = self._compiled.fullmatch(address)
-            return None if found is None else found.groupdict("")
+            found = self._compiled.fullmatch(address.replace(_DOTLESS, _STAND_IN))
+            if found is None:
+                return None
+            texts: dict[str, str] = found.groupdict("")
+            if not address.isascii():
+                texts = {n: text.replace(_STAND_IN, _DOTLESS) for n, text in texts.items()}
+            return texts
         found = self._compiled.fullmatch(octets)  # given str, re2 works all offsets out twice
         if found is None:
             return None
@@ -109,7 +126,7 @@ def compile_format(format: str, captures: Mapping[str, str], *, engine: str = "r
     """
     if engine not in ("re2", "re"):
         raise PatternError(f'engine={engine!r} is not known, it is "re2" or "re"')
-    pieces, has_bar = _pieces(format, captures, engine)
+    pieces, has_bar = _pieces(unicodedata.normalize("NFC", format), captures, engine)
     source = "".join(piece.source for piece in pieces)
     _refuse_repeated(format, source)  # RE2 would take one of them
     try:
@@ -126,7 +143,7 @@ def compile_source(source: str, engine: str) -> Any:
     if engine == "re":
         with warnings.catch_warnings():  # of set operations that Python might have one day
             warnings.simplefilter("ignore", FutureWarning)
-            return re.compile(source, re.IGNORECASE)
+            return re.compile(source.replace(_DOTLESS, _STAND_IN), re.IGNORECASE)
     return re2.compile(source, options())
 
 
@@ -174,7 +191,7 @@ def _own(format: str, name: str, captures: Mapping[str, str]) -> str:
         own = captures[name]
         if not isinstance(own, str):
             raise PatternError(f"({name}) is given {own!r}, but a pattern is a text")
-        return own
+        return unicodedata.normalize("NFC", own)
     near = difflib.get_close_matches(name, captures, n=3, cutoff=0.5)
     hint = " or ".join(f"({other})" for other in near)
     raise PatternError(

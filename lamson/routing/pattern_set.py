@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import re2
 
 from lamson.routing.pattern import options
+from lamson.smtp.folding import spellings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,8 +69,14 @@ class PatternSet:
 
     def match(self, address: str) -> list[int]:
         """The numbers of the patterns that match the whole address, in ascending order."""
+        forms = spellings(address)
+        if len(forms) == 1:
+            return self._match(forms[0])
+        return sorted({number for form in forms for number in self._match(form)})
+
+    def _match(self, spelling: str) -> list[int]:
         try:
-            octets = address.encode()
+            octets = spelling.encode()
         except UnicodeEncodeError:  # a lone surrogate: no address at all
             return []
         if b"\0" in octets:
@@ -78,10 +85,10 @@ class PatternSet:
         for automaton, numbers, is_search in self._automata:
             for place in automaton.Match(octets) or ():
                 number = numbers[place]
-                if not is_search or self._patterns[number].extract(address, octets) is not None:
+                if not is_search or self._patterns[number].extract(spelling, octets) is not None:
                     found.append(number)
         for number in self._slow:
-            if self._patterns[number].match(address) is not None:
+            if self._patterns[number].extract(spelling, octets) is not None:
                 found.append(number)
         if len(found) > 1:
             found.sort()

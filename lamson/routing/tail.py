@@ -25,16 +25,24 @@ AT = ord("@")
 def tails_of(pattern: Pattern) -> list[Node]:
     """What may stand behind the last @ that every address of the pattern has, for each
     alternative; or, beginning with an @, all that is known of the address."""
+    return [tail for _, tail in split_at_domain(pattern)]
+
+
+def split_at_domain(pattern: Pattern) -> list[tuple[tuple[Node, ...] | None, Node]]:
+    """For each alternative what stands before that @, and the tail from the @ on.
+
+    None and all of the address where no @ stands apart.
+    """
     if pattern.pieces:
         items = [
             item
             for piece in pattern.pieces
             for item in items_of(_parsed(piece.source, pattern.engine))
         ]
-        return [_tail(items)]
+        return [_split(items)]
     tree = _parsed(pattern.source, pattern.engine)
     branches = tree.items if isinstance(tree, Alternatives) else (tree,)
-    return [_tail(items_of(branch)) for branch in branches]
+    return [_split(items_of(branch)) for branch in branches]
 
 
 @functools.lru_cache(4096)
@@ -46,12 +54,12 @@ def items_of(tree: Node) -> tuple[Node, ...]:
     return tree.items if isinstance(tree, Concatenation) else (tree,)
 
 
-def _tail(items: Sequence[Node]) -> Node:
+def _split(items: Sequence[Node]) -> tuple[tuple[Node, ...] | None, Node]:
     for number in range(len(items) - 1, -1, -1):
         item = items[number]
         if isinstance(item, Characters) and item.ranges == ((AT, AT),):
-            return Concatenation(tuple(items[number:]))
-    return Concatenation(tuple(items))
+            return tuple(items[:number]), Concatenation(tuple(items[number:]))
+    return None, Concatenation(tuple(items))
 
 
 def listed(tail: Node) -> frozenset[str] | None:

@@ -1,5 +1,6 @@
 """What a project can set: the vocabulary of ``config/settings.py``."""
 
+from lamson.settings.answers import Answers
 from lamson.settings.lmtp import Lmtp
 from lamson.settings.milter import Milter
 from lamson.settings.model import Settings
@@ -7,4 +8,4 @@ from lamson.settings.postfix import Postfix
 from lamson.settings.socketmap import Socketmap
 from lamson.settings.submission import Submission
 
-__all__ = ["Lmtp", "Milter", "Postfix", "Settings", "Socketmap", "Submission"]
+__all__ = ["Answers", "Lmtp", "Milter", "Postfix", "Settings", "Socketmap", "Submission"]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
+from lamson.settings.answers import Answers
 from lamson.settings.lmtp import Lmtp
 from lamson.settings.milter import Milter
 from lamson.settings.postfix import Postfix
@@ -54,6 +55,16 @@ class Settings(Group):
     postfix: Postfix = Field(default=Postfix(), description="The Postfix in front.")
     milter: Milter = Field(
         default=Milter(), description="The server that Postfix asks about mail, at SMTP time."
+    )
+    answers: Answers = Field(
+        default=Answers(), description="How many automatic answers are sent at most."
+    )
+    authserv_id: OptionalText = Field(
+        default=None,
+        description="The authserv-id of your own server, whose Authentication-Results are believed "
+        "(RFC 8601): the name that it gives itself there. It has to remove fields with that name "
+        "from what comes in. Default: none; nothing is proven then, and an answer goes to a From "
+        "or Reply-To address only where the envelope sender is of the same organisation.",
     )
     database: OptionalText = Field(
         default=None,

@@ -8,15 +8,16 @@ instead.
 The canonical form of an address has its domain in lower case and its local part as it was typed,
 quoted only where RFC 5321 needs the quotes. So `"joe"@Example.ORG` and `joe@example.org` are one
 text, and any canonical address may stand between the angle brackets of MAIL or RCPT as it is.
+Whether two canonical addresses are one is for `normalise` to say.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-import unicodedata
 
 from lamson.errors import AddressError
+from lamson.smtp import folding
 
 NULL_PATH = ""
 """The null reverse-path ``<>``, the envelope sender of bounces and automatic answers."""
@@ -116,9 +117,8 @@ def parse_path(text: str, *, smtputf8: bool = False, null: bool = False) -> str:
 
 
 def normalise(address: str) -> str:
-    """The form in which two addresses are compared: lower case throughout, Unicode in NFC."""
-    lower = address.lower()
-    return lower if lower.isascii() else unicodedata.normalize("NFC", lower)
+    """The form in which two addresses are compared (see `lamson.smtp.folding`)."""
+    return folding.fold(address)
 
 
 def split(address: str) -> tuple[str, str]:
@@ -128,7 +128,7 @@ def split(address: str) -> tuple[str, str]:
 
 
 def single_mailbox(header_value: str) -> str | None:
-    """The one address in a From: field (RFC 5322 section 3.6.2), all in lower case, else None.
+    """The one address in a From: field (RFC 5322 section 3.6.2), in canonical form, else None.
 
     Give it the field as it came, encoded words (RFC 2047) not yet decoded: a decoded display name
     may hold a comma. None where the field has no mailbox or several, where any part of it is
@@ -139,14 +139,14 @@ def single_mailbox(header_value: str) -> str | None:
     plain = _PLAIN_FROM.fullmatch(header_value)
     if plain is not None:
         local, domain = plain.group(1, 2) if plain[1] else plain.group(3, 4)
-        address = f"{local}@{domain}"
-        return address.lower() if len(address) <= MAX_PATH - 2 else None
+        address = f"{local}@{domain.lower()}"
+        return address if len(address) <= MAX_PATH - 2 else None
     tokens = _tokens(header_value)
     mailboxes = None if tokens is None else _mailboxes(tokens)
     if mailboxes is None or len(mailboxes) != 1:
         return None
     try:
-        return normalise(parse_mailbox(mailboxes[0], smtputf8=True))
+        return parse_mailbox(mailboxes[0], smtputf8=True)
     except AddressError:
         return None
 

@@ -1,8 +1,8 @@
 """What a process does for the database from time to time, whether mail comes or not.
 
 It gives back what dead processes leased (those of this machine, and any whose clock was far ahead),
-saves the service clock, and forgets what was handled long ago. A turn that fails is logged, and the
-next one comes all the same.
+saves the service clock, and forgets what was handled long ago and how many answers went out in past
+hours. A turn that fails is logged, and the next one comes all the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lamson import log
-from lamson.storage import failure, seen, seen_before
+from lamson.storage import answers, failure, seen, seen_before
 from lamson.storage.far_leases import FarLeases
 from lamson.storage.patience import patience
 
@@ -76,6 +76,7 @@ class Housekeeping:
                 self._clock.save(connection)
             self._purge(lambda connection: seen.purge(connection, self._clock(), time.time()))
             self._purge(lambda connection: seen_before.purge(connection, self._clock()))
+            self._purge(lambda connection: answers.purge(connection, self._clock()))
 
     def _purge(self, piece: Callable[[Connection], int]) -> None:
         """Forget in pieces, each in a transaction of its own: deliveries go on in between."""

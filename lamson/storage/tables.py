@@ -1,10 +1,10 @@
 """The tables that the framework itself keeps, beside those of the application.
 
 All small: what was handled already, where each conversation stands, the mail that waits to be
-submitted, the clock by which the first is forgotten, and what filters remember. Times are seconds
-since the epoch. Texts have no limit, so that no mail can be too long for a column; those in an
-index are kept short where they are made. `SCHEMA_REVISION` is the newest migration under
-``migrations/versions``.
+submitted, how many answers went out this hour, what filters remember, and the clock by which most
+of this is forgotten. Times are seconds since the epoch. Texts have no limit, so that no mail can be
+too long for a column; those in an index are kept short where they are made. `SCHEMA_REVISION` is
+the newest migration under ``migrations/versions``.
 """
 
 from __future__ import annotations
@@ -54,6 +54,17 @@ clock = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("seconds", Float, nullable=False),
+)
+
+# How many automatic answers went out within an hour of the service clock (see
+# lamson/storage/answers.py); `key` is a digest of a mailbox or an organisation.
+answers = Table(
+    "lamson_answers",
+    metadata,
+    Column("key", LargeBinary(16), primary_key=True),
+    Column("hour", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # Where a correspondent stands in a module's state machine. No row means START.

@@ -15,7 +15,7 @@ from tests.docs.blocks import DOCS, blocks
 from tests.intro.shell import Shell
 from tests.postfix.instance import PostfixInstance, why_not
 from tests.postfix.patient import site_of
-from tests.postfix.sender import send
+from tests.postfix.sender import letter, send
 from tests.service import LamsonService
 from tests.waiting import free_port
 
@@ -164,8 +164,14 @@ def test_a_list_behind_a_postfix_so_configured(
         assert [code for code, _ in sent.recipients.values()] == [250, 550, 554]
         [question] = sink.wait(to="zed@sender.example")
         assert question.message["Subject"] == "Please confirm"
-        send(postfix.smtp_port, "zed@sender.example", question.message["From"])
+        send(postfix.smtp_port, "zed@sender.example", question.message["From"], body="Yes\r\n")
         _, welcome = sink.wait(2, to="zed@sender.example")
         assert welcome.message["Subject"] == "Welcome"
+        spammer = "spammer@evil.example"
+        forged = letter("zed@sender.example", "users@lists.example.com", body="yes\r\n")
+        for name in ("users", "users-unsubscribe", "users-leave-0123"):
+            sent = send(postfix.smtp_port, spammer, f"{name}@lists.example.com", content=forged)
+        sink.wait(3, to=spammer)
+        assert len(sink.to("zed@sender.example")) == 2
         assert lamson.wait_log("received", sent.queue_id)
         postfix.wait_empty()

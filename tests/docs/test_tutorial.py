@@ -38,7 +38,7 @@ def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
         for check in CHECKS:
             status, output = shell.enter(check)
             assert status == 0, output
-    assert " 4 passed in " in shown["pytest"]
+    assert " 6 passed in " in shown["pytest"]
 
 
 def test_the_handlers_fit_on_a_screen_or_two() -> None:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lamson.results import Spam, authentication, spam
+from lamson.results import Spam, authentication, proves, spam
 from tests.unit.support import make_message
 
 
@@ -128,3 +128,23 @@ def test_a_domain_that_the_method_did_not_look_at_has_not_passed() -> None:
     found = authentication(make_message(message(field)), "mx.test.com")
     assert found.passed("dkim", "evil.example")
     assert not found.passed("dkim", "bank.example")
+
+
+@pytest.mark.parametrize(
+    ("results", "domain", "proven"),
+    [
+        ("dmarc=pass header.from=Example.org", "example.org", True),
+        ("dmarc=pass header.from=example.org", "mail.example.org", False),
+        ("dmarc=fail header.from=example.org", "example.org", False),
+        ("dkim=pass header.d=mail.example.org", "lists.example.org", True),
+        ("dkim=pass header.d=evil.example", "example.org", False),
+        ("dkim=pass header.d=b.co.uk", "a.co.uk", False),
+        ("dkim=pass header.d=xn--bcher-kva.example", "bücher.example", True),
+        ("spf=pass smtp.mailfrom=zed@example.org", "example.org", False),
+        ("dkim=pass", "example.org", False),
+    ],
+)
+def test_what_proves_an_author(results: str, domain: str, proven: bool) -> None:
+    made = make_message(message(f"Authentication-Results: mx.test.com; {results}"))
+    assert proves(made, "mx.test.com", domain) is proven
+    assert not proves(made, "mx.other.example", domain)

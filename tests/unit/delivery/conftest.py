@@ -35,11 +35,18 @@ def undeliverable(tmp_path: Path) -> Maildir:
 def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Callable[..., Run]:
     """``make_run(source, **options)`` gives a function that runs messages in one batch.
 
-    ``raise_errors`` and ``answers`` are the handlers', other options those of `Transactions`.
+    ``raise_errors``, ``answers``, ``is_ours`` and ``mark`` are the handlers', other options those
+    of `Transactions`.
     """
 
     def make(
-        source: str, *, raise_errors: bool = False, answers: AnswerLimit | None = None, **more: Any
+        source: str,
+        *,
+        raise_errors: bool = False,
+        answers: AnswerLimit | None = None,
+        is_ours: Callable[[str], bool] | None = None,
+        mark: Callable[[str], str] | None = None,
+        **more: Any,
     ) -> Run:
         router = make_router(tmp_path, source)
         handlers = Handlers(
@@ -47,6 +54,8 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Call
             hostname="mx.test.com",
             undeliverable=undeliverable,
             answers=answers,
+            is_ours=is_ours,
+            mark=mark,
             raise_errors=raise_errors,
         )
         options: dict[str, Any] = {

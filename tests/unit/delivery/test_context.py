@@ -7,6 +7,7 @@ import pytest
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.context import Delivery
 from lamson.errors import AddressError, LamsonError
+from lamson.message.notes import Notary
 from lamson.message.request import MailRequest
 from lamson.message.response import MailResponse
 from lamson.message.templates import Templates
@@ -84,7 +85,8 @@ def test_one_correspondent_gets_so_many_answers_an_hour() -> None:
     limit = AnswerLimit(2)
     answers = [make_delivery(answers=limit).reply(body="x") for _ in range(3)]
     assert [answer is not None for answer in answers] == [True, True, False]
-    assert limit.allows("somebody@else.example")
+    other = make_message(b"Subject: x\r\n\r\n", sender="somebody@else.example")
+    assert make_delivery(other, answers=limit).reply(body="x") is not None
 
 
 def test_a_template_sees_message_captures_and_variables(tmp_path: Path) -> None:
@@ -143,21 +145,28 @@ def test_what_is_sent_has_no_bare_line_ends() -> None:
     assert content.replace(b"\r\n", b"").count(b"\n") == 0
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"Delivered-To: LIST@test.com\r\n\r\n", b"Received: from x\r\n" * 51 + b"\r\n"],
-)
-def test_forward_refuses_a_loop(content: bytes) -> None:
-    with pytest.raises(SMTPError, match=r"5\.4\.6"):
-        make_delivery(make_message(content)).forward()
+def test_forward_refuses_what_it_forwarded_before() -> None:
+    first = make_delivery(mark=Notary(b"secret").mark)
+    first.forward("c@d.example")
+    back = b"Received: from x\r\n" + first.outgoing[0].content
+    for recipient in ("list@test.com", "LIST@test.com"):
+        again = make_delivery(make_message(back, recipient=recipient), mark=Notary(b"secret").mark)
+        with pytest.raises(SMTPError, match=r"5\.4\.6"):
+            again.forward()
+    for recipient, secret in (("other@test.com", b"secret"), ("list@test.com", b"another")):
+        make_delivery(make_message(back, recipient=recipient), mark=Notary(secret).mark).forward()
 
 
-def test_what_our_own_lmtp_client_stamped_is_no_loop() -> None:
-    stamped = b"Delivered-To: list@test.com\r\nReceived: from x\r\n"
-    make_delivery(make_message(stamped + b"\r\n")).forward()
-    looped = stamped + b"Delivered-To: list@test.com\r\n\r\n"
+def test_forward_refuses_what_has_come_too_far() -> None:
     with pytest.raises(SMTPError, match=r"5\.4\.6"):
-        make_delivery(make_message(looped)).forward()
+        make_delivery(make_message(b"Received: from x\r\n" * 51 + b"\r\n")).forward()
+
+
+@pytest.mark.parametrize("field", [b"Delivered-To: list@test.com", b"X-Lamson-Forwarded: 0123"])
+def test_no_stranger_can_make_a_loop(field: bytes) -> None:
+    delivery = make_delivery(make_message(field + b"\r\n\r\n"), mark=Notary(b"secret").mark)
+    delivery.forward()
+    assert len(delivery.outgoing) == 1
 
 
 def test_an_address_beyond_ascii_needs_smtputf8() -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from lamson.delivery.answer_limit import AnswerLimit
+from lamson.message.notes import Notary
 from lamson.storage import failure
 from lamson.storage.database import Database
 from lamson.storage.maildir import Maildir
@@ -265,3 +266,26 @@ def test_answers_that_were_rolled_back_do_not_count_against_the_limit(
 def test_tests_may_see_the_exception(make_run: Callable[..., Run]) -> None:
     with pytest.raises(RuntimeError, match="broken"):
         make_run(NOTE, raise_errors=True)(note("one", "break"))
+
+
+FORWARDING = """
+@route("list@(host)")
+@stateless
+def FORWARD(message, delivery: Delivery, host):
+    delivery.forward("c@d.example")
+"""
+
+
+@pytest.mark.parametrize(
+    ("sender", "code"), [("", 554), ("list@test.com", 554), ("victim@bank.example", 250)]
+)
+def test_a_loop_makes_no_bounce_to_others(
+    make_run: Callable[..., Run], undeliverable: Maildir, sender: str, code: int
+) -> None:
+    """Who was sent what we forwarded can send it again, mark and all, in anybody's name."""
+    run = make_run(FORWARDING, is_ours="test.com".__eq__, mark=Notary(b"secret").mark)
+    marked = f"X-Lamson-Forwarded: {Notary(b'secret').mark('list@test.com')}\r\n\r\nspam\r\n"
+    [job] = run(make_message(marked.encode(), sender=sender))
+    assert job.reply is not None
+    assert job.reply.code == code
+    assert len(undeliverable.keys()) == (code == 250)

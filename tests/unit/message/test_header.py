@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.message.header import MAX_BLOCK, MAX_FIELDS, Header
+from lamson.message.header import MAX_BLOCK, MAX_FIELDS, Header, called
 
 if TYPE_CHECKING:
     from lamson.message.charset import Defects
@@ -113,3 +113,10 @@ def test_fields_are_listed_up_to_a_number() -> None:
     assert len(found.items()) == MAX_FIELDS
     assert found.get("B") == "2"
     assert list(defects) == ["more than 10000 header fields: the rest is not listed"]
+
+
+def test_the_first_of_several_names() -> None:
+    header = Header(MESSAGE, {})
+    assert header.first_of(called("X-None", "to", "X-EMPTY")) == "x-empty"
+    assert header.first_of(called("To")) == "to", "not To-Do"
+    assert header.first_of(called("Reply-To", "X.Empty")) is None

@@ -45,7 +45,7 @@ def test_it_is_read_once() -> None:
 @pytest.mark.parametrize(
     ("fields", "author"),
     [
-        (b"From: Zed <Zed@Example.com>", "zed@example.com"),
+        (b"From: Zed <Zed@Example.com>", "Zed@example.com"),
         (b"From: =?utf-8?q?evil=40example=2Ecom=2C?= <a@example.com>", "a@example.com"),
         (b"From: a@example.com\r\nFrom: b@example.com", ""),
         (b"From: a@example.com, b@example.com", ""),
@@ -58,7 +58,7 @@ def test_it_is_read_once() -> None:
     ],
 )
 def test_author(fields: bytes, author: str) -> None:
-    assert ParsedMessage(fields + b"\r\n\r\n").author == author
+    assert ParsedMessage(fields + b"\r\n\r\n").from_address == author
 
 
 def test_defects_are_those_of_the_whole_message() -> None:

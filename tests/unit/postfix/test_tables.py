@@ -54,6 +54,8 @@ def test_what_they_say(collect: Collect) -> None:
     assert lines(found["transport"]) == [
         "/^(.*@)?localhost$/ lmtp:inet:[127.0.0.1]:8823",
         r"/^(.*@)?test\.com$/ lmtp:inet:[127.0.0.1]:8823",
+        "/^(.*@)?(localho(st|\ufb05|\ufb06)|localho(s|\u017f)t)$/ lmtp:inet:[127.0.0.1]:8823",
+        "/^(.*@)?(te(st|\ufb05|\ufb06)\\.com|te(s|\u017f)t\\.com)$/ lmtp:inet:[127.0.0.1]:8823",
     ]
 
 

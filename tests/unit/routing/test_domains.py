@@ -41,7 +41,8 @@ def domains_of(collect: Collect) -> DomainsOf:
         (r"(user)@A[bB]\.Test", {"ab.test"}),
         (r"(?:\"a@b\"|c)@x\.test", {"x.test"}),
         (r"x@\[192\.0\.2\.1\]", {"[192.0.2.1]"}),
-        (r"x@b\xfc\.test", {"bü.test"}),
+        (r"x@b\xfc\.test", {"bü.test", "xn--b-eha.test"}),
+        (r"x@XN--B-EHA\.test", {"bü.test", "xn--b-eha.test"}),
     ],
 )
 def test_domains_that_can_be_listed(domains_of: DomainsOf, format: str, listed: set[str]) -> None:
@@ -113,3 +114,23 @@ def test_many_routes_share_their_domains(collect: Collect) -> None:
     formats = "".join(f"@route('list{n}-(user)@(host)')\n" for n in range(2000))
     domains = Domains(collect(formats + source).routes)
     assert domains.listed == {"localhost", "test.com"}
+
+
+@pytest.mark.parametrize("host", [r"bücher\.test", "bu\u0308cher\\.test", r"xn--bcher-kva\.test"])
+def test_all_spellings_of_a_domain_are_ours(domains_of: DomainsOf, host: str) -> None:
+    for domains in (
+        domains_of(f"(?:x)@{host}"),
+        domains_of("(user)@(?:[a-z]+)", declared=(host.replace("\\", ""),)),
+    ):
+        for domain in ("bücher.test", "BÜCHER.test", "bu\u0308cher.TEST", "xn--bcher-kva.test"):
+            assert domains.holds(domain), domain
+        assert not domains.holds("bucher.test")
+
+
+def test_a_domain_that_can_only_be_recognised_is_so_in_both_spellings(
+    domains_of: DomainsOf,
+) -> None:
+    domains = domains_of(r"(?:x)@[a-zü]{2,20}\.test")
+    assert domains.holds("xn--bcher-kva.test")
+    assert domains.holds("te\u017ft.test")
+    assert not domains.holds("xn--bcher-kvb.test")

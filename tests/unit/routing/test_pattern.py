@@ -138,3 +138,35 @@ def test_pieces_are_what_the_format_was_put_together_from() -> None:
     ]
     assert "".join(piece.source for piece in pattern.pieces) == pattern.source
     assert compile_format("a|(tag)", CAPTURES).pieces == ()
+
+
+@pytest.mark.parametrize("engine", ["re2", "re"])
+@pytest.mark.parametrize(
+    ("host", "address", "captures"),
+    [
+        (r"test\.com", "u\u017fers@te\u017ft.com", ("users", "test.com")),
+        (r"tekst\.com", "\u212a@te\u212ast.com", ("K", "tekst.com")),
+        (r"test\.com", "Users@TEST.com", ("Users", "TEST.com")),
+        (r"bücher\.test", "\u00c9A@BÜCHER.test", ("éA", "bücher.test")),
+        (r"bücher\.test", "a@xn--bcher-kva.test", ("a", "bücher.test")),
+        ("bu\u0308cher\\.test", "a@bücher.test", ("a", "bücher.test")),
+        (r"xn--bcher-kva\.test", "a@bu\u0308cher.test", ("a", "xn--bcher-kva.test")),
+        (r"[a-z0-9.-]+", "a@BÜCHER.test", ("a", "xn--bcher-kva.test")),
+        (r"test\.com", "a@evil\uff20test.com", None),
+        (r"[a-z]+", "a@b\u0131t", None),
+        (r"[a-z]+", "a@b\u0130t", None),
+    ],
+)
+def test_the_spellings_of_an_address_are_one(
+    engine: str, host: str, address: str, captures: tuple[str, str] | None
+) -> None:
+    pattern = compile_format("(user)@(host)", {"user": "[^@]+", "host": host}, engine=engine)
+    found = pattern.match(address)
+    assert (None if found is None else tuple(found.values())) == captures
+
+
+@pytest.mark.parametrize("engine", ["re2", "re"])
+def test_no_letter_beyond_ascii_is_one_of_ascii_unless_postfix_says_so(engine: str) -> None:
+    pattern = compile_format("i(user)@x", {"user": "\u0131*"}, engine=engine)
+    assert pattern.match("i\u0131@x") == {"user": "\u0131"}
+    assert pattern.match("\u0131@x") is None

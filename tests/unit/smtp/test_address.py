@@ -134,7 +134,7 @@ def test_split() -> None:
     ("field", "expected"),
     [
         ("zed@example.com", "zed@example.com"),
-        (" Zed A. Shaw <Zed@Example.com> ", "zed@example.com"),
+        (" Zed A. Shaw <Zed@Example.com> ", "Zed@example.com"),
         ('"Shaw, Zed" <zed@example.com>', "zed@example.com"),
         ('"a \\" b" <zed@example.com>', "zed@example.com"),
         ("=?utf-8?q?Zed=2C?= <zed@example.com>", "zed@example.com"),

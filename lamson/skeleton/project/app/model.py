@@ -12,10 +12,11 @@ class Base(DeclarativeBase):
 
 
 class Entry(Base):
-    """One entry in the guest book."""
+    """One entry in the guest book; without words, until its author has answered."""
 
     __tablename__ = "entry"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     author: Mapped[str] = mapped_column(Text, index=True)
-    words: Mapped[str] = mapped_column(Text)
+    token: Mapped[str] = mapped_column(Text, unique=True)
+    words: Mapped[str] = mapped_column(Text, default="")

@@ -4,6 +4,8 @@ Write to guestbook@test.com, and answer the answer. Each function with a capital
 the conversation with one person; what it returns is the state that the person's next message meets.
 """
 
+import secrets
+
 from lamson import Delivery, MailRequest, State, route, route_like, stateless
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,19 +14,30 @@ from app.model import Entry
 
 
 @route("guestbook@(host)")
-def START(message: MailRequest, delivery: Delivery, host: str) -> State:
-    """Everybody begins here: explain, and wait for the entry."""
-    delivery.reply("mail/welcome.txt", subject="Please sign our guest book")
+def START(message: MailRequest, delivery: Delivery, db: Session, host: str) -> State:
+    """Everybody begins here: explain, and wait for the entry.
+
+    Anybody can write in anybody's name. Only who gets our answer knows the address it comes from.
+    """
+    entry = Entry(author=delivery.correspondent.address, token=secrets.token_hex(8))
+    sender = f"guestbook-{entry.token}@{host}"
+    if delivery.reply("mail/welcome.txt", sender=sender, subject="Please sign our guest book"):
+        db.add(entry)
     return SIGNING
 
 
 @route_like(START)
-def SIGNING(message: MailRequest, delivery: Delivery, db: Session, host: str) -> State:
-    """The first line of the answer is the entry."""
-    words = message.body.strip().partition("\n")[0]
-    db.add(Entry(author=message.author, words=words))
-    latest = db.scalars(select(Entry).order_by(Entry.id.desc()).limit(10)).all()
-    delivery.reply("mail/thanks.txt", entries=latest)
+@route("guestbook-(token)@(host)", token="[0-9a-f]+")
+def SIGNING(
+    message: MailRequest, delivery: Delivery, db: Session, host: str, token: str = ""
+) -> State:
+    """The first line of the answer is the entry. Nobody is sent what others wrote."""
+    entry = db.scalar(select(Entry).filter_by(token=token, words=""))
+    if entry is None or message.is_automatic:
+        return START(message, delivery, db, host)
+    entry.words = message.body.strip().partition("\n")[0][:200]
+    theirs = select(Entry).filter_by(author=entry.author).order_by(Entry.id.desc()).limit(10)
+    delivery.reply("mail/thanks.txt", sender=f"guestbook@{host}", entries=db.scalars(theirs).all())
     return START
 
 

@@ -12,6 +12,13 @@ def test_is_no_open_relay(conversation: Callable[[str], Conversation], sent: lis
         spammer.say("victim@elsewhere.example", "Buy this", "now")
     assert sent == []
 
+    # Nor does it answer whom a spammer names: From is free text.
+    victim = conversation("victim@elsewhere.example")
+    for _ in range(2):
+        victim.say("guestbook@test.com", "Buy this", "now", sender="spammer@example.com")
+    victim.say("guestbook-0123@test.com", "Buy this", "now", sender="spammer@example.com")
+    assert victim.inbox == []
+
 
 def test_forwards_mail(conversation: Callable[[str], Conversation], sent: list[Sent]) -> None:
     me = conversation("me@mydomain.com")

@@ -1,0 +1,46 @@
+"""To whom an automatic answer goes (RFC 3834 section 4).
+
+For `Delivery.reply`. From and Reply-To are free text: an answer to what they say is mail to whoever
+a stranger named. So they count where somebody vouches for their domain: Postfix took the message
+with an envelope sender of the same organisation (SPF is about that one), or our own server proved
+the From domain (DMARC, DKIM). Reply-To is no better than From: it counts for the same organisation
+only. Else the answer goes to the envelope sender, who is whom a bounce would go to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from lamson.smtp import address
+from lamson.smtp.organisation import is_aligned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lamson.message.request import MailRequest
+
+
+class Correspondent(NamedTuple):
+    """An address as it was written, and whether our own server has proved its domain."""
+
+    address: str
+    is_proven: bool
+
+
+def correspondent_of(
+    message: MailRequest, proves: Callable[[MailRequest, str], bool] | None
+) -> Correspondent:
+    """Whom to answer; ``proves`` tells of a domain whether the message is proven to be from it."""
+    sender, author = message.sender, message.content.from_address
+    envelope, claimed = _domain(sender), _domain(author)
+    is_proven = bool(proves is not None and claimed and proves(message, claimed))
+    for candidate in (message.content.reply_to, author):
+        domain = _domain(candidate)
+        is_claimed = is_proven and is_aligned(domain, claimed)
+        if is_claimed or is_aligned(domain, envelope):
+            return Correspondent(candidate, is_claimed)
+    return Correspondent(sender, is_proven and is_aligned(envelope, claimed))
+
+
+def _domain(mailbox: str) -> str:
+    return address.split(mailbox)[1]
