@@ -16,10 +16,7 @@ from encodings.aliases import aliases
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
-
-Defects = dict[str, None]
-"""What was wrong, in words, in the order found, each once."""
+    from lamson.message.defects import Defects
 
 _NOT_TEXT = {"base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec"}
 _NOT_TEXT |= {"zlib_codec", "mbcs", "oem"}
@@ -41,18 +38,18 @@ _CODECS = {name: _WIDER.get(codec, codec) for name, codec in _CODECS.items()}
 _SURROGATE = re.compile("[\ud800-\udfff]")  # utf-7 can spell one; no database or socket takes it
 
 
-def decode(data: bytes, charset: str, defects: MutableMapping[str, None], where: str) -> str:
+def decode(data: bytes, charset: str, defects: Defects, where: str) -> str:
     """``data`` as text. ``charset`` is the declared name, "" for none; ``where`` is for defects."""
     if data.isascii() and charset.lower() in ("", "us-ascii", "utf-8", "iso-8859-1"):
         return data.decode("ascii").replace("\0", "")
     codec = _CODECS.get(_plain_name(charset)) if charset else "utf_8"
     if codec is None:
-        defects[f"{where}: unknown charset {charset[:40]!r}"] = None
+        defects.add(f"{where}: unknown charset {charset[:40]!r}", kind="charset")
         codec = "utf_8"
     try:
         return _fit(data.decode(codec))
     except UnicodeError:
-        defects[f"{where}: not valid in charset {charset[:40] or 'utf-8'!r}"] = None
+        defects.add(f"{where}: not valid in charset {charset[:40] or 'utf-8'!r}", kind="charset")
     try:
         return _fit(data.decode("utf_8"))
     except UnicodeError:

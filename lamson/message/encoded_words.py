@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lamson.message.charset import decode
 
 if TYPE_CHECKING:
-    from lamson.message.charset import Defects
+    from lamson.message.defects import Defects
 
 MAX_VALUE = 8192  # octets of a value in which encoded words are looked for
 
@@ -40,13 +40,14 @@ def decode_words(value: bytes, defects: Defects, name: str) -> str:
     text = decode(value, "", defects, where)
     if len(value) > MAX_VALUE:
         if "=?" in text:
-            defects[f"{where}: longer than {MAX_VALUE} octets, encoded words left as they are"] = (
-                None
+            defects.add(
+                f"{where}: longer than {MAX_VALUE} octets, encoded words left as they are",
+                kind="limit",
             )
     elif "=?" in text:
         text = _words(text, defects, where)
     if _LINE_BREAKS.search(text):
-        defects[f"{where}: holds a line break or NUL"] = None
+        defects.add(f"{where}: holds a line break or NUL")
         text = _LINE_BREAKS.sub(" ", text)
     return text
 
@@ -73,7 +74,7 @@ def _words(text: str, defects: Defects, where: str) -> str:
     if pending:
         done.append(decode(pending, charset, defects, where))
     if not end:
-        defects[f"{where}: malformed encoded word"] = None
+        defects.add(f"{where}: malformed encoded word")
     return "".join(done) + text[end:]
 
 
@@ -85,5 +86,5 @@ def _octets(encoding: str, text: str, defects: Defects, where: str) -> bytes:
     try:
         return binascii.a2b_base64(data)
     except binascii.Error:
-        defects[f"{where}: bad base64 in an encoded word"] = None
+        defects.add(f"{where}: bad base64 in an encoded word", kind="encoding")
         return binascii.a2b_base64(letters[: len(letters) - (len(letters) % 4 == 1)] + b"==")

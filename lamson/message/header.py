@@ -16,7 +16,7 @@ from lamson.message.encoded_words import decode_words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lamson.message.charset import Defects
+    from lamson.message.defects import Defects
 
 MAX_BLOCK = 1 << 20  # octets of a header that are looked at
 MAX_FIELDS = 10_000  # fields that are listed; each can still be asked for by name
@@ -53,12 +53,16 @@ class Header:
         elif limit == end:
             stop, after = end, end
         else:
-            defects[f"the header is longer than {MAX_BLOCK} octets: not all of it was read"] = None
+            defects.add(
+                f"the header is longer than {MAX_BLOCK} octets: not all of it was read",
+                hides=True,
+                kind="limit",
+            )
             ends = (source.find(b"\n\r\n", limit, end), source.find(b"\n\n", limit, end))
             stop, after = limit, min((at + 1 for at in ends if at >= 0), default=end)
         separator = _EMPTY_LINE.match(source, after, end)
         if separator is None and after < end:
-            defects["the empty line between header and body is missing"] = None
+            defects.add("the empty line between header and body is missing")
         self.body = separator.end() if separator else after
         self._block = b"\n%b" % source[begin:stop] if stop > begin else b"\n"
         self._lower = self._block.lower()
@@ -89,8 +93,10 @@ class Header:
         """Each field as (name, value as it came), at most `MAX_FIELDS` of them."""
         for number, found in enumerate(_NAME.finditer(self._block)):
             if number == MAX_FIELDS:
-                self._defects[f"more than {MAX_FIELDS} header fields: the rest is not listed"] = (
-                    None
+                self._defects.add(
+                    f"more than {MAX_FIELDS} header fields: the rest is not listed",
+                    hides=True,
+                    kind="limit",
                 )
                 return
             yield found[1].decode("ascii"), self._value(found.end())

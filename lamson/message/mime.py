@@ -23,7 +23,7 @@ from lamson.message.encoded_words import decode_words, unfold
 from lamson.message.header import Header
 
 if TYPE_CHECKING:
-    from lamson.message.charset import Defects
+    from lamson.message.defects import Defects
 
 MAX_DEPTH = 50
 MAX_PARTS = 1000
@@ -102,13 +102,13 @@ class Part:
             try:
                 return binascii.a2b_base64(data)
             except binascii.Error:
-                self._defects[f"{self}: bad base64"] = None
+                self._defects.add(f"{self}: bad base64")
                 letters = _NOT_BASE64.sub(b"", data)
                 return binascii.a2b_base64(
                     letters[: len(letters) - (len(letters) % 4 == 1)] + b"=="
                 )
         if encoding not in ("", "7bit", "8bit", "binary"):
-            self._defects[f"{self}: unknown transfer encoding {encoding[:40]!r}"] = None
+            self._defects.add(f"{self}: unknown transfer encoding {encoding[:40]!r}")
         return data
 
 
@@ -122,7 +122,7 @@ def cut(source: bytes, headers: Header, defects: Defects) -> list[Part]:
         if kind.startswith("multipart/"):
             boundary = parameter(headers, "Content-Type", "boundary", defects)
             if depth == MAX_DEPTH:
-                defects[f"parts nested more than {MAX_DEPTH} deep: left uncut"] = None
+                defects.add(f"parts nested more than {MAX_DEPTH} deep: left uncut")
             elif pieces := _pieces(
                 source, headers.body, end, boundary, MAX_PARTS - len(parts) - len(todo), defects
             ):
@@ -142,7 +142,7 @@ def _pieces(
 ) -> list[tuple[int, int]]:
     """Where the parts of the multipart body ``source[start:end]`` lie, at most ``most`` of them."""
     if not boundary:
-        defects["a multipart without a boundary"] = None
+        defects.add("a multipart without a boundary")
         return []
     # The line end before a boundary line belongs to it (RFC 2046 section 5.1.1).
     mark = re.escape(boundary.encode())
@@ -150,14 +150,14 @@ def _pieces(
     pieces: list[tuple[int, int]] = []
     found = delimiter.search(source, start - 1, end)
     if found is None:
-        defects["a multipart without its boundary line"] = None
+        defects.add("a multipart without its boundary line")
     while found is not None and not found[1]:
         begin = found.end()
         following = delimiter.search(source, begin - 1, end)
         if following is None:
-            defects["a multipart without its closing boundary line"] = None
+            defects.add("a multipart without its closing boundary line")
         elif len(pieces) == most - 1:
-            defects[f"more than {MAX_PARTS} parts: the rest is left uncut"] = None
+            defects.add(f"more than {MAX_PARTS} parts: the rest is left uncut")
             following = None
         stop = following.start() if following else end
         if following and source[stop - 1 : stop] == b"\r":
@@ -174,7 +174,7 @@ def _content_type(headers: Header, usual: str, defects: Defects) -> str:
     kind = value.partition(";")[0].strip().lower()
     if _TYPE.fullmatch(kind):
         return kind
-    defects[f"not a content type: {kind[:40]!r}"] = None
+    defects.add(f"not a content type: {kind[:40]!r}")
     return "text/plain"  # RFC 2045 section 5.2
 
 
@@ -185,13 +185,13 @@ def parameter(headers: Header, field: str, name: str, defects: Defects) -> str |
             return None
         value = unfold(raw)
         if len(value) > MAX_PARAMETERS or value.count(b";") > MAX_SEMICOLONS:
-            defects[f"{field}: longer than anybody needs, the rest was not read"] = None
+            defects.add(f"{field}: longer than anybody needs, the rest was not read")
             value = b";".join(value[:MAX_PARAMETERS].split(b";", MAX_SEMICOLONS)[:MAX_SEMICOLONS])
         text = charset.decode(value, "", defects, field)
         try:
             found = _found(text, field, name)
         except TypeError:  # the email package cannot put name*= and name*0= in one order
-            defects[f"{field}: a parameter in one piece and in several, which were not read"] = None
+            defects.add(f"{field}: a parameter in one piece and in several, which were not read")
             found = _found(_CONTINUED.sub("", text), field, name)
         if isinstance(found, tuple):  # charset, language, octets as Latin-1: RFC 2231 section 4
             octets = found[2].encode("latin-1", "replace")

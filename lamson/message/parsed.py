@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lamson.message.defects import Defects
 from lamson.message.encoded_words import unfold
 from lamson.message.header import Header
 from lamson.message.html_text import text_of
@@ -17,7 +18,6 @@ from lamson.message.mime import Part, cut
 from lamson.smtp import address
 
 if TYPE_CHECKING:
-    from lamson.message.charset import Defects
     from lamson.message.notes import Notary
 
 
@@ -32,7 +32,7 @@ class ParsedMessage:
     def __init__(self, raw: bytes, notary: Notary | None = None) -> None:
         self.raw = raw
         self.notary = notary
-        self._defects: Defects = {}
+        self._defects = Defects()
         self._header: Header | None = None
         self._parts: list[Part] | None = None
         self._author: str | None = None
@@ -88,11 +88,11 @@ class ParsedMessage:
         return None
 
     @property
-    def defects(self) -> list[str]:
+    def defects(self) -> Defects:
         """What is wrong with the message, in words. Reads all of it."""
         self.header.items()
         for part in self.parts:
             if part.content_type.startswith("text/"):
                 _ = part.text
             _ = part.content, part.filename
-        return list(self._defects)
+        return self._defects.copy()

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lamson.message import autoreply, notes
+from lamson.message.defects import Defects
 from lamson.message.mime import parameter
 from lamson.message.parsed import ParsedMessage
 
@@ -149,8 +150,11 @@ class MailRequest:
         return [part for part in self.parts if part.is_attachment]
 
     @property
-    def defects(self) -> list[str]:
-        """What is wrong with the message, in words; [] for most mail. Reads all of it."""
+    def defects(self) -> Defects:
+        """What is wrong with the message, in words; [] for most mail. Reads all of it.
+
+        ``message.defects.could_hide`` is true where something could not be looked into.
+        """
         return self.content.defects
 
     # What the filters found
@@ -172,7 +176,7 @@ class MailRequest:
         if not self.sender:
             return True
         kind = (self["Content-Type"] or "").partition(";")[0].strip().lower()
-        report = parameter(self.content.header, "Content-Type", "report-type", {}) or ""
+        report = parameter(self.content.header, "Content-Type", "report-type", Defects()) or ""
         return kind == "multipart/report" and report.lower() == "delivery-status"  # RFC 6522
 
     @property

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from email.message import EmailMessage
-from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.message.defects import Defects
 from lamson.message.header import Header
 from lamson.message.mime import MAX_DEPTH, MAX_PARTS, Part, cut
 
-if TYPE_CHECKING:
-    from lamson.message.charset import Defects
-
 
 def parts_of(content: bytes) -> tuple[list[Part], Defects]:
-    defects: Defects = {}
+    defects = Defects()
     return cut(content, Header(content, defects), defects), defects
 
 
