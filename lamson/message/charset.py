@@ -36,6 +36,7 @@ _CODECS |= {codec: codec for codec in {*_CODECS.values(), *_NO_ALIAS}} | _MORE_N
 _CODECS = {name: _WIDER.get(codec, codec) for name, codec in _CODECS.items()}
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # utf-7 can spell one; no database or socket takes it
+_NO_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
 
 
 def decode(data: bytes, charset: str, defects: Defects, where: str) -> str:
@@ -57,9 +58,27 @@ def decode(data: bytes, charset: str, defects: Defects, where: str) -> str:
         return _fit(data.decode(fallback, "replace"))
 
 
+def decode_lines(data: bytes, charset: str, defects: Defects, where: str) -> str:
+    r"""The same for a text of many lines, whose line ends become ``\n``.
+
+    They are made so before the text is: a character may take four times what its octet took.
+    """
+    if (b"\r" in data or b"\0" in data) and _keeps_ascii(charset):
+        data = data.translate(None, b"\0").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    text = decode(data, charset, defects, where)
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _keeps_ascii(charset: str) -> bool:
+    """True where CR, LF and NUL are single octets, as in all charsets but a few."""
+    codec = _CODECS.get(_plain_name(charset), "utf_8")
+    return "\r\n\0".encode(codec) == b"\r\n\0"
+
+
 def _fit(text: str) -> str:
     """The text as a database takes it: PostgreSQL refuses NUL, as RFC 5322 section 2.3 does."""
-    return _SURROGATE.sub("\ufffd", text.replace("\0", ""))
+    text = text.replace("\0", "")
+    return text.translate(_NO_SURROGATES) if _SURROGATE.search(text) else text
 
 
 def _plain_name(charset: str) -> str:

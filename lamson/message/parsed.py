@@ -14,11 +14,12 @@ from lamson.message.defects import Defects
 from lamson.message.encoded_words import unfold
 from lamson.message.header import Header
 from lamson.message.html_text import text_of
-from lamson.message.mime import Part, cut
+from lamson.message.mime import cut
 from lamson.smtp import address
 
 if TYPE_CHECKING:
     from lamson.message.notes import Notary
+    from lamson.message.part import Part
 
 
 class ParsedMessage:
@@ -47,7 +48,7 @@ class ParsedMessage:
 
     @property
     def parts(self) -> list[Part]:
-        """The parts that hold no further parts, in order; never empty."""
+        """The parts, in order; never empty. After an attached message stands what it holds."""
         parts = self._parts
         if parts is None:
             parts = self._parts = cut(self.raw, self.header, self._defects)
@@ -83,7 +84,7 @@ class ParsedMessage:
 
     def _first(self, content_type: str) -> str | None:
         for part in self.parts:
-            if part.content_type == content_type and not part.is_attachment:
+            if part.content_type == content_type and part.within is None and not part.is_attachment:
                 return part.text
         return None
 
@@ -91,8 +92,7 @@ class ParsedMessage:
     def defects(self) -> Defects:
         """What is wrong with the message, in words. Reads all of it."""
         self.header.items()
+        self.header.examine()
         for part in self.parts:
-            if part.content_type.startswith("text/"):
-                _ = part.text
-            _ = part.content, part.filename
+            part.examine()
         return self._defects.copy()

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 from lamson.message import autoreply, notes
 from lamson.message.defects import Defects
-from lamson.message.mime import parameter
+from lamson.message.parameters import ContentField
 from lamson.message.parsed import ParsedMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lamson.message.mime import Part
     from lamson.message.notes import Note
+    from lamson.message.part import Part
     from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
 
 # RFC 5322 section 3.6.4, and what is sent in practice.
@@ -141,13 +141,19 @@ class MailRequest:
 
     @property
     def parts(self) -> list[Part]:
-        """The parts that hold no further parts, in order. An attached message is one part."""
+        """The parts that hold no further parts, in order, and attached messages.
+
+        An attached message is a part, after which stands what it holds; see `Part.within`.
+        """
         return self.content.parts
 
     @property
     def attachments(self) -> list[Part]:
-        """The parts that are not shown as the text of the message."""
-        return [part for part in self.parts if part.is_attachment]
+        """The parts that are not shown as the text of the message.
+
+        An attached message is one of them, and what it holds is none.
+        """
+        return [part for part in self.parts if part.within is None and part.is_attachment]
 
     @property
     def defects(self) -> Defects:
@@ -175,9 +181,9 @@ class MailRequest:
         """True with a null envelope sender (RFC 5321 section 4.5.5), or for a delivery report."""
         if not self.sender:
             return True
-        kind = (self["Content-Type"] or "").partition(";")[0].strip().lower()
-        report = parameter(self.content.header, "Content-Type", "report-type", Defects()) or ""
-        return kind == "multipart/report" and report.lower() == "delivery-status"  # RFC 6522
+        declared = ContentField(self.content.header, "Content-Type", Defects())
+        report = declared.text("report-type") or ""  # RFC 6522
+        return declared.value == "multipart/report" and report.lower() == "delivery-status"
 
     @property
     def automatic_reason(self) -> str | None:

@@ -15,10 +15,12 @@ from lamson.message import mailboxes
 from lamson.message.compose import normalise_newlines, prepend_headers
 from lamson.message.html_text import text_of
 from lamson.message.mailboxes import Mailbox
+from lamson.message.parsed import ParsedMessage
 from lamson.message.request import MailRequest
 from lamson.message.response import MailResponse
 from lamson.smtp.address import parse_mailbox
 from lamson.smtp.envelope import Envelope, Recipient
+from tests.tricks import FOUND, HIDING, finds, the_email_package_finds
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -80,6 +82,7 @@ def test_every_attribute_of_any_message_gives_an_answer(content: bytes) -> None:
     for name in message.keys():  # noqa: SIM118
         assert name in message
         values += message.get_all(name)
+    assert message.parts
     for part in message.parts:
         assert isinstance(part.content, bytes)
         assert part.is_attachment in (True, False)
@@ -92,6 +95,30 @@ def test_every_attribute_of_any_message_gives_an_answer(content: bytes) -> None:
     assert message.is_bounce in (True, False)
     assert message.raw is content
     assert all(part in message.parts for part in message.attachments)
+
+
+TRICKS = [trick for name, trick in (FOUND | HIDING).items() if len(trick) < 4000]
+
+
+@given(
+    st.sampled_from(TRICKS),
+    st.lists(
+        st.tuples(
+            st.floats(0, 1),
+            st.integers(0, 3),
+            st.sampled_from(PIECES) | st.binary(max_size=2) | st.sampled_from(TRICKS),
+        ),
+        max_size=4,
+    ),
+)
+def test_what_the_email_package_finds_is_found_or_could_be_hidden(
+    content: bytes, splices: list[tuple[float, int, bytes]]
+) -> None:
+    for place, removed, inserted in splices:
+        at = int(place * len(content))
+        content = content[:at] + inserted + content[at + removed :]
+    if any(the_email_package_finds(content, how) for how in (policy.compat32, policy.default)):
+        assert finds(content) or ParsedMessage(content).defects.could_hide
 
 
 PARAMETER_PIECES = [
