@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_VALUE = 8192  # octets of a value in which encoded words are looked for
 
 _LINE_BREAKS = re.compile("[\r\n\0]+")
+_BLANKS = dict.fromkeys(map(ord, "\r\n\0"), " ")
 # An underscore is a space in Q; the language after "*" is RFC 2231 section 5.
 _WORD = re.compile(r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*)\?=")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
@@ -48,7 +49,9 @@ def decode_words(value: bytes, defects: Defects, name: str) -> str:
         text = _words(text, defects, where)
     if _LINE_BREAKS.search(text):
         defects.add(f"{where}: holds a line break or NUL")
-        text = _LINE_BREAKS.sub(" ", text)
+        # Of a long one no list of pieces is made.
+        is_short = len(text) <= MAX_VALUE
+        text = _LINE_BREAKS.sub(" ", text) if is_short else text.translate(_BLANKS)
     return text
 
 

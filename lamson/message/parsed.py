@@ -8,7 +8,7 @@ whole, so the worst is that both work it out. Nothing here raises, whatever the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lamson.message.defects import Defects
 from lamson.message.encoded_words import unfold
@@ -25,14 +25,16 @@ if TYPE_CHECKING:
 class ParsedMessage:
     """A message's bytes, ``raw``, kept as they came, and their lazily parsed form.
 
-    ``notary`` verifies the notes on it; without one there are none.
+    ``notary`` verifies the notes on it; without one there are none. ``results`` is where
+    `lamson.results` keeps what it has read, by authserv-id.
     """
 
-    __slots__ = ("_author", "_body", "_defects", "_header", "_parts", "notary", "raw")
+    __slots__ = ("_author", "_body", "_defects", "_header", "_parts", "notary", "raw", "results")
 
     def __init__(self, raw: bytes, notary: Notary | None = None) -> None:
         self.raw = raw
         self.notary = notary
+        self.results: dict[str, Any] = {}
         self._defects = Defects()
         self._header: Header | None = None
         self._parts: list[Part] | None = None

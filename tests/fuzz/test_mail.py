@@ -18,6 +18,7 @@ from lamson.message.mailboxes import Mailbox
 from lamson.message.parsed import ParsedMessage
 from lamson.message.request import MailRequest
 from lamson.message.response import MailResponse
+from lamson.results import authentication, spam
 from lamson.smtp.address import parse_mailbox
 from lamson.smtp.envelope import Envelope, Recipient
 from tests.tricks import FOUND, HIDING, finds, the_email_package_finds
@@ -66,6 +67,17 @@ PIECES = [
     b"<p>",
     b"<style",
     b"&#0;&#xD800;",
+    b"&#" + b"9" * 5000,
+    b"9" * 5000,
+    b"; a*" + b"9" * 5000 + b"=",
+    b"Authentication-Results: us/" + b"9" * 5000 + b"; dkim=pass\n",
+    b"charset=idna",
+    b"charset=punycode",
+    b"charset=undefined",
+    b"charset=unicode_escape",
+    b"charset=zip",
+    b"charset=rot13",
+    b"message/rfc822\n\n",
     b"zed@example.com",
 ]
 contents = st.binary(max_size=300) | st.lists(
@@ -93,6 +105,9 @@ def test_every_attribute_of_any_message_gives_an_answer(content: bytes) -> None:
     for value in values:
         assert not re.search("[\r\n\0]", value)
     assert message.is_bounce in (True, False)
+    assert message.defects.could_hide in (True, False)
+    assert authentication(message, "us").passed("dkim") in (True, False)
+    assert spam(message) is None or content
     assert message.raw is content
     assert all(part in message.parts for part in message.attachments)
 
