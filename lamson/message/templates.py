@@ -22,6 +22,8 @@ from lamson.message.response import MailResponse
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lamson.message.mailboxes import Addresses, Mailbox
+
 # Names that Mako refuses, or has something of its own for, or needs in the code that it makes.
 RESERVED = frozenset(
     {"STOP_RENDERING", "UNDEFINED", "buffer", "callable_", "caller", "capture", "context"}
@@ -102,11 +104,11 @@ class Templates:
         template: str,
         variables: Mapping[str, Any],
         *,
-        to: str | Sequence[str],
-        sender: str,
+        to: Addresses,
+        sender: str | Mailbox,
         subject: str,
         html: str | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, Addresses] | None = None,
     ) -> MailResponse:
         """A message whose body is ``template``, rendered.
 
