@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lamson.message import autoreply, notes
 from lamson.message.defects import Defects
@@ -75,9 +75,19 @@ class MailRequest:
     def author(self) -> str:
         """Whose message it is: the single valid From address, else the envelope sender.
 
-        In lower case. Neither is proven: anybody may write anything there.
+        In lower case. Neither is proven: anybody may write anything there. `author_source` tells
+        which of the two it is.
         """
         return self.content.author or self.sender.lower()
+
+    @property
+    def author_source(self) -> Literal["From", "envelope"]:
+        """Where `author` was taken from.
+
+        "envelope" where the message has no From field, several, or one without a single valid
+        address: what readers show as its author then is not `author`.
+        """
+        return "From" if self.content.author else "envelope"
 
     # The header
 
