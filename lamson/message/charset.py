@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from encodings import normalize_encoding
 from encodings.aliases import aliases
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def decode(data: bytes, charset: str, defects: Defects, where: str) -> str:
     """``data`` as text. ``charset`` is the declared name, "" for none; ``where`` is for defects."""
     if data.isascii() and charset.lower() in ("", "us-ascii", "utf-8", "iso-8859-1"):
         return data.decode("ascii").replace("\0", "")
-    codec = _CODECS.get(_plain_name(charset)) if charset else "utf_8"
+    codec = _codec(charset)
     if codec is None:
         defects.add(f"{where}: unknown charset {charset[:40]!r}", kind="charset")
         codec = "utf_8"
@@ -63,15 +64,15 @@ def decode_lines(data: bytes, charset: str, defects: Defects, where: str) -> str
 
     They are made so before the text is: a character may take four times what its octet took.
     """
-    if (b"\r" in data or b"\0" in data) and _keeps_ascii(charset):
+    if (b"\r" in data or b"\0" in data) and _keeps_ascii(_codec(charset) or "utf_8"):
         data = data.translate(None, b"\0").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     text = decode(data, charset, defects, where)
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
-def _keeps_ascii(charset: str) -> bool:
+@cache
+def _keeps_ascii(codec: str) -> bool:
     """True where CR, LF and NUL are single octets, as in all charsets but a few."""
-    codec = _CODECS.get(_plain_name(charset), "utf_8")
     return "\r\n\0".encode(codec) == b"\r\n\0"
 
 
@@ -81,7 +82,10 @@ def _fit(text: str) -> str:
     return text.translate(_NO_SURROGATES) if _SURROGATE.search(text) else text
 
 
-def _plain_name(charset: str) -> str:
+def _codec(charset: str) -> str | None:
+    """Python's codec for the charset; None where there is none that we would ask for."""
+    if charset.lower() in ("", "utf-8"):
+        return "utf_8"
     if len(charset) > 40 or not charset.isascii():
-        return ""
-    return normalize_encoding(charset.strip()).lower()
+        return None
+    return _CODECS.get(normalize_encoding(charset.strip()).lower())

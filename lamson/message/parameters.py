@@ -114,10 +114,14 @@ class ContentField:
 
     def text(self, name: str) -> str | None:
         """The parameter as RFC 2045 and 2231 would have it; None where there is none."""
+        if not self._parameters:
+            return None
         return next((self._text(name, *one) for one in self._octets(name)), None)
 
     def readings(self, name: str) -> list[str]:
         """Each text that a mail program may read as the parameter, the likeliest first."""
+        if not self._parameters:
+            return []
         texts: dict[str, None] = {}
         for octets, declared in self._octets(name):
             texts[self._text(name, octets, declared)] = None

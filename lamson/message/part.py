@@ -23,6 +23,9 @@ _OPAQUE = frozenset(
     {"application/ms-tnef", "application/vnd.ms-tnef", "message/partial", "message/external-body"}
     | {"application/pkcs7-mime", "application/x-pkcs7-mime"}
 )
+_USUAL_ENCODINGS = {
+    encoding.encode(): encoding for encoding in (*IDENTITY, "base64", "quoted-printable")
+}
 _NOT_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _PATH = re.compile(r"[/\\]")
 _TOKEN = re.compile(r"[!#$%&'*+.^`|~\w-]*+", re.ASCII)
@@ -38,7 +41,8 @@ class Part:
     """
 
     __slots__ = (
-        *("_content", "_defects", "_disposition", "_end", "_source", "_start", "_type"),
+        *("_content", "_defects", "_disposition", "_end", "_filenames"),
+        *("_source", "_start", "_type"),
         *("content_type", "headers", "within"),
     )
 
@@ -60,7 +64,8 @@ class Part:
         self._content: bytes | None = None
         self._defects = defects
         self._type = declared or ContentField(headers, "Content-Type", defects)
-        self._disposition: ContentField | None = None
+        self._disposition = ContentField(headers, "Content-Disposition", defects)
+        self._filenames: list[str] | None = None
 
     def __repr__(self) -> str:
         return f"<Part {self.content_type} {self.filename or ''}>"
@@ -71,6 +76,9 @@ class Part:
     @property
     def transfer_encoding(self) -> str:
         """How the content came (RFC 2045 section 6), in lower case, "" where nothing is said."""
+        raw = next(self.headers.raw("Content-Transfer-Encoding"), b"").lower()
+        if (usual := _USUAL_ENCODINGS.get(raw)) is not None:
+            return usual
         field = ContentField(self.headers, "Content-Transfer-Encoding", self._defects)
         value = field.value.strip("\"' \t")
         token = _TOKEN.match(value)
@@ -97,7 +105,8 @@ class Part:
     @property
     def filename(self) -> str | None:
         """The name that the sender gave to the part, without any directories."""
-        return next(iter(self.filenames), None)
+        names = self.filenames
+        return names[0] if names else None
 
     @property
     def filenames(self) -> list[str]:
@@ -106,20 +115,19 @@ class Part:
         Most parts have one at most. Programs differ in whether filename= or name= counts, and in
         what is meant by what is malformed: who forbids a kind of file has to look at all of them.
         """
-        if self._disposition is None:
-            self._disposition = ContentField(self.headers, "Content-Disposition", self._defects)
-        readings = self._disposition.readings("filename") + self._type.readings("name")
-        names = map(_file_name, readings)
-        return list(dict.fromkeys(name for name in names if name))
+        if self._filenames is None:
+            readings = self._disposition.readings("filename") + self._type.readings("name")
+            names = filter(None, map(_file_name, readings))
+            self._filenames = list(dict.fromkeys(names))
+        return self._filenames.copy()
 
     @property
     def is_attachment(self) -> bool:
         """True for all but the texts that a mail reader would show (RFC 2183)."""
-        filename = self.filename
         return (
-            (self._disposition is not None and self._disposition.value == "attachment")
+            self._disposition.value == "attachment"
             or self.content_type not in ("text/plain", "text/html")
-            or filename is not None
+            or self.filename is not None
         )
 
     def examine(self) -> None:
