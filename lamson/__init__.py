@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
     from lamson.errors import LamsonError, SenderError
+    from lamson.message.mailboxes import Mailbox
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
     from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
@@ -25,6 +26,7 @@ __all__ = [
     "LamsonError",
     "MailRequest",
     "MailResponse",
+    "Mailbox",
     "Peer",
     "SMTPError",
     "SenderError",
@@ -40,6 +42,7 @@ _HOME = {
     "LamsonError": "lamson.errors",
     "MailRequest": "lamson.message.request",
     "MailResponse": "lamson.message.response",
+    "Mailbox": "lamson.message.mailboxes",
     "Peer": "lamson.smtp.envelope",
     "SMTPError": "lamson.smtp.reply",
     "SenderError": "lamson.errors",

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import authres
 
 from lamson import log
+from lamson.message.defects import Defects
+from lamson.message.encoded_words import decode_words
 from lamson.smtp.folding import fold_domain
 from lamson.smtp.organisation import is_aligned
 
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Authentication", "Result", "Spam", "authentication", "spam"]
 
 _MAX_FIELD = 8192  # octets that are parsed, as of every structured field
+_MAX_FIELDS = 20  # of our server that are parsed, from the top down
+_MAX_OCTETS = 32_768  # in them together: authres takes some 7 s for a megabyte
+_MAX_LOOKED_AT = 1000  # fields of anybody
 _PROVEN = {"dkim": "header.d", "spf": "smtp.mailfrom", "dmarc": "header.from"}
 _NUMBER = r"(-?[0-9]{1,6}(?:\.[0-9]{1,6})?)"
 _RSPAMD = re.compile(rf"(?:\w+: )?(True|False)[^\[]*\[{_NUMBER} / {_NUMBER}\]")
@@ -92,8 +98,16 @@ class Spam:
 
 
 def authentication(message: MailRequest, authserv_id: str) -> Authentication:
-    """The results of the server with this authserv-id; none where there are none. Never raises."""
-    return Authentication(tuple(_results(message, authserv_id.lower())))
+    """The results of the server with this authserv-id; none where there are none. Never raises.
+
+    They are read once for all recipients of a message. Of a server's fields the 20 topmost count,
+    up to 32 KiB of them.
+    """
+    authserv_id = authserv_id.lower()
+    known: dict[str, Authentication] = message.content.results
+    if authserv_id not in known:
+        known[authserv_id] = Authentication(tuple(_results(message, authserv_id)))
+    return known[authserv_id]
 
 
 def proves(message: MailRequest, authserv_id: str, domain: str) -> bool:
@@ -131,14 +145,19 @@ def spam(message: MailRequest) -> Spam | None:
 
 
 def _results(message: MailRequest, authserv_id: str) -> Iterator[Result]:
-    for value in message.get_all("Authentication-Results"):
+    fields, octets = 0, 0
+    for raw in islice(message.content.header.raw("Authentication-Results"), _MAX_LOOKED_AT):
+        value = decode_words(raw, Defects(), "Authentication-Results")
         # Looked at before it is parsed: a stranger's fields are not worth the time.
         first = _AUTHSERV_ID.match(value[:512])
-        if (
-            first is None
-            or (first[1] or first[2]).lower() != authserv_id
-            or len(value) > _MAX_FIELD
-        ):
+        if first is None or (first[1] or first[2]).lower() != authserv_id:
+            continue
+        fields += 1
+        octets += min(len(value), _MAX_FIELD)
+        if fields > _MAX_FIELDS or octets > _MAX_OCTETS:
+            log.logger.info("more Authentication-Results of %s than are read", authserv_id)
+            return
+        if len(value) > _MAX_FIELD:
             continue
         try:
             # authres knows no authserv-id in quotes (RFC 8601 section 2.2), so it gets another.

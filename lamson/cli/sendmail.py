@@ -30,6 +30,7 @@ _OPTIONS = "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q:tvx"
 _OURS = {"host": "127.0.0.1", "port": "8823", "protocol": "auto"}
 _RECIPIENT_FIELDS = ("to", "cc", "bcc")
 _BCC = re.compile(rb"^bcc[ \t]*:.*(?:\r?\n[ \t].*)*\r?\n?", re.IGNORECASE | re.MULTILINE)
+_BARE_CR = re.compile(rb"\r(?!\n)")
 _HEADER_END = re.compile(rb"(?m)^\r?\n")
 _LONE_DOT = re.compile(rb"(?m)^\.\r?\n")
 
@@ -73,6 +74,7 @@ def sendmail_command(arguments: Sequence[str]) -> int:
         content = _LONE_DOT.split(content, maxsplit=1)[0]
     if content.startswith(b"From "):  # a mailbox's separator line
         content = content.partition(b"\n")[2]
+    content = _with_lines(content)
     header = BytesHeaderParser(policy=compat32).parsebytes(content)
     if "-t" in options:
         recipients += _addresses(header, *_RECIPIENT_FIELDS)
@@ -121,6 +123,18 @@ def _parsed(arguments: Sequence[str]) -> tuple[dict[str, str], dict[str, list[st
 def _addresses(header: Message, *names: str) -> list[str]:
     values = [str(value) for name in names for value in header.get_all(name, [])]
     return [address for _, address in getaddresses(values) if address]
+
+
+def _with_lines(content: bytes) -> bytes:
+    """The message with a header whose lines are beyond doubt.
+
+    A CR ends lines where nothing else does. Else one in the header becomes a blank: on the way it
+    would be made a line end, and what follows a field that nobody has looked at.
+    """
+    if b"\n" not in content:
+        return content.replace(b"\r", b"\n")
+    header, rest = _split(content)
+    return _BARE_CR.sub(b" ", header) + rest
 
 
 def _split(content: bytes) -> tuple[bytes, bytes]:

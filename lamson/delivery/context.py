@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lamson.delivery.answer_limit import AnswerLimit
+    from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.request import MailRequest
     from lamson.message.templates import Templates
 
@@ -181,8 +182,8 @@ class Delivery:
         self,
         template: str | None = None,
         *,
-        to: str | Sequence[str],
-        sender: str,
+        to: Addresses,
+        sender: str | Mailbox,
         subject: str,
         body: str | None = None,
         html: str | None = None,

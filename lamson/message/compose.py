@@ -27,7 +27,8 @@ _FORBIDDEN = re.compile("[\r\n\0]")
 # What may stand in a field as it is: no controls, and nothing that others take for a line end.
 _PLAIN = re.compile(r"[\t -~]*+")
 _PLAIN_UTF8 = re.compile("[\t -~\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff]*+")
-_TOO_LONG = re.compile(rb"[^ \t]{900}")  # octets that cannot be folded, beside the field's name
+# Octets that cannot be folded, beside the field's name; blanks stay with the word after them.
+_TOO_LONG = re.compile(rb"[^ \t]{900}|[ \t]{70}")
 _WORD = re.compile(r"[ \t]*[^ \t]+")
 _Q_SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/ ")
 _NOT_QUOTABLE = re.compile(r"[^ !#-;=?-\[\]-~]")  # Python's reader takes <> for quotes

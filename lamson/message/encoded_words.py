@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 from lamson.message.charset import decode
 
 if TYPE_CHECKING:
-    from lamson.message.charset import Defects
+    from lamson.message.defects import Defects
 
 MAX_VALUE = 8192  # octets of a value in which encoded words are looked for
 
 _LINE_BREAKS = re.compile("[\r\n\0]+")
+_BLANKS = dict.fromkeys(map(ord, "\r\n\0"), " ")
 # An underscore is a space in Q; the language after "*" is RFC 2231 section 5.
 _WORD = re.compile(r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*)\?=")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
@@ -40,14 +41,17 @@ def decode_words(value: bytes, defects: Defects, name: str) -> str:
     text = decode(value, "", defects, where)
     if len(value) > MAX_VALUE:
         if "=?" in text:
-            defects[f"{where}: longer than {MAX_VALUE} octets, encoded words left as they are"] = (
-                None
+            defects.add(
+                f"{where}: longer than {MAX_VALUE} octets, encoded words left as they are",
+                kind="limit",
             )
     elif "=?" in text:
         text = _words(text, defects, where)
     if _LINE_BREAKS.search(text):
-        defects[f"{where}: holds a line break or NUL"] = None
-        text = _LINE_BREAKS.sub(" ", text)
+        defects.add(f"{where}: holds a line break or NUL")
+        # Of a long one no list of pieces is made.
+        is_short = len(text) <= MAX_VALUE
+        text = _LINE_BREAKS.sub(" ", text) if is_short else text.translate(_BLANKS)
     return text
 
 
@@ -73,7 +77,7 @@ def _words(text: str, defects: Defects, where: str) -> str:
     if pending:
         done.append(decode(pending, charset, defects, where))
     if not end:
-        defects[f"{where}: malformed encoded word"] = None
+        defects.add(f"{where}: malformed encoded word")
     return "".join(done) + text[end:]
 
 
@@ -85,5 +89,5 @@ def _octets(encoding: str, text: str, defects: Defects, where: str) -> bytes:
     try:
         return binascii.a2b_base64(data)
     except binascii.Error:
-        defects[f"{where}: bad base64 in an encoded word"] = None
+        defects.add(f"{where}: bad base64 in an encoded word", kind="encoding")
         return binascii.a2b_base64(letters[: len(letters) - (len(letters) % 4 == 1)] + b"==")

@@ -16,7 +16,7 @@ from lamson.message.encoded_words import decode_words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lamson.message.charset import Defects
+    from lamson.message.defects import Defects
 
 MAX_BLOCK = 1 << 20  # octets of a header that are looked at
 MAX_FIELDS = 10_000  # fields that are listed; each can still be asked for by name
@@ -30,6 +30,8 @@ _EMPTY_LINE = re.compile(rb"\r?\n")
 _COLON = re.compile(rb"[ \t]*+:")
 _VALUE_END = re.compile(rb"\n(?![ \t])")
 _NAME = re.compile(rb"\n([!-9;-~]++)[ \t]*+:")
+_BLANK_LINE = re.compile(rb"\n[ \t]++\r?\n")
+_ONCE = ("Content-Type", "Content-Disposition", "Content-Transfer-Encoding")
 
 
 def called(*names: str) -> re.Pattern[bytes]:
@@ -58,12 +60,18 @@ class Header:
         elif limit == end:
             stop, after = end, end
         else:
-            defects[f"the header is longer than {MAX_BLOCK} octets: not all of it was read"] = None
+            defects.add(
+                f"the header is longer than {MAX_BLOCK} octets: not all of it was read",
+                hides=True,
+                kind="limit",
+            )
             ends = (source.find(b"\n\r\n", limit, end), source.find(b"\n\n", limit, end))
             stop, after = limit, min((at + 1 for at in ends if at >= 0), default=end)
         separator = _EMPTY_LINE.match(source, after, end)
         if separator is None and after < end:
-            defects["the empty line between header and body is missing"] = None
+            defects.add(
+                "the empty line between header and body is missing", hides=True, kind="ambiguous"
+            )
         self.body = separator.end() if separator else after
         self._block = b"\n%b" % source[begin:stop] if stop > begin else b"\n"
         self._lower = self._block.lower()
@@ -100,8 +108,10 @@ class Header:
         """Each field as (name, value as it came), at most `MAX_FIELDS` of them."""
         for number, found in enumerate(_NAME.finditer(self._block)):
             if number == MAX_FIELDS:
-                self._defects[f"more than {MAX_FIELDS} header fields: the rest is not listed"] = (
-                    None
+                self._defects.add(
+                    f"more than {MAX_FIELDS} header fields: the rest is not listed",
+                    hides=True,
+                    kind="limit",
                 )
                 return
             yield found[1].decode("ascii"), self._value(found.end())
@@ -109,6 +119,24 @@ class Header:
     def items(self) -> list[tuple[str, str]]:
         """Each field as (name, value as text on one line), at most `MAX_FIELDS` of them."""
         return [(name, decode_words(raw, self._defects, name)) for name, raw in self.fields()]
+
+    def examine(self) -> None:
+        """Find what could make others see other fields here, or read those of a part otherwise."""
+        block = self._block
+        if b"\0" in block or block.count(b"\r") != (
+            block.count(b"\r\n") + block.endswith(b"\r")  # of the line end before the body
+        ):
+            self._defects.add("a bare CR or a NUL in a header", hides=True, kind="ambiguous")
+        if _BLANK_LINE.search(block):  # RFC 5322 section 3.2.2 has it that nobody may write one
+            self._defects.add("a line of blanks in a header", hides=True, kind="ambiguous")
+        for name in _ONCE:
+            values = list(self.raw(name))
+            if len(values) > 1:
+                self._defects.add(
+                    f"{name} stands there more than once",
+                    hides=len(set(values)) > 1,
+                    kind="ambiguous",
+                )
 
     def _value(self, start: int) -> bytes:
         end = _VALUE_END.search(self._block, start)

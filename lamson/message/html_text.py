@@ -24,6 +24,9 @@ _BLOCK = re.compile(
 )
 _PARAGRAPH = re.compile(r"</(?:p|h[1-6]|table|ul|ol|blockquote)\b[^<>]*+>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z!?][^<>]*+>", re.IGNORECASE)
+# Python refuses to read a number of more than 4,300 digits; Unicode ends at 1,114,111.
+_ZEROS = re.compile(r"&#0++(?=[0-9])")
+_HUGE = re.compile(r"&#[0-9]{8,}+;?")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -33,6 +36,7 @@ def text_of(markup: str) -> str:
     text = _BLOCK.sub("\n", _PARAGRAPH.sub("\n\n", text))
     from html import unescape  # its table takes 0.4 MiB
 
-    text = unescape(_TAG.sub("", text)).replace("\xa0", " ")
+    text = _HUGE.sub("\ufffd", _ZEROS.sub("&#", _TAG.sub("", text)))
+    text = unescape(text).replace("\xa0", " ")
     lines = "\n".join(line.strip() for line in text.split("\n"))
     return _BLANK_LINES.sub("\n\n", lines).strip() + "\n"

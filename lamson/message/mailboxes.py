@@ -8,11 +8,15 @@ For `MailResponse`. Strict, as this is our own output: whatever is not a mailbox
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from lamson.errors import AddressError
 from lamson.message.compose import encode_words, is_plain
 from lamson.smtp.address import parse_mailbox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _ITEM = r'(?>(?:[^",]|"(?>(?:[^"\\]|\\.)*)")+)'
 _BETWEEN_COMMAS = re.compile(_ITEM)
@@ -23,28 +27,58 @@ _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _NAMED = re.compile(r'(.*)<([^"<>]*|"(?>(?:[^"\\]|\\.)*)"@[^"<>]*)>', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)")
 _TO_ESCAPE = re.compile(r'(["\\])')
+_NOT_IN_NAMES = re.compile("[\r\n\0\ud800-\udfff]")
 _MAX_DISPLAY = 200  # characters, so that it fits a line in any form
 
 
-class Mailbox(NamedTuple):
-    """A display name, "" for none, and a canonical address."""
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """One mailbox: a display name, "" for none, and an address.
 
-    display: str
+    ``MailResponse(to=Mailbox(name, address), ...)`` goes to this address and no other, whatever the
+    name is; a text such as ``f"{name} <{address}>"`` is read, and a comma in the name makes two.
+    Raises AddressError, a ValueError, for what is no address, and for a name that holds CR, LF, NUL
+    or half of a surrogate pair, or more than 200 characters.
+    """
+
+    name: str
     address: str
 
+    def __post_init__(self) -> None:
+        name = self.name.strip()
+        if len(name) > _MAX_DISPLAY or _NOT_IN_NAMES.search(name):
+            raise AddressError(f"not the name of a mailbox: {self.name[:200]!r}")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "address", parse_mailbox(self.address, smtputf8=True))
+
     def __str__(self) -> str:
-        if not self.display:
+        if not self.name:
             return self.address
-        if _ATOMS.fullmatch(self.display):
-            return f"{self.display} <{self.address}>"
-        quoted = _TO_ESCAPE.sub(r"\\\1", self.display)
+        if _ATOMS.fullmatch(self.name):
+            return f"{self.name} <{self.address}>"
+        quoted = _TO_ESCAPE.sub(r"\\\1", self.name)
         return f'"{quoted}" <{self.address}>'
 
     def encoded(self, *, utf8: bool) -> str:
-        """As it stands in a field; the display name as encoded words where it must be."""
-        if is_plain(self.display, utf8=utf8):
+        """As it stands in a field; the name as encoded words where it must be."""
+        if is_plain(self.name, utf8=utf8):
             return str(self)
-        return f"{encode_words(self.display)} <{self.address}>"
+        return f"{encode_words(self.name)} <{self.address}>"
+
+
+Addresses: TypeAlias = "str | Mailbox | Sequence[str | Mailbox]"
+"""What an address field is made of: a text with one address or several, or `Mailbox` objects."""
+
+
+def of(value: Addresses) -> tuple[Mailbox, ...]:
+    """The mailboxes that are meant. Raises AddressError."""
+    if isinstance(value, Mailbox):
+        return (value,)
+    if isinstance(value, str):
+        return parse(value)
+    if not value:
+        raise AddressError("no mail address: the list is empty")
+    return tuple(mailbox for one in value for mailbox in of(one))
 
 
 def parse(value: str) -> tuple[Mailbox, ...]:
@@ -61,12 +95,12 @@ def parse_one(value: str) -> Mailbox:
     text = value.strip()
     named = _NAMED.fullmatch(text)
     if named is None:
-        return Mailbox("", parse_mailbox(text, smtputf8=True))
+        return Mailbox("", text)
     display, address = named[1].strip(), named[2]
     if len(display) > 1 and display[0] == display[-1] == '"':
         display = _ESCAPED.sub(r"\1", display[1:-1]).strip()
     elif '"' in display:
         address = ""
-    if not address or len(display) > _MAX_DISPLAY:
+    if not address or len(display) > _MAX_DISPLAY or _NOT_IN_NAMES.search(display):
         raise AddressError(f"not a mail address: {value[:200]!r}")
-    return Mailbox(display, parse_mailbox(address, smtputf8=True))
+    return Mailbox(display, address)

@@ -1,208 +1,223 @@
-"""The parts of a MIME message, found in bounded time and depth.
+"""The parts of a MIME message, found in bounded time, memory and depth.
 
 For `ParsedMessage`. The email package parses multiparts by recursion and looks at each line once
 per level: 3,000 nested parts end in RecursionError, 100,000 parts take many seconds. So the cutting
 at boundary lines (RFC 2046 section 5.1) is done here, outermost multipart first, with a list
 instead of recursion, to at most `MAX_DEPTH` levels and `MAX_PARTS` parts; what lies deeper or comes
-later stays one part, uncut. The parameters of a part's own fields are left to the email package,
-which is given `MAX_PARAMETERS` octets at most. An attached message is one part and never looked
-into.
+later stays one part, uncut. An attached message is a part, and what it holds comes after it.
 
-Nothing raises; what was wrong is said in `defects`.
+Nothing raises; what was wrong is said in `defects`. Wherever a mail program could find parts that
+are not found here, or others, the defect hides something.
 """
 
 from __future__ import annotations
 
-import binascii
 import re
-from email.message import Message
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from lamson.message import charset
-from lamson.message.encoded_words import decode_words, unfold
 from lamson.message.header import Header
+from lamson.message.parameters import ContentField
+from lamson.message.part import Part
+from lamson.message.transfer import IDENTITY
 
 if TYPE_CHECKING:
-    from lamson.message.charset import Defects
+    from lamson.message.defects import Defects, Kind
 
 MAX_DEPTH = 50
 MAX_PARTS = 1000
-MAX_PARAMETERS = 2048  # octets of a Content-Type or Content-Disposition field that are parsed
-MAX_SEMICOLONS = 64  # in such a field: the email package takes time quadratic in them
+_MAX_BOUNDARY = 250  # octets; RFC 2046 section 5.1.1 has 70
+_MAX_ODD_LINES = 100  # that could be boundary lines and are none, of which the rest is looked at
 
-_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+", re.ASCII)  # RFC 6838 section 4.2
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
-_MAY_HOLD_WORDS = ("filename", "name")  # against RFC 2047 section 5, and common
-_NEWLINE = re.compile("\r\n?")
-_PATH = re.compile(r".*[/\\]", re.DOTALL)
-_CONTINUED = re.compile(r";\s*\w+\*[0-9]+\*?\s*=[^;]*")  # RFC 2231 section 3
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f]")
+_TYPE = re.compile(r"([\w!#$&^.+-]+)\s*+/\s*+([\w!#$&^.+-]+)", re.ASCII)  # RFC 6838 section 4.2
+_UNTYPED = ("", "text")  # as old programs have it; RFC 2045 section 5.2: text/plain
+# These hold fields that tell something, and no message: RFC 3464, 8098, 5965, 6533, 3886.
+_REPORTS = frozenset(
+    {"message/delivery-status", "message/global-delivery-status", "message/tracking-status"}
+    | {"message/disposition-notification", "message/global-disposition-notification"}
+    | {"message/feedback-report"}
+)
 
 
-class Part:
-    """One part of a message that holds no further parts. Every attribute is total.
+class _Entity(NamedTuple):
+    """A message or part that was not cut yet: ``source`` from its header on, to ``end``."""
 
-    ``content_type`` is in lower case, such as ``"text/plain"``; ``headers`` are the part's own.
-    """
+    source: bytes
+    headers: Header
+    end: int
+    usual: str  # the type where none is declared
+    depth: int
+    within: Part | None
 
-    __slots__ = ("_content", "_defects", "_end", "_source", "_start", "content_type", "headers")
 
-    def __init__(
-        self, source: bytes, headers: Header, end: int, content_type: str, defects: Defects
-    ) -> None:
-        self.headers = headers
-        self.content_type = content_type
-        self._source, self._start, self._end = source, headers.body, end
-        self._content: bytes | None = None
+class _Cutter:
+    """Cuts one message; what it found stands in ``parts``."""
+
+    def __init__(self, source: bytes, headers: Header, defects: Defects) -> None:
+        self.parts: list[Part] = []
         self._defects = defects
+        self._todo = [_Entity(source, headers, len(source), "text/plain", 0, None)]
+        self._boundaries: set[bytes] = set()
+        self._odd_lines: list[bytes] = []
+        self._budget = len(source)  # octets of messages and multiparts that came encoded
 
-    def __repr__(self) -> str:
-        return f"<Part {self.content_type} {self.filename or ''}>"
+    def cut(self) -> None:
+        while self._todo:
+            entity = self._todo.pop()
+            declared = ContentField(entity.headers, "Content-Type", self._defects)
+            kind = self._content_type(declared, entity.usual)
+            if kind.startswith("multipart/"):
+                kind = self._multipart(entity, declared, kind)
+            if not kind:
+                continue
+            source, headers, end, _, _, within = entity
+            part = Part(source, headers, end, kind, self._defects, declared=declared, within=within)
+            self.parts.append(part)
+            if kind.startswith("message/") and kind not in _REPORTS:
+                self._message(entity, part)
+        self._judge_odd_lines()
 
-    @property
-    def content(self) -> bytes:
-        """The content, its transfer encoding undone (RFC 2045 section 6)."""
-        if self._content is None:
-            data = self._source[self._start : self._end]
-            encoding = (self.headers.get("Content-Transfer-Encoding") or "").strip().lower()
-            self._content = self._undone(data, encoding)
-        return self._content
+    def _content_type(self, declared: ContentField, usual: str) -> str:
+        if not declared.is_there:
+            return usual
+        if found := _TYPE.match(declared.value):
+            if found.end() < len(declared.value):
+                self._hides(f"not a content type: {declared.value[:40]!r}", "malformed")
+            return f"{found[1]}/{found[2]}"
+        shown = declared.value[:40]
+        self._defects.add(f"not a content type: {shown!r}", hides=shown not in _UNTYPED)
+        return "text/plain"
 
-    @property
-    def text(self) -> str:
-        r"""The content as text of the part's charset, lines ending in ``\n``."""
-        name = parameter(self.headers, "Content-Type", "charset", self._defects) or ""
-        return _NEWLINE.sub("\n", charset.decode(self.content, name, self._defects, str(self)))
+    def _multipart(self, entity: _Entity, declared: ContentField, kind: str) -> str:
+        """Cut it; "" where that is done, else the type of the part that it stays."""
+        if entity.depth == MAX_DEPTH:
+            self._hides(f"parts nested more than {MAX_DEPTH} deep: left uncut", "limit")
+            return kind
+        source, start, end = entity.source, entity.headers.body, entity.end
+        whole = Part(source, entity.headers, end, kind, self._defects, declared=declared)
+        boundaries = [octets.rstrip() for octets in declared.octets("boundary")]
+        boundaries = [one for one in dict.fromkeys(boundaries) if 0 < len(one) <= _MAX_BOUNDARY]
+        if not boundaries:
+            self._hides("a multipart without a boundary", "malformed")
+            return "text/plain"
+        boundary = self._boundary(source, start, end, boundaries)
+        encoding = whole.transfer_encoding
+        if encoding not in IDENTITY:  # against RFC 2045 section 6.4: some undo it, some do not
+            self._hides("a multipart with a transfer encoding", "ambiguous")
+            if boundary is None and (undone := self._undone(whole)):
+                source, start, end = b"\n" + undone, 1, len(undone) + 1
+                boundary = self._boundary(source, start, end, boundaries)
+        if boundary is None:
+            self._hides("a multipart without its boundary line", "malformed")
+            return "text/plain"
+        entity.headers.examine()
+        # RFC 2046 section 5.1.5
+        usual = "message/rfc822" if kind == "multipart/digest" else "text/plain"
+        pieces = self._pieces(source, start, end, boundary)
+        if not pieces:
+            self._hides("a multipart that ends before it begins", "malformed")
+            return "text/plain"
+        for begin, stop in reversed(pieces):
+            headers = Header(source, self._defects, begin, stop)
+            self._todo.append(
+                _Entity(source, headers, stop, usual, entity.depth + 1, entity.within)
+            )
+        return ""
 
-    @property
-    def filename(self) -> str | None:
-        """The name that the sender gave to the part, without any directories."""
-        name = parameter(self.headers, "Content-Disposition", "filename", self._defects)
-        name = name or parameter(self.headers, "Content-Type", "name", self._defects)
-        name = _UNPRINTABLE.sub("", _PATH.sub("", name or "")).strip()
-        return None if name in ("", ".", "..") else name
+    def _boundary(
+        self, source: bytes, start: int, end: int, boundaries: list[bytes]
+    ) -> bytes | None:
+        """The one that there is a line of."""
+        found = [
+            boundary
+            for boundary in boundaries
+            if _delimiter(boundary).search(source, start - 1, end)
+        ]
+        if len(found) > 1:
+            self._hides("a boundary that can be read in two ways", "ambiguous")
+        return found[0] if found else None
 
-    @property
-    def is_attachment(self) -> bool:
-        """True for all but the texts that a mail reader would show (RFC 2183)."""
-        disposition = (self.headers.get("Content-Disposition") or "").partition(";")[0]
-        return (
-            disposition.strip().lower() == "attachment"
-            or self.content_type not in ("text/plain", "text/html")
-            or self.filename is not None
-        )
+    def _pieces(
+        self, source: bytes, start: int, end: int, boundary: bytes
+    ) -> list[tuple[int, int]]:
+        """Where the parts of the multipart body ``source[start:end]`` lie."""
+        most = MAX_PARTS - len(self.parts) - len(self._todo)
+        delimiter = _delimiter(boundary)
+        pieces: list[tuple[int, int]] = []
+        found = delimiter.search(source, start - 1, end)
+        while found is not None and not found[1]:
+            begin = found.end()
+            following = delimiter.search(source, begin - 1, end)
+            if following is None:
+                self._defects.add("a multipart without its closing boundary line")
+            elif len(pieces) == most - 1:
+                self._hides(f"more than {MAX_PARTS} parts: the rest is left uncut", "limit")
+                following = None
+            stop = following.start() if following else end
+            if following and source[stop - 1 : stop] == b"\r":
+                stop -= 1
+            pieces.append((begin, max(begin, stop)))
+            found = following
+        if found is not None and delimiter.search(source, found.end() - 1, end):
+            self._hides("parts after a closing boundary line", "ambiguous")
+        if source.find(b"\r--" + boundary, start, end) >= 0:
+            self._hides("a boundary line after a bare CR", "ambiguous")
+        self._boundaries.add(boundary)
+        # RFC 2046 section 5.1.1 has a line that begins with the boundary be a boundary line.
+        odd = re.compile(rb"\n--(%b(?!(?:--)?[ \t]*+\r?(?:\n|\Z))[^\n]*+)" % re.escape(boundary))
+        at = start - 1
+        while len(self._odd_lines) <= _MAX_ODD_LINES and (line := odd.search(source, at, end)):
+            self._odd_lines.append(line[1][: 2 * _MAX_BOUNDARY])
+            at = line.end()
+        return pieces
 
-    def __str__(self) -> str:
-        return f"part {self.content_type}"
+    def _judge_odd_lines(self) -> None:
+        """Others' boundaries may begin like one of them; what is nobody's boundary line may be."""
+        for line in self._odd_lines[:_MAX_ODD_LINES]:
+            line = line.removesuffix(b"\r").rstrip(b" \t")
+            if line not in self._boundaries and line.removesuffix(b"--") not in self._boundaries:
+                self._hides("a line that begins like a boundary line", "ambiguous")
+        if len(self._odd_lines) > _MAX_ODD_LINES:
+            self._hides("a line that begins like a boundary line", "ambiguous")
 
-    def _undone(self, data: bytes, encoding: str) -> bytes:
-        if encoding == "quoted-printable":
-            return binascii.a2b_qp(data)
-        if encoding == "base64":
-            try:
-                return binascii.a2b_base64(data)
-            except binascii.Error:
-                self._defects[f"{self}: bad base64"] = None
-                letters = _NOT_BASE64.sub(b"", data)
-                return binascii.a2b_base64(
-                    letters[: len(letters) - (len(letters) % 4 == 1)] + b"=="
-                )
-        if encoding not in ("", "7bit", "8bit", "binary"):
-            self._defects[f"{self}: unknown transfer encoding {encoding[:40]!r}"] = None
-        return data
+    def _message(self, entity: _Entity, part: Part) -> None:
+        """Put what an attached message holds on the list."""
+        if entity.depth == MAX_DEPTH:
+            self._hides(f"parts nested more than {MAX_DEPTH} deep: left uncut", "limit")
+            return
+        if len(self.parts) + len(self._todo) >= MAX_PARTS:
+            self._hides(f"more than {MAX_PARTS} parts: the rest is left uncut", "limit")
+            return
+        source, start, end = entity.source, entity.headers.body, entity.end
+        if part.transfer_encoding not in IDENTITY:
+            # RFC 2046 section 5.2.1 forbids it, some write it, many undo it.
+            if (undone := self._undone(part)) is None:
+                return
+            if undone != source[start:end]:
+                self._hides("an attached message with a transfer encoding", "ambiguous")
+            source, start, end = undone, 0, len(undone)
+        headers = Header(source, self._defects, start, end)
+        self._todo.append(_Entity(source, headers, end, "text/plain", entity.depth + 1, part))
+
+    def _undone(self, part: Part) -> bytes | None:
+        """What came encoded, decoded, as long as all of that is no more than the message."""
+        content = part.content
+        if len(content) > self._budget:
+            self._hides("encoded messages in encoded messages: left uncut", "limit")
+            return None
+        self._budget -= len(content)
+        return content
+
+    def _hides(self, text: str, kind: Kind) -> None:
+        self._defects.add(text, hides=True, kind=kind)
 
 
 def cut(source: bytes, headers: Header, defects: Defects) -> list[Part]:
     """The parts of the message ``source``, whose own header is ``headers``, in order."""
-    parts: list[Part] = []
-    todo = [(headers, len(source), "text/plain", 0)]
-    while todo:
-        headers, end, usual, depth = todo.pop()
-        kind = _content_type(headers, usual, defects)
-        if kind.startswith("multipart/"):
-            boundary = parameter(headers, "Content-Type", "boundary", defects)
-            if depth == MAX_DEPTH:
-                defects[f"parts nested more than {MAX_DEPTH} deep: left uncut"] = None
-            elif pieces := _pieces(
-                source, headers.body, end, boundary, MAX_PARTS - len(parts) - len(todo), defects
-            ):
-                # RFC 2046 section 5.1.5
-                usual = "message/rfc822" if kind == "multipart/digest" else "text/plain"
-                for start, stop in reversed(pieces):
-                    todo.append((Header(source, defects, start, stop), stop, usual, depth + 1))
-                continue
-            else:
-                kind = "text/plain"
-        parts.append(Part(source, headers, end, kind, defects))
-    return parts
+    cutter = _Cutter(source, headers, defects)
+    cutter.cut()
+    return cutter.parts
 
 
-def _pieces(
-    source: bytes, start: int, end: int, boundary: str | None, most: int, defects: Defects
-) -> list[tuple[int, int]]:
-    """Where the parts of the multipart body ``source[start:end]`` lie, at most ``most`` of them."""
-    if not boundary:
-        defects["a multipart without a boundary"] = None
-        return []
+def _delimiter(boundary: bytes) -> re.Pattern[bytes]:
     # The line end before a boundary line belongs to it (RFC 2046 section 5.1.1).
-    mark = re.escape(boundary.encode())
-    delimiter = re.compile(rb"\n--%b(--)?[ \t]*+\r?(?:\n|\Z)" % mark)
-    pieces: list[tuple[int, int]] = []
-    found = delimiter.search(source, start - 1, end)
-    if found is None:
-        defects["a multipart without its boundary line"] = None
-    while found is not None and not found[1]:
-        begin = found.end()
-        following = delimiter.search(source, begin - 1, end)
-        if following is None:
-            defects["a multipart without its closing boundary line"] = None
-        elif len(pieces) == most - 1:
-            defects[f"more than {MAX_PARTS} parts: the rest is left uncut"] = None
-            following = None
-        stop = following.start() if following else end
-        if following and source[stop - 1 : stop] == b"\r":
-            stop -= 1
-        pieces.append((begin, max(begin, stop)))
-        found = following
-    return pieces
-
-
-def _content_type(headers: Header, usual: str, defects: Defects) -> str:
-    value = headers.get("Content-Type")
-    if value is None:
-        return usual
-    kind = value.partition(";")[0].strip().lower()
-    if _TYPE.fullmatch(kind):
-        return kind
-    defects[f"not a content type: {kind[:40]!r}"] = None
-    return "text/plain"  # RFC 2045 section 5.2
-
-
-def parameter(headers: Header, field: str, name: str, defects: Defects) -> str | None:
-    """A parameter of a Content-… field, RFC 2231 forms decoded; None where there is none."""
-    for raw in headers.raw(field):
-        if name.encode() not in raw.lower():
-            return None
-        value = unfold(raw)
-        if len(value) > MAX_PARAMETERS or value.count(b";") > MAX_SEMICOLONS:
-            defects[f"{field}: longer than anybody needs, the rest was not read"] = None
-            value = b";".join(value[:MAX_PARAMETERS].split(b";", MAX_SEMICOLONS)[:MAX_SEMICOLONS])
-        text = charset.decode(value, "", defects, field)
-        try:
-            found = _found(text, field, name)
-        except TypeError:  # the email package cannot put name*= and name*0= in one order
-            defects[f"{field}: a parameter in one piece and in several, which were not read"] = None
-            found = _found(_CONTINUED.sub("", text), field, name)
-        if isinstance(found, tuple):  # charset, language, octets as Latin-1: RFC 2231 section 4
-            octets = found[2].encode("latin-1", "replace")
-            return charset.decode(octets, found[0] or "", defects, field)
-        if found and "=?" in found and name in _MAY_HOLD_WORDS:
-            return decode_words(found.encode(), defects, field)
-        return found
-    return None
-
-
-def _found(value: str, field: str, name: str) -> str | tuple[str | None, str | None, str] | None:
-    parsed = Message()
-    parsed[field] = value
-    return parsed.get_param(name, header=field)
+    return re.compile(rb"\n--%b(--)?[ \t]*+\r?(?:\n|\Z)" % re.escape(boundary))

@@ -8,31 +8,34 @@ whole, so the worst is that both work it out. Nothing here raises, whatever the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from lamson.message.defects import Defects
 from lamson.message.encoded_words import unfold
 from lamson.message.header import Header
 from lamson.message.html_text import text_of
-from lamson.message.mime import Part, cut
+from lamson.message.mime import cut
 from lamson.smtp import address
 
 if TYPE_CHECKING:
-    from lamson.message.charset import Defects
     from lamson.message.notes import Notary
+    from lamson.message.part import Part
 
 
 class ParsedMessage:
     """A message's bytes, ``raw``, kept as they came, and their lazily parsed form.
 
-    ``notary`` verifies the notes on it; without one there are none.
+    ``notary`` verifies the notes on it; without one there are none. ``results`` is where
+    `lamson.results` keeps what it has read, by authserv-id.
     """
 
-    __slots__ = ("_body", "_defects", "_from", "_header", "_parts", "notary", "raw")
+    __slots__ = ("_body", "_defects", "_from", "_header", "_parts", "notary", "raw", "results")
 
     def __init__(self, raw: bytes, notary: Notary | None = None) -> None:
         self.raw = raw
         self.notary = notary
-        self._defects: Defects = {}
+        self.results: dict[str, Any] = {}
+        self._defects = Defects()
         self._header: Header | None = None
         self._parts: list[Part] | None = None
         self._from: str | None = None
@@ -40,7 +43,7 @@ class ParsedMessage:
 
     def cut_off(self, defect: str) -> None:
         """Note that ``raw`` is not all that came: ``defect`` says what was left out."""
-        self._defects[defect] = None
+        self._defects.add(defect, hides=True, kind="limit")
 
     @property
     def header(self) -> Header:
@@ -51,7 +54,7 @@ class ParsedMessage:
 
     @property
     def parts(self) -> list[Part]:
-        """The parts that hold no further parts, in order; never empty."""
+        """The parts, in order; never empty. After an attached message stands what it holds."""
         parts = self._parts
         if parts is None:
             parts = self._parts = cut(self.raw, self.header, self._defects)
@@ -94,16 +97,15 @@ class ParsedMessage:
 
     def _first(self, content_type: str) -> str | None:
         for part in self.parts:
-            if part.content_type == content_type and not part.is_attachment:
+            if part.content_type == content_type and part.within is None and not part.is_attachment:
                 return part.text
         return None
 
     @property
-    def defects(self) -> list[str]:
+    def defects(self) -> Defects:
         """What is wrong with the message, in words. Reads all of it."""
         self.header.items()
+        self.header.examine()
         for part in self.parts:
-            if part.content_type.startswith("text/"):
-                _ = part.text
-            _ = part.content, part.filename
-        return list(self._defects)
+            part.examine()
+        return self._defects.copy()

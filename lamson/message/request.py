@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lamson.message import autoreply, notes
-from lamson.message.mime import parameter
+from lamson.message.defects import Defects
+from lamson.message.parameters import ContentField
 from lamson.message.parsed import ParsedMessage
 from lamson.smtp import address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lamson.message.mime import Part
     from lamson.message.notes import Note
+    from lamson.message.part import Part
     from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
 
 # RFC 5322 section 3.6.4, and what is sent in practice.
@@ -76,9 +77,18 @@ class MailRequest:
         """Whose message it is: the single valid From address, else the envelope sender.
 
         In the form in which addresses are compared: lower case, the domain in A-labels. Neither is
-        proven: anybody may write anything there.
+        proven: anybody may write anything there. `author_source` tells which of the two it is.
         """
         return address.normalise(self.content.from_address or self.sender)
+
+    @property
+    def author_source(self) -> Literal["From", "envelope"]:
+        """Where `author` was taken from.
+
+        "envelope" where the message has no From field, several, or one without a single valid
+        address: what readers show as its author then is not `author`.
+        """
+        return "From" if self.content.from_address else "envelope"
 
     # The header
 
@@ -142,17 +152,26 @@ class MailRequest:
 
     @property
     def parts(self) -> list[Part]:
-        """The parts that hold no further parts, in order. An attached message is one part."""
+        """The parts that hold no further parts, in order, and attached messages.
+
+        An attached message is a part, after which stands what it holds; see `Part.within`.
+        """
         return self.content.parts
 
     @property
     def attachments(self) -> list[Part]:
-        """The parts that are not shown as the text of the message."""
-        return [part for part in self.parts if part.is_attachment]
+        """The parts that are not shown as the text of the message.
+
+        An attached message is one of them, and what it holds is none.
+        """
+        return [part for part in self.parts if part.within is None and part.is_attachment]
 
     @property
-    def defects(self) -> list[str]:
-        """What is wrong with the message, in words; [] for most mail. Reads all of it."""
+    def defects(self) -> Defects:
+        """What is wrong with the message, in words; [] for most mail. Reads all of it.
+
+        ``message.defects.could_hide`` is true where something could not be looked into.
+        """
         return self.content.defects
 
     # What the filters found
@@ -173,9 +192,9 @@ class MailRequest:
         """True with a null envelope sender (RFC 5321 section 4.5.5), or for a delivery report."""
         if not self.sender:
             return True
-        kind = (self["Content-Type"] or "").partition(";")[0].strip().lower()
-        report = parameter(self.content.header, "Content-Type", "report-type", {}) or ""
-        return kind == "multipart/report" and report.lower() == "delivery-status"  # RFC 6522
+        declared = ContentField(self.content.header, "Content-Type", Defects())
+        report = declared.text("report-type") or ""  # RFC 6522
+        return declared.value == "multipart/report" and report.lower() == "delivery-status"
 
     @property
     def automatic_reason(self) -> str | None:

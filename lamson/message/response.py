@@ -11,14 +11,15 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
+from lamson.errors import AddressError
 from lamson.message import compose, mailboxes
 from lamson.smtp.address import NULL_PATH, parse_mailbox
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from lamson.message.compose import Entity
-    from lamson.message.mailboxes import Mailbox
+    from lamson.message.mailboxes import Addresses, Mailbox
 
 _ADDRESSES = {"from", "sender", "to", "cc", "bcc", "reply-to"}
 _ONE_ADDRESS = {"from", "sender"}
@@ -48,9 +49,11 @@ class MailResponse:
     """A message to be sent: header fields, a text, HTML, attachments.
 
     ``to`` is one address or several, ``sender`` the From address, either with a display name if
-    wanted (``"Zed Shaw <zed@example.com>"``). With ``body`` and ``html`` both, readers show the one
-    they can. ``response["X-Name"] = value`` sets a field, in place of those it may have had;
-    `add_header` adds one. Raises ValueError (AddressError for addresses) for what cannot be.
+    wanted (``"Zed Shaw <zed@example.com>"``). A name from elsewhere belongs into a `Mailbox`, which
+    never becomes another address; that goes for every field of addresses. With ``body`` and
+    ``html`` both, readers show the one they can. ``response["X-Name"] = value`` sets a field, in
+    place of those it may have had; `add_header` adds one. Raises ValueError (AddressError for
+    addresses) for what cannot be.
     """
 
     __slots__ = ("_attachments", "_envelope_sender", "_fields", "body", "html")
@@ -58,12 +61,12 @@ class MailResponse:
     def __init__(
         self,
         *,
-        to: str | Sequence[str],
-        sender: str,
+        to: Addresses,
+        sender: str | Mailbox,
         subject: str,
         body: str | None = None,
         html: str | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, Addresses] | None = None,
     ) -> None:
         self.body = body
         self.html = html
@@ -71,7 +74,7 @@ class MailResponse:
         self._attachments: list[_Attachment] = []
         self._envelope_sender: str | None = None
         self.add_header("From", sender)
-        self.add_header("To", to if isinstance(to, str) else ", ".join(to))
+        self.add_header("To", to)
         self.add_header("Subject", subject)
         for name, value in (headers or {}).items():
             self[name] = value
@@ -89,7 +92,7 @@ class MailResponse:
                 return field.value
         return None
 
-    def __setitem__(self, name: str, value: str) -> None:
+    def __setitem__(self, name: str, value: Addresses) -> None:
         field = self._checked(name, value)
         del self[name]
         self._fields.append(field)
@@ -111,7 +114,7 @@ class MailResponse:
         """The fields as (name, value), in the order in which they were added."""
         return [(field.name, field.value) for field in self._fields]
 
-    def add_header(self, name: str, value: str) -> None:
+    def add_header(self, name: str, value: Addresses) -> None:
         """Add a field beside those of the same name; ValueError where there may be only one."""
         field = self._checked(name, value)
         if field.kind in _ONCE and self[name] is not None:
@@ -119,16 +122,27 @@ class MailResponse:
         self._fields.append(field)
 
     @staticmethod
-    def _checked(name: str, value: str) -> _Field:
-        compose.check_field(name, value)
-        value = value.strip(" \t")
+    def _checked(name: str, value: Addresses) -> _Field:
         kind = name.lower()
+        texts = [value] if isinstance(value, str | mailboxes.Mailbox) else value
+        for text in texts or [""]:
+            compose.check_field(name, text if isinstance(text, str) else "")
         if kind in _MADE_HERE:
             raise ValueError(f"header field {name} follows from body, html and attachments")
+        if isinstance(value, str):
+            value = value.strip(" \t")
         if kind not in _ADDRESSES:
+            if not isinstance(value, str):
+                raise TypeError(f"header field {name} takes a text, not {type(value).__name__}")
             return _Field(kind, name, value, ())
-        found = (mailboxes.parse_one(value),) if kind in _ONE_ADDRESS else mailboxes.parse(value)
-        return _Field(kind, name, ", ".join(map(str, found)) or value, found)
+        if kind in _ONE_ADDRESS and isinstance(value, str):
+            found: tuple[Mailbox, ...] = (mailboxes.parse_one(value),)
+        else:
+            found = mailboxes.of(value)
+        if kind in _ONE_ADDRESS and len(found) != 1:
+            raise AddressError(f"header field {name} takes one address, not {len(found)}")
+        shown = ", ".join(map(str, found))
+        return _Field(kind, name, shown or str(value), found)
 
     # The addresses
 
@@ -155,8 +169,10 @@ class MailResponse:
         return next(iter(self._addresses("from")), NULL_PATH)
 
     @envelope_sender.setter
-    def envelope_sender(self, address: str | None) -> None:
-        if address:
+    def envelope_sender(self, address: str | Mailbox | None) -> None:
+        if isinstance(address, mailboxes.Mailbox):
+            address = address.address
+        elif address:
             address = parse_mailbox(address, smtputf8=True)
         self._envelope_sender = address
 

@@ -1,7 +1,8 @@
 """Templates: what an answer says is written outside of the code that decides to send it.
 
 For `Delivery.reply` and handlers. Mako renders; names that a template uses and nobody gave are
-errors, `.html` templates escape what they show, `.txt` templates do not. Templates make bodies
+errors. What is rendered for HTML is escaped, whatever the template is called, with all that it
+includes, inherits or takes from namespaces; what is rendered for text is not. Templates make bodies
 only: addresses and the subject are arguments, so that no text of a stranger gets near a header.
 
 Whatever is wrong with a template raises `TemplateError`, naming file, line and problem. Exceptions
@@ -20,6 +21,8 @@ from lamson.message.response import MailResponse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from lamson.message.mailboxes import Addresses, Mailbox
 
 # Names that Mako refuses, or has something of its own for, or needs in the code that it makes.
 RESERVED = frozenset(
@@ -46,7 +49,17 @@ class Templates:
         self._known: dict[str, bool] = {}
 
     def render(self, template: str, /, **variables: Any) -> str:
-        """The text that ``template`` makes of ``variables``. Raises TemplateError."""
+        """The text that ``template`` makes of ``variables``. Raises TemplateError.
+
+        A template called ``.html`` or ``.htm`` makes HTML; see `render_html` for others.
+        """
+        return self._render(template, variables, is_html=_is_html(template))
+
+    def render_html(self, template: str, /, **variables: Any) -> str:
+        """The HTML that ``template`` makes, whatever it is called. Raises TemplateError."""
+        return self._render(template, variables, is_html=True)
+
+    def _render(self, template: str, variables: Mapping[str, Any], *, is_html: bool) -> str:
         from mako.exceptions import MakoException
 
         if not RESERVED.isdisjoint(variables):
@@ -58,7 +71,8 @@ class Templates:
         if self._lookup is None:
             self._lookup = _mako_lookup(self)
         try:
-            return str(self._lookup.get_template(template).render_unicode(**variables))
+            lookup = self._lookup.by_kind[is_html]
+            return str(lookup.get_template(template).render_unicode(**variables))
         except (MakoException, SyntaxError) as error:
             raise _not_compiled(error, template) from error
         except Exception as error:
@@ -77,9 +91,12 @@ class Templates:
         """True where one of the directories holds ``template``."""
         if self._reload or template not in self._known:
             name = PurePosixPath(template.lstrip("/"))
-            self._known[template] = ".." not in name.parts and any(
-                (directory / name).is_file() for directory in self.directories
-            )
+            try:
+                self._known[template] = ".." not in name.parts and any(
+                    (directory / name).is_file() for directory in self.directories
+                )
+            except OSError:  # a name that no file can have
+                return False
         return self._known[template]
 
     def respond(
@@ -87,11 +104,11 @@ class Templates:
         template: str,
         variables: Mapping[str, Any],
         *,
-        to: str | Sequence[str],
-        sender: str,
+        to: Addresses,
+        sender: str | Mailbox,
         subject: str,
         html: str | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, Addresses] | None = None,
     ) -> MailResponse:
         """A message whose body is ``template``, rendered.
 
@@ -101,7 +118,7 @@ class Templates:
         package css-inline is installed. Raises TemplateError, and ValueError as MailResponse does.
         """
         body: str | None = None
-        if template.endswith(_HTML):
+        if _is_html(template):
             html = html or template
         else:
             body = self.render(template, **variables)
@@ -110,7 +127,7 @@ class Templates:
                 html = sibling
         page = None
         if html is not None:
-            page = _styles_inlined(self.render(html, **variables))
+            page = _styles_inlined(self.render_html(html, **variables), html)
             body = text_of(page) if body is None else body
         return MailResponse(
             to=to, sender=sender, subject=subject, body=body, html=page, headers=headers
@@ -119,21 +136,24 @@ class Templates:
     def missing(self, template: str) -> TemplateError:
         """The error to raise for a template that is in none of the directories."""
         searched = ", ".join(map(str, self.directories)) or "no directory"
-        return TemplateError(f"there is no template {template}; searched: {searched}")
+        return TemplateError(f"there is no template {template[:255]}; searched: {searched}")
 
 
 def _mako_lookup(templates: Templates) -> Any:
-    """Mako's lookup of the templates: by their names, some escape and some do not."""
+    """Mako's lookup of the templates: ``by_kind[True]`` has those that escape what they show."""
     from mako.lookup import TemplateLookup
 
     class Lookup(TemplateLookup):  # type: ignore[misc]  # Mako has no type hints
         by_kind: dict[bool, Lookup]
+        is_html: bool
 
         def get_template(self, uri: str) -> Any:
             name = uri.lstrip("/")
             if not templates.has(name):
                 raise templates.missing(name)
-            return super(Lookup, self.by_kind[uri.endswith(_HTML)]).get_template(name)
+            # What HTML includes is escaped, too, and so is HTML that a text includes.
+            lookup = self.by_kind[self.is_html or _is_html(name)]
+            return super(Lookup, lookup).get_template(name)
 
     by_kind = {
         is_html: Lookup(
@@ -145,8 +165,8 @@ def _mako_lookup(templates: Templates) -> Any:
         )
         for is_html in (False, True)
     }
-    for lookup in by_kind.values():
-        lookup.by_kind = by_kind
+    for is_html, lookup in by_kind.items():
+        lookup.by_kind, lookup.is_html = by_kind, is_html
     return by_kind[False]
 
 
@@ -177,11 +197,18 @@ def _where(error: Exception, name: str) -> str | None:
     return None
 
 
-def _styles_inlined(page: str) -> str:
+def _is_html(template: str) -> bool:
+    return template.lower().endswith(_HTML)
+
+
+def _styles_inlined(page: str, template: str) -> str:
     if "<style" not in page.lower():
         return page
     try:
         import css_inline
     except ImportError:
         return page
-    return css_inline.inline(page, load_remote_stylesheets=False, keep_at_rules=True)
+    try:
+        return css_inline.inline(page, load_remote_stylesheets=False, keep_at_rules=True)
+    except css_inline.InlineError as error:
+        raise TemplateError(f"{template}: its styles cannot be inlined: {error}") from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lamson.message.defects import Defects
 from lamson.message.encoded_words import decode_words
 
 if TYPE_CHECKING:
@@ -97,4 +98,4 @@ def _name(label: bytes) -> str:
 
 def _text(value: bytes, name: str) -> str:
     """The value as `write` was given it: what could not stand in a field is in encoded words."""
-    return decode_words(value.strip(), {}, name)
+    return decode_words(value.strip(), Defects(), name)

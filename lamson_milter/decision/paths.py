@@ -6,12 +6,12 @@ checked it: nothing is refused here, and nothing raises.
 
 from __future__ import annotations
 
-import unicodedata
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lamson.errors import AddressError
 from lamson.smtp import address
+from lamson.smtp.folding import composed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,12 +35,7 @@ def read_address(given: str, read: str, *, null: bool = False) -> str:
         known = address.parse_path(f"<{known}>", smtputf8=True)
     with suppress(AddressError):
         written = written or address.parse_path(f"<{given.strip('<> ')}>", smtputf8=True)
-    return written if _folded(written) == _folded(known) else known
-
-
-def _folded(text: str) -> str:
-    """The form in which Postfix tells an address: ß is ss."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
+    return written if composed(written) == composed(known) else known
 
 
 def parameters_of(given: Sequence[str]) -> dict[str, str]:

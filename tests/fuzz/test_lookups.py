@@ -27,7 +27,7 @@ from lamson.routing.syntax import (
     Repetition,
     parse,
 )
-from lamson.smtp import address
+from lamson.smtp import address, folding
 from lamson_lmtp.socketmap.answers import Socketmap
 from lamson_lmtp.socketmap.server import SocketmapServer
 from tests.postfix.instance import why_not
@@ -147,8 +147,14 @@ def test_all_three_say_the_same(tmp_path_factory: pytest.TempPathFactory, data: 
     kind = data.draw(st.sampled_from(["regexp", "pcre"]))
     paths = tables.write(directory, kind, made)
     for path, name in zip(paths, ("transport", "recipient", "domain"), strict=True):
-        found, problem = tables.query(f"{kind}:{path}", [*keys, *names])
-        assert (set(found), problem) == (truth[name], ""), (name, path.read_bytes())
+        # smtpd asks for recipients and domains in its own form, trivial-rewrite as it is written.
+        form = str if name == "transport" else folding.composed
+        found, problem = tables.query(f"{kind}:{path}", [form(key) for key in [*keys, *names]])
+        assert not problem, name
+        assert {key for key in [*keys, *names] if form(key) in found} == truth[name], (
+            name,
+            path.read_bytes(),
+        )
         assert set(found.values()) <= {NEXT_HOP, "routed", "ours"}
 
 

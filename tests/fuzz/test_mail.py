@@ -15,10 +15,13 @@ from lamson.message import mailboxes
 from lamson.message.compose import normalise_newlines, prepend_headers
 from lamson.message.html_text import text_of
 from lamson.message.mailboxes import Mailbox
+from lamson.message.parsed import ParsedMessage
 from lamson.message.request import MailRequest
 from lamson.message.response import MailResponse
+from lamson.results import authentication, spam
 from lamson.smtp.address import parse_mailbox
 from lamson.smtp.envelope import Envelope, Recipient
+from tests.tricks import FOUND, HIDING, finds, the_email_package_finds
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -64,6 +67,17 @@ PIECES = [
     b"<p>",
     b"<style",
     b"&#0;&#xD800;",
+    b"&#" + b"9" * 5000,
+    b"9" * 5000,
+    b"; a*" + b"9" * 5000 + b"=",
+    b"Authentication-Results: us/" + b"9" * 5000 + b"; dkim=pass\n",
+    b"charset=idna",
+    b"charset=punycode",
+    b"charset=undefined",
+    b"charset=unicode_escape",
+    b"charset=zip",
+    b"charset=rot13",
+    b"message/rfc822\n\n",
     b"zed@example.com",
 ]
 contents = st.binary(max_size=300) | st.lists(
@@ -80,6 +94,7 @@ def test_every_attribute_of_any_message_gives_an_answer(content: bytes) -> None:
     for name in message.keys():  # noqa: SIM118
         assert name in message
         values += message.get_all(name)
+    assert message.parts
     for part in message.parts:
         assert isinstance(part.content, bytes)
         assert part.is_attachment in (True, False)
@@ -90,8 +105,35 @@ def test_every_attribute_of_any_message_gives_an_answer(content: bytes) -> None:
     for value in values:
         assert not re.search("[\r\n\0]", value)
     assert message.is_bounce in (True, False)
+    assert message.defects.could_hide in (True, False)
+    assert authentication(message, "us").passed("dkim") in (True, False)
+    assert spam(message) is None or content
     assert message.raw is content
     assert all(part in message.parts for part in message.attachments)
+
+
+TRICKS = [trick for name, trick in (FOUND | HIDING).items() if len(trick) < 4000]
+
+
+@given(
+    st.sampled_from(TRICKS),
+    st.lists(
+        st.tuples(
+            st.floats(0, 1),
+            st.integers(0, 3),
+            st.sampled_from(PIECES) | st.binary(max_size=2) | st.sampled_from(TRICKS),
+        ),
+        max_size=4,
+    ),
+)
+def test_what_the_email_package_finds_is_found_or_could_be_hidden(
+    content: bytes, splices: list[tuple[float, int, bytes]]
+) -> None:
+    for place, removed, inserted in splices:
+        at = int(place * len(content))
+        content = content[:at] + inserted + content[at + removed :]
+    if any(the_email_package_finds(content, how) for how in (policy.compat32, policy.default)):
+        assert finds(content) or ParsedMessage(content).defects.could_hide
 
 
 PARAMETER_PIECES = [
@@ -256,14 +298,14 @@ def test_any_address_can_be_written_to(local: str, display: str) -> None:
     address = parse_mailbox(f"{local}@example.com", smtputf8=True)
     assert mailboxes.parse(address) == (Mailbox("", address),)
     mailbox = Mailbox(display.strip()[:200], address)
-    if mailbox.display == mailbox.display.strip():
+    if mailbox.name == mailbox.name.strip():
         assert mailboxes.parse(str(mailbox)) == (mailbox,)
 
 
 @given(displays)
 def test_display_names_come_out_as_they_went_in(display: str) -> None:
     mailbox = Mailbox(display.strip()[:200], "zed@example.com")
-    if mailbox.display == mailbox.display.strip():
+    if mailbox.name == mailbox.name.strip():
         assert mailboxes.parse(str(mailbox)) == (mailbox,)
     message = MailResponse(to=str(mailbox), sender="list@test.com", subject="x")
     content = message.to_bytes()

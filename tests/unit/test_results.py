@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lamson.results import Spam, authentication, proves, spam
+from lamson.results import Authentication, Spam, authentication, proves, spam
 from tests.unit.support import make_message
 
 
@@ -148,3 +148,24 @@ def test_what_proves_an_author(results: str, domain: str, proven: bool) -> None:
     made = make_message(message(f"Authentication-Results: mx.test.com; {results}"))
     assert proves(made, "mx.test.com", domain) is proven
     assert not proves(made, "mx.other.example", domain)
+
+
+def test_they_are_read_once_for_all_recipients() -> None:
+    one = make_message(message(OURS))
+    assert authentication(one, "mx.test.com") is authentication(one, "MX.Test.com")
+    assert authentication(one, "other.test") == Authentication()
+
+
+def test_of_many_fields_the_topmost_count() -> None:
+    field = "Authentication-Results: mx.test.com; dkim=pass header.d=a.example"
+    found = authentication(make_message(message(*[field] * 5000)), "mx.test.com")
+    assert len(found.results) == 20
+    long = f"Authentication-Results: mx.test.com{'; dkim=pass' * 700}"
+    found = authentication(make_message(message(*[long] * 100)), "mx.test.com")
+    assert len(found.results) <= 4 * 700
+
+
+def test_strangers_fields_do_not_push_ours_away() -> None:
+    theirs = "Authentication-Results: mx.evil.example; dkim=fail"
+    found = authentication(make_message(message(*[theirs] * 500, OURS)), "mx.test.com")
+    assert found.passed("dkim")

@@ -8,6 +8,7 @@ from lamson.errors import AddressError
 from lamson.message.request import MailRequest
 from lamson.smtp import address
 from lamson.smtp.envelope import Envelope, Recipient
+from lamson.smtp.folding import composed
 from lamson_lmtp.socketmap.netstring import NetstringError, Netstrings
 from lamson_milter.decision import paths
 from tests.fuzz.test_lmtp import LINES, cut_up, observe
@@ -49,7 +50,7 @@ def addresses(data: bytes) -> None:
         assert address.normalise(folded) == folded
     author = address.single_mailbox(text)
     if author is not None:
-        assert address.normalise(author) == author
+        assert address.parse_mailbox(author, smtputf8=True) == author
 
 
 def mail(data: bytes) -> None:
@@ -106,6 +107,11 @@ def milter_addresses(data: bytes) -> None:
             null=null,
         )
         assert isinstance(found, str)
+        try:
+            known = address.parse_path(f"<{read.decode()}>", smtputf8=True)
+        except (AddressError, UnicodeDecodeError):
+            continue
+        assert composed(found) == composed(known)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

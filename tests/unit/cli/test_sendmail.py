@@ -116,3 +116,17 @@ def test_an_unreachable_server(lamson: Lamson, monkeypatch: pytest.MonkeyPatch) 
     done = lamson("sendmail", "a@b.c", given=HEAD)
     assert done.status == os.EX_UNAVAILABLE
     assert done.err == "lamson: 127.0.0.1:8823: Connection refused\n"
+
+
+def test_a_cr_in_a_header_makes_no_field(lamson: Lamson, submitted: list[tuple[Any, ...]]) -> None:
+    given = HEAD + b"To: a@b.c\nSubject: s\rBcc: q@y.z\n\nbody\rstays\n"
+    assert lamson("sendmail", "-t", "-i", given=given).status == 0
+    assert submitted[0][4] == ["a@b.c"]
+    assert submitted[0][5] == HEAD + b"To: a@b.c\nSubject: s Bcc: q@y.z\n\nbody\rstays\n"
+
+
+def test_lines_that_end_in_cr(lamson: Lamson, submitted: list[tuple[Any, ...]]) -> None:
+    given = HEAD + b"To: a@b.c\nBcc: q@y.z\n\nbody\n"
+    assert lamson("sendmail", "-t", "-i", given=given.replace(b"\n", b"\r")).status == 0
+    assert submitted[0][4] == ["a@b.c", "q@y.z"]
+    assert submitted[0][5] == HEAD + b"To: a@b.c\n\nbody\n"

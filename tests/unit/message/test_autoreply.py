@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from lamson.message.autoreply import automatic_reason
+from lamson.message.defects import Defects
 from lamson.message.header import Header
 
 
 def reason(fields: bytes = b"", sender: str = "zed@example.com", author: str = "") -> str | None:
-    header = Header(fields + b"\r\n\r\n", {})
+    header = Header(fields + b"\r\n\r\n", Defects())
     return automatic_reason(header, sender, author or sender, "list@test.com")
 
 

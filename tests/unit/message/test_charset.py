@@ -7,7 +7,8 @@ import encodings
 
 import pytest
 
-from lamson.message.charset import Defects, decode
+from lamson.message.charset import decode
+from lamson.message.defects import Defects
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ from lamson.message.charset import Defects, decode
     ],
 )
 def test_what_is_declared_and_right(data: bytes, charset: str, text: str) -> None:
-    defects: Defects = {}
+    defects = Defects()
     assert decode(data, charset, defects, "here") == text
     assert not defects
 
@@ -48,24 +49,24 @@ def test_what_is_declared_and_right(data: bytes, charset: str, text: str) -> Non
     ],
 )
 def test_what_is_wrong_is_said(data: bytes, charset: str, text: str, defect: str) -> None:
-    defects: Defects = {}
+    defects = Defects()
     assert decode(data, charset, defects, "here") == text
     assert defect in defects
 
 
 @pytest.mark.parametrize("charset", ["punycode", "idna", "unicode_escape", "undefined", "rot13"])
 def test_codecs_that_are_no_charsets_are_not_used(charset: str) -> None:
-    assert decode(b"a-b\\n", charset, {}, "here") == "a-b\\n"
+    assert decode(b"a-b\\n", charset, Defects(), "here") == "a-b\\n"
 
 
 def test_a_lone_surrogate_never_comes_out() -> None:
-    assert decode(b"+2AA-", "utf-7", {}, "here") == "\ufffd"
+    assert decode(b"+2AA-", "utf-7", Defects(), "here") == "\ufffd"
 
 
 @pytest.mark.parametrize("charset", ["", "utf-8", "us-ascii", "koi8-r", "x-nobody"])
 @pytest.mark.parametrize("data", [b"a\0b", b"a\0b\xc3\xbc", b"a\0b\xff"])
 def test_a_nul_never_comes_out(data: bytes, charset: str) -> None:
-    assert decode(data, charset, {}, "here").startswith("ab")
+    assert decode(data, charset, Defects(), "here").startswith("ab")
 
 
 def test_unknown_names_leave_nothing_behind() -> None:
@@ -73,7 +74,7 @@ def test_unknown_names_leave_nothing_behind() -> None:
     cache = encodings._cache
     before = len(cache)
     for number in range(100):
-        decode(b"text", f"x-flood-{number}", {}, "here")
+        decode(b"text", f"x-flood-{number}", Defects(), "here")
     assert len(cache) == before
     with pytest.raises(LookupError):
         codecs.lookup("x-flood-and-this-one-stays")

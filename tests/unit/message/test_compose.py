@@ -9,6 +9,8 @@ import pytest
 
 from lamson.message import compose
 from lamson.message.compose import normalise_newlines, prepend_headers
+from lamson.message.defects import Defects
+from lamson.message.header import Header
 
 
 @pytest.mark.parametrize(
@@ -173,3 +175,24 @@ def test_an_address_on_top_is_not_made_an_encoded_word() -> None:
     )
     with pytest.raises(ValueError, match="Delivered-To holds CR, LF or NUL"):
         prepend_headers(b"", [("Delivered-To", "a@b\r\nBcc: c@d")])
+
+
+@pytest.mark.parametrize("utf8", [False, True])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x" + " " * 2000 + "y",
+        "x" + "\t" * 2000 + "y",
+        "x" + (" " * 69 + "y" * 899) * 5,
+        "y" * 899 + " " * 69 + "y" * 899,
+        "ü" + " " * 2000 + "y",
+        "\U0001f600" * 200 + " " * 60 + "\U0001f600" * 200,
+    ],
+)
+@pytest.mark.parametrize("name", ["Subject", "X" * 76])
+def test_no_value_makes_a_line_too_long(name: str, value: str, utf8: bool) -> None:
+    written = compose.field(name, value, utf8=utf8)
+    assert max(map(len, written.split(b"\r\n"))) <= compose.MAX_LINE
+    defects = Defects()
+    assert Header(written + b"\r\n", defects).get(name) == value
+    assert not defects

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
+from lamson.message.defects import Defects
 from lamson.message.encoded_words import MAX_VALUE, decode_words
-
-if TYPE_CHECKING:
-    from lamson.message.charset import Defects
 
 
 @pytest.mark.parametrize(
@@ -31,7 +27,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_right_ones(value: bytes, text: str) -> None:
-    defects: Defects = {}
+    defects = Defects()
     assert decode_words(value, defects, "Subject") == text
     assert not defects
 
@@ -50,14 +46,14 @@ def test_right_ones(value: bytes, text: str) -> None:
     ],
 )
 def test_wrong_ones(value: bytes, text: str, defect: str | None) -> None:
-    defects: Defects = {}
+    defects = Defects()
     assert decode_words(value, defects, "Subject") == text
     assert list(defects) == ([f"header field subject: {defect}"] if defect else [])
 
 
 def test_a_long_value_is_given_as_it_is() -> None:
     value = b"=?utf-8?q?x?= " * MAX_VALUE
-    defects: Defects = {}
+    defects = Defects()
     assert decode_words(value, defects, "To") == value.decode()
     assert list(defects) == [
         "header field to: longer than 8192 octets, encoded words left as they are"

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
+from lamson.message.defects import Defects
 from lamson.message.header import MAX_BLOCK, MAX_FIELDS, Header, called
-
-if TYPE_CHECKING:
-    from lamson.message.charset import Defects
 
 MESSAGE = (
     b"Received: by mx.example\r\n\twith ESMTP\r\nreceived: by other.example\r\n"
@@ -20,7 +16,7 @@ MESSAGE = (
 
 
 def header(content: bytes) -> tuple[Header, Defects]:
-    defects: Defects = {}
+    defects = Defects()
     return Header(content, defects), defects
 
 
@@ -84,7 +80,7 @@ def test_where_the_header_ends(
 def test_a_part_of_the_source() -> None:
     content = b"A: 1\r\n\r\n--x\r\nB: 2\r\n\r\nbody\r\n--x--"
     start, end = content.index(b"B"), content.index(b"\r\n--x--")
-    found = Header(content, {}, start, end)
+    found = Header(content, Defects(), start, end)
     assert found.items() == [("B", "2")]
     assert content[found.body : end] == b"body"
 
@@ -116,7 +112,7 @@ def test_fields_are_listed_up_to_a_number() -> None:
 
 
 def test_the_first_of_several_names() -> None:
-    header = Header(MESSAGE, {})
+    header = Header(MESSAGE, Defects())
     assert header.first_of(called("X-None", "to", "X-EMPTY")) == "x-empty"
     assert header.first_of(called("To")) == "to", "not To-Do"
     assert header.first_of(called("Reply-To", "X.Empty")) is None

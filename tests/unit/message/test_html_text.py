@@ -22,6 +22,9 @@ from lamson.message.html_text import MAX_HTML, text_of
         ("<style>never closed", "\n"),
         ("<!-- never closed", "\n"),
         ("<p never closed", "<p never closed\n"),
+        (f"<p>&#{'9' * 4301};", "\ufffd\n"),
+        (f"&#{'9' * 5000}<b>{'9' * 5000};", "\ufffd\n"),
+        (f"&#{'0' * 5000}65;&#00000065;&#0;&#x{'f' * 5000};", "AA\ufffd\ufffd\n"),
     ],
 )
 def test_text_of(markup: str, text: str) -> None:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.message.defects import Defects
 from lamson.message.header import Header
-from lamson.message.mime import MAX_DEPTH, MAX_PARTS, Part, cut
+from lamson.message.mime import MAX_DEPTH, MAX_PARTS, cut
 
 if TYPE_CHECKING:
-    from lamson.message.charset import Defects
+    from lamson.message.part import Part
 
 
 def parts_of(content: bytes) -> tuple[list[Part], Defects]:
-    defects: Defects = {}
+    defects = Defects()
     return cut(content, Header(content, defects), defects), defects
 
 
@@ -44,7 +45,9 @@ def test_nested_multiparts(content: bytes) -> None:
         ("text/plain", b"two"),
         ("text/html", b"<p>three"),
     ]
-    assert not defects
+    # To others that may be a boundary line, too: RFC 2046 section 5.1.1.
+    assert defects == ["a line that begins like a boundary line"]
+    assert defects.could_hide
 
 
 def test_a_message_without_mime_is_one_text() -> None:
@@ -147,15 +150,23 @@ def test_broken_multiparts(content: bytes, types: list[str], defect: str) -> Non
     assert list(defects) == [defect]
 
 
-def test_a_digest_holds_messages_and_a_message_is_not_cut() -> None:
-    parts, _ = parts_of(
+def test_what_an_attached_message_holds_comes_after_it() -> None:
+    parts, defects = parts_of(
         b"Content-Type: multipart/digest; boundary=b\n\n"
         b"--b\n\nSubject: inner\n\nhello\n"
         b"--b\nContent-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary=c\n\n"
         b"--c\n\nx\n--c--\n--b--\n"
     )
-    assert [part.content_type for part in parts] == ["message/rfc822", "message/rfc822"]
+    assert [(part.content_type, part.within) for part in parts] == [
+        ("message/rfc822", None),
+        ("text/plain", parts[0]),
+        ("message/rfc822", None),
+        ("text/plain", parts[2]),
+    ]
     assert parts[0].content == b"Subject: inner\n\nhello"
+    assert (parts[1].content, parts[1].headers.get("Subject")) == (b"hello", "inner")
+    assert parts[3].content == b"x"
+    assert not defects
 
 
 @pytest.mark.timeout(20)

@@ -68,6 +68,20 @@ def test_a_message_without_fields() -> None:
     assert message.author == "bounces@example.com"
 
 
+@pytest.mark.parametrize(
+    ("fields", "source"),
+    [
+        (b"From: a@b.example", "From"),
+        (b"From: a@b.example, c@d.example", "envelope"),
+        (b"From: a@b.example\r\nFrom: a@b.example", "envelope"),
+        (b"From: nobody", "envelope"),
+        (b"Subject: x", "envelope"),
+    ],
+)
+def test_where_the_author_was_taken_from(fields: bytes, source: str) -> None:
+    assert request(fields + b"\r\n\r\n").author_source == source
+
+
 def test_the_author_is_the_from_address_else_the_envelope_sender() -> None:
     assert request().author == "zed@example.com"
     assert request(b"From: a@b.example, c@d.example\r\n\r\n", "X@Y.example").author == "x@y.example"

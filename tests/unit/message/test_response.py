@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lamson.errors import AddressError
+from lamson.message.mailboxes import Mailbox
 from lamson.message.response import MailResponse
 
 if TYPE_CHECKING:
@@ -233,3 +234,23 @@ def test_no_line_is_too_long() -> None:
     message["References"] = " ".join(f"<{n}@{'x' * 100}>" for n in range(50))
     message.attach(b"\0" * 10_000, filename="ü" * 127)
     assert max(map(len, message.to_bytes().split(b"\r\n"))) <= 998
+
+
+def test_names_and_addresses_apart() -> None:
+    bob = Mailbox("evil@x.example, Bob", "real@y.example")
+    response = MailResponse(to=bob, sender=Mailbox("Liste, die", "list@test.com"), subject="x")
+    response["Cc"] = [bob, "zed@example.com"]
+    response["Reply-To"] = bob
+    assert response.recipients == ["real@y.example", "zed@example.com"]
+    assert response.envelope_sender == "list@test.com"
+    assert response["To"] == '"evil@x.example, Bob" <real@y.example>'
+    response.envelope_sender = bob
+    assert response.envelope_sender == "real@y.example"
+    with pytest.raises(AddressError, match="From takes one address, not 2"):
+        response["From"] = [bob, bob]
+    with pytest.raises(AddressError):
+        MailResponse(to=[], sender="list@test.com", subject="x")
+    with pytest.raises(TypeError, match="header field X-Name takes a text, not Mailbox"):
+        response["X-Name"] = bob
+    with pytest.raises(ValueError, match="holds CR, LF or NUL"):
+        response["To"] = ["a@b.c\r\nBcc: d@e.f"]

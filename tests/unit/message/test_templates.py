@@ -52,7 +52,7 @@ def test_text_is_left_alone_and_html_escaped(tmp_path: Path) -> None:
     assert templates.render("/a.txt", name="Zed") == "Zed ü\n"
 
 
-def test_inheriting_and_including_follow_the_name_of_each_template(tmp_path: Path) -> None:
+def test_what_html_includes_or_inherits_is_escaped_and_html_in_a_text_too(tmp_path: Path) -> None:
     templates = write(
         tmp_path,
         base_html="<b>${next.body()}</b>",
@@ -61,8 +61,58 @@ def test_inheriting_and_including_follow_the_name_of_each_template(tmp_path: Pat
         mail__text_txt='${name} <%include file="/mail/part.html"/>',
         mail__part_html="${name}",
     )
-    assert templates.render("mail/page.html", name="<") == "<b>&lt;<</b>"
+    assert templates.render("mail/page.html", name="<") == "<b>&lt;&lt;</b>"
     assert templates.render("mail/text.txt", name="<") == "< &lt;"
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["a.mako", "a.HTML", "a.htm", "include.html", "inherit.html", "namespace.html", "nested.html"],
+)
+def test_what_becomes_html_is_escaped_whatever_it_is_called(tmp_path: Path, template: str) -> None:
+    templates = write(
+        tmp_path, t_txt="${name}", a_mako="${name}", a_HTML="${name}", a_htm="${name}"
+    )
+    for name, text in {
+        "include.html": "<%include file='a.mako'/>",
+        "inherit.html": "<%inherit file='a.mako'/>",
+        "namespace.html": "<%namespace name='lib' file='lib.mako'/>${lib.shown()}",
+        "lib.mako": "<%def name='shown()'>${name}</%def>",
+        "nested.html": "<%include file='include.txt'/>",
+        "include.txt": "<%include file='a.mako'/>",
+    }.items():
+        (tmp_path / name).write_text(text)
+    response = templates.respond("t.txt", {"name": "<script>"}, html=template, **ADDRESSES)
+    assert response.body == "<script>"
+    assert response.html is not None
+    assert "<script>" not in response.html
+    assert "&lt;script&gt;" in response.html
+
+
+def test_one_template_serves_text_and_html(tmp_path: Path) -> None:
+    templates = write(tmp_path, a_mako="${name}")
+    for _ in range(2):
+        assert templates.render("a.mako", name="<") == "<"
+        assert templates.render_html("a.mako", name="<") == "&lt;"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 3000, "a\0b"])
+def test_a_name_that_no_file_can_have_is_missing(tmp_path: Path, name: str) -> None:
+    with pytest.raises(TemplateError, match="there is no template"):
+        write(tmp_path).render(name)
+
+
+def test_styles_that_cannot_be_inlined_are_the_templates_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import css_inline
+
+    def refuse(*args: object, **options: object) -> str:
+        raise css_inline.InlineError("odd")
+
+    monkeypatch.setattr(css_inline, "inline", refuse)
+    with pytest.raises(TemplateError, match=r"a\.html: its styles cannot be inlined: odd"):
+        write(tmp_path, a_html="<style>").respond("a.html", {}, **ADDRESSES)
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED))

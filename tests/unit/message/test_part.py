@@ -1,0 +1,69 @@
+"""A part: its names, what it is, and what within."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.message.parsed import ParsedMessage
+
+if TYPE_CHECKING:
+    from lamson.message.part import Part
+
+
+def part(fields: bytes, body: bytes = b"x") -> Part:
+    (found,) = ParsedMessage(fields + b"\r\n\r\n" + body).parts
+    return found
+
+
+def test_all_names_can_be_seen() -> None:
+    found = part(
+        b'Content-Type: application/pdf; name="a/b.exe"\r\n'
+        b"Content-Disposition: attachment; filename=c.pdf; filename*=utf-8''%C3%BC.txt"
+    )
+    assert found.filename == "ü.txt"
+    assert found.filenames == ["ü.txt", "c.pdf", "b.exe"]
+    assert part(b"Content-Type: text/plain").filenames == []
+
+
+@pytest.mark.parametrize(
+    ("name", "filename"),
+    [
+        (b"x.exe/", "x.exe"),
+        (b"a/x.exe/./..", "x.exe"),
+        (b"x.exe . .", "x.exe"),
+        (b"/", None),
+        (b"...", None),
+        ("x\u202e.txt".encode(), "x.txt"),
+        ("\u0644\u200c\u0627".encode(), "\u0644\u200c\u0627"),  # a letter of its own in Persian
+    ],
+)
+def test_a_name_is_a_name(name: bytes, filename: str | None) -> None:
+    found = part(b'Content-Disposition: attachment; filename="%b"' % name)
+    assert found.filename == filename
+
+
+def test_a_disposition_with_a_comment_is_one() -> None:
+    assert part(b"Content-Disposition: (c) Attachment (c)").is_attachment
+    assert not part(b"Content-Disposition: inline").is_attachment
+
+
+def test_content_that_is_not_encoded_is_not_kept_twice() -> None:
+    found = part(b"Content-Transfer-Encoding: 8bit")
+    assert found.content == found.content == b"x"
+    encoded = part(b"Content-Transfer-Encoding: base64", b"dGV4dA==")
+    assert encoded.content is encoded.content
+
+
+def test_an_attached_message_is_one_attachment() -> None:
+    message = ParsedMessage(
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+        b"--b\r\nContent-Type: message/rfc822\r\n\r\n"
+        b"Content-Disposition: attachment\r\n\r\ninner\r\n"
+        b"--b\r\n\r\nouter\r\n--b--\r\n"
+    )
+    outside, inside, text = message.parts
+    assert inside.within is outside
+    assert text.within is None
+    assert message.body == "outer"
