@@ -44,6 +44,7 @@ class Delivery:
         "_digest",
         "_hostname",
         "_is_ours",
+        "_is_over",
         "_templates",
         "answered",
         "captures",
@@ -75,6 +76,15 @@ class Delivery:
         self._templates = templates
         self._answers = answers
         self._is_ours = is_ours
+        self._is_over = False
+
+    def end(self) -> None:
+        """The handlers have returned: whoever kept it can send nothing more with it."""
+        self._is_over = True
+
+    def _check_open(self) -> None:
+        if self._is_over:
+            raise LamsonError("this delivery is over: a Delivery must not be kept for later")
 
     @property
     def id(self) -> str:
@@ -107,6 +117,7 @@ class Delivery:
         another program, or beyond the limit per hour. Raises TemplateError, or ValueError for a
         header value or address that cannot be.
         """
+        self._check_open()
         message = self.message
         correspondent = to or message.author
         reason = message.automatic_reason
@@ -153,6 +164,7 @@ class Delivery:
         the template is missing or uses a name that nobody gave, LamsonError where no templates are
         configured, ValueError (AddressError) for a header value or address that cannot be.
         """
+        self._check_open()
         if template is None:
             return MailResponse(to=to, sender=sender, subject=subject, body=body, html=html)
         if self._templates is None:
@@ -240,6 +252,7 @@ class Delivery:
         message_id: str,
         smtputf8: bool,
     ) -> None:
+        self._check_open()
         checked = [address.parse_mailbox(one, smtputf8=True) for one in recipients]
         if not checked:
             raise ValueError("a message needs at least one recipient")
