@@ -29,6 +29,8 @@ class Job:
     started: float = 0.0
     crash_key: bytes = b""  # what a crash is counted against; `key` where there is one
     is_again: bool = False  # asked for by a person: an author's state does not change on failure
+    resumes: StateKey | None = None  # whose state is to be, while a person has it run again,
+    resume_in: str = ""  # this one, whatever it is
     deaths: int = 0  # of workers that had this delivery under way
     answered: Sequence[str] = ()  # whom its automatic answers go to
     reply: Reply | None = None

@@ -154,6 +154,8 @@ class Handlers:
                 returned = self._call(run, match)
                 is_moved = True
                 moved = self._router.next_state(match.handler, returned)
+                if moved is None and key == result.job.resumes:
+                    moved = states[key]  # where the handler stays is where it was put for this run
                 if moved is not None:
                     result.moves = ((key, moved),)
 
@@ -189,7 +191,7 @@ class Handlers:
         reason = f"no handler takes it while {job.message.author} is in state {known}"
         if job.is_again:
             raise SMTPError(550, "5.7.0", reason)
-        keep(self._undeliverable, job.message, reason)
+        keep(self._undeliverable, job, reason)
 
     def _fail(self, result: Result, error: BaseException, run: _Run | None = None) -> None:
         """Say in ``result`` what an exception means: the reply, another attempt, state ERROR."""

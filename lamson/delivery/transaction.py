@@ -23,7 +23,7 @@ from lamson.storage.failure import PrematureEnd
 from lamson.storage.state import MemoryStateStore, SqlStateStore, StateKey, StateStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy.engine import Connection
 
@@ -45,6 +45,12 @@ class _UnderWay:
 
 def _keys(results: Sequence[Result]) -> set[StateKey]:
     return {key for result in results for key in result.keys if key is not None}
+
+
+def _resumed(result: Result, states: Mapping[StateKey, str]) -> Mapping[StateKey, str]:
+    """``states``, with that in which a person wants the handler to be run again."""
+    key = result.job.resumes
+    return {**states, key: result.job.resume_in} if key in result.keys and key else states
 
 
 class Transactions:
@@ -154,7 +160,7 @@ class Transactions:
         with self._transaction([job]) as (connection, _):
             if self._claim(connection, [job]):
                 # Here, so that without a database it is not kept once for each attempt.
-                keep(self._undeliverable, job.message, reason)
+                keep(self._undeliverable, job, reason)
         job.reply = OK
 
     def _deleting(self) -> AbstractContextManager[Callable[[Connection], None]]:
@@ -214,7 +220,7 @@ class Transactions:
         states = store.load(wanted) if wanted else {}
         for result in results:
             if not result.failed:
-                self._handlers.run(result, states, connection)
+                self._handlers.run(result, _resumed(result, states), connection)
                 if result.moves and not result.failed:
                     states.update(result.moves)
             under_way.done.append(result)
@@ -268,5 +274,5 @@ class Transactions:
         reason = "its handler raised an exception; see the log"
         with self._transaction([job]) as (connection, store):
             if self._claim(connection, [job]):
-                keep(self._undeliverable, job.message, reason, f"{state_key.module} {state}")
+                keep(self._undeliverable, job, reason, f"{state_key.module} {state}")
                 store.save({state_key: ERROR})
