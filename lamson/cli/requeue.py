@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,6 @@ from lamson.errors import LamsonError
 if TYPE_CHECKING:
     from lamson.app import Application
     from lamson.smtp.reply import Reply
-    from lamson.storage.seen_key import Key
 
 
 @command("requeue")
@@ -67,10 +67,7 @@ async def _requeue(application: Application, keys: tuple[str, ...], recipient: s
 
 
 async def _one(application: Application, key: str, recipient: str | None) -> Reply:
-    from lamson.message.request import MailRequest
-    from lamson.smtp import address
-    from lamson.smtp.envelope import Envelope, Recipient
-    from lamson.storage import seen_key
+    from lamson.smtp.envelope import Envelope, Peer, QueueId
     from lamson.storage.undeliverable import read
 
     queue = application.undeliverable
@@ -84,10 +81,15 @@ async def _one(application: Application, key: str, recipient: str | None) -> Rep
         raise LamsonError(
             f"{key}: no route takes {recipient or 'it'}; try -recipient", exit_code=os.EX_NOUSER
         )
-    envelope = Envelope(kept.sender, (recipient,), id=f"requeue-{key}"[:64])
-    message = MailRequest(kept.content, envelope, Recipient(recipient))
-    claim = seen_key.kept_source(key).key(kept.sender, address.normalise(recipient))
-    former = _put_into_state(application, message.author, kept.state, claim)
+    # With the queue id and the time that it came with: its notes were signed for those.
+    kept_at = key.partition(".")[0]
+    envelope = Envelope(
+        kept.sender,
+        (recipient,),
+        Peer(ident=QueueId(kept.id)),
+        received=float(kept_at) if kept_at.isdecimal() else time.time(),
+        id=f"requeue-{key}"[:64],
+    )
     answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
     application.dispatcher.deliver(
         envelope,
@@ -95,31 +97,9 @@ async def _one(application: Application, key: str, recipient: str | None) -> Rep
         [routed],
         lambda index, reply: answered.set_result(reply),
         again=key,
+        state=kept.state,
     )
     reply = await answered
     if reply.is_positive:
         queue.remove(key)
-    else:
-        _put_into_state(application, message.author, former, claim)
     return reply
-
-
-def _put_into_state(application: Application, author: str, place: str, claim: Key) -> str:
-    """Have the author stand at ``place`` (state key and state); gives where that was before.
-
-    Not so where the delivery of that ``claim`` succeeded before: it has moved the author on.
-    """
-    from lamson.storage import seen
-    from lamson.storage.seen_before import SeenBefore
-    from lamson.storage.state import SqlStateStore, StateKey
-
-    module, _, state = place.rpartition(" ")
-    if not module or application.database is None:
-        return ""
-    key = StateKey.make(module, author)
-    with application.database.begin() as connection:
-        store = SqlStateStore(connection)
-        former = store.load([key])[key]  # waits for another requeue of the same message
-        if not seen.is_claimed(connection, claim) and not SeenBefore().among(connection, [claim]):
-            store.save({key: state})
-    return f"{module} {former}"

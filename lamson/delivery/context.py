@@ -57,6 +57,7 @@ class Delivery:
         "_digest",
         "_hostname",
         "_is_ours",
+        "_is_over",
         "_mark",
         "_proves",
         "_templates",
@@ -96,6 +97,15 @@ class Delivery:
         self._is_ours = is_ours
         self._proves = proves
         self._mark = mark
+        self._is_over = False
+
+    def end(self) -> None:
+        """The handlers have returned: whoever kept it can send nothing more with it."""
+        self._is_over = True
+
+    def _check_open(self) -> None:
+        if self._is_over:
+            raise LamsonError("this delivery is over: a Delivery must not be kept for later")
 
     @property
     def id(self) -> str:
@@ -143,6 +153,7 @@ class Delivery:
         to be beyond them as the transaction ends is not sent. Raises TemplateError, or ValueError
         for a header value or address that cannot be.
         """
+        self._check_open()
         message = self.message
         reason = message.automatic_reason
         caps: tuple[tuple[bytes, int], ...] = ()
@@ -195,6 +206,7 @@ class Delivery:
         the template is missing or uses a name that nobody gave, LamsonError where no templates are
         configured, ValueError (AddressError) for a header value or address that cannot be.
         """
+        self._check_open()
         if template is None:
             return MailResponse(to=to, sender=sender, subject=subject, body=body, html=html)
         if self._templates is None:
@@ -289,6 +301,7 @@ class Delivery:
         message_id: str,
         smtputf8: bool,
     ) -> None:
+        self._check_open()
         checked = [address.parse_mailbox(one, smtputf8=True) for one in recipients]
         if not checked:
             raise ValueError("a message needs at least one recipient")

@@ -32,6 +32,7 @@ from lamson.smtp import address
 from lamson.smtp.envelope import Recipient
 from lamson.smtp.reply import BUSY, LOCAL_ERROR, Reply
 from lamson.storage import seen_key
+from lamson.storage.state import StateKey
 from lamson.storage.suspects import Suspects, crash_key
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ class Dispatcher:
         done: Callable[[int, Reply], None],
         *,
         again: str = "",
+        state: str = "",
     ) -> None:
         """Take a message over: ``done(index, reply)`` is called once for each recipient.
 
@@ -147,7 +149,9 @@ class Dispatcher:
 
         ``again`` is for a message that was kept: the name that it is kept under. It is run whatever
         was handled before, but once under that name, and a failure is a reply like any other: the
-        message is not kept once more.
+        message is not kept once more. ``state`` is where its author stood then (the state key's
+        module and the state): the handler meets it there, and where it fails the author stays where
+        he is.
         """
         shared = ParsedMessage(content, self._notary)
         source = seen_key.kept_source(again) if again else seen_key.source(envelope, content)
@@ -167,6 +171,9 @@ class Dispatcher:
                 message = MailRequest(shared, envelope, Recipient(recipient))
                 job = jobs[identity] = Job(message, routed[index], key, done)
                 job.is_again = bool(again)
+                module, _, job.resume_in = state.rpartition(" ")
+                if module:
+                    job.resumes = StateKey.make(module, message.author)
                 job.started = now
                 handlers = ",".join([match.handler.full_name for match in job.matches])
                 log.event("routed", envelope.id, recipient=identity, handlers=handlers)

@@ -32,6 +32,8 @@ class Job:
     crash_key: bytes = b""  # what a crash is counted against; the key's name if there is one
     entry: bytes = b""  # what this transaction claimed `key` as
     is_again: bool = False  # asked for by a person: an author's state does not change on failure
+    resumes: StateKey | None = None  # whose state is to be, while a person has it run again,
+    resume_in: str = ""  # this one, whatever it is
     deaths: int = 0  # of workers that had this delivery under way
     answered: Sequence[Answer] = ()  # its automatic answers
     reply: Reply | None = None

@@ -12,22 +12,27 @@ from lamson.storage.quota import QueueFullError
 from lamson.storage.undeliverable import Kept
 
 if TYPE_CHECKING:
-    from lamson.message.request import MailRequest
+    from lamson.delivery.job import Job
     from lamson.storage.maildir import Maildir
 
+_MARK = 32  # hexadecimal digits of the key
 
-def keep(queue: Maildir | None, message: MailRequest, reason: str, state: str = "") -> None:
-    """Keep ``message`` for a person to look at; ``state`` is the one that its author stood in.
 
-    Raises UnavailableError where it cannot be written, SMTPError (451 4.3.1) where the queue is
-    full: Postfix then has it still, and asks again.
+def keep(queue: Maildir | None, job: Job, reason: str, state: str = "") -> None:
+    """Keep the message of ``job`` for a person to look at; ``state`` is its author's.
+
+    It is kept before the commit, and kept again where that fails. So what identifies the delivery
+    is in the name of the file, and it is there once, however often it is kept. Raises
+    UnavailableError where it cannot be written, SMTPError (451 4.3.1) where the queue is full:
+    Postfix then has it still, and asks again.
     """
     if queue is None:
         raise LamsonError(f"nowhere to keep a message: {reason}")
+    message = job.message
     envelope, recipient = message.envelope, message.recipient.address
     entry = Kept(message.raw, reason, envelope.sender, recipient, envelope.id, state)
     try:
-        key = undeliverable.write(queue, entry)
+        key = undeliverable.write(queue, entry, job.key.name.hex()[:_MARK] if job.key else "")
     except QueueFullError as error:
         raise SMTPError(451, "4.3.1", "Insufficient storage; try again later") from error
     except OSError as error:

@@ -3,36 +3,42 @@
 What they do with their session stands in a savepoint, opened when the first of them needs it. So
 one that fails disturbs no neighbour: what it wrote is rolled back, what it sent and where it moved
 its author is not taken, and the result says 4xx or 5xx. Only where the transaction itself is gone,
-because the connection broke or a handler ended it, this raises: then it is gone for all.
+because the connection broke or a handler ended it, this raises: then it is gone for all. The
+handler that ended it has its reply by then; the others may be run again.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SAWarning, SQLAlchemyError
 
 from lamson import failpoint, log
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.context import TOO_MANY, Delivery, MailLoop
+from lamson.delivery.forked import end_if_child
 from lamson.delivery.job import Result
 from lamson.delivery.keeping import keep
 from lamson.errors import LamsonError
 from lamson.smtp import address
 from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
-from lamson.storage import failure
-from lamson.storage.failure import PrematureEnd
+from lamson.storage import failure, guard
+from lamson.storage.failure import PrematureEnd, SharedTransactionError
 from lamson.storage.state import StateKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy.engine import Connection
-    from sqlalchemy.orm import Session
 
     from lamson.delivery.job import Job
+    from lamson.delivery.session import HandlerSession
     from lamson.message.request import MailRequest
     from lamson.message.templates import Templates
     from lamson.routing.router import Match, Router
+    from lamson.smtp.reply import Reply
     from lamson.storage.maildir import Maildir
 
 
@@ -71,38 +77,65 @@ class Handlers:
     def begin(self, job: Job) -> Result:
         """A result with the keys of the states that the handlers of ``job`` depend on."""
         result = Result(job)
+        process = os.getpid()
         try:
             result.keys = [self._state_key(match, job) for match in job.matches]
+            end_if_child(process, str(job))
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything
+            end_if_child(process, str(job), error)
             self._fail(result, error)
         return result
 
     def run(
         self, result: Result, states: Mapping[StateKey, str], connection: Connection | None
     ) -> None:
-        """Run them, and complete the ``result``. ``states`` has the states of all its keys."""
+        """Run them, and complete the ``result``. ``states`` has the states of all its keys.
+
+        Raises PrematureEnd where the transaction is not ours any more.
+        """
         run = _Run(result, connection)
+        process = os.getpid()
         began = time.perf_counter()
         try:
             self._run_all(run, states)
+            end_if_child(process, run.handler)
             if run.delivery is not None and run.delivery.outgoing and connection is None:
                 raise LamsonError("sending mail needs a database: set `database` in the settings")
             if run.savepoint is not None:
                 run.savepoint.commit()
             if not result.handled:
                 self._refuse_unhandled(result, states)
-            result.outgoing = run.delivery.outgoing if run.delivery is not None else ()
+            if run.delivery is not None:
+                run.delivery.end()
+                result.outgoing = run.delivery.outgoing
         except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
-            run.undo(error)
+            end_if_child(process, run.handler, error)
+            self._undo(run, error)
             self._fail(result, error, run)
         finally:
             if result.failed:
                 self.take_back(result.job)
-            if run.savepoint is not None:
-                run.savepoint.close()
+            run.end()
             result.seconds = time.perf_counter() - began
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_HANDLER)
+
+    def _undo(self, run: _Run, error: BaseException) -> None:
+        """Roll back what the handlers did; raises where that is not possible, or not enough."""
+        try:
+            run.undo(error)
+        except PrematureEnd as end:
+            if self._raise_errors:
+                raise SharedTransactionError from (end.__cause__ or error)
+            job = run.result.job
+            job.reply = LOCAL_ERROR  # its neighbours are not to pay for it
+            log.logger.error(
+                "%s: answered 451: %s ended the transaction that it shares",
+                job,
+                run.handler,
+                exc_info=error,
+            )
+            raise
 
     def take_back(self, job: Job) -> None:
         """The limit of answers counts what was committed."""
@@ -147,6 +180,8 @@ class Handlers:
                 returned = self._call(run, match)
                 is_moved = True
                 moved = self._router.next_state(match.handler, returned)
+                if moved is None and key == result.job.resumes:
+                    moved = states[key]  # where the handler stays is where it was put for this run
                 if moved is not None:
                     result.moves = ((key, moved),)
 
@@ -184,15 +219,14 @@ class Handlers:
         reason = f"no handler takes it while {job.message.author} is in state {known}"
         if job.is_again:
             raise SMTPError(550, "5.7.0", reason)
-        keep(self._undeliverable, job.message, reason)
+        keep(self._undeliverable, job, reason)
 
     def _fail(self, result: Result, error: BaseException, run: _Run | None = None) -> None:
         """Say in ``result`` what an exception means: the reply, another attempt, state ERROR."""
         if isinstance(error, SMTPError) and run is not None:
             result.failed, result.reply = True, error.reply
             if isinstance(error, MailLoop) and not self._bounces_to_us(result.job.message.sender):
-                keep(self._undeliverable, result.job.message, error.reply.text)
-                result.reply = OK
+                result.reply = self._keep_loop(result.job, error.reply.text)
             return
         if self._raise_errors:
             raise error
@@ -206,6 +240,17 @@ class Handlers:
             log.logger.error("%s: handler failed: %s", result.job, log.named(error), exc_info=error)
             if run is not None and self._has_error_state(run.match):
                 result.error_state = run.key
+
+    def _keep_loop(self, job: Job, reason: str) -> Reply:
+        """Keep it; gives the reply, which is for now where that is not possible."""
+        try:
+            keep(self._undeliverable, job, reason)
+        except SMTPError as error:
+            return error.reply
+        except LamsonError as error:
+            log.logger.error("%s: answered 451: %s", job, error)
+            return LOCAL_ERROR
+        return OK
 
     def _bounces_to_us(self, sender: str) -> bool:
         """Who was sent a marked message can send it here again, in the name of his victim."""
@@ -229,7 +274,15 @@ class _Run:
         self.savepoint: _Savepoint | None = None
         self._connection = connection
 
-    def session(self) -> Session:
+    @property
+    def handler(self) -> str:
+        """The one that runs, or ran last, and where it stands: for the log."""
+        if self.match is None:
+            return str(self.result.job)
+        handler = self.match.handler
+        return f"{handler.full_name} ({handler.file}:{handler.line})"
+
+    def session(self) -> HandlerSession:
         """The session that all of them share."""
         if self.savepoint is None:
             self.savepoint = _Savepoint(self._connection)
@@ -237,40 +290,62 @@ class _Run:
 
     def undo(self, error: BaseException) -> None:
         """Roll back to the savepoint. Raises where that is not possible, or not enough."""
-        connection = self._connection
-        is_gone = connection is not None and connection.invalidated
-        if connection is not None and not is_gone and not connection.in_transaction():
-            raise PrematureEnd from error
         if self.savepoint is not None:
-            self.savepoint.rollback()
-        if is_gone:
-            raise error  # the whole transaction is
+            self.savepoint.rollback(error)
+        elif self._connection is not None and self._connection.invalidated:
+            raise error  # the whole transaction is gone
+
+    def end(self) -> None:
+        """Whoever kept what it was given can do nothing with it from now on."""
+        if self.delivery is not None:
+            self.delivery.end()
+        if self.savepoint is not None:
+            self.savepoint.session.end()
 
 
 class _Savepoint:
-    """What one delivery's handlers do with their session, in a savepoint of its own.
+    """What one delivery's handlers do with their session, in a savepoint of its own."""
 
-    The session has a second one within, so that what a handler commits itself (``db.commit()``) is
-    undone with the rest when it fails later.
-    """
-
-    __slots__ = ("_savepoint", "session")
+    __slots__ = ("_connection", "_driver", "_savepoint", "session")
 
     def __init__(self, connection: Connection | None) -> None:
         if connection is None:
             raise LamsonError("a Session needs a database: set `database` in the settings")
-        from sqlalchemy.orm import Session  # 6 MiB, which an application without one can do without
+        # 6 MiB, which an application without one can do without.
+        from lamson.delivery.session import HandlerSession
 
+        self._connection = connection
+        self._driver = guard.driver(connection)
         self._savepoint = connection.begin_nested()
-        self.session = Session(connection, join_transaction_mode="create_savepoint")
+        self.session = HandlerSession(connection)
 
     def commit(self) -> None:
+        """Raises PrematureEnd where a handler ended the transaction and said nothing."""
+        if not self._connection.invalidated:
+            self._check_open()  # before anything else is written to it
         self.session.commit()
         self._savepoint.commit()
 
-    def rollback(self) -> None:
-        self.session.rollback()
-        self._savepoint.rollback()
+    def rollback(self, error: BaseException) -> None:
+        """Undo what was done in it, because of ``error``, which is raised where all is gone.
 
-    def close(self) -> None:
-        self.session.close()
+        Raises PrematureEnd where a handler ended the transaction, or the savepoint, and with it
+        what could be undone.
+        """
+        if self._connection.invalidated and not self._driver.was_dropped:
+            raise error
+        self._check_open()
+        try:
+            self.session.rollback()
+            is_whole = self._savepoint.is_active
+            self._savepoint.rollback()
+        except (SQLAlchemyError, SAWarning) as broken:
+            if self._connection.invalidated:
+                raise
+            raise PrematureEnd from broken
+        if not is_whole:
+            raise PrematureEnd
+
+    def _check_open(self) -> None:
+        if not guard.is_open(self._connection):
+            raise PrematureEnd

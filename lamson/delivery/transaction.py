@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lamson import failpoint, log
@@ -18,11 +19,12 @@ from lamson.delivery.keeping import keep
 from lamson.routing.module import ERROR
 from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
 from lamson.storage import failure, seen
+from lamson.storage.failure import PrematureEnd
 from lamson.storage.seen_before import SeenBefore
 from lamson.storage.state import MemoryStateStore, SqlStateStore, StateKey, StateStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy.engine import Connection
 
@@ -38,6 +40,24 @@ _ANOTHER_CONTENT = (
     " one is handled as well. Somebody else than Postfix speaks to the LMTP port, or Postfix was"
     " made to change what it keeps (postsuper -r with other header_checks or filters)"
 )
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """How far a batch has come: the deliveries that were claimed, and those that were handled."""
+
+    begun: list[Result] = field(default_factory=list)
+    done: list[Result] = field(default_factory=list)
+
+
+def _keys(results: Sequence[Result]) -> set[StateKey]:
+    return {key for result in results for key in result.keys if key is not None}
+
+
+def _resumed(result: Result, states: Mapping[StateKey, str]) -> Mapping[StateKey, str]:
+    """``states``, with that in which a person wants the handler to be run again."""
+    key = result.job.resumes
+    return {**states, key: result.job.resume_in} if key in result.keys and key else states
 
 
 class Transactions:
@@ -71,25 +91,28 @@ class Transactions:
         """Handle ``jobs``: commit, set the reply of each, give the mail that may now be submitted.
 
         ``record`` is told how long the handlers of each job took, in seconds. A job left without a
-        reply was undone by a conflict and may be run again, alone. Raises SQLAlchemy's exceptions
-        when the database failed; then nothing was committed, or it is not known.
+        reply was undone, by a conflict or by a neighbour that ended the transaction, and may be run
+        again, alone. Raises SQLAlchemy's exceptions when the database failed; then nothing was
+        committed, or it is not known.
         """
         outgoing: list[Outgoing] = []
+        results: list[Result] = []
+        under_way = _UnderWay()
         try:
             with self._deleting() as delete, self._transaction(jobs) as (connection, store):
                 if failpoint.ACTIVE:
                     failpoint.reach(failpoint.AFTER_BEGIN)
                 fresh = self._claim(connection, jobs)
-                results = self._handle_all(fresh, connection, store)
+                results = self._handle_all(fresh, connection, store, under_way)
                 outgoing = self._write(results, connection, store)
                 if connection is not None:
                     delete(connection)
                 if failpoint.ACTIVE:
                     failpoint.reach(failpoint.BEFORE_COMMIT)
+        except PrematureEnd:
+            results, outgoing = self._complete(under_way)
         except Exception:
-            self.doubtful.extend(outgoing)
-            for job in jobs:
-                self._handlers.take_back(job)
+            self._undone(jobs, outgoing)
             raise
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_COMMIT)
@@ -109,6 +132,38 @@ class Transactions:
                 result.job.reply = LOCAL_ERROR
         return outgoing
 
+    def _undone(self, jobs: Sequence[Job], outgoing: Sequence[Outgoing]) -> None:
+        self.doubtful.extend(outgoing)
+        for job in jobs:
+            self._handlers.take_back(job)
+
+    def _complete(self, under_way: _UnderWay) -> tuple[list[Result], list[Outgoing]]:
+        """After a handler ended the transaction: complete what it committed, if it did.
+
+        Then all claims were committed with it, so one of them tells, and the effects of all that
+        are done: these are given their states and mail now, and the claims of the others are taken
+        back. Else nothing is there, and nothing is done.
+        """
+        done: list[Result] = []
+        outgoing: list[Outgoing] = []
+        jobs = [result.job for result in under_way.begun]
+        keys = [job.key for job in jobs if job.key is not None]
+        try:
+            with self._transaction(jobs) as (connection, store):
+                if connection is not None and keys and seen.is_claimed(connection, keys[0]):
+                    done = under_way.done
+                    store.load(_keys(under_way.begun))
+                    kept = {result.job.entry for result in done}
+                    others = [job.entry for job in jobs if job.entry and job.entry not in kept]
+                    seen.forget(connection, others)
+                    outgoing = self._write(done, connection, store)
+        except Exception:
+            self._undone(jobs, outgoing)
+            raise
+        completed = {result.job for result in done}
+        self._undone([job for job in jobs if job not in completed], ())
+        return done, outgoing
+
     def give_up(self, job: Job) -> None:
         """Keep a message whose handling kills workers, and answer 250, without running it."""
         reason = f"its handling ended {job.deaths} worker processes"
@@ -117,7 +172,7 @@ class Transactions:
             with self._transaction([job]) as (connection, _):
                 if self._claim(connection, [job]):
                     # Here, so that without a database it is not kept once for each attempt.
-                    keep(self._undeliverable, job.message, reason)
+                    keep(self._undeliverable, job, reason)
             job.reply = OK
         except SMTPError as error:
             job.reply = error.reply
@@ -140,7 +195,7 @@ class Transactions:
     @staticmethod
     @contextmanager
     def _in_database(database: Database) -> Iterator[tuple[Connection | None, StateStore]]:
-        with database.begin() as connection:
+        with database.begin_shared() as connection:
             yield connection, SqlStateStore(connection)
 
     @contextmanager
@@ -173,16 +228,22 @@ class Transactions:
         return fresh
 
     def _handle_all(
-        self, jobs: Sequence[Job], connection: Connection | None, store: StateStore
+        self,
+        jobs: Sequence[Job],
+        connection: Connection | None,
+        store: StateStore,
+        under_way: _UnderWay,
     ) -> list[Result]:
-        results = [self._handlers.begin(job) for job in jobs]
-        wanted = {key for result in results for key in result.keys if key is not None}
+        """Run the handlers of ``jobs``. ``under_way`` knows how far that came, if it raises."""
+        results = under_way.begun = [self._handlers.begin(job) for job in jobs]
+        wanted = _keys(results)
         states = store.load(wanted) if wanted else {}
         for result in results:
             if not result.failed:
-                self._handlers.run(result, states, connection)
+                self._handlers.run(result, _resumed(result, states), connection)
                 if result.moves and not result.failed:
                     states.update(result.moves)
+            under_way.done.append(result)
         return results
 
     def _write(
@@ -235,5 +296,5 @@ class Transactions:
         reason = "its handler raised an exception; see the log"
         with self._transaction([job]) as (connection, store):
             if self._claim(connection, [job]):
-                keep(self._undeliverable, job.message, reason, f"{state_key.module} {state}")
+                keep(self._undeliverable, job, reason, f"{state_key.module} {state}")
                 store.save({state_key: ERROR})

@@ -183,7 +183,9 @@ class MailRequest:
         if notary is None:
             return {}
         fields = (raw.decode("ascii", "replace") for raw in self.content.header.raw(notes.HEADER))
-        return notary.read(fields, self.queue_id, self.recipient.address, time.time())
+        # One that was kept, and is handled again after a month, has them still.
+        came = self.envelope.received or time.time()
+        return notary.read(fields, self.queue_id, self.recipient.address, came)
 
     # What kind of mail it is
 

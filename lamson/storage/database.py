@@ -27,8 +27,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.pool import StaticPool
 
 from lamson.errors import DatabaseError, UnavailableError
-from lamson.storage import failure, forked, sqlite, tables
-from lamson.storage.failure import PrematureEnd
+from lamson.storage import failure, forked, guard, sqlite, tables
 from lamson.storage.url import masked
 
 if TYPE_CHECKING:
@@ -60,7 +59,6 @@ _DATA_EXCEPTION = "22"  # class of SQLSTATEs
 _QUOTED = re.compile('".*"', re.DOTALL)
 _READ_ONLY = "25006"  # read_only_sql_transaction
 _IN_ERROR = 3  # libpq's PQTRANS_INERROR
-_UNFINISHED = "lamson.unfinished"  # of a connection: it is not time to commit yet
 
 
 class Database:
@@ -88,7 +86,10 @@ class Database:
                 raise exc.ArgumentError(f"expected sqlite:///... or {_PSYCOPG}://...")
             options: dict[str, Any] = {"hide_parameters": True}  # a log is no place for mail
             if self.is_sqlite:
-                options["connect_args"] = {"check_same_thread": False}
+                options["connect_args"] = {
+                    "check_same_thread": False,
+                    "factory": guard.SqliteConnection,
+                }
                 if "timeout" not in parsed.query:
                     options["connect_args"]["timeout"] = sqlite.BUSY_TIMEOUT
                 if parsed.database in (None, "", ":memory:"):
@@ -110,16 +111,17 @@ class Database:
         self._writer: AbstractContextManager[object] = nullcontext()
         self._before_writing = before_writing
         self._kept: Connection | None = None  # SQLite's writer
-        event.listen(self.engine, "commit", _check_finished)
+        event.listen(self.engine, "invalidate", guard.note_dropped)
         if self.is_sqlite:
             self._writer = threading.RLock()
+            event.listen(self.engine, "handle_error", guard.explain, retval=True)
             event.listen(self.engine, "connect", sqlite.prepare)
             event.listen(self.engine, "begin", sqlite.begin_immediate)
             event.listen(self.engine, "commit", sqlite.check_open)
             event.listen(self.engine, "handle_error", sqlite.drop_ended)
         else:
             event.listen(self.engine, "connect", forked.remember)
-            event.listen(self.engine, "do_connect", _connect)
+            event.listen(self.engine, "do_connect", guard.connect_to_postgres)
             event.listen(self.engine, "checkin", _note_time)
             event.listen(self.engine, "checkout", _check_idle)
             event.listen(self.engine, "commit", _check_postgres)
@@ -135,20 +137,29 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """One transaction: commit at the end, rollback on an exception.
-
-        Whoever commits the connection before gets PrematureEnd: it is not theirs alone.
-        """
+        """One transaction: commit at the end, rollback on an exception."""
         if self._before_writing is not None:
             self.make_ready()
-        with self._writing() if self.is_sqlite else self.engine.connect() as connection:
-            info = connection.info
-            with connection.begin():
-                info[_UNFINISHED] = True
+        connected = self._writing() if self.is_sqlite else self.engine.connect()
+        with connected as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def begin_shared(self) -> Iterator[Connection]:
+        """A transaction in which others' code runs, too.
+
+        Whoever would end it before gets SharedTransactionError: it is not theirs alone.
+        """
+        failed: BaseException | None = None
+        try:
+            with self.begin() as connection, guard.shared(connection):
                 try:
                     yield connection
-                finally:
-                    info.pop(_UNFINISHED, None)
+                except BaseException as error:
+                    failed = error
+                    raise
+        except exc.ResourceClosedError:  # somebody closed the connection: that is how it failed
+            raise failed or exc.InvalidRequestError("the connection was closed") from None
 
     @contextmanager
     def begin_forgettable(self) -> Iterator[Connection]:
@@ -162,7 +173,7 @@ class Database:
                 yield connection
             return
         with self._writing() as connection:
-            driver = _driver(connection)
+            driver = guard.driver(connection)
             driver.execute("PRAGMA synchronous=NORMAL")
             try:
                 with connection.begin():
@@ -180,13 +191,16 @@ class Database:
         a handler gave options: the next transaction would inherit them.
         """
         with self._writer:
-            connection, self._kept = self._kept or self.engine.connect(), None
+            connection, self._kept = self._kept, None
+            if connection is None:
+                connection = self.engine.connect()
+                guard.driver(connection).guard()
             try:
                 yield connection
             finally:
-                is_clean = not connection.invalidated and not (
+                is_clean = not (connection.invalidated or connection.closed) and not (
                     connection.get_transaction()
-                    or _driver(connection).in_transaction
+                    or guard.driver(connection).in_transaction
                     or connection.get_execution_options()
                 )
                 if is_clean and self._kept is None:
@@ -260,16 +274,10 @@ class Database:
 
 def _check_postgres(connection: Connection) -> None:
     """After an error PostgreSQL answers COMMIT by ROLLBACK, and the driver finds that all right."""
-    driver = _driver(connection)
+    driver = guard.driver(connection)
     if driver.pgconn.transaction_status == _IN_ERROR:
         driver.rollback()  # SQLAlchemy would give it back to the pool as it is
         raise exc.InvalidRequestError("the transaction failed before its commit")
-
-
-def _check_finished(connection: Connection) -> None:
-    if _UNFINISHED in connection.info:
-        _driver(connection).rollback()  # SQLAlchemy would give it back to the pool as it is
-        raise PrematureEnd
 
 
 def _drop_read_only(context: ExceptionContext) -> None:
@@ -296,10 +304,6 @@ def _hide_values(context: ExceptionContext) -> None:
         context.sqlalchemy_exception.args = (f"({kind.__module__}.{kind.__name__}) {message}",)
 
 
-def _driver(connection: Connection) -> Any:
-    return connection.connection.driver_connection
-
-
 def _server_arguments(url: URL) -> dict[str, str]:
     """What to ask libpq for beside the URL. The last one of several equal options counts."""
     arguments = {name: value for name, value in _CONNECTION.items() if name not in url.query}
@@ -309,12 +313,6 @@ def _server_arguments(url: URL) -> dict[str, str]:
         [*ours, theirs if isinstance(theirs, str) else " ".join(theirs)]
     )
     return arguments
-
-
-def _connect(dialect: object, entry: object, arguments: Any, options: dict[str, Any]) -> Any:
-    from lamson.storage.postgres import PatientConnection  # psycopg need not be there
-
-    return PatientConnection.connect(*arguments, **options)
 
 
 def _note_time(connection: object, entry: ConnectionPoolEntry) -> None:

@@ -29,14 +29,21 @@ _OUTAGES = (
 )
 
 
-class PrematureEnd(exc.InvalidRequestError):
-    """A handler tried to commit its connection, or rolled it back. Nothing was committed."""
+class SharedTransactionError(exc.InvalidRequestError):
+    """A handler asked for the end of the transaction that it shares, and was refused."""
 
     def __init__(self) -> None:
         super().__init__(
             "a handler must not end the transaction of its connection, which other deliveries "
             "share: commit the session, or nothing, as its work is committed when it returns"
         )
+
+
+class PrematureEnd(SharedTransactionError):
+    """The transaction is not ours any more: a handler ended it, or SQLAlchemy takes it for ended.
+
+    Most often nothing was committed. See `Transactions.run` for the rest.
+    """
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -61,11 +68,10 @@ def is_one_deliverys(error: BaseException) -> bool:
     """True where one delivery of a batch may have failed it, and nothing was committed.
 
     A constraint that is checked at the commit, a conflict or a lock that another transaction keeps:
-    the server said no, or a handler ended it for all. Where the server said nothing, the
-    outcome is unknown.
+    the server said no. Where the server said nothing, the outcome is unknown.
     """
     return (
-        isinstance(error, exc.IntegrityError | exc.DataError | PrematureEnd)
+        isinstance(error, exc.IntegrityError | exc.DataError)
         or is_conflict(error)
         or _sqlstate(error) == _LOCK_TIMEOUT
     )

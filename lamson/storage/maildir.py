@@ -71,11 +71,14 @@ class Maildir:
             _sync(self.path)
             _sync(self.path.parent)
 
-    def push(self, content: bytes, headers: Mapping[str, str] | None = None) -> str:
+    def push(
+        self, content: bytes, headers: Mapping[str, str] | None = None, *, mark: str = ""
+    ) -> str:
         """Put a message in, with ``headers`` on top of it; gives its key.
 
-        A value is made one line of at most `MAX_VALUE` characters. Raises OversizeError,
-        QueueFullError, and ValueError for what is not the name of a header field.
+        It replaces one that was put in with the same ``mark`` (letters and digits). A value is made
+        one line of at most `MAX_VALUE` characters. Raises OversizeError, QueueFullError, and
+        ValueError for what is not the name of a header field.
         """
         if headers:
             fields = [(name, _one_line(value)) for name, value in headers.items()]
@@ -87,23 +90,32 @@ class Maildir:
             )
         if self._has_quota:
             self._quota.check(len(content))
-        key = _unique_name()
-        temporary = self.path / "tmp" / key
+        name = _unique_name(mark)
+        temporary = self.path / "tmp" / name
+        key, place = self._marked(mark) or (name, self.path / "new" / name)
         try:
             with os.fdopen(os.open(temporary, _CREATE, 0o600), "wb") as file:
                 file.write(content)
                 file.flush()
                 if self.safe:
                     os.fsync(file.fileno())
-            temporary.rename(self.path / "new" / key)
+            temporary.rename(place)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         if self.safe:
-            _sync(self.path / "new")
+            _sync(place.parent)
         if self._has_quota:
             self._quota.add(len(content))
         return key
+
+    def _marked(self, mark: str) -> tuple[str, Path] | None:
+        """Key and file of the message that was put in with that mark."""
+        if mark:
+            for key, file in self._files():
+                if f".D{mark}." in key:
+                    return key, file
+        return None
 
     def pop(self) -> tuple[str, bytes] | None:
         """Take the oldest message out: its key and content; None where the queue is empty."""
@@ -172,11 +184,11 @@ def _age(key: str) -> tuple[int, int, int, str]:
     return int(seconds) if seconds.isdecimal() and len(seconds) < 20 else 0, 0, 0, key
 
 
-def _unique_name() -> str:
+def _unique_name(mark: str) -> str:
     now = time.time_ns() // 1000
     host = socket.gethostname().replace("/", r"\057").replace(":", r"\072")
     order = f"{now // 1_000_000}.M{now % 1_000_000}P{os.getpid()}Q{next(_counter)}"
-    return f"{order}.{host}"
+    return f"{order}.D{mark}.{host}" if mark else f"{order}.{host}"
 
 
 def _one_line(value: str) -> str:

@@ -40,8 +40,11 @@ class Kept:
     state: str = ""
 
 
-def write(queue: Maildir, message: Kept) -> str:
-    """Put a message into ``queue``; gives its key. Raises what `Maildir.push` raises."""
+def write(queue: Maildir, message: Kept, mark: str = "") -> str:
+    """Put a message into ``queue``; gives its key. Raises what `Maildir.push` raises.
+
+    It replaces one that was kept with the same ``mark``.
+    """
     headers = {
         _REASON: message.reason,
         _SENDER: message.sender,
@@ -56,7 +59,7 @@ def write(queue: Maildir, message: Kept) -> str:
     if lines.replace(b"\n", b"\r\n") == content and b"\r\n" in content:
         headers[_LINE_ENDS] = "CRLF"
         content = lines
-    return queue.push(content, headers)
+    return queue.push(content, headers, mark=mark)
 
 
 def read(stored: bytes) -> Kept:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parent / "project"
 
+WORKERS = "2"  # of a service on PostgreSQL
+
 _FAILED = "answered 451"  # what Lamson's log says of a delivery that failed
 
 _ALEMBIC = threading.Lock()  # it keeps what it works on in globals, and runs have lanes
@@ -84,6 +86,8 @@ class Rig:
         self.policy = Policy()
         self._running = ExitStack()
         self._server = server
+        if server is not None:  # where several can write at a time
+            self.environment["LAMSON_WORKERS"] = WORKERS
         if weakness:
             self.environment["FAULTS_SABOTAGE"] = weakness
         fault.prepare(self)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.faults import load
+from tests.faults.fault import no_complaint
 from tests.faults.rig import Rig
 from tests.faults.tally import Tally, count
 
@@ -94,6 +95,8 @@ def run(
             raise
         tally = count(rig.load.accepted, rig.store.effects(), list(rig.sink.messages))
         complaint = fault.check(rig)
+        if fault.check is no_complaint and (kept := rig.undeliverable()):
+            complaint = f"{kept} messages kept as undeliverable"
         suppressed = len(rig.lamson.log_lines(" duplicate id="))
     broken = tally.broken()
     return Outcome(

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.faults.tally import Effect
+    from tests.faults.tally import Row
     from tests.postgres import PostgresInstance
 
-_EFFECTS = "SELECT message, recipient FROM effect"
+_EFFECTS = "SELECT message, recipient, token FROM effect"
 _OUTBOX = "SELECT count(*) FROM lamson_outbox"
 
 
@@ -22,7 +22,7 @@ class Store(Protocol):
     @property
     def url(self) -> str: ...
 
-    def effects(self) -> list[Effect]:
+    def effects(self) -> list[Row]:
         """The rows that the handlers left."""
 
     def waiting(self) -> int:
@@ -38,7 +38,7 @@ class SqliteStore:
         self.path = project / "run" / "lamson.db"
         self.url = f"sqlite:///{self.path}"
 
-    def effects(self) -> list[Effect]:
+    def effects(self) -> list[Row]:
         return self._query(_EFFECTS)
 
     def waiting(self) -> int:
@@ -63,8 +63,9 @@ class PostgresStore:
         self.name = server.create_database()
         self.url = server.url(self.name)
 
-    def effects(self) -> list[Effect]:
-        return [(message, to) for message, to in self.server.execute(_EFFECTS, self.name)]
+    def effects(self) -> list[Row]:
+        rows = self.server.execute(_EFFECTS, self.name)
+        return [(message, to, token) for message, to, token in rows]
 
     def waiting(self) -> int:
         return int(self.server.execute(_OUTBOX, self.name)[0][0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from tests.postfix.sink import Delivered
 
 Effect = tuple[str, str]  # the id of a message, one of its recipients
+Row = tuple[str, str, str]  # and the token that one run of the handler made up
+
+# What the Postfix on the way puts on top, anew each time.
+_OF_POSTFIX = re.compile(rb"(?im)^(?:Received|Return-Path):[^\n]*\n(?:[ \t][^\n]*\n)*")
 
 
 @dataclass
@@ -26,6 +31,7 @@ class Tally:
     unknown: set[Effect]  # handled but never sent
     unanswered: set[Effect]  # handled, and the reply never came out
     contradictions: int  # replies that have the same Message-ID and differ, or the other way round
+    strange: int  # replies whose token is in no row: what was told is not what was committed
     resent: int  # replies that came out again with the same Message-ID
     bounces: int
 
@@ -38,6 +44,7 @@ class Tally:
             or self.unknown
             or self.unanswered
             or self.contradictions
+            or self.strange
             or self.bounces
         )
 
@@ -50,21 +57,27 @@ class Tally:
         return (
             f"{self.messages} messages, {len(self.lost)} lost, {self.duplicated.total()} "
             f"duplicated, {len(self.unanswered)} unanswered, {len(self.unknown)} unknown, "
-            f"{self.contradictions} contradictions, {self.bounces} bounces, {self.resent} resent"
+            f"{self.contradictions} contradictions, {self.strange} strange, "
+            f"{self.bounces} bounces, {self.resent} resent"
         )
 
 
-def count(numbers: Collection[int], rows: Iterable[Effect], arrived: Iterable[Delivered]) -> Tally:
+def count(numbers: Collection[int], rows: Iterable[Row], arrived: Iterable[Delivered]) -> Tally:
     """Compare the ``numbers`` of the messages sent with the ``rows`` and what ``arrived``."""
     sent = {(load.name(number), to) for number in numbers for to in load.recipients(number)}
-    handled = Counter(rows)
+    rows = list(rows)
+    handled = Counter((message, to) for message, to, _ in rows)
     replies: Counter[tuple[str, Effect]] = Counter()
+    contents: defaultdict[str, set[bytes]] = defaultdict(set)  # by Message-ID
+    told: set[Row] = set()
     bounces = 0
     for mail in arrived:
         message = mail.message
         if message["Auto-Submitted"] == "auto-replied" or message["From"].endswith(load.DOMAIN):
             identity, recipient = str(message["Subject"]).split()
             replies[str(message["Message-ID"]), (identity, recipient)] += 1
+            contents[str(message["Message-ID"])].add(_OF_POSTFIX.sub(b"", mail.content))
+            told.add((identity, recipient, mail.body.decode("ascii").split()[-1]))
         else:
             bounces += 1
     message_ids = {message_id for message_id, _ in replies}
@@ -75,7 +88,12 @@ def count(numbers: Collection[int], rows: Iterable[Effect], arrived: Iterable[De
         duplicated=handled - Counter(handled.keys()),
         unknown=handled.keys() - sent,
         unanswered=handled.keys() - answered,
-        contradictions=abs(len(message_ids) - len(answered)) + abs(len(message_ids) - len(replies)),
+        contradictions=(
+            abs(len(message_ids) - len(answered))
+            + abs(len(message_ids) - len(replies))
+            + sum(len(different) - 1 for different in contents.values())
+        ),
+        strange=len(told - set(rows)),
         resent=replies.total() - len(replies),
         bounces=bounces,
     )

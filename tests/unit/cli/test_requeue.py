@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.message.notes import LIFETIME, Notary
 from lamson.storage import undeliverable
 from lamson.storage.maildir import Maildir
 from lamson.storage.state import SqlStateStore, StateKey
@@ -23,11 +25,20 @@ if TYPE_CHECKING:
     Lamson = Callable[..., Done]
 
 HANDLERS = """
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 from lamson import MailRequest, State, route
 
 @route("(user)@(host)", user="[a-z]+")
 def START(message: MailRequest, user: str, host: str) -> State:
+    (Path(__file__).parent / "notes").write_text(json.dumps(dict(message.notes)))
     if message.subject == "break":
+        with closing(sqlite3.connect(Path(__file__).parent / "run" / "outbox.db")) as other:
+            seen = other.execute("SELECT state FROM lamson_state").fetchall()
+        (Path(__file__).parent / "seen").write_text(json.dumps(seen))
         raise RuntimeError("broken")
     return "DONE"
 
@@ -107,6 +118,7 @@ def test_an_author_in_error_goes_back_to_where_the_handler_failed(
     bad = keep(project, "break", f"{handlers} START")
     assert lamson("requeue", bad).status == 1
     assert state() == "ERROR"
+    assert json.loads((project / "seen").read_text()) == [["ERROR"]]  # to all others, meanwhile
     good = keep(project, "fine", f"{handlers} START")
     assert lamson("requeue", good).status == 0
     assert state() == "DONE"
@@ -142,3 +154,27 @@ def test_a_project_without_a_database_has_no_state_to_go_back_to(
     key = keep(project, "fine", f"{handlers} START")
     assert lamson("requeue", key).status == 0
     assert Maildir(project / "run" / "undeliverable").count() == 0
+
+
+@pytest.mark.usefixtures("database", "handlers")
+@pytest.mark.parametrize("queue_id", ["4Qz", "4Qy"])
+def test_it_has_the_notes_of_its_filters(
+    lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch, queue_id: str
+) -> None:
+    """Also when it is requeued after they would have expired; those of another mail count not."""
+    monkeypatch.setenv("LAMSON_MILTER__CHECK_RECIPIENTS", "true")
+    long_ago = time.time() - 2 * LIFETIME
+    notary = Notary.of(project / "run", None)
+    (note,) = notary.sign(queue_id, {"spam": 7.5}, {}, long_ago)
+    kept = Kept(
+        f"From: z@e.example\r\nX-Lamson-Notes: {note}\r\n\r\nbody\r\n".encode(),
+        *("why", "z@e.example", "desk@test.com", "4Qz"),
+    )
+    queue = Maildir(project / "run" / "undeliverable")
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time_ns", lambda: int(long_ago * 1e9))
+        key = undeliverable.write(queue, kept)
+    assert lamson("requeue", key).status == 0
+    assert json.loads((project / "notes").read_text()) == (
+        {"spam": 7.5} if queue_id == "4Qz" else {}
+    )

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from lamson.delivery.answer_limit import AnswerLimit
+from lamson.delivery.batches import Batches
 from lamson.delivery.job import Job
 from lamson.delivery.run import Handlers
 from lamson.delivery.transaction import Transactions
@@ -35,6 +36,7 @@ def undeliverable(tmp_path: Path) -> Maildir:
 def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Callable[..., Run]:
     """``make_run(source, **options)`` gives a function that runs messages in one batch.
 
+    With ``to_the_end`` what that leaves without a reply is run again, as the dispatcher does.
     ``raise_errors``, ``answers``, ``is_ours`` and ``mark`` are the handlers', other options those
     of `Transactions`.
     """
@@ -65,7 +67,9 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Call
         }
         transactions = Transactions(handlers, **(options | more))
 
-        def run(*messages: Any, keys: list[Key | bytes | None] | None = None) -> list[Job]:
+        def run(
+            *messages: Any, keys: list[Key | bytes | None] | None = None, to_the_end: bool = False
+        ) -> list[Job]:
             jobs = [
                 Job(
                     message,
@@ -74,7 +78,10 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Call
                 )
                 for message, key in zip(messages, keys or [None] * len(messages), strict=True)
             ]
-            transactions.run(jobs, lambda job, seconds: None)
+            if to_the_end:
+                Batches(transactions, lambda job, seconds: None).run(jobs)
+            else:
+                transactions.run(jobs, lambda job, seconds: None)
             return jobs
 
         return run

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from lamson.delivery.job import Job
@@ -108,3 +109,27 @@ def test_a_message_that_puts_its_author_in_error_is_kept_once(
     assert undeliverable.count() == 0
     assert (run(), run()) == (250, 250)
     assert undeliverable.count() == 1
+
+
+def test_a_message_that_was_kept_before_its_commit_failed_is_kept_once(
+    router: Router,
+    transactions: Transactions,
+    database: Database,
+    undeliverable: Maildir,
+) -> None:
+    def fail(connection: Connection) -> None:
+        raise OperationalError("COMMIT", {}, Exception("it is down"))
+
+    event.listen(database.engine, "commit", fail)
+    for _ in range(2):
+        with pytest.raises(OperationalError):
+            transactions.give_up(make_job(router))
+    event.remove(database.engine, "commit", fail)
+    (key,) = undeliverable.keys()
+    transactions.give_up(make_job(router))
+    assert undeliverable.keys() == [key]
+    unknown = [make_job(router), make_job(router)]
+    for job in unknown:
+        job.key = None  # nothing says that they are the same
+        transactions.give_up(job)
+    assert undeliverable.count() == 3

@@ -5,16 +5,17 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 
 from lamson.delivery.answer_limit import AnswerLimit
+from lamson.errors import UnavailableError
 from lamson.message.notes import Notary
-from lamson.storage import failure
+from lamson.smtp.reply import SMTPError
 from lamson.storage.database import Database
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 from lamson.storage.tables import outbox as outbox_table
-from lamson.storage.tables import seen, state
+from lamson.storage.tables import seen
 from tests.unit.delivery.jobs import LIST, NOTE, Run, codes, note, rows, states, words
 from tests.unit.support import make_key, make_message
 
@@ -65,72 +66,6 @@ def test_what_a_handler_commits_itself_is_undone_when_it_fails(
     jobs = run(note("one"), note("two", "refuse"), note("three", "undo"))
     assert codes(jobs) == [250, 450, 250]
     assert words(database) == ["one", "one 2", "one 3", "three", "three 2"]
-
-
-COMMITTING = """
-    @route("(user)@(host)")
-    @stateless
-    def note(message, session: Session, user, host):
-        session.execute(text("INSERT INTO note VALUES (:word)"), {"word": message.subject})
-        connection = session.connection()
-        if message.body.startswith("commit"):
-            connection.commit()
-        if message.body.startswith("hide"):
-            try:
-                connection.commit()
-            except Exception:
-                pass
-        if message.body.startswith("rollback"):
-            connection.rollback()
-"""
-
-
-@pytest.mark.parametrize("mistake", ["commit", "hide", "rollback"])
-def test_a_handler_cannot_end_the_transaction_of_all(
-    make_run: Callable[..., Run], database: Database, mistake: str
-) -> None:
-    """Once committed, the others would count as handled without having run."""
-    run = make_run(COMMITTING)
-    messages = [note("one"), note("two", mistake), note("three")]
-    keys: list[bytes | None] = [bytes([number]) * 32 for number in range(3)]
-    with pytest.raises(SQLAlchemyError, match="commit the session") as caught:
-        run(*messages, keys=keys)
-    assert failure.is_one_deliverys(caught.value)  # so that they run one by one
-    assert (words(database), rows(database, seen)) == ([], [])
-    assert codes(run(note("four"), keys=[b"4" * 32])) == [250]
-
-
-@pytest.mark.parametrize("end", ["connection().commit", "connection().rollback"])
-def test_a_refusal_does_not_hide_that_the_transaction_ended(
-    make_run: Callable[..., Run], database: Database, end: str
-) -> None:
-    """Else what the batch writes after it would be committed at once, and done again later."""
-    run = make_run(
-        f"""
-        @route("bad@(host)")
-        @stateless
-        def refuse(message, session: Session, host):
-            try:
-                session.{end}()
-            except Exception:
-                pass
-            raise SMTPError(550, "5.7.1", "no")
-
-        @route("good@(host)")
-        def START(message, delivery: Delivery, host):
-            delivery.forward("joe@example.com")
-            return "NEXT"
-
-        @route("good@(host)")
-        def NEXT(message, host):
-            pass
-        """
-    )
-    messages = [make_message(recipient=f"{user}@test.com") for user in ("bad", "good")]
-    with pytest.raises(SQLAlchemyError, match="commit the session") as caught:
-        run(*messages, keys=[None, b"2" * 32])
-    assert failure.is_one_deliverys(caught.value)
-    assert [rows(database, table) for table in (seen, state, outbox_table)] == [[], [], []]
 
 
 OUTAGES = """
@@ -289,3 +224,26 @@ def test_a_loop_makes_no_bounce_to_others(
     assert job.reply is not None
     assert job.reply.code == code
     assert len(undeliverable.keys()) == (code == 250)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(SMTPError(451, "4.3.1", "full"), "451 4.3.1"), (UnavailableError("no disk"), "451 4.3.0")],
+)
+def test_a_loop_that_cannot_be_kept_waits_and_disturbs_nobody(
+    make_run: Callable[..., Run],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    code: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("lamson.delivery.run.keep", fail)
+    run = make_run(FORWARDING, is_ours="test.com".__eq__, mark=Notary(b"secret").mark)
+    marked = f"X-Lamson-Forwarded: {Notary(b'secret').mark('list@test.com')}\r\n\r\nspam\r\n"
+    looping, other = run(
+        make_message(marked.encode(), sender="victim@bank.example"), make_message(b"\r\nhi\r\n")
+    )
+    assert str(looping.reply).startswith(code)
+    assert str(other.reply).startswith("250")

@@ -173,3 +173,14 @@ def test_it_is_readable_for_its_owner_alone(queue: Maildir) -> None:
     assert queue.path.stat().st_mode & 0o777 == 0o700
     assert (queue.path / "new" / key).stat().st_mode & 0o777 == 0o600
     Maildir(queue.path)
+
+
+def test_a_message_with_the_mark_of_another_replaces_it(tmp_path: Path) -> None:
+    queue = Maildir(tmp_path / "queue")
+    key = queue.push(b"one", mark="abc")
+    assert queue.push(b"two", mark="abc") == key
+    (file,) = queue.path.glob("new/*")
+    file.rename(queue.path / "cur" / f"{key}:2,S")  # somebody has read it
+    assert queue.push(b"three", mark="abc") == key
+    assert queue.push(b"four", mark="abcd") != key
+    assert [queue.get(one) for one in queue.keys()] == [b"three", b"four"]  # noqa: SIM118

@@ -62,7 +62,7 @@ def test_fields_of_a_stranger_that_look_like_ours_are_content(queue: Maildir, en
 @given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a: b", b" c", b":"])).map(b"".join))
 def test_any_message_does(content: bytes) -> None:
     class OneMessage:
-        def push(self, content: bytes, headers: dict[str, str]) -> str:
+        def push(self, content: bytes, headers: dict[str, str], *, mark: str) -> str:
             from lamson.message.compose import prepend_headers
 
             self.stored = prepend_headers(content, list(headers.items()))

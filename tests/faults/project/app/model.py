@@ -16,6 +16,7 @@ class Effect(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     message: Mapped[str]
     recipient: Mapped[str]
+    token: Mapped[str]  # which the reply tells: no two runs of a handler have the same
 
 
 class Violation(Base):

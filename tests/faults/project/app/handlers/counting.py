@@ -1,6 +1,7 @@
 """One handler: a row for each recipient of each message, and one reply."""
 
 import os
+import secrets
 import time
 from pathlib import Path
 
@@ -30,7 +31,9 @@ if FAILPOINT := os.environ.get("FAULTS_FAILPOINT"):
 @stateless
 def COUNT(message: MailRequest, delivery: Delivery, db: Session, number: str) -> None:
     here = message.recipient.address
-    db.add(Effect(message=message.subject, recipient=here))
+    token = secrets.token_hex(8)
+    db.add(Effect(message=message.subject, recipient=here, token=token))
+    body = f"Counted number {number}.\n{token}"
     if VIOLATING and _violates(here[0]):
         db.add(Violation(effect=-1))
     if COPY:
@@ -38,11 +41,11 @@ def COUNT(message: MailRequest, delivery: Delivery, db: Session, number: str) ->
             to=[message.author, COPY],
             sender=here,
             subject=f"{message.subject} {here}",
-            body=f"Counted number {number}.",
+            body=body,
         )
         delivery.send(response, sender="")
     else:
-        delivery.reply(subject=f"{message.subject} {here}", body=f"Counted number {number}.")
+        delivery.reply(subject=f"{message.subject} {here}", body=body)
     if SECONDS and any(_take(token) for token in SLOW.glob("*")):
         time.sleep(SECONDS)
 

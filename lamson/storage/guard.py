@@ -1,0 +1,224 @@
+"""Keeps the handlers of a batch from ending the transaction that their deliveries share.
+
+For `Database.begin_shared`, whose transactions are ended by whoever began them. While one is
+shared, its connection refuses what would end it, however the driver is asked: by its own methods,
+by SQL, by a script. The refusal is an exception in the line that asked; the transaction goes on as
+if nothing had been asked. SQLAlchemy's Connection takes it for ended even so, and a driver can be
+got round: `is_open` tells afterwards.
+
+On SQLite the library itself is asked what a statement is (sqlite3_set_authorizer). PostgreSQL's has
+no such question, so there the words are read: a string of several statements is one of them each.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import weakref
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from lamson.storage.failure import SharedTransactionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Connection, ExceptionContext
+
+_IDLE, _UNKNOWN = 0, 4  # libpq's PQTRANS_IDLE and PQTRANS_UNKNOWN
+
+# Most statements have none of these words, and are looked at no further.
+_SUSPICIOUS = re.compile(r"(?i)\b(?:commit|rollback|end|abort|begin|start|prepare)\b")
+# What is no word of a statement (PostgreSQL's manual, 4.1), or the words that it begins with.
+_TOKEN = re.compile(
+    r"(?s)--[^\n]*|/\*.*?\*/|'[^']*'|\"[^\"]*\"|\$(\w*)\$.*?\$\1\$"
+    r"|(?P<end>;)|(?P<word>\w+)|[^\w\s]"
+)
+_ENDING = {"COMMIT", "END", "ABORT", "BEGIN"}
+_NOISE = {"WORK", "TRANSACTION"}
+
+
+def ends_transaction(sql: str) -> bool:
+    """Whether one of the statements in ``sql`` would end a transaction, or begin another one."""
+    if not _SUSPICIOUS.search(sql):
+        return False
+    words: list[str] = []  # of one statement; the first three tell
+    for token in _TOKEN.finditer(sql):
+        if token["end"]:
+            if _is_ending(words):
+                return True
+            words = []
+        elif token["word"] and len(words) < 3:
+            words.append(token["word"].upper())
+    return _is_ending(words)
+
+
+def _is_ending(words: list[str]) -> bool:
+    first, *others = words or [""]
+    second = others[0] if others else ""
+    if first == "ROLLBACK":  # back to a savepoint is nobody else's affair
+        return "TO" not in ([second] if second not in _NOISE else others[1:])
+    return first in _ENDING or (first in ("START", "PREPARE") and second == "TRANSACTION")
+
+
+class Shared:
+    """What a connection to a database knows besides, on either driver."""
+
+    is_shared = False  # whether its transaction is
+    was_dropped = False  # by a handler that gave the connection up, though nothing had failed
+
+    def has_transaction(self) -> bool:
+        """Whether one is open. Asks nobody."""
+        raise NotImplementedError
+
+
+def driver(connection: Connection) -> Any:
+    """The driver's own connection: a `Shared`."""
+    return connection.connection.driver_connection
+
+
+@contextmanager
+def shared(connection: Connection) -> Iterator[None]:
+    """Guard the transaction of ``connection`` meanwhile."""
+    itself = driver(connection)
+    itself.is_shared = True
+    try:
+        yield
+    except BaseException:
+        itself.is_shared = False
+        if not is_open(connection) and itself.has_transaction():
+            itself.rollback()  # SQLAlchemy would give it back to the pool as it is
+        raise
+    finally:
+        itself.is_shared = False
+
+
+def is_open(connection: Connection) -> bool:
+    """Whether the transaction still goes on that was begun on ``connection``, as far as is known.
+
+    Asks nobody: on PostgreSQL one that was ended and begun anew counts as open, and shows when our
+    savepoint in it is missing.
+    """
+    if connection.invalidated or not connection.in_transaction():
+        return False
+    return bool(driver(connection).has_transaction())
+
+
+class SqliteConnection(sqlite3.Connection, Shared):
+    """A connection to SQLite."""
+
+    def guard(self) -> None:
+        """Have SQLite ask about all statements, those included that are prepared already."""
+        itself = weakref.ref(self)
+
+        def authorise(action: int, *_: object) -> int:
+            connection = itself()
+            is_refused = (
+                action == sqlite3.SQLITE_TRANSACTION
+                and connection is not None
+                and connection.is_shared
+            )
+            return sqlite3.SQLITE_DENY if is_refused else sqlite3.SQLITE_OK
+
+        self.set_authorizer(authorise)
+
+    def commit(self) -> None:
+        _refuse(self)
+        super().commit()
+
+    def rollback(self) -> None:
+        _refuse(self)
+        super().rollback()
+
+    def close(self) -> None:
+        _refuse(self)
+        super().close()
+
+    def has_transaction(self) -> bool:
+        try:
+            return self.in_transaction
+        except sqlite3.ProgrammingError:  # it is closed
+            return False
+
+
+@cache
+def postgres_connection() -> Any:
+    """The class of connections to PostgreSQL; psycopg is no library that everybody has."""
+    import psycopg
+    from psycopg.sql import Composable
+
+    from lamson.storage.postgres import PatientConnection
+
+    def check(cursor: Any, query: Any) -> None:
+        if cursor.connection.is_shared:
+            if isinstance(query, Composable):
+                query = query.as_string(cursor)
+            elif isinstance(query, bytes):
+                query = query.decode("utf-8", "replace")
+            if isinstance(query, str) and ends_transaction(query):
+                raise SharedTransactionError
+
+    class Cursor(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
+            check(self, query)
+            return super().execute(query, *arguments, **options)
+
+        def executemany(self, query: Any, *arguments: Any, **options: Any) -> Any:
+            check(self, query)
+            return super().executemany(query, *arguments, **options)
+
+        def stream(self, query: Any, *arguments: Any, **options: Any) -> Any:
+            check(self, query)
+            return super().stream(query, *arguments, **options)
+
+    class PostgresConnection(PatientConnection, Shared):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.cursor_factory = Cursor
+
+        def commit(self) -> None:
+            _refuse(self)
+            super().commit()
+
+        def rollback(self) -> None:
+            _refuse(self)
+            super().rollback()
+
+        def close(self) -> None:
+            _refuse(self)
+            super().close()
+
+        def has_transaction(self) -> bool:
+            return self.pgconn.transaction_status not in (_IDLE, _UNKNOWN)
+
+    return PostgresConnection
+
+
+def _refuse(connection: Any) -> None:
+    if connection.is_shared:
+        raise SharedTransactionError
+
+
+# Listeners to SQLAlchemy's events.
+
+
+def connect_to_postgres(_dialect: object, _record: object, cargs: Any, cparams: Any) -> Any:
+    return postgres_connection().connect(*cargs, **cparams)
+
+
+def note_dropped(driver: Any, _record: object, error: BaseException | None) -> None:
+    """A connection is given up, because it failed or a handler said so: it is to be closed.
+
+    A handler says so with SQLite's ``INSERT OR ROLLBACK`` too.
+    """
+    if driver.is_shared and (error is None or isinstance(error, sqlite3.IntegrityError)):
+        driver.was_dropped = True
+    driver.is_shared = False
+
+
+def explain(context: ExceptionContext) -> BaseException | None:
+    """SQLite says no more than "not authorized"."""
+    error = context.original_exception
+    is_ours = getattr(error, "sqlite_errorname", "") == "SQLITE_AUTH"
+    return SharedTransactionError() if is_ours else None
