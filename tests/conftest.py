@@ -57,6 +57,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = in_order(items)
 
 
+@pytest.fixture(autouse=True)
+def _umask() -> Iterator[None]:
+    """A command that is run in this process changes what files the next test makes."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def _unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Coverage is not measured in what the test starts: it is killed, or its speed matters."""

@@ -96,6 +96,13 @@ def service(project: Path) -> Iterator[LamsonService]:
 
 
 @pytest.fixture
+def patient(project: Path) -> Iterator[LamsonService]:
+    """One whose supervisor leaves a hanging worker alone, so that `stop` finds it."""
+    with LamsonService(project) as service:
+        yield service
+
+
+@pytest.fixture
 def programs(project: Path) -> Iterator[Callable[[], int]]:
     """The pid of the program that a handler has started; it does not outlive the test."""
 
@@ -229,8 +236,9 @@ def test_stop_kill_leaves_nothing_behind(project: Path, programs: Callable[[], i
 
 
 def test_stop_kill_in_the_foreground_spares_who_started_it(
-    service: LamsonService, programs: Callable[[], int]
+    patient: LamsonService, programs: Callable[[], int]
 ) -> None:
+    service = patient
     assert os.getpgid(service.pid) == os.getpgrp()  # as of a script: it would end this test
     family = children(service.pid)
     attack(lambda: say(service.port, "do-hang@test.com"))
