@@ -34,6 +34,7 @@ from lamson.errors import LamsonError, UnavailableError
 from lamson.service import cpu, daemon, premises
 from lamson.service.forks import let_go
 from lamson.service.heartbeat import Heartbeat
+from lamson.service.memory import give_back_large
 from lamson.service.systemd import inherited_sockets, notify
 from lamson.service.worker import LOADING, READY, Group, Link, Worker, forget_modules
 from lamson.settings import loading
@@ -294,6 +295,7 @@ class Supervisor:
             for worker in self._workers.values():
                 worker.heartbeat.close()
             let_go(group.sockets, link.descriptors)
+            give_back_large()
             link.heartbeat.start(LOADING)
             try:
                 group.run(self._project, group.sockets, link)
