@@ -420,6 +420,15 @@ class Service(RuleBasedStateMachine):
         if batch:
             self.committed.append(batch)
 
+    @precondition(lambda self: self.claimed)
+    @rule()
+    def commit_behind_a_claim(self) -> None:
+        """Twice, by two threads: one may be heard of much later than the other."""
+        assert self.claimed
+        recipient = self.conversation[self.claimed[0]].split()[1]
+        self.commit([recipient])
+        self.commit([recipient])
+
     def is_ours(self, conversation: str) -> bool:
         """The outbox leases a row to us only where those before it are on their way from us."""
         before = [id for id in self.table if self.conversation[id] == conversation]
