@@ -245,7 +245,7 @@ class Relay:
             if self._held.is_full:
                 budget.want()
                 return
-            before = self._held.known()
+            self._held.begin_look()
             try:
                 with patience():
                     rows = await asyncio.to_thread(self._outbox.claim, SWEEP_LIMIT)
@@ -255,7 +255,7 @@ class Relay:
                 doubtful = self._outbox.doubtful
                 self._held.doubt([doubtful.popleft() for _ in range(len(doubtful))])
                 return
-            if late := self._came(self._held.hold_claimed(rows, before)):
+            if late := self._came(self._held.hold_claimed(rows)):
                 await self._changes.release(late)
                 return
             if not rows and wanted is not None and not self._held.is_idle:

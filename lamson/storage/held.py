@@ -85,6 +85,8 @@ class HeldRows:
         self._ready: deque[str] = deque()  # conversations whose first row is WAITING
         self._held_back: dict[str, float] = {}  # conversations given back, and when
         self._coming: frozenset[str] = frozenset()  # conversations of which a claim has rows
+        self._met: set[int] | None = None  # all rows that were held since that claim began
+        self._turned: set[str] = set()  # conversations that went back since
 
     @property
     def is_full(self) -> bool:
@@ -140,6 +142,14 @@ class HeldRows:
                 budget.want(len(row.content))
         return without
 
+    def begin_look(self) -> None:
+        """A claim is about to look into the database, and may wait for that long.
+
+        It may find rows that are submitted, or given back, before it is here.
+        """
+        self._met = self.known()
+        self._turned.clear()
+
     def begin_claim(self, rows: Collection[Outgoing], octets: int) -> None:
         """Rows are about to be leased to us: they come to `hold_claimed`, or to `doubt`.
 
@@ -151,23 +161,27 @@ class HeldRows:
     def end_claim(self) -> None:
         """They have come, or are in doubt."""
         self._coming = frozenset()
+        self._met = None
+        self._turned.clear()
         self.budget.coming = 0
 
-    def hold_claimed(self, rows: Sequence[Outgoing], before: Collection[int]) -> Came:
-        """Take over rows of a claim; ``before`` is what was `known` when that began.
+    def hold_claimed(self, rows: Sequence[Outgoing]) -> Came:
+        """Take over rows of a claim, which began with `begin_look`.
 
-        Late are conversations of which one row was submitted meanwhile, or given back, and those
+        Late are conversations of which one row was submitted since then, or given back, and those
         of which one is on its way back. All that come before the others have come too: new rows
-        may follow them, once none that was given back is between.
+        may follow them, unless one went back since then, and they may stand behind that.
         """
+        met, turned = self._met or set(), {*self._turned}
         self.end_claim()
         self._note_lease(rows)
         known = self.known()
         new = [row for row in rows if row.id not in known]
-        waiting = {row.conversation for row in new if row.id in before}
+        waiting = {row.conversation for row in new if row.id in met}
         waiting |= {row.conversation for row in rows if row.id in self._returns}
         in_time = {row.conversation for row in new} - waiting
-        for name in in_time - {one.conversation for one in self._returns.values()}:
+        turned |= {one.conversation for one in self._returns.values()}
+        for name in in_time - turned:
             self._held_back.pop(name, None)
         return self._take_in(new, waiting)
 
@@ -183,7 +197,9 @@ class HeldRows:
         if waiting:
             late = self._give_back([row for row in rows if row.conversation in waiting])
             rows = [row for row in rows if row.conversation not in waiting]
-        self._states.step(_HOLD, [row.id for row in rows])
+        ids = [row.id for row in rows]
+        self._states.step(_HOLD, ids)
+        self._meet(ids)
         were_ready = len(self._ready)
         for row in rows:
             self.budget.held += len(row.content)
@@ -249,7 +265,7 @@ class HeldRows:
         """Nobody knows what became of ``row``. Gives those behind it, which go back."""
         self._states.step(Step.LEAVE, [row.id])
         _, *behind = self._dropped(row.conversation)
-        self._held_back[row.conversation] = self._clock()
+        self._turn(row.conversation)
         return self._give_back(behind)
 
     def _give_back(self, rows: Iterable[Outgoing]) -> list[int]:
@@ -259,11 +275,23 @@ class HeldRows:
         self._hold_back(rows)
         return ids
 
-    def _hold_back(self, rows: Iterable[Outgoing]) -> None:
+    def _hold_back(self, rows: Collection[Outgoing]) -> None:
         """What comes to their conversations from now on is given back too: see `hold`."""
         for row in rows:
             self._returns[row.id] = _Return(row.conversation)
-            self._held_back[row.conversation] = self._clock()
+            self._turn(row.conversation)
+        self._meet(row.id for row in rows)
+
+    def _turn(self, conversation: str) -> None:
+        """A row of it went back, or is back now."""
+        self._held_back[conversation] = self._clock()
+        if self._met is not None:
+            self._turned.add(conversation)
+
+    def _meet(self, ids: Iterable[int]) -> None:
+        """For the claim that is under way, if one is."""
+        if self._met is not None:
+            self._met.update(ids)
 
     def end_hold_backs(self, seconds: float) -> None:
         """Take rows again of conversations that are back longer than ``seconds``."""
@@ -311,7 +339,7 @@ class HeldRows:
             self._returns[id].is_leased_anew = False
         self._states.step(_SETTLE, going - again)
         for id in going - again:
-            self._held_back[self._returns.pop(id).conversation] = self._clock()
+            self._turn(self._returns.pop(id).conversation)
 
     def doubt(self, rows: Collection[Outgoing]) -> None:
         """A transaction failed that leased ``rows`` to us: they may be there, and leased, or not.

@@ -88,7 +88,7 @@ def test_a_claim_ends_the_hold_back_as_it_has_all_that_come_before() -> None:
     first = held.begin()
     assert first is not None
     held.returned(held.release(first), is_settled=True)
-    assert held.hold_claimed([row(1), row(2)], held.known()) == (1, [])
+    assert held.hold_claimed([row(1), row(2)]) == (1, [])
     assert held.begin() == row(1)
 
 
@@ -99,20 +99,20 @@ def test_nothing_overtakes_a_row_that_is_being_given_back() -> None:
     first = held.begin()
     assert first is not None
     held.defer(first, 99.0)
-    assert held.hold_claimed([row(1), row(2)], held.known()) == (0, [2])
+    assert held.hold_claimed([row(1), row(2)]) == (0, [2])
 
 
 def test_a_claim_of_what_was_submitted_meanwhile_is_given_back() -> None:
     """And what stands behind it; other conversations are taken in."""
     held = HeldRows()
     hold(held, row(1))
-    before = held.known()
+    held.begin_look()
     first = held.begin()
     assert first is not None
     held.take(first)
     held.deleted(held.begin_deletion(), is_committed=True)
     other = row(3, "ann@example.com")
-    assert held.hold_claimed([row(1), row(2), other], before) == (1, [1, 2])
+    assert held.hold_claimed([row(1), row(2), other]) == (1, [1, 2])
     assert (held.begin(), held.begin()) == (other, None)
 
 
@@ -127,7 +127,7 @@ def test_what_a_claim_leased_anew_while_it_was_given_back_is_given_back_once_mor
     assert first is not None
     ids = held.release(first)
     if is_well:
-        assert held.hold_claimed([row(1)], held.known()) == (0, [])
+        assert held.hold_claimed([row(1)]) == (0, [])
     else:
         held.doubt([row(1)])
     held.returned(ids, is_settled=True)
@@ -180,7 +180,7 @@ def test_nothing_overtakes_a_row_that_is_in_doubt() -> None:
     held.returned([*ids, 2, 4], is_settled=True)
     assert hold(held, row(5)) == (0, [5])
     held.returned([5], is_settled=True)
-    assert held.hold_claimed([row(1), row(2)], held.known()) == (1, [])
+    assert held.hold_claimed([row(1), row(2)]) == (1, [])
 
 
 def test_what_was_not_written_is_written_later_each_as_it_was_to_be() -> None:
@@ -278,13 +278,76 @@ def test_what_leaves_frees_its_room(way: str) -> None:
 def test_nothing_overtakes_a_row_that_was_claimed_and_is_on_its_way_here() -> None:
     """The database says that the conversation is ours as soon as the claim is committed."""
     held = HeldRows()
-    before = held.known()
+    held.begin_look()
     held.begin_claim([row(1)], 3)
     assert held.budget.coming == 3
     assert hold(held, row(2), row(3, "ann@example.com")) == (1, [2])
-    assert held.hold_claimed([row(1)], before) == (1, [])
+    assert held.hold_claimed([row(1)]) == (1, [])
     assert held.budget.coming == 0
     assert [one and one.id for one in (held.begin(), held.begin(), held.begin())] == [3, 1, None]
+
+
+def test_what_comes_while_a_claim_looks_is_not_taken_from_it_once_more() -> None:
+    """Its lease is over, so the claim has it; it is submitted and deleted before that is here."""
+    held = HeldRows()
+    held.begin_look()
+    hold(held, row(1))  # its commit was heard of while the claim waited for the database
+    held.begin_claim([row(1)], 3)
+    first = held.begin()
+    assert first is not None
+    held.take(first)
+    held.deleted(held.begin_deletion(), is_committed=True)
+    assert held.hold_claimed([row(1)]) == (0, [1])
+    assert held.begin() is None
+
+
+@pytest.mark.parametrize("way", ["hold", "doubt"])
+def test_what_a_claim_has_and_was_given_back_meanwhile_is_not_submitted(way: str) -> None:
+    """Its lease is over, so the claim has it; then the news of its commit came, and it went back.
+
+    It is free in the database, for any process: who submitted it here would submit it twice.
+    """
+    held = HeldRows()
+    held.begin_look()
+    held.begin_claim([row(1)], 3)
+    if way == "hold":
+        ids = hold(held, row(1)).late
+    else:
+        held.doubt([row(1)])
+        ids = held.begin_release()
+    assert ids == [1]
+    held.returned(ids, is_settled=True)
+    assert held.hold_claimed([row(1)]) == (0, [1])
+    assert held.begin() is None
+
+
+def test_a_claim_does_not_end_the_hold_back_of_what_went_back_meanwhile() -> None:
+    """Two rows were committed behind one that was claimed: the second must not overtake the first.
+
+    Both were leased to us, as the claim was committed; the first went back before it was here.
+    """
+    held = HeldRows()
+    held.begin_look()
+    held.begin_claim([row(1)], 3)
+    assert hold(held, row(2)) == (0, [2])
+    held.returned([2], is_settled=True)
+    assert held.hold_claimed([row(1)]) == (1, [])
+    assert hold(held, row(3)) == (0, [3])
+
+
+def test_a_commit_in_doubt_while_a_claim_has_what_was_committed_sends_nothing_twice() -> None:
+    """The claim has a row whose commit nobody has heard of yet, since its lease is over."""
+    held = HeldRows()
+    held.begin_look()
+    held.begin_claim([row(1)], 3)
+    late = hold(held, row(1)).late
+    held.doubt([row(3)])
+    begun = held.begin()
+    if begun is not None:
+        held.take(begun)
+        held.deleted(held.begin_deletion(), is_committed=True)
+    late += held.hold_claimed([row(1)]).late
+    assert (begun, late, held.begin()) == (None, [1], None)
 
 
 def test_a_row_that_is_not_under_way_cannot_be_done_with() -> None:
@@ -315,11 +378,12 @@ class Service(RuleBasedStateMachine):
         self.rolled_back: set[int] = set()
         self.left: set[int] = set()  # submitted or not, nobody knows: their lease runs out
         self.sent: list[int] = []
-        self.committed: list[Outgoing] = []
+        self.committed: list[list[Outgoing]] = []
         self.returning: list[list[int]] = []
         self.written: list[tuple[list[int], bool]] = []
         self.deleting: list[list[int]] = []
-        self.claimed: tuple[list[int], set[int]] | None = None
+        self.is_looking = False
+        self.claimed: list[int] | None = None
 
     def make(self, recipient: str, *, is_leased: bool) -> Outgoing:
         made = row(2 * len(self.conversation) + 1, recipient)
@@ -340,32 +404,47 @@ class Service(RuleBasedStateMachine):
 
     def known(self) -> set[int]:
         """What was leased to us, as far as the process has heard of it or is about to."""
-        return self.held.known() | self.left | {made.id for made in self.committed}
+        return self.held.known() | self.left | {made.id for made in self.unheard()}
+
+    def unheard(self) -> list[Outgoing]:
+        return [made for batch in self.committed for made in batch]
 
     @rule(recipients=st.lists(RECIPIENTS, min_size=1, max_size=3))
     def commit(self, recipients: list[str]) -> None:
+        batch = []
         for recipient in recipients:
             name = row(0, recipient).conversation
             made = self.make(recipient, is_leased=self.is_ours(name) and not self.held.is_full)
             if self.table[made.id]:
-                self.committed.append(made)
+                batch.append(made)
+        if batch:
+            self.committed.append(batch)
+
+    @precondition(lambda self: self.claimed)
+    @rule()
+    def commit_behind_a_claim(self) -> None:
+        """Twice, by two threads: one may be heard of much later than the other."""
+        assert self.claimed
+        recipient = self.conversation[self.claimed[0]].split()[1]
+        self.commit([recipient])
+        self.commit([recipient])
 
     def is_ours(self, conversation: str) -> bool:
         """The outbox leases a row to us only where those before it are on their way from us."""
         before = [id for id in self.table if self.conversation[id] == conversation]
-        known = self.known().union(self.claimed[0] if self.claimed is not None else ())
+        known = self.known().union(self.claimed or ())
         return all(self.table[id] and id in known for id in before)
 
     @precondition(lambda self: self.committed)
     @rule()
-    def hear_of_commits(self) -> None:
-        rows, self.committed = self.committed, []
-        self.give_back(self.held.hold(rows).late)
+    def hear_of_a_commit(self) -> None:
+        self.give_back(self.held.hold(self.committed.pop(0)).late)
 
     @rule(recipient=RECIPIENTS, is_there=st.booleans())
     def commit_without_an_answer(self, recipient: str, is_there: bool) -> None:
         """Nobody knows whether it was rolled back. The process hears of it before any later row."""
-        self.hear_of_commits()
+        while self.committed:
+            self.hear_of_a_commit()
         name = row(0, recipient).conversation
         made = self.make(recipient, is_leased=self.is_ours(name))
         if not is_there:
@@ -418,10 +497,11 @@ class Service(RuleBasedStateMachine):
             self.give_back(behind)
 
     @precondition(lambda self: self.returning)
-    @rule(is_well=st.booleans())
-    def write_what_is_given_back(self, is_well: bool) -> None:
+    @rule(is_well=st.booleans(), is_there=st.booleans())
+    def write_what_is_given_back(self, is_well: bool, is_there: bool) -> None:
+        """Where that is not well, it may be there all the same."""
         ids = self.returning.pop(0)
-        if is_well:
+        if is_well or is_there:
             self.table |= {id: False for id in ids if id in self.table}
         self.written.append((ids, is_well))
 
@@ -437,11 +517,12 @@ class Service(RuleBasedStateMachine):
         self.deleting.append(self.held.begin_deletion())
 
     @precondition(lambda self: self.deleting)
-    @rule(is_well=st.booleans())
-    def end_to_delete(self, is_well: bool) -> None:
+    @rule(is_well=st.booleans(), is_there=st.booleans())
+    def end_to_delete(self, is_well: bool, is_there: bool) -> None:
+        """Where that is not well, it may be there all the same; then the next one finds nothing."""
         ids = self.deleting.pop()
-        for id in ids if is_well else ():
-            del self.table[id]
+        for id in ids if is_well or is_there else ():
+            self.table.pop(id, None)
         self.held.deleted(ids, is_committed=is_well)
 
     @precondition(lambda self: self.held.is_behind)
@@ -451,7 +532,14 @@ class Service(RuleBasedStateMachine):
             self.give_back([change.row.id] if isinstance(change, Deferral) else change)
         self.deleting.append(self.held.begin_deletion())
 
-    @precondition(lambda self: not self.held.is_behind and self.claimed is None)
+    @precondition(lambda self: not (self.is_looking or self.held.is_behind))
+    @rule()
+    def begin_to_claim(self) -> None:
+        """The database may let it wait for long."""
+        self.is_looking = True
+        self.held.begin_look()
+
+    @precondition(lambda self: self.is_looking and self.claimed is None)
     @rule(are_leases_over=st.booleans())
     def claim(self, are_leases_over: bool) -> None:
         """Whole conversations, from their first row on, as far as they are free."""
@@ -462,7 +550,7 @@ class Service(RuleBasedStateMachine):
                 blocked.add(self.conversation[id])
             elif self.conversation[id] not in blocked:
                 found.append(id)
-        self.claimed = found, self.held.known()
+        self.claimed = found
         self.held.begin_claim(self.rows(found), 3 * len(found))
         self.table |= dict.fromkeys(found, True)
 
@@ -470,10 +558,9 @@ class Service(RuleBasedStateMachine):
     @rule(is_well=st.booleans())
     def end_to_claim(self, is_well: bool) -> None:
         assert self.claimed is not None
-        found, before = self.claimed
-        self.claimed = None
+        found, self.claimed, self.is_looking = self.claimed, None, False
         if is_well:
-            self.give_back(self.held.hold_claimed(self.rows(found), before).late)
+            self.give_back(self.held.hold_claimed(self.rows(found)).late)
         else:
             self.held.end_claim()
             self.held.doubt(self.rows(found))
@@ -483,8 +570,12 @@ class Service(RuleBasedStateMachine):
     def no_row_is_lost(self) -> None:
         """What is leased to us is known to be: else it would wait for the end of its lease."""
         leased = {id for id, is_leased in self.table.items() if is_leased}
-        coming = self.claimed[0] if self.claimed is not None else []
-        assert leased - set(coming) <= self.known()
+        assert leased - set(self.claimed or ()) <= self.known()
+
+    @invariant()
+    def no_row_is_submitted_without_a_lease(self) -> None:
+        """Else another process may submit it too."""
+        assert all(self.table.get(row.id) for row in self.held.waiting())
 
     @invariant()
     def no_row_leaves_twice(self) -> None:
@@ -500,24 +591,30 @@ class Service(RuleBasedStateMachine):
     def only_what_was_sent_is_deleted(self) -> None:
         assert self.conversation.keys() - self.table.keys() <= {*self.sent, *self.rolled_back}
 
+    def end_a_claim(self) -> None:
+        if self.claimed is None:
+            self.claim(True)
+        self.end_to_claim(True)
+
     def teardown(self) -> None:
         """Once the database and the server work, everything leaves."""
         for _ in range(5):
-            self.hear_of_commits()
-            if self.claimed is not None:
-                self.end_to_claim(True)
+            while self.committed:
+                self.hear_of_a_commit()
+            if self.is_looking:
+                self.end_a_claim()
             self.release_what_is_in_doubt()
             while self.returning or self.written or self.held.is_behind:
                 self.catch_up()
                 while self.returning:
-                    self.write_what_is_given_back(True)
+                    self.write_what_is_given_back(True, True)
                 while self.written:
                     self.tell_what_is_written()
             self.begin_to_delete()
             while self.deleting:
-                self.end_to_delete(True)
-            self.claim(True)
-            self.end_to_claim(True)
+                self.end_to_delete(True, True)
+            self.begin_to_claim()
+            self.end_a_claim()
             self.submit()
             while rows := self.held.under_way():
                 self.held.take(rows[0])

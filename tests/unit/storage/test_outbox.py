@@ -210,7 +210,7 @@ def test_a_message_larger_than_all_room_goes_alone(database: Database) -> None:
     insert(database, dead, [make("ann@example.com", 1), make("joe@example.com", 2)])
     outbox = Outbox(database, "a", HeldRows(budget=Budget(2)))
     (row,) = outbox.claim(10)
-    outbox.held.hold_claimed([row], set())
+    outbox.held.hold_claimed([row])
     assert outbox.claim(10) == []
     assert outbox.held.is_full
 
