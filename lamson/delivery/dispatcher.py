@@ -86,7 +86,8 @@ class Dispatcher:
         thread, when a handler passed its deadline.
         """
         # The same few addresses are written to over and over.
-        self._match = lru_cache(maxsize=1024)(router.match)
+        self._match = lru_cache(maxsize=1024)(self._look_up)
+        self._router = router
         self._transactions = transactions
         self._deadline = deadline
         self._is_inline = is_inline
@@ -131,6 +132,10 @@ class Dispatcher:
     def route(self, recipient: str) -> Sequence[Match]:
         """The routes that ``recipient`` matches; none means that it must be refused."""
         return self._match(recipient)
+
+    def _look_up(self, recipient: str) -> Sequence[Match]:
+        with self._pool.routing():
+            return self._router.match(recipient)
 
     def deliver(
         self,

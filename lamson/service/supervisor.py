@@ -179,7 +179,7 @@ class Supervisor:
         code = os.waitstatus_to_exitcode(status)
         if worker.is_leaving and code >= 0:
             self._suspects.forget(worker.pid)
-        elif suspects := self._suspects.blame(worker.pid):
+        elif suspects := self._suspects.blame(worker.pid, stood_still=worker.stood_still):
             log.logger.error("worker %d had %d deliveries under way", worker.pid, suspects)
         if not worker.is_ready:
             worker.group.lost_pids += worker.lost_pids
