@@ -145,6 +145,7 @@ class Dispatcher:
         done: Callable[[int, Reply], None],
         *,
         again: str = "",
+        original: Key | None = None,
         state: str = "",
     ) -> None:
         """Take a message over: ``done(index, reply)`` is called once for each recipient.
@@ -154,9 +155,10 @@ class Dispatcher:
 
         ``again`` is for a message that was kept: the name that it is kept under. It is run whatever
         was handled before, but once under that name, and a failure is a reply like any other: the
-        message is not kept once more. ``state`` is where its author stood then (the state key's
-        module and the state): the handler meets it there, and where it fails the author stays where
-        he is.
+        message is not kept once more. ``original`` is the key of the delivery that was kept, which
+        counts as handled too from then on. ``state`` is where its author stood then (the state
+        key's module and the state): the handler meets it there, and where it fails the author stays
+        where he is.
         """
         shared = ParsedMessage(content, self._notary)
         source = seen_key.kept_source(again) if again else seen_key.source(envelope, content)
@@ -175,7 +177,7 @@ class Dispatcher:
                     self._running.add(key)
                 message = MailRequest(shared, envelope, Recipient(recipient))
                 job = jobs[identity] = Job(message, routed[index], key, done)
-                job.is_again = bool(again)
+                job.is_again, job.original = bool(again), original
                 module, _, job.resume_in = state.rpartition(" ")
                 if module:
                     job.resumes = StateKey.make(module, message.author)
