@@ -1,9 +1,12 @@
-"""lamson.delivery.run and transaction: a handler that would end the transaction of all."""
+"""lamson.delivery.run and transaction: a handler that would end the transaction of all, or set
+options of the connection.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from lamson.storage.database import Database
 from lamson.storage.failure import SharedTransactionError
@@ -131,3 +134,43 @@ def test_a_test_sees_what_was_refused(make_run: Callable[..., Run]) -> None:
     source = HANDLER.format(mistake="session.connection().commit()", call="mistake(session)")
     with pytest.raises(SharedTransactionError, match="must not end the transaction"):
         make_run(source, raise_errors=True)(mail("two"))
+
+
+OPTIONS_ON_SQLITE = [
+    'session.execute(text("PRAGMA query_only=ON"))',
+    'session.execute(text("PRAGMA main.query_only(1)"))',
+    'driver(session).execute("PRAGMA reverse_unordered_selects=ON")',
+]
+OPTIONS_ON_POSTGRES = [
+    'session.execute(text("SET search_path TO nowhere"))',
+    'session.execute(text("SET LOCAL search_path TO nowhere"))',
+    'session.execute(text("/* so */ set search_path to nowhere"))',
+    "session.execute(text(\"SELECT set_config('search_path', 'nowhere', false)\"))",
+    'driver(session).execute("SELECT 1; SET synchronous_commit TO off")',
+    'session.execute(text("SET ROLE pg_read_all_data"))',
+    'session.execute(text("SET TRANSACTION READ ONLY"))',
+    'session.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))',
+]
+SYNCHRONOUS = "SELECT setting FROM pg_settings WHERE name = 'synchronous_commit'"
+
+
+@pytest.mark.parametrize("mistake", [*OPTIONS_ON_SQLITE, *OPTIONS_ON_POSTGRES])
+def test_options_that_a_handler_sets_reach_nobody_else(
+    make_run: Callable[..., Run], database: Database, mistake: str
+) -> None:
+    if mistake in (OPTIONS_ON_POSTGRES if database.is_sqlite else OPTIONS_ON_SQLITE):
+        pytest.skip("the other database's")
+    run = make_run(HANDLER.format(mistake=mistake, call="mistake(session)"))
+    first = codes(run(mail("one"), mail("two"), mail("three")))
+    assert first == [250, 451 if database.is_sqlite else 250, 250]
+    assert codes(run(mail("four"))) == [250]
+    assert {"one", "three", "four"} <= set(words(database))
+    if not database.is_sqlite:
+        with database.begin() as connection:  # the one that the handler had
+            assert connection.execute(text(SYNCHRONOUS)).scalar() == "on"
+
+
+def test_a_handler_may_look_at_the_tables(make_run: Callable[..., Run]) -> None:
+    look = "from sqlalchemy import inspect; inspect(session.connection()).get_columns('note')"
+    run = make_run(HANDLER.format(mistake=look, call="mistake(session)"))
+    assert codes(run(mail("two"))) == [250]
