@@ -99,11 +99,14 @@ class Suspects:
             status = os.stat(self._file)
             version = (status.st_ino, status.st_mtime_ns)
             if version != self._version:
-                loaded = json.loads(self._file.read_text(encoding="ascii"))
-                self._counts = {key: (count, at) for key, (count, at) in loaded.items()}
+                text = self._file.read_text(encoding="ascii", errors="replace")
                 self._version = version
+                loaded = json.loads(text)
+                self._counts = {key: (int(count), float(at)) for key, (count, at) in loaded.items()}
         except OSError:
             return  # none are known, or no more than before
+        except (ValueError, TypeError, AttributeError) as error:
+            log.logger.error("%s cannot be read, remove it: %s", self._file, error)
 
     def blame(self, pid: int, *, stood_still: bool = False) -> int:
         """In the supervisor: count the death of worker ``pid``; gives how many are suspected.

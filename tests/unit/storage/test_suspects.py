@@ -132,3 +132,19 @@ def test_whose_fault_it_is_that_the_loop_stood_still(
     assert suspects.blame(os.getpid(), stood_still=stood_still) == len(blamed)
     suspects.refresh()
     assert {key for key in (ONE, TWO) if suspects.deaths(key)} == blamed
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"x": 1}', '{"x": ["y", 1]}'])
+def test_a_file_that_is_damaged_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    (tmp_path / "suspects.json").write_text(content)
+    suspects = Suspects(tmp_path)
+    for _ in range(3):
+        suspects.refresh()
+    assert suspects.deaths(ONE) == 0
+    assert caplog.text.count("suspects.json cannot be read") == 1
+    InFlight(tmp_path, "0").begin([ONE])
+    assert suspects.blame(os.getpid()) == 1  # which makes it anew
+    suspects.refresh()
+    assert suspects.deaths(ONE) == 1
