@@ -364,7 +364,7 @@ class Supervisor:
 
     def _end(self, worker: Worker) -> None:
         worker.is_leaving = worker.is_ending = True
-        with suppress(ProcessLookupError):
+        if worker.pid in self._workers:  # else it is buried, and its number may be another's
             os.kill(worker.pid, signal.SIGTERM)
 
     def _stop(self) -> None:
