@@ -67,7 +67,9 @@ async def _requeue(application: Application, keys: tuple[str, ...], recipient: s
 
 
 async def _one(application: Application, key: str, recipient: str | None) -> Reply:
+    from lamson.smtp import address
     from lamson.smtp.envelope import Envelope, Peer, QueueId
+    from lamson.storage import seen_key
     from lamson.storage.undeliverable import read
 
     queue = application.undeliverable
@@ -90,6 +92,8 @@ async def _one(application: Application, key: str, recipient: str | None) -> Rep
         received=float(kept_at) if kept_at.isdecimal() else time.time(),
         id=f"requeue-{key}"[:64],
     )
+    source = seen_key.source(envelope, kept.content)
+    former = address.normalise(kept.recipient)
     answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
     application.dispatcher.deliver(
         envelope,
@@ -97,6 +101,7 @@ async def _one(application: Application, key: str, recipient: str | None) -> Rep
         [routed],
         lambda index, reply: answered.set_result(reply),
         again=key,
+        original=source.key(kept.sender, former) if source else None,
         state=kept.state,
     )
     reply = await answered

@@ -86,7 +86,8 @@ class Dispatcher:
         thread, when a handler passed its deadline.
         """
         # The same few addresses are written to over and over.
-        self._match = lru_cache(maxsize=1024)(router.match)
+        self._match = lru_cache(maxsize=1024)(self._look_up)
+        self._router = router
         self._transactions = transactions
         self._deadline = deadline
         self._is_inline = is_inline
@@ -132,6 +133,10 @@ class Dispatcher:
         """The routes that ``recipient`` matches; none means that it must be refused."""
         return self._match(recipient)
 
+    def _look_up(self, recipient: str) -> Sequence[Match]:
+        with self._pool.routing():
+            return self._router.match(recipient)
+
     def deliver(
         self,
         envelope: Envelope,
@@ -140,6 +145,7 @@ class Dispatcher:
         done: Callable[[int, Reply], None],
         *,
         again: str = "",
+        original: Key | None = None,
         state: str = "",
     ) -> None:
         """Take a message over: ``done(index, reply)`` is called once for each recipient.
@@ -149,9 +155,10 @@ class Dispatcher:
 
         ``again`` is for a message that was kept: the name that it is kept under. It is run whatever
         was handled before, but once under that name, and a failure is a reply like any other: the
-        message is not kept once more. ``state`` is where its author stood then (the state key's
-        module and the state): the handler meets it there, and where it fails the author stays where
-        he is.
+        message is not kept once more. ``original`` is the key of the delivery that was kept, which
+        counts as handled too from then on. ``state`` is where its author stood then (the state
+        key's module and the state): the handler meets it there, and where it fails the author stays
+        where he is.
         """
         shared = ParsedMessage(content, self._notary)
         source = seen_key.kept_source(again) if again else seen_key.source(envelope, content)
@@ -170,7 +177,7 @@ class Dispatcher:
                     self._running.add(key)
                 message = MailRequest(shared, envelope, Recipient(recipient))
                 job = jobs[identity] = Job(message, routed[index], key, done)
-                job.is_again = bool(again)
+                job.is_again, job.original = bool(again), original
                 module, _, job.resume_in = state.rpartition(" ")
                 if module:
                     job.resumes = StateKey.make(module, message.author)

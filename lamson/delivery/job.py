@@ -30,7 +30,8 @@ class Job:
     indexes: list[int] = field(default_factory=list)  # among the recipients of the message
     started: float = 0.0
     crash_key: bytes = b""  # what a crash is counted against; the key's name if there is one
-    entry: bytes = b""  # what this transaction claimed `key` as
+    original: Key | None = None  # of the delivery that was kept, while a person has it run again
+    entries: Sequence[bytes] = ()  # what this transaction claimed those two as
     is_again: bool = False  # asked for by a person: an author's state does not change on failure
     resumes: StateKey | None = None  # whose state is to be, while a person has it run again,
     resume_in: str = ""  # this one, whatever it is

@@ -9,12 +9,13 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lamson.storage.suspects import InFlight
+from lamson.storage.suspects import LOOP, ROUTING, InFlight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from lamson.delivery.job import Job
@@ -48,7 +49,7 @@ class Pool:
         ]
 
     def start(self) -> None:
-        self._loop_in_flight = self._make_in_flight("loop")
+        self._loop_in_flight = self._make_in_flight(LOOP)
         for thread in self._threads:
             thread.start()
 
@@ -64,6 +65,18 @@ class Pool:
     def run_here(self, batch: Sequence[Job]) -> None:
         """Run ``batch`` on the thread of the caller, which is the loop's."""
         self._run_noted(batch, self._loop_in_flight)
+
+    @contextmanager
+    def routing(self) -> Iterator[None]:
+        """On the loop: whose message runs on a thread is not to blame where this never ends."""
+        in_flight = self._loop_in_flight
+        if in_flight is not None:
+            in_flight.begin([ROUTING])
+        try:
+            yield
+        finally:
+            if in_flight is not None:
+                in_flight.end()
 
     def _make_in_flight(self, name: str) -> InFlight | None:
         return InFlight(self._run_dir, name) if self._run_dir is not None else None

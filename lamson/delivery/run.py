@@ -325,6 +325,7 @@ class _Savepoint:
             self._check_open()  # before anything else is written to it
         self.session.commit()
         self._savepoint.commit()
+        guard.reset_options(self._connection)
 
     def rollback(self, error: BaseException) -> None:
         """Undo what was done in it, because of ``error``, which is raised where all is gone.

@@ -153,9 +153,9 @@ class Transactions:
                 if connection is not None and keys and seen.is_claimed(connection, keys[0]):
                     done = under_way.done
                     store.load(_keys(under_way.begun))
-                    kept = {result.job.entry for result in done}
-                    others = [job.entry for job in jobs if job.entry and job.entry not in kept]
-                    seen.forget(connection, others)
+                    finished = {result.job for result in done}
+                    others = [job for job in jobs if job not in finished]
+                    seen.forget(connection, [entry for job in others for entry in job.entries])
                     outgoing = self._write(done, connection, store)
         except Exception:
             self._undone(jobs, outgoing)
@@ -204,8 +204,13 @@ class Transactions:
             yield None, self._memory
 
     def _claim(self, connection: Connection | None, jobs: Sequence[Job]) -> Sequence[Job]:
-        """The jobs that were not handled before; the others are answered 250."""
-        keys = [job.key for job in jobs if job.key is not None] if connection is not None else []
+        """The jobs that were not handled before; the others are answered 250.
+
+        What is run again for a person takes the key of the former delivery as well: where that was
+        kept though its commit failed, Postfix still has the message, and asks again.
+        """
+        wanted = [key for job in jobs for key in (job.key, job.original)]
+        keys = [key for key in wanted if key is not None] if connection is not None else []
         if connection is None or not keys:
             return jobs
         new = seen.claim(connection, keys, self._clock())
@@ -217,9 +222,9 @@ class Transactions:
             if job.key is None:
                 fresh.append(job)
             elif job.key in new and job.key not in before:
-                job.entry = new[job.key]
+                job.entries = [new[key] for key in (job.key, job.original) if key in new]
                 fresh.append(job)
-                if job.entry != job.key.entry:
+                if new[job.key] != job.key.entry:
                     log.logger.error(_ANOTHER_CONTENT, job)
             else:
                 job.reply = OK
@@ -256,8 +261,7 @@ class Transactions:
         failed: list[bytes] = []
         for result in results:
             if result.failed:
-                if result.job.entry:
-                    failed.append(result.job.entry)
+                failed += result.job.entries
                 continue
             if result.moves:
                 states.update(result.moves)

@@ -180,7 +180,7 @@ class Supervisor:
         code = os.waitstatus_to_exitcode(status)
         if worker.is_leaving and code >= 0:
             self._suspects.forget(worker.pid)
-        elif suspects := self._suspects.blame(worker.pid):
+        elif suspects := self._suspects.blame(worker.pid, stood_still=worker.stood_still):
             log.logger.error("worker %d had %d deliveries under way", worker.pid, suspects)
         if not worker.is_ready:
             worker.group.lost_pids += worker.lost_pids
@@ -366,7 +366,7 @@ class Supervisor:
 
     def _end(self, worker: Worker) -> None:
         worker.is_leaving = worker.is_ending = True
-        with suppress(ProcessLookupError):
+        if worker.pid in self._workers:  # else it is buried, and its number may be another's
             os.kill(worker.pid, signal.SIGTERM)
 
     def _stop(self) -> None:

@@ -139,6 +139,7 @@ class Worker:
         self.is_ready = False
         self.is_leaving = False
         self.is_ending = False  # it was told to end
+        self.stood_still = False  # for as long as it may: it is killed for that
         self.is_silent = False  # it closed its end of the pipe: it is ending
         self.error = ""
         self.code = os.EX_SOFTWARE
@@ -173,6 +174,7 @@ class Worker:
             self._loading += elapsed
             return f"was not ready after {self._loading:.0f} s" if self._loading >= LOADING else ""
         if self.heartbeat.look(elapsed):
+            self.stood_still = True
             where = self.heartbeat.doing(project)
             return f"stood still for {self.heartbeat.silence:.0f} s" + (where and f", in {where}")
         self.heartbeat.ask(self.pid)

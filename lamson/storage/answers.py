@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, text
+from sqlalchemy import delete, select, text
 
 from lamson.storage import sqlite
+from lamson.storage.seen import PIECE
 from lamson.storage.tables import answers
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ def count(connection: Connection, added: Mapping[bytes, int], now: float) -> dic
 
 
 def purge(connection: Connection, now: float) -> int:
-    """Drop the counts of hours before the last one. Gives the number of rows."""
+    """Drop some of the counts of hours before the last one; gives how many.
+
+    Fewer than `PIECE` say that no more is to be dropped. What is being counted at this moment is
+    left for the next time: nobody waits.
+    """
     oldest = int(now // HOUR) - 1
-    return connection.execute(delete(answers).where(answers.c.hour < oldest)).rowcount
+    some = select(answers.c.key).where(answers.c.hour < oldest).limit(PIECE)
+    some = some.with_for_update(skip_locked=True)
+    return connection.execute(delete(answers).where(answers.c.key.in_(some))).rowcount

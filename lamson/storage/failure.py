@@ -30,12 +30,16 @@ _OUTAGES = (
 
 
 class SharedTransactionError(exc.InvalidRequestError):
-    """A handler asked for the end of the transaction that it shares, and was refused."""
+    """A handler asked for the end of the transaction that it shares, and was refused.
+
+    So it is, on SQLite, where it would give options to the connection.
+    """
 
     def __init__(self) -> None:
         super().__init__(
             "a handler must not end the transaction of its connection, which other deliveries "
-            "share: commit the session, or nothing, as its work is committed when it returns"
+            "share, nor set options of it: commit the session, or nothing, as its work is "
+            "committed when it returns"
         )
 
 

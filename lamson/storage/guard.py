@@ -8,6 +8,10 @@ got round: `is_open` tells afterwards.
 
 On SQLite the library itself is asked what a statement is (sqlite3_set_authorizer). PostgreSQL's has
 no such question, so there the words are read: a string of several statements is one of them each.
+
+Options that a handler gives to the connection would be its neighbours' too, and those of whoever
+has it next. SQLite's are refused. PostgreSQL's last until the handler has returned: see
+`reset_options`.
 """
 
 from __future__ import annotations
@@ -37,6 +41,17 @@ _TOKEN = re.compile(
 )
 _ENDING = {"COMMIT", "END", "ABORT", "BEGIN"}
 _NOISE = {"WORK", "TRANSACTION"}
+# What may set options. A false alarm, such as an UPDATE in several lines, costs a round trip.
+_SETTING = re.compile(r"(?im)(?:^|;|\*/)\s*(?:set|reset)\b|\bset_config\b")
+_RESET = "RESET SESSION AUTHORIZATION; RESET ALL"  # the first one is for SET ROLE, too
+# Pragmas whose argument sets no option that outlives the transaction: a table, or what is stored.
+_HARMLESS = frozenset(
+    {
+        *("table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo"),
+        *("foreign_key_list", "foreign_key_check", "integrity_check", "quick_check", "optimize"),
+        *("defer_foreign_keys", "user_version", "application_id"),
+    }
+)
 
 
 def ends_transaction(sql: str) -> bool:
@@ -67,6 +82,7 @@ class Shared:
 
     is_shared = False  # whether its transaction is
     was_dropped = False  # by a handler that gave the connection up, though nothing had failed
+    was_set = False  # whether a handler may have set options
 
     def has_transaction(self) -> bool:
         """Whether one is open. Asks nobody."""
@@ -105,6 +121,15 @@ def is_open(connection: Connection) -> bool:
     return bool(driver(connection).has_transaction())
 
 
+def reset_options(connection: Connection) -> None:
+    """A handler has returned: what it has set is as it was. Its failure undoes that by itself."""
+    itself = driver(connection)
+    if itself.was_set:
+        itself.was_set = False
+        connection.exec_driver_sql(_RESET)
+        itself.was_set = False  # as this looked like another one
+
+
 class SqliteConnection(sqlite3.Connection, Shared):
     """A connection to SQLite."""
 
@@ -112,12 +137,14 @@ class SqliteConnection(sqlite3.Connection, Shared):
         """Have SQLite ask about all statements, those included that are prepared already."""
         itself = weakref.ref(self)
 
-        def authorise(action: int, *_: object) -> int:
+        def authorise(action: int, name: str | None, argument: str | None, *_: object) -> int:
             connection = itself()
-            is_refused = (
-                action == sqlite3.SQLITE_TRANSACTION
-                and connection is not None
-                and connection.is_shared
+            if connection is None or not connection.is_shared:
+                return sqlite3.SQLITE_OK
+            is_refused = action == sqlite3.SQLITE_TRANSACTION or (
+                action == sqlite3.SQLITE_PRAGMA
+                and argument is not None
+                and (name or "").lower() not in _HARMLESS
             )
             return sqlite3.SQLITE_DENY if is_refused else sqlite3.SQLITE_OK
 
@@ -156,8 +183,11 @@ def postgres_connection() -> Any:
                 query = query.as_string(cursor)
             elif isinstance(query, bytes):
                 query = query.decode("utf-8", "replace")
-            if isinstance(query, str) and ends_transaction(query):
-                raise SharedTransactionError
+            if isinstance(query, str):
+                if ends_transaction(query):
+                    raise SharedTransactionError
+                if _SETTING.search(query):
+                    cursor.connection.was_set = True
 
     class Cursor(psycopg.Cursor[Any]):
         def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:

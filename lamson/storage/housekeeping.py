@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 LOOK_FOR_DEAD = 10.0  # seconds between looks for rows that a dead process leased
 FAR_TURNS = 6  # of those, between looks for leases that end too late
 TURNS = 60  # of those, between two savings of the service clock
+PAUSE = 0.01  # seconds between two pieces: who waits for SQLite's writer gets it
 
 
 class Housekeeping:
@@ -45,13 +47,15 @@ class Housekeeping:
         self._owners = owners
         self._far_leases = FarLeases(outbox)
         self._task: asyncio.Task[None] | None = None
+        self._is_ending = threading.Event()
 
     def start(self) -> None:
         """Begin, on the running loop."""
         self._task = asyncio.create_task(self._keep_house())
 
     def cancel(self) -> None:
-        """Begin no other turn."""
+        """Begin no other turn, and no other piece of one."""
+        self._is_ending.set()
         if self._task is not None:
             self._task.cancel()
 
@@ -79,11 +83,15 @@ class Housekeeping:
             self._purge(lambda connection: answers.purge(connection, self._clock()))
 
     def _purge(self, piece: Callable[[Connection], int]) -> None:
-        """Forget in pieces, each in a transaction of its own: deliveries go on in between."""
-        dropped = seen.PIECE
-        while dropped >= seen.PIECE:
+        """Forget in pieces, each in a transaction of its own: deliveries go on in between.
+
+        At the end it is one piece, since nobody is to wait for that.
+        """
+        is_done = False
+        while not is_done:
             with self._database.begin() as connection:
-                dropped = piece(connection)
+                is_done = piece(connection) < seen.PIECE
+            is_done |= self._is_ending.wait(PAUSE)
 
 
 async def _quietly(work: Callable[[], None]) -> None:

@@ -120,8 +120,8 @@ class Policy:
         with self._database.begin_forgettable() as connection:
             if not self._is_made:
                 policy.create(connection, checkfirst=True)
-                self._is_made = True
             yield connection
+        self._is_made = True
 
 
 def _kept(name: str) -> str:

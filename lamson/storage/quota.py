@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -96,7 +97,8 @@ class Quota:
                     with suppress(FileNotFoundError):  # taken out meanwhile
                         octets += _cost(entry.stat(follow_symlinks=False).st_size)
                         files += 1
-        new = self._path / "tmp" / f"{_NAME}.{os.getpid()}"
+        # Two threads may count at a time.
+        new = self._path / "tmp" / f"{_NAME}.{os.getpid()}.{threading.get_ident()}"
         new.write_bytes(b"%s\n%d %d\n" % (self._first, octets, files))
         new.replace(self._file)
         return octets

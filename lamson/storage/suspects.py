@@ -8,6 +8,10 @@ again; after `TOO_OFTEN` deaths it is kept in ``run/undeliverable`` instead of b
 lie in the run directory and are mapped into memory: they outlive the worker, and writing costs no
 system call. Their room on the disk is taken beforehand; where there is none that is logged, and a
 death is counted against nobody.
+
+A worker whose loop stood still is ended by its supervisor: then the loop's own file tells. What it
+ran itself is to blame alone; where it looked for a route, nobody is: a stranger can make that last
+for ever, as often as he likes, while a bystander's mail is handled.
 """
 
 from __future__ import annotations
@@ -30,6 +34,8 @@ TOO_OFTEN = 5  # deaths
 REMEMBER = 7 * 24 * 3600.0  # seconds: longer than Postfix's maximal_queue_lifetime by default
 _KEY_SIZE = 32  # octets
 _NO_KEY = bytes(_KEY_SIZE)  # stands behind the last key
+LOOP = "loop"  # the name of what the loop has in flight
+ROUTING = b"\xff" * _KEY_SIZE  # what is in flight there while a route is looked for
 _PREFIX = 1024  # octets that are summed up; that of 50 MB would hold up the loop
 
 
@@ -93,24 +99,35 @@ class Suspects:
             status = os.stat(self._file)
             version = (status.st_ino, status.st_mtime_ns)
             if version != self._version:
-                loaded = json.loads(self._file.read_text(encoding="ascii"))
-                self._counts = {key: (count, at) for key, (count, at) in loaded.items()}
+                text = self._file.read_text(encoding="ascii", errors="replace")
                 self._version = version
+                loaded = json.loads(text)
+                self._counts = {key: (int(count), float(at)) for key, (count, at) in loaded.items()}
         except OSError:
             return  # none are known, or no more than before
+        except (ValueError, TypeError, AttributeError) as error:
+            log.logger.error("%s cannot be read, remove it: %s", self._file, error)
 
-    def blame(self, pid: int) -> int:
-        """In the supervisor: count the death of worker ``pid``; gives how many are suspected."""
+    def blame(self, pid: int, *, stood_still: bool = False) -> int:
+        """In the supervisor: count the death of worker ``pid``; gives how many are suspected.
+
+        ``stood_still`` says that its loop did, and that it was killed for that.
+        """
         directory = _directory_of(self._run_dir, pid)
         keys: set[str] = set()
         try:
             for file in directory.iterdir():
-                keys |= _keys_in(file.read_bytes())
+                found = _keys_in(file.read_bytes())
+                if stood_still and found and file.name == LOOP:
+                    keys = found
+                    break
+                keys |= found
         except FileNotFoundError:
             pass  # it had nothing under way yet
         except OSError as error:
             log.logger.error("what worker %d had under way cannot be read: %s", pid, error)
         self.forget(pid)
+        keys.discard(ROUTING.hex())
         if keys:
             try:
                 self._count(keys)

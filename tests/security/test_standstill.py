@@ -59,6 +59,9 @@ def DO(message: MailRequest, host: str, what: str = "", word: str = "") -> None:
     if what == "hang":
         write("program", subprocess.Popen(["sleep", "600"]).pid)
         re.fullmatch("(a+)+", "a" * 50 + "!")
+    if what == "wait":
+        write("program", subprocess.Popen(["sleep", "600"]).pid)
+        threading.Event().wait(600)
     if what == "pool":
         global pool
         pool = ProcessPoolExecutor(1)
@@ -157,6 +160,18 @@ def test_a_route_that_matches_for_ever_is_ended(service: LamsonService) -> None:
     assert "in lamson/routing/" in line
     assert say(service.port, "do-nothing@test.com")[0] == 550
     assert not lives(old)
+
+
+def test_nobody_is_blamed_for_what_a_stranger_has_the_loop_do(
+    service: LamsonService, project: Path, programs: Callable[[], int]
+) -> None:
+    """Else a bystander's mail would be kept, as one that kills workers, after a few attacks."""
+    attack(lambda: say(service.port, "do-wait@test.com"))
+    programs()
+    attack(lambda: say(service.port, EVIL))
+    service.wait_log("ERROR", "ended with signal 9; replacing it")
+    assert service.log_lines("stood still for", "handlers.py")
+    assert not (project / "run" / "suspects.json").exists()
 
 
 def test_so_it_is_in_the_socketmap(project: Path) -> None:

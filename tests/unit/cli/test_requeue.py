@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.message.notes import LIFETIME, Notary
-from lamson.storage import undeliverable
+from lamson.smtp.envelope import Envelope, Peer, QueueId
+from lamson.storage import seen, seen_key, undeliverable
 from lamson.storage.maildir import Maildir
 from lamson.storage.state import SqlStateStore, StateKey
 from lamson.storage.undeliverable import Kept
@@ -60,9 +61,12 @@ def handlers(lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return name
 
 
-def keep(project: Path, subject: str, state: str = "") -> str:
-    content = b"From: z@e.example\r\nSubject: " + subject.encode() + b"\r\n\r\nbody\r\n"
-    message = Kept(content, "why", "z@e.example", "desk@test.com", "4Qz", state)
+def mail(subject: str) -> bytes:
+    return b"From: z@e.example\r\nSubject: " + subject.encode() + b"\r\n\r\nbody\r\n"
+
+
+def keep(project: Path, subject: str, state: str = "", queue_id: str = "4Qz") -> str:
+    message = Kept(mail(subject), "why", "z@e.example", "Desk@test.com", queue_id, state)
     return undeliverable.write(Maildir(project / "run" / "undeliverable"), message)
 
 
@@ -92,6 +96,23 @@ def test_requeue_that_died_before_it_removed_the_message(
     place = StateKey.make(handlers, "z@e.example")
     with database.begin() as connection:  # nor is the author put back once more
         assert SqlStateStore(connection).load([place])[place] == "DONE"
+
+
+@pytest.mark.parametrize("subject", ["fine", "break"])
+@pytest.mark.parametrize("elsewhere", [(), ("-recipient", "other@test.com")], ids=["", "other"])
+@pytest.mark.usefixtures("handlers")
+def test_what_was_run_is_not_run_for_postfix_as_well(
+    lamson: Lamson, project: Path, database: Database, subject: str, elsewhere: tuple[str, ...]
+) -> None:
+    """Who is asked for it while Postfix still has it, since the commit failed after it was kept."""
+    key = keep(project, subject, queue_id="4QzXwN0Jk1z5tVb")
+    lamson("requeue", key, *elsewhere)
+    waiting = Envelope("z@e.example", peer=Peer(ident=QueueId("4QzXwN0Jk1z5tVb")))
+    source = seen_key.source(waiting, mail(subject))
+    assert source
+    with database.begin() as connection:
+        is_claimed = seen.is_claimed(connection, source.key("z@e.example", "desk@test.com"))
+    assert is_claimed == (subject == "fine")
 
 
 @pytest.mark.usefixtures("database", "handlers")

@@ -1,5 +1,6 @@
 """lamson.delivery.pool"""
 
+import os
 import queue
 import threading
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import pytest
 
 from lamson.delivery.job import Job
 from lamson.delivery.pool import Pool
+from lamson.storage.suspects import LOOP, ROUTING
 from tests.unit.support import make_message
 
 
@@ -77,4 +79,14 @@ def test_suspects_have_one_turn_at_a_time(tmp_path: Path) -> None:
     assert runs.sizes.empty()
     runs.gate.set()
     assert runs.all(1) == [1]
+    runs.pool.stop()
+
+
+def test_while_a_route_is_looked_for_that_is_what_the_loop_does(tmp_path: Path) -> None:
+    runs = Runs(run_dir=tmp_path)
+    runs.pool.start()
+    noted = tmp_path / "running" / str(os.getpid()) / LOOP
+    with runs.pool.routing():
+        assert noted.read_bytes().startswith(ROUTING)
+    assert not noted.read_bytes().startswith(ROUTING)
     runs.pool.stop()

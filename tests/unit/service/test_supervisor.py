@@ -58,6 +58,22 @@ def test_the_next_worker_is_told_of_all_that_died(tmp_path: Path) -> None:
     assert sorted(told(last).split()) == sorted(str(pid) for pid in dead + replacements)
 
 
+def test_a_worker_that_died_meanwhile_is_not_told_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number may be another process's by then."""
+    group = Group("LMTP", lambda settings: [], lambda settings: 1, work)
+    supervisor = Supervisor(tmp_path, Settings(handlers=[], run_dir=tmp_path / "run"), [group])
+    worker = supervisor._fork(group)
+    os.kill(worker.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+    supervisor._reap()
+    signalled: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: signalled.append(pid))
+    supervisor._end(worker)
+    assert signalled == []
+
+
 def says_place(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     (project / str(os.getpid())).write_text(f"{link.number} {link.slot}\n")
     signal.pause()

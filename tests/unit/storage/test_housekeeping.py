@@ -94,3 +94,16 @@ def test_a_clock_that_was_never_read_is_not_saved(database: Database, tmp_path: 
     keep_house(database, ServiceClock(), LeaseOwners(tmp_path, tmp_path), lambda: True)
     with database.read() as connection:
         assert connection.execute(select(tables.clock)).first() is None
+
+
+@pytest.mark.parametrize("is_ending", [False, True])
+def test_it_forgets_piece_by_piece_unless_it_is_to_end(
+    database: Database, tmp_path: Path, is_ending: bool
+) -> None:
+    owners = LeaseOwners(tmp_path, tmp_path)
+    housekeeping = Housekeeping(database, ServiceClock(), Outbox(database, "test"), owners)
+    if is_ending:
+        housekeeping.cancel()
+    left = [seen.PIECE, seen.PIECE, 5]
+    housekeeping._purge(lambda connection: left.pop(0))
+    assert len(left) == (2 if is_ending else 0)

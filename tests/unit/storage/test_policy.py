@@ -126,6 +126,14 @@ def test_sqlite_has_a_file_of_its_own_that_waits_for_no_handler(tmp_path: Path) 
     database.close()
 
 
+def test_a_table_that_was_rolled_back_is_made_again(tmp_path: Path) -> None:
+    """The disk was full for a moment, say."""
+    policy = Policy.beside(Database(f"sqlite:///{tmp_path}/lamson.db"))
+    with pytest.raises(OverflowError):
+        policy.count("zed", within=60, by=1 << 80)  # what no database takes
+    assert policy.count("zed", within=60) == 1
+
+
 def test_memory_stays_in_memory() -> None:
     policy = Policy.beside(Database("sqlite://"))
     assert policy.count("zed", within=60) == 1

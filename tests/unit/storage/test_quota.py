@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,3 +89,20 @@ def test_a_long_count_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         queue.push(b"x")
     assert len((queue.path / "maildirsize").read_bytes().splitlines()) < 8
     assert queue.count() == 20
+
+
+def test_threads_that_count_at_a_time_do_not_disturb_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make(tmp_path, 100)
+    both = threading.Barrier(2, timeout=10)
+    write = type(tmp_path).write_bytes
+
+    def write_and_wait(path: Path, content: bytes) -> int:
+        written = write(path, content)
+        both.wait()
+        return written
+
+    monkeypatch.setattr(type(tmp_path), "write_bytes", write_and_wait)
+    with ThreadPoolExecutor(2) as pool:
+        assert all(list(pool.map(queue.push, [MESSAGE, MESSAGE])))

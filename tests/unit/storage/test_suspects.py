@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lamson.storage.suspects import InFlight, Suspects
+from lamson.storage.suspects import LOOP, ROUTING, InFlight, Suspects
 
 ONE, TWO = b"1" * 32, b"2" * 32
 
@@ -111,3 +111,40 @@ def test_a_count_that_cannot_be_kept_stops_no_supervisor(
     (tmp_path / "suspects.new").mkdir()
     assert Suspects(tmp_path).blame(os.getpid()) == 1
     assert "suspects.json cannot be written" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("on_loop", "stood_still", "blamed"),
+    [
+        ([ROUTING], True, set()),
+        ([TWO], True, {TWO}),
+        ([], True, {ONE}),  # a handler on a thread may hold the interpreter
+        ([ROUTING], False, {ONE}),  # it crashed
+        ([TWO], False, {ONE, TWO}),
+    ],
+)
+def test_whose_fault_it_is_that_the_loop_stood_still(
+    tmp_path: Path, on_loop: list[bytes], stood_still: bool, blamed: set[bytes]
+) -> None:
+    InFlight(tmp_path, "0").begin([ONE])
+    InFlight(tmp_path, LOOP).begin(on_loop)
+    suspects = Suspects(tmp_path)
+    assert suspects.blame(os.getpid(), stood_still=stood_still) == len(blamed)
+    suspects.refresh()
+    assert {key for key in (ONE, TWO) if suspects.deaths(key)} == blamed
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"x": 1}', '{"x": ["y", 1]}'])
+def test_a_file_that_is_damaged_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    (tmp_path / "suspects.json").write_text(content)
+    suspects = Suspects(tmp_path)
+    for _ in range(3):
+        suspects.refresh()
+    assert suspects.deaths(ONE) == 0
+    assert caplog.text.count("suspects.json cannot be read") == 1
+    InFlight(tmp_path, "0").begin([ONE])
+    assert suspects.blame(os.getpid()) == 1  # which makes it anew
+    suspects.refresh()
+    assert suspects.deaths(ONE) == 1
