@@ -261,7 +261,7 @@ def test_no_address_becomes_an_encoded_word(name: str) -> None:
     message = response()
     message[name] = "J\u00fcrgen <zed@example.com>"
     assert message[name] == '"J\u00fcrgen" <zed@example.com>'
-    assert f"\r\n{name}: =?utf-8?b?SsO8cmdlbg==?= <zed@example.com>\r\n".encode() in (
+    assert f"\r\n{name}: =?utf-8?q?J=C3=BCrgen?= <zed@example.com>\r\n".encode() in (
         message.to_bytes()
     )
     message[name] = Mailbox("a, b", "zed@example.com")
