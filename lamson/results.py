@@ -80,7 +80,7 @@ class Authentication:
         It is that of header.d (DKIM), smtp.mailfrom (SPF) or header.from (DMARC).
         """
         return any(
-            one.value == "pass" and (domain is None or domain.lower() == _domain(one))
+            one.value == "pass" and (domain is None or fold_domain(domain) == _domain(one))
             for one in self.of(method)
         )
 
@@ -121,7 +121,7 @@ def proves(message: MailRequest, authserv_id: str, domain: str) -> bool:
     return any(
         one.value == "pass"
         and (
-            (one.method == "dmarc" and fold_domain(_domain(one)) == folded)
+            (one.method == "dmarc" and _domain(one) == folded)
             or (one.method == "dkim" and is_aligned(_domain(one), folded))
         )
         for one in found.results
@@ -181,6 +181,6 @@ def _unwrapped(found: re.Match[str]) -> str:
 
 
 def _domain(result: Result) -> str:
-    """The domain that the method has looked at: what else is said beside it proves nothing."""
+    """The domain that the method has looked at, folded; what else is said there proves nothing."""
     value = result.properties.get(_PROVEN.get(result.method, ""), "")
-    return value.rpartition("@")[2].lower()
+    return fold_domain(value.rpartition("@")[2])

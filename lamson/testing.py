@@ -20,6 +20,7 @@ from __future__ import annotations
 import importlib
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from lamson.message.request import MailRequest
     from lamson.smtp.envelope import Peer
     from lamson.storage.outgoing import Outgoing
+    from lamson_milter.decision.transaction import Rules
     from lamson_milter.offer import Offer
 
 
@@ -150,13 +152,20 @@ class Mailroom:
         from lamson_milter import offer as offering
 
         return offering.offer(
-            self.application,
+            self._rules,
             sender,
             recipients,
             content,
             peer=client or NOBODY,
             queue_id=f"4tst{next(self._numbers):06}z1",
         )
+
+    @cached_property
+    def _rules(self) -> Rules:
+        """Those of the filters: one for all offers of a test, as filters remember things."""
+        from lamson_milter.rules import rules_of
+
+        return rules_of(self.application, raise_errors=True)
 
     def close(self) -> None:
         """Throw the database away; the fixture ``mailroom`` does it after the test."""

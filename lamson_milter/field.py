@@ -13,11 +13,6 @@ from lamson.errors import AddressError
 from lamson.message import mailboxes
 from lamson.message.compose import WIDTH, encode_words, fold, is_plain, parameter
 
-_ADDRESSES = frozenset(
-    {"bcc", "cc", "disposition-notification-to", "errors-to", "from", "mail-followup-to"}
-    | {"mail-reply-to", "reply-to", "return-receipt-to", "sender", "to"}
-)
-_RESENT = "resent-"
 _PARAMETERS = frozenset({"content-disposition", "content-type"})
 _BRACKETED = re.compile(r"([^<>]*)(<[^<>]*>[\t !-~]*)")  # Jürgens Liste <list.example.com>
 _PARAMETER = re.compile(r';\s*([!#$&-\'*+.0-9A-Z^_`a-z{|}~-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"]*)')
@@ -38,13 +33,12 @@ def field_value(name: str, value: str) -> str:
 
 
 def _encoded(name: str, value: str) -> str:
-    kind = name.lower().removeprefix(_RESENT)
-    if kind in _ADDRESSES:
+    if mailboxes.is_field(name):
         return _addresses(name, value)
-    if kind in _PARAMETERS:
+    if name.lower() in _PARAMETERS:
         return _parameters(name, value)
     bracketed = _BRACKETED.fullmatch(value)
-    if bracketed is not None and bracketed[2].isascii():
+    if bracketed is not None and is_plain(bracketed[2]):
         phrase = bracketed[1].strip(' \t"')
         first = WIDTH - len(name) - 2
         return f"{encode_words(phrase, first=first)} {bracketed[2]}" if phrase else bracketed[2]

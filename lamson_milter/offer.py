@@ -1,7 +1,7 @@
 """A mail offered to the filters in process, as Postfix would: the replies, and what it queues.
 
-For `lamson.testing`. The same transaction as in the milter, without libmilter: an exception in a
-filter reaches the test.
+For `lamson.testing`. The same transaction as in the milter, without libmilter. What filters
+remember (`Policy`) lasts as long as the rules that are given.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from lamson.smtp.reply import Reply
 from lamson_milter.actions import AddRecipient, ChangeSender, RemoveRecipient, ReplaceBody
 from lamson_milter.decision.edits import apply_to_fields, header_bytes
 from lamson_milter.decision.transaction import ConnectionState, Transaction
-from lamson_milter.rules import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lamson.app import Application
     from lamson.smtp.envelope import Peer as PeerType
     from lamson_milter.actions import Edit
     from lamson_milter.decision.edits import Fields
+    from lamson_milter.decision.transaction import Rules
 
 # What Postfix tells the client in place of a filter's reply (it puts its name before the text).
 _NOT_ACCEPTING = Reply(554, "", "ESMTP not accepting connections")
@@ -77,7 +76,7 @@ class Offer:
 
 
 def offer(
-    application: Application,
+    rules: Rules,
     sender: str,
     recipients: Sequence[str],
     content: bytes,
@@ -85,9 +84,9 @@ def offer(
     peer: PeerType = NOBODY,
     queue_id: str,
 ) -> Offer:
-    """Offer ``content`` to the filters of the application. Raises what a filter raises."""
+    """Offer ``content`` to the filters of an application. Raises what a filter raises."""
     offered = Offer()
-    connection = ConnectionState(rules_of(application, raise_errors=True), peer)
+    connection = ConnectionState(rules, peer)
     refusal = connection.connect()
     if refusal is not None and refusal.is_permanent:
         offered.connect = _NOT_ACCEPTING
@@ -108,8 +107,8 @@ def offer(
     fields, body = _split(content)
     for name, value in fields:
         transaction.header(name, value)
-    wanted = connection.rules.filters.body
-    shown = body[: connection.rules.body]
+    wanted = rules.filters.body
+    shown = body[: rules.body]
     now = time.time()
     outcome = transaction.end(
         lambda: ParsedMessage(header_bytes(transaction.fields) + shown),
@@ -126,7 +125,7 @@ def offer(
         told = Peer(peer.name, peer.addr, peer.port, ident=QueueId(queue_id))
         envelope = Envelope(sender, tuple(people), told, received=now, id=queue_id)
         message = MailRequest(
-            ParsedMessage(raw, application.notary), envelope, Recipient(people[0] if people else "")
+            ParsedMessage(raw, rules.notary), envelope, Recipient(people[0] if people else "")
         )
         offered.queued = Queued(sender, tuple(people), message, outcome.quarantine)
     return offered

@@ -120,7 +120,8 @@ class Delivery:
         """Whom `reply` answers: ``.address``, "" for nobody, and ``.is_proven``.
 
         The address is spelt as it was written. It is proven where our own server has proved the
-        From domain, and the address is in a domain of the same organisation.
+        From domain, and the address is in a domain of the same organisation. It may be the Reply-To
+        then, who has not written: where that counts compare it with `MailRequest.author`.
         """
         return correspondent_of(self.message, self._proves)
 
@@ -165,7 +166,9 @@ class Delivery:
             if address.normalise(found.address) == address.normalise(message.recipient.address):
                 reason = "the answer would come back here"
             elif self._answers is not None:
-                caps = self._answers.caps(found.address, is_proven=found.is_proven)
+                # Who is proven to write may still name somebody else in Reply-To.
+                is_writer = address.normalise(found.address) == message.author
+                caps = self._answers.caps(found.address, is_proven=found.is_proven and is_writer)
                 reason = TOO_MANY if self._answers.is_reached(caps) else None
         if reason is not None:
             log.event("unanswered", self.id, recipient=message.recipient, reason=reason)

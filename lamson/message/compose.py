@@ -32,6 +32,7 @@ _TOO_LONG = re.compile(rb"[^ \t]{900}|[ \t]{70}")
 _WORD = re.compile(r"[ \t]*[^ \t]+")
 _Q_SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/ ")
 _NOT_QUOTABLE = re.compile(r"[^ !#-;=?-\[\]-~]")  # Python's reader takes <> for quotes
+_MAX_QUOTED = 255  # characters, which no line end can divide
 _PERCENT_ENCODED = re.compile("(?:%..|.){1,20}")
 _HIGH = bytes(range(128, 256))
 
@@ -170,7 +171,7 @@ def disposition(kind: str, filename: str) -> bytes:
 
 def parameter(name: str, value: str) -> str:
     """``; name="value"``, for a Content field; RFC 2231 sections 3 and 4 where that must be."""
-    if not _NOT_QUOTABLE.search(value) and "=?" not in value:
+    if len(value) <= _MAX_QUOTED and not _NOT_QUOTABLE.search(value) and "=?" not in value:
         return f'; {name}="{value}"'
     pieces = _PERCENT_ENCODED.findall(quote(value, safe=""))
     if len(pieces) == 1:

@@ -49,11 +49,16 @@ class Defects(list[Defect]):
         self._seen: dict[str, Defect] = {}
 
     def add(self, text: str, hides: bool = False, *, kind: Kind = "malformed") -> None:
-        """Tell one. Two threads that read the same message may both do so."""
+        """Tell one. Two threads that read the same message may both do so.
+
+        What it quotes is a stranger's: the text becomes one line that may stand in a reply.
+        """
         if hides:
             self.could_hide = True
         if len(self) == MAX_DEFECTS:
             return
+        if not text.isprintable():
+            text = "".join([one if one.isprintable() else "?" for one in text])
         defect = Defect(text, kind=kind, hides=hides)
         if self._seen.setdefault(text, defect) is defect:
             self.append(defect)

@@ -18,6 +18,12 @@ from lamson.smtp.address import parse_mailbox
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_FIELDS = frozenset(
+    {"bcc", "cc", "disposition-notification-to", "errors-to", "from", "mail-followup-to"}
+    | {"mail-reply-to", "reply-to", "return-receipt-to", "sender", "to"}
+)
+_RESENT = "resent-"
+
 _ITEM = r'(?>(?:[^",]|"(?>(?:[^"\\]|\\.)*)")+)'
 _BETWEEN_COMMAS = re.compile(_ITEM)
 _LIST = re.compile(f"{_ITEM}(?>(?:,{_ITEM})*)")
@@ -64,6 +70,11 @@ class Mailbox:
         if is_plain(self.name, utf8=utf8):
             return str(self)
         return f"{encode_words(self.name)} <{self.address}>"
+
+
+def is_field(name: str) -> bool:
+    """True where a field called ``name`` holds addresses: no encoded word may have one in it."""
+    return name.lower().removeprefix(_RESENT) in _FIELDS
 
 
 Addresses: TypeAlias = "str | Mailbox | Sequence[str | Mailbox]"

@@ -16,7 +16,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from lamson.message.header import Header
-from lamson.message.parameters import ContentField
+from lamson.message.parameters import Allowance, ContentField
 from lamson.message.part import Part
 from lamson.message.transfer import IDENTITY
 
@@ -59,22 +59,43 @@ class _Cutter:
         self._boundaries: set[bytes] = set()
         self._odd_lines: list[bytes] = []
         self._budget = len(source)  # octets of messages and multiparts that came encoded
+        self._allowance = Allowance()
 
     def cut(self) -> None:
         while self._todo:
             entity = self._todo.pop()
-            declared = ContentField(entity.headers, "Content-Type", self._defects)
+            declared = ContentField(entity.headers, "Content-Type", self._defects, self._allowance)
             kind = self._content_type(declared, entity.usual)
             if kind.startswith("multipart/"):
                 kind = self._multipart(entity, declared, kind)
             if not kind:
                 continue
             source, headers, end, _, _, within = entity
-            part = Part(source, headers, end, kind, self._defects, declared=declared, within=within)
+            part = self._part(source, headers, end, kind, declared, within)
             self.parts.append(part)
             if kind.startswith("message/") and kind not in _REPORTS:
                 self._message(entity, part)
         self._judge_odd_lines()
+
+    def _part(
+        self,
+        source: bytes,
+        headers: Header,
+        end: int,
+        kind: str,
+        declared: ContentField,
+        within: Part | None = None,
+    ) -> Part:
+        return Part(
+            source,
+            headers,
+            end,
+            kind,
+            self._defects,
+            declared=declared,
+            within=within,
+            allowance=self._allowance,
+        )
 
     def _content_type(self, declared: ContentField, usual: str) -> str:
         if not declared.is_there:
@@ -93,7 +114,7 @@ class _Cutter:
             self._hides(f"parts nested more than {MAX_DEPTH} deep: left uncut", "limit")
             return kind
         source, start, end = entity.source, entity.headers.body, entity.end
-        whole = Part(source, entity.headers, end, kind, self._defects, declared=declared)
+        whole = self._part(source, entity.headers, end, kind, declared)
         boundaries = [octets.rstrip() for octets in declared.octets("boundary")]
         boundaries = [one for one in dict.fromkeys(boundaries) if 0 < len(one) <= _MAX_BOUNDARY]
         if not boundaries:
@@ -126,15 +147,21 @@ class _Cutter:
     def _boundary(
         self, source: bytes, start: int, end: int, boundaries: list[bytes]
     ) -> bytes | None:
-        """The one that there is a line of."""
-        found = [
-            boundary
-            for boundary in boundaries
-            if _delimiter(boundary).search(source, start - 1, end)
-        ]
-        if len(found) > 1:
+        """The one that there is a line of. All are looked for at once, however many there are."""
+        if len(boundaries) == 1:
+            found = _delimiter(boundaries[0]).search(source, start - 1, end)
+            return boundaries[0] if found else None
+        longest_first = sorted(boundaries, key=len, reverse=True)
+        lines = re.compile(
+            rb"\n--((?:%b)(?:--)?)[ \t]*+\r?(?=\n|\Z)" % b"|".join(map(re.escape, longest_first))
+        )
+        seen: set[bytes] = set()
+        for line in lines.finditer(source, start - 1, end):
+            seen |= {line[1], line[1].removesuffix(b"--")}
+        known = [one for one in boundaries if one in seen]
+        if len(known) > 1:
             self._hides("a boundary that can be read in two ways", "ambiguous")
-        return found[0] if found else None
+        return known[0] if known else None
 
     def _pieces(
         self, source: bytes, start: int, end: int, boundary: bytes

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_FIELD = 1 << 16  # octets of a field that are taken apart
 MAX_PARAMETERS = 1000  # of a field
+MAX_IN_ALL = 10_000  # of all fields of a message: each takes a hundred times what it came in
 _MAX_READINGS = 20  # of one parameter
 
 _FILE_NAMES = ("filename", "name")
@@ -43,16 +44,29 @@ class _Parameter(NamedTuple):
     raw: str  # as it stands there, each octet a character
 
 
+class Allowance:
+    """How many ``more`` parameters of one message are kept, whichever of its fields has them."""
+
+    __slots__ = ("more",)
+
+    def __init__(self) -> None:
+        self.more = MAX_IN_ALL
+
+
 class ContentField:
     """The first field called ``name`` of a header; ``value`` is "" where there is none.
 
-    ``value`` is what stands before the parameters, in lower case, without comments.
+    ``value`` is what stands before the parameters, in lower case, without comments. Fields that are
+    kept share the ``allowance`` of their message.
     """
 
-    __slots__ = ("_defects", "_name", "_parameters", "is_there", "value")
+    __slots__ = ("_allowance", "_defects", "_name", "_parameters", "is_there", "value")
 
-    def __init__(self, headers: Header, name: str, defects: Defects) -> None:
+    def __init__(
+        self, headers: Header, name: str, defects: Defects, allowance: Allowance | None = None
+    ) -> None:
         self._name = name
+        self._allowance = Allowance() if allowance is None else allowance
         self._defects = defects
         self._parameters: list[_Parameter] = []
         self.value = ""
@@ -77,7 +91,8 @@ class ContentField:
         self.value = _without_comments(segments[0]).strip().lower()
         seen: dict[tuple[str, int | None, bool], str] = {}
         begin = 0 if "=" in segments[0] else 1  # some look for a parameter there, too
-        for segment in segments[begin : MAX_PARAMETERS + 1]:
+        most = min(MAX_PARAMETERS, self._allowance.more)
+        for segment in segments[begin : most + 1]:
             left, equals, value = segment.partition("=")
             if left.count("(") != left.count(")"):  # an equals sign in a comment
                 left, equals, value = _without_comments(segment).partition("=")
@@ -93,7 +108,8 @@ class ContentField:
                     kind="ambiguous",
                 )
             self._parameters.append(one)
-        if len(segments) > MAX_PARAMETERS + 1:
+        self._allowance.more -= len(self._parameters)
+        if len(segments) > most + 1:
             self._too_long()
         whole = {
             name for name, section, extended, _ in self._parameters if extended and section is None

@@ -16,6 +16,7 @@ from lamson.message.transfer import IDENTITY, undo
 if TYPE_CHECKING:
     from lamson.message.defects import Defects
     from lamson.message.header import Header
+    from lamson.message.parameters import Allowance
 
 # What mail programs open and nobody here does: Outlook's winmail.dat, a message in pieces or kept
 # elsewhere (RFC 2046 section 5.2), what is signed or encrypted in one piece (RFC 8551).
@@ -56,6 +57,7 @@ class Part:
         *,
         declared: ContentField | None = None,
         within: Part | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         self.headers = headers
         self.content_type = content_type
@@ -63,8 +65,8 @@ class Part:
         self._source, self._start, self._end = source, headers.body, end
         self._content: bytes | None = None
         self._defects = defects
-        self._type = declared or ContentField(headers, "Content-Type", defects)
-        self._disposition = ContentField(headers, "Content-Disposition", defects)
+        self._type = declared or ContentField(headers, "Content-Type", defects, allowance)
+        self._disposition = ContentField(headers, "Content-Disposition", defects, allowance)
         self._filenames: list[str] | None = None
 
     def __repr__(self) -> str:

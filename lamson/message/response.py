@@ -132,11 +132,16 @@ class MailResponse:
         if isinstance(value, str):
             value = value.strip(" \t")
         if kind not in _ADDRESSES:
+            if mailboxes.is_field(kind) and not (
+                isinstance(value, str) and compose.is_plain(value)
+            ):
+                found = mailboxes.of(value)
+                return _Field(kind, name, ", ".join(map(str, found)), found)
             if not isinstance(value, str):
                 raise TypeError(f"header field {name} takes a text, not {type(value).__name__}")
             return _Field(kind, name, value, ())
         if kind in _ONE_ADDRESS and isinstance(value, str):
-            found: tuple[Mailbox, ...] = (mailboxes.parse_one(value),)
+            found = (mailboxes.parse_one(value),)
         else:
             found = mailboxes.of(value)
         if kind in _ONE_ADDRESS and len(found) != 1:
@@ -189,7 +194,7 @@ class MailResponse:
         """True where an address is not ASCII, so that the message needs SMTPUTF8 (RFC 6531)."""
         if self._envelope_sender is None and all(field.value.isascii() for field in self._fields):
             return False
-        addresses = self._addresses(*_ADDRESSES)
+        addresses = [mailbox.address for field in self._fields for mailbox in field.mailboxes]
         return not all(map(str.isascii, (*addresses, self.envelope_sender)))
 
     # The content

@@ -48,10 +48,16 @@ _NOTE = text(
     """
 )
 _FORGET = text("DELETE FROM lamson_policy WHERE name = :name")
-_PURGE = text(
+_PURGE = (
     "DELETE FROM lamson_policy WHERE name IN"
-    " (SELECT name FROM lamson_policy WHERE until <= :now LIMIT :most)"
+    " (SELECT name FROM lamson_policy WHERE until <= :now LIMIT :most{locking})"
 )
+# A row that another worker holds is being renewed: to wait for it could be a deadlock, and it would
+# be taken away after all.
+_PURGES = {
+    True: text(_PURGE.format(locking="")),  # SQLite has one writer
+    False: text(_PURGE.format(locking=" FOR UPDATE SKIP LOCKED")),
+}
 
 
 class Policy:
@@ -112,7 +118,8 @@ class Policy:
                 },
             ).one()
             if next(self._calls) % _PURGE_EACH == 0:
-                connection.execute(_PURGE, {"now": now, "most": _PURGED})
+                purge = _PURGES[self._database.is_sqlite]
+                connection.execute(purge, {"now": now, "most": _PURGED})
         return int(row.number), max(0.0, now - float(row.since))
 
     @contextmanager

@@ -50,6 +50,11 @@ def connection(client: Connection) -> Verdict:
 def recipient(mail: Arrival, host: str) -> Verdict:
     return Reject("5.7.1", "not you")
 
+@filter_recipient("grey@(host)")
+def greylist(mail: Arrival, policy: Policy, host: str) -> Verdict:
+    known = policy.count(mail.recipient.address, within=3600) > 1
+    return None if known else Defer("4.7.1", "come again")
+
 @filter_message("(user)@(host)", user="[a-z]+")
 def message(message: FilteredMail, user: str, host: str) -> Verdict:
     message.delete_header("X-Tag", 2)
@@ -76,6 +81,11 @@ def test_edits(conversation):
     assert queued.sender == "other@example.com"
     assert queued.message.raw == b"X-First: 1\\r\\nX-Tag: a\\r\\nSubject: s\\r\\n\\r\\nnew"
 
+def test_what_filters_remember_lasts_as_long_as_the_test(conversation):
+    zed = conversation("zed@example.com")
+    assert str(zed.offer("grey@test.com", "s").refusal) == "451 4.7.1 come again"
+    assert zed.offer("grey@test.com", "s").refusal is None
+
 def test_refusals(conversation):
     zed = conversation("zed@example.com")
     offer = zed.offer("one@test.com", "s", "b", client=Peer(addr="192.0.2.66"))
@@ -91,7 +101,7 @@ def test_refusals(conversation):
     with pytest.raises(Refused):
         zed.say_queued(held)
 """)
-    assert "5 passed" in run(tmp_path / "p", "pytest", "-q")
+    assert "6 passed" in run(tmp_path / "p", "pytest", "-q")
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,13 @@ def test_a_domain_that_the_method_did_not_look_at_has_not_passed() -> None:
     assert not found.passed("dkim", "bank.example")
 
 
+def test_one_domain_has_several_spellings() -> None:
+    field = "Authentication-Results: mx.test.com; dkim=pass header.d=xn--bcher-kva.example"
+    found = authentication(make_message(message(field)), "mx.test.com")
+    assert found.passed("dkim", "B\u00fccher.example")
+    assert not found.passed("dkim", "bucher.example")
+
+
 @pytest.mark.parametrize(
     ("results", "domain", "proven"),
     [

@@ -173,3 +173,18 @@ def test_an_address_beyond_ascii_needs_smtputf8() -> None:
     delivery = make_delivery()
     delivery.forward("jos\u00e9@b.example")
     assert delivery.outgoing[0].smtputf8
+
+
+def test_who_is_proven_to_write_names_others_within_the_cap_of_their_domain() -> None:
+    """Of a large provider: it vouches for From, and for nothing that stands in Reply-To."""
+    limit = AnswerLimit(30, 2)
+
+    def answered(number: int, reply_to: str) -> bool:
+        head = f"From: me@large.example\r\nReply-To: {reply_to}\r\n\r\n"
+        message = make_message(head.encode(), sender="me@large.example")
+        delivery = make_delivery(message, answers=limit, proves=lambda *_: True)
+        return delivery.reply(body="x") is not None
+
+    others = [answered(number, f"victim{number}@large.example") for number in range(4)]
+    assert others == [True, True, False, False]
+    assert answered(5, "ME@large.example")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from lamson.message.defects import MAX_DEFECTS, Defects
+from lamson.message.parsed import ParsedMessage
+from lamson_milter.actions import Reject
 
 
 def test_it_is_a_list_of_texts() -> None:
@@ -44,3 +46,10 @@ def test_a_copy_can_have_more() -> None:
     assert (defects, defects.could_hide) == (["odd"], False)
     assert (more, more.could_hide) == (["odd", "cut"], True)
     assert [defect.kind for defect in more] == ["encoding", "malformed"]
+
+
+def test_a_defect_may_stand_in_a_reply() -> None:
+    raw = b"Content-Type: text/plain; \x1ba=1; \x1ba=2\r\n\r\n"
+    [defect] = ParsedMessage(raw).defects
+    assert str(defect) == "Content-Type: parameter ?a stands there twice"
+    assert Reject("5.7.1", defect).reply.text == defect

@@ -233,3 +233,12 @@ def test_cut_agrees_with_the_email_package() -> None:
     assert [part.content_type for part in parts] == [leaf.get_content_type() for leaf in leaves]
     assert [part.content for part in parts] == [leaf.get_payload(decode=True) for leaf in leaves]
     assert [part.filename for part in parts] == [leaf.get_filename() for leaf in leaves]
+
+
+@pytest.mark.parametrize(
+    ("line", "ways"), [(b"--x--", 2), (b"--x", 1), (b"--x----", 1), (b"--x--\n--x", 2)]
+)
+def test_boundaries_that_are_read_in_several_ways(line: bytes, ways: int) -> None:
+    head = b"Content-Type: multipart/mixed; boundary=x; boundary=x--; boundary=xy\n\n"
+    _, defects = parts_of(head + line + b"\n\nhi\n")
+    assert ("a boundary that can be read in two ways" in defects) == (ways == 2)

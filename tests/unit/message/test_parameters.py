@@ -6,7 +6,8 @@ import pytest
 
 from lamson.message.defects import Defects
 from lamson.message.header import Header
-from lamson.message.parameters import MAX_FIELD, MAX_PARAMETERS, ContentField
+from lamson.message.parameters import MAX_FIELD, MAX_IN_ALL, MAX_PARAMETERS, ContentField
+from lamson.message.parsed import ParsedMessage
 
 
 def field(value: bytes) -> tuple[ContentField, Defects]:
@@ -86,3 +87,15 @@ def test_no_field_is_none() -> None:
     defects = Defects()
     found = ContentField(Header(b"Subject: x\r\n\r\n", defects), "Content-Type", defects)
     assert (found.value, found.text("x"), found.is_there) == ("", None, False)
+
+
+def test_the_fields_of_a_message_share_what_is_kept() -> None:
+    values = b";".join(b"a%d=1" % number for number in range(MAX_PARAMETERS))
+    part = b"--x\r\nContent-Type: a/b;%b\r\n\r\n" % values
+    most = MAX_IN_ALL // MAX_PARAMETERS
+    head = b"Content-Type: multipart/mixed; boundary=x\r\n\r\n"
+    few = ParsedMessage(head + part * (most - 1) + b"--x--\r\n")
+    assert not few.defects.could_hide
+    many = ParsedMessage(head + part * (most + 1) + b"--x--\r\n")
+    assert many.defects.could_hide
+    assert sum(len(one._type._parameters) for one in many.parts) <= MAX_IN_ALL

@@ -254,3 +254,19 @@ def test_names_and_addresses_apart() -> None:
         response["X-Name"] = bob
     with pytest.raises(ValueError, match="holds CR, LF or NUL"):
         response["To"] = ["a@b.c\r\nBcc: d@e.f"]
+
+
+@pytest.mark.parametrize("name", ["Errors-To", "Resent-From", "Disposition-Notification-To"])
+def test_no_address_becomes_an_encoded_word(name: str) -> None:
+    message = response()
+    message[name] = "J\u00fcrgen <zed@example.com>"
+    assert message[name] == '"J\u00fcrgen" <zed@example.com>'
+    assert f"\r\n{name}: =?utf-8?q?J=C3=BCrgen?= <zed@example.com>\r\n".encode() in (
+        message.to_bytes()
+    )
+    message[name] = Mailbox("a, b", "zed@example.com")
+    assert f'\r\n{name}: "a, b" <zed@example.com>\r\n'.encode() in message.to_bytes()
+    message[name] = "anything@all, in ASCII: is left"
+    assert message[name] == "anything@all, in ASCII: is left"
+    with pytest.raises(AddressError):
+        message[name] = "J\u00fcrgen"

@@ -89,3 +89,18 @@ def test_parameters_are_encoded_as_rfc_2231_says(filename: str) -> None:
     assert read.get_content_disposition() == "attachment"
     assert read.get_filename() == filename
     assert read["Content-Disposition"].params["x"] == "y"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Subject", "x" * 2000),
+        ("Content-Disposition", f'attachment; filename="{"x" * 2000}"'),
+        ("List-Post", f"\u00fc <{'x' * 2000}>"),
+        ("Message-ID", f"<{'x' * 2000}>"),
+        ("To", ",".join(["a@b.test"] * 300)),
+    ],
+)
+def test_no_line_is_too_long(name: str, value: str) -> None:
+    lines = f"{name}:{field_value(name, value)}".split("\n")
+    assert max(map(len, lines)) <= 78

@@ -12,6 +12,7 @@ from lamson.app import Application
 from lamson.settings.model import Settings
 from lamson.smtp.envelope import Peer
 from lamson_milter.offer import Offer, offer
+from lamson_milter.rules import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,14 +65,14 @@ def offering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Offering:
         route_defaults={"host": r"test\.com", "user": "[a-z]+"},
     )
     settings.run_dir.mkdir()
-    application = Application(tmp_path, settings)
+    rules = rules_of(Application(tmp_path, settings), raise_errors=True)
 
     def make(
         *users: str, sender: str = "zed@sender.test", addr: str = "192.0.2.1", raw: bytes = RAW
     ) -> Offer:
         recipients = [f"{user}@test.com" for user in users]
         peer = Peer(name="client.test", addr=addr)
-        return offer(application, sender, recipients, raw, peer=peer, queue_id=QUEUE_ID)
+        return offer(rules, sender, recipients, raw, peer=peer, queue_id=QUEUE_ID)
 
     return make
 

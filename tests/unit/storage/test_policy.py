@@ -102,6 +102,24 @@ def test_old_rows_go_as_others_come(policy: Policy, database: Database, clock: C
         assert connection.execute(select(func.count()).select_from(table)).scalar() == 1
 
 
+@pytest.mark.postgres
+def test_a_row_that_is_renewed_just_now_is_nobodys_to_take_away(
+    postgres_url: str, clock: Clock
+) -> None:
+    database = Database(f"{postgres_url}?options=-c lock_timeout=1s")
+    database.create_all()
+    policy = Policy.beside(database)
+    policy.count("old", within=10)
+    clock.now += 11
+    renewed = {"name": "old", "number": 1, "now": clock.now, "until": clock.now + 10}
+    with database.begin() as another:
+        another.execute(module._NOTE, {**renewed, "is_prolonged": False})
+        for _ in range(60):  # to wait for it would be a deadlock with who waits for "new"
+            policy.count("new", within=10)
+    assert policy.count("old", within=10) == 2
+    database.close()
+
+
 def test_threads_and_workers_count_together(database: Database) -> None:
     workers = [Policy.beside(database) for _ in range(2)]
 
