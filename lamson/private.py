@@ -111,6 +111,17 @@ def owner(status: os.stat_result) -> str:
         return f"user {status.st_uid}"
 
 
+def become(status: os.stat_result) -> str:
+    """What root puts before a command to run it as the owner.
+
+    A user without a name, as whose files a container shows, is none for runuser(1).
+    """
+    try:
+        return f"runuser -u {pwd.getpwuid(status.st_uid).pw_name} --"
+    except KeyError:
+        return f"setpriv --reuid={status.st_uid} --regid={status.st_gid} --clear-groups --"
+
+
 def flaw(status: os.stat_result) -> str:
     """Why somebody who is not trusted can change this; nothing where nobody can.
 
