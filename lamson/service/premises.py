@@ -75,7 +75,7 @@ def _may_write(directory: Path) -> None:
         if status.st_uid != os.geteuid() and not os.access(directory, os.W_OK | os.X_OK):
             raise LamsonError(
                 f"{directory}: it belongs to {private.owner(status)} and is closed to others; be"
-                f" that user, or have root say: chown -R {os.geteuid()} {directory}",
+                f" that user, or have root say: chown -R {private.user(os.geteuid())} {directory}",
                 exit_code=os.EX_NOPERM,
             )
 
