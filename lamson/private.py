@@ -90,7 +90,7 @@ def _open(path: Path, flags: int, mode: int, links: int) -> int:
         # The link that is looked at is the one that is read: nobody can exchange it in between.
         status = os.fstat(link)
         if status.st_uid not in trusted_users():
-            problem = f"it is a symbolic link of {owner(status)}"
+            problem = f"it is a symbolic link of {owner(status)}; remove it"
             raise PermissionError(errno.EPERM, problem, str(path))
         target = os.readlink("", dir_fd=link)
     finally:
@@ -105,10 +105,26 @@ def is_shared(directory: Path) -> bool:
 
 def owner(status: os.stat_result) -> str:
     """Whose it is, for people."""
+    return f"user {user(status.st_uid)}"
+
+
+def user(number: int) -> str:
+    """The name of a user, or his number where he has none."""
     try:
-        return f"user {pwd.getpwuid(status.st_uid).pw_name}"
+        return pwd.getpwuid(number).pw_name
     except KeyError:
-        return f"user {status.st_uid}"
+        return str(number)
+
+
+def become(status: os.stat_result) -> str:
+    """What root puts before a command to run it as the owner.
+
+    A user without a name, as whose files a container shows, is none for runuser(1).
+    """
+    try:
+        return f"runuser -u {pwd.getpwuid(status.st_uid).pw_name} --"
+    except KeyError:
+        return f"setpriv --reuid={status.st_uid} --regid={status.st_gid} --clear-groups --"
 
 
 def flaw(status: os.stat_result) -> str:

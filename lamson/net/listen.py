@@ -16,6 +16,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lamson import private
 from lamson.errors import SettingsError, UnavailableError
 from lamson.net.endpoint import is_loopback, join_host_port, split_host_port
 
@@ -97,14 +98,29 @@ def _bind_unix(path: Path, mode: int, group: str | None, backlog: int) -> socket
             is_bound = True
             sock.listen(backlog)
         if group is not None:
-            shutil.chown(path, group=group)
+            _give(path, group)
         path.chmod(mode)
     except (OSError, LookupError) as error:
         sock.close()
         if is_bound:
             path.unlink()
-        raise UnavailableError(_explain(listen, error)) from error
+        is_denied = isinstance(error, OSError) and error.errno == errno.EPERM
+        code = os.EX_NOPERM if is_denied else os.EX_UNAVAILABLE
+        raise UnavailableError(_explain(listen, error), exit_code=code) from error
     return sock
+
+
+def _give(path: Path, group: str) -> None:
+    """A user who is not root gives files to his own groups only (chown(2))."""
+    try:
+        shutil.chown(path, group=group)
+    except PermissionError as error:
+        user = private.user(os.geteuid())
+        raise PermissionError(
+            error.errno,
+            f"{user} is not in the group {group}; as root: usermod -aG {group} {user}, and start it"
+            " anew, from a new login",
+        ) from error
 
 
 @contextlib.contextmanager

@@ -143,7 +143,7 @@ def _open(path: Path, flags: int) -> int:
         if error.errno != errno.ELOOP:
             raise
         raise LamsonError(
-            f"{path}: it is a symbolic link, and so no pid file", exit_code=os.EX_NOPERM
+            f"{path}: it is a symbolic link, and so no pid file; remove it", exit_code=os.EX_NOPERM
         ) from None
     status = os.fstat(descriptor)
     problem = ""

@@ -36,8 +36,9 @@ _OPEN_ANYWAY = {_TABLES, ".gitignore"}
 def enter(project: Path, settings: Settings) -> list[str]:
     """Make the directories that are missing and close all; gives what is to be told, in one line.
 
-    Raises LamsonError where the run directory is another user's and this is root.
+    Raises LamsonError where the run directory is another user's, and this is root or kept out.
     """
+    _may_write(settings.run_dir)
     doors = _doors(project, settings)
     changed = list(_close_directory(settings.run_dir, doors.pop(settings.run_dir, (0, None))))
     log = settings.log_file
@@ -60,10 +61,21 @@ def own(directory: Path) -> None:
     with suppress(FileNotFoundError):
         status = directory.stat()
         if os.geteuid() == 0 and status.st_uid != 0:
-            name = private.owner(status)
             raise LamsonError(
-                f"{directory}: it belongs to {name}, and root does not write there; be that user:"
-                f" runuser -u {name.removeprefix('user ')} -- lamson ...",
+                f"{directory}: it belongs to {private.owner(status)}, and root does not write"
+                f" there; be that user: {private.become(status)} lamson ...",
+                exit_code=os.EX_NOPERM,
+            )
+
+
+def _may_write(directory: Path) -> None:
+    """Raise LamsonError where a directory that we need is closed to us: another's, as it should."""
+    with suppress(FileNotFoundError):
+        status = directory.stat()
+        if status.st_uid != os.geteuid() and not os.access(directory, os.W_OK | os.X_OK):
+            raise LamsonError(
+                f"{directory}: it belongs to {private.owner(status)} and is closed to others; be"
+                f" that user, or have root say: chown -R {private.user(os.geteuid())} {directory}",
                 exit_code=os.EX_NOPERM,
             )
 

@@ -9,9 +9,11 @@ how to go on.
 from __future__ import annotations
 
 import os
+import shlex
 import stat
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lamson import private
 from lamson.errors import LamsonError, SettingsError
@@ -49,7 +51,9 @@ def check_code(project: Path) -> None:
 
 
 def _is_safe(project: Path) -> bool:
-    return os.environ.get(SAFE) == str(project)
+    """Whether this one is named, by whatever path leads there."""
+    named = Path(os.environ.get(SAFE, ""))
+    return named.is_absolute() and named.resolve() == project
 
 
 def _code(project: Path) -> Iterator[Path]:
@@ -74,6 +78,20 @@ def _unless_closed(error: OSError) -> None:
 
 
 def _check(path: Path, project: Path) -> None:
+    if flaw := _flaw(path):
+        raise LamsonError(
+            f"{path}: {flaw.problem}, so it is not run; {_remedy(flaw.status, project)}",
+            exit_code=os.EX_NOPERM,
+        )
+
+
+class _Flaw(NamedTuple):
+    problem: str
+    status: os.stat_result
+    place: Path  # what has it: a symbolic link may lead there
+
+
+def _flaw(path: Path) -> _Flaw | None:
     """A symbolic link and what it leads to both count."""
     try:
         status = os.lstat(path)
@@ -81,21 +99,39 @@ def _check(path: Path, project: Path) -> None:
         if not problem and stat.S_ISLNK(status.st_mode):
             status = os.stat(path)
             problem = private.flaw(status)
+            path = path.resolve()
     except FileNotFoundError:
-        return
+        return None
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
-    if problem:
-        raise LamsonError(
-            f"{path}: {problem}, so it is not run; {_remedy(status, project)}",
-            exit_code=os.EX_NOPERM,
-        )
+    return _Flaw(problem, status, path) if problem else None
 
 
 def _remedy(status: os.stat_result, project: Path) -> str:
+    """The way out, in commands that leave the directories of the service as they are."""
     if status.st_uid in private.trusted_users():
-        return "chmod it: g-w, o-w"
-    name = private.owner(status).removeprefix("user ")
+        return f"chmod it: {_command('chmod', 'go-w', project, is_owned=True)}"
     if os.geteuid() == 0:
-        return f"be that user: runuser -u {name} -- lamson ..., or chown -R root {project}"
+        taken = _command("chown", "root", project, is_owned=False)
+        return f"be that user: {private.become(status)} lamson ..., or, if you trust it: {taken}"
     return f"if it is yours all the same: {SAFE}={project}"
+
+
+def _command(name: str, what: str, project: Path, *, is_owned: bool) -> str:
+    """One for all flaws of that kind, so that nobody meets them one by one."""
+    alone, trees = set(), set()
+    with suppress(OSError, SettingsError):
+        for path in (project, *(project / name for name in _SETTINGS), *_code(project)):
+            flaw = _flaw(path)
+            if flaw is None or (flaw.status.st_uid in private.trusted_users()) != is_owned:
+                continue
+            if project in flaw.place.parents:
+                trees.add(project / flaw.place.relative_to(project).parts[0])
+            else:
+                alone.add(flaw.place)
+    parts = ((f"{name} {what}", alone), (f"{name} -R {what}", trees))
+    return "; ".join(
+        f"{words} {' '.join(shlex.quote(str(path)) for path in sorted(paths))}"
+        for words, paths in parts
+        if paths
+    )

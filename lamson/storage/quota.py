@@ -53,7 +53,7 @@ class Quota:
             used = self._count()
         if used + cost <= self._limit:
             return
-        problem = f"it is full, with {used} of {self._limit} octets"
+        problem = f"it is full, with {used} of {self._limit} octets, and {cost} are to be kept"
         if time.monotonic() >= self._complained_at + COMPLAIN:
             self._complained_at = time.monotonic()
             log.logger.error(

@@ -38,10 +38,10 @@ def project(**changes: object) -> Settings:
 ROUTE = r".+@(?:lists|app)\.test"
 
 
-def site_of(settings: Settings, directory: Path) -> Site:
-    """A project with the usual route, and the configuration in the directory, as it is now."""
+def site_of(settings: Settings, directory: Path, routed: str = ROUTE) -> Site:
+    """A project with one route, and the configuration in the directory, as it is now."""
     with tempfile.TemporaryDirectory(prefix="app-") as app:
-        router = make_router(Path(app), [ROUTE])
+        router = make_router(Path(app), [routed])
     domains = Domains(router.routes)
     return Site.read(settings, router, domains, directory / "tables", Postconf(directory))
 

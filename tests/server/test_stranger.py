@@ -108,9 +108,16 @@ def test_who_is_trusted_has_shown_nothing(paper: Paper) -> None:
     ],
 )
 def test_what_it_says_of_an_unknown_recipient(paper: Paper, reply: str, code: str) -> None:
+    paper.has_routes(r"users@(?:lists|app)\.test")
     one = finding(paper, Smtp({ELSEWHERE: DENIED, UNKNOWN: reply}))
     assert one.code == code
     assert reply.partition(" ")[2] in one.problem or code == "unknown-recipient-is-taken"
+
+
+def test_where_routes_take_any_address_nobody_is_unknown(paper: Paper) -> None:
+    """As those of a new project do: what `apply` would write changes nothing about it."""
+    text = untried(paper, Smtp({ELSEWHERE: DENIED, UNKNOWN: "250 2.1.5 Ok"}))
+    assert "no address of app.test is unknown, as " in text
 
 
 @pytest.mark.parametrize("reply", ["450 4.2.0 Greylisted", "550 5.7.1 Not you", "503 5.5.1 no"])

@@ -17,6 +17,7 @@ from lamson.postfix.checks import (
     recipients,
     relaying,
     smtpd,
+    sockets,
     tables,
 )
 
@@ -36,6 +37,7 @@ CHECKS = (
     smtpd.newlines,
     next_hop.findings,
     chroot.findings,
+    sockets.findings,
     tables.findings,
 )
 OF_EACH_SMTPD = (

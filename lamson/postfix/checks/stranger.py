@@ -94,7 +94,12 @@ def _meet(host: str, port: int, address: str) -> _Met:
 
 def _unknown(site: Site, answer: tuple[int, bytes], address: str) -> Iterator[Finding | Untried]:
     code, text = answer[0], shown(answer[1])
-    if code < 300:
+    if code < 300 and (taking := site.router.match(address)):
+        yield Untried(
+            "whether unknown recipients are refused could not be tried from here: no address of"
+            f" {address.partition('@')[2]} is unknown, as {taking[0].handler.name} takes any"
+        )
+    elif code < 300:
         yield Finding(
             "unknown-recipient-is-taken",
             f"smtpd takes mail for {address}",

@@ -1,6 +1,8 @@
+import errno
 import fcntl
 import grp
 import os
+import shutil
 import socket
 import stat
 import threading
@@ -88,6 +90,18 @@ def test_unknown_group_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "lmtp.sock"
     with pytest.raises(UnavailableError, match="no such group"):
         bind(f"unix:{path}", group="nosuchgroup")
+    assert not path.exists()
+
+
+def test_a_group_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chown(path: Path, group: str) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+    monkeypatch.setattr(shutil, "chown", chown)
+    path = tmp_path / "lmtp.sock"
+    with pytest.raises(UnavailableError, match=r"not in the group postfix.*usermod") as raised:
+        bind(f"unix:{path}", group="postfix")
+    assert raised.value.exit_code == os.EX_NOPERM
     assert not path.exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,9 @@ def check(project: Path) -> None:
 def test_code_that_everybody_can_write_is_not_run(project: Path, name: str) -> None:
     check(project)
     (project / name).chmod(0o777)
-    with pytest.raises(LamsonError, match=r"everybody can write to it.*chmod it") as raised:
+    with pytest.raises(
+        LamsonError, match=r"everybody can write to it.*chmod (-R )?go-w "
+    ) as raised:
         check(project)
     assert raised.value.exit_code == os.EX_NOPERM
 
@@ -66,6 +69,52 @@ def test_a_project_can_be_declared_safe(project: Path, monkeypatch: pytest.Monke
         check(project)
     monkeypatch.setenv(trust.SAFE, str(project))
     check(project)
+
+
+@pytest.mark.parametrize("written", ["{project}/", "{project}/app/..", "{link}"])
+def test_a_safe_project_may_be_named_by_any_path(
+    project: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    (project / "config/settings.py").chmod(0o666)
+    link = project / "link"
+    link.symlink_to(project)
+    monkeypatch.setenv(trust.SAFE, written.format(project=project, link=link))
+    check(project)
+    monkeypatch.chdir(project)
+    monkeypatch.setenv(trust.SAFE, ".")
+    with pytest.raises(LamsonError):
+        check(project)
+
+
+def test_what_is_said_mends_all_of_it_at_once_and_nothing_else(project: Path) -> None:
+    """A checkout by umask 0 has hundreds of files; a socket must stay open to its group."""
+    elsewhere = project.parent / "elsewhere"
+    elsewhere.mkdir()
+    (project / "app/linked").symlink_to(elsewhere)
+    for path in (project, *project.rglob("*"), elsewhere):
+        path.chmod(0o777)
+    with pytest.raises(LamsonError) as raised:
+        check(project)
+    command = str(raised.value).partition("chmod it: ")[2]
+    subprocess.run(command, shell=True, check=True)
+    check(project)
+    assert (project / "run").stat().st_mode & 0o777 == 0o777
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files away")
+def test_root_is_told_how_to_take_the_code_alone(
+    project: Path,
+) -> None:
+    """To give root all of it would take run/ from the service."""
+    for path in (project, *project.rglob("*")):
+        os.chown(path, 12345, 12346)
+    with pytest.raises(LamsonError) as raised:
+        check(project)
+    said = str(raised.value)
+    assert "setpriv --reuid=12345 --regid=12346 --clear-groups -- lamson ..." in said
+    subprocess.run(said.partition("if you trust it: ")[2], shell=True, check=True)
+    check(project)
+    assert (project / "run").stat().st_uid == 12345
 
 
 def test_the_loader_asks_unless_it_is_told(project: Path) -> None:
