@@ -76,16 +76,22 @@ def generate(directory: Path, skeleton: Path, *, force: bool = False) -> None:
 
     Files called ``*.tmpl`` lose that ending and get ``${project}`` filled in; the others are copied
     as they are. Raises LamsonError (EX_CANTCREAT) for a directory that has files, unless forced, or
-    that cannot be written.
+    that cannot be written; (EX_NOPERM) for one that another user could lay links in.
     """
     try:
         if not force and directory.exists() and any(directory.iterdir()):
             raise LamsonError(
                 f"{directory}: has files already; -FORCE writes into it", exit_code=os.EX_CANTCREAT
             )
+        directory.mkdir(parents=True, exist_ok=True)
+        _check_ours(directory)
         for source in _files(skeleton):
-            target = directory / source.relative_to(skeleton)
+            inside = source.relative_to(skeleton)
+            target = directory / inside
             target.parent.mkdir(parents=True, exist_ok=True)
+            for part in (*reversed(inside.parents[:-1]), inside.with_suffix("")):
+                _check_ours(directory / part)
+            _check_ours(target)
             if source.suffix == ".tmpl":
                 text = Template(source.read_text(encoding="utf-8"))
                 target.with_suffix("").write_text(
@@ -97,6 +103,19 @@ def generate(directory: Path, skeleton: Path, *, force: bool = False) -> None:
         raise LamsonError(
             f"{error.filename}: {error.strerror}", exit_code=os.EX_CANTCREAT
         ) from None
+
+
+def _check_ours(path: Path) -> None:
+    """A link counts, and so does what it leads to."""
+    for look in (os.lstat, os.stat):
+        try:
+            problem = private.flaw(look(path))
+        except FileNotFoundError:
+            return
+        if problem:
+            raise LamsonError(
+                f"{path}: {problem}, so no project is made in it", exit_code=os.EX_NOPERM
+            )
 
 
 def _files(skeleton: Path) -> Iterator[Path]:

@@ -19,7 +19,7 @@ from lamson.delivery.keeping import keep
 from lamson.routing.module import ERROR
 from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
 from lamson.storage import failure, seen
-from lamson.storage.failure import PrematureEnd
+from lamson.storage.failure import AlteredConnection, PrematureEnd
 from lamson.storage.seen_before import SeenBefore
 from lamson.storage.state import MemoryStateStore, SqlStateStore, StateKey, StateStore
 
@@ -109,6 +109,11 @@ class Transactions:
                     delete(connection)
                 if failpoint.ACTIVE:
                     failpoint.reach(failpoint.BEFORE_COMMIT)
+        except AlteredConnection as altered:
+            self._undone(jobs, outgoing)
+            if len(jobs) == 1 and altered.__cause__ is not None:
+                raise altered.__cause__ from altered
+            outgoing, results = [], []
         except PrematureEnd:
             results, outgoing = self._complete(under_way)
         except Exception:

@@ -77,7 +77,12 @@ def load(project: Path, *, is_trusted: bool = False) -> Settings:
     """
     if not is_trusted:
         trust.check_code(project)
-    return _load(project)[0]
+    settings = _load(project)[0]
+    if not is_trusted:
+        metadata = [settings.metadata] if settings.metadata else []
+        modules = [*settings.handlers, *settings.filters, *metadata]
+        trust.check_named(project, modules, settings.templates)
+    return settings
 
 
 def origins(project: Path) -> list[Origin]:

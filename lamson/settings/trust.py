@@ -12,6 +12,7 @@ import os
 import shlex
 import stat
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +20,7 @@ from lamson import private
 from lamson.errors import LamsonError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 SAFE = "LAMSON_SAFE_PROJECT"  # a project that is run whoever may change it
 _SETTINGS = ("config", "config/settings.py")
@@ -28,9 +29,18 @@ _ALWAYS = ("app", "config", "migrations")  # have code, though no __init__.py sa
 
 def check_settings(project: Path) -> None:
     """The project's directory and its settings file. Raises LamsonError."""
-    if not _is_safe(project):
-        for path in (project, *(project / name for name in _SETTINGS)):
-            _check(path, project)
+    if _is_safe(project):
+        return
+    for path in (project, *(project / name for name in _SETTINGS)):
+        _check(path, project)
+    for above in project.parents:
+        # Whoever can write there can exchange the project after it was looked at.
+        if above.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            raise LamsonError(
+                f"{above}: everybody can write to it, so {project} is not run;"
+                " chmod it: o-w, or +t",
+                exit_code=os.EX_NOPERM,
+            )
 
 
 def check_code(project: Path) -> None:
@@ -41,10 +51,24 @@ def check_code(project: Path) -> None:
     """
     project = project.resolve()
     check_settings(project)
+    _check_all(_code(project), project)
+
+
+def check_named(project: Path, modules: Iterable[str], directories: Iterable[Path]) -> None:
+    """What the settings name as code, wherever it lies: packages without an ``__init__.py``, and
+    directories of templates, which hold Python too. Raises as `check_code`.
+    """
+    project = project.resolve()
+    packages = [project / module.partition(".")[0] for module in modules]
+    found = (one for one in (*packages, *directories) if one.is_dir())
+    _check_all(chain.from_iterable(map(_tree, found)), project)
+
+
+def _check_all(paths: Iterable[Path], project: Path) -> None:
     if _is_safe(project):
         return
     try:
-        for path in _code(project):
+        for path in paths:
             _check(path, project)
     except OSError as error:
         raise SettingsError(f"{error.filename or project}: {error.strerror}") from error

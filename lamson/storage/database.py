@@ -112,6 +112,8 @@ class Database:
         self._before_writing = before_writing
         self._kept: Connection | None = None  # SQLite's writer
         event.listen(self.engine, "invalidate", guard.note_dropped)
+        if not isinstance(self.engine.pool, StaticPool):  # in memory it is the database itself
+            event.listen(self.engine, "checkin", guard.drop_altered)
         if self.is_sqlite:
             self._writer = threading.RLock()
             event.listen(self.engine, "handle_error", guard.explain, retval=True)
@@ -160,6 +162,14 @@ class Database:
                     raise
         except exc.ResourceClosedError:  # somebody closed the connection: that is how it failed
             raise failed or exc.InvalidRequestError("the connection was closed") from None
+        except Exception as error:
+            # Of a connection that was given away nothing can be rolled back, and it tells so in
+            # words of its own.
+            if isinstance(failed, failure.PrematureEnd) and not isinstance(
+                error, failure.PrematureEnd
+            ):
+                raise failed from None
+            raise
 
     @contextmanager
     def begin_forgettable(self) -> Iterator[Connection]:
@@ -198,9 +208,12 @@ class Database:
             try:
                 yield connection
             finally:
-                is_clean = not (connection.invalidated or connection.closed) and not (
+                is_there = not (connection.invalidated or connection.closed)
+                driver = guard.driver(connection) if is_there else None
+                is_clean = driver is not None and not (
                     connection.get_transaction()
-                    or guard.driver(connection).in_transaction
+                    or driver.in_transaction
+                    or driver.is_altered
                     or connection.get_execution_options()
                 )
                 if is_clean and self._kept is None:

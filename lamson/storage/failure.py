@@ -50,6 +50,13 @@ class PrematureEnd(SharedTransactionError):
     """
 
 
+class AlteredConnection(PrematureEnd):
+    """The database failed after a handler had altered the connection (``SET search_path``).
+
+    Most often that is why. ``__cause__`` is how it failed; nothing was committed.
+    """
+
+
 def is_conflict(error: BaseException) -> bool:
     """True where the database ended this transaction in favour of another one."""
     return any(_sqlstate(one) in _CONFLICTS for one in _causes(error))

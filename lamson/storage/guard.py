@@ -6,6 +6,11 @@ by SQL, by a script. The refusal is an exception in the line that asked; the tra
 if nothing had been asked. SQLAlchemy's Connection takes it for ended even so, and a driver can be
 got round: `is_open` tells afterwards.
 
+A handler can also leave the connection another one than it was: a row factory, a temporary table, a
+lock that outlives transactions. What would change the rows that we read ourselves is refused;
+whatever else outlives the transaction is noted, and the connection is closed after it instead of
+being used again.
+
 On SQLite the library itself is asked what a statement is (sqlite3_set_authorizer). PostgreSQL's has
 no such question, so there the words are read: a string of several statements is one of them each.
 
@@ -23,17 +28,34 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lamson.storage.failure import SharedTransactionError
+from sqlalchemy import exc
+
+from lamson.storage.failure import AlteredConnection, SharedTransactionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy.engine import Connection, ExceptionContext
+    from sqlalchemy.pool import ConnectionPoolEntry
 
+_OF_ROWS = {"row_factory", "text_factory"}  # attributes: ours are read by the same connection
 _IDLE, _UNKNOWN = 0, 4  # libpq's PQTRANS_IDLE and PQTRANS_UNKNOWN
 
 # Most statements have none of these words, and are looked at no further.
 _SUSPICIOUS = re.compile(r"(?i)\b(?:commit|rollback|end|abort|begin|start|prepare)\b")
+# What outlives a transaction, and no RESET undoes (PostgreSQL's manual: 9.28.10, CREATE TABLE). That
+# something else looks like it costs a connection.
+_LASTING = re.compile(
+    r"(?i)(?:\A|;)\s*(?:DISCARD|LISTEN|LOAD|PREPARE|CREATE\s+(?:\w+\s+)*TEMP(?:ORARY)?)\s"
+    r"|\bpg_(?:try_)?advisory_lock|\bWITH\s+HOLD\b"
+)
+_LASTING_ACTIONS = {
+    sqlite3.SQLITE_ATTACH,
+    sqlite3.SQLITE_CREATE_TEMP_INDEX,
+    sqlite3.SQLITE_CREATE_TEMP_TABLE,
+    sqlite3.SQLITE_CREATE_TEMP_TRIGGER,
+    sqlite3.SQLITE_CREATE_TEMP_VIEW,
+}
 # What is no word of a statement (PostgreSQL's manual, 4.1), or the words that it begins with.
 _TOKEN = re.compile(
     r"(?s)--[^\n]*|/\*.*?\*/|'[^']*'|\"[^\"]*\"|\$(\w*)\$.*?\$\1\$"
@@ -81,6 +103,7 @@ class Shared:
     """What a connection to a database knows besides, on either driver."""
 
     is_shared = False  # whether its transaction is
+    is_altered = False  # for the transactions that come after this one
     was_dropped = False  # by a handler that gave the connection up, though nothing had failed
     was_set = False  # whether a handler may have set options
 
@@ -88,26 +111,37 @@ class Shared:
         """Whether one is open. Asks nobody."""
         raise NotImplementedError
 
+    def restore(self) -> None:
+        """Undo what a handler may have set, and can be undone."""
+
 
 def driver(connection: Connection) -> Any:
-    """The driver's own connection: a `Shared`."""
+    """The driver's own connection: a `Shared`; None where a handler has given it up."""
     return connection.connection.driver_connection
 
 
 @contextmanager
 def shared(connection: Connection) -> Iterator[None]:
-    """Guard the transaction of ``connection`` meanwhile."""
+    """Guard the transaction of ``connection`` meanwhile.
+
+    Raises AlteredConnection where the database failed after a handler altered the connection.
+    """
     itself = driver(connection)
     itself.is_shared = True
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         itself.is_shared = False
         if not is_open(connection) and itself.has_transaction():
             itself.rollback()  # SQLAlchemy would give it back to the pool as it is
+        if not connection.invalidated and driver(connection) is not itself:
+            itself.close()  # it was given away: nobody else would
+        if itself.is_altered and isinstance(error, exc.DBAPIError):
+            raise AlteredConnection from error
         raise
     finally:
         itself.is_shared = False
+        itself.restore()
 
 
 def is_open(connection: Connection) -> bool:
@@ -116,9 +150,10 @@ def is_open(connection: Connection) -> bool:
     Asks nobody: on PostgreSQL one that was ended and begun anew counts as open, and shows when our
     savepoint in it is missing.
     """
-    if connection.invalidated or not connection.in_transaction():
+    if connection.closed or connection.invalidated or not connection.in_transaction():
         return False
-    return bool(driver(connection).has_transaction())
+    itself = driver(connection)
+    return itself is not None and bool(itself.has_transaction())
 
 
 def reset_options(connection: Connection) -> None:
@@ -141,6 +176,8 @@ class SqliteConnection(sqlite3.Connection, Shared):
             connection = itself()
             if connection is None or not connection.is_shared:
                 return sqlite3.SQLITE_OK
+            if action in _LASTING_ACTIONS:
+                connection.is_altered = True
             is_refused = action == sqlite3.SQLITE_TRANSACTION or (
                 action == sqlite3.SQLITE_PRAGMA
                 and argument is not None
@@ -161,6 +198,11 @@ class SqliteConnection(sqlite3.Connection, Shared):
     def close(self) -> None:
         _refuse(self)
         super().close()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _OF_ROWS:
+            _refuse(self)
+        super().__setattr__(name, value)
 
     def has_transaction(self) -> bool:
         try:
@@ -188,6 +230,8 @@ def postgres_connection() -> Any:
                     raise SharedTransactionError
                 if _SETTING.search(query):
                     cursor.connection.was_set = True
+                if _LASTING.search(query):
+                    cursor.connection.is_altered = True
 
     class Cursor(psycopg.Cursor[Any]):
         def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
@@ -205,7 +249,15 @@ def postgres_connection() -> Any:
     class PostgresConnection(PatientConnection, Shared):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
+            self.restore()
+
+        def restore(self) -> None:
             self.cursor_factory = Cursor
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name in _OF_ROWS:
+                _refuse(self)
+            super().__setattr__(name, value)
 
         def commit(self) -> None:
             _refuse(self)
@@ -240,11 +292,19 @@ def connect_to_postgres(_dialect: object, _record: object, cargs: Any, cparams: 
 def note_dropped(driver: Any, _record: object, error: BaseException | None) -> None:
     """A connection is given up, because it failed or a handler said so: it is to be closed.
 
-    A handler says so with SQLite's ``INSERT OR ROLLBACK`` too.
+    A handler says so with SQLite's ``INSERT OR ROLLBACK`` too, and where it gives the connection
+    back to the pool, which cannot roll it back.
     """
-    if driver.is_shared and (error is None or isinstance(error, sqlite3.IntegrityError)):
+    ours = (sqlite3.IntegrityError, SharedTransactionError)
+    if driver.is_shared and (error is None or isinstance(error, ours)):
         driver.was_dropped = True
     driver.is_shared = False
+
+
+def drop_altered(driver: Any, record: ConnectionPoolEntry) -> None:
+    """A connection comes back to the pool: not one that is another one than it was."""
+    if driver is not None and driver.is_altered:
+        record.invalidate()
 
 
 def explain(context: ExceptionContext) -> BaseException | None:

@@ -58,8 +58,12 @@ MISTAKES = {
     "script": lambda db: driver(db).executescript("COMMIT;"),
     "around": lambda db: driver(db).pgconn.exec_(b"COMMIT"),
     "invalidate": lambda db: db.connection().invalidate(),
+    "detach": lambda db: db.connection().detach(),
+    "rows": lambda db: setattr(driver(db), "row_factory", lambda cursor, row: {}),
+    "setting": lambda db: db.execute(text(SETTING)),
     "close": lambda db: db.close(),
 }
+SETTING = "%s"
 
 
 def handle(message, delivery, db, what, number):
@@ -82,7 +86,8 @@ def FORK(message, delivery: Delivery, db: Session, what: str, number: str):
     let_return(db)
 """
 
-REFUSED = ("commit", "driver", "connection", "invalidate")
+REFUSED = ("commit", "driver", "connection", "invalidate", "detach", "rows", "setting")
+SETTING = {True: "PRAGMA query_only=ON", False: "SET search_path TO pg_catalog"}
 ROUNDS = 2
 GOOD = 12  # beside each mistake
 
@@ -93,7 +98,7 @@ class Service:
     def __init__(self, directory: Path, database: Database, sink: Sink) -> None:
         (directory / "config").mkdir()
         (directory / "config" / "settings.py").write_text(SETTINGS)
-        (directory / "handlers.py").write_text(HANDLERS)
+        (directory / "handlers.py").write_text(HANDLERS % SETTING[database.is_sqlite])
         url = database.engine.url.render_as_string(hide_password=False)
         self.lamson = LamsonService(
             directory,

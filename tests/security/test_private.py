@@ -207,6 +207,58 @@ def test_code_that_he_could_change_is_not_run(project: Path, name: str) -> None:
     assert lamson(project, "routes", env=trusting).returncode == 0
 
 
+def test_a_project_is_not_made_over_what_he_has_laid_out(
+    neighbour: Neighbour, street: Path
+) -> None:
+    """He is there first, under the name that it will have: with an empty directory, or a link."""
+    own = street / "own.py"
+    own.write_text("ours")
+    made = neighbour.python(
+        "import os, sys\nos.mkdir('empty'); os.symlink('empty', 'link'); os.mkdir('full')\n"
+        "os.mkdir('full/config'); os.symlink(sys.argv[1], 'full/config/settings.py')",
+        str(own),
+    )
+    assert made.returncode == 0
+    for name in ("empty", "link", "full"):
+        done = lamson(neighbour.place, "gen", "-project", name, "-FORCE")
+        assert (done.returncode, done.stderr.count("\n")) == (os.EX_NOPERM, 1)
+        assert f"{name}: it belongs to user {neighbour.user}, so no project" in done.stderr
+    assert own.read_text() == "ours"
+    assert not list((neighbour.place / "empty").iterdir())
+    (street / "mine/config").mkdir(parents=True)
+    (street / "mine/config").chmod(0o777)
+    planted = neighbour.python(
+        "import os, sys; os.symlink(*sys.argv[1:])", str(own), f"{street}/mine/config/settings.py"
+    )
+    assert planted.returncode == 0
+    assert lamson(street, "gen", "-project", "mine", "-FORCE").returncode == os.EX_NOPERM
+    assert own.read_text() == "ours"
+
+
+def test_code_is_what_is_run_wherever_it_lies(
+    neighbour: Neighbour, project: Path, street: Path
+) -> None:
+    """A package without __init__.py, open to him, or the whole project within such a place."""
+    settings = project / "config/settings.py"
+    (project / "app").rename(project / "bots")
+    settings.write_text(settings.read_text().replace('"app.', '"bots.'))
+    assert lamson(project, "routes").returncode == 0
+    (project / "bots").chmod(0o777)
+    code = (
+        "import os, sys; os.chdir(sys.argv[1]); os.unlink('handlers.py')\n"
+        "open('handlers.py', 'w').write('open(\"../ran\", \"w\")')"
+    )
+    assert neighbour.python(code, f"{project}/bots").returncode == 0
+    done = lamson(project, "routes")
+    assert (done.returncode, done.stderr.count("\n")) == (os.EX_NOPERM, 1)
+    assert f"{project}/bots: everybody can write to it" in done.stderr
+    street.chmod(0o777)
+    done = lamson(project, "routes")
+    assert (done.returncode, done.stderr.count("\n")) == (os.EX_NOPERM, 1)
+    assert f"{street}: everybody can write to it, so {project} is not run" in done.stderr
+    assert not list(street.rglob("ran"))
+
+
 def test_a_user_runs_his_own_and_roots_project_but_no_others(
     neighbour: Neighbour, project: Path
 ) -> None:

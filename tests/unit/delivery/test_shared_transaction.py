@@ -60,6 +60,10 @@ ANYWHERE = [
     "session.connection().get_transaction().rollback()",
     "session.connection().get_transaction().close()",
     "session.invalidate()",
+    "session.connection().detach()",
+    "session.connection().connection.close()",
+    "session.connection().connection.detach()",
+    "session.connection().connection.invalidate()",
     "session.connection().get_nested_transaction().commit()",
     'session.execute(text("RELEASE SAVEPOINT " + ours(session)))',
 ]
@@ -68,6 +72,8 @@ ON_SQLITE = [
     'driver(session).executescript("ROLLBACK;")',
     'driver(session).cursor().executescript("END TRANSACTION;")',
     "session.execute(text(\"INSERT OR ROLLBACK INTO note VALUES ('two')\"))",
+    'session.execute(text("PRAGMA query_only=ON"))',
+    'session.execute(text("CREATE TEMP TABLE lamson_state (nothing)"))',
     # What cannot be refused is noticed.
     '(driver(session).set_authorizer(None), driver(session).execute("COMMIT"))',
     '(driver(session).set_authorizer(None), driver(session).execute("ROLLBACK"))',
@@ -82,6 +88,8 @@ ON_POSTGRES = [
     "driver(session).execute(\"SELECT $a$;$a$, ';'; COMMIT; BEGIN\")",
     'driver(session).execute(b"COMMIT AND CHAIN")',
     "driver(session).execute('DO $$ BEGIN COMMIT; END $$')",
+    'driver(session).cursor().copy("COMMIT").__enter__()',
+    'session.execute(text("CREATE TEMP TABLE lamson_state (nothing text)"))',
     'driver(session).pgconn.exec_(b"COMMIT")',
     'driver(session).pgconn.exec_(b"ROLLBACK")',
     'driver(session).pgconn.exec_(b"COMMIT; BEGIN")',

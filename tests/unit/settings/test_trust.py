@@ -51,6 +51,36 @@ def test_data_may_be_anybodys(project: Path, name: str) -> None:
     check(project)
 
 
+def test_what_the_settings_name_is_code(project: Path) -> None:
+    """Python imports a package without __init__.py as well; a template is Python."""
+    (project / "other/mail.py").touch()
+    (project / "texts").mkdir()
+    text = (
+        "from lamson.settings import Settings\n"
+        "settings = Settings(handlers=['other.mail'], templates=['texts'])\n"
+    )
+    (project / "config/settings.py").write_text(text)
+    loading.load(project)
+    for name in ("other", "other/mail.py", "texts"):
+        (project / name).chmod(0o777)
+        with pytest.raises(LamsonError, match=f"/{name}: everybody can write to it"):
+            loading.load(project)
+        (project / name).chmod(0o755)
+
+
+def test_a_project_that_everybody_can_exchange_is_not_run(project: Path) -> None:
+    (project / "config/settings.py").rename(project / "settings")
+    inner = project / "open/inner"
+    (inner / "config").mkdir(parents=True)
+    (project / "settings").rename(inner / "config/settings.py")
+    check(inner)
+    inner.parent.chmod(0o1777)  # as /tmp: nobody can rename what is another's
+    check(inner)
+    inner.parent.chmod(0o777)
+    with pytest.raises(LamsonError, match=r"/open: everybody can write to it.*inner is not run"):
+        check(inner)
+
+
 def test_a_link_counts_and_so_does_what_it_leads_to(project: Path) -> None:
     elsewhere = project.parent / "elsewhere.py"
     elsewhere.touch()
