@@ -225,7 +225,7 @@ class Handlers:
         """Say in ``result`` what an exception means: the reply, another attempt, state ERROR."""
         if isinstance(error, SMTPError) and run is not None:
             result.failed, result.reply = True, error.reply
-            if isinstance(error, MailLoop) and not self._bounces_to_us(result.job.message.sender):
+            if isinstance(error, MailLoop) and self._bounces_to_others(result.job):
                 result.reply = self._keep_loop(result.job, error.reply.text)
             return
         if self._raise_errors:
@@ -252,10 +252,15 @@ class Handlers:
             return LOCAL_ERROR
         return OK
 
-    def _bounces_to_us(self, sender: str) -> bool:
-        """Who was sent a marked message can send it here again, in the name of his victim."""
-        domain = address.split(sender)[1]
-        return sender == address.NULL_PATH or (self._is_ours is not None and self._is_ours(domain))
+    def _bounces_to_others(self, job: Job) -> bool:
+        """Who was sent a marked message can send it here again, in the name of his victim.
+
+        What a person has run again is kept already, and bounces to nobody.
+        """
+        sender = job.message.sender
+        if job.is_again or sender == address.NULL_PATH:
+            return False
+        return self._is_ours is None or not self._is_ours(address.split(sender)[1])
 
     def _has_error_state(self, match: Match | None) -> bool:
         return match is not None and self._router.error_state(match.handler.module) is not None

@@ -110,11 +110,14 @@ class Maildir:
         return key
 
     def _marked(self, mark: str) -> tuple[str, Path] | None:
-        """Key and file of the message that was put in with that mark."""
-        if mark:
-            for key, file in self._files():
-                if f".D{mark}." in key:
-                    return key, file
+        """Key and file of the message that was put in with that mark.
+
+        The names alone are looked at: there may be hundreds of thousands, and mail waits meanwhile.
+        """
+        for directory in ("new", "cur") if mark else ():
+            for name in os.listdir(self.path / directory):
+                if f".D{mark}." in name:
+                    return name.partition(":")[0], self.path / directory / name
         return None
 
     def pop(self) -> tuple[str, bytes] | None:

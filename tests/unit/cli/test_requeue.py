@@ -31,10 +31,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from lamson import MailRequest, State, route
+from lamson import Delivery, MailRequest, State, route
 
 @route("(user)@(host)", user="[a-z]+")
-def START(message: MailRequest, user: str, host: str) -> State:
+def START(message: MailRequest, delivery: Delivery, user: str, host: str) -> State:
+    if message.subject == "forward":
+        delivery.forward("c@d.example")
     (Path(__file__).parent / "notes").write_text(json.dumps(dict(message.notes)))
     if message.subject == "break":
         with closing(sqlite3.connect(Path(__file__).parent / "run" / "outbox.db")) as other:
@@ -113,6 +115,22 @@ def test_what_was_run_is_not_run_for_postfix_as_well(
     with database.begin() as connection:
         is_claimed = seen.is_claimed(connection, source.key("z@e.example", "desk@test.com"))
     assert is_claimed == (subject == "fine")
+
+
+@pytest.mark.usefixtures("database", "handlers")
+def test_a_loop_that_was_kept_is_not_kept_again(lamson: Lamson, project: Path) -> None:
+    """Else it would be told as done each time, and stand there under another key."""
+    mark = Notary.of(project / "run", None).mark("desk@test.com")
+    loop = Kept(
+        f"From: z@e.example\r\nSubject: forward\r\nX-Lamson-Forwarded: {mark}\r\n\r\n".encode(),
+        *("why", "victim@bank.example", "desk@test.com", "4Qz"),
+    )
+    queue = Maildir(project / "run" / "undeliverable")
+    key = undeliverable.write(queue, loop)
+    done = lamson("requeue", key)
+    assert done.status == 1
+    assert f"{key}: 554 5.4.6" in done.out
+    assert queue.keys() == [key]
 
 
 @pytest.mark.usefixtures("database", "handlers")
