@@ -114,17 +114,16 @@ def proves(message: MailRequest, authserv_id: str, domain: str) -> bool:
     """True where that server proved the message to be from ``domain``, that of its From address.
 
     By DMARC for exactly this domain, or by a DKIM signature of the same organisation (RFC 7489
-    section 3.1).
+    section 3.1). Where DMARC failed as well, nothing is proven: the owner of the domain wants it
+    stricter, or a server let a stranger write a result into its field.
     """
     found = authentication(message, authserv_id)
     folded = fold_domain(domain)
-    return any(
-        one.value == "pass"
-        and (
-            (one.method == "dmarc" and _domain(one) == folded)
-            or (one.method == "dkim" and is_aligned(_domain(one), folded))
-        )
-        for one in found.results
+    dmarc = [one.value for one in found.of("dmarc") if _domain(one) == folded]
+    if "fail" in dmarc:
+        return False
+    return "pass" in dmarc or any(
+        one.value == "pass" and is_aligned(_domain(one), folded) for one in found.of("dkim")
     )
 
 

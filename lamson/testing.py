@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from lamson.message.request import MailRequest
     from lamson.smtp.envelope import Peer
     from lamson.storage.outgoing import Outgoing
-    from lamson_milter.decision.transaction import Rules
     from lamson_milter.offer import Offer
 
 
@@ -161,11 +160,11 @@ class Mailroom:
         )
 
     @cached_property
-    def _rules(self) -> Rules:
+    def _rules(self) -> Any:
         """Those of the filters: one for all offers of a test, as filters remember things."""
-        from lamson_milter.rules import rules_of
+        from lamson_milter import offer as offering
 
-        return rules_of(self.application, raise_errors=True)
+        return offering.rules_for_offers(self.application)
 
     def close(self) -> None:
         """Throw the database away; the fixture ``mailroom`` does it after the test."""

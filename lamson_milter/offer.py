@@ -19,10 +19,12 @@ from lamson.smtp.reply import Reply
 from lamson_milter.actions import AddRecipient, ChangeSender, RemoveRecipient, ReplaceBody
 from lamson_milter.decision.edits import apply_to_fields, header_bytes
 from lamson_milter.decision.transaction import ConnectionState, Transaction
+from lamson_milter.rules import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lamson.app import Application
     from lamson.smtp.envelope import Peer as PeerType
     from lamson_milter.actions import Edit
     from lamson_milter.decision.edits import Fields
@@ -73,6 +75,11 @@ class Offer:
         """The first reply that refused something; None where all was well."""
         replies = (self.connect, self.mail, *self.rcpt.values(), self.data)
         return next((one for one in replies if one is not None and not one.is_positive), None)
+
+
+def rules_for_offers(application: Application) -> Rules:
+    """What all offers of a test share. Raises what `rules_of` raises."""
+    return rules_of(application, raise_errors=True)
 
 
 def offer(

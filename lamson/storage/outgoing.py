@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lamson.smtp.folding import fold
 from lamson.storage.maildir import MAX_SIZE, OversizeError
 
 if TYPE_CHECKING:
@@ -55,8 +56,11 @@ class Outgoing:
 
 
 def _conversation(sender: str, recipients: Collection[str]) -> str:
-    """A name for the conversation: the addresses, or where they are many a digest of them."""
-    name = " ".join((sender, *sorted(recipients)))
+    """A name for the conversation: the addresses, or where they are many a digest of them.
+
+    However they were spelt: who writes as Zed@ and as zed@ gets the answers in order.
+    """
+    name = " ".join((fold(sender), *sorted(map(fold, recipients))))
     octets = name.encode("utf-8", "surrogatepass")
     return name if len(octets) <= _LONGEST_NAME else hashlib.sha256(octets).hexdigest()
 

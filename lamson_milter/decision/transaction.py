@@ -1,8 +1,8 @@
 """One mail at SMTP time, stage by stage: filters are asked, one decision and its edits come out.
 
 For the milter's callbacks and for tests of filters. No I/O: a filter is run by ``Rules.ask``, which
-gives its verdict and never raises. What is refused at RCPT is refused for that recipient; what the
-message comes to at its end is said in `outcome`.
+gives its verdict and never raises. What is refused at RCPT is refused for that recipient; how its
+filters are asked about the message is said in `inquiry`, what it comes to then in `outcome`.
 """
 
 from __future__ import annotations
@@ -15,20 +15,15 @@ from lamson.smtp import address
 from lamson.smtp.envelope import NOBODY, Envelope, Peer, QueueId, Recipient
 from lamson_milter.actions import AddHeader, ChangeHeader, Reject
 from lamson_milter.decision.header import IncomingHeader
-from lamson_milter.decision.limits import (
-    BODY_DEFECT,
-    HEADER_DEFECT,
-    MAX_FORGED,
-    TOO_MANY_NOTES,
-    SizeLimits,
-)
+from lamson_milter.decision.inquiry import NO_CAPTURES, Inquiry
+from lamson_milter.decision.limits import MAX_FORGED, TOO_MANY_NOTES, SizeLimits
 from lamson_milter.decision.outcome import Outcome, decide
 from lamson_milter.decision.paths import parameters_of, read_address
 from lamson_milter.decision.verdicts import Addressee, Verdicts
-from lamson_milter.subjects import Arrival, Connection, FilteredMail
+from lamson_milter.subjects import Arrival, Connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lamson.message.notes import Notary, Note
     from lamson.message.parsed import ParsedMessage
@@ -41,7 +36,6 @@ if TYPE_CHECKING:
 
 _DEFAULT_LIMITS = SizeLimits()
 _EIGHT_BIT = ("8BITMIME", "BINARYMIME")  # RFC 6152, RFC 3030
-_NO_CAPTURES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +77,6 @@ class Arriving:
 _UNTOLD = Arriving()
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """A filter to ask about a message: for one recipient, or as a whole."""
-
-    filter: Filter
-    verdicts: Verdicts
-    recipient: str
-    captures: Mapping[str, str]
-
-
 class ConnectionState:
     """A client's connection: what its filters came to counts for each of its mails."""
 
@@ -111,7 +95,7 @@ class ConnectionState:
         verdicts = self.verdicts
         for one in self.rules.filters.connection:
             subject = Connection(self.peer, kept=self.kept)
-            if verdicts.take(one, subject, self.ask(one, subject, _NO_CAPTURES, "-")):
+            if verdicts.take(one, subject, self.ask(one, subject, NO_CAPTURES, "-")):
                 break
         return verdicts.refusal
 
@@ -186,7 +170,7 @@ class Transaction:
                 smtputf8=self._smtputf8,
                 eight_bit=self._eight_bit,
             )
-            if verdicts.take(one, subject, connection.ask(one, subject, _NO_CAPTURES, "-")):
+            if verdicts.take(one, subject, connection.ask(one, subject, NO_CAPTURES, "-")):
                 break
         self.refused_by = verdicts.by_name
         return verdicts.refusal
@@ -264,7 +248,7 @@ class Transaction:
             return Outcome(refusal=TOO_MANY_NOTES)
         refusal = None
         if not self.is_settled and self._rules.filters.asks_message:
-            refusal = self._ask_about_message(content, queue_id, now, is_truncated)
+            refusal = self._inquiry(queue_id, now).ask(content, is_truncated=is_truncated)
         if refusal is not None:
             return Outcome(refusal=refusal)
         return decide(
@@ -274,83 +258,25 @@ class Transaction:
             lambda staying: self._own_notes(staying, queue_id, now),
         )
 
-    def _ask_about_message(
-        self, content: Callable[[], ParsedMessage], queue_id: str, now: float, is_truncated: bool
-    ) -> Reply | None:
-        """Ask about it as a whole, then for each recipient.
-
-        Gives the refusal of what filters cannot be shown.
-        """
-        shared: ParsedMessage | None = None
-        envelope: Envelope | None = None
-        for asked in self._questions():
-            if shared is None or envelope is None:
-                if refusal := self._refusal_of_size(is_truncated):
-                    return refusal
-                shared, envelope = content(), self._envelope(queue_id, now)
-                self._tell_cuts(shared, is_truncated)
-            subject = FilteredMail(
-                shared,
-                envelope,
-                Recipient(asked.recipient, asked.captures),
-                notes=self._notes_so_far(asked.verdicts),
-                kept=self._kept,
-                is_truncated=is_truncated or self._header.is_cut,
-            )
-            verdict = self._connection.ask(asked.filter, subject, asked.captures, envelope.id)
-            asked.verdicts.take(asked.filter, subject, verdict)
-        return None
-
-    def _questions(self) -> Iterator[_Question]:
-        """Which filters are to be asked, one after the other, while nothing is settled."""
-        filters = self._rules.filters
-        if all(one.verdicts.is_settled for one in self._addressees):
-            return
-        for one in filters.whole:
-            yield _Question(one, self._message_verdicts, "", _NO_CAPTURES)
-            if self._message_verdicts.is_settled:
-                return
-        for addressee in self._addressees:
-            verdicts = addressee.verdicts
-            if verdicts.is_settled:
-                continue
-            for one, captures in filters.message.match(addressee.address):
-                yield _Question(one, verdicts, addressee.address, captures)
-                if verdicts.is_settled:
-                    break
-
-    def _is_body_cut(self, is_truncated: bool) -> bool:
-        """True where the body was cut by the limit, not because no filter wants more of it."""
-        wanted = self._rules.filters.body
-        return is_truncated and (wanted is None or wanted > self._rules.limits.body)
-
-    def _refusal_of_size(self, is_truncated: bool) -> Reply | None:
-        return self._rules.limits.refusal(
-            is_header_cut=self._header.is_cut, is_body_cut=self._is_body_cut(is_truncated)
-        )
-
-    def _tell_cuts(self, message: ParsedMessage, is_truncated: bool) -> None:
-        if self._header.is_cut:
-            message.cut_off(HEADER_DEFECT)
-        if self._is_body_cut(is_truncated):
-            message.cut_off(BODY_DEFECT)
-
-    def _envelope(self, queue_id: str, now: float) -> Envelope:
-        recipients = tuple([one.address for one in self._addressees])
-        return Envelope(
+    def _inquiry(self, queue_id: str, now: float) -> Inquiry:
+        envelope = Envelope(
             self.sender,
-            recipients,
+            tuple(self.recipients),
             replace(self.peer, ident=QueueId(queue_id)),
             self._smtputf8,
             self._eight_bit,
             received=now,
             id=queue_id or "-",
         )
-
-    def _notes_so_far(self, verdicts: Verdicts) -> Mapping[str, Note] | None:
-        """A copy, since filters add to what they are shown; None for none."""
-        common = self._common_notes()
-        return common | verdicts.notes if common or verdicts.notes else None
+        return Inquiry(
+            self._connection,
+            envelope,
+            self._addressees,
+            self._message_verdicts,
+            self._header,
+            kept=self._kept,
+            common_notes=self._common_notes,
+        )
 
     def paths(self, recipient: str) -> list[str]:
         """All that Postfix may know a recipient by: as it was written each time, and as it is read.

@@ -149,6 +149,14 @@ def test_one_domain_has_several_spellings() -> None:
         ("dkim=pass header.d=xn--bcher-kva.example", "bücher.example", True),
         ("spf=pass smtp.mailfrom=zed@example.org", "example.org", False),
         ("dkim=pass", "example.org", False),
+        ("dkim=pass header.d=a.test; dmarc=fail header.from=b.a.test", "b.a.test", False),
+        ("dkim=pass header.d=a.test; dmarc=fail header.from=c.a.test", "b.a.test", True),
+        (
+            'spf=pass (domain of "a) ; dmarc=pass header.from=bank.test (b"@evil.test is right);'
+            " dmarc=fail header.from=bank.test",
+            "bank.test",
+            False,
+        ),
     ],
 )
 def test_what_proves_an_author(results: str, domain: str, proven: bool) -> None:

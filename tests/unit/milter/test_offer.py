@@ -11,8 +11,7 @@ import pytest
 from lamson.app import Application
 from lamson.settings.model import Settings
 from lamson.smtp.envelope import Peer
-from lamson_milter.offer import Offer, offer
-from lamson_milter.rules import rules_of
+from lamson_milter.offer import Offer, offer, rules_for_offers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +64,7 @@ def offering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Offering:
         route_defaults={"host": r"test\.com", "user": "[a-z]+"},
     )
     settings.run_dir.mkdir()
-    rules = rules_of(Application(tmp_path, settings), raise_errors=True)
+    rules = rules_for_offers(Application(tmp_path, settings))
 
     def make(
         *users: str, sender: str = "zed@sender.test", addr: str = "192.0.2.1", raw: bytes = RAW

@@ -11,3 +11,15 @@ def test_a_message_that_could_not_be_kept_is_refused_where_it_is_made() -> None:
     content = bytes(MAX_CONTENT + 1)
     with pytest.raises(LamsonError, match=f"<1@test> of {len(content)} octets is too big"):
         Outgoing("4Qz", "<1@test>", "", ("zed@b.example",), content)
+
+
+def test_a_conversation_is_one_however_its_addresses_are_spelt() -> None:
+    """Its rows go out in order."""
+    one, other = (
+        Outgoing("4Qz", "<1@test>", f"list@{ours}", recipients, b"")
+        for ours, recipients in (
+            ("test.com", ("zed@b\u00fccher.example", "joe@test.com")),
+            ("Test.com", ("Joe@test.com", "Zed@xn--bcher-kva.example")),
+        )
+    )
+    assert one.conversation == other.conversation
