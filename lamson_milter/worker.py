@@ -11,6 +11,7 @@ Without libmilter's bindings it does not start and says what to install.
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import select
 import signal
@@ -54,16 +55,29 @@ def _listeners(settings: Settings) -> list[Listener]:
     return [Listener(milter.listen, milter.mode, milter.socket_group, is_blocking=True)]
 
 
-def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
-    """Serve until told to stop. Raises what `Application.load` and `Filters.collect` raise."""
+def rehearse(application: Application, project: Path) -> None:
+    """Raise for what would keep a worker from serving: a mistake in a filter, no libmilter."""
+    _need_bindings()
+    with loading.placing(project):
+        rules_of(application)
+
+
+def _need_bindings() -> None:
     try:
-        from lamson_milter.libmilter.callbacks import Callbacks
-        from lamson_milter.libmilter.server import MilterServer
+        importlib.import_module("milter")
     except ImportError as error:
         raise SettingsError(
             f"milter: the libmilter bindings are missing ({error}); install Debian's libmilter-dev"
             " and then lamson-postfix[milter]"
         ) from None
+
+
+def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
+    """Serve until told to stop. Raises what `Application.load` and `rehearse` raise."""
+    _need_bindings()
+    from lamson_milter.libmilter.callbacks import Callbacks
+    from lamson_milter.libmilter.server import MilterServer
+
     wakeup, leaving = os.pipe()
     signal.signal(signal.SIGTERM, lambda number, frame: _tell(leaving))
     sys.excepthook = _not_utf8

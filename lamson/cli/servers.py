@@ -74,7 +74,11 @@ def _rehearse() -> None:
         try:
             from lamson.app import Application
 
-            Application.load(where)
+            application = Application.load(where)
+            if application.settings.has_milter:
+                from lamson_milter import worker
+
+                worker.rehearse(application, where)
         except LamsonError as problem:
             os.write(writing, f"{problem.exit_code} {problem}".encode())
         except BaseException as problem:  # noqa: BLE001 - told to the parent, whatever it is

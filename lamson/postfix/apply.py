@@ -35,7 +35,8 @@ def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) ->
         one = doubtful[0]
         raise LamsonError(
             f"{one.file}: {one.name}: {one.doubt}; nothing was changed (lamson postfix plan shows"
-            " what is wanted)"
+            " what is wanted)",
+            exit_code=os.EX_CONFIG,
         )
     if not changes:
         return None
@@ -86,7 +87,10 @@ def undo(postconf: Postconf, rollback: Path) -> list[Change]:
         if _is_made(change, now):
             changes.append(change)
         elif _split(now) != _split(change.before):
-            raise LamsonError(f"{change.name} was changed since, to {now}; nothing was undone")
+            raise LamsonError(
+                f"{change.name} was changed since, to {now}; nothing was undone",
+                exit_code=os.EX_CONFIG,
+            )
     before = {one.name: one.before for one in changes if one.file == "main.cf"}
     postconf.set({name: value for name, value in before.items() if value is not None})
     postconf.unset([name for name, value in before.items() if value is None])
@@ -108,8 +112,12 @@ def _recorded(rollback: Path) -> list[Change]:
             texts = (one.name, one.after, one.before or "")
             if one.file not in FILES or not all(isinstance(text, str) for text in texts):
                 raise ValueError(f"{one.name} is no change of ours")
-    except (OSError, ValueError, TypeError) as error:
-        raise LamsonError(f"{rollback}: no rollback file: {error}") from None
+    except OSError as error:
+        raise LamsonError(f"{rollback}: {error.strerror}", exit_code=os.EX_NOINPUT) from None
+    except (ValueError, TypeError) as error:
+        raise LamsonError(
+            f"{rollback}: no rollback file: {error}", exit_code=os.EX_DATAERR
+        ) from None
     return changes
 
 

@@ -355,13 +355,19 @@ def test_it_starts_where_it_is_installed_within_the_project(project: Path) -> No
         assert b"VERSION 1" in send(service, "a")
 
 
+@pytest.mark.parametrize("kind", ["handlers", "filters"])
 def test_a_restart_with_a_mistake_in_a_handler_leaves_the_service_running(
-    service: LamsonService, project: Path
+    service: LamsonService, project: Path, kind: str
 ) -> None:
     pid = service.pid
-    (project / "handlers.py").write_text("import nonsuch\n")
+    (project / "odd.py").write_text("import nonsuch\n")
     done = subprocess.run(
-        [sys.executable, "-m", "lamson", "restart"], cwd=project, capture_output=True, text=True
+        [sys.executable, "-m", "lamson", "restart"],
+        cwd=project,
+        env={**service.environment, f"LAMSON_{kind.upper()}": '["odd"]'},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == os.EX_CONFIG
     assert "nonsuch" in done.stderr

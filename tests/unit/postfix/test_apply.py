@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,8 +42,9 @@ def test_what_is_in_doubt_is_not_done(paper: Callable[..., Paper], tmp_path: Pat
     one = paper()
     one.run("-e", "relay_domains=$mydestination other.test", "lmtp_send_xforward_command=no")
     before = one.read()
-    with pytest.raises(LamsonError, match=r"relay_domains: .* macro.* nothing was changed"):
+    with pytest.raises(LamsonError, match=r"relay_domains: .* macro.* nothing was changed") as it:
         apply.carry_out(one.postconf, one.changes(), tmp_path / "undo")
+    assert it.value.exit_code == os.EX_CONFIG
     assert one.read() == before
     assert not (tmp_path / "undo").exists()
 
@@ -61,5 +63,10 @@ def test_only_a_rollback_file_is_undone(
 ) -> None:
     file = tmp_path / "rollback.json"
     file.write_text(content)
-    with pytest.raises(LamsonError, match=r"rollback\.json: no rollback file: "):
+    with pytest.raises(LamsonError, match=r"rollback\.json: no rollback file: ") as it:
         apply.undo(paper().postconf, file)
+    assert it.value.exit_code == os.EX_DATAERR
+    file.unlink()
+    with pytest.raises(LamsonError, match=r"rollback\.json: No such file") as it:
+        apply.undo(paper().postconf, file)
+    assert it.value.exit_code == os.EX_NOINPUT
