@@ -60,7 +60,8 @@ class MailFrom:
     """MAIL: a transaction is asked for. Wants one reply; a positive one begins it.
 
     ``sender`` is "" for the null reverse-path. ``size`` is what SIZE= announced, in octets, 0 where
-    it was not given (RFC 1870). ``peer`` is what XFORWARD told before.
+    it was not given (RFC 1870). ``peer`` is what XFORWARD told before. ``unusable`` is a sender
+    that is no address, instead of which the null one counts.
     """
 
     sender: str
@@ -68,6 +69,7 @@ class MailFrom:
     eight_bit: bool = False
     smtputf8: bool = False
     peer: Peer = NOBODY
+    unusable: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 MAX_TURN = 100  # events handled before other sessions have their turn
 _TURN = range(MAX_TURN)
+_SHOWN = 100  # octets of a sender that is no address
 
 
 class Dispatcher(Protocol):
@@ -219,6 +220,12 @@ class Session:
             return
         self._mail = event
         self._id = event.peer.ident or next(self._ids)
+        if event.unusable:
+            log.logger.warning(
+                "%s: the sender is no address, and counts as the null one: %a",
+                self._id,
+                event.unusable[:_SHOWN],
+            )
         self._recipients, self._routed = [], []
         self.began = time.monotonic()
         self._connection.reply(replies.SENDER_OK)

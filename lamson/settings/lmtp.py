@@ -42,7 +42,10 @@ class Lmtp(Guarded):
         1000, ge=1, description="Recipients of one transaction; those beyond get 452."
     )
     max_line: int = Field(
-        2048, ge=512, description="Longest command line, in octets, CRLF included."
+        8192,
+        ge=512,
+        description="Longest command line, in octets, CRLF included. Postfix passes on what it "
+        "took in 2048, encoded to three times that: a shorter limit lets strangers make bounces.",
     )
     max_connections: int = Field(
         1000, ge=1, description="Connections at a time in one worker; those beyond get 421."

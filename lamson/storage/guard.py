@@ -43,8 +43,8 @@ _IDLE, _UNKNOWN = 0, 4  # libpq's PQTRANS_IDLE and PQTRANS_UNKNOWN
 
 # Most statements have none of these words, and are looked at no further.
 _SUSPICIOUS = re.compile(r"(?i)\b(?:commit|rollback|end|abort|begin|start|prepare)\b")
-# What outlives a transaction, and no RESET undoes (PostgreSQL's manual: 9.28.10, CREATE TABLE): what
-# merely looks like it costs a connection.
+# What outlives a transaction, and no RESET undoes (PostgreSQL's manual, 9.28.10, CREATE TABLE).
+# What merely looks like it costs a connection.
 _LASTING = re.compile(
     r"(?i)(?:\A|;)\s*(?:DISCARD|LISTEN|LOAD|PREPARE|CREATE\s+(?:\w+\s+)*TEMP(?:ORARY)?)\s"
     r"|\bpg_(?:try_)?advisory_lock|\bWITH\s+HOLD\b"
