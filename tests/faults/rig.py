@@ -63,8 +63,8 @@ def privileged(*command: str) -> None:
 
 
 def _transport(ports: list[int]) -> str:
-    """Postfix tries the first; where that cannot be reached, the next."""
-    return "lmtp:" + ", ".join(f"inet:[127.0.0.1]:{port}" for port in ports)
+    """Postfix tries the first; where that cannot be reached, the next. "inet:" stands once."""
+    return "lmtp:inet:" + ", ".join(f"[127.0.0.1]:{port}" for port in ports)
 
 
 class Rig:
