@@ -47,7 +47,8 @@ class Fault:
     be true in the end, and says what is not.
     ``weakness`` is what makes Lamson wrong under this fault: leaving out the seen check wherever
     Postfix delivers again what was committed; where that cannot be (``why_not_twice``), a mistake.
-    ``also`` are more mistakes to be noticed under it. ``nodes`` is how many services there are on
+    ``also`` are more mistakes to be noticed under it. Where it ``keeps`` mail in run/undeliverable,
+    that is right; under any other nothing may be there. ``nodes`` is how many services there are on
     PostgreSQL: Postfix gives half of the load to each, and goes over to the other where one fails.
     """
 
@@ -61,6 +62,7 @@ class Fault:
     weakness: str = NO_SEEN_CHECK
     why_not_twice: str = ""
     also: tuple[str, ...] = ()
+    keeps: bool = False
     nodes: int = 1
 
     @property

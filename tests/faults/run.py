@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.faults import load
-from tests.faults.fault import no_complaint
 from tests.faults.rig import Rig
 from tests.faults.tally import Tally, count
 
@@ -103,8 +102,8 @@ def run(
             rig.forged,
         )
         complaint = fault.check(rig)
-        if fault.check is no_complaint and (kept := rig.undeliverable()):
-            complaint = f"{kept} messages kept as undeliverable"
+        if not fault.keeps and (kept := rig.undeliverable()):
+            complaint += f"{kept} messages kept as undeliverable"
         suppressed = len(rig.log_lines(" duplicate id="))
     broken = tally.broken()
     return Outcome(

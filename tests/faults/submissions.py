@@ -99,6 +99,7 @@ FAULTS = [
         prepare=_with_copies,
         inject=_refuse_one_for_good,
         check=_check_kept,
+        keeps=True,
         weakness=NOTHING_KEPT,
         why_not_twice=_ANSWERED,
     ),
