@@ -87,12 +87,12 @@ def _run_all(
     for fault in faults:
         if kind not in fault.databases:
             continue
-        weaknesses = ["", fault.weakness] if kind == fault.databases[0] else [""]
+        weaknesses = ["", *fault.weaknesses] if kind == fault.databases[0] else [""]
         for weakness in weaknesses:
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
                 try:
                     if weakness:
-                        outcome = run_wrong(fault, Path(directory), server)
+                        outcome = run_wrong(fault, weakness, Path(directory), server)
                     else:
                         outcome = run(fault, plan, Path(directory), server)
                 except Impossible as error:

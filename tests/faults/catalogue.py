@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from tests.faults import commits, cuts, kills, postgres_faults, storage, submissions
+from tests.faults import (
+    commits,
+    cuts,
+    forgeries,
+    kills,
+    postgres_faults,
+    stops,
+    storage,
+    submissions,
+)
 
 FAULTS = [
     *kills.FAULTS,
+    *stops.FAULTS,
     *cuts.FAULTS,
+    *forgeries.FAULTS,
     *postgres_faults.FAULTS,
     *storage.FAULTS,
     *commits.FAULTS,

@@ -67,7 +67,10 @@ def _fail_beside(rig: Rig) -> None:
     rig.send_held_back()
     with _violated(rig, STRANGER), ThreadPoolExecutor(CLIENTS) as pool:
         is_over = threading.Event()
-        clients = [pool.submit(_send_in_vain, rig.lamson.port, is_over) for _ in range(CLIENTS)]
+        clients = [
+            pool.submit(_send_in_vain, rig.lamson.port, f"n{number}@world.test", is_over)
+            for number in range(CLIENTS)
+        ]
         try:
             wait_for(
                 lambda: len(rig.sink.messages) >= len(load.PLACES) * rig.load.asked,
@@ -82,13 +85,13 @@ def _fail_beside(rig: Rig) -> None:
     wait_for(lambda: not _rows_left(rig), lambda: _rows_left(rig), timeout=timeout)
 
 
-def _send_in_vain(port: int, is_over: threading.Event) -> None:
+def _send_in_vain(port: int, sender: str, is_over: threading.Event) -> None:
     stranger = f"{STRANGER}-0@{load.DOMAIN}"
-    content = letter("m@world.test", stranger, "in vain")
+    content = letter(sender, stranger, "in vain")
     with smtplib.LMTP("127.0.0.1", port, local_hostname="load.test") as client:
         while not is_over.is_set():
             with suppress(smtplib.SMTPDataError):
-                client.sendmail("m@world.test", stranger, content)
+                client.sendmail(sender, stranger, content)
 
 
 def _rows_left(rig: Rig) -> str:

@@ -59,12 +59,14 @@ FAULTS = [
         title="connection cut after the final dot",
         prepare=_through(AfterFinalDot),
         inject=_cut,
+        nodes=2,
     ),
     Fault(
         name="cut-between-replies",
         title="connection cut after the first of three replies",
         prepare=_through(BetweenReplies),
         inject=_cut,
+        nodes=2,
     ),
     Fault(
         name="slow-handler",
@@ -77,5 +79,6 @@ FAULTS = [
         title="connection cut after the final dot, then `postsuper -r ALL`",
         prepare=_through(AfterFinalDot),
         inject=_requeue,
+        nodes=2,
     ),
 ]

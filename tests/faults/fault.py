@@ -23,6 +23,9 @@ EARLY_REPLY = "early-reply"
 FORGETFUL_OUTBOX = "forgetful-outbox"
 NOTHING_KEPT = "nothing-kept"
 LOST_DELETES = "lost-deletes"
+FORGETFUL_STATES = "forgetful-states"
+NO_ORDER = "no-order"
+ANY_CONTENT = "any-content"
 
 
 def nothing(rig: Rig) -> None:
@@ -44,6 +47,9 @@ class Fault:
     be true in the end, and says what is not.
     ``weakness`` is what makes Lamson wrong under this fault: leaving out the seen check wherever
     Postfix delivers again what was committed; where that cannot be (``why_not_twice``), a mistake.
+    ``also`` are more mistakes to be noticed under it. Where it ``keeps`` mail in run/undeliverable,
+    that is right; under any other nothing may be there. ``nodes`` is how many services there are on
+    PostgreSQL: Postfix gives half of the load to each, and goes over to the other where one fails.
     """
 
     name: str
@@ -55,3 +61,10 @@ class Fault:
     check: Callable[[Rig], str] = no_complaint
     weakness: str = NO_SEEN_CHECK
     why_not_twice: str = ""
+    also: tuple[str, ...] = ()
+    keeps: bool = False
+    nodes: int = 1
+
+    @property
+    def weaknesses(self) -> tuple[str, ...]:
+        return (self.weakness, *self.also)

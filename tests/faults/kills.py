@@ -9,7 +9,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lamson import failpoint
-from tests.faults.fault import EARLY_REPLY, FORGETFUL_OUTBOX, NO_SEEN_CHECK, Fault
+from tests.faults.fault import (
+    EARLY_REPLY,
+    FORGETFUL_OUTBOX,
+    FORGETFUL_STATES,
+    NO_SEEN_CHECK,
+    Fault,
+)
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -43,17 +49,18 @@ def _at(name: str, title: str, weakness: str = NO_SEEN_CHECK, why: str = "") -> 
         inject=inject,
         weakness=weakness,
         why_not_twice=why,
+        nodes=2,
     )
 
 
 def _kill_supervisor(rig: Rig) -> None:
-    rig.lamson.kill()
+    rig.turn.kill()
     _start_again(rig)
 
 
 def _kill_all(rig: Rig) -> None:
-    workers = rig.workers()
-    rig.lamson.kill()
+    workers = rig.workers(rig.turn)
+    rig.turn.kill()
     for pid in workers:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -65,9 +72,9 @@ def _start_again(rig: Rig) -> None:
 
     def starts() -> bool:
         try:
-            rig.lamson.start()
+            rig.turn.start()
         except AssertionError:
-            if "in use" not in rig.lamson.output():
+            if "in use" not in rig.turn.output():
                 raise
             return False  # the workers that were left have not let go of the port yet
         return True
@@ -128,6 +135,8 @@ FAULTS = [
         inject=_kill_all,
         weakness=EARLY_REPLY,
         why_not_twice="it strikes anywhere, rarely between COMMIT and reply",
+        also=(FORGETFUL_STATES,),
+        nodes=2,
     ),
     Fault(
         name="restarted",

@@ -21,12 +21,22 @@ if TYPE_CHECKING:
 DOMAIN = "count.test"
 PLACES = "abc"
 CONNECTIONS = 4
+AUTHORS = 11
+EACH = 8
 _MORE = 20  # messages at most that `Load.kept_up` adds
 _PAUSE = 0.5  # seconds between them
 
 
 def recipients(number: int) -> list[str]:
     return [f"{place}-{number}@{DOMAIN}" for place in PLACES]
+
+
+def author(number: int) -> str:
+    """Who sends a message. An author has `EACH` of them, and some write at a time.
+
+    Odd many, so that an author's messages are even and odd by turns: each goes to another node.
+    """
+    return f"m{number // (AUTHORS * EACH) * AUTHORS + number % AUTHORS}@world.test"
 
 
 def name(number: int) -> str:
@@ -108,7 +118,7 @@ class Load:
         try:
             with smtplib.SMTP("127.0.0.1", self._port, local_hostname="load.test") as client:
                 while (number := self._numbers.get()) is not None:
-                    sender, to = f"m{number}@world.test", recipients(number)
+                    sender, to = author(number), recipients(number)
                     client.sendmail(sender, to, letter(sender, ", ".join(to), name(number)))
                     self.accepted.append(number)
         except BaseException as error:  # noqa: BLE001 - the test's thread raises it

@@ -121,6 +121,7 @@ FAULTS = [
         title="`pg_terminate_backend` during COMMIT, waiting for a standby",
         databases=POSTGRES,
         inject=_waiting_for_standby,
+        nodes=2,
     ),
     Fault(
         name="postgres-after-commit",
@@ -128,6 +129,7 @@ FAULTS = [
         databases=POSTGRES,
         prepare=_unanswered,
         inject=_after_commit,
+        nodes=2,
         weakness=NO_SEEN_CHECK,
     ),
     Fault(
@@ -135,6 +137,7 @@ FAULTS = [
         title="PostgreSQL ended as in a crash, then started again",
         databases=POSTGRES,
         inject=_crash,
+        nodes=2,
         weakness=EARLY_REPLY,
         why_not_twice="it strikes anywhere, rarely between COMMIT and its answer",
     ),

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults.fault import (
+    ANY_CONTENT,
     EARLY_REPLY,
     FORGETFUL_OUTBOX,
+    FORGETFUL_STATES,
     LOST_DELETES,
+    NO_ORDER,
     NO_SEEN_CHECK,
     NOTHING_KEPT,
 )
@@ -23,13 +26,15 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[2] / "docs" / "delivery.md"
 
 _HEAD = """\
-| fault | database | survived / injected | messages | lost | duplicated | deliveries repeated by \
+| fault | database | survived / injected | messages | lost | duplicated | in a wrong state \
+| overtaken | deliveries repeated by \
 Postfix, suppressed | replies sent again |
-|---|---|---|---|---|---|---|---|
+|---|---|---|---|---|---|---|---|---|---|
 """
 _WRONG_HEAD = """\
-| fault | made wrong | messages | lost | duplicated | unanswered | not kept |
-|---|---|---|---|---|---|---|
+| fault | made wrong | messages | lost | duplicated | unanswered | in a wrong state | overtaken \
+| not kept |
+|---|---|---|---|---|---|---|---|---|
 """
 _NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 _WEAKNESSES = {
@@ -37,6 +42,9 @@ _WEAKNESSES = {
     EARLY_REPLY: "250 before the work",
     FORGETFUL_OUTBOX: "outbox in memory",
     NOTHING_KEPT: "refused mail thrown away",
+    FORGETFUL_STATES: "states in memory",
+    NO_ORDER: "no order in a conversation",
+    ANY_CONTENT: "a note for any content",
     LOST_DELETES: "deletes of a failed transaction forgotten",
 }
 
@@ -44,9 +52,10 @@ _WEAKNESSES = {
 def table(outcomes: Iterable[Outcome]) -> str:
     """One line for each fault and database."""
     rows = [
-        f"| {one.fault.title} | {_NAMES[one.kind]} | {one.survived} / {one.injected} "
+        f"| {one.fault.title} | {_database(one)} | {one.survived} / {one.injected} "
         f"| {one.tally.messages} | {len(one.tally.lost | one.tally.unanswered)} "
-        f"| {one.tally.duplicated.total()} | {one.suppressed} | {one.tally.resent} |\n"
+        f"| {one.tally.duplicated.total()} | {len(one.tally.strayed)} "
+        f"| {len(one.tally.overtaken)} | {one.suppressed} | {one.tally.resent} |\n"
         for one in outcomes
     ]
     return _HEAD + "".join(rows)
@@ -55,9 +64,10 @@ def table(outcomes: Iterable[Outcome]) -> str:
 def wrong_table(outcomes: Iterable[Outcome]) -> str:
     """What the same count said of a Lamson that was made wrong."""
     rows = [
-        f"| {one.fault.title} | {_WEAKNESSES[one.fault.weakness]} | {one.tally.messages} "
+        f"| {one.fault.title} | {_WEAKNESSES[one.weakness]} | {one.tally.messages} "
         f"| {_bold(len(one.tally.lost))} | {_bold(one.tally.duplicated.total())} "
-        f"| {_bold(len(one.tally.unanswered))} | {one.complaint} |\n"
+        f"| {_bold(len(one.tally.unanswered))} | {_bold(len(one.tally.strayed))} "
+        f"| {_bold(len(one.tally.overtaken))} | {one.complaint} |\n"
         for one in outcomes
     ]
     return _WRONG_HEAD + "".join(rows)
@@ -80,6 +90,13 @@ def write(parts: Mapping[str, str]) -> None:
         assert found, f"{PAGE}: no place for {name}"
         page = page[: found.start()] + text + page[found.end() :]
     PAGE.write_text(page, encoding="utf-8")
+
+
+def _database(one: Outcome) -> str:
+    name = _NAMES[one.kind]
+    return (
+        f"{name}, {one.fault.nodes} nodes" if one.kind != "sqlite" and one.fault.nodes > 1 else name
+    )
 
 
 def _bold(number: int) -> str:

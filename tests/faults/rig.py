@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tests.faults.fault import Fault
+    from tests.faults.tally import Effect
     from tests.postgres import PostgresInstance
 
 PROJECT = Path(__file__).parent / "project"
 
 WORKERS = "2"  # of a service on PostgreSQL
+_OTHER = "nodes"  # the directory, beside the project, of the other nodes' projects
 
 _FAILED = "answered 451"  # what Lamson's log says of a delivery that failed
 
@@ -60,6 +62,11 @@ def privileged(*command: str) -> None:
         raise Impossible(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
+def _transport(ports: list[int]) -> str:
+    """Postfix tries the first; where that cannot be reached, the next. "inet:" stands once."""
+    return "lmtp:inet:" + ", ".join(f"[127.0.0.1]:{port}" for port in ports)
+
+
 class Rig:
     """Use as a context manager. A fault's ``prepare`` may change the attributes before the start.
 
@@ -82,6 +89,7 @@ class Rig:
         self.database_options = ""
         self.disk_size = 0  # octets; the project then has a file system of its own
         self.injected = 0
+        self.forged: list[Effect] = []  # deliveries that somebody else than Postfix made
         self.held_back = 0  # messages of this round that are not sent yet
         self.policy = Policy()
         self._running = ExitStack()
@@ -114,28 +122,54 @@ class Rig:
         enter(self.policy)
         if self.disk_size:
             self._mount()
-        shutil.copytree(PROJECT, self.project, dirs_exist_ok=True)
-        (self.project / "run").mkdir()
+        self._lay_out(self.project)
         self._make_database()
         self.lamson = LamsonService(self.project, **self.environment)
-        lmtp_port = self.lamson.port
-        if self.lmtp_rule is not None:
-            lmtp_port = enter(Proxy(lmtp_port, self.lmtp_rule)).port
+        self.nodes = [self.lamson]
+        if self._server is not None:
+            self.nodes += [self._make_node(number) for number in range(1, self.fault.nodes)]
+        ports = [node.port for node in self.nodes]
+        if rule := self.lmtp_rule:
+            self.lmtp_proxies = [enter(Proxy(port, rule)) for port in ports]
+            ports = [proxy.port for proxy in self.lmtp_proxies]
         self.postfix = PostfixInstance(
             sink_port=self.sink.port,
-            routes={DOMAIN: f"lmtp:inet:[127.0.0.1]:{lmtp_port}"},
+            routes={DOMAIN: _transport(ports)},
             main=self.main,
             submission=self.submission_main,
         )
         self._running.callback(self.postfix.close)
+        if len(ports) > 1:
+            self._spread(ports)
         submission_port = self.postfix.submission_port
         if self.submission_rule is not None:
             self.submission_proxy = enter(Proxy(submission_port, self.submission_rule))
             submission_port = self.submission_proxy.port
-        self.lamson.environment["LAMSON_SUBMISSION__SERVER"] = f"127.0.0.1:{submission_port}"
         self.postfix.start()
-        enter(self.lamson)
+        for node in self.nodes:
+            node.environment["LAMSON_SUBMISSION__SERVER"] = f"127.0.0.1:{submission_port}"
+            enter(node)
         self.load = enter(Load(self.postfix.smtp_port))
+
+    @staticmethod
+    def _lay_out(project: Path) -> None:
+        shutil.copytree(PROJECT, project, dirs_exist_ok=True)
+        (project / "run").mkdir()
+
+    def _make_node(self, number: int) -> LamsonService:
+        """Another service on the same database, with its own run directory and name."""
+        project = self.project.parent / _OTHER / str(number)
+        self._lay_out(project)
+        return LamsonService(project, **self.environment, LAMSON_HOSTNAME=f"node-{number}.{DOMAIN}")
+
+    def _spread(self, ports: list[int]) -> None:
+        """Messages with an even number go to one node first, those with an odd one to the other."""
+        table = self.postfix.base / "etc" / "spread"
+        table.write_text(
+            f"/[02468]@{DOMAIN}$/ {_transport(ports)}\n/@{DOMAIN}$/ {_transport(ports[::-1])}\n"
+        )
+        self.postfix.main["transport_maps"] = f"regexp:{table}"
+        self.postfix.write_config()
 
     def _mount(self) -> None:
         self.project.mkdir()
@@ -171,9 +205,18 @@ class Rig:
         assert isinstance(self.store, PostgresStore)
         return self.store
 
-    def workers(self) -> list[int]:
-        """The process ids of the workers there are at this moment."""
-        pid = self.lamson.pid
+    @property
+    def turn(self) -> LamsonService:
+        """The node that is to be struck now: each in its turn."""
+        return self.nodes[self.injected % len(self.nodes)]
+
+    def log_lines(self, *parts: str) -> list[str]:
+        """The lines of all nodes' logs that contain every one of ``parts``."""
+        return [line for node in self.nodes for line in node.log_lines(*parts)]
+
+    def workers(self, node: LamsonService | None = None) -> list[int]:
+        """The process ids of the workers of a node there are at this moment."""
+        pid = (node or self.lamson).pid
         with suppress(FileNotFoundError):
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
             return [int(child) for child in children.split()]
@@ -197,7 +240,7 @@ class Rig:
         a delivery failed or, where there is no room for a log, until Postfix is rid of everything.
         """
         self.send_held_back()
-        failed = len(self.lamson.log_lines(_FAILED))
+        failed = len(self.log_lines(_FAILED))
 
         def is_refused() -> bool:
             if self.deferrals() > before:
@@ -206,13 +249,17 @@ class Rig:
                 return False
             if self.disk_size:
                 return not self.postfix.queue()
-            return len(self.lamson.log_lines(_FAILED)) > failed
+            return len(self.log_lines(_FAILED)) > failed
 
         wait_for(is_refused, "Postfix to be told 451", timeout=self.patience)
 
     def undeliverable(self) -> int:
         """Messages that Lamson kept."""
-        places = (self.project / "run" / "undeliverable" / name for name in ("new", "cur"))
+        places = [
+            node.project / "run" / "undeliverable" / name
+            for node in self.nodes
+            for name in ("new", "cur")
+        ]
         return sum(len(os.listdir(place)) for place in places if place.exists())
 
     def settle(self, timeout: float) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.faults import load
-from tests.faults.fault import no_complaint
 from tests.faults.rig import Rig
 from tests.faults.tally import Tally, count
 
@@ -49,6 +48,7 @@ class Outcome:
     survived: int
     suppressed: int
     seconds: float
+    weakness: str = ""
 
     @property
     def is_clean(self) -> bool:
@@ -90,14 +90,21 @@ def run(
                 rig.settle(WRONG_SETTLES if weakness else SETTLES)
         except AssertionError:
             print(rig.postfix.log_text()[-20_000:])
-            print("\n".join(rig.lamson.log_lines()[-200:]))
-            print(rig.lamson.output()[-5000:])
+            for node in rig.nodes:
+                print("\n".join(node.log_lines()[-200:]))
+                print(node.output()[-5000:])
             raise
-        tally = count(rig.load.accepted, rig.store.effects(), list(rig.sink.messages))
+        tally = count(
+            rig.load.accepted,
+            rig.store.effects(),
+            rig.store.states(),
+            list(rig.sink.messages),
+            rig.forged,
+        )
         complaint = fault.check(rig)
-        if fault.check is no_complaint and (kept := rig.undeliverable()):
-            complaint = f"{kept} messages kept as undeliverable"
-        suppressed = len(rig.lamson.log_lines(" duplicate id="))
+        if not fault.keeps and (kept := rig.undeliverable()):
+            complaint += f"{kept} messages kept as undeliverable"
+        suppressed = len(rig.log_lines(" duplicate id="))
     broken = tally.broken()
     return Outcome(
         fault=fault,
@@ -105,6 +112,7 @@ def run(
         tally=tally,
         complaint=complaint,
         injected=rig.injected,
+        weakness=weakness,
         survived=sum(not (broken & messages) for messages in rounds),
         suppressed=suppressed,
         seconds=time.monotonic() - began,
@@ -116,7 +124,9 @@ def _excused(weakness: str) -> AbstractContextManager[None]:
     return suppress(AssertionError) if weakness else nullcontext()
 
 
-def run_wrong(fault: Fault, directory: Path, server: PostgresInstance | None) -> Outcome:
+def run_wrong(
+    fault: Fault, weakness: str, directory: Path, server: PostgresInstance | None
+) -> Outcome:
     """Strike a Lamson that is made wrong, a few times if need be, until the count notices it.
 
     Whether a repetition does harm may be a matter of chance: what the worker had committed just
@@ -125,7 +135,7 @@ def run_wrong(fault: Fault, directory: Path, server: PostgresInstance | None) ->
     for attempt in range(ATTEMPTS):
         place = directory / str(attempt)
         place.mkdir()
-        outcome = run(fault, WRONG, place, server, fault.weakness)
+        outcome = run(fault, WRONG, place, server, weakness)
         if not outcome.is_clean:
             break
     return outcome

@@ -6,13 +6,15 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tests.faults.chain import Row
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.faults.tally import Row
     from tests.postgres import PostgresInstance
 
-_EFFECTS = "SELECT message, recipient, token FROM effect"
+_EFFECTS = "SELECT message, recipient, token, author, step FROM effect ORDER BY id"
+_STATES = "SELECT author, state FROM lamson_state"
 _OUTBOX = "SELECT count(*) FROM lamson_outbox"
 
 
@@ -23,7 +25,10 @@ class Store(Protocol):
     def url(self) -> str: ...
 
     def effects(self) -> list[Row]:
-        """The rows that the handlers left."""
+        """The rows that the handlers left, in order."""
+
+    def states(self) -> list[tuple[str, str]]:
+        """Each author and his state."""
 
     def waiting(self) -> int:
         """Rows of the outbox."""
@@ -39,7 +44,10 @@ class SqliteStore:
         self.url = f"sqlite:///{self.path}"
 
     def effects(self) -> list[Row]:
-        return self._query(_EFFECTS)
+        return [Row(*row) for row in self._query(_EFFECTS)]
+
+    def states(self) -> list[tuple[str, str]]:
+        return self._query(_STATES)
 
     def waiting(self) -> int:
         return int(self._query(_OUTBOX)[0][0])
@@ -64,8 +72,10 @@ class PostgresStore:
         self.url = server.url(self.name)
 
     def effects(self) -> list[Row]:
-        rows = self.server.execute(_EFFECTS, self.name)
-        return [(message, to, token) for message, to, token in rows]
+        return [Row(*row) for row in self.server.execute(_EFFECTS, self.name)]
+
+    def states(self) -> list[tuple[str, str]]:
+        return [(author, state) for author, state in self.server.execute(_STATES, self.name)]
 
     def waiting(self) -> int:
         return int(self.server.execute(_OUTBOX, self.name)[0][0])

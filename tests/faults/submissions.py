@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.faults.fault import FORGETFUL_OUTBOX, NOTHING_KEPT, POSTGRES, Fault
+from tests.faults.fault import FORGETFUL_OUTBOX, NO_ORDER, NOTHING_KEPT, POSTGRES, Fault
 from tests.faults.proxy import NoFinalReply, Rule
 from tests.waiting import wait_for
 
@@ -21,9 +21,9 @@ def _through_proxy(rig: Rig) -> None:
 
 
 def _down(rig: Rig) -> None:
-    before = len(rig.lamson.log_lines(" deferred "))
+    before = len(rig.log_lines(" deferred "))
     rig.submission_proxy.close()
-    rig.lamson.wait_log(" deferred ", count=before + 1)
+    wait_for(lambda: len(rig.log_lines(" deferred ")) > before, "a reply to be put off")
     rig.submission_proxy.open()
 
 
@@ -90,6 +90,8 @@ FAULTS = [
         inject=_refuse_for_now,
         weakness=FORGETFUL_OUTBOX,
         why_not_twice=_ANSWERED,
+        also=(NO_ORDER,),
+        nodes=2,
     ),
     Fault(
         name="submission-5xx",
@@ -97,6 +99,7 @@ FAULTS = [
         prepare=_with_copies,
         inject=_refuse_one_for_good,
         check=_check_kept,
+        keeps=True,
         weakness=NOTHING_KEPT,
         why_not_twice=_ANSWERED,
     ),
@@ -108,5 +111,6 @@ FAULTS = [
         inject=_lose_reply,
         weakness=FORGETFUL_OUTBOX,
         why_not_twice=_ANSWERED,
+        nodes=2,
     ),
 ]

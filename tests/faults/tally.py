@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.faults import load
+from tests.faults.chain import overtaken, strayed, taken_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from tests.faults.chain import Row
     from tests.postfix.sink import Delivered
 
 Effect = tuple[str, str]  # the id of a message, one of its recipients
-Row = tuple[str, str, str]  # and the token that one run of the handler made up
+Told = tuple[str, str, str]  # and the token that one run of the handler made up
 
 # What the Postfix on the way puts on top, anew each time.
 _OF_POSTFIX = re.compile(rb"(?im)^(?:Received|Return-Path):[^\n]*\n(?:[ \t][^\n]*\n)*")
@@ -33,6 +35,8 @@ class Tally:
     contradictions: int  # replies that have the same Message-ID and differ, or the other way round
     strange: int  # replies whose token is in no row: what was told is not what was committed
     resent: int  # replies that came out again with the same Message-ID
+    strayed: set[str]  # ids of messages whose author is in another state than their number tells
+    overtaken: set[Effect]  # whose reply left after that of a later row
     bounces: int
 
     @property
@@ -45,31 +49,52 @@ class Tally:
             or self.unanswered
             or self.contradictions
             or self.strange
+            or self.strayed
+            or self.overtaken
             or self.bounces
         )
 
     def broken(self) -> set[str]:
         """The ids of messages that something went wrong with."""
-        pairs = {*self.lost, *self.duplicated, *self.unknown, *self.unanswered}
-        return {message for message, _ in pairs}
+        pairs = {
+            *self.lost,
+            *self.duplicated,
+            *self.unknown,
+            *self.unanswered,
+            *self.overtaken,
+        }
+        return {message for message, _ in pairs} | self.strayed
 
     def __str__(self) -> str:
         return (
             f"{self.messages} messages, {len(self.lost)} lost, {self.duplicated.total()} "
             f"duplicated, {len(self.unanswered)} unanswered, {len(self.unknown)} unknown, "
             f"{self.contradictions} contradictions, {self.strange} strange, "
+            f"{len(self.strayed)} strayed, {len(self.overtaken)} overtaken, "
             f"{self.bounces} bounces, {self.resent} resent"
         )
 
 
-def count(numbers: Collection[int], rows: Iterable[Row], arrived: Iterable[Delivered]) -> Tally:
-    """Compare the ``numbers`` of the messages sent with the ``rows`` and what ``arrived``."""
+def count(
+    numbers: Collection[int],
+    rows: Collection[Row],
+    states: Iterable[tuple[str, str]],
+    arrived: Iterable[Delivered],
+    others: Collection[Effect] = (),
+) -> Tally:
+    """Compare the ``numbers`` of the messages sent with the ``rows`` and what ``arrived``.
+
+    ``rows`` are in order; ``states`` are those of all authors. ``others`` are deliveries that were
+    not sent through Postfix, and are to be handled too.
+    """
     sent = {(load.name(number), to) for number in numbers for to in load.recipients(number)}
-    rows = list(rows)
-    handled = Counter((message, to) for message, to, _ in rows)
+    sent.update(others)
+    handled = Counter((row.message, row.recipient) for row in rows)
+    authors = strayed(rows, states)
     replies: Counter[tuple[str, Effect]] = Counter()
     contents: defaultdict[str, set[bytes]] = defaultdict(set)  # by Message-ID
-    told: set[Row] = set()
+    told: set[Told] = set()
+    first: dict[str, int] = {}  # when Postfix took the reply with a token
     bounces = 0
     for mail in arrived:
         message = mail.message
@@ -77,7 +102,10 @@ def count(numbers: Collection[int], rows: Iterable[Row], arrived: Iterable[Deliv
             identity, recipient = str(message["Subject"]).split()
             replies[str(message["Message-ID"]), (identity, recipient)] += 1
             contents[str(message["Message-ID"])].add(_OF_POSTFIX.sub(b"", mail.content))
-            told.add((identity, recipient, mail.body.decode("ascii").split()[-1]))
+            token = mail.body.decode("ascii").split()[-1]
+            told.add((identity, recipient, token))
+            at = taken_at([str(field) for field in message.get_all("Received", [])])
+            first[token] = min(at, first.get(token, at))
         else:
             bounces += 1
     message_ids = {message_id for message_id, _ in replies}
@@ -93,7 +121,9 @@ def count(numbers: Collection[int], rows: Iterable[Row], arrived: Iterable[Deliv
             + abs(len(message_ids) - len(replies))
             + sum(len(different) - 1 for different in contents.values())
         ),
-        strange=len(told - set(rows)),
+        strange=len(told - {(row.message, row.recipient, row.token) for row in rows}),
+        strayed={row.message for row in rows if row.author in authors} or authors,
+        overtaken={(row.message, row.recipient) for row in overtaken(rows, first)},
         resent=replies.total() - len(replies),
         bounces=bounces,
     )

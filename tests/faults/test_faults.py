@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults import catalogue
+from tests.faults.fault import ANY_CONTENT, FORGETFUL_STATES, NO_ORDER
 from tests.faults.rig import Impossible
 from tests.faults.run import Plan, run, run_wrong
 from tests.postfix.instance import why_not
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from tests.faults.fault import Fault, Kind
     from tests.postgres import PostgresInstance
 
+# What a mistake has to show as, whatever else comes of it.
+_SHOWS = {FORGETFUL_STATES: "strayed", NO_ORDER: "overtaken", ANY_CONTENT: "lost"}
+
 SHORT = Plan(messages=40, injections=3)
 
 pytestmark = [
@@ -29,21 +33,21 @@ pytestmark = [
 ]
 
 
-def _cases(kinds: slice) -> list[object]:
+def _cases(*, wrong: bool) -> list[object]:
     return [
         pytest.param(
-            fault,
-            kind,
-            id=f"{fault.name}-{kind}",
+            *((fault, kind, weakness) if wrong else (fault, kind)),
+            id=f"{fault.name}-{kind}" + (f"-{weakness}" if weakness in fault.also else ""),
             marks=[pytest.mark.postgres] if kind == "postgres" else [],
         )
         for fault in catalogue.FAULTS
-        for kind in fault.databases[kinds]
+        for kind in (fault.databases[:1] if wrong else fault.databases)
         if kind not in fault.long_on
+        for weakness in (fault.weaknesses if wrong else ("",))
     ]
 
 
-@pytest.mark.parametrize(("fault", "kind"), _cases(slice(None)))
+@pytest.mark.parametrize(("fault", "kind"), _cases(wrong=False))
 def test_nothing_is_lost_and_nothing_happens_twice(
     fault: Fault, kind: Kind, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -53,13 +57,15 @@ def test_nothing_is_lost_and_nothing_happens_twice(
     assert outcome.injected == outcome.survived == SHORT.injections
 
 
-@pytest.mark.parametrize(("fault", "kind"), _cases(slice(1)))
+@pytest.mark.parametrize(("fault", "kind", "weakness"), _cases(wrong=True))
 def test_the_count_notices_a_lamson_that_is_wrong(
-    fault: Fault, kind: Kind, tmp_path: Path, request: pytest.FixtureRequest
+    fault: Fault, kind: Kind, weakness: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     with _possible():
-        outcome = run_wrong(fault, tmp_path, _server(kind, request))
+        outcome = run_wrong(fault, weakness, tmp_path, _server(kind, request))
     assert not outcome.is_clean, outcome
+    if shows := _SHOWS.get(weakness):
+        assert getattr(outcome.tally, shows), outcome
     if not fault.why_not_twice:
         assert outcome.tally.duplicated, outcome
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from tests.faults import load
+from tests.faults.chain import Row
 from tests.faults.tally import Effect, Tally, count
 from tests.postfix.sink import Delivered
 
 EFFECTS = [(load.name(7), to) for to in load.recipients(7)]
 TOKEN = "5ca1ab1e"
+AUTHOR = load.author(7)
 
 
-def reply(effect: Effect, message_id: str = "", token: str = TOKEN) -> Delivered:
+def queue_id(number: int) -> str:
+    """That of the message that Postfix took at some second."""
+    return f"4QzXw{number}0000z5tVb"
+
+
+def reply(effect: Effect, message_id: str = "", token: str = "", taken_as: str = "") -> Delivered:
     identity, recipient = effect
+    token = token or TOKEN + recipient[0]
+    taken_as = taken_as or queue_id("abc".index(recipient[0]))
     content = (
+        f"Received: from here by there (Postfix)\r\n\twith ESMTP id {taken_as};\r\n\tnow\r\n"
         f"From: {recipient}\r\nSubject: {identity} {recipient}\r\nAuto-Submitted: auto-replied\r\n"
         f"Message-ID: <{message_id or recipient}>\r\n\r\nCounted.\r\n{token}\r\n"
     )
@@ -24,8 +34,9 @@ def bounce() -> Delivered:
     return Delivered("", ("m7@world.test",), (), content)
 
 
-def tally(effects: list[Effect], arrived: list[Delivered]) -> Tally:
-    return count([7], [(*effect, TOKEN) for effect in effects], arrived)
+def tally(effects: list[Effect], arrived: list[Delivered], state: str = "") -> Tally:
+    rows = [Row(*effect, TOKEN + effect[1][0], AUTHOR, step) for step, effect in enumerate(effects)]
+    return count([7], rows, [(AUTHOR, state or f"STEP_{len(rows)}")], arrived)
 
 
 def test_all_is_well() -> None:
@@ -98,3 +109,39 @@ def test_what_postfix_puts_on_top_is_no_other_message() -> None:
         b"Received: from here\r\n\tby there; now\r\n" + again.content,
     )
     assert tally(EFFECTS, [*map(reply, EFFECTS), stamped]).is_clean
+
+
+def test_an_author_whose_state_lags_behind() -> None:
+    found = tally(EFFECTS, [*map(reply, EFFECTS)], state="STEP_2")
+    assert found.strayed == {load.name(7)} == found.broken()
+    assert not found.is_clean
+
+
+def test_a_state_of_somebody_for_whom_nothing_was_handled() -> None:
+    assert count([], [], [("nobody@world.test", "STEP_1")], []).strayed
+
+
+def test_two_deliveries_that_met_the_same_state() -> None:
+    rows = [Row(*effect, effect[1], AUTHOR, 0) for effect in EFFECTS]
+    assert count([7], rows, [(AUTHOR, "STEP_3")], []).strayed
+
+
+def test_a_reply_that_left_after_a_later_one() -> None:
+    replies = [reply(EFFECTS[0], taken_as=queue_id(9)), *map(reply, EFFECTS[1:])]
+    found = tally(EFFECTS, replies)
+    assert found.overtaken == {EFFECTS[0]}
+    assert not found.is_clean
+
+
+def test_a_reply_that_left_in_its_order_may_come_again_later() -> None:
+    again = reply(EFFECTS[0], taken_as=queue_id(9))
+    assert tally(EFFECTS, [*map(reply, EFFECTS), again]).is_clean
+
+
+def test_the_order_in_which_they_arrive_is_that_of_postfix() -> None:
+    assert tally(EFFECTS, [reply(one) for one in reversed(EFFECTS)]).is_clean
+
+
+def test_what_was_to_be_handled_though_postfix_did_not_bring_it() -> None:
+    forged = ("forged-000000", "a-7@count.test")
+    assert count([], [], [], [], [forged]).lost == {forged}

@@ -17,6 +17,8 @@ class Effect(Base):
     message: Mapped[str]
     recipient: Mapped[str]
     token: Mapped[str]  # which the reply tells: no two runs of a handler have the same
+    author: Mapped[str]
+    step: Mapped[int]  # of the author, beginning with 0
 
 
 class Violation(Base):

@@ -5,8 +5,9 @@ nothing: for these faults a run with one of the others shows that the count can 
 """
 
 import asyncio
+import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,11 +15,12 @@ from lamson.delivery.dispatcher import Dispatcher
 from lamson.relay.attempt import Attempts
 from lamson.smtp.envelope import Envelope
 from lamson.smtp.reply import OK, Reply
-from lamson.storage import seen
+from lamson.storage import outgoing, seen
 from lamson.storage.held import HeldRows
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
 from lamson.storage.seen_key import Key
+from lamson.storage.state import MemoryStateStore, SqlStateStore, StateKey
 
 LATE = 0.2  # seconds between an early reply and the work: a fault always finds some undone
 
@@ -32,6 +34,9 @@ def commit(name: str) -> None:
             "forgetful-outbox": _forget_outbox,
             "nothing-kept": _keep_nothing,
             "lost-deletes": _lose_deletes,
+            "forgetful-states": _forget_states,
+            "no-order": _forget_order,
+            "any-content": _compare_no_content,
         }[name]()
 
 
@@ -102,3 +107,34 @@ def _lose_deletes() -> None:
             deleted(held, ids, is_committed=True)
 
     HeldRows.deleted = deleted_anyway  # type: ignore[method-assign]
+
+
+def _forget_states() -> None:
+    """States are in the memory of a process alone."""
+    memory = MemoryStateStore()
+
+    def load(store: SqlStateStore, keys: Collection[StateKey]) -> dict[StateKey, str]:
+        with memory.lock:
+            return memory.load(keys)
+
+    def save(store: SqlStateStore, states: Mapping[StateKey, str]) -> None:
+        with memory.lock:
+            memory.save(states)
+
+    SqlStateStore.load, SqlStateStore.save = load, save  # type: ignore[method-assign]
+
+
+def _forget_order() -> None:
+    """Every row is a conversation of its own: none waits for an earlier one."""
+    outgoing._conversation = lambda sender, recipients: secrets.token_hex(8)
+
+
+def _compare_no_content() -> None:
+    """Whatever comes under a known queue id, sender and recipient counts as handled."""
+    claim = seen.claim
+
+    def claim_by_entry(connection: Any, keys: Iterable[Key], now: float) -> dict[Key, bytes]:
+        claimed = claim(connection, keys, now)
+        return {key: entry for key, entry in claimed.items() if entry == key.entry}
+
+    seen.claim = claim_by_entry

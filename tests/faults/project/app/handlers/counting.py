@@ -1,16 +1,22 @@
-"""One handler: a row for each recipient of each message, and one reply."""
+"""A chain of states: at each step a row for the recipient of the message, and one reply.
+
+Every message moves its author on by a step for each recipient, START -> STEP_1 -> STEP_2 ..., so
+that his state tells how many of his deliveries were handled.
+"""
 
 import os
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
 from app import sabotage
 from app.model import Effect, Violation
-from lamson import Delivery, MailRequest, failpoint, route, stateless
+from lamson import Delivery, MailRequest, failpoint, route
 
+STEPS = 40  # more than one author comes to
 # A test makes a handler slow by putting files here: each is used up by one run of the handler.
 SLOW = Path(os.environ.get("FAULTS_SLOW", "/nonexistent"))
 SECONDS = float(os.environ.get("FAULTS_SLOW_SECONDS", "0"))
@@ -27,12 +33,34 @@ if FAILPOINT := os.environ.get("FAULTS_FAILPOINT"):
     )
 
 
-@route(r"[abcd]-(number)@count\.test", number="[0-9]+")
-@stateless
-def COUNT(message: MailRequest, delivery: Delivery, db: Session, number: str) -> None:
+def _name(step: int) -> str:
+    return f"STEP_{step}" if step else "START"
+
+
+def _state(step: int) -> Callable[..., str]:
+    def state(message: MailRequest, delivery: Delivery, db: Session, number: str) -> str:
+        _count(step, message, delivery, db, number)
+        return _name(min(step + 1, STEPS))
+
+    state.__name__ = state.__qualname__ = _name(step)
+    return route(r"[abcd]-(number)@count\.test", number="[0-9]+")(state)
+
+
+globals().update({_name(step): _state(step) for step in range(STEPS + 1)})
+
+
+def _count(step: int, message: MailRequest, delivery: Delivery, db: Session, number: str) -> None:
     here = message.recipient.address
     token = secrets.token_hex(8)
-    db.add(Effect(message=message.subject, recipient=here, token=token))
+    db.add(
+        Effect(
+            message=message.subject,
+            recipient=here,
+            token=token,
+            author=message.author,
+            step=step,
+        )
+    )
     body = f"Counted number {number}.\n{token}"
     if VIOLATING and _violates(here[0]):
         db.add(Violation(effect=-1))
@@ -46,7 +74,7 @@ def COUNT(message: MailRequest, delivery: Delivery, db: Session, number: str) ->
         delivery.send(response, sender="")
     else:
         delivery.reply(subject=f"{message.subject} {here}", body=body)
-    if SECONDS and any(_take(token) for token in SLOW.glob("*")):
+    if SECONDS and any(_take(one) for one in SLOW.glob("*")):
         time.sleep(SECONDS)
 
 
