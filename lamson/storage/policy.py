@@ -20,7 +20,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, delete, select, text
 
 from lamson.storage.database import Database
 from lamson.storage.tables import policy
@@ -48,10 +48,9 @@ _NOTE = text(
     """
 )
 _FORGET = text("DELETE FROM lamson_policy WHERE name = :name")
-_PURGE = text(
-    "DELETE FROM lamson_policy WHERE name IN"
-    " (SELECT name FROM lamson_policy WHERE until <= :now LIMIT :most)"
-)
+# What another transaction begins anew at this moment is left alone, and not waited for.
+_OVER = select(policy.c.name).where(policy.c.until <= bindparam("now")).limit(_PURGED)
+_PURGE = delete(policy).where(policy.c.name.in_(_OVER.with_for_update(skip_locked=True)))
 
 
 class Policy:
@@ -112,7 +111,7 @@ class Policy:
                 },
             ).one()
             if next(self._calls) % _PURGE_EACH == 0:
-                connection.execute(_PURGE, {"now": now, "most": _PURGED})
+                connection.execute(_PURGE, {"now": now})
         return int(row.number), max(0.0, now - float(row.since))
 
     @contextmanager

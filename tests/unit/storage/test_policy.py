@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from lamson.storage import policy as module
 from lamson.storage.database import Database
@@ -100,6 +100,20 @@ def test_old_rows_go_as_others_come(policy: Policy, database: Database, clock: C
         policy.count("new", within=10)
     with policy._database.read() as connection:
         assert connection.execute(select(func.count()).select_from(table)).scalar() == 1
+
+
+def test_a_name_that_begins_anew_meanwhile_does_not_go(
+    policy: Policy, database: Database, clock: Clock
+) -> None:
+    if database.is_sqlite:
+        pytest.skip("it has one writer")
+    policy.count("old", within=10)
+    clock.now += 11
+    with policy._database.begin() as connection:  # in another worker
+        connection.execute(update(table).values(until=clock.now + 10, number=7))
+        for _ in range(50):
+            policy.count("new", within=10)
+    assert policy.count("old", within=10, by=0) == 7
 
 
 def test_threads_and_workers_count_together(database: Database) -> None:
