@@ -35,11 +35,13 @@ def requeue_command(keys: tuple[str, ...], recipient: str | None) -> None:
     """
     from lamson import log
     from lamson.app import Application
+    from lamson.storage.suspects import Suspects
 
     entered()
     application = Application.load(project())
     log.configure(application.settings.log_file, level=application.settings.log_level)
     succeeded = asyncio.run(_requeue(application, keys, recipient))
+    Suspects(application.settings.run_dir).forget(os.getpid())  # no supervisor does
     log.flush()
     if not succeeded:
         click.get_current_context().exit(1)

@@ -63,9 +63,11 @@ class Batches:
             )
         undone = [job for job in batch if job.reply is None]
         limit = time.monotonic() + RERUN if undone else 0.0
-        for job in undone:
-            if time.monotonic() < limit:
-                self._run_again(job)
+        for at, job in enumerate(undone):
+            if time.monotonic() >= limit:
+                log.logger.error("%d deliveries answered 451: out of time", len(undone) - at)
+                return
+            self._run_again(job)
 
     def _run_again(self, job: Job) -> None:
         """Run one delivery alone that was undone by a conflict, or by a neighbour's failure."""

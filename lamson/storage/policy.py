@@ -20,7 +20,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, delete, select, text
 
 from lamson.storage.database import Database
 from lamson.storage.tables import policy
@@ -48,16 +48,9 @@ _NOTE = text(
     """
 )
 _FORGET = text("DELETE FROM lamson_policy WHERE name = :name")
-_PURGE = (
-    "DELETE FROM lamson_policy WHERE name IN"
-    " (SELECT name FROM lamson_policy WHERE until <= :now LIMIT :most{locking})"
-)
-# A row that another worker holds is being renewed: to wait for it could be a deadlock, and it would
-# be taken away after all.
-_PURGES = {
-    True: text(_PURGE.format(locking="")),  # SQLite has one writer
-    False: text(_PURGE.format(locking=" FOR UPDATE SKIP LOCKED")),
-}
+# What another transaction begins anew at this moment is left alone, and not waited for.
+_OVER = select(policy.c.name).where(policy.c.until <= bindparam("now")).limit(_PURGED)
+_PURGE = delete(policy).where(policy.c.name.in_(_OVER.with_for_update(skip_locked=True)))
 
 
 class Policy:
@@ -118,8 +111,7 @@ class Policy:
                 },
             ).one()
             if next(self._calls) % _PURGE_EACH == 0:
-                purge = _PURGES[self._database.is_sqlite]
-                connection.execute(purge, {"now": now, "most": _PURGED})
+                connection.execute(_PURGE, {"now": now})
         return int(row.number), max(0.0, now - float(row.since))
 
     @contextmanager

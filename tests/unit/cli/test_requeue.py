@@ -80,6 +80,8 @@ def test_a_kept_message_goes_through_its_handler_again(lamson: Lamson, project: 
     assert f"{good}: 250 2.0.0 Ok" in done.out
     assert f"{bad}: 451 4.3.0" in done.out
     assert Maildir(project / "run" / "undeliverable").keys() == [bad]
+    running = project / "run" / "running"
+    assert list(running.iterdir()) == []  # else a worker with that pid would be blamed for it
 
 
 def test_requeue_that_died_before_it_removed_the_message(
