@@ -99,6 +99,10 @@ class ContentField:
             found = _NAME.fullmatch(_without_comments(left).strip().lower())
             if not equals or found is None:
                 continue
+            if not _TOKEN.fullmatch(found[1]):
+                self._defects.add(
+                    f"{self._name}: not the name of a parameter: {found[1][:40]!r}", hides=True
+                )
             section = None if found[2] is None else int(found[2])
             one = _Parameter(found[1], section, found[3] is not None, value.strip())
             if seen.setdefault(one[:3], one.raw) != one.raw and is_whole:

@@ -118,7 +118,12 @@ class Part:
         what is meant by what is malformed: who forbids a kind of file has to look at all of them.
         """
         if self._filenames is None:
-            readings = self._disposition.readings("filename") + self._type.readings("name")
+            readings = [
+                *self._disposition.readings("filename"),
+                *self._type.readings("name"),
+                *self._disposition.readings("name"),  # some mix the two up
+                *self._type.readings("filename"),
+            ]
             names = filter(None, map(_file_name, readings))
             self._filenames = list(dict.fromkeys(names))
         return self._filenames.copy()
@@ -135,6 +140,9 @@ class Part:
     def examine(self) -> None:
         """Read all of it, so that each defect is found."""
         self.headers.examine()
+        if not _TOKEN.fullmatch(self._disposition.value):  # may name a file to some
+            shown = self._disposition.value[:40]
+            self._defects.add(f"not a disposition: {shown!r}", hides=True, kind="malformed")
         content = self.content
         if self.content_type.startswith("text/"):
             _ = self.text

@@ -63,7 +63,7 @@ class Policy:
 
     @classmethod
     def beside(cls, database: Database) -> Policy:
-        """The one that goes with a project's database."""
+        """The one that goes with a project's database: a table there, or a file beside it."""
         url = database.engine.url
         if not database.is_sqlite:
             return cls(database)

@@ -3,8 +3,9 @@
 For `transaction`, at the end of the message:
 
 - a Defer of any filter defers the whole message: the client sends it again, nothing is lost;
-- a Reject refuses the message where nobody else is left on the envelope, whatever took the others
-  off; else the rejected recipients are taken off, for SMTP has one answer for all of them;
+- a Reject refuses the message where nobody else is left of those whom the client named, whatever
+  took the others off; else the rejected recipients are taken off, for SMTP has one answer for all
+  of them;
 - a Discard takes its recipients off, or discards the message where none is left;
 - a Quarantine of any recipient's filter holds the message.
 
@@ -147,12 +148,15 @@ def _names(heard: Iterable[Verdicts]) -> tuple[str, ...]:
 
 
 def _remaining(staying: Sequence[Addressee], edits: Sequence[Edit]) -> tuple[bool, bool]:
-    """Whether the message certainly, and whether it possibly, has a recipient after the edits."""
-    if any(isinstance(edit, AddRecipient) for edit in edits):
-        return True, True
+    """Whether the message certainly, and whether it possibly, has a recipient after the edits.
+
+    Who was added stands for those who stay, and may be their new address. Where nobody stays he is
+    no reason to keep a refusal back.
+    """
+    is_added = any(isinstance(edit, AddRecipient) for edit in edits)
     gone = {address.normalise(edit.address) for edit in edits if isinstance(edit, RemoveRecipient)}
-    left = [one for one in staying if address.normalise(one.address) not in gone]
-    return any(not one.is_doubtful for one in left), bool(left)
+    left = [one for one in staying if is_added or address.normalise(one.address) not in gone]
+    return any(not one.is_doubtful for one in left), is_added or bool(left)
 
 
 def _once(recorded: Sequence[tuple[Filter, Sequence[Edit]]]) -> list[Edit]:

@@ -67,3 +67,24 @@ def test_an_attached_message_is_one_attachment() -> None:
     assert inside.within is outside
     assert text.within is None
     assert message.body == "outer"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"attachment filename=x.exe",
+        b"attachment, filename=x.exe",
+        b"attachment:filename=x.exe",
+        b'attachment; "filename"=x.exe',
+    ],
+)
+def test_what_is_no_disposition_could_hide_a_name(value: bytes) -> None:
+    found = ParsedMessage(b"Content-Disposition: " + value + b"\r\n\r\nx")
+    assert found.defects.could_hide
+
+
+@pytest.mark.parametrize(
+    "field", [b"Content-Disposition: attachment; name=x.exe", b"Content-Type: a/b; filename=x.exe"]
+)
+def test_a_name_under_the_other_name_is_one(field: bytes) -> None:
+    assert part(field).filenames == ["x.exe"]

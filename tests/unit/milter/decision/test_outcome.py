@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,6 +91,23 @@ def test_a_reject_is_the_answer_where_the_others_left_by_themselves(tmp_path: Pa
     outcome = dialogue.message(*names("one", "reject"), sender="one.redirects@sender.test")
     assert outcome.refusal is None
     assert AddRecipient("elsewhere@test.com") in outcome.edits
+
+
+@pytest.mark.parametrize("stage", ["message", "sender"])
+def test_an_archive_is_nobody_who_is_left(tmp_path: Path, stage: str) -> None:
+    """Who was written to is told: a copy for somebody else makes no 250 of his Reject."""
+    archive = f"""
+    @filter_{stage}
+    def archive(mail):
+        mail.add_recipient("archive@test.com")
+    """
+    dialogue = Dialogue(tmp_path, dedent(archive) + dedent(EDITING))
+    assert str(dialogue.message(*names("reject")).refusal) == "550 5.7.9 no"
+    assert str(dialogue.message(*names("reject", "discard")).refusal) == "550 5.7.9 no"
+    mixed = dialogue.message(*names("reject", "one"))
+    assert mixed.refusal is None
+    assert [one.address for one in mixed.removed] == ["reject@test.com"]
+    assert AddRecipient("archive@test.com") in dialogue.message(*names("discard")).edits
 
 
 @pytest.mark.parametrize("spellings", [("reject", "REJECT"), ("REJECT", "reject")])
