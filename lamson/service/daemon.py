@@ -70,6 +70,8 @@ class PidFile:
             raise _running(os.getpid(), self.path)
         descriptor = _open(self.path, os.O_RDWR | os.O_CREAT)
         try:
+            if (pid := lock.former(descriptor)) and _user(pid) == os.geteuid():
+                raise _running(pid, self.path)
             if not lock.take(descriptor):
                 pid = lock.holder(descriptor)
                 if pid is not None:
@@ -191,6 +193,8 @@ def _read(pid_file: Path) -> tuple[int, str] | None:
             return None
         try:
             pid = lock.holder(descriptor)
+            if pid is None:
+                pid = lock.former(descriptor)
             if pid is None or (pid and _user(pid) != os.fstat(descriptor).st_uid):
                 return None  # nobody, or somebody who happens to lock a file that was put here
             return pid, _description(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -57,6 +58,39 @@ def test_a_file_left_by_a_crash_is_stale_whoever_has_the_pid_now(pid_file: Path)
     assert terminate(pid_file, 1)
     with PidFile(pid_file):
         assert read(pid_file) == os.getpid()
+
+
+def test_a_server_of_version_0_1_is_known_by_its_own_kind_of_lock(pid_file: Path) -> None:
+    """Whoever installs the new version beside it would lose sight of it, and of its pid."""
+    pid_file.parent.mkdir()
+    hold = (
+        "import fcntl, os, signal, sys; file = open(sys.argv[1], 'w');"
+        "fcntl.flock(file, fcntl.LOCK_EX); file.write(f'{os.getpid()}\\nLMTP\\n'); file.flush();"
+        "print('held', flush=True); signal.pause()"
+    )
+    old = subprocess.Popen(
+        [sys.executable, "-c", hold, str(pid_file)], stdout=subprocess.PIPE, text=True
+    )
+    assert old.stdout is not None
+    with old, old.stdout as told:
+        assert told.readline() == "held\n"
+        assert daemon.read(pid_file) == old.pid
+        with pytest.raises(UnavailableError, match=f"already running \\(pid {old.pid}"):
+            daemon.PidFile(pid_file).acquire()
+        assert daemon.terminate(pid_file, 30)
+        assert old.wait() == -signal.SIGTERM
+    assert daemon.read(pid_file) is None
+
+
+def test_a_lock_of_flock_alone_makes_no_server(pid_file: Path) -> None:
+    """Whoever can read the file has that, and the file may name anybody's process."""
+    pid_file.parent.mkdir()
+    pid_file.write_text(f"{os.getppid()}\n")
+    with pid_file.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert daemon.read(pid_file) is None
+        with daemon.PidFile(pid_file):
+            assert daemon.read(pid_file) == os.getpid()
 
 
 def test_a_forked_child_lets_go(pid_file: Path) -> None:
