@@ -17,6 +17,7 @@ Postfix's XFORWARD_README.
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,8 @@ TLS_FIRST = Reply(530, "5.7.0", "Say STARTTLS first")  # RFC 3207 section 4
 TLS_NOW = Reply(220, "2.0.0", "Ready to start TLS")
 # RFC 9110 section 9, RFC 5789, and the first line of HTTP/2 (RFC 9113 section 3.4).
 _HTTP = frozenset(b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PRI".split())
+# Whatever the method is called: it may be a command of ours.
+_HTTP_VERSION = re.compile(rb" HTTP/[0-9.]+\Z")
 _SHOWN = 60  # octets of a line that is not LMTP
 COMMANDS = Reply(214, "2.0.0", "LHLO XFORWARD MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
 
@@ -202,6 +205,8 @@ class Connection:
         if command is None:
             reply = replies.UNKNOWN_COMMAND if verb.isalpha() else replies.SYNTAX_ERROR
             return self._strange(buffer[start : end - 1], reply)
+        if self.state is NEW and _HTTP_VERSION.search(arguments):
+            return self._hang_up(buffer[start : end - 1])
         try:
             return command(self, arguments)
         except RemoteProtocolError as error:

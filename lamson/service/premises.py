@@ -48,7 +48,7 @@ def enter(project: Path, settings: Settings) -> list[str]:
         changed += _close_file(log)
     kind, _, file = (settings.database or "").partition(":///")
     if kind.startswith("sqlite"):
-        for ending in ("", "-wal", "-shm"):
+        for ending in ("", "-wal", "-shm", "-policy", "-policy-wal", "-policy-shm"):
             changed += _close_file(Path(file.partition("?")[0] + ending))
     for directory, door in doors.items():
         if not _has_more_than_sockets(directory) or settings.run_dir in directory.parents:

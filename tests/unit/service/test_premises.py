@@ -36,15 +36,18 @@ def test_what_is_new_is_closed_and_not_told(tmp_path: Path) -> None:
 def test_what_was_open_is_closed_and_told_in_one_line(tmp_path: Path) -> None:
     for name in ("run", "logs", "elsewhere"):
         (tmp_path / name).mkdir(mode=0o755)
-    for name in ("run/lamson.pid", "run/.gitignore", "logs/lamson.log.1", "elsewhere/x.db-wal"):
+    for name in ("run/lamson.pid", "run/.gitignore", "logs/lamson.log.1"):
         (tmp_path / name).touch(mode=0o644)
+    for name in ("x.db-wal", "x.db-policy"):
+        (tmp_path / "elsewhere" / name).touch(mode=0o644)
     (tmp_path / "target").touch(mode=0o644)
     (tmp_path / "run/link").symlink_to(tmp_path / "target")
     url = f"sqlite:///{tmp_path}/elsewhere/x.db?timeout=3"
     (told,) = premises.enter(tmp_path, make(tmp_path, database=url))
     assert told == (
         "closed to other users: run/ (was 0755, is 0700), run/lamson.pid (was 0644), "
-        "logs/ (was 0755, is 0700), logs/lamson.log.1 (was 0644), elsewhere/x.db-wal (was 0644)"
+        "logs/ (was 0755, is 0700), logs/lamson.log.1 (was 0644), elsewhere/x.db-wal (was 0644), "
+        "elsewhere/x.db-policy (was 0644)"
     )
     assert mode(tmp_path / "elsewhere") == 0o755, "not ours alone"
     assert mode(tmp_path / "target") == 0o644
