@@ -30,6 +30,7 @@ class Rule:
     """Cuts some connections; this one cuts none. A test lets it strike once with `arm`."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()  # several proxies may share a rule
         self._armed = 0
         self.struck = 0
 
@@ -39,10 +40,11 @@ class Rule:
 
     def take(self) -> bool:
         """True where it is to strike now; counts it."""
-        if self.struck >= self._armed:
-            return False
-        self.struck += 1
-        return True
+        with self._lock:
+            if self.struck >= self._armed:
+                return False
+            self.struck += 1
+            return True
 
     def from_client(self, link: Link, data: bytes) -> Verdict:
         return Verdict(data)
