@@ -69,18 +69,23 @@ class Link:
                 end.close()
 
 
+def _ends_message(data: bytes) -> bool:
+    """Postfix sends QUIT along with the final dot where it does not keep the connection."""
+    return data.removesuffix(b"QUIT\r\n").endswith(b"\r\n.\r\n")
+
+
 class AfterFinalDot(Rule):
     """Cuts when the whole message has been passed on and no reply has come back."""
 
     def from_client(self, link: Link, data: bytes) -> Verdict:
-        return Verdict(data, data.endswith(b"\r\n.\r\n") and self.take())
+        return Verdict(data, _ends_message(data) and self.take())
 
 
 class BetweenReplies(Rule):
     """Cuts after the first of the replies to a message."""
 
     def from_client(self, link: Link, data: bytes) -> Verdict:
-        link.note = data.endswith(b"\r\n.\r\n")
+        link.note = _ends_message(data)
         return Verdict(data)
 
     def from_server(self, link: Link, data: bytes) -> Verdict:
