@@ -22,7 +22,7 @@ DOMAIN = "count.test"
 PLACES = "abc"
 CONNECTIONS = 4
 AUTHORS = 11
-EACH = 8
+EACH = 6
 _MORE = 20  # messages at most that `Load.kept_up` adds
 _PAUSE = 0.5  # seconds between them
 

@@ -30,6 +30,7 @@ class Rule:
     """Cuts some connections; this one cuts none. A test lets it strike once with `arm`."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()  # several proxies may share a rule
         self._armed = 0
         self.struck = 0
 
@@ -39,10 +40,11 @@ class Rule:
 
     def take(self) -> bool:
         """True where it is to strike now; counts it."""
-        if self.struck >= self._armed:
-            return False
-        self.struck += 1
-        return True
+        with self._lock:
+            if self.struck >= self._armed:
+                return False
+            self.struck += 1
+            return True
 
     def from_client(self, link: Link, data: bytes) -> Verdict:
         return Verdict(data)
@@ -67,18 +69,23 @@ class Link:
                 end.close()
 
 
+def _ends_message(data: bytes) -> bool:
+    """Postfix sends QUIT along with the final dot where it does not keep the connection."""
+    return data.removesuffix(b"QUIT\r\n").endswith(b"\r\n.\r\n")
+
+
 class AfterFinalDot(Rule):
     """Cuts when the whole message has been passed on and no reply has come back."""
 
     def from_client(self, link: Link, data: bytes) -> Verdict:
-        return Verdict(data, data.endswith(b"\r\n.\r\n") and self.take())
+        return Verdict(data, _ends_message(data) and self.take())
 
 
 class BetweenReplies(Rule):
     """Cuts after the first of the replies to a message."""
 
     def from_client(self, link: Link, data: bytes) -> Verdict:
-        link.note = data.endswith(b"\r\n.\r\n")
+        link.note = _ends_message(data)
         return Verdict(data)
 
     def from_server(self, link: Link, data: bytes) -> Verdict:

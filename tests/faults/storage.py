@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 2  # seconds that Lamson is told to wait for a lock; it would wait for ten
 SHORT = 0.3  # seconds that the database is locked, where Lamson waits for it
-DISK = 24 * 1024 * 1024  # octets
+DISK = 32 * 1024 * 1024  # octets
 _FILL = 64 * 1024  # octets written at a time to fill it
 
 _ROLLED_BACK = "nothing can be committed while it lasts"

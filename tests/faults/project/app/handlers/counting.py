@@ -16,7 +16,7 @@ from app import sabotage
 from app.model import Effect, Violation
 from lamson import Delivery, MailRequest, failpoint, route
 
-STEPS = 40  # more than one author comes to
+STEPS = 24  # more than one author comes to
 # A test makes a handler slow by putting files here: each is used up by one run of the handler.
 SLOW = Path(os.environ.get("FAULTS_SLOW", "/nonexistent"))
 SECONDS = float(os.environ.get("FAULTS_SLOW_SECONDS", "0"))
