@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from lamson.settings.model import Settings
 
 DIRECTORY = Path("postfix")  # below run_dir
-ROLLBACKS = Path("lamson")  # below Postfix's configuration, where only root writes
 WRONG = 1
 
 _config = option(
@@ -130,8 +129,11 @@ def plan_command(config: str | None) -> int:
         click.echo("main.cf and master.cf are as this project wants them")
     for file in plan.FILES:
         if own := [change for change in changes if change.file == file]:
-            click.echo(f"--- {site.configuration.directory / file}")
+            if file != plan.TABLE:
+                click.echo(f"--- {site.configuration.directory / file}")
             for change in own:
+                if file == plan.TABLE:
+                    click.echo(f"--- {change.name}")
                 click.echo(str(change))
     for finding in left:
         click.echo(f"# not done by apply: {finding}")
@@ -155,6 +157,7 @@ def apply_command(config: str | None, undo: str | None) -> None:
       lamson postfix apply -undo /etc/postfix/lamson/rollback-20260101T120000-99.json
     """
     from lamson.postfix import apply, submission
+    from lamson.postfix.recipients import DIRECTORY as ROLLBACKS
 
     effective = settings()
     postconf = _postconf(effective, config)

@@ -1,7 +1,8 @@
 """Carrying out a plan, and undoing it.
 
-`carry_out` writes with postconf alone, after a rollback file with which `undo` restores what was
-there before. Who goes on looking at the configuration reads it again.
+`carry_out` writes main.cf and master.cf with postconf alone, the tables that they name before, and
+before all a rollback file with which `undo` restores what was there. Who goes on looking at the
+configuration reads it again.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ import os
 import time
 from dataclasses import asdict
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson import private
 from lamson.errors import LamsonError
-from lamson.postfix.plan import FILES, Change
+from lamson.postfix.plan import FILES, TABLE, Change
+from lamson.postfix.recipients import DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from lamson.postfix.postconf import Postconf
 
@@ -43,6 +45,9 @@ def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) ->
     private.check_place(directory)
     rollback = _write(directory, changes)
     try:
+        for change in changes:
+            if change.file == TABLE:
+                _replace(Path(change.name), change.after)
         postconf.set({one.name: one.after for one in changes if one.file == "main.cf"})
         for change in changes:
             if change.file == "master.cf":
@@ -56,6 +61,18 @@ def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) ->
             exit_code=error.exit_code,
         ) from None
     return rollback
+
+
+def _replace(table: Path, text: str) -> None:
+    """A table has this text, and never a part of it."""
+    new = table.with_name(f".{table.name}.new")
+    try:
+        table.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(text)
+        new.chmod(0o644)
+        new.replace(table)
+    except OSError as error:
+        raise LamsonError(f"{table}: {error.strerror}", exit_code=os.EX_CANTCREAT) from None
 
 
 def _write(directory: Path, changes: Sequence[Change]) -> Path:
@@ -82,7 +99,12 @@ def undo(postconf: Postconf, rollback: Path) -> list[Change]:
     changed since then is left alone: LamsonError names it, and nothing is undone.
     """
     changes = []
-    for change, now in _as_now(postconf, _recorded(rollback)):
+    recorded = _recorded(rollback)
+    place = postconf.read().directory / DIRECTORY
+    for change in recorded:
+        if change.file == TABLE and Path(change.name).parent != place:
+            raise LamsonError(f"{rollback}: no rollback file: {change.name} is no table of ours")
+    for change, now in _as_now(postconf, recorded):
         if _is_made(change, now):
             changes.append(change)
         elif _split(now) != _split(change.before):
@@ -93,6 +115,10 @@ def undo(postconf: Postconf, rollback: Path) -> list[Change]:
     for change in changes:
         if change.file == "master.cf":
             postconf.unset_service(change.name)
+        elif change.file == TABLE and change.before is None:
+            Path(change.name).unlink(missing_ok=True)
+        elif change.file == TABLE:
+            _replace(Path(change.name), str(change.before))
     return changes
 
 
@@ -117,10 +143,15 @@ def _as_now(postconf: Postconf, changes: Sequence[Change]) -> list[tuple[Change,
     """Each change, and what stands in its place now; None for nothing."""
     configuration = postconf.read()
     entries = {key: service.entry for key, service in configuration.services.items()}
-    return [
-        (one, (configuration.explicit if one.file == "main.cf" else entries).get(one.name))
-        for one in changes
-    ]
+    found = []
+    for one in changes:
+        if one.file == TABLE:
+            path = Path(one.name)
+            now = path.read_text() if path.is_file() else None
+        else:
+            now = (configuration.explicit if one.file == "main.cf" else entries).get(one.name)
+        found.append((one, now))
+    return found
 
 
 def _is_made(change: Change, now: str | None) -> bool:

@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lamson.postfix import match_list, reachability
+from lamson.postfix import match_list, reachability, recipients
 from lamson.postfix.configuration import bare, words
+from lamson.postfix.ours import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
     from lamson.postfix.submission import WantedService
     from lamson.postfix.wanted import Want
 
-FILES = ("main.cf", "master.cf")
+TABLE = "table"
+FILES = (TABLE, "main.cf", "master.cf")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line to change. ``before`` is None where there is none; ``doubt`` why we do not."""
+    """One line to change. ``before`` is None where there is none; ``doubt`` why we do not.
+
+    Of a table, ``name`` is its path, and ``before`` and ``after`` all of its text.
+    """
 
     file: str  # one of FILES
     name: str
@@ -36,13 +41,13 @@ class Change:
     doubt: str = ""
 
     def __str__(self) -> str:
-        show = "{0}" if self.file == "master.cf" else f"{self.name} = {{0}}"
+        head = f"{self.name} = " if self.file == "main.cf" else ""
         lines = [f"# {self.why}"]
         if self.doubt:
             lines.append(f"# not done by apply: {self.doubt}")
         if self.before is not None:
-            lines.append("-" + show.format(self.before))
-        return "\n".join([*lines, "+" + show.format(self.after)])
+            lines += [f"-{head}{line}" for line in self.before.split("\n")]
+        return "\n".join([*lines, *(f"+{head}{line}" for line in self.after.split("\n"))])
 
 
 def make(site: Site, main: Sequence[Want], master: Sequence[WantedService]) -> list[Change]:
@@ -53,14 +58,15 @@ def make(site: Site, main: Sequence[Want], master: Sequence[WantedService]) -> l
         before = configuration.explicit.get(want.name)
         found = _after(site, want, before)
         if found is None:
+            changes += _files(site, want)
             continue
         after, doubt = found
-        usual = configuration.defaults.get(want.name)
-        if before is not None and "$" in before and before != usual:
+        if _is_composed(site, want, before):
             doubt = "the value has a $ macro"
         elif want.name in configuration.folded:
             doubt = "the value goes over several lines"
         doubt = f"{doubt}; change it by hand" if doubt else ""
+        changes += [] if doubt else _files(site, want)
         changes.append(Change("main.cf", want.name, before, after, want.why, doubt))
     for service in master:
         known = site.services.get(service.key)
@@ -76,6 +82,30 @@ def make(site: Site, main: Sequence[Want], master: Sequence[WantedService]) -> l
     return changes
 
 
+def _is_composed(site: Site, want: Want, before: str | None) -> bool:
+    """Somebody has put it together from macros, which we would have to expand to change it."""
+    if before is None or before == site.configuration.defaults.get(want.name):
+        return False
+    if want.rewrite is None:
+        return "$" in before
+    # Each item stays as it is written, as long as a macro stands for no more than a part of one.
+    return "$" in before.replace("$$", "") and len(words(before)) != len(words(site.get(want.name)))
+
+
+def _files(site: Site, want: Want) -> list[Change]:
+    """The files that the new value names, where they are not as they should be."""
+    if want.rewrite is None:
+        return []
+    found = want.rewrite(words(site.get(want.name))).files
+    why = f"{want.name} names it: this Postfix takes no tables that are written out in main.cf"
+    texts = {path: path.read_text() if path.is_file() else None for path in found}
+    return [
+        Change(TABLE, str(path), texts[path], text, why)
+        for path, text in found.items()
+        if texts[path] != text
+    ]
+
+
 def _after(site: Site, want: Want, before: str | None) -> tuple[str, str] | None:
     """The new value, and why we doubt it, if we do; None where the old one will do."""
     effective = site.value(want.name)
@@ -84,6 +114,13 @@ def _after(site: Site, want: Want, before: str | None) -> tuple[str, str] | None
         return None
     if not want.is_list:
         return want.value, ""
+    if want.rewrite is not None:
+        spoilt, doubt = _spoilt(site, want, effective)
+        there = [one for one in words(effective) if one != spoilt]
+        # What stays is left as it is written: with its macros, and each dollar twice.
+        as_written = dict(zip(words(effective), words(before or ""), strict=False))
+        after = ", ".join(as_written.get(one, one) for one in want.rewrite(there).items)
+        return after, doubt
     there = [bare(one) for one in words(effective)]
     if want.answers and any(site.lookup(there, domain) for domain, _ in want.answers):
         # Another map comes first, or ours is of another time.
@@ -102,6 +139,9 @@ def is_met(site: Site, want: Want, effective: str) -> bool:
     """The value, of main.cf or of an override in master.cf, will do. ``$`` is expanded in it."""
     if not want.is_list:
         return want.is_met_by(effective)
+    if want.rewrite is not None:
+        there = words(effective)
+        return list(map(plain, want.rewrite(there).items)) == list(map(plain, there))
     if want.answers:
         there = [bare(one) for one in words(effective)]
         usual = site.get(want.otherwise) if want.otherwise else ""
@@ -136,6 +176,9 @@ def _spoilt(site: Site, want: Want, effective: str) -> tuple[str, str]:
                 return word, f"{word} in it leaves {domain} out"
         return "", ""
     for item in map(bare, words(effective)):
+        is_own = want.rewrite is not None and want.will_do is not None and want.will_do(item)
+        if is_own or not recipients.is_asked_for_us(site, item):
+            continue
         if problem := reachability.why(item, site.get("queue_directory")):
             return item, (
                 f"{item} in it does not answer ({problem}), and Postfix then defers all mail,"

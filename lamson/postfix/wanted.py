@@ -10,14 +10,16 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from lamson.errors import LamsonError
-from lamson.postfix import ours
+from lamson.postfix import ours, recipients
 from lamson.postfix.configuration import words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from lamson.postfix.site import Site
     from lamson.settings.model import Settings
@@ -32,6 +34,16 @@ SAFE_ACTIONS = ("tempfail", "shutdown")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
+class Rewritten(Protocol):
+    """A list as it should be."""
+
+    @property
+    def items(self) -> Sequence[str]: ...
+
+    @property
+    def files(self) -> Mapping[Path, str]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Want:
     """One parameter. Where it ``is_list``, the value has to be among others, else alone.
@@ -40,7 +52,8 @@ class Want:
     whatever the value. ``otherwise`` names the parameter that counts where they answer nothing.
     ``has_domains``: it is a list of domains, which may be brought by a table, a file or a parent.
     ``will_do`` tells of another value (effective, ``$`` expanded) whether it is as good; where it
-    ``is_list``, of an item of it.
+    ``is_list``, of an item of it. ``rewrite`` gives for the items of a list those that there should
+    be, and the files that these name; it decides alone.
     """
 
     name: str
@@ -51,6 +64,7 @@ class Want:
     otherwise: str | None = None
     has_domains: bool = False
     will_do: Callable[[str], bool] | None = None
+    rewrite: Callable[[Sequence[str]], Rewritten] | None = None
 
     def is_met_by(self, effective: str) -> bool:
         """The one value will do. What Postfix itself could not read never does."""
@@ -80,6 +94,7 @@ def of_main(site: Site) -> list[Want]:
             "smtpd refuses unknown recipients at once; else their mail bounces to forged senders",
             is_list=True,
             will_do=ours.is_recipients(site),
+            rewrite=partial(recipients.wanted, site),
         ),
         Want(
             "transport_maps",

@@ -148,11 +148,14 @@ def test_a_map_or_milter_that_does_not_answer_is_not_added_to(
         before = wanted.replace(str(new), str(old))
         one.run("-e", f"{name}={before}")
         (change,) = one.changes()
-        assert change.after == wanted
+        assert wanted in change.after
+        assert before not in change.after
         with pytest.raises(LamsonError, match=f"{old}.* does not answer .*Connection refused"):
             one.apply()
         with bind(f"127.0.0.1:{old}"):  # somebody else's, which is up
-            assert [change.after for change in one.changes()] == [f"{before}, {wanted}"]
+            (change,) = one.changes()
+            assert change.after.startswith(f"{before}, ")
+            assert wanted in change.after
             one.apply()
         one.run("-e", f"{name}={before}")
         one.cure(next(finding for finding in one.findings() if finding.code == name))

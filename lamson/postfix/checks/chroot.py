@@ -46,7 +46,9 @@ def _lmtp(site: Site) -> Iterator[Finding]:
 def _socketmap(site: Site, service: Service) -> Iterator[Finding]:
     own = site.settings.socketmap
     asked = site.settings.lookup("") if ours.has_socketmap(site) else ""
-    is_proxied = f"proxy:{asked}" in site.get("relay_recipient_maps")
+    is_ours = ours.is_recipients(site)
+    maps = filter(is_ours, words(site.get("relay_recipient_maps")))
+    is_proxied = any(item.startswith("proxy:") for item in maps)
     if not asked.startswith(_SOCKETMAP) or is_proxied:
         return
     path = asked.removeprefix(_SOCKETMAP).removesuffix(":")

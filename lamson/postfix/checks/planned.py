@@ -30,9 +30,13 @@ def findings(site: Site) -> Iterator[Finding]:
         if change.file == "master.cf":
             missing = f"master.cf has no service {change.name}"
             fix = site.mend.set_service(change.name, change.after)
+        elif change.file == plan.TABLE:
+            missing = f"{change.name} is not as this project wants it"
+            fix = site.mend.apply()
         else:
             missing = f"{change.name} is {site.get(change.name) or 'not set'}"
             fix = site.mend.set(change.name, change.after)
         if change.doubt:
             missing += f" (apply leaves it to you: {change.doubt})"
-        yield Finding(change.name.partition("/")[0], missing, change.why, fix)
+        code = "recipient-tables" if change.file == plan.TABLE else change.name.partition("/")[0]
+        yield Finding(code, missing, change.why, fix)

@@ -12,7 +12,7 @@ import struct
 from typing import IO, TYPE_CHECKING
 
 from lamson.net.endpoint import from_here
-from lamson.postfix import ours, reachability
+from lamson.postfix import ours, reachability, recipients
 from lamson.postfix.checks import handing_in, stranger
 from lamson.postfix.checks.answers import TIMEOUT, why
 from lamson.postfix.configuration import bare, words
@@ -118,8 +118,9 @@ def _others(site: Site) -> Iterator[Finding]:
     for name in _ASKED:
         listed = words(site.get(name))
         for item in listed:
-            asked = bare(item).removeprefix("proxy:")
+            asked = (ours.piped(item) or [bare(item)])[-1].removeprefix("proxy:")
             is_own = asked in own or (site.settings.has_milter and is_our_milter(asked))
+            is_own = is_own or not recipients.is_asked_for_us(site, item)
             problem = "" if is_own else reachability.why(asked, site.get("queue_directory"))
             if problem:
                 yield Finding(

@@ -150,12 +150,21 @@ class Tables:
     def answers(self, table: str, keys: Sequence[str], later: Iterable[str] = ()) -> dict[str, str]:
         table = table.removeprefix("proxy:")
         kind, _, rest = table.partition(":")
+        if kind == "regexp" and (rule := re.fullmatch(r"\{\{(!?)/(.*)/ (\S+)\}\}", rest)):
+            return {
+                key: rule[3]
+                for key in keys
+                if bool(re.search(rule[2], key, re.IGNORECASE)) != bool(rule[1])
+            }
         if kind == "static":
             return dict.fromkeys(keys, rest)
         has = self._known.get(table, {})
         if kind == "inline":
             has = dict(word.split("=", 1) for word in re.split(r"[\s,]+", rest.strip("{} ")))
         return {key: has[key.lower()] for key in keys if key.lower() in has}
+
+    def keys(self, table: str) -> set[str]:
+        return set(self._known.get(table.removeprefix("proxy:"), ()))
 
 
 class Paper:
@@ -284,6 +293,8 @@ def _lines(values: Mapping[str, str]) -> str:
 
 
 def _expanded(value: str, values: Mapping[str, str]) -> str:
+    value = value.replace("$$", "\0")
     while "$" in value:
         value = re.sub(r"\$(\w+)", lambda found: values.get(found[1], ""), value)
-    return value
+        value = value.replace("$$", "\0")
+    return value.replace("\0", "$")
