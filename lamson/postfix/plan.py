@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lamson.postfix import match_list, reachability, recipients
 from lamson.postfix.configuration import bare, words
 from lamson.postfix.ours import plain
+from lamson.postfix.submission import TAKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +75,7 @@ def make(site: Site, main: Sequence[Want], master: Sequence[WantedService]) -> l
             changes.append(
                 Change("master.cf", service.key, None, service.entry, service.why, service.doubt)
             )
-        elif known.program != "smtpd":
+        elif known.program not in TAKING:
             doubt = f"another service, {known.program}, has this address"
             changes.append(
                 Change("master.cf", service.key, known.entry, service.entry, service.why, doubt)

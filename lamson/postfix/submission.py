@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lamson.settings.model import Settings
 
 _PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "smtps": 465}
+TAKING = ("smtpd", "postscreen")
+"""Programs that take mail by SMTP: postscreen(8) hands whom it lets in to smtpd."""
 _NAMES = {587: "submission"}
 _CERTIFICATES = ("smtpd_tls_chain_files", "smtpd_tls_cert_file", "smtpd_tls_eccert_file")
 

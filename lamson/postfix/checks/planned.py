@@ -37,6 +37,7 @@ def findings(site: Site) -> Iterator[Finding]:
             missing = f"{change.name} is {site.get(change.name) or 'not set'}"
             fix = site.mend.set(change.name, change.after)
         if change.doubt:
-            missing += f" (apply leaves it to you: {change.doubt})"
+            # A command would do what `apply` does not dare to: a person has to look.
+            fix = f"by hand, as apply leaves it to you: {change.doubt}"
         code = "recipient-tables" if change.file == plan.TABLE else change.name.partition("/")[0]
         yield Finding(code, missing, change.why, fix)

@@ -57,5 +57,6 @@ def test_what_apply_leaves_alone_says_so(paper: Callable[..., Paper]) -> None:
     one = paper()
     one.run("-e", "relay_domains=$mydestination other.test")
     (finding,) = one.findings()
-    assert finding.problem.endswith("(apply leaves it to you: the value has a $ macro; change it"
-                                    " by hand)")  # fmt: skip
+    assert finding.fix == (
+        "by hand, as apply leaves it to you: the value has a $ macro; change it by hand"
+    )
