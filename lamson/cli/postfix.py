@@ -119,12 +119,12 @@ def plan_command(config: str | None) -> int:
     Example:
       lamson postfix plan
     """
-    from lamson.postfix import plan, submission
+    from lamson.postfix import advice, plan, submission
 
     effective = settings()
     site = _site(effective, _postconf(effective, config))
     changes = _changes(site)
-    left = list(submission.lacking(site))
+    left = [*submission.lacking(site), *advice.findings(site)]
     if not changes and not left:
         click.echo("main.cf and master.cf are as this project wants them")
     for file in plan.FILES:
@@ -138,6 +138,8 @@ def plan_command(config: str | None) -> int:
     for finding in left:
         click.echo(f"# not done by apply: {finding}")
     if remark := submission.remark(site):
+        click.echo(f"# {remark}")
+    for remark in advice.remarks(site):
         click.echo(f"# {remark}")
     return WRONG if changes or left else os.EX_OK
 
@@ -156,7 +158,7 @@ def apply_command(config: str | None, undo: str | None) -> None:
       lamson postfix apply
       lamson postfix apply -undo /etc/postfix/lamson/rollback-20260101T120000-99.json
     """
-    from lamson.postfix import apply, submission
+    from lamson.postfix import advice, apply, submission
     from lamson.postfix.recipients import DIRECTORY as ROLLBACKS
 
     effective = settings()
@@ -175,7 +177,7 @@ def apply_command(config: str | None, undo: str | None) -> None:
     rollback = apply.carry_out(postconf, changes, site.configuration.directory / ROLLBACKS)
     if rollback is not None:
         site = site.again(postconf)
-    for finding in submission.lacking(site):
+    for finding in (*submission.lacking(site), *advice.findings(site)):
         click.echo(f"left to you: {finding}")
     if rollback is None:
         click.echo("nothing to change")
@@ -202,6 +204,7 @@ def check_command(config: str | None, smtpd: str | None, offline: bool, as_json:
       lamson postfix check
       lamson postfix check -smtpd mail.example.com:25 -json
     """
+    from lamson.postfix import advice
     from lamson.postfix.checks import inspection, probes
     from lamson.postfix.finding import Finding
 
@@ -219,6 +222,8 @@ def check_command(config: str | None, smtpd: str | None, offline: bool, as_json:
         for untried in seen:
             if not isinstance(untried, Finding):
                 click.echo(f"# {untried}")
+        for remark in advice.remarks(site):
+            click.echo(f"# {remark}")
     return WRONG if found else os.EX_OK
 
 

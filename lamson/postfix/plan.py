@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lamson.postfix import match_list, reachability, recipients
-from lamson.postfix.configuration import bare, words
+from lamson.postfix.configuration import bare, option, words
 from lamson.postfix.ours import plain
 from lamson.postfix.submission import TAKING
+from lamson.postfix.wanted import ACTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,8 +117,11 @@ def _after(site: Site, want: Want, before: str | None) -> tuple[str, str] | None
     if not want.is_list:
         return want.value, ""
     if want.rewrite is not None:
-        spoilt, doubt = _spoilt(site, want, effective)
-        there = [one for one in words(effective) if one != spoilt]
+        asked = map(bare, words(effective))
+        is_there = want.will_do is not None and any(map(want.will_do, asked))
+        # Where it is there, what else is in the list has been borne so far.
+        spoilt, doubt = ("", "") if is_there else _spoilt(site, want, effective)
+        there = [one for one in words(effective) if bare(one) != spoilt]
         # What stays is left as it is written: with its macros, and each dollar twice.
         as_written = dict(zip(words(effective), words(before or ""), strict=False))
         after = ", ".join(as_written.get(one, one) for one in want.rewrite(there).items)
@@ -176,9 +180,13 @@ def _spoilt(site: Site, want: Want, effective: str) -> tuple[str, str]:
             if word is not None and word.startswith("!"):
                 return word, f"{word} in it leaves {domain} out"
         return "", ""
-    for item in map(bare, words(effective)):
-        is_own = want.rewrite is not None and want.will_do is not None and want.will_do(item)
-        if is_own or not recipients.is_asked_for_us(site, item):
+    for one in words(effective):
+        item = bare(one)
+        if (option(one, ACTION) or site.get("milter_default_action")) == "accept" and (
+            want.name == "smtpd_milters"
+        ):
+            continue  # mail passes without it
+        if not recipients.is_asked_for_us(site, item):
             continue
         if problem := reachability.why(item, site.get("queue_directory")):
             return item, (

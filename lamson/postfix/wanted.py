@@ -11,11 +11,12 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lamson.errors import LamsonError
 from lamson.postfix import ours, recipients
-from lamson.postfix.configuration import words
+from lamson.postfix.configuration import bare, option, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 ROOM = 100
 _USUAL_CONCURRENCY = 20  # Postfix's own default
 _MOST_RECIPIENTS = 50  # Postfix's own default
+ACTION = "default_action"
 SAFE_ACTIONS = ("tempfail", "shutdown")
-"""Values of milter_default_action with which mail waits while the filters are down."""
+"""Values of it, or of milter_default_action, with which mail waits while the filters are down."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -42,6 +44,11 @@ class Rewritten(Protocol):
 
     @property
     def files(self) -> Mapping[Path, str]: ...
+
+
+class _Items(NamedTuple):
+    items: Sequence[str]
+    files: Mapping[Path, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,34 +157,24 @@ def _are_single_hosts(exclusions: str) -> bool:
 def _limits(settings: Settings) -> list[Want]:
     """How much, how many and how long, so that Postfix never asks for more than we give."""
     lmtp = settings.lmtp
-    size = max(1, lmtp.max_size - lmtp.max_size // ROOM)
     most = lmtp.max_connections
     busy = settings.workers * settings.threads
     together = min(_MOST_RECIPIENTS, lmtp.max_recipients)
     wants = [
         Want(
-            "message_size_limit",
-            str(size),
-            f"what is beyond lmtp.max_size, {lmtp.max_size}, we refuse, and Postfix sends a bounce;"
-            f" long lines grow on the way, so that Postfix's limit is too big beyond {size} (or"
-            " raise lmtp.max_size)",
-            will_do=lambda value: 0 < _number(value) <= size,
-        ),
-        Want(
             "lmtp_destination_concurrency_limit",
             str(min(max(_USUAL_CONCURRENCY, busy), most)),
             f"with fewer than workers x threads, {busy}, some of our threads are idle; connections"
             f" beyond lmtp.max_connections, {most}, are told 421, and Postfix takes us for dead",
-            will_do=lambda value: min(busy, most) <= _number(value) <= most,
+            will_do=lambda value: min(busy, most) <= number(value) <= most,
         ),
         Want(
             "lmtp_destination_recipient_limit",
             str(together),
             f"recipients beyond lmtp.max_recipients, {lmtp.max_recipients}, are deferred with each"
             " message",
-            will_do=lambda value: 0 < _number(value) <= lmtp.max_recipients,
+            will_do=lambda value: 0 < number(value) <= lmtp.max_recipients,
         ),
-        Want("smtputf8_enable", "yes", "else mail with an address beyond ASCII is refused"),
     ]
     for name, needed, what in (
         ("lmtp_data_done_timeout", settings.handler_deadline, "handler_deadline"),
@@ -194,7 +191,21 @@ def _limits(settings: Settings) -> list[Want]:
     return wants
 
 
-def _number(value: str) -> int:
+def size(settings: Settings) -> Want:
+    """The site's limit of size, which is everybody's: looked after, and never changed by us."""
+    largest = settings.lmtp.max_size
+    most = max(1, largest - largest // ROOM)
+    return Want(
+        "message_size_limit",
+        str(most),
+        f"what is beyond lmtp.max_size, {largest}, we refuse, and Postfix sends a bounce; long"
+        f" lines grow on the way, so that Postfix's limit is too big beyond {most}",
+        will_do=lambda value: 0 < number(value) <= most,
+    )
+
+
+def number(value: str) -> int:
+    """Raises LamsonError for what is none."""
     if not value.isdigit():
         raise LamsonError(f"{value!r} is no number")
     return int(value)
@@ -215,14 +226,34 @@ def _milter(site: Site) -> list[Want]:
         Want(
             "smtpd_milters",
             site.settings.milter.endpoint(),
-            "filters are asked while the stranger is still connected",
+            "filters are asked while the stranger is still connected; while they are down no mail"
+            " passes, and none is lost",
             is_list=True,
             will_do=ours.is_milter(site),
-        ),
-        Want(
-            "milter_default_action",
-            "tempfail",
-            "no mail passes, and none is lost, while the filters are down",
-            will_do=lambda value: value in SAFE_ACTIONS,
+            rewrite=partial(_milters, site),
         ),
     ]
+
+
+def _milters(site: Site, there: Sequence[str]) -> _Items:
+    """Ours is the last where it is new, and has an action of its own: that of the site is for the
+    filters of others."""
+    is_ours = ours.is_milter(site)
+    places = (None, *site.smtpds)
+    is_safe = all(site.effective(one, "milter_default_action") in SAFE_ACTIONS for one in places)
+    items = []
+    for item in there:
+        action = option(item, ACTION)
+        if not is_ours(bare(item)) or action in SAFE_ACTIONS or (action is None and is_safe):
+            items.append(item)
+        else:
+            items.append(_tempfail(item))
+    if not any(is_ours(bare(item)) for item in there):
+        items.append(_tempfail(site.settings.milter.endpoint()))
+    return _Items(items)
+
+
+def _tempfail(item: str) -> str:
+    kept = [one.strip() for one in item[1:-1].split(",")] if item.startswith("{") else [item]
+    others = [one for one in kept if one.partition("=")[0].strip() != ACTION]
+    return f"{{ {', '.join([*others, f'{ACTION}=tempfail'])} }}"

@@ -70,9 +70,7 @@ def test_the_files_to_copy_say_the_same() -> None:
     page = settings_of(the("main"))
     example = DOCS.parent / "postfix" / "example"
     common = settings_of(_without_remarks(example / "common.cf"))
-    assert {key: value for key, value in page.items() if key in common} == {
-        key: value for key, value in common.items() if key != "message_size_limit"
-    }
+    assert {key: value for key, value in page.items() if key in common} == common
     asked = settings_of(_without_remarks(example / "2-socketmap.cf"))
     tables = settings_of(_without_remarks(example / "1-tables.cf"))
     wanted = page["relay_recipient_maps"].replace(r"lists\.example\.com", "OURS")
@@ -80,7 +78,7 @@ def test_the_files_to_copy_say_the_same() -> None:
     assert _of_one_domain(tables["relay_recipient_maps"]) == re.sub(
         r"socketmap:[^}]*", "regexp:${config_directory}/lamson/recipients", wanted
     )
-    assert set(page) == (set(common) | set(asked)) - {"message_size_limit"}
+    assert set(page) == set(common) | set(asked)
     assert settings_of(the("milter")) == settings_of(_without_remarks(example / "3-milter.cf"))
 
 

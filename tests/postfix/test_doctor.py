@@ -299,6 +299,11 @@ def test_postfixs_own_exclusions_from_the_rule_of_newlines_are_replaced(
 # Filters.
 
 
+OURS = "{ inet:127.0.0.1:8825, default_action=tempfail }"
+NAME = "smtpd_milters"
+BARE = "smtpd_milters=inet:127.0.0.1:8825"
+
+
 def filtering(**changes: object) -> Settings:
     milter = Milter("127.0.0.1:8825", check_recipients=True)
     return project(milter=milter, **changes)
@@ -306,18 +311,21 @@ def filtering(**changes: object) -> Settings:
 
 def test_the_milter_and_what_postfix_does_without_it(patient: Callable[..., Patient]) -> None:
     one = patient(filtering())
-    assert one.value("smtpd_milters") == "inet:127.0.0.1:8825"
+    assert one.value("smtpd_milters") == OURS
     world = f"127.0.0.1:{one.postfix.smtp_port}/inet"
     one.settings = filtering(postfix={"smtpd": f"127.0.0.1:{one.postfix.smtp_port}"})
     assert one.findings() == []
     for broken, code in (
-        (["-e", "milter_default_action=accept"], "milter_default_action"),
-        (["-P", f"{world}/milter_default_action=accept"], "milter-default-action"),
+        (["-e", "milter_default_action=accept", BARE], "smtpd_milters"),
+        (
+            ["-e", "milter_default_action=reject", "smtpd_milters={ inet:127.0.0.1:8825 }"],
+            "smtpd_milters",
+        ),
         (["-P", f"{world}/smtpd_milters="], "milter-switched-off"),
         (["-P", f"{world}/smtpd_milters=inet:127.0.0.1:1"], "milter-switched-off"),
         (
             ["-e", "smtpd_milters={ inet:127.0.0.1:8825, default_action = accept }, inet:x:1"],
-            "milter-default-action",
+            "smtpd_milters",
         ),
     ):
         one.run(*broken)

@@ -25,7 +25,6 @@ _READERS = {
         "relay_domains",
         "smtpd_forbid_bare_newline",
         "smtpd_forbid_bare_newline_exclusions",
-        "smtputf8_enable",
     ),
     "cleanup": ("enable_long_queue_ids", "message_size_limit"),
     "trivial-rewrite": ("relay_domains", "transport_maps"),
@@ -34,7 +33,6 @@ _READERS = {
         "lmtp_data_done_timeout",
         "lmtp_rcpt_timeout",
         "lmtp_send_xforward_command",
-        "smtputf8_enable",
     ),
 }
 

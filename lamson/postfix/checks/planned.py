@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lamson.errors import RouteError
-from lamson.postfix import plan, submission, wanted
+from lamson.postfix import advice, plan, submission, wanted
 from lamson.postfix.checks import overrides
 from lamson.postfix.finding import Finding
 
@@ -25,7 +25,8 @@ def findings(site: Site) -> Iterator[Finding]:
         main, master = wanted.of_main(site), submission.wanted(site)
     except RouteError:
         return
-    yield from overrides.findings(site, main)
+    yield from overrides.findings(site, [*main, wanted.size(site.settings)])
+    yield from advice.findings(site)
     for change in plan.make(site, main, master):
         if change.file == "master.cf":
             missing = f"master.cf has no service {change.name}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.settings import Lmtp, Submission
+from lamson.settings import Submission
 from tests.unit.postfix.paper import project
 
 if TYPE_CHECKING:
@@ -49,16 +49,6 @@ def test_there_are_as_many_connections_as_threads(
     assert [change.after for change in one.changes()] == ([wanted] if wanted else [])
     one.apply()
     assert one.findings() == []
-
-
-def test_the_plan_says_which_size_is_too_big(paper: Callable[..., Paper]) -> None:
-    one = paper()
-    one.settings = project(lmtp=Lmtp("127.0.0.1:8823", max_size=10_240_000))
-    (change,) = one.changes()
-    assert change.name == "message_size_limit"
-    assert "Postfix's limit is too big" in change.why
-    assert "lmtp.max_size, 10240000" in change.why
-    assert change.after == str(10_240_000 - 102_400)
 
 
 def test_a_map_that_answers_well_already_is_left_alone(paper: Callable[..., Paper]) -> None:

@@ -42,14 +42,17 @@ def test_domains_that_cannot_be_listed(paper: Callable[..., Paper]) -> None:
 def test_a_milter_is_wanted_where_there_are_filters(paper: Callable[..., Paper]) -> None:
     assert "smtpd_milters" not in wants(paper())
     found = wants(paper(project(milter=Milter("127.0.0.1:8825", check_recipients=True))))
-    assert found["smtpd_milters"].value == "inet:127.0.0.1:8825"
-    assert found["smtpd_milters"].is_list
-    action = found["milter_default_action"]
-    values = ("tempfail", "shutdown", "accept", "reject", "quarantine", "")
-    assert list(filter(action.is_met_by, values)) == ["tempfail", "shutdown"]
+    rewrite = found["smtpd_milters"].rewrite
+    assert rewrite
+    assert rewrite([]).items == ["{ inet:127.0.0.1:8825, default_action=tempfail }"]
+    own = "{ inet:127.0.0.1:8825, connect_timeout=5s, default_action=%s }"
+    for action in ("tempfail", "shutdown"):
+        assert rewrite(["inet:x:1", own % action]).items == ["inet:x:1", own % action]
+    for action in ("accept", "reject", "quarantine", ""):
+        assert rewrite([own % action, "inet:x:1"]).items == [own % "tempfail", "inet:x:1"]
 
 
-@pytest.mark.parametrize("name", ["relay_domains", "transport_maps", "smtputf8_enable"])
+@pytest.mark.parametrize("name", ["relay_domains", "transport_maps", "enable_long_queue_ids"])
 def test_every_want_says_why(paper: Callable[..., Paper], name: str) -> None:
     assert wants(paper())[name].why
 
@@ -58,11 +61,11 @@ def as_wanted(want: Want, *values: str) -> list[str]:
     return [value for value in values if want.is_met_by(value)]
 
 
-def test_a_message_may_grow_on_its_way(paper: Callable[..., Paper]) -> None:
-    want = wants(paper(project(lmtp=Lmtp(max_size=1000))))["message_size_limit"]
+def test_a_message_may_grow_on_its_way() -> None:
+    want = wanted.size(project(lmtp=Lmtp(max_size=1000)))
     assert want.value == "990"
     assert as_wanted(want, "0", "1", "990", "991", "", "1M", "-5") == ["1", "990"]
-    assert wants(paper(project(lmtp=Lmtp(max_size=1))))["message_size_limit"].value == "1"
+    assert wanted.size(project(lmtp=Lmtp(max_size=1))).value == "1"
 
 
 @pytest.mark.parametrize(

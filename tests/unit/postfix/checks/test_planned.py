@@ -28,10 +28,7 @@ BROKEN: dict[str, tuple[list[str], str]] = {
         ["-e", "smtpd_forbid_bare_newline_exclusions=0.0.0.0/0"],
         "smtpd_forbid_bare_newline_exclusions",
     ),
-    "a size that is none": (["-e", "message_size_limit=10M"], "message_size_limit"),
     "a time that is none": (["-e", "lmtp_data_done_timeout=10x"], "lmtp_data_done_timeout"),
-    "messages too large for us": (["-e", "message_size_limit=104857600"], "message_size_limit"),
-    "messages of any size": (["-e", "message_size_limit=0"], "message_size_limit"),
     "too impatient for handlers": (["-e", "lmtp_data_done_timeout=60s"], "lmtp_data_done_timeout"),
     "too impatient for RCPT": (["-e", "lmtp_rcpt_timeout=5s"], "lmtp_rcpt_timeout"),
     "too many connections": (
@@ -42,7 +39,6 @@ BROKEN: dict[str, tuple[list[str], str]] = {
         ["-e", "lmtp_destination_recipient_limit=5000"],
         "lmtp_destination_recipient_limit",
     ),
-    "no SMTPUTF8": (["-e", "smtputf8_enable=no"], "smtputf8_enable"),
     "no submission": (["-MX", "127.0.0.1:10587/inet"], "127.0.0.1:10587"),
 }
 
