@@ -103,9 +103,11 @@ def _site(effective: Settings, postconf: Postconf) -> Site:
 
 
 def _changes(site: Site) -> list[Change]:
-    from lamson.postfix import plan, submission, wanted
+    from lamson.postfix import plan, submission, transport, wanted
 
-    return plan.make(site, wanted.of_main(site), submission.wanted(site))
+    return plan.make(
+        site, wanted.of_main(site), [*transport.wanted(site), *submission.wanted(site)]
+    )
 
 
 @command("plan")

@@ -50,7 +50,9 @@ def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) ->
                 _replace(Path(change.name), change.after)
         postconf.set({one.name: one.after for one in changes if one.file == "main.cf"})
         for change in changes:
-            if change.file == "master.cf":
+            if change.is_override:
+                postconf.set_override(change.name, change.after)
+            elif change.file == "master.cf":
                 postconf.set_service(change.name, change.after)
     except LamsonError as error:
         if not any(_is_made(change, now) for change, now in _as_now(postconf, changes)):
@@ -113,7 +115,11 @@ def undo(postconf: Postconf, rollback: Path) -> list[Change]:
     postconf.set({name: value for name, value in before.items() if value is not None})
     postconf.unset([name for name, value in before.items() if value is None])
     for change in changes:
-        if change.file == "master.cf":
+        if change.is_override and change.before is None:
+            postconf.unset_override(change.name)
+        elif change.is_override:
+            postconf.set_override(change.name, str(change.before))
+        elif change.file == "master.cf":
             postconf.unset_service(change.name)
         elif change.file == TABLE and change.before is None:
             Path(change.name).unlink(missing_ok=True)
@@ -143,6 +149,8 @@ def _as_now(postconf: Postconf, changes: Sequence[Change]) -> list[tuple[Change,
     """Each change, and what stands in its place now; None for nothing."""
     configuration = postconf.read()
     entries = {key: service.entry for key, service in configuration.services.items()}
+    for key, service in configuration.services.items():
+        entries |= {f"{key}/{name}": value for name, value in service.options.items()}
     found = []
     for one in changes:
         if one.file == TABLE:

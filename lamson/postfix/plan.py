@@ -11,10 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lamson.postfix import match_list, reachability, recipients
+from lamson.postfix import match_list, reachability, recipients, transport
 from lamson.postfix.configuration import bare, option, words
 from lamson.postfix.ours import plain
-from lamson.postfix.submission import TAKING
 from lamson.postfix.wanted import ACTION
 
 if TYPE_CHECKING:
@@ -42,8 +41,14 @@ class Change:
     why: str
     doubt: str = ""
 
+    @property
+    def is_override(self) -> bool:
+        """It is ``service/type/parameter`` of master.cf."""
+        return self.file == "master.cf" and self.name.count("/") > 1
+
     def __str__(self) -> str:
-        head = f"{self.name} = " if self.file == "main.cf" else ""
+        is_named = self.file == "main.cf" or self.is_override
+        head = f"{self.name} = " if is_named else ""
         lines = [f"# {self.why}"]
         if self.doubt:
             lines.append(f"# not done by apply: {self.doubt}")
@@ -76,11 +81,17 @@ def make(site: Site, main: Sequence[Want], master: Sequence[WantedService]) -> l
             changes.append(
                 Change("master.cf", service.key, None, service.entry, service.why, service.doubt)
             )
-        elif known.program not in TAKING:
+        elif known.program not in service.programs:
             doubt = f"another service, {known.program}, has this address"
             changes.append(
                 Change("master.cf", service.key, known.entry, service.entry, service.why, doubt)
             )
+        else:
+            for want in transport.lacking(site, known, service.options):
+                name, own = f"{service.key}/{want.name}", known.options.get(want.name)
+                changes.append(
+                    Change("master.cf", name, own, want.value, want.why, service.reserve)
+                )
     return changes
 
 
@@ -111,7 +122,8 @@ def _files(site: Site, want: Want) -> list[Change]:
 def _after(site: Site, want: Want, before: str | None) -> tuple[str, str] | None:
     """The new value, and why we doubt it, if we do; None where the old one will do."""
     effective = site.value(want.name)
-    # Without an lmtp service there is no lmtp_destination_..._limit.
+    if effective is None and want.otherwise:
+        effective = site.value(want.otherwise)  # the service of this name is yet to come
     if effective is None or is_met(site, want, effective):
         return None
     if not want.is_list:
@@ -151,7 +163,7 @@ def is_met(site: Site, want: Want, effective: str) -> bool:
         there = [bare(one) for one in words(effective)]
         usual = site.get(want.otherwise) if want.otherwise else ""
         return all(
-            _next_hop(site.lookup(there, domain) or usual) == _next_hop(answer)
+            _is_one_hop(site.lookup(there, domain) or usual, answer)
             for domain, answer in want.answers
         )
     return not _missing(site, want, effective)
@@ -196,9 +208,9 @@ def _spoilt(site: Site, want: Want, effective: str) -> tuple[str, str]:
     return "", ""
 
 
-def _next_hop(transport: str) -> str:
-    """LMTP looks up no MX, so that brackets mean nothing to it, and ``inet:`` is the usual."""
-    return transport.replace("lmtp:inet:", "lmtp:").replace("[", "").replace("]", "").lower()
+def _is_one_hop(one: str, other: str) -> bool:
+    names, places = zip(*(hop.partition(":")[::2] for hop in (one, other)), strict=True)
+    return len(set(names)) == 1 and transport.is_one_place(*places)
 
 
 def _inline_keys(table: str) -> set[str]:

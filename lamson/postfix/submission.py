@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lamson.postfix.configuration import Service
     from lamson.postfix.site import Site
+    from lamson.postfix.wanted import Want
     from lamson.routing.domains import Domains
     from lamson.settings.model import Settings
 
@@ -31,12 +32,19 @@ _CERTIFICATES = ("smtpd_tls_chain_files", "smtpd_tls_cert_file", "smtpd_tls_ecce
 
 
 class WantedService(NamedTuple):
-    """One entry of master.cf; ``doubt`` is why `apply` cannot write it."""
+    """One entry of master.cf; ``doubt`` is why `apply` cannot write it.
+
+    What is there already has to be one of ``programs`` and to have the ``options``, if need be of
+    its own; ``reserve`` is why `apply` cannot give it these.
+    """
 
     key: str
     entry: str
     why: str
     doubt: str = ""
+    programs: tuple[str, ...] = TAKING
+    options: tuple[Want, ...] = ()
+    reserve: str = ""
 
 
 def wanted(site: Site) -> list[WantedService]:

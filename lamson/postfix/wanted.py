@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 # Postfix measures its queue file, with all that it and filters have added; its LMTP client then
 # adds three octets to every 998 of a longer line, to break it. So we need a hundredth more than it.
 ROOM = 100
-_USUAL_CONCURRENCY = 20  # Postfix's own default
-_MOST_RECIPIENTS = 50  # Postfix's own default
 ACTION = "default_action"
 SAFE_ACTIONS = ("tempfail", "shutdown")
 """Values of it, or of milter_default_action, with which mail waits while the filters are down."""
@@ -56,7 +54,8 @@ class Want:
     """One parameter. Where it ``is_list``, the value has to be among others, else alone.
 
     ``answers`` are what the maps it names have to answer, by domain; where they do it is well,
-    whatever the value. ``otherwise`` names the parameter that counts where they answer nothing.
+    whatever the value. ``otherwise`` names the parameter that counts where they answer nothing, or
+    where there is none of this name yet.
     ``has_domains``: it is a list of domains, which may be brought by a table, a file or a parent.
     ``will_do`` tells of another value (effective, ``$`` expanded) whether it is as good; where it
     ``is_list``, of an item of it. ``rewrite`` gives for the items of a list those that there should
@@ -84,7 +83,10 @@ class Want:
 
 def of_main(site: Site) -> list[Want]:
     """What main.cf has to say. Raises RouteError where the domains cannot be listed."""
-    next_hop, domains = site.settings.next_hop, site.domains.complete()
+    from lamson.postfix import transport
+
+    domains, used = site.domains.complete(), transport.of(site)
+    next_hop = used.next_hop
     hops = " ".join(f"{domain}={next_hop}" for domain in domains)
     wants = [
         Want(
@@ -111,14 +113,13 @@ def of_main(site: Site) -> list[Want]:
             answers=tuple((domain, next_hop) for domain in domains),
             otherwise="relay_transport",
         ),
-        Want("lmtp_send_xforward_command", "yes", "our log and the seen check use the queue id"),
         Want(
             "enable_long_queue_ids",
             "yes",
             "short queue ids repeat, so that no mail could be known as seen",
         ),
     ]
-    return [*wants, *_newlines(site), *_limits(site.settings), *_milter(site)]
+    return [*wants, *_newlines(site), *transport.limits(site, used), *_milter(site)]
 
 
 def _newlines(site: Site) -> list[Want]:
@@ -152,43 +153,6 @@ def _are_single_hosts(exclusions: str) -> bool:
         if network.num_addresses > 1 or network.is_loopback:
             return False
     return True
-
-
-def _limits(settings: Settings) -> list[Want]:
-    """How much, how many and how long, so that Postfix never asks for more than we give."""
-    lmtp = settings.lmtp
-    most = lmtp.max_connections
-    busy = settings.workers * settings.threads
-    together = min(_MOST_RECIPIENTS, lmtp.max_recipients)
-    wants = [
-        Want(
-            "lmtp_destination_concurrency_limit",
-            str(min(max(_USUAL_CONCURRENCY, busy), most)),
-            f"with fewer than workers x threads, {busy}, some of our threads are idle; connections"
-            f" beyond lmtp.max_connections, {most}, are told 421, and Postfix takes us for dead",
-            will_do=lambda value: min(busy, most) <= number(value) <= most,
-        ),
-        Want(
-            "lmtp_destination_recipient_limit",
-            str(together),
-            f"recipients beyond lmtp.max_recipients, {lmtp.max_recipients}, are deferred with each"
-            " message",
-            will_do=lambda value: 0 < number(value) <= lmtp.max_recipients,
-        ),
-    ]
-    for name, needed, what in (
-        ("lmtp_data_done_timeout", settings.handler_deadline, "handler_deadline"),
-        ("lmtp_rcpt_timeout", 30.0, "a busy moment"),
-    ):
-        wants.append(
-            Want(
-                name,
-                f"{max(600, int(needed * 2))}s",
-                f"{what} may last {needed:g} s: Postfix would give up, and send the mail again",
-                will_do=lambda value, needed=needed: seconds(value) > needed,  # type: ignore[misc]
-            )
-        )
-    return wants
 
 
 def size(settings: Settings) -> Want:

@@ -11,7 +11,7 @@ import shlex
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from lamson.postfix import apply, plan, submission, wanted
+from lamson.postfix import apply, plan, submission, transport, wanted
 from lamson.postfix.checks import inspection
 from lamson.postfix.configuration import Configuration
 from lamson.postfix.mending import Mending
@@ -205,7 +205,9 @@ class Paper:
 
     def changes(self) -> list[plan.Change]:
         site = self.site()
-        return plan.make(site, wanted.of_main(site), submission.wanted(site))
+        return plan.make(
+            site, wanted.of_main(site), [*transport.wanted(site), *submission.wanted(site)]
+        )
 
     def findings(self) -> list[Finding]:
         return list(inspection.findings(self.site()))
@@ -263,11 +265,20 @@ class Paper:
         overrides = dict(option.strip().split("=", 1) for option in options)
         self.master[f"{words[0]}/{words[1]}"] = (words, overrides)
 
+    def set_override(self, name: str, value: str) -> None:
+        self.run("-P", f"{name}={value}")
+
+    def unset_override(self, name: str) -> None:
+        self.run("-PX", name)
+
     def unset_service(self, key: str) -> None:
         self.run("-MX", key)
 
     def read(self) -> Configuration:
-        values = self.defaults | self.main
+        limits = ("destination_concurrency_limit", "destination_recipient_limit")
+        names = [key.partition("/")[0] for key in self.master if key.endswith("/unix")]
+        own = {f"{name}_{one}": f"$default_{one}" for name in names for one in limits}
+        values = own | self.defaults | self.main
         return Configuration.of(
             values=_lines({name: _expanded(value, values) for name, value in values.items()}),
             explicit=_lines(self.main),

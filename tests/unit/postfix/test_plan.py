@@ -45,7 +45,7 @@ def test_there_are_as_many_connections_as_threads(
 ) -> None:
     one = paper()
     one.settings = project(workers=workers, threads=8)
-    one.run("-e", f"lmtp_destination_concurrency_limit={limit}")
+    one.run("-e", f"lamson_destination_concurrency_limit={limit}")
     assert [change.after for change in one.changes()] == ([wanted] if wanted else [])
     one.apply()
     assert one.findings() == []
@@ -53,7 +53,7 @@ def test_there_are_as_many_connections_as_threads(
 
 def test_a_map_that_answers_well_already_is_left_alone(paper: Callable[..., Paper]) -> None:
     one, own = paper(), "texthash:/etc/postfix/own"
-    hop = "lmtp:inet:[127.0.0.1]:8823"
+    hop = "lamson:inet:[127.0.0.1]:8823"
     one.tables[own] = {"app.test": hop, "lists.test": hop}
     one.run("-e", f"transport_maps={own}")
     assert one.changes() == []
@@ -88,9 +88,9 @@ def test_our_own_socketmap_of_domains(paper: Callable[..., Paper]) -> None:
 def test_the_next_hop_by_other_ways(paper: Callable[..., Paper]) -> None:
     one = paper()
     one.run("-X", "transport_maps")
-    one.run("-e", "relay_transport=lmtp:127.0.0.1:8823")
+    one.run("-e", "relay_transport=lamson:127.0.0.1:8823")
     assert one.findings() == []
-    one.run("-e", "relay_transport=lmtp:inet:127.0.0.1:8824")
+    one.run("-e", "relay_transport=lamson:inet:127.0.0.1:8824")
     assert one.codes() == ["transport_maps"]
 
 

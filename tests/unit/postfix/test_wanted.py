@@ -26,7 +26,7 @@ def test_where_mail_for_our_domains_goes(paper: Callable[..., Paper]) -> None:
     found = wants(paper())
     assert found["relay_domains"].value == "app.test, lists.test"
     transport = found["transport_maps"]
-    hop = "lmtp:inet:[127.0.0.1]:8823"
+    hop = "lamson:inet:[127.0.0.1]:8823"
     assert transport.value == f"inline:{{app.test={hop} lists.test={hop}}}"
     assert transport.answers == (("app.test", hop), ("lists.test", hop))
     assert transport.otherwise == "relay_transport"
@@ -81,24 +81,17 @@ def test_as_many_connections_as_we_have_threads_and_no_more_than_we_take(
     least: int,
 ) -> None:
     settings = project(workers=workers, threads=threads, lmtp=Lmtp(max_connections=connections))
-    want = wants(paper(settings))["lmtp_destination_concurrency_limit"]
+    want = wants(paper(settings))["lamson_destination_concurrency_limit"]
     assert want.value == str(value)
     assert as_wanted(want, str(least - 1), str(connections + 1)) == []
     assert as_wanted(want, str(least), str(connections)) == [str(least), str(connections)]
 
 
 def test_recipients_of_one_message(paper: Callable[..., Paper]) -> None:
-    want = wants(paper(project(lmtp=Lmtp(max_recipients=10))))["lmtp_destination_recipient_limit"]
+    want = wants(paper(project(lmtp=Lmtp(max_recipients=10))))["lamson_destination_recipient_limit"]
     assert want.value == "10"
     assert as_wanted(want, "0", "1", "10", "11", "many") == ["1", "10"]
-    assert wants(paper())["lmtp_destination_recipient_limit"].value == "50"
-
-
-def test_postfix_waits_longer_than_a_handler_may_take(paper: Callable[..., Paper]) -> None:
-    want = wants(paper(project(handler_deadline=400.0)))["lmtp_data_done_timeout"]
-    assert want.value == "800s"
-    assert as_wanted(want, "400s", "401", "7m", "6m", "1h", "soon", "") == ["401", "7m", "1h"]
-    assert wants(paper())["lmtp_data_done_timeout"].value == "600s"
+    assert wants(paper())["lamson_destination_recipient_limit"].value == "50"
 
 
 def test_bare_newlines_as_far_as_this_postfix_can(paper: Callable[..., Paper]) -> None:
