@@ -149,15 +149,19 @@ def plan_command(config: str | None) -> int:
 @command("apply")
 @_config
 @option("undo", metavar="FILE", help="Instead restore what this rollback file says was before.")
-def apply_command(config: str | None, undo: str | None) -> None:
+@option("only", metavar="NAME", multiple=True, help="Change this line alone. May be repeated.")
+def apply_command(config: str | None, undo: str | None, only: tuple[str, ...]) -> int:
     """Make the changes that `lamson postfix plan` shows, with postconf alone.
 
-    What was there before is written to a rollback file first. A value that would have to be changed
-    and has a $ macro or several lines is left to you, and then nothing is changed.
+    What was there before is written to a rollback file first. A value that has a $ macro or several
+    lines, and a service that is another's, are left to you, and so is what would do harm without
+    them; each line says so, and why. Exits with 1 where something is left, and with 73, nothing
+    changed, where the rollback file cannot be written.
 
     \b
     Example:
       lamson postfix apply
+      lamson postfix apply -only relay_recipient_maps
       lamson postfix apply -undo /etc/postfix/lamson/rollback-20260101T120000-99.json
     """
     from lamson.postfix import advice, apply, submission
@@ -171,23 +175,29 @@ def apply_command(config: str | None, undo: str | None) -> None:
             click.echo(f"{change.file}: {change.name} is as it was")
         if not undone:
             click.echo("nothing to undo")
-            return
+            return os.EX_OK
         click.echo(f"now: {postconf.mend.reload}")
-        return
+        return os.EX_OK
     site = _site(effective, postconf)
-    changes = _changes(site)
+    changes = [one for one in _changes(site) if not only or one.name in only]
     rollback = apply.carry_out(postconf, changes, site.configuration.directory / ROLLBACKS)
     if rollback is not None:
         site = site.again(postconf)
-    for finding in (*submission.lacking(site), *advice.findings(site)):
+    findings = [*submission.lacking(site), *advice.findings(site)]
+    for finding in findings:
         click.echo(f"left to you: {finding}")
-    if rollback is None:
-        click.echo("nothing to change")
-        return
     for change in changes:
-        click.echo(f"{change.file}: set {change.name}")
-    click.echo(f"to undo it: lamson postfix apply -undo {rollback}")
-    click.echo(f"now: {postconf.mend.reload}")
+        if change.doubt:
+            click.echo(f"left to you: {change.file}: {change.name}: {change.doubt}")
+        else:
+            click.echo(f"{change.file}: set {change.name}")
+    if rollback is None:
+        click.echo("nothing was changed" if changes else "nothing to change")
+    else:
+        click.echo(f"to undo it: lamson postfix apply -undo {rollback}")
+        click.echo(f"now: {postconf.mend.reload}")
+    is_left = any(change.doubt for change in changes)
+    return WRONG if findings or is_left else os.EX_OK
 
 
 @command("check")

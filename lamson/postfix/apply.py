@@ -27,23 +27,24 @@ if TYPE_CHECKING:
 
 
 def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) -> Path | None:
-    """Make the changes; gives the rollback file, None where there was nothing to do.
+    """Make the changes that are not in doubt; gives the rollback file, None where there are none.
 
-    Raises LamsonError, before anything is changed, where one of them is in doubt or others could
-    exchange a file in ``directory``; and where postconf fails. It then names the rollback file if
-    something was changed before that; else there is none.
+    Raises LamsonError, before anything is changed, where the rollback file cannot be written or
+    others could exchange a file in ``directory``; and where postconf fails. It then names the
+    rollback file if something was changed before that; else there is none.
     """
-    if doubtful := [change for change in changes if change.doubt]:
-        one = doubtful[0]
-        raise LamsonError(
-            f"{one.file}: {one.name}: {one.doubt}; nothing was changed (lamson postfix plan shows"
-            " what is wanted)"
-        )
+    changes = [change for change in changes if not change.doubt]
     if not changes:
         return None
-    directory.mkdir(parents=True, exist_ok=True)
-    private.check_place(directory)
-    rollback = _write(directory, changes)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        private.check_place(directory)
+        rollback = _write(directory, changes)
+    except OSError as error:
+        raise LamsonError(
+            f"{directory}: no rollback file can be written: {error.strerror}; nothing was changed",
+            exit_code=os.EX_CANTCREAT,
+        ) from None
     try:
         for change in changes:
             if change.file == TABLE:
@@ -86,8 +87,14 @@ def _write(directory: Path, changes: Sequence[Change]) -> Path:
             descriptor = os.open(rollback, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
-        with open(descriptor, "w") as file:
-            file.write(json.dumps([asdict(change) for change in changes], indent=1) + "\n")
+        try:
+            with open(descriptor, "w") as file:
+                file.write(json.dumps([asdict(change) for change in changes], indent=1) + "\n")
+                file.flush()
+                os.fsync(descriptor)
+        except OSError:
+            rollback.unlink()  # a part of one undoes nothing
+            raise
         return rollback
     raise AssertionError
 

@@ -8,7 +8,7 @@ for us to guess.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lamson.postfix import match_list, reachability, recipients, transport
@@ -92,6 +92,23 @@ def make(site: Site, main: Sequence[Want], master: Sequence[WantedService]) -> l
                 changes.append(
                     Change("master.cf", name, own, want.value, want.why, service.reserve)
                 )
+    return _together(changes, transport.of(site).key)
+
+
+def _together(changes: list[Change], key: str) -> list[Change]:
+    """What would do harm without another line is left with it: mail must not be taken for our
+    domains as long as Postfix would bring it elsewhere, or take it for anybody."""
+    for name, needed in (
+        ("transport_maps", (key,)),
+        ("relay_domains", ("transport_maps", "relay_recipient_maps")),
+    ):
+        left = [one.name for one in changes if one.doubt and one.name in needed]
+        if left:
+            doubt = f"{' and '.join(left)} has to be changed before, which is left to you"
+            changes = [
+                replace(one, doubt=doubt) if one.name == name and not one.doubt else one
+                for one in changes
+            ]
     return changes
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.errors import LamsonError
 from lamson.net.listen import bind
 from lamson.postfix import tables
 from lamson.settings import Milter, Socketmap
@@ -57,8 +57,8 @@ def test_relay_domains_that_lack_one(patient: Callable[..., Patient], value: str
         assert change.after == f"{value}, lists.test"
         assert one.apply()
     else:
-        with pytest.raises(LamsonError, match=r"!lists\.test in it leaves lists\.test out"):
-            one.apply()
+        assert "!lists.test in it leaves lists.test out" in change.doubt
+        assert one.apply() is None
         assert one.findings()[0].fix.startswith("by hand, as apply leaves it to you")
         one.run("-e", f"relay_domains={change.after}")
     assert one.changes() == []
@@ -151,8 +151,8 @@ def test_a_map_or_milter_that_does_not_answer_is_not_added_to(
         (change,) = one.changes()
         assert wanted in change.after
         assert before not in change.after
-        with pytest.raises(LamsonError, match=f"{old}.* does not answer .*Connection refused"):
-            one.apply()
+        assert re.search(f"{old}.* does not answer .*Connection refused", change.doubt)
+        assert one.apply() is None
         with bind(f"127.0.0.1:{old}"):  # somebody else's, which is up
             (change,) = one.changes()
             assert change.after.startswith(f"{before}, ")
