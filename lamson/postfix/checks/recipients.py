@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lamson.postfix.configuration import Service
     from lamson.postfix.site import Site
 
+_OVERRIDES, _UNCHECKED = "receive_override_options", "no_unknown_recipient_checks"
 _UNLISTED = "smtpd_reject_unlisted_recipient"
 
 
@@ -101,6 +102,18 @@ def unlisted(site: Site, service: Service) -> Iterator[Finding]:
     if not faces_the_world(site, service):
         return
     get = partial(site.effective, service)
+    given = words(get(_OVERRIDES))
+    if _UNCHECKED in given:
+        left = [one for one in given if one != _UNCHECKED]
+        fix = site.mend.set(_OVERRIDES, ", ".join(left))
+        if _OVERRIDES in service.options:
+            fix = site.mend.override(service.key, f"{_OVERRIDES}={','.join(left)}")
+        yield Finding(
+            "unlisted-recipients-are-taken",
+            f"{_OVERRIDES} has {_UNCHECKED} for {service.key}",
+            "smtpd takes mail for unknown recipients, whose bounces go to forged senders",
+            fix,
+        )
     asked = words(f"{get('smtpd_recipient_restrictions')} {get('smtpd_relay_restrictions')}")
     if get(_UNLISTED) != "no" or {"reject_unlisted_recipient", "check_recipient_maps"} & {*asked}:
         return

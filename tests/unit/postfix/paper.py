@@ -64,6 +64,7 @@ DEFAULTS = {
     "parent_domain_matches_subdomains": "debug_peer_list,fast_flush_domains,mynetworks,"
     "permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps",
     "queue_directory": "/var/spool/postfix",
+    "receive_override_options": "",
     "relay_domains": "",
     "relay_recipient_maps": "",
     "relay_transport": "relay",
