@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from lamson.settings.model import Settings
 
 DIRECTORY = Path("postfix")  # below run_dir
-ROLLBACKS = Path("lamson")  # below Postfix's configuration, where only root writes
 WRONG = 1
 
 _config = option(
@@ -104,9 +103,11 @@ def _site(effective: Settings, postconf: Postconf) -> Site:
 
 
 def _changes(site: Site) -> list[Change]:
-    from lamson.postfix import plan, submission, wanted
+    from lamson.postfix import plan, submission, transport, wanted
 
-    return plan.make(site, wanted.of_main(site), submission.wanted(site))
+    return plan.make(
+        site, wanted.of_main(site), [*transport.wanted(site), *submission.wanted(site)]
+    )
 
 
 @command("plan")
@@ -120,22 +121,27 @@ def plan_command(config: str | None) -> int:
     Example:
       lamson postfix plan
     """
-    from lamson.postfix import plan, submission
+    from lamson.postfix import advice, plan, submission
 
     effective = settings()
     site = _site(effective, _postconf(effective, config))
     changes = _changes(site)
-    left = list(submission.lacking(site))
+    left = [*submission.lacking(site), *advice.findings(site)]
     if not changes and not left:
         click.echo("main.cf and master.cf are as this project wants them")
     for file in plan.FILES:
         if own := [change for change in changes if change.file == file]:
-            click.echo(f"--- {site.configuration.directory / file}")
+            if file != plan.TABLE:
+                click.echo(f"--- {site.configuration.directory / file}")
             for change in own:
+                if file == plan.TABLE:
+                    click.echo(f"--- {change.name}")
                 click.echo(str(change))
     for finding in left:
         click.echo(f"# not done by apply: {finding}")
     if remark := submission.remark(site):
+        click.echo(f"# {remark}")
+    for remark in advice.remarks(site):
         click.echo(f"# {remark}")
     return WRONG if changes or left else os.EX_OK
 
@@ -143,18 +149,23 @@ def plan_command(config: str | None) -> int:
 @command("apply")
 @_config
 @option("undo", metavar="FILE", help="Instead restore what this rollback file says was before.")
-def apply_command(config: str | None, undo: str | None) -> None:
+@option("only", metavar="NAME", multiple=True, help="Change this line alone. May be repeated.")
+def apply_command(config: str | None, undo: str | None, only: tuple[str, ...]) -> int:
     """Make the changes that `lamson postfix plan` shows, with postconf alone.
 
-    What was there before is written to a rollback file first. A value that would have to be changed
-    and has a $ macro or several lines is left to you, and then nothing is changed.
+    What was there before is written to a rollback file first. A value that has a $ macro or several
+    lines, and a service that is another's, are left to you, and so is what would do harm without
+    them; each line says so, and why. Exits with 1 where something is left, and with 73, nothing
+    changed, where the rollback file cannot be written.
 
     \b
     Example:
       lamson postfix apply
+      lamson postfix apply -only relay_recipient_maps
       lamson postfix apply -undo /etc/postfix/lamson/rollback-20260101T120000-99.json
     """
-    from lamson.postfix import apply, submission
+    from lamson.postfix import advice, apply, submission
+    from lamson.postfix.recipients import DIRECTORY as ROLLBACKS
 
     effective = settings()
     postconf = _postconf(effective, config)
@@ -164,23 +175,29 @@ def apply_command(config: str | None, undo: str | None) -> None:
             click.echo(f"{change.file}: {change.name} is as it was")
         if not undone:
             click.echo("nothing to undo")
-            return
+            return os.EX_OK
         click.echo(f"now: {postconf.mend.reload}")
-        return
+        return os.EX_OK
     site = _site(effective, postconf)
-    changes = _changes(site)
+    changes = [one for one in _changes(site) if not only or one.name in only]
     rollback = apply.carry_out(postconf, changes, site.configuration.directory / ROLLBACKS)
     if rollback is not None:
         site = site.again(postconf)
-    for finding in submission.lacking(site):
+    findings = [*submission.lacking(site), *advice.findings(site)]
+    for finding in findings:
         click.echo(f"left to you: {finding}")
-    if rollback is None:
-        click.echo("nothing to change")
-        return
     for change in changes:
-        click.echo(f"{change.file}: set {change.name}")
-    click.echo(f"to undo it: lamson postfix apply -undo {rollback}")
-    click.echo(f"now: {postconf.mend.reload}")
+        if change.doubt:
+            click.echo(f"left to you: {change.file}: {change.name}: {change.doubt}")
+        else:
+            click.echo(f"{change.file}: set {change.name}")
+    if rollback is None:
+        click.echo("nothing was changed" if changes else "nothing to change")
+    else:
+        click.echo(f"to undo it: lamson postfix apply -undo {rollback}")
+        click.echo(f"now: {postconf.mend.reload}")
+    is_left = any(change.doubt for change in changes)
+    return WRONG if findings or is_left else os.EX_OK
 
 
 @command("check")
@@ -199,6 +216,7 @@ def check_command(config: str | None, smtpd: str | None, offline: bool, as_json:
       lamson postfix check
       lamson postfix check -smtpd mail.example.com:25 -json
     """
+    from lamson.postfix import advice
     from lamson.postfix.checks import inspection, probes
     from lamson.postfix.finding import Finding
 
@@ -216,6 +234,8 @@ def check_command(config: str | None, smtpd: str | None, offline: bool, as_json:
         for untried in seen:
             if not isinstance(untried, Finding):
                 click.echo(f"# {untried}")
+        for remark in advice.remarks(site):
+            click.echo(f"# {remark}")
     return WRONG if found else os.EX_OK
 
 

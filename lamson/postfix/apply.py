@@ -1,7 +1,8 @@
 """Carrying out a plan, and undoing it.
 
-`carry_out` writes with postconf alone, after a rollback file with which `undo` restores what was
-there before. Who goes on looking at the configuration reads it again.
+`carry_out` writes main.cf and master.cf with postconf alone, the tables that they name before, and
+before all a rollback file with which `undo` restores what was there. Who goes on looking at the
+configuration reads it again.
 """
 
 from __future__ import annotations
@@ -11,42 +12,48 @@ import os
 import time
 from dataclasses import asdict
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson import private
 from lamson.errors import LamsonError
-from lamson.postfix.plan import FILES, Change
+from lamson.postfix.plan import FILES, TABLE, Change
+from lamson.postfix.recipients import DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from lamson.postfix.postconf import Postconf
 
 
 def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) -> Path | None:
-    """Make the changes; gives the rollback file, None where there was nothing to do.
+    """Make the changes that are not in doubt; gives the rollback file, None where there are none.
 
-    Raises LamsonError, before anything is changed, where one of them is in doubt or others could
-    exchange a file in ``directory``; and where postconf fails. It then names the rollback file if
-    something was changed before that; else there is none.
+    Raises LamsonError, before anything is changed, where the rollback file cannot be written or
+    others could exchange a file in ``directory``; and where postconf fails. It then names the
+    rollback file if something was changed before that; else there is none.
     """
-    if doubtful := [change for change in changes if change.doubt]:
-        one = doubtful[0]
-        raise LamsonError(
-            f"{one.file}: {one.name}: {one.doubt}; nothing was changed (lamson postfix plan shows"
-            " what is wanted)",
-            exit_code=os.EX_CONFIG,
-        )
+    changes = [change for change in changes if not change.doubt]
     if not changes:
         return None
-    directory.mkdir(parents=True, exist_ok=True)
-    private.check_place(directory)
-    rollback = _write(directory, changes)
     try:
+        directory.mkdir(parents=True, exist_ok=True)
+        private.check_place(directory)
+        rollback = _write(directory, changes)
+    except OSError as error:
+        raise LamsonError(
+            f"{directory}: no rollback file can be written: {error.strerror}; nothing was changed",
+            exit_code=os.EX_CANTCREAT,
+        ) from None
+    try:
+        for change in changes:
+            if change.file == TABLE:
+                _replace(Path(change.name), change.after)
         postconf.set({one.name: one.after for one in changes if one.file == "main.cf"})
         for change in changes:
-            if change.file == "master.cf":
+            if change.is_override:
+                postconf.set_override(change.name, change.after)
+            elif change.file == "master.cf":
                 postconf.set_service(change.name, change.after)
     except LamsonError as error:
         if not any(_is_made(change, now) for change, now in _as_now(postconf, changes)):
@@ -59,6 +66,18 @@ def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) ->
     return rollback
 
 
+def _replace(table: Path, text: str) -> None:
+    """A table has this text, and never a part of it."""
+    new = table.with_name(f".{table.name}.new")
+    try:
+        table.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(text)
+        new.chmod(0o644)
+        new.replace(table)
+    except OSError as error:
+        raise LamsonError(f"{table}: {error.strerror}", exit_code=os.EX_CANTCREAT) from None
+
+
 def _write(directory: Path, changes: Sequence[Change]) -> Path:
     """A rollback file in ``directory``, for its owner alone; none that is there is replaced."""
     stem = f"rollback-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
@@ -68,8 +87,14 @@ def _write(directory: Path, changes: Sequence[Change]) -> Path:
             descriptor = os.open(rollback, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
             continue
-        with open(descriptor, "w") as file:
-            file.write(json.dumps([asdict(change) for change in changes], indent=1) + "\n")
+        try:
+            with open(descriptor, "w") as file:
+                file.write(json.dumps([asdict(change) for change in changes], indent=1) + "\n")
+                file.flush()
+                os.fsync(descriptor)
+        except OSError:
+            rollback.unlink()  # a part of one undoes nothing
+            raise
         return rollback
     raise AssertionError
 
@@ -83,7 +108,12 @@ def undo(postconf: Postconf, rollback: Path) -> list[Change]:
     changed since then is left alone: LamsonError names it, and nothing is undone.
     """
     changes = []
-    for change, now in _as_now(postconf, _recorded(rollback)):
+    recorded = _recorded(rollback)
+    place = postconf.read().directory / DIRECTORY
+    for change in recorded:
+        if change.file == TABLE and Path(change.name).parent != place:
+            raise LamsonError(f"{rollback}: no rollback file: {change.name} is no table of ours")
+    for change, now in _as_now(postconf, recorded):
         if _is_made(change, now):
             changes.append(change)
         elif _split(now) != _split(change.before):
@@ -95,8 +125,16 @@ def undo(postconf: Postconf, rollback: Path) -> list[Change]:
     postconf.set({name: value for name, value in before.items() if value is not None})
     postconf.unset([name for name, value in before.items() if value is None])
     for change in changes:
-        if change.file == "master.cf":
+        if change.is_override and change.before is None:
+            postconf.unset_override(change.name)
+        elif change.is_override:
+            postconf.set_override(change.name, str(change.before))
+        elif change.file == "master.cf":
             postconf.unset_service(change.name)
+        elif change.file == TABLE and change.before is None:
+            Path(change.name).unlink(missing_ok=True)
+        elif change.file == TABLE:
+            _replace(Path(change.name), str(change.before))
     return changes
 
 
@@ -125,10 +163,17 @@ def _as_now(postconf: Postconf, changes: Sequence[Change]) -> list[tuple[Change,
     """Each change, and what stands in its place now; None for nothing."""
     configuration = postconf.read()
     entries = {key: service.entry for key, service in configuration.services.items()}
-    return [
-        (one, (configuration.explicit if one.file == "main.cf" else entries).get(one.name))
-        for one in changes
-    ]
+    for key, service in configuration.services.items():
+        entries |= {f"{key}/{name}": value for name, value in service.options.items()}
+    found = []
+    for one in changes:
+        if one.file == TABLE:
+            path = Path(one.name)
+            now = path.read_text() if path.is_file() else None
+        else:
+            now = (configuration.explicit if one.file == "main.cf" else entries).get(one.name)
+        found.append((one, now))
+    return found
 
 
 def _is_made(change: Change, now: str | None) -> bool:

@@ -133,6 +133,15 @@ def bare(item: str) -> str:
     return words(item[1:-1])[0] if item.startswith("{") and words(item[1:-1]) else item
 
 
+def option(item: str, name: str) -> str | None:
+    """What an item says of itself by ``{ item, name=value }``; None where it says nothing."""
+    if item == bare(item):
+        return None
+    options = [word.replace(" ", "") for word in item[1:-1].split(",")]
+    found = [one.partition("=")[2] for one in options if one.startswith(f"{name}=")]
+    return found[-1] if found else None
+
+
 def _services(text: str, overrides: Mapping[str, str], level: str) -> dict[str, Service]:
     options: dict[str, dict[str, str]] = {}
     for name, value in overrides.items():

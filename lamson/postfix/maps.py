@@ -7,6 +7,8 @@ that by other means. One behind proxymap(8) is asked directly, since Postfix may
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lamson.postfix.tables import command
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10.0  # seconds for a table; a dead socketmap is tried again and again
 _PER_KEY = 0.01  # seconds more for each key
+_LISTABLE = ("hash", "btree", "lmdb", "cdb", "dbm", "sdbm")  # with ``postmap -s``
 # What postmap says where one key, and not the table, was the trouble (postmap.c).
 _FAILED = "query error"
 
@@ -29,6 +32,9 @@ class Maps(Protocol):
         """What the table ``type:name`` has for these keys; a key that it does not have is left
         out. ``later`` are keys that will be asked for: where it has to be asked now, it is asked
         for them as well."""
+
+    def keys(self, table: str) -> Set[str]:
+        """All keys of the table, where it is of a kind that can be listed; else none."""
 
 
 class PostmapMaps:
@@ -52,6 +58,26 @@ class PostmapMaps:
             new = [key for key in dict.fromkeys((*keys, *later)) if key not in known]
             known.update({**dict.fromkeys(new, ""), **self._ask(table, new)})
         return {key: known[key] for key in keys if known[key]}
+
+    def keys(self, table: str) -> Set[str]:
+        """See `Maps`."""
+        table = table.removeprefix("proxy:")
+        kind, _, path = table.partition(":")
+        with suppress(OSError):
+            if kind == "texthash":
+                lines = Path(path).read_text(errors="replace").splitlines()
+                return {line.split()[0] for line in lines if line[:1] not in ("", " ", "\t", "#")}
+        if kind not in _LISTABLE:
+            return set()
+        done = subprocess.run(
+            [command("postmap"), *self._place, "-s", table],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_PATIENCE,
+        )
+        return {line.partition("\t")[0] for line in done.stdout.splitlines()}
 
     def _ask(self, table: str, keys: Sequence[str]) -> dict[str, str]:
         done = self._run(table, keys)

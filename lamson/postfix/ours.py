@@ -5,10 +5,12 @@ For `wanted` and the doctor, which have to know our own among those of others, i
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.postfix import tables
+from lamson.postfix.configuration import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,15 +41,27 @@ def is_domains(site: Site) -> Callable[[str], bool]:
 
 
 def _is(name: str, file: str, site: Site) -> Callable[[str], bool]:
-    """Our socketmap's map, or a table of our routes."""
+    """Our socketmap's map, or a table of our routes; also behind a filter (pipemap)."""
     asked = site.settings.lookup(name) if has_socketmap(site) else None
 
     def is_ours(item: str) -> bool:
-        item = item.removeprefix("proxy:")
+        item = (piped(item) or [item])[-1].removeprefix("proxy:")
         path = tables.of_item(item, site.directory)
         return item == asked or (path is not None and path.name == file)
 
     return is_ours
+
+
+def piped(item: str) -> list[str]:
+    """The tables of a pipemap, each asked what the one before has answered; none where it is no
+    pipemap."""
+    found = re.fullmatch(r"(?:proxy:)?pipemap: *\{(.*)\}", plain(item))
+    return words(found[1]) if found else []
+
+
+def plain(text: str) -> str:
+    """As Postfix reads a value of main.cf, in which ``$$`` is a dollar."""
+    return text.replace("$$", "$")
 
 
 def is_milter(site: Site) -> Callable[[str], bool]:

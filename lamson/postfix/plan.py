@@ -8,11 +8,13 @@ for us to guess.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lamson.postfix import match_list, reachability
-from lamson.postfix.configuration import bare, words
+from lamson.postfix import match_list, reachability, recipients, transport
+from lamson.postfix.configuration import bare, option, words
+from lamson.postfix.ours import plain
+from lamson.postfix.wanted import ACTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +23,16 @@ if TYPE_CHECKING:
     from lamson.postfix.submission import WantedService
     from lamson.postfix.wanted import Want
 
-FILES = ("main.cf", "master.cf")
+TABLE = "table"
+FILES = (TABLE, "main.cf", "master.cf")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line to change. ``before`` is None where there is none; ``doubt`` why we do not."""
+    """One line to change. ``before`` is None where there is none; ``doubt`` why we do not.
+
+    Of a table, ``name`` is its path, and ``before`` and ``after`` all of its text.
+    """
 
     file: str  # one of FILES
     name: str
@@ -35,14 +41,20 @@ class Change:
     why: str
     doubt: str = ""
 
+    @property
+    def is_override(self) -> bool:
+        """It is ``service/type/parameter`` of master.cf."""
+        return self.file == "master.cf" and self.name.count("/") > 1
+
     def __str__(self) -> str:
-        show = "{0}" if self.file == "master.cf" else f"{self.name} = {{0}}"
+        is_named = self.file == "main.cf" or self.is_override
+        head = f"{self.name} = " if is_named else ""
         lines = [f"# {self.why}"]
         if self.doubt:
             lines.append(f"# not done by apply: {self.doubt}")
         if self.before is not None:
-            lines.append("-" + show.format(self.before))
-        return "\n".join([*lines, "+" + show.format(self.after)])
+            lines += [f"-{head}{line}" for line in self.before.split("\n")]
+        return "\n".join([*lines, *(f"+{head}{line}" for line in self.after.split("\n"))])
 
 
 def make(site: Site, main: Sequence[Want], master: Sequence[WantedService]) -> list[Change]:
@@ -53,14 +65,15 @@ def make(site: Site, main: Sequence[Want], master: Sequence[WantedService]) -> l
         before = configuration.explicit.get(want.name)
         found = _after(site, want, before)
         if found is None:
+            changes += _files(site, want)
             continue
         after, doubt = found
-        usual = configuration.defaults.get(want.name)
-        if before is not None and "$" in before and before != usual:
+        if _is_composed(site, want, before):
             doubt = "the value has a $ macro"
         elif want.name in configuration.folded:
             doubt = "the value goes over several lines"
         doubt = f"{doubt}; change it by hand" if doubt else ""
+        changes += [] if doubt else _files(site, want)
         changes.append(Change("main.cf", want.name, before, after, want.why, doubt))
     for service in master:
         known = site.services.get(service.key)
@@ -68,22 +81,80 @@ def make(site: Site, main: Sequence[Want], master: Sequence[WantedService]) -> l
             changes.append(
                 Change("master.cf", service.key, None, service.entry, service.why, service.doubt)
             )
-        elif known.program != "smtpd":
+        elif known.program not in service.programs:
             doubt = f"another service, {known.program}, has this address"
             changes.append(
                 Change("master.cf", service.key, known.entry, service.entry, service.why, doubt)
             )
+        else:
+            for want in transport.lacking(site, known, service.options):
+                name, own = f"{service.key}/{want.name}", known.options.get(want.name)
+                changes.append(
+                    Change("master.cf", name, own, want.value, want.why, service.reserve)
+                )
+    return _together(changes, transport.of(site).key)
+
+
+def _together(changes: list[Change], key: str) -> list[Change]:
+    """What would do harm without another line is left with it: mail must not be taken for our
+    domains as long as Postfix would bring it elsewhere, or take it for anybody."""
+    for name, needed in (
+        ("transport_maps", (key,)),
+        ("relay_domains", ("transport_maps", "relay_recipient_maps")),
+    ):
+        left = [one.name for one in changes if one.doubt and one.name in needed]
+        if left:
+            doubt = f"{' and '.join(left)} has to be changed before, which is left to you"
+            changes = [
+                replace(one, doubt=doubt) if one.name == name and not one.doubt else one
+                for one in changes
+            ]
     return changes
+
+
+def _is_composed(site: Site, want: Want, before: str | None) -> bool:
+    """Somebody has put it together from macros, which we would have to expand to change it."""
+    if before is None or before == site.configuration.defaults.get(want.name):
+        return False
+    if want.rewrite is None:
+        return "$" in before
+    # Each item stays as it is written, as long as a macro stands for no more than a part of one.
+    return "$" in before.replace("$$", "") and len(words(before)) != len(words(site.get(want.name)))
+
+
+def _files(site: Site, want: Want) -> list[Change]:
+    """The files that the new value names, where they are not as they should be."""
+    if want.rewrite is None:
+        return []
+    found = want.rewrite(words(site.get(want.name))).files
+    why = f"{want.name} names it: this Postfix takes no tables that are written out in main.cf"
+    texts = {path: path.read_text() if path.is_file() else None for path in found}
+    return [
+        Change(TABLE, str(path), texts[path], text, why)
+        for path, text in found.items()
+        if texts[path] != text
+    ]
 
 
 def _after(site: Site, want: Want, before: str | None) -> tuple[str, str] | None:
     """The new value, and why we doubt it, if we do; None where the old one will do."""
     effective = site.value(want.name)
-    # Without an lmtp service there is no lmtp_destination_..._limit.
+    if effective is None and want.otherwise:
+        effective = site.value(want.otherwise)  # the service of this name is yet to come
     if effective is None or is_met(site, want, effective):
         return None
     if not want.is_list:
         return want.value, ""
+    if want.rewrite is not None:
+        asked = map(bare, words(effective))
+        is_there = want.will_do is not None and any(map(want.will_do, asked))
+        # Where it is there, what else is in the list has been borne so far.
+        spoilt, doubt = ("", "") if is_there else _spoilt(site, want, effective)
+        there = [one for one in words(effective) if bare(one) != spoilt]
+        # What stays is left as it is written: with its macros, and each dollar twice.
+        as_written = dict(zip(words(effective), words(before or ""), strict=False))
+        after = ", ".join(as_written.get(one, one) for one in want.rewrite(there).items)
+        return after, doubt
     there = [bare(one) for one in words(effective)]
     if want.answers and any(site.lookup(there, domain) for domain, _ in want.answers):
         # Another map comes first, or ours is of another time.
@@ -102,11 +173,14 @@ def is_met(site: Site, want: Want, effective: str) -> bool:
     """The value, of main.cf or of an override in master.cf, will do. ``$`` is expanded in it."""
     if not want.is_list:
         return want.is_met_by(effective)
+    if want.rewrite is not None:
+        there = words(effective)
+        return list(map(plain, want.rewrite(there).items)) == list(map(plain, there))
     if want.answers:
         there = [bare(one) for one in words(effective)]
         usual = site.get(want.otherwise) if want.otherwise else ""
         return all(
-            _next_hop(site.lookup(there, domain) or usual) == _next_hop(answer)
+            _is_one_hop(site.lookup(there, domain) or usual, answer)
             for domain, answer in want.answers
         )
     return not _missing(site, want, effective)
@@ -135,7 +209,14 @@ def _spoilt(site: Site, want: Want, effective: str) -> tuple[str, str]:
             if word is not None and word.startswith("!"):
                 return word, f"{word} in it leaves {domain} out"
         return "", ""
-    for item in map(bare, words(effective)):
+    for one in words(effective):
+        item = bare(one)
+        if (option(one, ACTION) or site.get("milter_default_action")) == "accept" and (
+            want.name == "smtpd_milters"
+        ):
+            continue  # mail passes without it
+        if not recipients.is_asked_for_us(site, item):
+            continue
         if problem := reachability.why(item, site.get("queue_directory")):
             return item, (
                 f"{item} in it does not answer ({problem}), and Postfix then defers all mail,"
@@ -144,9 +225,9 @@ def _spoilt(site: Site, want: Want, effective: str) -> tuple[str, str]:
     return "", ""
 
 
-def _next_hop(transport: str) -> str:
-    """LMTP looks up no MX, so that brackets mean nothing to it, and ``inet:`` is the usual."""
-    return transport.replace("lmtp:inet:", "lmtp:").replace("[", "").replace("]", "").lower()
+def _is_one_hop(one: str, other: str) -> bool:
+    names, places = zip(*(hop.partition(":")[::2] for hop in (one, other)), strict=True)
+    return len(set(names)) == 1 and transport.is_one_place(*places)
 
 
 def _inline_keys(table: str) -> set[str]:

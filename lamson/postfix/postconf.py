@@ -69,6 +69,14 @@ class Postconf:
         """``postconf -MX``."""
         self._run("-MX", key)
 
+    def set_override(self, name: str, value: str) -> None:
+        """``postconf -P service/type/parameter=value``."""
+        self._run("-P", f"{name}={value}")
+
+    def unset_override(self, name: str) -> None:
+        """``postconf -PX``."""
+        self._run("-PX", name)
+
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(
             [self._program, *self._place, *arguments],

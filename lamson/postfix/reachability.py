@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import socket
 
+from lamson.postfix.ours import piped
+
 TIMEOUT = 3.0  # seconds
 _INET = re.compile(r"(?:socketmap:)?inet6?:(\[[^]]+\]|[^:\s]+):(\d+)(?::\S*)?")
 _UNIX = re.compile(r"(?:socketmap:(?:unix|local):([^:\s]+):\S+|(?:unix|local):([^:\s]+))")
@@ -20,6 +22,8 @@ def why(item: str, queue: str) -> str:
     ``item`` is a table of ``relay_recipient_maps`` and the like, or a milter; ``queue`` is the
     directory of Postfix's queue.
     """
+    if parts := piped(item):
+        return next(filter(None, (why(part, queue) for part in parts)), "")
     item = item.removeprefix("proxy:")
     try:
         if match := _INET.fullmatch(item):

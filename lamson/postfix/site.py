@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lamson.postfix.configuration import words
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
@@ -55,6 +57,12 @@ class Site:
         return replace(self, configuration=postconf.read(), maps=postconf.maps())
 
     @property
+    def next_hop(self) -> str:
+        """How Postfix should reach our LMTP server: by a transport of our own."""
+        own = self.settings.postfix
+        return own.next_hop or f"{own.transport}:{self.settings.lmtp.endpoint(bracketed=True)}"
+
+    @property
     def services(self) -> Mapping[str, Service]:
         """The entries of master.cf, by ``name/type``."""
         return self.configuration.services
@@ -71,6 +79,16 @@ class Site:
     def get(self, name: str) -> str:
         """The same, and nothing where there is no such parameter."""
         return self.configuration.values.get(name, "")
+
+    def written(self, name: str) -> dict[str, str]:
+        """Each item of a list as it is written, macros and all, by what it is expanded; nothing
+        where a macro stands for several."""
+        configuration = self.configuration
+        usual = configuration.defaults.get(name, "")
+        as_written = words(configuration.explicit.get(name, usual))
+        there = words(self.get(name))
+        is_clear = len(as_written) == len(there)
+        return dict(zip(there, as_written, strict=True)) if is_clear else {}
 
     def effective(self, service: Service | None, name: str) -> str:
         """What the service has for the parameter: its own value, else that of main.cf."""

@@ -20,21 +20,31 @@ if TYPE_CHECKING:
 
     from lamson.postfix.configuration import Service
     from lamson.postfix.site import Site
+    from lamson.postfix.wanted import Want
     from lamson.routing.domains import Domains
     from lamson.settings.model import Settings
 
 _PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "smtps": 465}
+TAKING = ("smtpd", "postscreen")
+"""Programs that take mail by SMTP: postscreen(8) hands whom it lets in to smtpd."""
 _NAMES = {587: "submission"}
 _CERTIFICATES = ("smtpd_tls_chain_files", "smtpd_tls_cert_file", "smtpd_tls_eccert_file")
 
 
 class WantedService(NamedTuple):
-    """One entry of master.cf; ``doubt`` is why `apply` cannot write it."""
+    """One entry of master.cf; ``doubt`` is why `apply` cannot write it.
+
+    What is there already has to be one of ``programs`` and to have the ``options``, if need be of
+    its own; ``reserve`` is why `apply` cannot give it these.
+    """
 
     key: str
     entry: str
     why: str
     doubt: str = ""
+    programs: tuple[str, ...] = TAKING
+    options: tuple[Want, ...] = ()
+    reserve: str = ""
 
 
 def wanted(site: Site) -> list[WantedService]:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lamson.errors import LamsonError
-from lamson.postfix import ours
-from lamson.postfix.configuration import words
+from lamson.postfix import ours, recipients
+from lamson.postfix.configuration import bare, option, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from lamson.postfix.site import Site
     from lamson.settings.model import Settings
@@ -25,11 +28,25 @@ if TYPE_CHECKING:
 # Postfix measures its queue file, with all that it and filters have added; its LMTP client then
 # adds three octets to every 998 of a longer line, to break it. So we need a hundredth more than it.
 ROOM = 100
-_USUAL_CONCURRENCY = 20  # Postfix's own default
-_MOST_RECIPIENTS = 50  # Postfix's own default
+ACTION = "default_action"
 SAFE_ACTIONS = ("tempfail", "shutdown")
-"""Values of milter_default_action with which mail waits while the filters are down."""
+"""Values of it, or of milter_default_action, with which mail waits while the filters are down."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class Rewritten(Protocol):
+    """A list as it should be."""
+
+    @property
+    def items(self) -> Sequence[str]: ...
+
+    @property
+    def files(self) -> Mapping[Path, str]: ...
+
+
+class _Items(NamedTuple):
+    items: Sequence[str]
+    files: Mapping[Path, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +54,12 @@ class Want:
     """One parameter. Where it ``is_list``, the value has to be among others, else alone.
 
     ``answers`` are what the maps it names have to answer, by domain; where they do it is well,
-    whatever the value. ``otherwise`` names the parameter that counts where they answer nothing.
+    whatever the value. ``otherwise`` names the parameter that counts where they answer nothing, or
+    where there is none of this name yet.
     ``has_domains``: it is a list of domains, which may be brought by a table, a file or a parent.
     ``will_do`` tells of another value (effective, ``$`` expanded) whether it is as good; where it
-    ``is_list``, of an item of it.
+    ``is_list``, of an item of it. ``rewrite`` gives for the items of a list those that there should
+    be, and the files that these name; it decides alone.
     """
 
     name: str
@@ -51,6 +70,7 @@ class Want:
     otherwise: str | None = None
     has_domains: bool = False
     will_do: Callable[[str], bool] | None = None
+    rewrite: Callable[[Sequence[str]], Rewritten] | None = None
 
     def is_met_by(self, effective: str) -> bool:
         """The one value will do. What Postfix itself could not read never does."""
@@ -63,7 +83,10 @@ class Want:
 
 def of_main(site: Site) -> list[Want]:
     """What main.cf has to say. Raises RouteError where the domains cannot be listed."""
-    next_hop, domains = site.settings.next_hop, site.domains.complete()
+    from lamson.postfix import transport
+
+    domains, used = site.domains.complete(), transport.of(site)
+    next_hop = used.next_hop
     hops = " ".join(f"{domain}={next_hop}" for domain in domains)
     wants = [
         Want(
@@ -80,6 +103,7 @@ def of_main(site: Site) -> list[Want]:
             "smtpd refuses unknown recipients at once; else their mail bounces to forged senders",
             is_list=True,
             will_do=ours.is_recipients(site),
+            rewrite=partial(recipients.wanted, site),
         ),
         Want(
             "transport_maps",
@@ -89,14 +113,13 @@ def of_main(site: Site) -> list[Want]:
             answers=tuple((domain, next_hop) for domain in domains),
             otherwise="relay_transport",
         ),
-        Want("lmtp_send_xforward_command", "yes", "our log and the seen check use the queue id"),
         Want(
             "enable_long_queue_ids",
             "yes",
             "short queue ids repeat, so that no mail could be known as seen",
         ),
     ]
-    return [*wants, *_newlines(site), *_limits(site.settings), *_milter(site)]
+    return [*wants, *_newlines(site), *transport.limits(site, used), *_milter(site)]
 
 
 def _newlines(site: Site) -> list[Want]:
@@ -132,54 +155,21 @@ def _are_single_hosts(exclusions: str) -> bool:
     return True
 
 
-def _limits(settings: Settings) -> list[Want]:
-    """How much, how many and how long, so that Postfix never asks for more than we give."""
-    lmtp = settings.lmtp
-    size = max(1, lmtp.max_size - lmtp.max_size // ROOM)
-    most = lmtp.max_connections
-    busy = settings.workers * settings.threads
-    together = min(_MOST_RECIPIENTS, lmtp.max_recipients)
-    wants = [
-        Want(
-            "message_size_limit",
-            str(size),
-            f"what is beyond lmtp.max_size, {lmtp.max_size}, we refuse, and Postfix sends a bounce;"
-            f" long lines grow on the way, so that Postfix's limit is too big beyond {size} (or"
-            " raise lmtp.max_size)",
-            will_do=lambda value: 0 < _number(value) <= size,
-        ),
-        Want(
-            "lmtp_destination_concurrency_limit",
-            str(min(max(_USUAL_CONCURRENCY, busy), most)),
-            f"with fewer than workers x threads, {busy}, some of our threads are idle; connections"
-            f" beyond lmtp.max_connections, {most}, are told 421, and Postfix takes us for dead",
-            will_do=lambda value: min(busy, most) <= _number(value) <= most,
-        ),
-        Want(
-            "lmtp_destination_recipient_limit",
-            str(together),
-            f"recipients beyond lmtp.max_recipients, {lmtp.max_recipients}, are deferred with each"
-            " message",
-            will_do=lambda value: 0 < _number(value) <= lmtp.max_recipients,
-        ),
-        Want("smtputf8_enable", "yes", "else mail with an address beyond ASCII is refused"),
-    ]
-    for name, needed, what in (
-        ("lmtp_data_done_timeout", settings.handler_deadline, "handler_deadline"),
-        ("lmtp_rcpt_timeout", 30.0, "a busy moment"),
-    ):
-        wants.append(
-            Want(
-                name,
-                f"{max(600, int(needed * 2))}s",
-                f"{what} may last {needed:g} s: Postfix would give up, and send the mail again",
-                will_do=lambda value, needed=needed: seconds(value) > needed,  # type: ignore[misc]
-            )
-        )
-    return wants
+def size(settings: Settings) -> Want:
+    """The site's limit of size, which is everybody's: looked after, and never changed by us."""
+    largest = settings.lmtp.max_size
+    most = max(1, largest - largest // ROOM)
+    return Want(
+        "message_size_limit",
+        str(most),
+        f"what is beyond lmtp.max_size, {largest}, we refuse, and Postfix sends a bounce; long"
+        f" lines grow on the way, so that Postfix's limit is too big beyond {most}",
+        will_do=lambda value: 0 < number(value) <= most,
+    )
 
 
-def _number(value: str) -> int:
+def number(value: str) -> int:
+    """Raises LamsonError for what is none."""
     if not value.isdigit():
         raise LamsonError(f"{value!r} is no number")
     return int(value)
@@ -200,14 +190,34 @@ def _milter(site: Site) -> list[Want]:
         Want(
             "smtpd_milters",
             site.settings.milter.endpoint(),
-            "filters are asked while the stranger is still connected",
+            "filters are asked while the stranger is still connected; while they are down no mail"
+            " passes, and none is lost",
             is_list=True,
             will_do=ours.is_milter(site),
-        ),
-        Want(
-            "milter_default_action",
-            "tempfail",
-            "no mail passes, and none is lost, while the filters are down",
-            will_do=lambda value: value in SAFE_ACTIONS,
+            rewrite=partial(_milters, site),
         ),
     ]
+
+
+def _milters(site: Site, there: Sequence[str]) -> _Items:
+    """Ours is the last where it is new, and has an action of its own: that of the site is for the
+    filters of others."""
+    is_ours = ours.is_milter(site)
+    places = (None, *site.smtpds)
+    is_safe = all(site.effective(one, "milter_default_action") in SAFE_ACTIONS for one in places)
+    items = []
+    for item in there:
+        action = option(item, ACTION)
+        if not is_ours(bare(item)) or action in SAFE_ACTIONS or (action is None and is_safe):
+            items.append(item)
+        else:
+            items.append(_tempfail(item))
+    if not any(is_ours(bare(item)) for item in there):
+        items.append(_tempfail(site.settings.milter.endpoint()))
+    return _Items(items)
+
+
+def _tempfail(item: str) -> str:
+    kept = [one.strip() for one in item[1:-1].split(",")] if item.startswith("{") else [item]
+    others = [one for one in kept if one.partition("=")[0].strip() != ACTION]
+    return f"{{ {', '.join([*others, f'{ACTION}=tempfail'])} }}"

@@ -16,10 +16,16 @@ class Postfix(Group):
     config_directory: OptionalPath = Field(
         default=None, description="Where its main.cf is. Default: what postconf(1) itself takes."
     )
+    transport: str = Field(
+        default="lamson",
+        pattern=r"^[A-Za-z][A-Za-z0-9_-]*$",
+        description="The service of `master.cf` that brings our mail, which `lamson postfix apply` "
+        "makes: a name for each application.",
+    )
     next_hop: OptionalText = Field(
         default=None,
-        description="How it reaches our LMTP server, such as `lmtp:inet:[10.0.0.5]:8823`, where "
-        "that is not `lmtp.listen`.",
+        description="How it reaches our LMTP server, such as `lamson:inet:[10.0.0.5]:8823`, where "
+        "that is not `lmtp.listen`; the name at its begin is that of the service.",
     )
     lookups: OptionalText = Field(
         default=None,
@@ -34,8 +40,8 @@ class Postfix(Group):
     @field_validator("next_hop")
     @classmethod
     def _check_next_hop(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"lmtp:(inet:\S+|unix:\S+)", value):
-            raise ValueError("expected lmtp:inet:host:port or lmtp:unix:path")
+        if value is not None and not re.fullmatch(r"[A-Za-z][\w-]*:(inet:\S+|unix:\S+)", value):
+            raise ValueError("expected lamson:inet:host:port or lamson:unix:path")
         return value
 
     @field_validator("lookups")

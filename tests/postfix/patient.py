@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamson.postfix import apply, plan, submission, wanted
+from lamson.postfix import apply, plan, submission, transport, wanted
 from lamson.postfix.checks import inspection
 from lamson.postfix.postconf import Postconf
 from lamson.postfix.site import Site
@@ -77,7 +77,9 @@ class Patient:
 
     def changes(self) -> list[plan.Change]:
         site = self.site()
-        return plan.make(site, wanted.of_main(site), submission.wanted(site))
+        return plan.make(
+            site, wanted.of_main(site), [*transport.wanted(site), *submission.wanted(site)]
+        )
 
     def apply(self) -> Path | None:
         done = apply.carry_out(self.postconf, self.changes(), self.tables)

@@ -25,9 +25,9 @@ pytestmark = [
 @pytest.mark.parametrize(
     ("broken", "code"),
     [
-        (["-M", "lmtp/unix=lmtp unix - - n - - smtp"], "no-lmtp-client"),
+        (["-MX", "lamson/unix"], "lamson"),
         (["-e", "master_service_disable=unix"], "lmtp-disabled"),
-        (["-e", "lmtp_enforce_tls=yes"], "lmtp-tls"),
+        (["-P", "lamson/unix/lmtp_tls_security_level=secure"], "lmtp-tls"),
     ],
 )
 def test_it_is_named_and_its_cure_mends_it(
@@ -46,7 +46,7 @@ def test_a_chroot_by_the_default_of_old_configurations(
     patient: Callable[..., Patient], tmp_path: Path
 ) -> None:
     one = patient(project(lmtp=Lmtp(f"unix:{tmp_path}/lmtp.sock")))
-    one.run("-F", "lmtp/unix/chroot=-")
+    one.run("-F", "lamson/unix/chroot=-")
     assert one.codes() == []
     restrictions = one.value("smtpd_relay_restrictions")
     one.run("-e", "compatibility_level=0", f"smtpd_relay_restrictions={restrictions}")

@@ -24,7 +24,7 @@ pytestmark = [
 OVERRIDES = {
     "{world}/smtpd_forbid_bare_newline=no": "master-cf-override",
     "{world}/smtpd_reject_unlisted_recipient=no": "unlisted-recipients-are-taken",
-    "lmtp/unix/lmtp_tls_security_level=encrypt": "lmtp-tls",
+    "lamson/unix/lmtp_tls_security_level=encrypt": "lmtp-tls",
     "rewrite/unix/transport_maps=": "master-cf-override",
 }
 

@@ -166,3 +166,12 @@ def test_a_lookup_that_fails(make_postfix: Callable[..., PostfixInstance]) -> No
     dead = {"relay_recipient_maps": f"socketmap:inet:127.0.0.1:{free_port()}:recipient"}
     found, _ = world(make_postfix(routes={}, main=ROUTED | dead))
     assert found == ["another-server-does-not-answer", "unknown-recipient-is-deferred"]
+
+
+def test_a_refusal_that_is_not_final_is_told_once(
+    make_postfix: Callable[..., PostfixInstance],
+) -> None:
+    """soft_bounce has a finding of its own: nothing is wrong with the lookups."""
+    known = {"relay_recipient_maps": "inline:{users@app.test=x}", "soft_bounce": "yes"}
+    found, _ = world(make_postfix(routes={}, main=ROUTED | known))
+    assert found == []

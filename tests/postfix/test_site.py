@@ -29,9 +29,9 @@ STEPS = {
     "the default": ["-X", "relay_recipient_maps", "smtpd_forbid_bare_newline_exclusions"],
     "a macro": ["-e", "mynetworks=10.0.0.0/8", "virtual_maps=inline:{app.test=x}"],
     "a service": ["-M", "25/inet=25 inet n - n - - smtpd -o mynetworks=$mydomain -o soft_bounce="],
-    "another service": ["-M", "lmtp/unix=lmtp unix - - y - - smtp"],
-    "an override": ["-P", "25/inet/smtpd_tls_auth_only=yes", "lmtp/unix/lmtp_rcpt_timeout=5s"],
-    "the chroot": ["-F", "lmtp/unix/chroot=-"],
+    "another service": ["-M", "lamson/unix=lamson unix - - y - - smtp"],
+    "an override": ["-P", "25/inet/smtpd_tls_auth_only=yes", "lamson/unix/lmtp_rcpt_timeout=5s"],
+    "the chroot": ["-F", "lamson/unix/chroot=-"],
     "what - means": [
         "-e",
         "compatibility_level=0",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamson.postfix import ours
+from lamson.postfix import ours, transport
 from lamson.postfix.configuration import bare, words
 from lamson.postfix.finding import Finding
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from lamson.postfix.configuration import Service
     from lamson.postfix.site import Site
 
-_LMTP = "lmtp:unix:"
 _SOCKETMAP = "socketmap:unix:"
 
 
@@ -30,14 +29,14 @@ def findings(site: Site) -> Iterator[Finding]:
 
 
 def _lmtp(site: Site) -> Iterator[Finding]:
-    queue, hop = site.get("queue_directory"), site.settings.next_hop
-    lmtp, path = site.services.get("lmtp/unix"), hop.removeprefix(_LMTP)
-    if lmtp is None or not lmtp.is_chrooted or not hop.startswith(_LMTP):
+    queue, used = site.get("queue_directory"), transport.of(site)
+    lmtp, path = used.service(site), used.place.removeprefix("unix:")
+    if lmtp is None or not lmtp.is_chrooted or not used.place.startswith("unix:"):
         return
     if not _is_seen(queue, path, site.settings.lmtp.unix_path):
         yield Finding(
             "lmtp-chroot",
-            f"lmtp is chrooted to {queue} and cannot see {path}",
+            f"{used.name} is chrooted to {queue} and cannot see {path}",
             "mail for us stays in the queue: connect: No such file or directory",
             site.mend.no_chroot(lmtp.key),
         )
@@ -46,7 +45,9 @@ def _lmtp(site: Site) -> Iterator[Finding]:
 def _socketmap(site: Site, service: Service) -> Iterator[Finding]:
     own = site.settings.socketmap
     asked = site.settings.lookup("") if ours.has_socketmap(site) else ""
-    is_proxied = f"proxy:{asked}" in site.get("relay_recipient_maps")
+    is_ours = ours.is_recipients(site)
+    maps = filter(is_ours, words(site.get("relay_recipient_maps")))
+    is_proxied = any(item.startswith("proxy:") for item in maps)
     if not asked.startswith(_SOCKETMAP) or is_proxied:
         return
     path = asked.removeprefix(_SOCKETMAP).removesuffix(":")

@@ -9,7 +9,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from lamson.postfix import ours
+from lamson.postfix import ours, transport
 from lamson.postfix.configuration import words
 from lamson.postfix.finding import Finding
 
@@ -18,45 +18,38 @@ if TYPE_CHECKING:
 
     from lamson.postfix.configuration import Service
     from lamson.postfix.site import Site
-
-_LEVEL = "lmtp_tls_security_level"
-_NO_TLS = ("", "none", "may")  # with which mail goes out also where TLS is not offered
+    from lamson.postfix.transport import Transport
 
 
 def findings(site: Site) -> Iterator[Finding]:
     """What is in the way."""
-    lmtp = site.services.get("lmtp/unix")
+    used = transport.of(site)
+    lmtp = used.service(site)
     if lmtp is None or lmtp.program != "lmtp":
-        yield Finding(
-            "no-lmtp-client",
-            f"master.cf has {f'{lmtp.program} as' if lmtp else 'no'} lmtp client",
-            "mail for us stays in the queue",
-            site.mend.set_service("lmtp/unix", "lmtp unix - - n - - lmtp"),
-        )
-        return
-    yield from _disabled(site)
+        return  # that is for the plan
+    yield from _disabled(site, used)
     deferred = words(site.get("defer_transports"))
-    if "lmtp" in deferred:
+    if used.name in deferred:
         yield Finding(
             "transport-deferred",
-            "defer_transports has lmtp",
+            f"defer_transports has {used.name}",
             "mail for us stays in the queue",
-            site.mend.leave_out("defer_transports", deferred, "lmtp"),
+            site.mend.leave_out("defer_transports", deferred, used.name),
         )
-    if site.settings.next_hop.startswith("lmtp:inet:"):
-        yield from _tls(site, lmtp)
+    if used.place.startswith("inet:"):
+        yield from _tls(site, lmtp, used)
     yield from _protocols(site)
 
 
-def _disabled(site: Site) -> Iterator[Finding]:
+def _disabled(site: Site, used: Transport) -> Iterator[Finding]:
     """master(8) does not listen for the client: the first item that matches decides."""
     listed = words(site.get("master_service_disable"))
-    names = ("unix", "lmtp/unix", "lmtp.unix")  # the last is how it was written before
+    names = ("unix", used.key, f"{used.name}.unix")  # the last is how it was written before
     item = next((one for one in listed if one.removeprefix("!") in names), "!")
     if not item.startswith("!"):
         left = [one for one in listed if one != item]
         if item == "unix":
-            left = ["!lmtp/unix", *listed]  # the others stay as somebody wanted them
+            left = [f"!{used.key}", *listed]  # the others stay as somebody wanted them
         yield Finding(
             "lmtp-disabled",
             f"master_service_disable has {item}",
@@ -65,29 +58,24 @@ def _disabled(site: Site) -> Iterator[Finding]:
         )
 
 
-def _tls(site: Site, lmtp: Service) -> Iterator[Finding]:
-    level = site.effective(lmtp, _LEVEL).lower()
-    if site.effective(lmtp, "lmtp_tls_policy_maps"):
-        return  # it may be another one for us
-    if not level:
-        for old, meaning in (("lmtp_enforce_tls", "encrypt"), ("lmtp_use_tls", "may")):
-            if not level and site.effective(lmtp, old) == "yes":
-                level = meaning
-    offered = site.settings.lmtp.tls_certificate is not None
-    wanted, problem, why = "", "", ""
-    if offered and level in ("", "none"):
-        wanted = "encrypt"
-        problem = "lmtp.tls_certificate is set, and Postfix's LMTP client does not use TLS"
+def _tls(site: Site, lmtp: Service, used: Transport) -> Iterator[Finding]:
+    wanted = transport.tls_wanted(site, lmtp)
+    if not wanted:
+        return
+    level = site.effective(lmtp, transport.LEVEL)
+    if wanted == "encrypt":
+        problem = f"lmtp.tls_certificate is set, and the service {used.name} does not use TLS"
         why = "we answer 530, and Postfix sends all mail for us back"
-    elif not offered and level not in _NO_TLS and not site.settings.postfix.next_hop:
-        wanted = "may"
-        problem = f"Postfix's LMTP client wants TLS ({level}), and lmtp.tls_certificate is not set"
+    else:
+        problem = f"{used.key} wants TLS ({level}), and lmtp.tls_certificate is not set"
         why = "mail for us stays in the queue: TLS is required, but was not offered"
-    if wanted:
-        fix = site.mend.set(_LEVEL, wanted)
-        if _LEVEL in lmtp.options:
-            fix = site.mend.override(lmtp.key, f"{_LEVEL}={wanted}")
-        yield Finding("lmtp-tls", problem, why, fix)
+    fix = site.mend.override(lmtp.key, f"{transport.LEVEL}={wanted}")
+    if used.is_shared:
+        fix = (
+            f"by hand, as {used.name} is for the mail of others, too: name a transport of ours in"
+            " config/settings.py (postfix.next_hop), and let lamson postfix apply make it"
+        )
+    yield Finding("lmtp-tls", problem, why, fix)
 
 
 def _protocols(site: Site) -> Iterator[Finding]:
@@ -95,7 +83,7 @@ def _protocols(site: Site) -> Iterator[Finding]:
     spoken = words(site.get("inet_protocols"))
     if not spoken or "all" in spoken:
         return
-    asked = [("LMTP", site.settings.next_hop)]
+    asked = [("LMTP", site.next_hop)]
     if ours.has_socketmap(site):
         asked.append(("the socketmap", site.settings.lookup("recipient")))
     for what, place in asked:

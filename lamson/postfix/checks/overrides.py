@@ -25,17 +25,9 @@ _READERS = {
         "relay_domains",
         "smtpd_forbid_bare_newline",
         "smtpd_forbid_bare_newline_exclusions",
-        "smtputf8_enable",
     ),
     "cleanup": ("enable_long_queue_ids", "message_size_limit"),
     "trivial-rewrite": ("relay_domains", "transport_maps"),
-    "qmgr": ("lmtp_destination_concurrency_limit", "lmtp_destination_recipient_limit"),
-    "lmtp": (
-        "lmtp_data_done_timeout",
-        "lmtp_rcpt_timeout",
-        "lmtp_send_xforward_command",
-        "smtputf8_enable",
-    ),
 }
 
 
@@ -45,7 +37,10 @@ def findings(site: Site, wants: Iterable[Want]) -> Iterator[Finding]:
     for service in site.services.values():
         if service.program == "smtpd" and not is_public(site, service):
             continue
-        for name in _READERS.get(service.program, ()):
+        names = _READERS.get(service.program, ())
+        if service.program == "qmgr":  # whatever the transport is called
+            names = tuple(name for name in by_name if "_destination_" in name)
+        for name in names:
             want, value = by_name.get(name), service.options.get(name)
             if want is None or value is None or plan.is_met(site, want, value):
                 continue

@@ -12,11 +12,12 @@ import struct
 from typing import IO, TYPE_CHECKING
 
 from lamson.net.endpoint import from_here
-from lamson.postfix import ours, reachability
+from lamson.postfix import ours, reachability, recipients
 from lamson.postfix.checks import handing_in, stranger
 from lamson.postfix.checks.answers import TIMEOUT, why
-from lamson.postfix.configuration import bare, words
+from lamson.postfix.configuration import bare, option, words
 from lamson.postfix.finding import Finding
+from lamson.postfix.wanted import ACTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,17 +117,21 @@ def _others(site: Site) -> Iterator[Finding]:
     if site.settings.socketmap.listen:
         own |= {site.settings.lookup(name) for name in ("recipient", "transport", "domain")}
     for name in _ASKED:
-        listed = words(site.get(name))
-        for item in listed:
-            asked = bare(item).removeprefix("proxy:")
+        for item in words(site.get(name)):
+            asked = (ours.piped(item) or [bare(item)])[-1].removeprefix("proxy:")
             is_own = asked in own or (site.settings.has_milter and is_our_milter(asked))
+            is_own = is_own or not recipients.is_asked_for_us(site, item)
             problem = "" if is_own else reachability.why(asked, site.get("queue_directory"))
             if problem:
+                action = option(item, ACTION) or site.get("milter_default_action")
+                is_passed_over = name == "smtpd_milters" and action == "accept"
                 yield Finding(
                     "another-server-does-not-answer",
                     f"{asked} in {name} does not answer: {problem}",
-                    "Postfix defers all mail that it has to ask it about",
-                    f"start it, or {site.mend.leave_out(name, listed, item)}",
+                    "mail passes without it"
+                    if is_passed_over
+                    else "Postfix defers all mail that it has to ask it about",
+                    f"start it; where nobody needs it any more, take it out of {name} by hand",
                 )
 
 

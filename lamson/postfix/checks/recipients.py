@@ -13,6 +13,7 @@ from lamson.postfix.checks.smtpd import faces_the_world
 from lamson.postfix.checks.tables import used
 from lamson.postfix.configuration import words
 from lamson.postfix.finding import NOBODY, Finding
+from lamson.postfix.recipients import is_opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lamson.postfix.configuration import Service
     from lamson.postfix.site import Site
 
+_OVERRIDES, _UNCHECKED = "receive_override_options", "no_unknown_recipient_checks"
 _UNLISTED = "smtpd_reject_unlisted_recipient"
 
 
@@ -44,6 +46,8 @@ def _known_to_others(site: Site) -> Iterator[Finding]:
     for word in maps:
         if is_ours(word) or word.removeprefix("proxy:").startswith("socketmap:"):
             continue
+        if is_opening(site, word):
+            continue  # where it has ours, `plan` leaves them out of it
         for domain in sorted(site.domains.listed):
             is_routed = bool(site.router.match(f"{NOBODY}@{domain}"))
             if not is_routed and site.answers(word, domain, _nobody_and_anybody):
@@ -81,8 +85,9 @@ def overridden(site: Site, service: Service) -> Iterator[Finding]:
     if maps is None or not faces_the_world(site, service):
         return
     own = ours.recipients(site)
-    known = [own, *(f"{kind}:{path}" for path in used(site) for kind in tables.KINDS)]
-    if any(word.removeprefix("proxy:") in known for word in words(maps)):
+    known = [f"{kind}:{path}" for path in used(site) for kind in tables.KINDS]
+    is_ours = ours.is_recipients(site)
+    if any(is_ours(word) or word.removeprefix("proxy:") in known for word in words(maps)):
         return
     yield Finding(
         "recipients-switched-off",
@@ -97,6 +102,18 @@ def unlisted(site: Site, service: Service) -> Iterator[Finding]:
     if not faces_the_world(site, service):
         return
     get = partial(site.effective, service)
+    given = words(get(_OVERRIDES))
+    if _UNCHECKED in given:
+        left = [one for one in given if one != _UNCHECKED]
+        fix = site.mend.set(_OVERRIDES, ", ".join(left))
+        if _OVERRIDES in service.options:
+            fix = site.mend.override(service.key, f"{_OVERRIDES}={','.join(left)}")
+        yield Finding(
+            "unlisted-recipients-are-taken",
+            f"{_OVERRIDES} has {_UNCHECKED} for {service.key}",
+            "smtpd takes mail for unknown recipients, whose bounces go to forged senders",
+            fix,
+        )
     asked = words(f"{get('smtpd_recipient_restrictions')} {get('smtpd_relay_restrictions')}")
     if get(_UNLISTED) != "no" or {"reject_unlisted_recipient", "check_recipient_maps"} & {*asked}:
         return

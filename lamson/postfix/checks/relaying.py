@@ -100,7 +100,7 @@ def findings(site: Site) -> Iterator[Finding]:
             "mynetworks-is-the-world",
             f"mynetworks has {network}",
             "strangers may relay through this Postfix",
-            site.mend.set("mynetworks", "127.0.0.0/8, [::1]/128"),
+            _without(site, network),
         )
     if not any(is_closed(site.get(name)) for name in RESTRICTIONS):
         yield Finding(
@@ -113,6 +113,15 @@ def findings(site: Site) -> Iterator[Finding]:
     for service in site.smtpds:
         if is_public(site, service):
             yield from _of_service(site, service)
+
+
+def _without(site: Site, network: str) -> str:
+    """The others stay trusted."""
+    listed = site.written("mynetworks")
+    if network not in listed:
+        return f"by hand: take {network} out of what mynetworks names"
+    left = [one for item, one in listed.items() if item != network]
+    return site.mend.set("mynetworks", ", ".join(left or ["127.0.0.0/8", "[::1]/128"]))
 
 
 def _of_service(site: Site, service: Service) -> Iterator[Finding]:

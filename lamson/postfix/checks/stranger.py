@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lamson.net.endpoint import split_host_port
 from lamson.postfix import submission
-from lamson.postfix.checks import relaying
+from lamson.postfix.checks import recipients, relaying
 from lamson.postfix.checks.answers import ELSEWHERE, TIMEOUT, shown, why
 from lamson.postfix.finding import NOBODY, Finding, Untried
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lamson.postfix.site import Site
 
 # What smtpd says where it fails itself, and not where it puts a stranger off on purpose.
-_FAILED = ("4.3.0 ", "4.3.5 ", "User unknown", "Service unavailable")
+_FAILED = ("4.3.0 ", "4.3.5 ", "Service unavailable")
 
 
 class _Met(NamedTuple):
@@ -119,6 +119,15 @@ def _unknown(site: Site, answer: tuple[int, bytes], address: str) -> Iterator[Fi
             f"smtpd answers {code} for {address}: {text}",
             "smtpd cannot look recipients up, so that no mail for us comes in",
             "lamson start; then look for 'lookup' in Postfix's log",
+        )
+    elif code < 500 and "User unknown" in text:
+        if any(recipients.put_off(site)):
+            return  # it has been said why no refusal is final
+        yield Finding(
+            "unknown-recipient-is-deferred",
+            f"smtpd answers {code} for {address}: {text}",
+            "strangers try for days to reach an address that there is not",
+            "by hand: look for soft_bounce and unknown_relay_recipient_reject_code in master.cf",
         )
     elif "5.1.1" not in text:
         yield Untried(

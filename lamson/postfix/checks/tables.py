@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lamson.errors import RouteError
-from lamson.postfix import tables
+from lamson.postfix import ours, tables
 from lamson.postfix.configuration import words
 from lamson.postfix.finding import Finding
 
@@ -33,7 +33,7 @@ def used(site: Site) -> dict[Path, str]:
     found: dict[Path, str] = {}
     for name in _MAPS:
         for word in words(site.get(name)):
-            if path := tables.of_item(word, site.directory):
+            if path := tables.of_item((ours.piped(word) or [word])[-1], site.directory):
                 found.setdefault(path, name)
     return found
 

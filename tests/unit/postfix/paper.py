@@ -11,7 +11,7 @@ import shlex
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from lamson.postfix import apply, plan, submission, wanted
+from lamson.postfix import apply, plan, submission, transport, wanted
 from lamson.postfix.checks import inspection
 from lamson.postfix.configuration import Configuration
 from lamson.postfix.mending import Mending
@@ -64,6 +64,7 @@ DEFAULTS = {
     "parent_domain_matches_subdomains": "debug_peer_list,fast_flush_domains,mynetworks,"
     "permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps",
     "queue_directory": "/var/spool/postfix",
+    "receive_override_options": "",
     "relay_domains": "",
     "relay_recipient_maps": "",
     "relay_transport": "relay",
@@ -150,12 +151,21 @@ class Tables:
     def answers(self, table: str, keys: Sequence[str], later: Iterable[str] = ()) -> dict[str, str]:
         table = table.removeprefix("proxy:")
         kind, _, rest = table.partition(":")
+        if kind == "regexp" and (rule := re.fullmatch(r"\{\{(!?)/(.*)/ (\S+)\}\}", rest)):
+            return {
+                key: rule[3]
+                for key in keys
+                if bool(re.search(rule[2], key, re.IGNORECASE)) != bool(rule[1])
+            }
         if kind == "static":
             return dict.fromkeys(keys, rest)
         has = self._known.get(table, {})
         if kind == "inline":
             has = dict(word.split("=", 1) for word in re.split(r"[\s,]+", rest.strip("{} ")))
         return {key: has[key.lower()] for key in keys if key.lower() in has}
+
+    def keys(self, table: str) -> set[str]:
+        return set(self._known.get(table.removeprefix("proxy:"), ()))
 
 
 class Paper:
@@ -196,7 +206,9 @@ class Paper:
 
     def changes(self) -> list[plan.Change]:
         site = self.site()
-        return plan.make(site, wanted.of_main(site), submission.wanted(site))
+        return plan.make(
+            site, wanted.of_main(site), [*transport.wanted(site), *submission.wanted(site)]
+        )
 
     def findings(self) -> list[Finding]:
         return list(inspection.findings(self.site()))
@@ -254,11 +266,20 @@ class Paper:
         overrides = dict(option.strip().split("=", 1) for option in options)
         self.master[f"{words[0]}/{words[1]}"] = (words, overrides)
 
+    def set_override(self, name: str, value: str) -> None:
+        self.run("-P", f"{name}={value}")
+
+    def unset_override(self, name: str) -> None:
+        self.run("-PX", name)
+
     def unset_service(self, key: str) -> None:
         self.run("-MX", key)
 
     def read(self) -> Configuration:
-        values = self.defaults | self.main
+        limits = ("destination_concurrency_limit", "destination_recipient_limit")
+        names = [key.partition("/")[0] for key in self.master if key.endswith("/unix")]
+        own = {f"{name}_{one}": f"$default_{one}" for name in names for one in limits}
+        values = own | self.defaults | self.main
         return Configuration.of(
             values=_lines({name: _expanded(value, values) for name, value in values.items()}),
             explicit=_lines(self.main),
@@ -284,6 +305,8 @@ def _lines(values: Mapping[str, str]) -> str:
 
 
 def _expanded(value: str, values: Mapping[str, str]) -> str:
+    value = value.replace("$$", "\0")
     while "$" in value:
         value = re.sub(r"\$(\w+)", lambda found: values.get(found[1], ""), value)
-    return value
+        value = value.replace("$$", "\0")
+    return value.replace("\0", "$")

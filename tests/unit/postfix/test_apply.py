@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,13 +42,49 @@ def test_it_is_done_once_and_undone(paper: Callable[..., Paper], tmp_path: Path)
 
 def test_what_is_in_doubt_is_not_done(paper: Callable[..., Paper], tmp_path: Path) -> None:
     one = paper()
-    one.run("-e", "relay_domains=$mydestination other.test", "lmtp_send_xforward_command=no")
+    one.run("-e", "relay_domains=$mydestination other.test")
     before = one.read()
-    with pytest.raises(LamsonError, match=r"relay_domains: .* macro.* nothing was changed") as it:
-        apply.carry_out(one.postconf, one.changes(), tmp_path / "undo")
-    assert it.value.exit_code == os.EX_CONFIG
+    assert apply.carry_out(one.postconf, one.changes(), tmp_path / "undo") is None
     assert one.read() == before
     assert not (tmp_path / "undo").exists()
+    one.run("-e", "enable_long_queue_ids=no")
+    assert one.apply(), "what is safe is done"
+    assert [change.name for change in one.changes()] == ["relay_domains"]
+
+
+def test_mail_is_not_taken_before_it_can_be_brought_to_us(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.run("-X", "relay_domains")
+    one.run("-e", "transport_maps=$virtual_maps hash:/x")
+    found = {change.name: change.doubt for change in one.changes()}
+    assert "macro" in found["transport_maps"]
+    assert found["relay_domains"].startswith("transport_maps has to be changed before")
+    one.run("-M", "lamson/unix=lamson unix - - n - - pipe")
+    one.run("-X", "transport_maps")
+    found = {change.name: change.doubt for change in one.changes()}
+    assert found["transport_maps"].startswith("lamson/unix has to be changed before")
+    assert found["relay_domains"]
+    assert one.apply() is None
+
+
+def test_without_a_rollback_file_nothing_is_changed(
+    paper: Callable[..., Paper], tmp_path: Path
+) -> None:
+    one = paper()
+    one.run("-e", "enable_long_queue_ids=no")
+    before, changes = one.read(), one.changes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # as a full disk does
+    try:
+        with pytest.raises(LamsonError, match="no rollback file can be written") as raised:
+            apply.carry_out(one.postconf, changes, tmp_path / "undo")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert raised.value.exit_code == 73
+    assert list((tmp_path / "undo").iterdir()) == []
+    assert one.read() == before
 
 
 @pytest.mark.parametrize(

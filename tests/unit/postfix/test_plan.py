@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.settings import Lmtp, Submission
+from lamson.settings import Submission
 from tests.unit.postfix.paper import project
 
 if TYPE_CHECKING:
@@ -45,25 +45,15 @@ def test_there_are_as_many_connections_as_threads(
 ) -> None:
     one = paper()
     one.settings = project(workers=workers, threads=8)
-    one.run("-e", f"lmtp_destination_concurrency_limit={limit}")
+    one.run("-e", f"lamson_destination_concurrency_limit={limit}")
     assert [change.after for change in one.changes()] == ([wanted] if wanted else [])
     one.apply()
     assert one.findings() == []
 
 
-def test_the_plan_says_which_size_is_too_big(paper: Callable[..., Paper]) -> None:
-    one = paper()
-    one.settings = project(lmtp=Lmtp("127.0.0.1:8823", max_size=10_240_000))
-    (change,) = one.changes()
-    assert change.name == "message_size_limit"
-    assert "Postfix's limit is too big" in change.why
-    assert "lmtp.max_size, 10240000" in change.why
-    assert change.after == str(10_240_000 - 102_400)
-
-
 def test_a_map_that_answers_well_already_is_left_alone(paper: Callable[..., Paper]) -> None:
     one, own = paper(), "texthash:/etc/postfix/own"
-    hop = "lmtp:inet:[127.0.0.1]:8823"
+    hop = "lamson:inet:[127.0.0.1]:8823"
     one.tables[own] = {"app.test": hop, "lists.test": hop}
     one.run("-e", f"transport_maps={own}")
     assert one.changes() == []
@@ -98,9 +88,9 @@ def test_our_own_socketmap_of_domains(paper: Callable[..., Paper]) -> None:
 def test_the_next_hop_by_other_ways(paper: Callable[..., Paper]) -> None:
     one = paper()
     one.run("-X", "transport_maps")
-    one.run("-e", "relay_transport=lmtp:127.0.0.1:8823")
+    one.run("-e", "relay_transport=lamson:127.0.0.1:8823")
     assert one.findings() == []
-    one.run("-e", "relay_transport=lmtp:inet:127.0.0.1:8824")
+    one.run("-e", "relay_transport=lamson:inet:127.0.0.1:8824")
     assert one.codes() == ["transport_maps"]
 
 

@@ -22,6 +22,9 @@ class Asked:
         self.questions.append((table, list(keys), set(later)))
         return {key: self.tables[table][key] for key in keys if key in self.tables[table]}
 
+    def keys(self, table: str) -> set[str]:
+        return set(self.tables[table])
+
 
 def test_a_value_that_this_postfix_does_not_have(paper: Callable[..., Paper]) -> None:
     site = paper().site()

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.errors import LamsonError
 from lamson.postfix import apply, submission
 from lamson.settings import Submission
 from tests.unit.postfix.paper import MAIN, project
@@ -34,8 +33,7 @@ def secured(paper: Callable[..., Paper]) -> Callable[[str], Paper]:
 
 def test_without_a_certificate_nothing_is_written(secured: Callable[[str], Paper]) -> None:
     one = secured("127.0.0.1:20587")
-    with pytest.raises(LamsonError, match=r"no certificate.* nothing was changed"):
-        one.apply()
+    assert one.apply() is None
     (change,) = one.changes()
     assert "smtpd_tls_chain_files" in change.doubt
     one.run("-e", "smtpd_tls_chain_files=/etc/lamson/both.pem")

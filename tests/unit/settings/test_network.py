@@ -38,7 +38,10 @@ if TYPE_CHECKING:
         ('milter=Milter("10.0.0.5:8825")', "no loopback address, and libmilter lets everybody"),
         ('milter=Milter(allow=["10.0.0.5"])', r"milter\.allow: "),
         ('socketmap=Socketmap("8824")', "expected host:port or unix:path"),
-        ('postfix=Postfix(next_hop="smtp:x")', "expected lmtp:inet:host:port or lmtp:unix:path"),
+        (
+            'postfix=Postfix(next_hop="smtp:x")',
+            "expected lamson:inet:host:port or lamson:unix",
+        ),
     ],
 )
 def test_what_is_refused(tmp_path: Path, settings: str, problem: str) -> None:

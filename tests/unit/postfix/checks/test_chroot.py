@@ -34,7 +34,7 @@ def test_unix_sockets_outside_the_chroot(paper: Callable[..., Paper], tmp_path: 
         )
     )
     assert one.findings() == []
-    one.run("-F", "lmtp/unix/chroot=y", f"{SMTPD}/chroot=y")
+    one.run("-F", "lamson/unix/chroot=y", f"{SMTPD}/chroot=y")
     assert one.codes() == ["lmtp-chroot", "socketmap-chroot"]
     for finding in one.findings():
         one.cure(finding)
@@ -45,9 +45,9 @@ def test_sockets_below_the_queue_are_named_as_seen_from_there(queue: tuple[Paper
     one, place = queue
     for path, codes in ((f"{place}/lamson/lmtp", ["lmtp-chroot"]), ("/lamson/lmtp", [])):
         lmtp = Lmtp(f"unix:{place}/lamson/lmtp")
-        one.settings = project(lmtp=lmtp, postfix={"next_hop": f"lmtp:unix:{path}"})
+        one.settings = project(lmtp=lmtp, postfix={"next_hop": f"lamson:unix:{path}"})
         one.apply()
-        one.run("-F", "lmtp/unix/chroot=y")
+        one.run("-F", "lamson/unix/chroot=y")
         assert one.codes() == codes
 
 
@@ -94,7 +94,7 @@ def test_a_chroot_by_the_default_of_old_configurations(
     paper: Callable[..., Paper], tmp_path: Path
 ) -> None:
     one = paper(project(lmtp=Lmtp(f"unix:{tmp_path}/lmtp.sock")))
-    one.run("-F", "lmtp/unix/chroot=-")
+    one.run("-F", "lamson/unix/chroot=-")
     assert one.codes() == []
     one.run("-e", "compatibility_level=0")
     (finding,) = one.findings()

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from lamson.settings.model import Settings
     from tests.unit.postfix.paper import Paper
 
+OURS = "{ inet:127.0.0.1:8825, default_action=tempfail }"
+NAME = "smtpd_milters"
+BARE = "smtpd_milters=inet:127.0.0.1:8825"
+
 
 def filtering() -> Settings:
     return project(milter=Milter("127.0.0.1:8825", check_recipients=True))
@@ -24,13 +28,16 @@ def filtering() -> Settings:
 @pytest.mark.parametrize(
     ("broken", "code"),
     [
-        (["-e", "milter_default_action=accept"], "milter_default_action"),
-        (["-P", f"{WORLD}/inet/milter_default_action=accept"], "milter-default-action"),
+        (["-e", "milter_default_action=accept", BARE], "smtpd_milters"),
+        (
+            ["-e", "milter_default_action=reject", "smtpd_milters={ inet:127.0.0.1:8825 }"],
+            "smtpd_milters",
+        ),
         (["-P", f"{WORLD}/inet/smtpd_milters="], "milter-switched-off"),
         (["-P", f"{WORLD}/inet/smtpd_milters=inet:127.0.0.1:1"], "milter-switched-off"),
         (
             ["-e", "smtpd_milters={ inet:127.0.0.1:8825, default_action = accept }, inet:x:1"],
-            "milter-default-action",
+            "smtpd_milters",
         ),
     ],
 )
@@ -38,8 +45,30 @@ def test_it_is_named_and_its_cure_mends_it(
     paper: Callable[..., Paper], broken: list[str], code: str
 ) -> None:
     one = paper(filtering())
-    assert one.value("smtpd_milters") == "inet:127.0.0.1:8825"
+    assert one.value("smtpd_milters") == OURS
     is_named_and_mended(one, code, broken)
+
+
+def test_what_the_site_does_without_other_filters_is_not_our_affair(
+    paper: Callable[..., Paper],
+) -> None:
+    """A dead spam filter with accept let mail pass, and goes on doing so."""
+    one = paper(filtering())
+    one.run("-e", "milter_default_action=accept", "smtpd_milters=inet:127.0.0.1:1")
+    assert one.apply()
+    assert one.main["smtpd_milters"] == f"inet:127.0.0.1:1, {OURS}"
+    assert one.main["milter_default_action"] == "accept"
+    assert one.findings() == []
+
+
+def test_a_service_that_lets_mail_pass_without_filters(paper: Callable[..., Paper]) -> None:
+    one = paper(filtering())
+    one.run("-P", f"{WORLD}/inet/milter_default_action=accept")
+    assert one.findings() == [], "ours has an action of its own"
+    one.run("-P", f"{WORLD}/inet/smtpd_milters=inet:127.0.0.1:1, inet:127.0.0.1:8825")
+    (finding,) = one.findings()
+    assert finding.code == "milter-default-action"
+    assert finding.fix.startswith("by hand")
 
 
 def test_our_milter_with_options_and_beside_others(paper: Callable[..., Paper]) -> None:

@@ -20,14 +20,12 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("broken", "code"),
     [
-        (["-MX", "lmtp/unix"], "no-lmtp-client"),
-        (["-M", "lmtp/unix=lmtp unix - - n - - smtp"], "no-lmtp-client"),
-        (["-e", "defer_transports=smtp, lmtp"], "transport-deferred"),
-        (["-e", "master_service_disable=!smtp/unix, lmtp/unix, fifo"], "lmtp-disabled"),
+        (["-MX", "lamson/unix"], "lamson"),
+        (["-e", "defer_transports=smtp, lamson"], "transport-deferred"),
+        (["-e", "master_service_disable=!smtp/unix, lamson/unix, fifo"], "lmtp-disabled"),
         (["-e", "master_service_disable=unix"], "lmtp-disabled"),
-        (["-e", "lmtp_tls_security_level=secure"], "lmtp-tls"),
-        (["-e", "lmtp_enforce_tls=yes"], "lmtp-tls"),
-        (["-P", "lmtp/unix/lmtp_tls_security_level=encrypt"], "lmtp-tls"),
+        (["-P", "lamson/unix/lmtp_tls_security_level=secure"], "lmtp-tls"),
+        (["-P", "lamson/unix/lmtp_tls_security_level=encrypt"], "lmtp-tls"),
     ],
 )
 def test_it_is_named_and_its_cure_mends_it(
@@ -38,7 +36,7 @@ def test_it_is_named_and_its_cure_mends_it(
 
 def test_a_list_of_what_is_disabled_is_read_from_its_begin(paper: Callable[..., Paper]) -> None:
     one = paper()
-    one.run("-e", "master_service_disable=!lmtp/unix, unix, inet")
+    one.run("-e", "master_service_disable=!lamson/unix, unix, inet")
     assert one.codes() == []
 
 
@@ -54,9 +52,10 @@ def test_tls_on_our_side_alone(paper: Callable[..., Paper], tmp_path: Path) -> N
     assert finding.code == "lmtp-tls"
     one.cure(finding)
     assert one.findings() == []
-    one.run("-e", "lmtp_tls_security_level=may")
+    one.run("-P", "lamson/unix/lmtp_tls_security_level=may")
     assert one.findings() == []
-    one.run("-e", "lmtp_tls_security_level=", "lmtp_tls_policy_maps=inline:{x=secure}")
+    one.run("-P", "lamson/unix/lmtp_tls_security_level=")
+    one.run("-e", "lmtp_tls_policy_maps=inline:{x=secure}")
     assert one.findings() == [], "whatever the table says"
 
 

@@ -22,11 +22,9 @@ if TYPE_CHECKING:
         f"{WORLD}/inet/smtpd_forbid_bare_newline_exclusions=0.0.0.0/0",
         f"{WORLD}/inet/message_size_limit=0",
         f"{WORLD}/inet/relay_domains=other.test",
-        "lmtp/unix/lmtp_send_xforward_command=no",
-        "lmtp/unix/lmtp_data_done_timeout=10s",
         "cleanup/unix/enable_long_queue_ids=no",
         "rewrite/unix/transport_maps=",
-        "qmgr/unix/lmtp_destination_concurrency_limit=1",
+        "qmgr/unix/lamson_destination_concurrency_limit=1",
     ],
 )
 def test_it_is_named_and_its_cure_mends_it(paper: Callable[..., Paper], override: str) -> None:
@@ -39,7 +37,7 @@ def test_what_overrides_for_the_better_is_left(paper: Callable[..., Paper]) -> N
         "-P",
         f"{WORLD}/inet/message_size_limit=1000000",
         f"{WORLD}/inet/relay_domains=test,other.test",
-        "lmtp/unix/lmtp_data_done_timeout=1h",
+        "lamson/unix/lmtp_data_done_timeout=1h",
         "127.0.0.1:10587/inet/message_size_limit=0",
     )
     assert one.findings() == []

@@ -51,6 +51,7 @@ def test_tables_elsewhere_are_known_by_their_first_lines(
         "relay_recipient_maps = socketmap:inet:127.0.0.1:8824:recipient,"
         f" regexp:{elsewhere}/recipients",
         f"transport_maps = proxy:regexp:{elsewhere}/transport, regexp:{foreign}",
+        "lmtp_send_xforward_command = yes",
     )
     assert one.codes() == []
     one.settings = project(lmtp=Lmtp("127.0.0.1:8829"))

@@ -1,0 +1,41 @@
+"""What a person has to weigh, since it is everybody's who uses this Postfix; `apply` leaves it.
+
+Its limit of size, and whether it takes addresses beyond ASCII. For `plan` and the doctor.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lamson.errors import LamsonError
+from lamson.postfix.finding import Finding
+from lamson.postfix.wanted import ROOM, number, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamson.postfix.site import Site
+
+
+def findings(site: Site) -> Iterator[Finding]:
+    """What is wrong between the site's limits and ours."""
+    name, largest = "message_size_limit", site.settings.lmtp.max_size
+    value = site.get(name)
+    want = size(site.settings)
+    if want.is_met_by(value):
+        return
+    try:
+        enough = number(value) + number(value) // (ROOM - 1) + 1
+    except LamsonError as problem:
+        fix = f"by hand: {name} {problem}"
+    else:
+        fix = f"raise lmtp.max_size to {enough} in config/settings.py, then lamson restart"
+        if enough == 1:
+            fix = f"by hand: give {name} a value, which counts for all mail of this Postfix"
+    yield Finding(name, f"{name} is {value}, and lmtp.max_size {largest}", want.why, fix)
+
+
+def remarks(site: Site) -> Iterator[str]:
+    """What is well as it is, and worth being known."""
+    if site.value("smtputf8_enable") == "no":
+        yield "smtputf8_enable is no: mail with an address beyond ASCII is refused"

@@ -1,0 +1,53 @@
+"""lamson.postfix.advice: limits that are everybody's. Ours follow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.postfix import advice
+from lamson.settings import Lmtp
+from tests.unit.postfix.paper import project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.postfix.paper import Paper
+
+
+@pytest.mark.parametrize(
+    ("limit", "fix"),
+    [
+        (
+            "104857600",
+            "raise lmtp.max_size to 105916768 in config/settings.py, then lamson",
+        ),
+        ("0", "by hand: give message_size_limit a value"),
+        ("10M", "by hand: message_size_limit '10M' is no number"),
+    ],
+)
+def test_our_limit_of_size_follows_the_sites(
+    paper: Callable[..., Paper], limit: str, fix: str
+) -> None:
+    one = paper()
+    one.run("-e", f"message_size_limit={limit}")
+    (finding,) = one.findings()
+    assert finding.code == "message_size_limit"
+    assert finding.fix.startswith(fix)
+    assert one.changes() == []
+
+
+def test_what_is_advised_is_enough_and_no_more(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    for largest, count in ((10_343_435, 0), (10_343_433, 1)):
+        one.settings = project(lmtp=Lmtp("127.0.0.1:8823", max_size=largest))
+        assert len(list(advice.findings(one.site()))) == count, largest
+
+
+def test_addresses_beyond_ascii_are_the_sites_affair(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    assert list(advice.remarks(one.site())) == []
+    one.run("-e", "smtputf8_enable=no")
+    assert len(list(advice.remarks(one.site()))) == 1
+    assert (one.findings(), one.changes()) == ([], [])
