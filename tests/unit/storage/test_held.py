@@ -379,6 +379,8 @@ class Service(RuleBasedStateMachine):
         self.left: set[int] = set()  # submitted or not, nobody knows: their lease runs out
         self.sent: list[int] = []
         self.committed: list[list[Outgoing]] = []
+        self.stale: set[int] = set()  # claimed anew before the process heard of their commit
+        self.over: set[int] = set()  # heard of with a lease that is over: not tried, given back
         self.returning: list[list[int]] = []
         self.written: list[tuple[list[int], bool]] = []
         self.deleting: list[list[int]] = []
@@ -438,7 +440,9 @@ class Service(RuleBasedStateMachine):
     @precondition(lambda self: self.committed)
     @rule()
     def hear_of_a_commit(self) -> None:
-        self.give_back(self.held.hold(self.committed.pop(0)).late)
+        batch = self.committed.pop(0)
+        self.over |= self.stale & {made.id for made in batch}
+        self.give_back(self.held.hold(batch).late)
 
     @rule(recipient=RECIPIENTS, is_there=st.booleans())
     def commit_without_an_answer(self, recipient: str, is_there: bool) -> None:
@@ -469,8 +473,13 @@ class Service(RuleBasedStateMachine):
 
     @rule()
     def submit(self) -> None:
-        if (begun := self.held.begin()) is not None:
-            self.sent.append(begun.id)
+        while (begun := self.held.begin()) is not None:
+            if begun.id not in self.over:
+                self.sent.append(begun.id)
+                break
+            self.over.remove(begun.id)  # it is not tried: see Attempts.make
+            self.stale.discard(begun.id)
+            self.give_back(self.held.release(begun))
 
     def under_way(self, number: int) -> Outgoing:
         rows = self.held.under_way()
@@ -551,6 +560,7 @@ class Service(RuleBasedStateMachine):
             elif self.conversation[id] not in blocked:
                 found.append(id)
         self.claimed = found
+        self.stale |= {made.id for made in self.unheard()}.intersection(found)
         self.held.begin_claim(self.rows(found), 3 * len(found))
         self.table |= dict.fromkeys(found, True)
 
@@ -575,7 +585,8 @@ class Service(RuleBasedStateMachine):
     @invariant()
     def no_row_is_submitted_without_a_lease(self) -> None:
         """Else another process may submit it too."""
-        assert all(self.table.get(row.id) for row in self.held.waiting())
+        waiting = [row.id for row in self.held.waiting()]
+        assert all(self.table.get(id) or id in self.over for id in waiting)
 
     @invariant()
     def no_row_leaves_twice(self) -> None:
