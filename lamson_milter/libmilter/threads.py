@@ -52,7 +52,8 @@ class FilterThreads:
         thread = self._take(timeout)
         thread.start_work(work)
         if not thread.wait(max(0.0, deadline - time.monotonic())):
-            self.stuck += 1
+            with self._lock:
+                self.stuck += 1
             raise TooLateError(f"not done within {timeout:g} s")
         result, error = thread.result, thread.error
         thread.result = thread.error = None
@@ -83,7 +84,8 @@ class FilterThreads:
 
     def _back(self, thread: _Thread) -> None:
         """A thread has ended what was given up."""
-        self.stuck -= 1
+        with self._lock:
+            self.stuck -= 1
         self._idle.put(thread)
 
 
