@@ -154,7 +154,9 @@ def test_a_mistake_costs_no_neighbour_anything(service: Service, sink: Sink) -> 
         replies = service.send(recipients)
         assert {replies.pop(one) for one in good} == {250}, kind
         ((bad, code),) = replies.items()
-        assert code == (250 if kind == "close" else 451), kind
+        # PostgreSQL's settings are put back when the handler has returned; SQLite's are refused.
+        is_harmless = kind == "close" or (kind == "setting" and not service.database.is_sqlite)
+        assert code == (250 if is_harmless else 451), kind
         done.update(one.partition("@")[0] for one in good)
         done.update([bad.partition("@")[0]] if code == 250 else [])
     forked = [f"good-{next(numbers)}@slow.test.com", f"good-{next(numbers)}@test.com"]
