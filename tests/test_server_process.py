@@ -69,7 +69,9 @@ def test_it_is_waited_for_where_somebody_else_ends_it(server: ServerProcess) -> 
 def test_errors_may_go_elsewhere(tmp_path: Path) -> None:
     errors = tmp_path / "errors"
     server = ServerProcess("the server", tmp_path / "output", errors)
-    start(server, f"import sys; print('oh', file=sys.stderr, flush=True); {READY}")
+    # Where the tests run in the background of a shell, children ignore SIGINT.
+    obey = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    start(server, f"{obey}; import sys; print('oh', file=sys.stderr, flush=True); {READY}")
     assert errors.read_text() == "oh\n"
     assert server.output() == "ready\noh\n"
     server.send_signal(signal.SIGINT)
