@@ -100,7 +100,7 @@ def _is_ending(words: list[str]) -> bool:
 
 
 class Shared:
-    """What a connection to a database knows besides, on either driver."""
+    """What a connection to a database knows and refuses besides; before the driver's own class."""
 
     is_shared = False  # whether its transaction is
     is_altered = False  # for the transactions that come after this one
@@ -110,6 +110,23 @@ class Shared:
     def has_transaction(self) -> bool:
         """Whether one is open. Asks nobody."""
         raise NotImplementedError
+
+    def commit(self) -> None:
+        _refuse(self)
+        super().commit()  # type: ignore[misc]
+
+    def rollback(self) -> None:
+        _refuse(self)
+        super().rollback()  # type: ignore[misc]
+
+    def close(self) -> None:
+        _refuse(self)
+        super().close()  # type: ignore[misc]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _OF_ROWS:
+            _refuse(self)
+        super().__setattr__(name, value)
 
     def restore(self) -> None:
         """Undo what a handler may have set, and can be undone."""
@@ -165,7 +182,7 @@ def reset_options(connection: Connection) -> None:
         itself.was_set = False  # as this looked like another one
 
 
-class SqliteConnection(sqlite3.Connection, Shared):
+class SqliteConnection(Shared, sqlite3.Connection):
     """A connection to SQLite."""
 
     def guard(self) -> None:
@@ -186,23 +203,6 @@ class SqliteConnection(sqlite3.Connection, Shared):
             return sqlite3.SQLITE_DENY if is_refused else sqlite3.SQLITE_OK
 
         self.set_authorizer(authorise)
-
-    def commit(self) -> None:
-        _refuse(self)
-        super().commit()
-
-    def rollback(self) -> None:
-        _refuse(self)
-        super().rollback()
-
-    def close(self) -> None:
-        _refuse(self)
-        super().close()
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _OF_ROWS:
-            _refuse(self)
-        super().__setattr__(name, value)
 
     def has_transaction(self) -> bool:
         try:
@@ -246,30 +246,13 @@ def postgres_connection() -> Any:
             check(self, query)
             return super().stream(query, *arguments, **options)
 
-    class PostgresConnection(PatientConnection, Shared):
+    class PostgresConnection(Shared, PatientConnection):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             self.restore()
 
         def restore(self) -> None:
             self.cursor_factory = Cursor
-
-        def __setattr__(self, name: str, value: Any) -> None:
-            if name in _OF_ROWS:
-                _refuse(self)
-            super().__setattr__(name, value)
-
-        def commit(self) -> None:
-            _refuse(self)
-            super().commit()
-
-        def rollback(self) -> None:
-            _refuse(self)
-            super().rollback()
-
-        def close(self) -> None:
-            _refuse(self)
-            super().close()
 
         def has_transaction(self) -> bool:
             return self.pgconn.transaction_status not in (_IDLE, _UNKNOWN)
