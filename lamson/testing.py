@@ -128,7 +128,9 @@ class Mailroom:
         )
         shared = ParsedMessage(content, self.application.notary)
         job = Job(MailRequest(shared, envelope, Recipient(recipient)), matches, None)
-        outgoing = self.application.transactions.run([job], lambda job, seconds: None)
+        transactions = self.application.transactions
+        transactions.run([job], lambda job, seconds: None)
+        outgoing = [transactions.outgoing.popleft() for _ in range(len(transactions.outgoing))]
         if job.reply is not None and not job.reply.is_positive:
             raise Refused(job.reply)
         sent = [_sent(row) for row in outgoing]

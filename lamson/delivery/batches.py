@@ -7,7 +7,6 @@ that the database ended in favour of another one. What still has no reply then i
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from sqlalchemy import exc
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from lamson.delivery.job import Job
     from lamson.delivery.transaction import Transactions
-    from lamson.storage.outgoing import Outgoing
 
 ATTEMPTS = 3  # runs of a delivery by itself, after a conflict with others
 RERUN = 30.0  # seconds after which no more of a batch is run again
@@ -35,8 +33,6 @@ class Batches:
         """``record`` is told how long the handlers of each job took, in seconds."""
         self._transactions = transactions
         self._record = record
-        self.outgoing: deque[Outgoing] = deque()
-        """Mail that was committed; the relay takes it over."""
 
     def run(self, batch: Sequence[Job]) -> None:
         """Run ``batch``. In the end each job has its reply. Raises nothing."""
@@ -54,7 +50,7 @@ class Batches:
             self._transactions.give_up(batch[0])
             return
         try:
-            self.outgoing.extend(self._transactions.run(batch, self._record))
+            self._transactions.run(batch, self._record)
         except exc.SQLAlchemyError as error:
             if len(batch) == 1 or not failure.is_one_deliverys(error):
                 raise
@@ -73,7 +69,7 @@ class Batches:
         """Run one delivery alone that was undone by a conflict, or by a neighbour's failure."""
         for _ in range(ATTEMPTS):
             try:
-                self.outgoing.extend(self._transactions.run([job], self._record))
+                self._transactions.run([job], self._record)
             except exc.SQLAlchemyError as error:
                 if not failure.is_conflict(error):
                     _explain(error, [job])

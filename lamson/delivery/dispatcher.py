@@ -254,7 +254,7 @@ class Dispatcher:
         """What is in doubt first: later mail of its conversation must not leave before it."""
         if self._outlet is None:
             return
-        outgoing, doubtful = self._batches.outgoing, self._transactions.doubtful
+        outgoing, doubtful = self._transactions.outgoing, self._transactions.doubtful
         rows = [outgoing.popleft() for _ in range(len(outgoing))]
         if doubtful:
             self._outlet.give_back([doubtful.popleft() for _ in range(len(doubtful))])

@@ -48,6 +48,8 @@ class _UnderWay:
 
     begun: list[Result] = field(default_factory=list)
     done: list[Result] = field(default_factory=list)
+    conversations: set[str] = field(default_factory=set)
+    """In which mail was made that `Transactions.outgoing` has not told of (see Untold)."""
 
 
 def _keys(results: Sequence[Result]) -> set[StateKey]:
@@ -80,6 +82,8 @@ class Transactions:
         self._outbox = outbox
         self._undeliverable = undeliverable
         self._clock = clock
+        self.outgoing: deque[Outgoing] = deque()
+        """Mail that was committed; the relay takes it over, in this order."""
         self.doubtful: deque[Outgoing] = deque()
         """Rows of the outbox whose transaction failed, perhaps after it was committed."""
         self._seen_before = SeenBefore()
@@ -87,38 +91,19 @@ class Transactions:
         self._in_nothing = nullcontext((None, self._memory))
         self._nothing_to_delete = nullcontext(lambda connection: None)
 
-    def run(self, jobs: Sequence[Job], record: Callable[[Job, float], None]) -> list[Outgoing]:
-        """Handle ``jobs``: commit, set the reply of each, give the mail that may now be submitted.
+    def run(self, jobs: Sequence[Job], record: Callable[[Job, float], None]) -> None:
+        """Handle ``jobs``: commit, tell of the mail that may now be submitted, set each reply.
 
         ``record`` is told how long the handlers of each job took, in seconds. A job left without a
         reply was undone, by a conflict or by a neighbour that ended the transaction, and may be run
         again, alone. Raises SQLAlchemy's exceptions when the database failed; then nothing was
         committed, or it is not known.
         """
-        outgoing: list[Outgoing] = []
-        results: list[Result] = []
         under_way = _UnderWay()
         try:
-            with self._deleting() as delete, self._transaction(jobs) as (connection, store):
-                if failpoint.ACTIVE:
-                    failpoint.reach(failpoint.AFTER_BEGIN)
-                fresh = self._claim(connection, jobs)
-                results = self._handle_all(fresh, connection, store, under_way)
-                outgoing = self._write(results, connection, store)
-                if connection is not None:
-                    delete(connection)
-                if failpoint.ACTIVE:
-                    failpoint.reach(failpoint.BEFORE_COMMIT)
-        except AlteredConnection as altered:
-            self._undone(jobs, outgoing)
-            if len(jobs) == 1 and altered.__cause__ is not None:
-                raise altered.__cause__ from altered
-            outgoing, results = [], []
-        except PrematureEnd:
-            results, outgoing = self._complete(under_way)
-        except Exception:
-            self._undone(jobs, outgoing)
-            raise
+            results = self._commit(jobs, under_way)
+        finally:
+            self._tell(under_way)
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_COMMIT)
         for result in results:
@@ -135,7 +120,41 @@ class Transactions:
                     exc_info=None if failure.is_outage(error) else error,
                 )
                 result.job.reply = LOCAL_ERROR
-        return outgoing
+
+    def _commit(self, jobs: Sequence[Job], under_way: _UnderWay) -> list[Result]:
+        """Run ``jobs`` up to the commit, and put what they send where the relay hears of it."""
+        outgoing: list[Outgoing] = []
+        results: list[Result] = []
+        try:
+            with self._deleting() as delete, self._transaction(jobs) as (connection, store):
+                if failpoint.ACTIVE:
+                    failpoint.reach(failpoint.AFTER_BEGIN)
+                fresh = self._claim(connection, jobs)
+                results = self._handle_all(fresh, connection, store, under_way)
+                outgoing = self._write(results, connection, store, under_way)
+                if connection is not None:
+                    delete(connection)
+                if failpoint.ACTIVE:
+                    failpoint.reach(failpoint.BEFORE_COMMIT)
+        except AlteredConnection as altered:
+            self._undone(jobs, outgoing)
+            if len(jobs) == 1 and altered.__cause__ is not None:
+                raise altered.__cause__ from altered
+            return []
+        except PrematureEnd:
+            self._tell(under_way)
+            results, outgoing = self._complete(under_way)
+        except Exception:
+            self._undone(jobs, outgoing)
+            raise
+        self.outgoing.extend(outgoing)
+        return results
+
+    def _tell(self, under_way: _UnderWay) -> None:
+        """What was made is in `outgoing`, or in doubt, or not there: others may go on."""
+        if under_way.conversations and self._outbox is not None:
+            self._outbox.untold.end(under_way.conversations)
+            under_way.conversations = set()
 
     def _undone(self, jobs: Sequence[Job], outgoing: Sequence[Outgoing]) -> None:
         self.doubtful.extend(outgoing)
@@ -161,7 +180,7 @@ class Transactions:
                     finished = {result.job for result in done}
                     others = [job for job in jobs if job not in finished]
                     seen.forget(connection, [entry for job in others for entry in job.entries])
-                    outgoing = self._write(done, connection, store)
+                    outgoing = self._write(done, connection, store, under_way)
         except Exception:
             self._undone(jobs, outgoing)
             raise
@@ -257,7 +276,11 @@ class Transactions:
         return results
 
     def _write(
-        self, results: Sequence[Result], connection: Connection | None, store: StateStore
+        self,
+        results: Sequence[Result],
+        connection: Connection | None,
+        store: StateStore,
+        under_way: _UnderWay,
     ) -> list[Outgoing]:
         if connection is not None:
             self._handlers.count_answers(connection, results)
@@ -278,7 +301,9 @@ class Transactions:
         if connection is None or not outgoing:
             return []
         assert self._outbox is not None
-        return self._outbox.insert(connection, outgoing)
+        names = {row.conversation for row in outgoing}
+        under_way.conversations = self._outbox.untold.begin(names)
+        return self._outbox.insert(connection, outgoing, names - under_way.conversations)
 
     def _settle(self, result: Result) -> None:
         """After the commit: log, and set the reply."""

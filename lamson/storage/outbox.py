@@ -26,6 +26,7 @@ from lamson.storage.held import HeldRows
 from lamson.storage.outgoing import fit, from_row, to_row
 from lamson.storage.room import parts
 from lamson.storage.tables import outbox
+from lamson.storage.untold import Untold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -58,17 +59,23 @@ class Outbox:
         self._lease = lease
         self._last_id = 0
         self._id_lock = threading.Lock()
+        self.untold = Untold()
+        """For who calls `insert` from several threads, and tells the relay of what it gave."""
         self.doubtful: deque[Outgoing] = deque()
         """Rows whose claim failed, perhaps after it was committed."""
 
-    def insert(self, connection: Connection, rows: Sequence[Outgoing]) -> list[Outgoing]:
+    def insert(
+        self, connection: Connection, rows: Sequence[Outgoing], apart: Collection[str] = ()
+    ) -> list[Outgoing]:
         """Insert ``rows`` in the caller's transaction.
 
         Gives back those that are leased to us and may be submitted as soon as that transaction is
-        committed; the others stand behind an earlier row and are claimed later.
+        committed; the others stand behind an earlier row and are claimed later, as are those of
+        the conversations ``apart``.
         """
         now = time.time()
         elsewhere = self._held_elsewhere(connection, {row.conversation for row in rows}, now)
+        elsewhere.update(apart)
         is_full = self.held.is_full  # once: one row of a conversation must not skip another
         room = self.held.budget.room()
         if is_full:

@@ -17,8 +17,6 @@ from tests.unit.support import make_message
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lamson.storage.outgoing import Outgoing
-
 
 class Transactions:
     """Runs what ``outcome`` says of it; knows how many deliveries were in each."""
@@ -27,12 +25,11 @@ class Transactions:
         self.sizes: list[int] = []
         self._outcome = outcome
 
-    def run(self, jobs: Sequence[Job], record: object) -> list[Outgoing]:
+    def run(self, jobs: Sequence[Job], record: object) -> None:
         self.sizes.append(len(jobs))
         self._outcome(jobs)
         for job in jobs:
             job.reply = OK
-        return []
 
 
 def conflict() -> OperationalError:

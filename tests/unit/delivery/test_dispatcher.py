@@ -195,9 +195,10 @@ class BrokenDatabase:
     """Transactions whose database is gone."""
 
     def __init__(self, handlers: Handlers) -> None:
+        self.outgoing: deque[Outgoing] = deque()
         self.doubtful: deque[Outgoing] = deque()
 
-    def run(self, jobs: list[Job], record: object) -> list[Any]:
+    def run(self, jobs: list[Job], record: object) -> None:
         self.doubtful.append(DOUBTFUL)
         raise OperationalError("SELECT", {}, Exception("server closed the connection"))
 
@@ -280,13 +281,14 @@ class Sending:
     """Transactions whose mail is committed, in doubt, or both."""
 
     def __init__(self, handlers: Handlers) -> None:
+        self.outgoing: deque[Outgoing] = deque()
         self.doubtful: deque[Outgoing] = deque()
 
-    def run(self, jobs: list[Job], record: object) -> list[Any]:
+    def run(self, jobs: list[Job], record: object) -> None:
         self.doubtful.append(DOUBTFUL)
         for job in jobs:
             job.reply = OK
-        return [DOUBTFUL]
+        self.outgoing.append(DOUBTFUL)
 
 
 def test_mail_in_doubt_is_told_before_mail_that_was_committed(tmp_path: Path) -> None:
@@ -321,14 +323,14 @@ class Deadlocking:
 
     def __init__(self, handlers: Handlers) -> None:
         self.runs = 0
+        self.outgoing: deque[Outgoing] = deque()
         self.doubtful: deque[Outgoing] = deque()
 
-    def run(self, jobs: list[Job], record: object) -> list[Any]:
+    def run(self, jobs: list[Job], record: object) -> None:
         self.runs += 1
         if self.runs > 2:
             for job in jobs:
                 job.reply = OK
-        return []
 
 
 def test_the_victim_of_a_deadlock_is_run_again(tmp_path: Path) -> None:

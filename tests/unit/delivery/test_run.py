@@ -183,7 +183,7 @@ def test_answers_that_were_rolled_back_do_not_count_against_the_limit(
     outbox = Outbox(database, "test")
     run = make_run(ANSWERING, outbox=outbox, answers=AnswerLimit(2))
 
-    def fail(connection: Connection, rows: Any) -> Any:
+    def fail(connection: Connection, rows: Any, apart: Any) -> Any:
         raise OperationalError("COMMIT", {}, Exception("it is down"))
 
     for _ in range(3):

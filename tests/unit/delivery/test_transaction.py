@@ -2,7 +2,9 @@
 tests/postgres.
 """
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from lamson.delivery.job import Job
 from lamson.delivery.run import Handlers
 from lamson.delivery.transaction import Transactions
+from lamson.storage import untold
 from lamson.storage.database import Database
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
@@ -121,6 +124,61 @@ def test_what_may_have_been_committed_is_remembered(
     with pytest.raises(OperationalError):
         transactions.run([job], lambda job, seconds: None)
     assert [row.id for row in transactions.doubtful] == [row.id for row in box.all()] != []
+
+
+def test_who_commits_first_is_told_of_first(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where the thread that made the first mail goes on long after its commit."""
+    router = make_router(tmp_path, SENDING)
+    box = Outbox(database, "test")
+    transactions = Transactions(Handlers(router, hostname="mx"), database=database, outbox=box)
+    really_begin, is_committed, may_go_on = database.begin, threading.Event(), threading.Event()
+
+    @contextmanager
+    def begin() -> Iterator[Connection]:
+        with really_begin() as connection:
+            yield connection
+        if not is_committed.is_set():
+            is_committed.set()
+            may_go_on.wait(timeout=60)
+
+    def run() -> None:
+        job = Job(make_message(), router.match("list@test.com"), None)
+        transactions.run([job], lambda job, seconds: None)
+
+    monkeypatch.setattr(database, "begin", begin)
+    monkeypatch.setattr(untold, "PATIENCE", 60.0)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(run)
+        is_committed.wait(timeout=60)
+        second = pool.submit(run)
+        with pytest.raises(TimeoutError):
+            second.result(timeout=0.3)
+        may_go_on.set()
+        first.result(timeout=60)
+        second.result(timeout=60)
+    made = [row.id for row in transactions.outgoing]
+    assert made == sorted(made)
+    assert len(made) == 2
+
+
+def test_who_does_not_wait_for_long_leaves_his_mail_to_the_table(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router = make_router(tmp_path, SENDING)
+    box = Outbox(database, "test")
+    transactions = Transactions(Handlers(router, hostname="mx"), database=database, outbox=box)
+    job = Job(make_message(), router.match("list@test.com"), None)
+    transactions.run([job], lambda job, seconds: None)
+    (first,) = transactions.outgoing
+    monkeypatch.setattr(untold, "PATIENCE", 0.01)
+    box.untold.begin([first.conversation])
+    job = Job(make_message(), router.match("list@test.com"), None)
+    transactions.run([job], lambda job, seconds: None)
+    assert [*transactions.outgoing] == [first]
+    assert [row.lease_until > 0 for row in box.all()] == [True, False]
+    assert box.untold.begin([first.conversation]) == set(), "what another has stays his"
 
 
 def test_what_postfix_took_is_deleted_in_the_transaction_of_the_next_batch(

@@ -80,7 +80,9 @@ def _ignore(index: int, reply: Reply) -> None:
 def _forget_outbox() -> None:
     """Mail to be sent is in memory alone: when submission or the process fails, it is lost."""
 
-    def keep_in_memory(outbox: Outbox, connection: Any, rows: Sequence[Outgoing]) -> list[Outgoing]:
+    def keep_in_memory(
+        outbox: Outbox, connection: Any, rows: Sequence[Outgoing], apart: Any
+    ) -> list[Outgoing]:
         for row in rows:
             row.id, row.created_at = outbox._next_id(), time.time()
             row.lease_until = row.created_at + 300
