@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from lamson import private
-from lamson.cli.options import HELP, command, option, project, settings
+from lamson.cli.options import HELP, command, option, printable, project, settings
+from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
     from lamson.postfix.plan import Change
     from lamson.postfix.postconf import Postconf
+    from lamson.postfix.proof import Proof
     from lamson.postfix.site import Site
     from lamson.routing.domains import Domains
     from lamson.routing.router import Router
@@ -23,11 +25,25 @@ if TYPE_CHECKING:
 
 DIRECTORY = Path("postfix")  # below run_dir
 WRONG = 1
+OTHERS = 2  # would be answered otherwise
+_SHOWN = 20  # differences
 
 _config = option(
     "config",
     metavar="DIR",
     help="The directory of Postfix's main.cf. Default: postfix.config_directory, else its own.",
+)
+_probe = option(
+    "probe",
+    metavar="ADDRESS",
+    multiple=True,
+    help="An address of others to ask about as well. May be repeated.",
+)
+_moved = option(
+    "moved",
+    metavar="DOMAIN",
+    multiple=True,
+    help="A domain of ours that has another home so far, and is to come here. May be repeated.",
 )
 
 
@@ -110,16 +126,62 @@ def _changes(site: Site) -> list[Change]:
     )
 
 
+def _proof(
+    site: Site, changes: list[Change], probe: tuple[str, ...], moved: tuple[str, ...]
+) -> Proof:
+    """Ask what the changes would change for others, and show it. Raises LamsonError."""
+    from lamson.postfix import proof
+    from lamson.smtp.address import parse_mailbox
+
+    probes = [parse_mailbox(one, smtputf8=True) for one in probe]
+    for domain in moved:
+        if not site.domains.holds(domain):
+            raise click.UsageError(f"-moved {domain}: it is no domain of this project")
+    found = proof.prove(site, changes, probes, [one.lower() for one in moved])
+    for note in found.notes:
+        click.echo(f"# {printable(note)}")
+    if found.ours:
+        click.echo(f"# not compared, since they are ours: {len(found.ours)} addresses")
+    for difference in found.changed[:_SHOWN]:
+        click.echo(f"would change for others: {printable(str(difference))}")
+    if more := found.changed[_SHOWN:]:
+        click.echo(f"would change for others: {len(more)} more addresses")
+    same = found.compared - len(found.changed)
+    click.echo(f"# a copy of this Postfix answers as before for {same} addresses of others")
+    return found
+
+
+def _changes_others(
+    site: Site, changes: list[Change], probe: tuple[str, ...], moved: tuple[str, ...]
+) -> bool:
+    """The same for `apply`, which says how to go on where it cannot be asked."""
+    try:
+        return bool(_proof(site, changes, probe, moved).changed)
+    except LamsonError as error:
+        if error.exit_code not in (os.EX_UNAVAILABLE, os.EX_NOPERM):
+            raise
+        raise LamsonError(
+            f"{error}; nothing was changed (without asking: -unproven)", exit_code=error.exit_code
+        ) from None
+
+
 @command("plan")
 @_config
-def plan_command(config: str | None) -> int:
+@option("prove", is_flag=True, help="Ask a copy of Postfix what would change for others, too.")
+@_probe
+@_moved
+def plan_command(
+    config: str | None, prove: bool, probe: tuple[str, ...], moved: tuple[str, ...]
+) -> int:
     """Show what has to change in main.cf and master.cf. Changes nothing.
 
-    Exits with 1 where something has to change.
+    Exits with 1 where something has to change; with -prove or -probe, with 2 where that would
+    change an answer for others, as `lamson postfix apply` would find.
 
     \b
     Example:
       lamson postfix plan
+      lamson postfix plan -probe ann@customer.example
     """
     from lamson.postfix import advice, plan, submission
 
@@ -143,6 +205,8 @@ def plan_command(config: str | None) -> int:
         click.echo(f"# {remark}")
     for remark in advice.remarks(site):
         click.echo(f"# {remark}")
+    if (prove or probe) and _proof(site, changes, probe, moved).changed:
+        return OTHERS
     return WRONG if changes or left else os.EX_OK
 
 
@@ -150,10 +214,25 @@ def plan_command(config: str | None) -> int:
 @_config
 @option("undo", metavar="FILE", help="Instead restore what this rollback file says was before.")
 @option("only", metavar="NAME", multiple=True, help="Change this line alone. May be repeated.")
-def apply_command(config: str | None, undo: str | None, only: tuple[str, ...]) -> int:
+@_probe
+@_moved
+@option("unproven", is_flag=True, help="Do not ask a copy of Postfix first.")
+def apply_command(
+    config: str | None,
+    undo: str | None,
+    only: tuple[str, ...],
+    probe: tuple[str, ...],
+    moved: tuple[str, ...],
+    unproven: bool,
+) -> int:
     """Make the changes that `lamson postfix plan` shows, with postconf alone.
 
-    What was there before is written to a rollback file first. A value that has a $ macro or several
+    First a copy of this Postfix, which delivers nothing and listens on no port, is asked with the
+    changes and without about addresses of every domain and map that there is. Where an answer for
+    others would change, it says for whom, and exits with 2, nothing changed; so it does with 69
+    where the copy does not run, and with 77 where this is not root.
+
+    What was there before is written to a rollback file. A value that has a $ macro or several
     lines, and a service that is another's, are left to you, and so is what would do harm without
     them; each line says so, and why. Exits with 1 where something is left, and with 73, nothing
     changed, where the rollback file cannot be written.
@@ -161,10 +240,11 @@ def apply_command(config: str | None, undo: str | None, only: tuple[str, ...]) -
     \b
     Example:
       lamson postfix apply
+      lamson postfix apply -probe ann@customer.example
       lamson postfix apply -only relay_recipient_maps
       lamson postfix apply -undo /etc/postfix/lamson/rollback-20260101T120000-99.json
     """
-    from lamson.postfix import advice, apply, submission
+    from lamson.postfix import advice, apply, plan, submission
     from lamson.postfix.recipients import DIRECTORY as ROLLBACKS
 
     effective = settings()
@@ -179,7 +259,14 @@ def apply_command(config: str | None, undo: str | None, only: tuple[str, ...]) -
         click.echo(f"now: {postconf.mend.reload}")
         return os.EX_OK
     site = _site(effective, postconf)
-    changes = [one for one in _changes(site) if not only or one.name in only]
+    changes = plan.chosen(site, _changes(site), only)
+    for name in only:
+        if name not in [one.name for one in changes]:
+            click.echo(f"{name}: nothing to change")
+    is_proven = unproven or all(one.doubt for one in changes)
+    if not is_proven and _changes_others(site, changes, probe, moved):
+        click.echo("nothing was changed; a domain of ours that is to move here: -moved DOMAIN")
+        return OTHERS
     rollback = apply.carry_out(postconf, changes, site.configuration.directory / ROLLBACKS)
     if rollback is not None:
         site = site.again(postconf)
