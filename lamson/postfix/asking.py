@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 STRANGER = "192.0.2.1"  # nobody's (RFC 5737)
-_PATIENCE = 15.0  # seconds for an answer; a map that is down is tried for one
+_PATIENCE = 20.0  # seconds until a process has started
+_LOOKUP = 5.0  # seconds for what it is asked
 _PER_MAIL = 100  # recipients of one transaction
 # Bits of what trivial-rewrite says of an address (resolve_clnt.h).
 _FAILED = 1 << 3
@@ -66,6 +67,7 @@ class Smtpd:
         if self._is_stranger:
             self._say(f"XCLIENT NAME=[UNAVAILABLE] ADDR={STRANGER}")
             self._say("EHLO lamson-proof.invalid")
+        self._socket.settimeout(_LOOKUP)
 
     def recipient(self, address: str) -> Reply:
         """What it says to the address as a recipient of mail from the null sender.
@@ -81,7 +83,7 @@ class Smtpd:
         except TimeoutError:
             self.close()
             self._open()
-            return Reply(451, f"no answer within {_PATIENCE:g} s")
+            return Reply(451, f"no answer within {_LOOKUP:g} s")
 
     def close(self) -> None:
         self._given.close()
@@ -105,14 +107,20 @@ class Rewrite:
     """A connection to trivial-rewrite, in Postfix's protocol of names and values (attr_print0)."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._socket, self._given = _connected(path)
 
     def way(self, address: str) -> Way:
-        """What it makes of a recipient."""
+        """What it makes of a recipient. A lookup that takes too long has failed."""
         asked = ("request", "resolve", "sender", "", "address", address)
-        self._socket.sendall(b"".join(one.encode() + b"\0" for one in asked) + b"\0")
-        while "transport" not in (found := self._answer()):
-            pass  # from Postfix 3.6 on it first says which protocol this is
+        try:
+            self._socket.sendall(b"".join(one.encode() + b"\0" for one in asked) + b"\0")
+            while "transport" not in (found := self._answer()):
+                pass  # from Postfix 3.6 on it first says which protocol this is
+        except TimeoutError:
+            self.close()
+            self._socket, self._given = _connected(self._path)
+            return Way("", "", "", is_known=False)
         flags = int(found["flags"])
         return Way(
             found["transport"],
