@@ -155,7 +155,7 @@ class PrivateCopy:
         }
         for name in ("main.cf", "master.cf"):
             text = (origin.directory / name).read_text(errors="replace")
-            (self._etc / name).write_text(_named(text, places))
+            (self._etc / name).write_text(named(text, places))
             (self._etc / name).chmod(0o644)
 
     def _link(self, queue: Path, services: set[str]) -> None:
@@ -230,7 +230,7 @@ class PrivateCopy:
         master.wait()
 
 
-def _named(text: str, places: Mapping[str, str]) -> str:
+def named(text: str, places: Mapping[str, str]) -> str:
     """With the directories that the copy has otherwise as the original has them."""
     for name, was in places.items():
         expression = rf"\$(\{{{name}\}}|\({name}\)|{name}\b)"

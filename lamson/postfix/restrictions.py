@@ -48,7 +48,7 @@ def without_others(value: str) -> tuple[str, list[str]]:
         left_out.append(" ".join([word, *_argument(rest, has_argument=has_argument)]))
         if kept and kept[-1].lower() == "warn_if_reject":
             kept.pop()
-    return ", ".join(kept), left_out
+    return " ".join(kept), left_out
 
 
 def _argument(rest: list[str], *, has_argument: bool) -> Sequence[str]:

@@ -52,10 +52,10 @@ def of(site: Site) -> Sample:
     notes: list[str] = []
     sources = [_spread([f"{NOBODY}@{ELSEWHERE}"])]
     for name in _LISTS:
-        sources += [
-            _addresses(site, name, item.removeprefix("!"), notes)
-            for item in match_list.items(site.get(name))
-        ]
+        items = [one.removeprefix("!") for one in match_list.items(site.get(name))]
+        written = [one for one in items if not match_list.TABLE.match(one)]
+        sources.append(_spread([one for item in written for one in _of_key(site, name, item)]))
+        sources += [_addresses(site, name, one, notes) for one in items if one not in written]
     for name in (*_MAPS, *_LOCAL):
         sources += [_addresses(site, name, bare(one), notes) for one in words(site.get(name))]
     for item in dict.fromkeys(_access(site)):
@@ -64,7 +64,7 @@ def of(site: Site) -> Sample:
     turns = chain.from_iterable(zip_longest(*sources))
     found = list(dict.fromkeys(one for one in turns if one is not None))
     if len(found) > MOST:
-        notes.append(f"of {len(found)} addresses {MOST} are asked about; name others with -probe")
+        notes.append(f"of {len(found)} addresses {MOST} are asked about; name others by -probe")
     return Sample(found[:MOST], list(dict.fromkeys(notes)))
 
 
