@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
 STRANGER = "192.0.2.1"  # nobody's (RFC 5737)
 _PATIENCE = 20.0  # seconds until a process has started
 _LOOKUP = 5.0  # seconds for what it is asked
-_PER_MAIL = 100  # recipients of one transaction
 # Bits of what trivial-rewrite says of an address (resolve_clnt.h).
 _FAILED = 1 << 3
 _ELSEWHERE = 1 << 12
@@ -61,7 +61,6 @@ class Smtpd:
 
     def _open(self) -> None:
         self._socket, self._given = _connected(self._path)
-        self._recipients = 0
         self._reply()
         self._say("EHLO lamson-proof.invalid")
         if self._is_stranger:
@@ -69,21 +68,27 @@ class Smtpd:
             self._say("EHLO lamson-proof.invalid")
         self._socket.settimeout(_LOOKUP)
 
-    def recipient(self, address: str) -> Reply:
-        """What it says to the address as a recipient of mail from the null sender.
+    def recipients(self, addresses: Sequence[str]) -> Iterator[Reply]:
+        """What it says to each as a recipient of mail from the null sender.
 
-        A lookup that takes too long has failed, as one that says so.
+        All are asked at once, so that neither waits for the other. A lookup that takes too long
+        has failed, and is the last that is answered; `reopen` before it is asked anew, as also
+        where answers are left.
         """
+        said = ["RSET", "MAIL FROM:<>", *(f"RCPT TO:<{one}>" for one in addresses)]
+        self._socket.sendall("".join(f"{line}\r\n" for line in said).encode())
         try:
-            if self._recipients % _PER_MAIL == 0:
-                self._say("RSET")
-                self._say("MAIL FROM:<>")
-            self._recipients += 1
-            return self._say(f"RCPT TO:<{address}>")
+            self._reply()
+            self._reply()
+            for _ in addresses:
+                yield self._reply()
         except TimeoutError:
-            self.close()
-            self._open()
-            return Reply(451, f"no answer within {_LOOKUP:g} s")
+            yield Reply(451, f"no answer within {_LOOKUP:g} s")
+
+    def reopen(self) -> None:
+        """Connect anew."""
+        self.close()
+        self._open()
 
     def close(self) -> None:
         self._given.close()

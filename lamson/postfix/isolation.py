@@ -46,7 +46,7 @@ _NONE = (
     "smtpd_client_connection_count_limit", "smtpd_client_connection_rate_limit",
     "smtpd_client_message_rate_limit", "smtpd_client_recipient_rate_limit",
     "smtpd_client_new_tls_session_rate_limit", "smtpd_client_auth_rate_limit",
-    "smtpd_error_sleep_time", "queue_minfree",
+    "smtpd_error_sleep_time", "queue_minfree", "in_flow_delay",
 )  # fmt: skip
 _MANY = (
     "smtpd_recipient_limit", "smtpd_hard_error_limit", "smtpd_soft_error_limit",
@@ -131,7 +131,7 @@ def _options(service: Service, main: Mapping[str, str]) -> dict[str, str]:
         for name, value in service.options.items()
         if (name not in main or name in lists)
         and name != "syslog_name"
-        and not name.startswith("smtpd_tls_")
+        and not name.startswith(("smtpd_tls_", "smtpd_sasl_", "milter_"))
     }
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _BUDGET = 60.0  # seconds for all questions
 _SLOW = 0.5  # seconds after which a lookup that fails is one that is down
 _STRIKES = 2  # slow ones after which no more is asked about a domain
+_AT_ONCE = 50  # addresses
 _SHOWN = 5
 
 
@@ -218,29 +219,42 @@ class _Questions:
         self, name: str, path: Path, replies: dict[str, dict[str, Reply]], *, is_stranger: bool
     ) -> None:
         with closing(Smtpd(path, is_stranger=is_stranger)) as smtpd:
-            for address in list(replies):
-                begin = time.monotonic()
-                if self._is_down(address) or begin > self._until:
+            waiting = list(replies)
+            while waiting:
+                batch, waiting = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
+                for address in (one for one in batch if self._is_over(one)):
                     del replies[address]
-                    continue
-                replies[address][name] = reply = smtpd.recipient(address)
-                self._took(address, begin, is_failure=reply.kind == "deferred")
+                asked = [one for one in batch if one in replies]
+                begin = time.monotonic()
+                for address, reply in zip(asked, smtpd.recipients(asked), strict=False):
+                    replies[address][name] = reply
+                    if self._took(address, begin, is_failure=reply.kind == "deferred"):
+                        # The others may be in another domain, or it is asked again only once.
+                        smtpd.reopen()
+                        waiting = [one for one in asked if name not in replies[one]] + waiting
+                        break
+                    begin = time.monotonic()
 
     def _ways(self, replies: Mapping[str, Mapping[str, Reply]]) -> dict[str, Answer]:
         found = {}
         with closing(Rewrite(self._copy.rewrite)) as rewrite:
             for address, said in replies.items():
                 begin = time.monotonic()
-                if not self._is_down(address) and begin < self._until:
+                if not self._is_over(address):
                     way = rewrite.way(address)
                     found[address] = Answer(said, way)
                     self._took(address, begin, is_failure=not way.is_known)
         return found
 
-    def _is_down(self, address: str) -> bool:
-        return self._slow.get(address.rpartition("@")[2], 0) >= _STRIKES
+    def _is_over(self, address: str) -> bool:
+        """No more is asked about it: lookups for its domain are down, or there is no time."""
+        is_down = self._slow.get(address.rpartition("@")[2], 0) >= _STRIKES
+        return is_down or time.monotonic() > self._until
 
-    def _took(self, address: str, begin: float, *, is_failure: bool) -> None:
-        if is_failure and time.monotonic() - begin > _SLOW:
+    def _took(self, address: str, begin: float, *, is_failure: bool) -> bool:
+        """Whether that was a lookup that is down."""
+        is_slow = is_failure and time.monotonic() - begin > _SLOW
+        if is_slow:
             domain = address.rpartition("@")[2]
             self._slow[domain] = self._slow.get(domain, 0) + 1
+        return is_slow
