@@ -60,19 +60,6 @@ def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) ->
     return rollback
 
 
-def perform(postconf: Postconf, changes: Sequence[Change]) -> None:
-    """Make them, with no way back: also those that are in doubt."""
-    for change in changes:
-        if change.file == TABLE:
-            _replace(Path(change.name), change.after)
-    postconf.set({one.name: one.after for one in changes if one.file == "main.cf"})
-    for change in changes:
-        if change.is_override:
-            postconf.set_override(change.name, change.after)
-        elif change.file == "master.cf":
-            postconf.set_service(change.name, change.after)
-
-
 def _replace(table: Path, text: str) -> None:
     """A table has this text, and never a part of it."""
     new = table.with_name(f".{table.name}.new")
@@ -189,3 +176,16 @@ def _is_made(change: Change, now: str | None) -> bool:
 
 def _split(value: str | None) -> list[str] | None:
     return None if value is None else value.split()
+
+
+def perform(postconf: Postconf, changes: Sequence[Change]) -> None:
+    """Make them, with no way back: also those that are in doubt."""
+    for change in changes:
+        if change.file == TABLE:
+            _replace(Path(change.name), change.after)
+    postconf.set({one.name: one.after for one in changes if one.file == "main.cf"})
+    for change in changes:
+        if change.is_override:
+            postconf.set_override(change.name, change.after)
+        elif change.file == "master.cf":
+            postconf.set_service(change.name, change.after)

@@ -67,10 +67,10 @@ def test_plan_apply_undo_and_check(lamson: Callable[..., Done], project: Path) -
 def test_apply_says_of_each_line_what_became_of_it(
     lamson: Callable[..., Done], project: Path
 ) -> None:
-    """A value of several lines and a foreign service stop no line that is safe."""
+    """A macro and a foreign service stop no line that is safe."""
     etc = project / "etc"
     etc.mkdir()
-    lines = "relay_domains = other.test\n  more.test\n"
+    lines = "mine = no\nsmtpd_forbid_bare_newline = $mine\n"
     (etc / "main.cf").write_text(f"compatibility_level = 3.6\n{lines}")
     (etc / "master.cf").write_text("lamson unix - - n - - pipe\n")
     done = lamson("postfix", "apply", "-config", "etc", "-unproven")
@@ -79,7 +79,8 @@ def test_apply_says_of_each_line_what_became_of_it(
     for line in (
         "main.cf: set enable_long_queue_ids",
         "main.cf: set relay_recipient_maps",
-        "left to you: main.cf: relay_domains: the value goes over several lines; change it by hand",
+        "left to you: main.cf: smtpd_forbid_bare_newline: the value has a $ macro; change it by"
+        " hand",
         "left to you: master.cf: lamson/unix: another service, pipe, has this address",
     ):
         assert line in said, done.out
