@@ -25,7 +25,6 @@ _SERVICES = {
     "rewrite/unix": "- - n - - trivial-rewrite",
     "cleanup/unix": "n - n - 0 cleanup",
     "proxymap/unix": "- - n - - proxymap",
-    "proxywrite/unix": "- - n - 1 proxymap",
     "anvil/unix": "- - n - 1 anvil",
 }
 _EMPTY = (

@@ -154,8 +154,8 @@ class PrivateCopy:
             "config_directory": str(origin.directory)
         }
         for name in ("main.cf", "master.cf"):
-            text = (origin.directory / name).read_text(errors="replace")
-            (self._etc / name).write_text(named(text, places))
+            text = (origin.directory / name).read_text(errors="surrogateescape")
+            (self._etc / name).write_text(named(text, places), errors="surrogateescape")
             (self._etc / name).chmod(0o644)
 
     def _link(self, queue: Path, services: set[str]) -> None:

@@ -19,6 +19,7 @@ POLICY = "check_policy_service"
         (POLICY, "", [POLICY]),
         ("warn_if_reject reject_rbl_client a.test, reject", "reject", ["reject_rbl_client a.test"]),
         ("reject_unknown_sender_domain, permit", "permit", ["reject_unknown_sender_domain"]),
+        ("reject_unauth_pipelining reject", "reject", []),
         ("reject_unverified_recipient", "", ["reject_unverified_recipient"]),
         ("check_sender_mx_access hash:/x permit", "permit", ["check_sender_mx_access hash:/x"]),
         ("check_recipient_access hash:/x, greylist", "check_recipient_access hash:/x greylist", []),
