@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from lamson import private
-from lamson.cli.options import HELP, command, option, printable, project, settings
-from lamson.errors import LamsonError
+from lamson.cli import proving
+from lamson.cli.options import HELP, command, option, project, settings
 
 if TYPE_CHECKING:
     from lamson.postfix.plan import Change
     from lamson.postfix.postconf import Postconf
-    from lamson.postfix.proof import Proof
     from lamson.postfix.site import Site
     from lamson.routing.domains import Domains
     from lamson.routing.router import Router
@@ -26,24 +25,11 @@ if TYPE_CHECKING:
 DIRECTORY = Path("postfix")  # below run_dir
 WRONG = 1
 OTHERS = 2  # would be answered otherwise
-_SHOWN = 20  # differences
 
 _config = option(
     "config",
     metavar="DIR",
     help="The directory of Postfix's main.cf. Default: postfix.config_directory, else its own.",
-)
-_probe = option(
-    "probe",
-    metavar="ADDRESS",
-    multiple=True,
-    help="An address of others to ask about as well. May be repeated.",
-)
-_moved = option(
-    "moved",
-    metavar="DOMAIN",
-    multiple=True,
-    help="A domain of ours that has another home so far, and is to come here. May be repeated.",
 )
 
 
@@ -126,50 +112,11 @@ def _changes(site: Site) -> list[Change]:
     )
 
 
-def _proof(
-    site: Site, changes: list[Change], probe: tuple[str, ...], moved: tuple[str, ...]
-) -> Proof:
-    """Ask what the changes would change for others, and show it. Raises LamsonError."""
-    from lamson.postfix import proof
-    from lamson.smtp.address import parse_mailbox
-
-    probes = [parse_mailbox(one, smtputf8=True) for one in probe]
-    for domain in moved:
-        if not site.domains.holds(domain):
-            raise click.UsageError(f"-moved {domain}: it is no domain of this project")
-    found = proof.prove(site, changes, probes, [one.lower() for one in moved])
-    for note in found.notes:
-        click.echo(f"# {printable(note)}")
-    if found.ours:
-        click.echo(f"# not compared, since they are ours: {len(found.ours)} addresses")
-    for difference in found.changed[:_SHOWN]:
-        click.echo(f"would change for others: {printable(str(difference))}")
-    if more := found.changed[_SHOWN:]:
-        click.echo(f"would change for others: {len(more)} more addresses")
-    same = found.compared - len(found.changed)
-    click.echo(f"# a copy of this Postfix answers as before for {same} addresses of others")
-    return found
-
-
-def _changes_others(
-    site: Site, changes: list[Change], probe: tuple[str, ...], moved: tuple[str, ...]
-) -> bool:
-    """The same for `apply`, which says how to go on where it cannot be asked."""
-    try:
-        return bool(_proof(site, changes, probe, moved).changed)
-    except LamsonError as error:
-        if error.exit_code not in (os.EX_UNAVAILABLE, os.EX_NOPERM):
-            raise
-        raise LamsonError(
-            f"{error}; nothing was changed (without asking: -unproven)", exit_code=error.exit_code
-        ) from None
-
-
 @command("plan")
 @_config
 @option("prove", is_flag=True, help="Ask a copy of Postfix what would change for others, too.")
-@_probe
-@_moved
+@proving.probe
+@proving.moved
 def plan_command(
     config: str | None, prove: bool, probe: tuple[str, ...], moved: tuple[str, ...]
 ) -> int:
@@ -205,7 +152,7 @@ def plan_command(
         click.echo(f"# {remark}")
     for remark in advice.remarks(site):
         click.echo(f"# {remark}")
-    if (prove or probe) and _proof(site, changes, probe, moved).changed:
+    if (prove or probe) and proving.show(site, changes, probe, moved).changed:
         return OTHERS
     return WRONG if changes or left else os.EX_OK
 
@@ -214,8 +161,8 @@ def plan_command(
 @_config
 @option("undo", metavar="FILE", help="Instead restore what this rollback file says was before.")
 @option("only", metavar="NAME", multiple=True, help="Change this line alone. May be repeated.")
-@_probe
-@_moved
+@proving.probe
+@proving.moved
 @option("unproven", is_flag=True, help="Do not ask a copy of Postfix first.")
 def apply_command(
     config: str | None,
@@ -264,7 +211,7 @@ def apply_command(
         if name not in [one.name for one in changes]:
             click.echo(f"{name}: nothing to change")
     is_proven = unproven or all(one.doubt for one in changes)
-    if not is_proven and _changes_others(site, changes, probe, moved):
+    if not is_proven and proving.changes_others(site, changes, probe, moved):
         click.echo("nothing was changed; a domain of ours that is to move here: -moved DOMAIN")
         return OTHERS
     rollback = apply.carry_out(postconf, changes, site.configuration.directory / ROLLBACKS)
