@@ -172,7 +172,7 @@ def _is_at_home(site: Site, address: str, answer: Answer, moved: Collection[str]
     """An address in a domain of ours that has another home, and that no route of ours takes."""
     if site.router.match(address) or address.rpartition("@")[2].lower() in moved:
         return False
-    place = site.next_hop.partition(":")[2]
+    place = transport.of(site).place
     is_elsewhere = answer.way.is_elsewhere or transport.is_one_place(answer.way.next_hop, place)
     return answer.is_accepted and not is_elsewhere
 
