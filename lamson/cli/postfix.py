@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lamson import private
+from lamson.cli import proving
 from lamson.cli.options import HELP, command, option, project, settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 DIRECTORY = Path("postfix")  # below run_dir
 WRONG = 1
+OTHERS = 2  # would be answered otherwise
 
 _config = option(
     "config",
@@ -112,14 +114,21 @@ def _changes(site: Site) -> list[Change]:
 
 @command("plan")
 @_config
-def plan_command(config: str | None) -> int:
+@option("prove", is_flag=True, help="Ask a copy of Postfix what would change for others, too.")
+@proving.probe
+@proving.moved
+def plan_command(
+    config: str | None, prove: bool, probe: tuple[str, ...], moved: tuple[str, ...]
+) -> int:
     """Show what has to change in main.cf and master.cf. Changes nothing.
 
-    Exits with 1 where something has to change.
+    Exits with 1 where something has to change; with -prove or -probe, with 2 where that would
+    change an answer for others, as `lamson postfix apply` would find.
 
     \b
     Example:
       lamson postfix plan
+      lamson postfix plan -probe ann@customer.example
     """
     from lamson.postfix import advice, plan, submission
 
@@ -143,6 +152,8 @@ def plan_command(config: str | None) -> int:
         click.echo(f"# {remark}")
     for remark in advice.remarks(site):
         click.echo(f"# {remark}")
+    if (prove or probe) and proving.show(site, changes, probe, moved).changed:
+        return OTHERS
     return WRONG if changes or left else os.EX_OK
 
 
@@ -150,7 +161,17 @@ def plan_command(config: str | None) -> int:
 @_config
 @option("undo", metavar="FILE", help="Instead restore what this rollback file says was before.")
 @option("only", metavar="NAME", multiple=True, help="Change this line alone. May be repeated.")
-def apply_command(config: str | None, undo: str | None, only: tuple[str, ...]) -> int:
+@proving.probe
+@proving.moved
+@option("unproven", is_flag=True, help="Do not ask a copy of Postfix first.")
+def apply_command(
+    config: str | None,
+    undo: str | None,
+    only: tuple[str, ...],
+    probe: tuple[str, ...],
+    moved: tuple[str, ...],
+    unproven: bool,
+) -> int:
     """Make the changes that `lamson postfix plan` shows, with postconf alone.
 
     What was there before is written to a rollback file first. A value that has a $ macro or several
@@ -158,13 +179,19 @@ def apply_command(config: str | None, undo: str | None, only: tuple[str, ...]) -
     them; each line says so, and why. Exits with 1 where something is left, and with 73, nothing
     changed, where the rollback file cannot be written.
 
+    Before all that, a copy of this Postfix, which delivers nothing and listens on no port, is asked
+    with the changes and without about addresses of every domain and map that there is. Where an
+    answer for others would change, it says for whom, and exits with 2, nothing changed; so it does
+    with 69 where the copy does not run, and with 77 where this is not root.
+
     \b
     Example:
       lamson postfix apply
+      lamson postfix apply -probe ann@customer.example
       lamson postfix apply -only relay_recipient_maps
       lamson postfix apply -undo /etc/postfix/lamson/rollback-20260101T120000-99.json
     """
-    from lamson.postfix import advice, apply, submission
+    from lamson.postfix import advice, apply, plan, submission
     from lamson.postfix.recipients import DIRECTORY as ROLLBACKS
 
     effective = settings()
@@ -179,7 +206,14 @@ def apply_command(config: str | None, undo: str | None, only: tuple[str, ...]) -
         click.echo(f"now: {postconf.mend.reload}")
         return os.EX_OK
     site = _site(effective, postconf)
-    changes = [one for one in _changes(site) if not only or one.name in only]
+    changes = plan.chosen(site, _changes(site), only)
+    for name in only:
+        if name not in [one.name for one in changes]:
+            click.echo(f"{name}: nothing to change")
+    is_proven = unproven or all(one.doubt for one in changes)
+    if not is_proven and proving.changes_others(site, changes, probe, moved):
+        click.echo("nothing was changed; a domain of ours that is to move here: -moved DOMAIN")
+        return OTHERS
     rollback = apply.carry_out(postconf, changes, site.configuration.directory / ROLLBACKS)
     if rollback is not None:
         site = site.again(postconf)

@@ -37,7 +37,9 @@ def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) ->
     if not changes:
         return None
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        if not directory.exists():
+            directory.mkdir(parents=True)
+            directory.chmod(0o755)  # Postfix reads tables in it, whatever umask this is
         private.check_place(directory)
         rollback = _write(directory, changes)
     except OSError as error:
@@ -46,15 +48,7 @@ def carry_out(postconf: Postconf, changes: Sequence[Change], directory: Path) ->
             exit_code=os.EX_CANTCREAT,
         ) from None
     try:
-        for change in changes:
-            if change.file == TABLE:
-                _replace(Path(change.name), change.after)
-        postconf.set({one.name: one.after for one in changes if one.file == "main.cf"})
-        for change in changes:
-            if change.is_override:
-                postconf.set_override(change.name, change.after)
-            elif change.file == "master.cf":
-                postconf.set_service(change.name, change.after)
+        perform(postconf, changes)
     except LamsonError as error:
         if not any(_is_made(change, now) for change, now in _as_now(postconf, changes)):
             rollback.unlink()
@@ -182,3 +176,16 @@ def _is_made(change: Change, now: str | None) -> bool:
 
 def _split(value: str | None) -> list[str] | None:
     return None if value is None else value.split()
+
+
+def perform(postconf: Postconf, changes: Sequence[Change]) -> None:
+    """Make them, with no way back: also those that are in doubt."""
+    for change in changes:
+        if change.file == TABLE:
+            _replace(Path(change.name), change.after)
+    postconf.set({one.name: one.after for one in changes if one.file == "main.cf"})
+    for change in changes:
+        if change.is_override:
+            postconf.set_override(change.name, change.after)
+        elif change.file == "master.cf":
+            postconf.set_service(change.name, change.after)

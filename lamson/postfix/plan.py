@@ -95,6 +95,25 @@ def make(site: Site, main: Sequence[Want], master: Sequence[WantedService]) -> l
     return _together(changes, transport.of(site).key)
 
 
+def chosen(site: Site, changes: Sequence[Change], names: Sequence[str]) -> list[Change]:
+    """Those of these names alone, with the tables that they name; all where there are none.
+
+    What would do harm without another that is not among them is in doubt.
+    """
+    if not names:
+        return list(changes)
+    values = [site.get(name) for name in names]
+    values += [one.after for one in changes if one.name in names]
+    asked = {one.name for one in changes if one.name in names}
+    asked |= {one.name for one in changes if one.file == TABLE and one.name in " ".join(values)}
+    others = [one for one in changes if one.name not in asked]
+    left = [replace(one, doubt=one.doubt or "it was not asked for") for one in others]
+    together = _together(
+        [*(one for one in changes if one.name in asked), *left], transport.of(site).key
+    )
+    return [one for one in together if one.name in asked]
+
+
 def _together(changes: list[Change], key: str) -> list[Change]:
     """What would do harm without another line is left with it: mail must not be taken for our
     domains as long as Postfix would bring it elsewhere, or take it for anybody."""

@@ -51,7 +51,7 @@ def test_plan_apply_undo_and_check(lamson: Callable[..., Done], project: Path) -
     assert planned.status == 1
     assert "+relay_domains = test.com\n" in planned.out
     assert (etc / "main.cf").read_text() == "compatibility_level = 3.6\n"
-    applied = lamson("postfix", "apply", "-config", "etc")
+    applied = lamson("postfix", "apply", "-config", "etc", "-unproven")
     assert applied.status == 0
     assert "main.cf: set relay_domains\n" in applied.out
     assert lamson("postfix", "plan", "-config", "etc").status == 0
@@ -62,6 +62,49 @@ def test_plan_apply_undo_and_check(lamson: Callable[..., Done], project: Path) -
     assert rollback.stat().st_mode & 0o777 == 0o600
     assert lamson("postfix", "apply", "-config", "etc", "-undo", str(rollback)).status == 0
     assert lamson("postfix", "plan", "-config", "etc").out == planned.out
+
+
+def test_apply_says_of_each_line_what_became_of_it(
+    lamson: Callable[..., Done], project: Path
+) -> None:
+    """A macro and a foreign service stop no line that is safe."""
+    etc = project / "etc"
+    etc.mkdir()
+    lines = "mine = no\nsmtpd_forbid_bare_newline = $mine\n"
+    (etc / "main.cf").write_text(f"compatibility_level = 3.6\n{lines}")
+    (etc / "master.cf").write_text("lamson unix - - n - - pipe\n")
+    done = lamson("postfix", "apply", "-config", "etc", "-unproven")
+    assert done.status == 1
+    said = done.out.splitlines()
+    for line in (
+        "main.cf: set enable_long_queue_ids",
+        "main.cf: set relay_recipient_maps",
+        "left to you: main.cf: smtpd_forbid_bare_newline: the value has a $ macro; change it by"
+        " hand",
+        "left to you: master.cf: lamson/unix: another service, pipe, has this address",
+    ):
+        assert line in said, done.out
+    main = (etc / "main.cf").read_text()
+    assert lines in main
+    assert "enable_long_queue_ids = yes" in main
+    assert "transport_maps" not in main, "mail would go to the foreign service"
+
+
+def test_apply_only(lamson: Callable[..., Done], project: Path) -> None:
+    etc = project / "etc"
+    etc.mkdir()
+    (etc / "main.cf").write_text("compatibility_level = 3.6\n")
+    (etc / "master.cf").write_text("lmtp unix - - n - - lmtp\n")
+    command = ("postfix", "apply", "-config", "etc", "-unproven", "-only")
+    done = lamson(*command, "relay_domain")
+    assert done.out.splitlines() == ["relay_domain: nothing to change", "nothing to change"]
+    done = lamson(*command, "relay_domains")
+    assert done.status == 1
+    assert done.out.startswith("left to you: main.cf: relay_domains: ")
+    assert "transport_maps" in done.out
+    assert (etc / "main.cf").read_text() == "compatibility_level = 3.6\n"
+    done = lamson(*command, "enable_long_queue_ids")
+    assert "enable_long_queue_ids = yes" in (etc / "main.cf").read_text()
 
 
 @pytest.mark.parametrize("command", ["plan", "apply", "check"])

@@ -6,16 +6,17 @@ import json
 import os
 import resource
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lamson.errors import LamsonError
 from lamson.postfix import apply
+from lamson.postfix.plan import Change
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.unit.postfix.paper import Paper
 
@@ -65,6 +66,23 @@ def test_mail_is_not_taken_before_it_can_be_brought_to_us(paper: Callable[..., P
     assert found["transport_maps"].startswith("lamson/unix has to be changed before")
     assert found["relay_domains"]
     assert one.apply() is None
+
+
+def test_tables_are_for_postfix_to_read_and_rollback_files_are_not(
+    paper: Callable[..., Paper], tmp_path: Path
+) -> None:
+    """Whatever the umask of who calls."""
+    one = paper()
+    place = tmp_path / "lamson"
+    table = Change("table", str(place / "others"), None, "!/@x$/ OK\n", "")
+    before = os.umask(0o077)
+    try:
+        rollback = apply.carry_out(one.postconf, [table], place)
+    finally:
+        os.umask(before)
+    assert rollback is not None
+    modes = [path.stat().st_mode & 0o777 for path in (place, Path(table.name), rollback)]
+    assert modes == [0o755, 0o644, 0o600]
 
 
 def test_without_a_rollback_file_nothing_is_changed(

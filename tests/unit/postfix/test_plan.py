@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.postfix import plan
 from lamson.settings import Submission
 from tests.unit.postfix.paper import project
 
@@ -122,3 +123,23 @@ def test_a_macro_is_in_doubt_and_postfixs_own_default_is_not(paper: Callable[...
     (change,) = one.changes()
     assert change.doubt == "the value has a $ macro; change it by hand"
     assert "# not done by apply" in str(change)
+
+
+def test_chosen_lines_bring_their_tables_and_what_needs_others_is_in_doubt(
+    paper: Callable[..., Paper],
+) -> None:
+    one = paper()
+    for name in ("relay_domains", "relay_recipient_maps", "transport_maps"):
+        one.run("-X", name)
+    one.run("-e", "mail_version=3.5.25")
+    site, changes = one.site(), one.changes()
+    assert plan.chosen(site, changes, []) == changes
+    maps = plan.chosen(site, changes, ["relay_recipient_maps"])
+    tables = [change.name for change in maps if change.file == plan.TABLE]
+    assert len(tables) == 2, "else the line would name what is not there"
+    assert not any(change.doubt for change in maps)
+    (alone,) = plan.chosen(site, changes, ["relay_domains"])
+    assert alone.doubt.startswith("relay_recipient_maps and transport_maps has to be changed")
+    three = ["relay_domains", "relay_recipient_maps", "transport_maps"]
+    assert not any(change.doubt for change in plan.chosen(site, changes, three))
+    assert plan.chosen(site, changes, ["relay_domain"]) == []
