@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -208,8 +207,9 @@ def apply_command(config: str | None, undo: str | None, only: tuple[str, ...]) -
 def check_command(config: str | None, smtpd: str | None, offline: bool, as_json: bool) -> int:
     """Look whether Postfix and the project fit together: the configuration, then each leg.
 
-    One line says what is wrong, what comes of it, and the command that mends it. Exits with 1 where
-    there is one. Nothing is changed, no message is sent.
+    One line says what is wrong, what comes of it, and the command that mends it; lines with # say
+    what could not be tried from here. Exits with 1 where something is wrong. Nothing is changed, no
+    message is sent. With -json each has a kind: wrong, untried or remark.
 
     \b
     Example:
@@ -218,24 +218,24 @@ def check_command(config: str | None, smtpd: str | None, offline: bool, as_json:
     """
     from lamson.postfix import advice
     from lamson.postfix.checks import inspection, probes
-    from lamson.postfix.finding import Finding
+    from lamson.postfix.finding import OFFLINE, Finding, Remark, as_values
 
     effective = settings()
     site = _site(effective, _postconf(effective, config))
-    seen = [*inspection.findings(site), *([] if offline else probes.findings(site, smtpd))]
+    tried = [OFFLINE] if offline else probes.findings(site, smtpd)
+    remarks = (Remark("remark", text) for text in advice.remarks(site))
+    seen = [*inspection.findings(site), *tried, *remarks]
     found = [one for one in seen if isinstance(one, Finding)]
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in found], indent=1))
+        click.echo(json.dumps(as_values(seen), indent=1))
     else:
         for finding in found:
             click.echo(str(finding))
         if not found:
             click.echo("Postfix and this project fit together")
-        for untried in seen:
-            if not isinstance(untried, Finding):
-                click.echo(f"# {untried}")
-        for remark in advice.remarks(site):
-            click.echo(f"# {remark}")
+        for one in seen:
+            if not isinstance(one, Finding):
+                click.echo(f"# {one}")
     return WRONG if found else os.EX_OK
 
 

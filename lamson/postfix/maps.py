@@ -6,6 +6,7 @@ that by other means. One behind proxymap(8) is asked directly, since Postfix may
 
 from __future__ import annotations
 
+import re
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set
 
 _PATIENCE = 10.0  # seconds for a table; a dead socketmap is tried again and again
+_NOBODYS = "lamson-check@relay-probe.invalid"
 _PER_KEY = 0.01  # seconds more for each key
 _LISTABLE = ("hash", "btree", "lmdb", "cdb", "dbm", "sdbm")  # with ``postmap -s``
 # What postmap says where one key, and not the table, was the trouble (postmap.c).
@@ -35,6 +37,9 @@ class Maps(Protocol):
 
     def keys(self, table: str) -> Set[str]:
         """All keys of the table, where it is of a kind that can be listed; else none."""
+
+    def problem(self, table: str) -> str:
+        """Why the table cannot be opened; nothing where it can."""
 
 
 class PostmapMaps:
@@ -78,6 +83,16 @@ class PostmapMaps:
             timeout=_PATIENCE,
         )
         return {line.partition("\t")[0] for line in done.stdout.splitlines()}
+
+    def problem(self, table: str) -> str:
+        """See `Maps`. One that is silent has been opened."""
+        done = self._run(table, [_NOBODYS])
+        if done is None or _FAILED in done.stderr:
+            return ""
+        for line in done.stderr.splitlines():
+            if (found := re.search(r"(?:fatal|error): (.*)", line)) is not None:
+                return found[1]
+        return ""
 
     def _ask(self, table: str, keys: Sequence[str]) -> dict[str, str]:
         done = self._run(table, keys)

@@ -14,7 +14,9 @@ from lamson.postfix.configuration import words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_SOURCES = ("texthash", "hash", "lmdb", "btree", "cdb", "dbm", "sdbm")  # made from a text file
+MADE = ("hash", "lmdb", "btree", "cdb", "dbm", "sdbm")
+"""Kinds of tables that postmap(1) makes of a text file."""
+_SOURCES = ("texthash", *MADE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,10 @@ class Mending:
     def apply(self) -> str:
         """Has `lamson postfix apply` do it."""
         return self._reloading("lamson postfix apply")
+
+    def postmap(self, table: str) -> str:
+        """Makes a table of its text file."""
+        return self._reloading(f"postmap {self.option}{table}")
 
     def maps(self, arguments: Sequence[str] = ()) -> str:
         """Makes the tables anew."""

@@ -132,7 +132,7 @@ def listener(host: str, port: int, services: Mapping[str, Service]) -> Service |
     for service in services.values():
         at = service.host.lower()
         is_there = not at or bool(_addresses(at) & _addresses(host.lower()))
-        if service.kind in ("inet", "pass") and is_there and _port(service.port) == port:
+        if service.kind in ("inet", "pass") and is_there and port_of(service) == port:
             return service
     return None
 
@@ -142,7 +142,9 @@ def _addresses(host: str) -> set[str]:
     return {host, "127.0.0.1", "::1"} if host == "localhost" else {host}
 
 
-def _port(name: str) -> int | None:
+def port_of(service: Service) -> int | None:
+    """The number of the port that it listens at; None for what is no port of this machine."""
+    name = service.port
     if name.isdigit():
         return int(name)
     try:

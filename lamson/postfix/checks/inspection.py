@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lamson.postfix import submission
 from lamson.postfix.checks import (
+    broken_tables,
     chroot,
     domains,
     milter,
@@ -16,6 +17,7 @@ from lamson.postfix.checks import (
     planned,
     recipients,
     relaying,
+    rewriting,
     smtpd,
     sockets,
     tables,
@@ -32,6 +34,7 @@ CHECKS = (
     planned.findings,
     domains.classes,
     recipients.taken_by_others,
+    rewriting.findings,
     relaying.findings,
     recipients.put_off,
     smtpd.newlines,
@@ -39,6 +42,7 @@ CHECKS = (
     chroot.findings,
     sockets.findings,
     tables.findings,
+    broken_tables.findings,
 )
 OF_EACH_SMTPD = (
     recipients.overridden,

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from lamson.net.endpoint import from_here
 from lamson.postfix import ours, reachability, recipients
-from lamson.postfix.checks import handing_in, stranger
+from lamson.postfix.checks import arrival, handing_in, known, stranger
 from lamson.postfix.checks.answers import TIMEOUT, why
 from lamson.postfix.configuration import bare, option, words
 from lamson.postfix.finding import Finding
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from lamson.postfix.finding import Untried
     from lamson.postfix.site import Site
 
+# What is said of a stranger, after which a known recipient would tell nothing new.
+_TELLING = (
+    "smtpd-does-not-answer",
+    "smtpd-takes-no-sender",
+    "our-domain-is-not-taken",
+    "unknown-recipient-is-deferred",
+)
 # SMFIC_OPTNEG with version 6, all actions and all steps; SMFIC_QUIT (Sendmail's mfdef.h).
 _OPTION_NEGOTIATION = struct.pack("!IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
 _QUIT = struct.pack("!Ic", 1, b"Q")
@@ -39,10 +46,16 @@ def findings(site: Site, smtpd: str | None = None) -> Iterator[Finding | Untried
     yield from _lmtp(site)
     if site.settings.socketmap.listen:
         yield from _socketmap(site)
+        yield from _lookups(site)
     if site.settings.has_milter:
         yield from _milter(site)
     yield from _others(site)
-    yield from stranger.findings(site, smtpd or site.settings.postfix.smtpd)
+    world = smtpd or site.settings.postfix.smtpd
+    met = list(stranger.findings(site, world))
+    yield from met
+    has_failed = any(one.code in _TELLING for one in met)
+    yield from known.findings(site, world, has_failed=has_failed)
+    yield from arrival.findings(site)
     yield from handing_in.findings(site)
 
 
@@ -82,6 +95,21 @@ def _socketmap(site: Site) -> Iterator[Finding]:
             f"no socketmap answers on {own.listen}: {why(error)}",
             "smtpd answers 451 to everybody who writes to us",
             "lamson start",
+        )
+
+
+def _lookups(site: Site) -> Iterator[Finding]:
+    """Where Postfix is told to ask us, if that is not where we listen."""
+    asked, listening = site.settings.lookup("recipient"), site.settings.socketmap.listen
+    if site.settings.postfix.lookups is None:
+        return
+    if problem := reachability.why(asked, site.get("queue_directory")):
+        yield Finding(
+            "lookups-do-not-answer",
+            f"postfix.lookups is {site.settings.postfix.lookups}, where nothing answers"
+            f" ({problem}), while the socketmap listens on {listening}",
+            "smtpd answers 451 to everybody who writes to us",
+            "correct postfix.lookups in config/settings.py, then lamson postfix apply",
         )
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lamson.net.endpoint import is_loopback, split_host_port
+from lamson.postfix import submission
 from lamson.postfix.finding import Finding
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from lamson.postfix.site import Site
 
 _INTERNET = ("inet", "pass")
+_BEHIND_POSTSCREEN = "smtpd/pass"
 
 
 def is_public(site: Site, service: Service) -> bool:
@@ -30,6 +32,14 @@ def faces_the_world(site: Site, service: Service) -> bool:
     """It listens at port 25, or where the setting ``postfix.smtpd`` says."""
     _, world = split_host_port(site.settings.postfix.smtpd)
     return service.kind in _INTERNET and service.port in ("smtp", "smtpd", "25", str(world))
+
+
+def behind(site: Site, host: str, port: int) -> Service | None:
+    """The smtpd that takes mail at this address and port: postscreen(8) hands its clients on."""
+    service = submission.listener(host, port, site.services)
+    if service is not None and service.program == "postscreen":
+        return site.services.get(_BEHIND_POSTSCREEN, service)
+    return service
 
 
 def newlines(site: Site) -> Iterator[Finding]:

@@ -164,6 +164,9 @@ class Tables:
             has = dict(word.split("=", 1) for word in re.split(r"[\s,]+", rest.strip("{} ")))
         return {key: has[key.lower()] for key in keys if key.lower() in has}
 
+    def problem(self, table: str) -> str:
+        return ""
+
     def keys(self, table: str) -> set[str]:
         return set(self._known.get(table.removeprefix("proxy:"), ()))
 
