@@ -203,18 +203,33 @@ def apply_command(config: str | None, undo: str | None, only: tuple[str, ...]) -
 @_config
 @option("smtpd", metavar="HOST:PORT", help="Where Postfix takes mail from the world.")
 @option("offline", is_flag=True, help="Look at the configuration only; try no service.")
+@option("deliver", is_flag=True, help="Send a probe all the way, to Lamson and out and back.")
+@option(
+    "wait",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=30,
+    show_default=True,
+    help="How long to wait for that probe.",
+)
 @option("json", dest="as_json", is_flag=True, help="Print the findings as JSON.")
-def check_command(config: str | None, smtpd: str | None, offline: bool, as_json: bool) -> int:
+def check_command(
+    config: str | None, smtpd: str | None, offline: bool, deliver: bool, wait: float, as_json: bool
+) -> int:
     """Look whether Postfix and the project fit together: the configuration, then each leg.
 
     One line says what is wrong, what comes of it, and the command that mends it; lines with # say
     what could not be tried from here. Exits with 1 where something is wrong. Nothing is changed, no
-    message is sent. With -json each has a kind: wrong, untried or remark.
+    message is sent but with -deliver. With -json each has a kind: wrong, untried or remark.
+
+    With -deliver a message goes in through smtpd to an address that Lamson answers itself, and its
+    answer out through submission and back: what arrives is compared with what was sent.
 
     \b
     Example:
       lamson postfix check
       lamson postfix check -smtpd mail.example.com:25 -json
+      lamson postfix check -deliver
     """
     from lamson.postfix import advice
     from lamson.postfix.checks import inspection, probes
@@ -222,7 +237,8 @@ def check_command(config: str | None, smtpd: str | None, offline: bool, as_json:
 
     effective = settings()
     site = _site(effective, _postconf(effective, config))
-    tried = [OFFLINE] if offline else probes.findings(site, smtpd)
+    patience = wait if deliver else None
+    tried = [OFFLINE] if offline else probes.findings(site, smtpd, patience=patience)
     remarks = (Remark("remark", text) for text in advice.remarks(site))
     seen = [*inspection.findings(site), *tried, *remarks]
     found = [one for one in seen if isinstance(one, Finding)]

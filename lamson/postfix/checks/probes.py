@@ -1,6 +1,7 @@
 """The probes: whether each leg between Postfix and us carries, tried for real.
 
-For `lamson postfix check`. No probe sends a message: each ends before DATA. What does not answer
+For `lamson postfix check`. No probe sends a message, but the one that is to be delivered: each ends
+before DATA. What does not answer
 becomes a finding, never an exception; what cannot be tried from here is said as well.
 """
 
@@ -13,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from lamson.net.endpoint import from_here
 from lamson.postfix import ours, reachability, recipients
-from lamson.postfix.checks import arrival, handing_in, known, stranger
+from lamson.postfix.checks import arrival, delivered, handing_in, known, stranger
 from lamson.postfix.checks.answers import TIMEOUT, why
 from lamson.postfix.configuration import bare, option, words
 from lamson.postfix.finding import Finding
@@ -40,9 +41,11 @@ _QUIT = struct.pack("!Ic", 1, b"Q")
 _ASKED = ("relay_recipient_maps", "transport_maps", "relay_domains", "smtpd_milters")
 
 
-def findings(site: Site, smtpd: str | None = None) -> Iterator[Finding | Untried]:
+def findings(
+    site: Site, smtpd: str | None = None, *, patience: float | None = None
+) -> Iterator[Finding | Untried]:
     """What does not carry. ``smtpd`` is where Postfix takes mail from the world, if not where the
-    settings say."""
+    settings say. With ``patience`` (seconds) a probe is delivered, and waited for."""
     yield from _lmtp(site)
     if site.settings.socketmap.listen:
         yield from _socketmap(site)
@@ -57,6 +60,8 @@ def findings(site: Site, smtpd: str | None = None) -> Iterator[Finding | Untried
     yield from known.findings(site, world, has_failed=has_failed)
     yield from arrival.findings(site)
     yield from handing_in.findings(site)
+    if patience is not None:
+        yield from delivered.findings(site, world, patience)
 
 
 def _lmtp(site: Site) -> Iterator[Finding]:
