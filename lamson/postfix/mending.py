@@ -79,8 +79,9 @@ class Mending:
         return self._reloading(f"postconf {self.option}-F {key}/chroot=n")
 
     def apply(self) -> str:
-        """Has `lamson postfix apply` do it."""
-        return self._reloading("lamson postfix apply")
+        """Has `lamson postfix apply` do it, with the same configuration."""
+        place = self.option.replace("-c ", " -config ", 1).rstrip()
+        return self._reloading(f"lamson postfix apply{place}")
 
     def postmap(self, table: str) -> str:
         """Makes a table of its text file."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lamson.net.endpoint import from_here
 from lamson.postfix import known, transport
-from lamson.postfix.checks import rewriting
+from lamson.postfix.checks import certificates, rewriting
 from lamson.postfix.checks.answers import TIMEOUT, shown, why
 from lamson.postfix.finding import Finding, Untried
 
@@ -40,17 +40,25 @@ def findings(site: Site) -> Iterator[Finding | Untried]:
 
 
 def _tried(site: Site, hop: Transport, address: str) -> Iterator[Finding | Untried]:
+    wanted = certificates.demand(site, hop.service(site), hop.place)
+    seen: list[Finding] = []
     try:
         with _connected(hop.place) as client:
             client.ehlo("lamson-check.invalid")
-            if client.has_extn("starttls"):
-                client.starttls(context=_unverified())
+            is_offered = client.has_extn("starttls") and not hop.place.startswith("unix:")
+            if is_offered and wanted.level != "none":
+                client.starttls(context=wanted.context())
+                assert isinstance(client.sock, ssl.SSLSocket)
+                seen += certificates.findings(site, wanted, client.sock)
                 client.ehlo("lamson-check.invalid")
             code, text = client.mail("")
             if code < 300:
                 code, text = client.rcpt(address)
             client.rset()
     except (OSError, UnicodeError, smtplib.SMTPException) as error:
+        if (found := certificates.failed(site, wanted, error)) is not None:
+            yield found
+            return
         yield Finding(
             "next-hop-does-not-answer",
             f"Postfix brings our mail to {hop.next_hop}, where no LMTP server answers:"
@@ -59,6 +67,13 @@ def _tried(site: Site, hop: Transport, address: str) -> Iterator[Finding | Untri
             _fix(site, hop),
         )
         return
+    yield from seen
+    if wanted.level.startswith("dane"):
+        yield Untried(
+            "untried-certificate",
+            "whether Postfix believes our certificate",
+            f"at the level {wanted.level} it asks DNS, which this check does not",
+        )
     if code >= 300:
         yield Finding(
             "next-hop-refuses",
@@ -78,13 +93,6 @@ def _fix(site: Site, hop: Transport) -> str:
         f" {site.settings.postfix.next_hop} while lmtp.listen is {site.settings.lmtp.listen}; then"
         " lamson postfix apply"
     )
-
-
-def _unverified() -> ssl.SSLContext:
-    """What the certificate is worth to Postfix is for `certificates`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
 
 
 def _connected(place: str) -> smtplib.LMTP:

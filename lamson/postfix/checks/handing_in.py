@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lamson.errors import LamsonError
 from lamson.net import tls
 from lamson.postfix import submission
+from lamson.postfix.checks import certificates
 from lamson.postfix.checks.answers import ELSEWHERE, TIMEOUT, shown, why
 from lamson.postfix.finding import Finding
 
@@ -34,6 +35,12 @@ def findings(site: Site) -> Iterator[Finding]:
                 code = 250 if code < 500 else code  # it may look for the domain
             if code >= 300:
                 raise OSError(f"it refuses our mail: {code} {shown(text)}")
+            if isinstance(client.sock, ssl.SSLSocket):
+                yield from certificates.expiring(
+                    client.sock.getpeercert() or {},
+                    f"the certificate of submission at {own.host}:{own.port}",
+                    "replies and forwards stay in the outbox",
+                )
             yield from _sender(site, client)
     except (OSError, UnicodeError, smtplib.SMTPException, LamsonError) as error:
         is_login = isinstance(error, smtplib.SMTPAuthenticationError)
