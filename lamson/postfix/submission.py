@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "smtps": 465}
 TAKING = ("smtpd", "postscreen")
 """Programs that take mail by SMTP: postscreen(8) hands whom it lets in to smtpd."""
+SYSLOG_NAME = "postfix/lamson"
+"""By which one that is for this machine alone, as `apply` makes it, is known."""
 _NAMES = {587: "submission"}
 _CERTIFICATES = ("smtpd_tls_chain_files", "smtpd_tls_cert_file", "smtpd_tls_eccert_file")
 
@@ -83,7 +85,7 @@ def wanted(site: Site) -> list[WantedService]:
 def _trusting() -> dict[str, str]:
     """For this machine alone, which is believed."""
     return {
-        "syslog_name": "postfix/lamson",
+        "syslog_name": SYSLOG_NAME,
         "mynetworks": "127.0.0.0/8,[::1]/128",
         "smtpd_client_restrictions": "permit_mynetworks,reject",
         "smtpd_relay_restrictions": "permit_mynetworks,reject",

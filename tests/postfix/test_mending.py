@@ -10,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -56,9 +56,10 @@ class Fault:
     commands: tuple[tuple[str, ...], ...]
     files: dict[str, str] = field(default_factory=dict)
     after: dict[str, str] = field(default_factory=dict)  # what mended values have to be
+    also: tuple[str, ...] = ()  # what else of the configuration is mended
 
 
-def main(code: str, *settings: str, **options: dict[str, str]) -> Fault:
+def main(code: str, *settings: str, **options: Any) -> Fault:
     return Fault(code, (("-e", *settings),), **options)
 
 
@@ -156,6 +157,14 @@ FAULTS = {
     ),
     "a transport that is off": main("lmtp-disabled", "master_service_disable=lamson/unix"),
     "passwords in clear": override("password-in-clear", "smtpd_sasl_auth_enable=yes"),
+    "senders that no route takes": main(
+        "submission-sender", "smtpd_reject_unlisted_sender=yes", also=(f"{SUBMISSION}/inet",)
+    ),
+    "senders that are taken for forged": main(
+        "submission-sender",
+        "smtpd_sender_restrictions=check_sender_access inline:{app.test=REJECT}",
+        also=(f"{SUBMISSION}/inet",),
+    ),
     "a table that was not made": main(
         "table-cannot-be-opened",
         "virtual_alias_maps=hash:DIRECTORY/alias",
@@ -243,9 +252,9 @@ class Clinic:
         postfix.reload()
         postfix.wait_log("reload -- version", count=before + 1)
 
-    def do(self, command: str) -> None:
-        """As a person does, in the directory of the project."""
-        before = len(self.patient.postfix.log_lines("reload -- version"))
+    def do(self, command: str, line: str = "reload -- version") -> None:
+        """As a person does, in the directory of the project; what Postfix logs of it is new."""
+        before = len(self.patient.postfix.log_lines(line))
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"
         done = subprocess.run(
             ["sh", "-c", command],
@@ -256,7 +265,7 @@ class Clinic:
             check=False,
         )
         assert done.returncode == 0, (command, done.stdout, done.stderr)
-        self.patient.postfix.wait_log("reload -- version", count=before + 1)
+        self.patient.postfix.wait_log(line, count=before + 1)
         self.patient.age()
 
     def heal(self) -> None:
@@ -275,7 +284,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
 
 def touched(fault: Fault, clinic: Clinic) -> set[str]:
     """The names that it has to do with."""
-    found = set()
+    found = set(map(clinic.put, fault.also))
     for option, *arguments in fault.commands:
         for one in map(clinic.put, arguments):
             name = one.partition("=")[0].strip()
@@ -312,3 +321,18 @@ def test_it_is_mended_and_nothing_else_is_changed(clinic: Clinic, what: str) -> 
             assert after.values[name] == value
     finally:
         clinic.heal()
+
+
+@pytest.mark.timeout(240)
+def test_what_a_reload_is_not_enough_for_is_started_again(clinic: Clinic) -> None:
+    """The last one: what it starts is no child of ours, and is ended by its own command."""
+    postfix, directory = clinic.patient.postfix, clinic.patient.directory
+    clinic.patient.run("-e", "inet_protocols=ipv6")
+    found = [one for one in clinic.findings() if one.code == "inet-protocols"]
+    try:
+        for one in found[:1]:
+            clinic.do(one.fix, line="daemon started")
+        wait_for(lambda: listening(postfix.smtp_port), "Postfix")
+        assert clinic.findings() == []
+    finally:
+        subprocess.run(["postfix", "-c", str(directory), "stop"], check=True)
