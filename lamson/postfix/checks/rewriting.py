@@ -31,7 +31,7 @@ def findings(site: Site) -> Iterator[Finding]:
     for name in _OF_RECIPIENTS:
         yield from _rewritten(site, name, addresses)
     for word in words(site.get(_GONE)):
-        for address in addresses:
+        for address in (*addresses, *known.listed(site, word)):
             if _first(site, word, address, addresses):
                 yield Finding(
                     "relocated-has-ours",
@@ -64,7 +64,7 @@ def _hops(site: Site, address: str) -> list[str]:
 
 def _rewritten(site: Site, name: str, addresses: Sequence[str]) -> Iterator[Finding]:
     for word in words(site.get(name)):
-        for address in addresses:
+        for address in (*addresses, *known.listed(site, word)):
             found = _first(site, word, address, addresses)
             if found is None or _leads_to_us(site, found, address):
                 continue
@@ -83,7 +83,7 @@ def _senders(site: Site, addresses: Sequence[str]) -> Iterator[Finding]:
     """Answers leave under the address that was written to."""
     for name in _OF_SENDERS:
         for word in words(site.get(name)):
-            for address in addresses:
+            for address in (*addresses, *known.listed(site, word)):
                 found = _first(site, word, address, addresses)
                 if found is None or found.lower() in (address.lower(), _domain(address)):
                     continue
@@ -100,7 +100,9 @@ def _senders(site: Site, addresses: Sequence[str]) -> Iterator[Finding]:
 def _elsewhere(site: Site, addresses: Sequence[str]) -> Iterator[Finding]:
     """A transport map may have more for one address than for its domain, which the plan knows."""
     own = transport.of(site)
-    for address in addresses:
+    tables = words(site.get("transport_maps"))
+    singled_out = [one for table in tables for one in known.listed(site, table)]
+    for address in dict.fromkeys((*addresses, *singled_out)):
         domain = address.partition("@")[2]
         if not _is_own(next_hop(site, f"lamson-check-of-the-domain@{domain}"), own):
             continue

@@ -25,6 +25,8 @@ class Asked:
     def keys(self, table: str) -> set[str]:
         return set(self.tables[table])
 
+    def expect(self, keys: object) -> None: ...
+
     def problem(self, table: str) -> str:
         return "" if table in self.tables else "not there"
 
