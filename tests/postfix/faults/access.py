@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.postfix.faults.fault import MAIL, fault
+from tests.postfix.faults.fault import PROBE, fault
 
 _TABLE = {"smtpd_recipient_restrictions": "check_recipient_access texthash:<etc>/access"}
 _SENDERS = {"smtpd_sender_restrictions": "check_sender_access texthash:<etc>/access"}
@@ -95,6 +95,6 @@ FAULTS = (
           "submission-wants-known-senders",
           main={"smtpd_sender_restrictions": "reject_unlisted_sender"}),
     fault("senders whose domain is unknown are refused", "450 4.1.8: the outbox waits",
-          "submission-sender", found_by=MAIL,
+          "submission-sender", found_by=PROBE, shown_in="server/test_handing_in.py",
           main={"smtpd_sender_restrictions": "reject_unknown_sender_domain"}),
 )  # fmt: skip

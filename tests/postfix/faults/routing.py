@@ -78,5 +78,5 @@ FAULTS = (
           files={"virtual": "users@lists.test round@elsewhere.test\n"
                  "round@elsewhere.test users@lists.test\n"}),
     fault("a filter of content adds a line at the end of all mail", "signatures break",
-          "arrived-otherwise", found_by=MAIL),
+          "arrived-otherwise-in", found_by=MAIL),
 )  # fmt: skip
