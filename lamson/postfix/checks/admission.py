@@ -54,22 +54,20 @@ def _tls(site: Site, service: Service, get: Callable[[str], str]) -> Iterator[Fi
     is_wrapped = get("smtpd_tls_wrappermode") == "yes"
     is_wanted = get("smtpd_tls_security_level") == "encrypt" or get("smtpd_enforce_tls") == "yes"
     if is_wrapped and own != "tls":
-        yield _found(
-            service, "speaks TLS from the first octet", own, "smtpd_tls_wrappermode=no", site
-        )
+        yield _found(service, "speaks TLS from the first octet", own, "smtpd_tls_wrappermode=no")
     elif is_wanted and own == "none":
-        yield _found(service, "wants STARTTLS", own, "smtpd_tls_security_level=may", site)
+        yield _found(service, "wants STARTTLS", own, "smtpd_tls_security_level=may")
     if own == "none":
         return
     if get("smtpd_tls_req_ccert") == "yes":
-        yield _found(service, "wants a client's certificate", own, "smtpd_tls_req_ccert=no", site)
+        yield _found(service, "wants a client's certificate", own, "smtpd_tls_req_ccert=no")
     name = "smtpd_tls_mandatory_protocols" if is_wanted else "smtpd_tls_protocols"
     refused = {one.lstrip("!") for one in words(get(name)) if one.startswith("!")}
     if refused >= set(_MODERN):
-        yield _found(service, f"refuses {' and '.join(_MODERN)} ({name})", own, f"{name}=", site)
+        yield _found(service, f"refuses {' and '.join(_MODERN)} ({name})", own, f"{name}=")
 
 
-def _found(service: Service, what: str, security: str, setting: str, site: Site) -> Finding:
+def _found(service: Service, what: str, security: str, setting: str) -> Finding:
     return Finding(
         "submission-tls-differs",
         f"{service.key}, where our replies go, {what}, and submission.security is {security}",

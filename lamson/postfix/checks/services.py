@@ -73,7 +73,7 @@ def _proxied(site: Site, names: set[str]) -> Iterator[Finding]:
 
 def _behind_postscreen(site: Site) -> Iterator[Finding]:
     for service in site.services.values():
-        is_needed = service.program == "postscreen" and faces_any(site, service)
+        is_needed = service.program == "postscreen" and _is_worlds(site, service)
         if is_needed and _OF_POSTSCREEN not in site.services:
             yield Finding(
                 "service-is-missing",
@@ -83,7 +83,7 @@ def _behind_postscreen(site: Site) -> Iterator[Finding]:
             )
 
 
-def faces_any(site: Site, service: Service) -> bool:
+def _is_worlds(site: Site, service: Service) -> bool:
     """It takes mail by SMTP from the world."""
     return service.kind == "inet" and faces_the_world(site, service)
 
