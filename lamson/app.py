@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from lamson import log, results
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.dispatcher import Dispatcher
+from lamson.delivery.probe import Probe
 from lamson.delivery.run import Handlers
 from lamson.delivery.traffic import Traffic
 from lamson.delivery.transaction import Transactions
@@ -29,6 +31,7 @@ from lamson.relay.submission import Endpoint, Submitter
 from lamson.routing.domains import Domains
 from lamson.settings import loading
 from lamson.settings.model import TEMPLATES
+from lamson.settings.reserved import reserved_of
 from lamson.settings.routes import collect_routes
 from lamson.storage import failure, revisions
 from lamson.storage.database import Database
@@ -72,6 +75,9 @@ class Application:
         self.settings = settings
         self.hostname = settings.lmtp.hostname or socket.getfqdn()
         self.router = collect_routes(settings)
+        if settings.database is not None:
+            reserved = reserved_of(settings)
+            self.router.reserve(reserved.takes, Probe(reserved).answer)
         self.domains = Domains(self.router.routes, settings.domains)
         for directory in settings.templates:
             if not directory.is_dir() and project / directory != project / TEMPLATES:
@@ -191,6 +197,8 @@ class Application:
 
     async def start(self) -> None:
         """Start dispatcher and relay on the running loop."""
+        with suppress(OSError):  # run/ is not ours to write: no address is reserved then
+            Notary.of(self.settings.run_dir, self.settings.milter.signing_secret())
         self.dispatcher.start(asyncio.get_running_loop())
         if self.relay is not None:
             await self.relay.start()

@@ -39,7 +39,7 @@ class Authority:
         """Certificate and key that nobody else has signed."""
         return self._new(name, "-x509", "-days", "2")
 
-    def issue(self, name: str, *, expired: bool = False) -> tuple[Path, Path]:
+    def issue(self, name: str, *, expired: bool = False, days: int = 30) -> tuple[Path, Path]:
         """Certificate and key for a host, signed by this authority."""
         request, key = self._new(name, "-new")
         certificate = request.with_suffix(".pem")
@@ -48,7 +48,7 @@ class Authority:
             "ca", "-batch", "-notext", "-config", str(self.directory / "ca.cnf"),
             "-cert", str(self.certificate), "-keyfile", str(self._key),
             "-in", str(request), "-out", str(certificate),
-            *(("-startdate", dates[0], "-enddate", dates[1]) if dates else ("-days", "2")),
+            *(("-startdate", dates[0], "-enddate", dates[1]) if dates else ("-days", str(days))),
         )  # fmt: skip
         return certificate, key
 

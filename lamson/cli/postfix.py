@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -238,38 +237,55 @@ def apply_command(
 @_config
 @option("smtpd", metavar="HOST:PORT", help="Where Postfix takes mail from the world.")
 @option("offline", is_flag=True, help="Look at the configuration only; try no service.")
+@option("deliver", is_flag=True, help="Send a probe all the way, to Lamson and out and back.")
+@option(
+    "wait",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=30,
+    show_default=True,
+    help="How long to wait for that probe.",
+)
 @option("json", dest="as_json", is_flag=True, help="Print the findings as JSON.")
-def check_command(config: str | None, smtpd: str | None, offline: bool, as_json: bool) -> int:
+def check_command(
+    config: str | None, smtpd: str | None, offline: bool, deliver: bool, wait: float, as_json: bool
+) -> int:
     """Look whether Postfix and the project fit together: the configuration, then each leg.
 
-    One line says what is wrong, what comes of it, and the command that mends it. Exits with 1 where
-    there is one. Nothing is changed, no message is sent.
+    One line says what is wrong, what comes of it, and the command that mends it; lines with # say
+    what could not be tried from here. Exits with 1 where something is wrong. Nothing is changed, no
+    message is sent but with -deliver. With -json each has a kind: wrong, untried or remark.
+
+    With -deliver a message goes in through smtpd to an address that Lamson answers itself, and its
+    answer out through submission and back: what arrives is compared with what was sent.
 
     \b
     Example:
       lamson postfix check
       lamson postfix check -smtpd mail.example.com:25 -json
+      lamson postfix check -deliver
     """
     from lamson.postfix import advice
     from lamson.postfix.checks import inspection, probes
-    from lamson.postfix.finding import Finding
+    from lamson.postfix.finding import OFFLINE, Finding, Remark, as_values
 
     effective = settings()
     site = _site(effective, _postconf(effective, config))
-    seen = [*inspection.findings(site), *([] if offline else probes.findings(site, smtpd))]
+    patience = wait if deliver else None
+    tried = [OFFLINE] if offline else probes.findings(site, smtpd, patience=patience)
+    remarks = (Remark("remark", text) for text in advice.remarks(site))
+    seen = [*inspection.findings(site), *tried, *remarks]
     found = [one for one in seen if isinstance(one, Finding)]
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in found], indent=1))
+        click.echo(json.dumps(as_values(seen), indent=1))
     else:
         for finding in found:
             click.echo(str(finding))
         if not found:
             click.echo("Postfix and this project fit together")
-        for untried in seen:
-            if not isinstance(untried, Finding):
-                click.echo(f"# {untried}")
-        for remark in advice.remarks(site):
-            click.echo(f"# {remark}")
+        for one in seen:
+            if not isinstance(one, Finding):
+                click.echo(f"# {one}")
     return WRONG if found else os.EX_OK
 
 

@@ -55,6 +55,20 @@ class Notary:
         """With the secret of the settings, else with one that is made once, in ``run_dir``."""
         return cls(secret.encode() if secret else _own_secret(run_dir / _KEY_FILE))
 
+    @staticmethod
+    def known(run_dir: Path, secret: str | None) -> Notary | None:
+        """The one whose secret is there; None where none has been made yet.
+
+        Raises OSError, such as PermissionError, and SettingsError.
+        """
+        if secret is None and not (run_dir / _KEY_FILE).exists():
+            return None
+        return Notary.of(run_dir, secret)
+
+    def key(self, purpose: str) -> bytes:
+        """A key for something else, which tells nothing of the secret."""
+        return bytes.fromhex(self._digest("key", purpose))
+
     def mark(self, recipient: str) -> str:
         """What a message that was forwarded from this address is known by when it comes back.
 

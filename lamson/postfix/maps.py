@@ -6,6 +6,7 @@ that by other means. One behind proxymap(8) is asked directly, since Postfix may
 
 from __future__ import annotations
 
+import re
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set
 
 _PATIENCE = 10.0  # seconds for a table; a dead socketmap is tried again and again
+_NOBODYS = "lamson-check@relay-probe.invalid"
 _PER_KEY = 0.01  # seconds more for each key
 _LISTABLE = ("hash", "btree", "lmdb", "cdb", "dbm", "sdbm")  # with ``postmap -s``
 # What postmap says where one key, and not the table, was the trouble (postmap.c).
@@ -36,6 +38,12 @@ class Maps(Protocol):
     def keys(self, table: str) -> Set[str]:
         """All keys of the table, where it is of a kind that can be listed; else none."""
 
+    def problem(self, table: str) -> str:
+        """Why the table cannot be opened; nothing where it can."""
+
+    def expect(self, keys: Iterable[str]) -> None:
+        """These will be asked for in many tables: each is asked for them when it is first asked."""
+
 
 class PostmapMaps:
     """The tables of the configuration that ``place`` names to Postfix's commands (``-c DIR``).
@@ -47,6 +55,8 @@ class PostmapMaps:
         self._place = place
         self._known: dict[str, dict[str, str]] = {}
         self._silent: set[str] = set()
+        self._said: dict[str, str] = {}  # what postmap complained of, when each was first asked
+        self._expected: tuple[str, ...] = ()
 
     def answers(
         self, table: str, keys: Sequence[str], later: Iterable[str] = ()
@@ -55,9 +65,14 @@ class PostmapMaps:
         table = table.removeprefix("proxy:")
         known = self._known.setdefault(table, {})
         if not known.keys() >= set(keys):
-            new = [key for key in dict.fromkeys((*keys, *later)) if key not in known]
+            asked = dict.fromkeys((*keys, *later, *self._expected))
+            new = [key for key in asked if key not in known]
             known.update({**dict.fromkeys(new, ""), **self._ask(table, new)})
         return {key: known[key] for key in keys if known[key]}
+
+    def expect(self, keys: Iterable[str]) -> None:
+        """See `Maps`."""
+        self._expected = tuple(keys)
 
     def keys(self, table: str) -> Set[str]:
         """See `Maps`."""
@@ -78,6 +93,17 @@ class PostmapMaps:
             timeout=_PATIENCE,
         )
         return {line.partition("\t")[0] for line in done.stdout.splitlines()}
+
+    def problem(self, table: str) -> str:
+        """See `Maps`. One that is silent has been opened."""
+        table = table.removeprefix("proxy:")
+        if table not in self._said:
+            self.answers(table, [_NOBODYS])
+        said = self._said.get(table, "")
+        for line in () if _FAILED in said else said.splitlines():
+            if (found := re.search(r"(?:fatal|error): (.*)", line)) is not None:
+                return found[1]
+        return ""
 
     def _ask(self, table: str, keys: Sequence[str]) -> dict[str, str]:
         done = self._run(table, keys)
@@ -111,7 +137,7 @@ class PostmapMaps:
         if table in self._silent:
             return None
         try:
-            return subprocess.run(
+            done = subprocess.run(
                 [command("postmap"), *self._place, "-q", "-", table],
                 input="".join(f"{key}\n" for key in keys),
                 capture_output=True,
@@ -120,6 +146,8 @@ class PostmapMaps:
                 check=False,
                 timeout=_PATIENCE + _PER_KEY * len(keys),
             )
+            self._said.setdefault(table, done.stderr)
+            return done
         except subprocess.TimeoutExpired:
             self._silent.add(table)
             return None

@@ -14,7 +14,9 @@ from lamson.postfix.configuration import words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_SOURCES = ("texthash", "hash", "lmdb", "btree", "cdb", "dbm", "sdbm")  # made from a text file
+MADE = ("hash", "lmdb", "btree", "cdb", "dbm", "sdbm")
+"""Kinds of tables that postmap(1) makes of a text file."""
+_SOURCES = ("texthash", *MADE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,13 @@ class Mending:
         return self._reloading(f"postconf {self.option}-F {key}/chroot=n")
 
     def apply(self) -> str:
-        """Has `lamson postfix apply` do it."""
-        return self._reloading("lamson postfix apply")
+        """Has `lamson postfix apply` do it, with the same configuration."""
+        place = self.option.replace("-c ", " -config ", 1).rstrip()
+        return self._reloading(f"lamson postfix apply{place}")
+
+    def postmap(self, table: str) -> str:
+        """Makes a table of its text file."""
+        return self._reloading(f"postmap {self.option}{table}")
 
     def maps(self, arguments: Sequence[str] = ()) -> str:
         """Makes the tables anew."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "smtps": 465}
 TAKING = ("smtpd", "postscreen")
 """Programs that take mail by SMTP: postscreen(8) hands whom it lets in to smtpd."""
+SYSLOG_NAME = "postfix/lamson"
+"""By which one that is for this machine alone, as `apply` makes it, is known."""
 _NAMES = {587: "submission"}
 _CERTIFICATES = ("smtpd_tls_chain_files", "smtpd_tls_cert_file", "smtpd_tls_eccert_file")
 
@@ -83,7 +85,7 @@ def wanted(site: Site) -> list[WantedService]:
 def _trusting() -> dict[str, str]:
     """For this machine alone, which is believed."""
     return {
-        "syslog_name": "postfix/lamson",
+        "syslog_name": SYSLOG_NAME,
         "mynetworks": "127.0.0.0/8,[::1]/128",
         "smtpd_client_restrictions": "permit_mynetworks,reject",
         "smtpd_relay_restrictions": "permit_mynetworks,reject",
@@ -132,7 +134,7 @@ def listener(host: str, port: int, services: Mapping[str, Service]) -> Service |
     for service in services.values():
         at = service.host.lower()
         is_there = not at or bool(_addresses(at) & _addresses(host.lower()))
-        if service.kind in ("inet", "pass") and is_there and _port(service.port) == port:
+        if service.kind in ("inet", "pass") and is_there and port_of(service) == port:
             return service
     return None
 
@@ -142,7 +144,9 @@ def _addresses(host: str) -> set[str]:
     return {host, "127.0.0.1", "::1"} if host == "localhost" else {host}
 
 
-def _port(name: str) -> int | None:
+def port_of(service: Service) -> int | None:
+    """The number of the port that it listens at; None for what is no port of this machine."""
+    name = service.port
     if name.isdigit():
         return int(name)
     try:

@@ -8,20 +8,23 @@ find.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamson.errors import RouteError
 from lamson.routing.declaration import HANDLERS
+from lamson.routing.handler import Handler
 from lamson.routing.loader import load
 from lamson.routing.matcher import Matcher
 from lamson.routing.module import HandlerModule
+from lamson.routing.pattern import compile_format
+from lamson.routing.reserved import PREFIX, is_like_one
 from lamson.routing.why_not import why_not
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from lamson.routing.handler import Handler
     from lamson.routing.pattern import Pattern
 
 
@@ -89,6 +92,7 @@ class Router:
         )
         self._error_routes = dict(self._routes_of_errors())
         self._matcher = Matcher(self.routes)
+        self._reserved: tuple[Callable[[str], bool], Route] | None = None
 
     @classmethod
     def collect(cls, modules: Sequence[str], defaults: Mapping[str, str]) -> Router:
@@ -114,12 +118,25 @@ class Router:
                         line=route.line,
                     )
 
+    def reserve(self, takes: Callable[[str], bool], function: Callable[..., Any]) -> None:
+        """Have ``function`` handle the reserved addresses that ``takes`` knows, before all routes.
+
+        They are no addresses of the application: none of its routes and domains shows them.
+        """
+        handler = Handler(function, is_stateless=True)
+        pattern = compile_format(re.escape(PREFIX) + ".+", {})
+        self._reserved = takes, Route(pattern.format, handler, pattern, handler.file, handler.line)
+
     def match(self, address: str) -> tuple[Match, ...]:
         """The routes of an address, one per handler, in definition order; () if it is not routed.
 
         Where a state matches, the ERROR state of its module does too, after all others.
         Takes microseconds whatever the number of routes, and never raises.
         """
+        if self._reserved is not None and is_like_one(address):
+            takes, route = self._reserved
+            if takes(address):
+                return (Match(route, address),)
         routes = self._matcher.find(address)
         if len(routes) == 1 and not self._error_routes:
             return (Match(routes[0], address),)
@@ -139,7 +156,8 @@ class Router:
 
     def error_state(self, module: str) -> Handler | None:
         """The function ERROR of a handler module, None where it has none."""
-        return self._modules[module].error
+        known = self._modules.get(module)  # none where the handler is of ours, not of the project
+        return None if known is None else known.error
 
     def state_key(self, match: Match, message: object) -> str:
         """What the sender's state is kept for: the module's name, or what the module makes of it.

@@ -1,10 +1,10 @@
 """The tables that the framework itself keeps, beside those of the application.
 
 All small: what was handled already, where each conversation stands, the mail that waits to be
-submitted, how many answers went out this hour, what filters remember, and the clock by which most
-of this is forgotten. Times are seconds since the epoch. Texts have no limit, so that no mail can be
-too long for a column; those in an index are kept short where they are made. `SCHEMA_REVISION` is
-the newest migration under ``migrations/versions``.
+submitted, how many answers went out this hour, what filters remember, what arrived of the doctor's
+probes, and the clock by which most of this is forgotten. Times are seconds since the epoch. Texts
+have no limit, so that no mail can be too long for a column; those in an index are kept short where
+they are made. `SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 VERSION_TABLE = "lamson_version"
 
 metadata = MetaData()
@@ -110,5 +110,15 @@ policy = Table(
     Column("number", BigInteger, nullable=False),
     Column("since", Float, nullable=False),
     Column("until", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# What arrived of the doctor's probes (see lamson/storage/probes.py).
+probes = Table(
+    "lamson_probes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("until", Float, nullable=False),
+    Column("record", Text, nullable=False),
     sqlite_with_rowid=False,
 )

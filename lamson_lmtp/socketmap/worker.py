@@ -16,6 +16,7 @@ from lamson.net import descriptors
 from lamson.routing.domains import Domains
 from lamson.service.worker import Group, Listener
 from lamson.settings import loading
+from lamson.settings.reserved import reserved_of
 from lamson.settings.routes import collect_routes
 from lamson_lmtp.socketmap.answers import Socketmap
 from lamson_lmtp.socketmap.server import SocketmapServer
@@ -51,8 +52,14 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     with loading.placing(project):
         router = collect_routes(settings)
     domains = Domains(router.routes, settings.domains)
+    reserved = reserved_of(settings)
+
+    def routes(address: str) -> bool:
+        is_reserved = settings.database is not None and reserved.takes(address)
+        return is_reserved or bool(router.match(address))
+
     server = SocketmapServer(
-        Socketmap(router.match, domains.holds, settings.next_hop),
+        Socketmap(routes, domains.holds, settings.next_hop),
         allow=settings.socketmap.allow,
         max_connections=descriptors.reserve(settings.socketmap.max_connections),
         idle_timeout=settings.socketmap.idle_timeout,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lamson.settings import Lmtp, Socketmap, Submission
 from tests.certificates import Authority
 from tests.postfix.config import HOSTNAME
 from tests.postfix.instance import PostfixInstance, why_not
@@ -22,6 +23,7 @@ from tests.postfix.patient import Patient, project
 from tests.postfix.sink import Sink
 from tests.postfix.stage import DOMAINS, Stage, make_project
 from tests.service import LamsonService
+from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -113,6 +115,29 @@ def make_stage(
 def stage(make_stage: Callable[..., Stage]) -> Stage:
     """The stories' project behind a Postfix, over TCP."""
     return make_stage()
+
+
+@pytest.fixture
+def asked(make_stage: Callable[..., Stage]) -> tuple[Stage, Settings]:
+    """A stage whose Postfix asks the socketmap, and the settings that are true of it."""
+    port = free_port()
+    stage = make_stage(
+        main={
+            "relay_recipient_maps": f"socketmap:inet:127.0.0.1:{port}:recipient",
+            "lmtp_line_length_limit": "0",
+        },
+        environment={"LAMSON_SOCKETMAP__LISTEN": f"127.0.0.1:{port}"},
+    )
+    wait_for(lambda: listening(port), "the socketmap")
+    run_dir = stage.lamson.project / "run"
+    settings = project(
+        lmtp=Lmtp(f"127.0.0.1:{stage.lamson.port}"),
+        socketmap=Socketmap(f"127.0.0.1:{port}"),
+        submission=Submission(f"127.0.0.1:{stage.postfix.submission_port}"),
+        database=f"sqlite:///{run_dir}/lamson.db",
+        run_dir=run_dir,
+    )
+    return stage, settings
 
 
 @pytest.fixture(scope="session")

@@ -187,6 +187,21 @@ def test_a_sender_that_a_server_elsewhere_refuses(tmp_path: Path) -> None:
     assert finding.fix.startswith("let zed send as @app.test on 127.0.0.1: smtpd_sender_login_maps")
 
 
+@pytest.mark.parametrize(
+    ("reply", "setting"),
+    [
+        ("550 5.1.0 <x>: Sender address rejected: User unknown", "smtpd_reject_unlisted_sender=no"),
+        ("554 5.7.1 <x>: Sender address rejected: Access denied", "smtpd_sender_restrictions="),
+        ("450 4.1.8 <x>: Sender address rejected: not found", "smtpd_sender_restrictions="),
+    ],
+)
+def test_what_is_against_forged_senders_is_against_us(tried: Try, reply: str, setting: str) -> None:
+    [finding] = tried(Smtp({OURS: reply}))
+    assert finding.code == "submission-sender"
+    assert finding.fix.startswith("postconf -P '127.0.0.1:")
+    assert f"/inet/{setting}'" in finding.fix
+
+
 @pytest.mark.parametrize("reply", ["450 4.7.1 not owned yet", "550 5.7.1 Go away"])
 def test_what_says_nothing_of_the_login_is_no_finding(tried: Try, reply: str) -> None:
     assert tried(Smtp(WITH_LOGIN | {OURS: reply}), user="zed", secret="pass") == []

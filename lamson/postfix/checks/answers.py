@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import smtplib
+import socket
+
+from lamson.net.endpoint import is_loopback
 
 TIMEOUT = 10.0  # seconds for each answer
+_BEYOND = "192.0.2.1"  # nobody's (RFC 5737): whatever is not this machine goes that way
 ELSEWHERE = "lamson-check@relay-probe.invalid"
 """An address that is nobody's, and in no domain of ours."""
 
@@ -23,3 +27,17 @@ def why(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def own_address() -> str | None:
+    """The address of this machine in its network, by which a server takes us for another one.
+
+    None where it has none. Nothing is sent.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect((_BEYOND, 9))
+        except OSError:
+            return None
+        found: str = sock.getsockname()[0]
+    return None if is_loopback(found) else found

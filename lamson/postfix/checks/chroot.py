@@ -21,6 +21,7 @@ _SOCKETMAP = "socketmap:unix:"
 def findings(site: Site) -> Iterator[Finding]:
     """Sockets of ours that are out of sight: of the LMTP client, then of each smtpd."""
     yield from _lmtp(site)
+    yield from _proxymap(site)
     for service in site.smtpds:
         if service.is_chrooted:
             yield from _socketmap(site, service)
@@ -39,6 +40,28 @@ def _lmtp(site: Site) -> Iterator[Finding]:
             f"{used.name} is chrooted to {queue} and cannot see {path}",
             "mail for us stays in the queue: connect: No such file or directory",
             site.mend.no_chroot(lmtp.key),
+        )
+
+
+def _proxymap(site: Site) -> Iterator[Finding]:
+    """proxymap(8) asks in place of a chrooted smtpd, which helps where it is not chrooted itself.
+
+    For tables of files it makes no difference: they are opened before.
+    """
+    service, own = site.services.get("proxymap/unix"), site.settings.socketmap
+    if service is None or not service.is_chrooted or not ours.has_socketmap(site):
+        return
+    asked = site.settings.lookup("")
+    maps = filter(ours.is_recipients(site), words(site.get("relay_recipient_maps")))
+    if not asked.startswith(_SOCKETMAP) or not any(one.startswith("proxy:") for one in maps):
+        return
+    path = asked.removeprefix(_SOCKETMAP).removesuffix(":")
+    if not _is_seen(site.get("queue_directory"), path, own.unix_path if own.listen else None):
+        yield Finding(
+            "proxymap-chroot",
+            f"proxymap is chrooted and cannot see {path}",
+            "all mail for us is deferred: Temporary lookup failure",
+            site.mend.no_chroot(service.key),
         )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lamson.errors import LamsonError
 from lamson.net import tls
 from lamson.postfix import submission
+from lamson.postfix.checks import certificates
 from lamson.postfix.checks.answers import ELSEWHERE, TIMEOUT, shown, why
 from lamson.postfix.finding import Finding
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from lamson.postfix.site import Site
     from lamson.settings import Submission
+
+_REJECTED = b"Sender address rejected"
+_UNLISTED = ("5.1.0", "User unknown", "5.1.7")
 
 
 def findings(site: Site) -> Iterator[Finding]:
@@ -34,6 +38,12 @@ def findings(site: Site) -> Iterator[Finding]:
                 code = 250 if code < 500 else code  # it may look for the domain
             if code >= 300:
                 raise OSError(f"it refuses our mail: {code} {shown(text)}")
+            if isinstance(client.sock, ssl.SSLSocket):
+                yield from certificates.expiring(
+                    client.sock.getpeercert() or {},
+                    f"the certificate of submission at {own.host}:{own.port}",
+                    "replies and forwards stay in the outbox",
+                )
             yield from _sender(site, client)
     except (OSError, UnicodeError, smtplib.SMTPException, LamsonError) as error:
         is_login = isinstance(error, smtplib.SMTPAuthenticationError)
@@ -70,6 +80,26 @@ def _connected(own: Submission) -> Iterator[smtplib.SMTP]:
         yield client
 
 
+def _refused(site: Site, domain: str, said: str) -> Finding:
+    """What keeps strangers from writing in our name keeps us from it, too.
+
+    The service that `apply` has made is for this machine alone, and can do without.
+    """
+    own, service = site.settings.submission, submission.existing(site)
+    setting = "smtpd_sender_restrictions="
+    if any(one in said for one in _UNLISTED):
+        setting = "smtpd_reject_unlisted_sender=no"
+    fix = f"by hand, for the service at {own.host}:{own.port} alone: {setting}"
+    if service is not None and service.options.get("syslog_name") == submission.SYSLOG_NAME:
+        fix = site.mend.override(service.key, setting)
+    return Finding(
+        "submission-sender",
+        f"{own.host}:{own.port} refuses mail from @{domain}: {said}",
+        "replies and forwards that have a sender end in run/undeliverable, or wait",
+        fix,
+    )
+
+
 def _sender(site: Site, client: smtplib.SMTP) -> Iterator[Finding]:
     """Whether our user may send under our addresses."""
     domain = min(site.domains.listed, default="")
@@ -79,6 +109,8 @@ def _sender(site: Site, client: smtplib.SMTP) -> Iterator[Finding]:
     code, text = client.mail(f"lamson-check@{domain}")
     if code < 300:
         code, text = client.rcpt(ELSEWHERE)
+    if code >= 400 and _REJECTED in text and b"not owned" not in text:
+        yield _refused(site, domain, f"{code} {shown(text)}")
     if code < 500 or b"not owned" not in text:
         return
     own = site.settings.submission

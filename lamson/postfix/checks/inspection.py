@@ -7,15 +7,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lamson.postfix import submission
+from lamson.postfix import known, submission
 from lamson.postfix.checks import (
+    access,
+    admission,
+    broken_tables,
     chroot,
+    client,
+    content,
+    copies,
     domains,
+    impostors,
+    limits,
     milter,
     next_hop,
+    outgoing,
     planned,
     recipients,
     relaying,
+    rewriting,
+    senders,
+    services,
     smtpd,
     sockets,
     tables,
@@ -32,24 +44,43 @@ CHECKS = (
     planned.findings,
     domains.classes,
     recipients.taken_by_others,
+    rewriting.findings,
+    recipients.unrouted,
     relaying.findings,
+    impostors.findings,
     recipients.put_off,
     smtpd.newlines,
     next_hop.findings,
+    client.findings,
     chroot.findings,
     sockets.findings,
     tables.findings,
+    broken_tables.findings,
+    milter.patience,
+    content.findings,
+    copies.findings,
+    outgoing.findings,
+    admission.findings,
+    senders.findings,
+    services.findings,
+    limits.findings,
 )
 OF_EACH_SMTPD = (
     recipients.overridden,
     recipients.unlisted,
+    recipients.verified,
+    access.findings,
     milter.findings,
+    milter.passed_over,
     smtpd.passwords,
+    smtpd.open_to_strangers,
+    smtpd.certificates,
 )
 
 
 def findings(site: Site) -> Iterator[Finding]:
     """All that is wrong."""
+    site.maps.expect(known.keys(site))
     for check in CHECKS:
         yield from check(site)
     for service in site.smtpds:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lamson.errors import LamsonError
 from lamson.postfix import ours
 from lamson.postfix.checks.smtpd import faces_the_world
 from lamson.postfix.configuration import bare, option, words
 from lamson.postfix.finding import Finding
-from lamson.postfix.wanted import ACTION, SAFE_ACTIONS
+from lamson.postfix.wanted import ACTION, SAFE_ACTIONS, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lamson.postfix.configuration import Service
     from lamson.postfix.site import Site
+
+_PROTOCOL = "6"
+_NO_MILTERS = "no_milters"
+_STRANGERS = ("192.0.2.1", "198.51.100.1", "203.0.113.1")  # nobody's (RFC 5737)
 
 
 def findings(site: Site, service: Service) -> Iterator[Finding]:
@@ -39,3 +44,78 @@ def findings(site: Site, service: Service) -> Iterator[Finding]:
                 "mail passes unfiltered, or is lost, while the filters are down",
                 f"by hand, as other filters are named beside it: {{ {own}, {ACTION}=tempfail }}",
             )
+
+
+def patience(site: Site) -> Iterator[Finding]:
+    """Postfix waits for our filters as long as they may take, and speaks as they do."""
+    if not site.settings.has_milter:
+        return
+    is_ours = ours.is_milter(site)
+    listed = [item for item in words(site.get("smtpd_milters")) if is_ours(bare(item))]
+    if len(listed) > 1:
+        yield Finding(
+            "milter-twice",
+            f"smtpd_milters has {bare(listed[0])} {len(listed)} times",
+            "our filters see each message several times",
+            "by hand: one of them is enough",
+        )
+    for item in listed[:1]:
+        for name, least, setting in (
+            ("command", site.settings.milter.timeout, "milter.timeout"),
+            ("content", site.settings.milter.content_timeout, "milter.content_timeout"),
+            ("connect", 1.0, "a busy moment"),
+        ):
+            value = option(item, f"{name}_timeout") or site.get(f"milter_{name}_timeout")
+            try:
+                is_enough = not value or seconds(value) > least
+            except LamsonError:
+                is_enough = False
+            if not is_enough:
+                yield Finding(
+                    "milter-timeout",
+                    f"milter_{name}_timeout is {value}, and {setting} {least:g} s",
+                    "Postfix gives up on a filter at work, and puts the mail off",
+                    f"by hand: {name}_timeout={int(least * 2)}s in the braces of {bare(item)}, or a"
+                    " smaller value in config/settings.py",
+                )
+        protocol = option(item, "protocol") or site.get("milter_protocol")
+        if protocol and not protocol.startswith(_PROTOCOL):
+            yield Finding(
+                "milter-protocol",
+                f"milter_protocol is {protocol}",
+                "our filters are not told what they ask for, and mail is put off",
+                f"by hand: milter_protocol = {_PROTOCOL}, Postfix's default",
+            )
+
+
+def passed_over(site: Site, service: Service) -> Iterator[Finding]:
+    """The service has our milter, and does not ask it."""
+    if not site.settings.has_milter or not faces_the_world(site, service):
+        return
+    name = "receive_override_options"
+    given = words(site.effective(service, name))
+    if _NO_MILTERS in given:
+        left = ",".join(one for one in given if one != _NO_MILTERS)
+        fix = site.mend.set(name, left)
+        if name in service.options:
+            fix = site.mend.override(service.key, f"{name}={left}")
+        yield Finding(
+            "milter-switched-off",
+            f"{name} has {_NO_MILTERS} for {service.key}",
+            "our filters are not asked",
+            fix,
+        )
+    for table in map(bare, words(site.effective(service, "smtpd_milter_maps"))):
+        answers = site.maps.answers(table, _STRANGERS)
+        if all(_is_without(site, answers.get(one, "")) for one in _STRANGERS):
+            yield Finding(
+                "milter-switched-off",
+                f"{table} in smtpd_milter_maps has other milters for everybody at {service.key}",
+                "our filters are not asked",
+                "by hand: such a table names the few clients that are not to be filtered",
+            )
+
+
+def _is_without(site: Site, answer: str) -> bool:
+    is_ours = ours.is_milter(site)
+    return bool(answer) and not any(is_ours(bare(one)) for one in words(answer))

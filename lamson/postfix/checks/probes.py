@@ -1,6 +1,7 @@
 """The probes: whether each leg between Postfix and us carries, tried for real.
 
-For `lamson postfix check`. No probe sends a message: each ends before DATA. What does not answer
+For `lamson postfix check`. No probe sends a message, but the one that is to be delivered: each ends
+before DATA. What does not answer
 becomes a finding, never an exception; what cannot be tried from here is said as well.
 """
 
@@ -13,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from lamson.net.endpoint import from_here
 from lamson.postfix import ours, reachability, recipients
-from lamson.postfix.checks import handing_in, stranger
+from lamson.postfix.checks import arrival, delivered, handing_in, known, stranger
 from lamson.postfix.checks.answers import TIMEOUT, why
 from lamson.postfix.configuration import bare, option, words
 from lamson.postfix.finding import Finding
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
     from lamson.postfix.finding import Untried
     from lamson.postfix.site import Site
 
+# What is said of a stranger, after which a known recipient would tell nothing new.
+_TELLING = (
+    "smtpd-does-not-answer",
+    "smtpd-takes-no-sender",
+    "our-domain-is-not-taken",
+    "unknown-recipient-is-deferred",
+)
 # SMFIC_OPTNEG with version 6, all actions and all steps; SMFIC_QUIT (Sendmail's mfdef.h).
 _OPTION_NEGOTIATION = struct.pack("!IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
 _QUIT = struct.pack("!Ic", 1, b"Q")
@@ -33,17 +41,27 @@ _QUIT = struct.pack("!Ic", 1, b"Q")
 _ASKED = ("relay_recipient_maps", "transport_maps", "relay_domains", "smtpd_milters")
 
 
-def findings(site: Site, smtpd: str | None = None) -> Iterator[Finding | Untried]:
+def findings(
+    site: Site, smtpd: str | None = None, *, patience: float | None = None
+) -> Iterator[Finding | Untried]:
     """What does not carry. ``smtpd`` is where Postfix takes mail from the world, if not where the
-    settings say."""
+    settings say. With ``patience`` (seconds) a probe is delivered, and waited for."""
     yield from _lmtp(site)
     if site.settings.socketmap.listen:
         yield from _socketmap(site)
+        yield from _lookups(site)
     if site.settings.has_milter:
         yield from _milter(site)
     yield from _others(site)
-    yield from stranger.findings(site, smtpd or site.settings.postfix.smtpd)
+    world = smtpd or site.settings.postfix.smtpd
+    met = list(stranger.findings(site, world))
+    yield from met
+    has_failed = any(one.code in _TELLING for one in met)
+    yield from known.findings(site, world, has_failed=has_failed)
+    yield from arrival.findings(site)
     yield from handing_in.findings(site)
+    if patience is not None:
+        yield from delivered.findings(site, world, patience)
 
 
 def _lmtp(site: Site) -> Iterator[Finding]:
@@ -82,6 +100,21 @@ def _socketmap(site: Site) -> Iterator[Finding]:
             f"no socketmap answers on {own.listen}: {why(error)}",
             "smtpd answers 451 to everybody who writes to us",
             "lamson start",
+        )
+
+
+def _lookups(site: Site) -> Iterator[Finding]:
+    """Where Postfix is told to ask us, if that is not where we listen."""
+    asked, listening = site.settings.lookup("recipient"), site.settings.socketmap.listen
+    if site.settings.postfix.lookups is None:
+        return
+    if problem := reachability.why(asked, site.get("queue_directory")):
+        yield Finding(
+            "lookups-do-not-answer",
+            f"postfix.lookups is {site.settings.postfix.lookups}, where nothing answers"
+            f" ({problem}), while the socketmap listens on {listening}",
+            "smtpd answers 451 to everybody who writes to us",
+            "correct postfix.lookups in config/settings.py, then lamson postfix apply",
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lamson.postfix import ours, tables
+from lamson.postfix import known, ours, tables
 from lamson.postfix.checks.smtpd import faces_the_world
 from lamson.postfix.checks.tables import used
 from lamson.postfix.configuration import words
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _OVERRIDES, _UNCHECKED = "receive_override_options", "no_unknown_recipient_checks"
 _UNLISTED = "smtpd_reject_unlisted_recipient"
+_VERIFY = "reject_unverified_recipient"
+_WHOLE = ("socketmap", "proxy")  # asked for parts of an address as well, as patterns are not
 
 
 def taken_by_others(site: Site) -> Iterator[Finding]:
@@ -76,6 +78,64 @@ def put_off(site: Site) -> Iterator[Finding]:
             "soft_bounce is yes",
             "no refusal of ours is final: what we refuse stays in the queue for days",
             site.mend.set("soft_bounce", "no"),
+        )
+
+
+def unrouted(site: Site) -> Iterator[Finding]:
+    """Others' maps have addresses of ours that no route takes, or Postfix makes some up itself."""
+    is_ours = ours.is_recipients(site)
+    for word in words(site.get("relay_recipient_maps")):
+        if is_ours(word):
+            continue
+        unrouted = [
+            key
+            for key in sorted(site.maps.keys(word))
+            if key.rpartition("@")[2] in site.domains.listed
+            and key.partition("@")[0]
+            and not site.router.match(key)
+        ]
+        if unrouted:
+            yield Finding(
+                "recipient-without-route",
+                f"{word} in relay_recipient_maps has {unrouted[0]}, and no route takes it",
+                "smtpd takes its mail, we refuse it, and Postfix bounces it to forged senders",
+                f"by hand: take our addresses out of {word}",
+            )
+    yield from _extended(site)
+
+
+def _extended(site: Site) -> Iterator[Finding]:
+    """smtpd asks for an address without its extension, too, unless a pattern stands before."""
+    signs = site.get("recipient_delimiter")
+    is_ours, maps = ours.is_recipients(site), words(site.get("relay_recipient_maps"))
+    bare_ones = [one for one in maps if is_ours(one) and one.partition(":")[0] in _WHOLE]
+    for address in known.addresses(site) if signs and bare_ones else ():
+        local, _, domain = address.rpartition("@")
+        extended = f"{local}{signs[0]}{NOBODY}@{domain}"
+        if signs[0] not in local and not site.router.match(extended):
+            yield Finding(
+                "extension-is-taken",
+                f"recipient_delimiter is {signs}, with which smtpd takes {extended} for {address}",
+                "no route takes that: we refuse it, and Postfix bounces it to forged senders",
+                f"by hand: pipemap:{{FILTER, {bare_ones[0]}}} in relay_recipient_maps, as lamson"
+                " postfix apply writes it where there is none",
+            )
+            return
+
+
+def verified(site: Site, service: Service) -> Iterator[Finding]:
+    """An address that we do not have is refused for good by verification, too."""
+    listed = words(site.effective(service, "smtpd_recipient_restrictions").lower())
+    code = site.effective(service, "unverified_recipient_reject_code")
+    if not faces_the_world(site, service) or _VERIFY not in listed or not code.startswith("4"):
+        return
+    if "reject_unlisted_recipient" not in listed[: listed.index(_VERIFY)]:
+        yield Finding(
+            "unknown-recipients-are-deferred",
+            f"{_VERIFY} answers {code} (unverified_recipient_reject_code) at {service.key} before"
+            " smtpd looks recipients up",
+            "strangers try for days to reach an address that there is not",
+            f"by hand: reject_unlisted_recipient before {_VERIFY}",
         )
 
 

@@ -78,6 +78,11 @@ def is_trusted(site: Site, address: str, service: Service | None) -> bool:
     lists = [words(site.effective(service, name).lower()) for name in RESTRICTIONS]
     if not any("permit_mynetworks" in one for one in lists):
         return False
+    return is_in_mynetworks(site, address, service)
+
+
+def is_in_mynetworks(site: Site, address: str, service: Service | None) -> bool:
+    """The service has this address in its mynetworks."""
     client = _network(address)
     if client is None:
         return False
@@ -91,6 +96,20 @@ def is_trusted(site: Site, address: str, service: Service | None) -> bool:
         if matches:  # the first decides
             return not item.startswith("!")
     return False
+
+
+def is_in(word: str, address: str) -> bool:
+    """An item of a list of networks has this address; a table may have it."""
+    network, client = _network(word), _network(address)
+    if network is None or client is None:
+        return bool(TABLE.match(word))
+    return network.version == client.version and client.network_address in network
+
+
+def is_this_machine(word: str) -> bool:
+    """An item of mynetworks that has loopback addresses alone."""
+    network = _network(word.removeprefix("!"))
+    return network is not None and network.is_loopback
 
 
 def findings(site: Site) -> Iterator[Finding]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.net.endpoint import is_loopback, split_host_port
+from lamson.postfix import submission
+from lamson.postfix.configuration import words
 from lamson.postfix.finding import Finding
 
 if TYPE_CHECKING:
@@ -15,6 +18,15 @@ if TYPE_CHECKING:
     from lamson.postfix.site import Site
 
 _INTERNET = ("inet", "pass")
+_BEHIND_POSTSCREEN = "smtpd/pass"
+_OF_USERS = ("submission", "submissions", "smtps", "587", "465")
+_CERTIFICATES = (
+    "smtpd_tls_chain_files",
+    "smtpd_tls_cert_file",
+    "smtpd_tls_key_file",
+    "smtpd_tls_eccert_file",
+    "smtpd_tls_eckey_file",
+)
 
 
 def is_public(site: Site, service: Service) -> bool:
@@ -30,6 +42,14 @@ def faces_the_world(site: Site, service: Service) -> bool:
     """It listens at port 25, or where the setting ``postfix.smtpd`` says."""
     _, world = split_host_port(site.settings.postfix.smtpd)
     return service.kind in _INTERNET and service.port in ("smtp", "smtpd", "25", str(world))
+
+
+def behind(site: Site, host: str, port: int) -> Service | None:
+    """The smtpd that takes mail at this address and port: postscreen(8) hands its clients on."""
+    service = submission.listener(host, port, site.services)
+    if service is not None and service.program == "postscreen":
+        return site.services.get(_BEHIND_POSTSCREEN, service)
+    return service
 
 
 def newlines(site: Site) -> Iterator[Finding]:
@@ -66,3 +86,40 @@ def passwords(site: Site, service: Service) -> Iterator[Finding]:
             "whoever listens on the wire has them",
             site.mend.override(service.key, "smtpd_tls_auth_only=yes"),
         )
+
+
+def open_to_strangers(site: Site, service: Service) -> Iterator[Finding]:
+    """Where mail comes in from the world TLS is offered, and nobody has to use it (RFC 3207)."""
+    get = partial(site.effective, service)
+    if not faces_the_world(site, service) or service.port in _OF_USERS:
+        return
+    is_wanted = get("smtpd_tls_security_level") == "encrypt" or get("smtpd_enforce_tls") == "yes"
+    if get("smtpd_tls_wrappermode") == "yes" or is_wanted:
+        name = "smtpd_tls_security_level"
+        if get("smtpd_tls_wrappermode") == "yes":
+            name = "smtpd_tls_wrappermode"
+        fix = f"by hand: {name} is for services of users; where the world comes, may is enough"
+        if name in service.options:
+            fix = site.mend.no_override(service.key, name)
+        yield Finding(
+            "world-has-to-use-tls",
+            f"{name} is {get(name)} for {service.key}",
+            "mail of servers that send without it is refused, or never gets a word in",
+            fix,
+        )
+
+
+def certificates(site: Site, service: Service) -> Iterator[Finding]:
+    """What is offered can be shown: the files are there."""
+    get = partial(site.effective, service)
+    if get("smtpd_tls_security_level") in ("", "none") and get("smtpd_use_tls") != "yes":
+        return
+    for name in _CERTIFICATES:
+        for path in words(get(name)):
+            if path.startswith("/") and not Path(path).exists():
+                yield Finding(
+                    "certificate-is-missing",
+                    f"{name} of {service.key} is {path}, which is not there",
+                    "STARTTLS fails: 454 4.7.0 TLS not available due to local problem",
+                    f"by hand: put it there, or correct {name}",
+                )

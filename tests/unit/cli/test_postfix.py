@@ -57,7 +57,9 @@ def test_plan_apply_undo_and_check(lamson: Callable[..., Done], project: Path) -
     assert lamson("postfix", "plan", "-config", "etc").status == 0
     checked = lamson("postfix", "check", "-config", "etc", "-offline", "-json")
     assert checked.status == 1
-    assert {"no-tables"} <= {finding["code"] for finding in json.loads(checked.out)}
+    kinds = {finding["code"]: finding["kind"] for finding in json.loads(checked.out)}
+    assert kinds["no-tables"] == "wrong"
+    assert kinds["untried-services"] == "untried", "what nobody has looked at is not well"
     rollback = next((etc / "lamson").glob("rollback-*.json"))
     assert rollback.stat().st_mode & 0o777 == 0o600
     assert lamson("postfix", "apply", "-config", "etc", "-undo", str(rollback)).status == 0

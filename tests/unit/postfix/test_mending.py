@@ -38,6 +38,9 @@ def test_what_a_reload_is_not_enough_for() -> None:
 
 def test_ours() -> None:
     assert Mending().apply() == "lamson postfix apply && postfix reload"
+    assert MEND.apply() == (
+        "lamson postfix apply -config /etc/other && postfix -c /etc/other reload"
+    )
     assert Mending().maps() == "lamson postfix maps && postfix reload"
     assert Mending().maps(["-directory", "/x"]) == (
         "lamson postfix maps -directory /x && postfix reload"

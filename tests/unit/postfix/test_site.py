@@ -25,6 +25,11 @@ class Asked:
     def keys(self, table: str) -> set[str]:
         return set(self.tables[table])
 
+    def expect(self, keys: object) -> None: ...
+
+    def problem(self, table: str) -> str:
+        return "" if table in self.tables else "not there"
+
 
 def test_a_value_that_this_postfix_does_not_have(paper: Callable[..., Paper]) -> None:
     site = paper().site()

@@ -12,10 +12,18 @@ from tests.unit.postfix.paper import MAIN, project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.unit.postfix.paper import Paper
 
 HOSTNAME = MAIN["myhostname"]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> str:
+    """The line for a file that is there."""
+    (tmp_path / "both.pem").touch()
+    return f"smtpd_tls_chain_files={tmp_path}/both.pem"
 
 
 @pytest.fixture
@@ -54,10 +62,10 @@ def test_without_a_certificate_nothing_is_written(secured: Callable[[str], Paper
     ],
 )
 def test_the_service_is_written_where_it_is_this_postfix(
-    secured: Callable[[str], Paper], server: str, key: str, *, is_ours: bool
+    secured: Callable[[str], Paper], certificate: str, server: str, key: str, *, is_ours: bool
 ) -> None:
     one = secured(server)
-    one.run("-e", "smtpd_tls_chain_files=/etc/lamson/both.pem")
+    one.run("-e", certificate)
     one.apply()
     assert (key in one.master) == is_ours
     remark = submission.remark(one.site())
@@ -73,11 +81,13 @@ def test_the_service_is_written_where_it_is_this_postfix(
     assert one.findings() == []
 
 
-def test_a_service_that_is_there_is_left_alone_and_told(secured: Callable[[str], Paper]) -> None:
+def test_a_service_that_is_there_is_left_alone_and_told(
+    secured: Callable[[str], Paper], certificate: str
+) -> None:
     one = secured(f"{HOSTNAME}:587")
     entry = "submission inet n - y - - smtpd -o smtpd_relay_restrictions=reject"
     one.run("-M", f"submission/inet={entry}")
-    one.run("-e", "smtpd_tls_chain_files=/etc/lamson/both.pem")
+    one.run("-e", certificate)
     assert one.changes() == []
     one.apply()
     assert one.entry("submission/inet") == entry

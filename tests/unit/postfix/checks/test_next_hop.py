@@ -36,7 +36,7 @@ def test_it_is_named_and_its_cure_mends_it(
 
 def test_a_list_of_what_is_disabled_is_read_from_its_begin(paper: Callable[..., Paper]) -> None:
     one = paper()
-    one.run("-e", "master_service_disable=!lamson/unix, unix, inet")
+    one.run("-e", "master_service_disable=!lamson/unix, unix, other/inet")
     assert one.codes() == []
 
 

@@ -49,9 +49,9 @@ def test_a_service_may_take_back_what_main_cf_says_of_tls(paper: Callable[..., P
     one = paper()
     one.run("-e", "smtpd_tls_auth_only=no", "smtpd_tls_security_level=encrypt")
     one.run("-M", SASL)
-    assert one.codes() == []
+    assert "password-in-clear" not in one.codes()
     one.run("-P", "587/inet/smtpd_tls_security_level=")
-    assert one.codes() == ["password-in-clear"]
+    assert "password-in-clear" in one.codes()
 
 
 def test_a_postfix_that_is_too_old_to_keep_smuggled_mail_out(paper: Callable[..., Paper]) -> None:

@@ -1,0 +1,129 @@
+"""The services of master.cf that mail needs on its way: there, not disabled, and by their names.
+
+A transport that main.cf names has to be one of them: mail that would go by another stays in the
+queue. Source: master(5).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lamson.postfix import submission
+from lamson.postfix.checks.smtpd import faces_the_world
+from lamson.postfix.configuration import words
+from lamson.postfix.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamson.postfix.configuration import Service
+    from lamson.postfix.site import Site
+
+_WAITS = "mail stays where it is: warning: connect to private/{name}"
+_NEEDED = ("cleanup", "qmgr", "rewrite", "bounce", "defer", "error", "retry")
+_DISABLING = "master_service_disable"
+# Where main.cf names a transport: ``name:next hop``.
+_TRANSPORTS = ("default_transport", "content_filter")
+_OF_POSTSCREEN = "smtpd/pass"
+
+
+def findings(site: Site) -> Iterator[Finding]:
+    """What is missing."""
+    names = {key.partition("/")[0] for key in site.services}
+    for name in _NEEDED:
+        if name not in names:
+            yield Finding(
+                "service-is-missing",
+                f"master.cf has no service {name}",
+                _WAITS.format(name=name),
+                f"by hand: put the line for {name} back, as in master.cf.proto",
+            )
+    yield from _proxied(site, names)
+    yield from _behind_postscreen(site)
+    yield from _named(site, names)
+    yield from _disabled(site)
+
+
+def _proxied(site: Site, names: set[str]) -> Iterator[Finding]:
+    """proxymap(8) asks the tables that it is told to, where it may."""
+    used = {
+        word
+        for name in ("relay_recipient_maps", "transport_maps", "relay_domains")
+        for word in words(site.get(name))
+        if word.startswith("proxy:")
+    }
+    if used and "proxymap" not in names:
+        yield Finding(
+            "service-is-missing",
+            f"master.cf has no service proxymap, which {min(used)} needs",
+            "smtpd cannot look recipients up: all mail for us is deferred",
+            "by hand: put the line for proxymap back, as in master.cf.proto",
+        )
+    allowed = words(site.get("proxy_read_maps"))
+    for word in sorted(used if allowed else ()):
+        if word not in allowed:
+            yield Finding(
+                "proxymap-may-not",
+                f"proxy_read_maps has no {word}",
+                "proxymap refuses to ask it: all mail for us is deferred",
+                "by hand: proxy_read_maps has to have $relay_recipient_maps, $transport_maps and"
+                " $relay_domains, as its default has",
+            )
+
+
+def _behind_postscreen(site: Site) -> Iterator[Finding]:
+    for service in site.services.values():
+        is_needed = service.program == "postscreen" and _is_worlds(site, service)
+        if is_needed and _OF_POSTSCREEN not in site.services:
+            yield Finding(
+                "service-is-missing",
+                f"master.cf has postscreen at {service.key}, and no service smtpd of type pass",
+                "postscreen has nobody to hand strangers to: no mail comes in",
+                "by hand: smtpd pass - - n - - smtpd, as in master.cf.proto",
+            )
+
+
+def _is_worlds(site: Site, service: Service) -> bool:
+    """It takes mail by SMTP from the world."""
+    return service.kind == "inet" and faces_the_world(site, service)
+
+
+def _named(site: Site, names: set[str]) -> Iterator[Finding]:
+    for parameter in _TRANSPORTS:
+        value = site.get(parameter)
+        name = value.partition(":")[0]
+        if name and name not in names:
+            yield Finding(
+                "no-such-transport",
+                f"{parameter} is {value}, and master.cf has no service {name}",
+                "mail that goes that way stays in the queue: mail transport unavailable",
+                f"by hand: add {name} to master.cf, or correct {parameter}",
+            )
+    for service in site.smtpds:
+        value = service.options.get("content_filter", "")
+        name = value.partition(":")[0]
+        if name and name not in names:
+            yield Finding(
+                "no-such-transport",
+                f"{service.key} has content_filter={value}, and master.cf has no service {name}",
+                "mail that comes in there stays in the queue: mail transport unavailable",
+                f"by hand: add {name} to master.cf, or correct content_filter",
+            )
+
+
+def _disabled(site: Site) -> Iterator[Finding]:
+    """master(8) does not listen for it: the first item that matches decides."""
+    listed = words(site.get(_DISABLING))
+    for service in site.services.values():
+        is_ours = submission.remark(site) is None and submission.existing(site) is service
+        if not is_ours and not (service.program == "smtpd" and faces_the_world(site, service)):
+            continue
+        matching = (service.kind, service.key, service.key.replace("/", "."))
+        item = next((one for one in listed if one.removeprefix("!") in matching), "!")
+        if not item.startswith("!"):
+            yield Finding(
+                "service-is-disabled",
+                f"{_DISABLING} has {item}, which is {service.key}",
+                "replies stay in the outbox" if is_ours else "no mail comes in",
+                f"by hand: take {item} out of {_DISABLING}, then restart Postfix",
+            )
