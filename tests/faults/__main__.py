@@ -1,7 +1,7 @@
 """The long run, `make faults`: every fault many times, then the table in docs/delivery.md.
 
-    python -m tests.faults [--messages 1000] [--injections 20] [--kills 1000] [--only NAME ...]
-        [--no-page]
+    python -m tests.faults [--messages 1000] [--injections 20] [--kills 1000] [--lanes 1]
+        [--only NAME ...] [--no-page]
 
 Ends with status 1 when anything was lost or happened twice, or when a Lamson that was made wrong
 passed. With ``--only`` and ``--no-page`` the page is left as it is.
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tests.faults.fault import Fault, Kind
 
+KINDS: tuple[Kind, ...] = ("sqlite", "postgres")
 
 # What ran, with its weakness, and the faults under which something never came to rest.
 Lane = tuple[list[tuple[Outcome, str]], list[str]]
@@ -38,6 +39,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=1000)
     parser.add_argument("--injections", type=int, default=20)
     parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--lanes", type=int, default=1, help="for each database")
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--no-page", action="store_true")
     options = parser.parse_args()
@@ -47,13 +49,12 @@ def main() -> int:
     faults = [one for one in catalogue.FAULTS if not options.only or one.name in options.only]
     plan = Plan(options.messages, options.injections)
     began = time.monotonic()
-    # One lane for each database: most of the time is waiting for Postfix to try again.
-    with ThreadPoolExecutor(2) as lanes:
-        lane = {
-            kind: lanes.submit(_run_lane, kind, faults, plan) for kind in ("sqlite", "postgres")
-        }
-        outcomes = [one for future in lane.values() for one in future.result()[0]]
-        failures = [name for future in lane.values() for name in future.result()[1]]
+    # Most of the time is waiting for Postfix to try again.
+    shares = [faults[at :: options.lanes] for at in range(options.lanes)]
+    with ThreadPoolExecutor(2 * options.lanes) as pool:
+        lanes = [pool.submit(_run_lane, kind, share, plan) for kind in KINDS for share in shares]
+        outcomes = [one for lane in lanes for one in lane.result()[0]]
+        failures = [name for lane in lanes for name in lane.result()[1]]
     right = _sorted(one for one, weakness in outcomes if not weakness)
     wrong = _sorted(one for one, weakness in outcomes if weakness)
     parts = {"table": report.table(right), "wrong": report.wrong_table(wrong)}
