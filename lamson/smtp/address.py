@@ -121,6 +121,17 @@ def normalise(address: str) -> str:
     return folding.fold(address)
 
 
+def for_ascii(address: str) -> str:
+    """A canonical address as it can be written without SMTPUTF8, where it can: in A-labels.
+
+    Only a local part beyond ASCII needs SMTPUTF8 (RFC 6531 section 3.2); what has one stays as is.
+    """
+    local, domain = split(address)
+    if address.isascii() or not local.isascii():
+        return address
+    return f"{local}@{folding.written_domain(domain)}"
+
+
 def split(address: str) -> tuple[str, str]:
     """``(local part, domain)`` of a canonical address; the domain is "" where there is none."""
     local, at, domain = address.rpartition("@")
