@@ -31,7 +31,7 @@ from lamson.smtp.reply import LOOP_DETECTED, SMTPError
 from lamson.storage.outgoing import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from lamson.delivery.answer_limit import AnswerLimit
     from lamson.message.attachment import Attachable
@@ -399,7 +399,7 @@ class Delivery:
         smtputf8: bool,
     ) -> None:
         self._check_open()
-        checked = [_written(one) for one in recipients]
+        checked = _each_once(map(_written, recipients))
         if not checked:
             raise ValueError("a message needs at least one recipient")
         if sender != address.NULL_PATH:
@@ -430,6 +430,14 @@ def _date(seconds: int) -> str:
 def _written(mailbox: str) -> str:
     """An address of the envelope: as it is, in A-labels where that does. Raises AddressError."""
     return address.for_ascii(address.parse_mailbox(mailbox, smtputf8=True))
+
+
+def _each_once(recipients: Iterable[str]) -> list[str]:
+    """Nobody gets a message twice, however his address was spelt."""
+    found: dict[str, str] = {}
+    for one in recipients:
+        found.setdefault(address.normalise(one), one)
+    return list(found.values())
 
 
 def _check_names(
