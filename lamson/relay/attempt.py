@@ -104,7 +104,9 @@ class Attempts:
         later = []
         for refusal in outcome.refusals:
             reason = f"refused by the submission server: {refusal.reply}"
-            if not refusal.is_permanent or not await self._give_up(row, refusal.recipient, reason):
+            if not refusal.is_permanent or not await self._give_up(
+                row, [refusal.recipient], reason
+            ):
                 later.append(refusal)
         if not later:
             return DONE
@@ -123,7 +125,7 @@ class Attempts:
         is_old = time.time() - row.created_at > self._max_age
         if is_old and row.attempts >= self._least:  # else the clock may have jumped
             why = f"given up after {row.attempts} attempts: {reason}"
-            if await self._give_up(row, ", ".join(row.recipients), why):
+            if await self._give_up(row, row.recipients, why):
                 return DONE
         delay = _back_off(row.attempts if counts else 1)
         log.event(
@@ -137,9 +139,9 @@ class Attempts:
         )
         return Fate(is_done=False, due_at=time.time() + delay)
 
-    async def _give_up(self, row: Outgoing, recipients: str, reason: str) -> bool:
+    async def _give_up(self, row: Outgoing, recipients: Sequence[str], reason: str) -> bool:
         """Keep the message in the undeliverable queue. False when even that failed."""
-        entry = Kept(row.content, reason, row.sender, recipients, row.source)
+        entry = Kept(row.content, reason, row.sender, ", ".join(recipients), row.source)
         try:
             await asyncio.to_thread(undeliverable.write, self._undeliverable, entry)
         except QueueFullError:  # it has told so itself, once a minute
@@ -151,7 +153,7 @@ class Attempts:
             "refused",
             row.source,
             message_id=row.message_id or None,
-            recipients=recipients,
+            **_shown(recipients),
             reason=reason,
         )
         return True
