@@ -172,7 +172,7 @@ class Delivery:
         reason = message.automatic_reason
         caps: tuple[tuple[bytes, int], ...] = ()
         if reason is None:
-            given = () if to is None else mailboxes.of(to)
+            given = mailboxes.of(to) if to else ()
             asked = [Correspondent(one.address, is_proven=False) for one in given]
             found = asked or [self.correspondent]
             ours = address.normalise(message.recipient.address)
@@ -386,7 +386,9 @@ class Delivery:
         """One in the domain of ``author``, the From address."""
         if self._digest is None:
             self._digest = secrets.token_bytes(32)
-        domain = written_domain(address.split(author)[1]) or self._hostname
+        domain = written_domain(address.split(author)[1])
+        if not domain or not domain.isascii():
+            domain = self._hostname
         return f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{domain}>"
 
     def _post(
