@@ -53,11 +53,18 @@ def in_markdown(value: object) -> str:
     return _PUNCTUATION.sub(lambda found: f"&#{ord(found[0])};", str(value))
 
 
+class _Html(str):
+    """HTML that a template shows as it is."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        return str(self)
+
+
 def from_markdown(text: str) -> str:
     """The HTML of ``text``, in CommonMark with tables."""
-    from markupsafe import Markup
-
-    return Markup(_markdown()(text))
+    return _Html(_markdown()(text))
 
 
 @cache
