@@ -24,8 +24,10 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["
 PACKAGES = ("lamson", "lamson_lmtp", "lamson_milter")
 # What is imported under another name than that of its distribution.
 DISTRIBUTION = {
-    **{"re2": "google-re2", "milter": "pymilter"},
-    **{"markdown_it": "markdown-it-py", "mjml": "mjml-python"},
+    "re2": "google-re2",
+    "milter": "pymilter",
+    "markdown_it": "markdown-it-py",
+    "mjml": "mjml-python",
 }
 # Of a generated project, and the project itself.
 ITS_OWN = {"app", "config", *PACKAGES}
