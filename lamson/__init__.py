@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
     from lamson.errors import LamsonError, SenderError
+    from lamson.message.attachment import Attachment
     from lamson.message.mailboxes import Mailbox
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lamson.smtp.reply import SMTPError
 
 __all__ = [
+    "Attachment",
     "Delivery",
     "LamsonError",
     "MailRequest",
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Attachment": "lamson.message.attachment",
     "Delivery": "lamson.delivery.context",
     "LamsonError": "lamson.errors",
     "MailRequest": "lamson.message.request",

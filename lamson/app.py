@@ -102,7 +102,12 @@ class Application:
             )
             submission = settings.submission
             held = HeldRows(budget=Budget(submission.max_buffered))
-            self.outbox = Outbox(self.database, self.lease_owners.name(os.getpid()), held)
+            self.outbox = Outbox(
+                self.database,
+                self.lease_owners.name(os.getpid()),
+                held,
+                max_recipients=submission.max_recipients,
+            )
             self.relay = Relay(
                 self.outbox,
                 self.undeliverable,

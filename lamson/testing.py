@@ -18,6 +18,7 @@ The fixture ``mailsystem`` is the project in containers, with a real Postfix and
 from __future__ import annotations
 
 import importlib
+import sys
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -88,6 +89,9 @@ class Mailroom:
         settings = loading.load(project, is_trusted=True).model_copy(
             update={"database": "sqlite://", "run_dir": run_dir}
         )
+        # A message to many is one in ``sent``.
+        submission = settings.submission.model_copy(update={"max_recipients": sys.maxsize})
+        settings = settings.model_copy(update={"submission": submission})
         self.application: Application = Application(project, settings, raise_errors=True)
         assert self.application.database is not None
         self.database = self.application.database

@@ -12,6 +12,8 @@ import click
 from lamson.cli.options import command, entered, option, printable
 from lamson.errors import LamsonError, SettingsError
 
+FEW = 5  # recipients that are shown
+
 if TYPE_CHECKING:
     from lamson.storage.outbox import Outbox
     from lamson.storage.outgoing import Outgoing
@@ -96,7 +98,12 @@ def _retry(outbox: Outbox, which: str) -> None:
 
 
 def _line(row: Outgoing) -> str:
+    from lamson.storage.outgoing import few
+
     age = time.time() - row.created_at
     tried = f"tried {row.attempts} times: {row.last_error}" if row.attempts else "not tried yet"
-    recipients = ", ".join(row.recipients)
-    return f"{row.id}  {age:.0f}s old  <{row.sender}> to {recipients}  {row.message_id}  {tried}"
+    recipients = few(row.recipients, FEW).replace(",", ", ")
+    if len(row.recipients) > FEW:
+        recipients = f"{len(row.recipients)} recipients ({recipients})"
+    name = row.message_id or "(no Message-ID)"
+    return f"{row.id}  {age:.0f}s old  <{row.sender}> to {recipients}  {name}  {tried}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,20 +17,26 @@ from typing import TYPE_CHECKING, Any
 from lamson import log
 from lamson.delivery.answer_limit import Answer
 from lamson.delivery.correspondent import Correspondent, correspondent_of
+from lamson.delivery.tokens import holds_token
 from lamson.errors import LamsonError, SenderError
 from lamson.message import mailboxes
-from lamson.message.compose import normalise_newlines, prepend_headers
+from lamson.message.answering import fields_of_answer, one_line, subject_of_answer
+from lamson.message.compose import normalise_newlines
 from lamson.message.notes import without_notes
+from lamson.message.passing_on import with_fields
 from lamson.message.response import MailResponse
 from lamson.smtp import address
+from lamson.smtp.folding import written_domain
 from lamson.smtp.reply import LOOP_DETECTED, SMTPError
 from lamson.storage.outgoing import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from lamson.delivery.answer_limit import AnswerLimit
+    from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
+    from lamson.message.passing_on import Fields
     from lamson.message.request import MailRequest
     from lamson.message.templates import Templates
 
@@ -59,6 +66,7 @@ class Delivery:
         "_is_ours",
         "_is_over",
         "_mark",
+        "_passed",
         "_proves",
         "_templates",
         "answered",
@@ -98,6 +106,7 @@ class Delivery:
         self._proves = proves
         self._mark = mark
         self._is_over = False
+        self._passed: tuple[object, bytes] | None = None  # as it was forwarded last
 
     def end(self) -> None:
         """The handlers have returned: whoever kept it can send nothing more with it."""
@@ -130,10 +139,14 @@ class Delivery:
         template: str | None = None,
         *,
         subject: str | None = None,
-        sender: str | None = None,
-        to: str | None = None,
+        sender: str | Mailbox | None = None,
+        to: Addresses | None = None,
+        cc: Addresses | None = None,
         body: str | None = None,
         html: str | None = None,
+        headers: Mapping[str, Addresses] | None = None,
+        attachments: Sequence[Attachable] = (),
+        language: str | None = None,
         envelope_sender: str = address.NULL_PATH,
         **variables: Any,
     ) -> MailResponse | None:
@@ -142,55 +155,67 @@ class Delivery:
         The answer goes to its Reply-To or From address where that is in a domain of the same
         organisation as the envelope sender, or as a From domain that our own server has proved (see
         the setting `authserv_id`); else to the envelope sender. ``to`` is somebody else: whether
-        he wants it is then for the handler to know.
+        he wants it is then for the handler to know, and so it is with ``cc``.
 
-        ``template`` names a template; it sees ``message``, the route's captures and ``variables``.
-        Without one, ``body`` (and ``html``) are the text. ``sender`` is the From address (default:
-        the address that was written to), ``subject`` by default "Re: " and the old one. Bounces of
-        the answer go nowhere unless ``envelope_sender`` is given.
+        ``sender`` is the From address (default: the address that was written to), ``subject`` by
+        default "Re: " and the old one. Bounces of the answer go nowhere unless ``envelope_sender``
+        is given. The rest is as in `compose`.
 
-        Gives None, and logs why, where no answer may be given: to a bounce, to mail from a list or
-        another program, or beyond the limits per hour (the settings `answers`); one that turns out
-        to be beyond them as the transaction ends is not sent. Raises TemplateError, or ValueError
-        for a header value or address that cannot be.
+        Gives the message, which has left and cannot be changed; or None, and logs why, where no
+        answer may be given: to a bounce, to mail from a list or another program, or beyond the
+        limits per hour (the settings `answers`); one that turns out to be beyond them as the
+        transaction ends is not sent. Raises what `compose` raises.
         """
         self._check_open()
+        _check_names("reply", template, body, variables)
         message = self.message
         reason = message.automatic_reason
         caps: tuple[tuple[bytes, int], ...] = ()
         if reason is None:
-            if to is None:
-                found = self.correspondent
-            else:
-                found = Correspondent(mailboxes.parse_one(to).address, is_proven=False)
-            if address.normalise(found.address) == address.normalise(message.recipient.address):
+            given = mailboxes.of(to) if to else ()
+            asked = [Correspondent(one.address, is_proven=False) for one in given]
+            found = asked or [self.correspondent]
+            ours = address.normalise(message.recipient.address)
+            if any(address.normalise(one.address) == ours for one in found):
                 reason = "the answer would come back here"
             elif self._answers is not None:
-                # Who is proven to write may still name somebody else in Reply-To.
-                is_writer = address.normalise(found.address) == message.author
-                caps = self._answers.caps(found.address, is_proven=found.is_proven and is_writer)
+                caps = self._caps(self._answers, found)
                 reason = TOO_MANY if self._answers.is_reached(caps) else None
         if reason is not None:
             log.event("unanswered", self.id, recipient=message.recipient, reason=reason)
             return None
         response = self.compose(
             template,
-            to=to or found.address,
+            to=to or found[0].address,
             sender=sender or message.recipient.address,
-            subject=subject if subject is not None else _answer_to(message.subject),
+            subject=subject if subject is not None else subject_of_answer(message.subject),
+            cc=cc,
             body=body,
             html=html,
+            headers=headers,
+            attachments=attachments,
+            language=language,
             **variables,
         )
-        response["Auto-Submitted"] = "auto-replied"
-        if message_id := _one_line(message.message_id):
-            response["In-Reply-To"] = message_id
-            response["References"] = f"{_one_line(message['References'])} {message_id}".strip()
+        for name, value in {"Auto-Submitted": "auto-replied", **fields_of_answer(message)}.items():
+            if name not in response:
+                response[name] = value
         self.send(response, sender=envelope_sender)
         if self._answers is not None:
             self._answers.add(caps)
             self.answered.append(Answer(caps, self.outgoing[-1]))
         return response
+
+    def _caps(
+        self, answers: AnswerLimit, found: Sequence[Correspondent]
+    ) -> tuple[tuple[bytes, int], ...]:
+        """The limits that count; who is proven to write may still name another in Reply-To."""
+        author = self.message.author
+        caps: dict[bytes, int] = {}
+        for one in found:
+            is_writer = address.normalise(one.address) == author
+            caps.update(answers.caps(one.address, is_proven=one.is_proven and is_writer))
+        return tuple(caps.items())
 
     def compose(
         self,
@@ -199,24 +224,57 @@ class Delivery:
         to: Addresses,
         sender: str | Mailbox,
         subject: str,
+        cc: Addresses | None = None,
         body: str | None = None,
         html: str | None = None,
+        headers: Mapping[str, Addresses] | None = None,
+        attachments: Sequence[Attachable] = (),
+        language: str | None = None,
         **variables: Any,
     ) -> MailResponse:
-        """Make a message from a template or a text, without sending it (see `reply`).
+        """Make a message from a template or a text, without sending it (see `send`).
 
-        ``to`` is one address or several, ``sender`` the From address. Raises TemplateError where
-        the template is missing or uses a name that nobody gave, LamsonError where no templates are
-        configured, ValueError (AddressError) for a header value or address that cannot be.
+        ``template`` names a template; it sees ``message``, ``delivery``, the route's captures and
+        ``variables``. ``html`` names the template of the HTML then; ``language`` ("de") prefers
+        those of its name, such as ``welcome.de.txt``. Without a template, ``body`` is the text and
+        ``html`` the HTML.
+
+        ``to`` and ``cc`` are one address or several, ``sender`` the From address, ``headers``
+        further fields, ``attachments`` `Attachment` objects, parts of a message that came
+        (``message.attachments``) or whole ones.
+
+        Raises TypeError for a name that nothing takes: variables are for templates alone, and a
+        template has no ``body``. Raises TemplateError where the template is missing or uses a name
+        that nobody gave, LamsonError where no templates are configured, ValueError (AddressError)
+        for a header value or address that cannot be.
         """
         self._check_open()
+        _check_names("compose", template, body, variables)
         if template is None:
-            return MailResponse(to=to, sender=sender, subject=subject, body=body, html=html)
+            return MailResponse(
+                to=to,
+                sender=sender,
+                subject=subject,
+                cc=cc,
+                body=body,
+                html=html,
+                headers=headers,
+                attachments=attachments,
+            )
         if self._templates is None:
             raise LamsonError(f"template {template!r} asked for, but no templates are configured")
         names = {"message": self.message, "delivery": self, **self.captures, **variables}
         return self._templates.respond(
-            template, names, to=to, sender=sender, subject=subject, html=html
+            template,
+            names,
+            to=to,
+            sender=sender,
+            subject=subject,
+            cc=cc,
+            html=html,
+            headers=headers,
+            attachments=attachments,
+            language=language,
         )
 
     def send(
@@ -226,16 +284,15 @@ class Delivery:
         sender: str | None = None,
         to: str | Sequence[str] | None = None,
     ) -> str:
-        """Send ``response``; gives its Message-ID.
+        """Send ``response``, which cannot be changed any more then; gives its Message-ID.
 
         ``to`` are the envelope recipients (default: those of its To, Cc and Bcc), ``sender`` is the
         envelope sender (default: the response's own, else its From address; "" is the null
         reverse-path). Raises AddressError for an address that is none, SenderError for a sender
         in a domain that is not ours (see the setting `submission.any_sender`).
         """
-        message_id = self._next_message_id()
         if response["Message-ID"] is None:
-            response["Message-ID"] = message_id
+            response["Message-ID"] = self._next_message_id(response.author)
         if response["Date"] is None:
             response["Date"] = _date(int(time.time()))
         if sender is None:
@@ -243,6 +300,7 @@ class Delivery:
         recipients = (
             [to] if isinstance(to, str) else list(response.recipients if to is None else to)
         )
+        message_id = str(response["Message-ID"])
         self._post(
             sender=sender,
             recipients=recipients,
@@ -250,21 +308,35 @@ class Delivery:
             message_id=message_id,
             smtputf8=response.needs_smtputf8,
         )
-        return str(response["Message-ID"])
+        response.freeze()
+        return message_id
 
-    def forward(self, to: str | Sequence[str] | None = None, *, sender: str | None = None) -> None:
+    def forward(
+        self,
+        to: str | Sequence[str] | None = None,
+        *,
+        sender: str | None = None,
+        headers: Fields = (),
+        subject_prefix: str = "",
+    ) -> None:
         """Send the message on as it is, byte for byte, with one Delivered-To field on top.
 
         Below that stands a mark, by which it is known when it comes back here; nobody else can make
         one, so that no stranger can have his mail taken for a loop. Our own filters' notes are
-        taken off: they are nobody else's business.
+        taken off: they are nobody else's business. Where the address that was written to holds what
+        looks like a token, it is not told to the recipients: then there is no Delivered-To.
+
+        ``headers`` are fields to put on top, as pairs or a mapping. One that may stand once (RFC
+        5322, and those of lists) replaces the one that is there; nothing else is taken away.
+        ``subject_prefix``, such as "[users]", is put into the Subject field, unless it is there.
 
         ``to`` are the recipients (default: the address that was written to), ``sender`` is the
         envelope sender. By default that is the message's own, where it is the null one or in one of
         our domains, else the address that was written to: bounces then come back here. With the
         setting `submission.any_sender` it is always the message's own. Raises SMTPError (554 5.4.6)
         for a message that was forwarded from here before; where that would bounce to somebody else
-        than us, it is kept in `run/undeliverable` instead, and Postfix is told 250.
+        than us, it is kept in `run/undeliverable` instead, and Postfix is told 250. Raises
+        ValueError for what cannot be a field.
         """
         message = self.message
         here = message.recipient.address
@@ -276,24 +348,48 @@ class Delivery:
         if sender is None:
             own = message.sender
             sender = own if own == address.NULL_PATH or self._may_send(own) else here
+        ours: list[tuple[str, Addresses]] = []
+        if recipients == [here] or not holds_token(here, self.captures):
+            ours.append(("Delivered-To", here))
+        if mark:
+            ours.append((LOOP_MARK, mark))
+        ours += headers.items() if isinstance(headers, Mapping) else headers
         self._post(
             sender=sender,
             recipients=recipients,
-            content=prepend_headers(
-                without_notes(message.raw),
-                [("Delivered-To", here), *([(LOOP_MARK, mark)] if mark else [])],
-            ),
-            message_id=message.message_id or self._next_message_id(),
+            content=self._passed_on(ours, subject_prefix),
+            message_id=message.message_id or one_line(message["Message-ID"] or ""),
             smtputf8=message.envelope.smtputf8,
         )
+
+    def _passed_on(self, fields: list[tuple[str, Addresses]], prefix: str) -> bytes:
+        """The message with ``fields``; the same object as last time where those are the same.
+
+        A handler that sends it to each member apart has it in memory, and in the database, once.
+        """
+        if self._passed is None or self._passed[0] != (fields, prefix):
+            message = self.message
+            content = with_fields(
+                without_notes(message.raw),
+                fields,
+                subject=message.subject,
+                prefix=prefix,
+                utf8=message.envelope.smtputf8 or not message.recipient.address.isascii(),
+            )
+            self._passed = ((fields, prefix), normalise_newlines(content))
+        return self._passed[1]
 
     def _may_send(self, sender: str) -> bool:
         return self._is_ours is None or self._is_ours(address.split(sender)[1])
 
-    def _next_message_id(self) -> str:
+    def _next_message_id(self, author: str) -> str:
+        """One in the domain of ``author``, the From address."""
         if self._digest is None:
             self._digest = secrets.token_bytes(32)
-        return f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{self._hostname}>"
+        domain = written_domain(address.split(author)[1])
+        if not domain or not domain.isascii():
+            domain = self._hostname
+        return f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{domain}>"
 
     def _post(
         self,
@@ -305,11 +401,11 @@ class Delivery:
         smtputf8: bool,
     ) -> None:
         self._check_open()
-        checked = [address.parse_mailbox(one, smtputf8=True) for one in recipients]
+        checked = _each_once(map(_written, recipients))
         if not checked:
             raise ValueError("a message needs at least one recipient")
         if sender != address.NULL_PATH:
-            sender = address.parse_mailbox(sender, smtputf8=True)
+            sender = _written(sender)
             if not self._may_send(sender):
                 raise SenderError(
                     f"the envelope sender {sender} is in none of our domains; give sender=, or"
@@ -333,11 +429,25 @@ def _date(seconds: int) -> str:
     return formatdate(seconds, localtime=True)
 
 
-def _answer_to(subject: str) -> str:
-    text = _one_line(subject)
-    return text if text[:3].lower() == "re:" else f"Re: {text}"
+def _written(mailbox: str) -> str:
+    """An address of the envelope: as it is, in A-labels where that does. Raises AddressError."""
+    return address.for_ascii(address.parse_mailbox(mailbox, smtputf8=True))
 
 
-def _one_line(value: str | None) -> str:
-    """A header value of a stranger's message, made safe to stand in one of ours."""
-    return " ".join((value or "").replace("\0", " ").split())[:900]
+def _each_once(recipients: Iterable[str]) -> list[str]:
+    """Nobody gets a message twice, however his address was spelt."""
+    found: dict[str, str] = {}
+    for one in recipients:
+        found.setdefault(address.normalise(one), one)
+    return list(found.values())
+
+
+def _check_names(
+    method: str, template: str | None, body: str | None, variables: Mapping[str, object]
+) -> None:
+    """Raise TypeError for arguments that would have no effect."""
+    if template is None and variables:
+        names = ", ".join(sorted(variables))
+        raise TypeError(f"{method}() takes no {names} without a template, whose variables they are")
+    if template is not None and body is not None:
+        raise TypeError(f"{method}() takes a template or a body, not both")

@@ -26,6 +26,11 @@ class Correspondent(NamedTuple):
     address: str
     is_proven: bool
 
+    @property
+    def folded(self) -> str:
+        """The address as it is compared, like `MailRequest.author`: for a key of your own."""
+        return address.normalise(self.address)
+
 
 def correspondent_of(
     message: MailRequest, proves: Callable[[MailRequest, str], bool] | None

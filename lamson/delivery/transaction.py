@@ -301,6 +301,7 @@ class Transactions:
         if connection is None or not outgoing:
             return []
         assert self._outbox is not None
+        outgoing = self._outbox.split(outgoing)
         names = {row.conversation for row in outgoing}
         under_way.conversations = self._outbox.untold.begin(names)
         return self._outbox.insert(connection, outgoing, names - under_way.conversations)

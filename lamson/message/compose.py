@@ -137,21 +137,28 @@ def text_entity(text: str, content_type: str = "text/plain", fields: bytes = b""
     elif len(data) - len(data.translate(None, _HIGH)) <= len(data) // 6:
         encoding, data = b"quoted-printable", binascii.b2a_qp(data)
     else:
-        encoding, data = b"base64", _base64(data)
+        encoding, data = b"base64", base64_lines(data)
     kind = fold("Content-Type", f'{content_type}; charset="utf-8"')
     return Entity(b"%bContent-Transfer-Encoding: %b\r\n%b" % (kind, encoding, fields), data)
 
 
 def data_entity(data: bytes, content_type: str, fields: bytes = b"") -> Entity:
-    """``data`` as an entity of that type. A 7-bit message stays as is (RFC 2046 section 5.2.1)."""
-    kind = fold("Content-Type", content_type)
+    """``data`` as an entity of that type. A 7-bit report stays as it is (RFC 2046 section 5.2)."""
     if content_type.startswith("message/") and _is_7bit(message := normalise_newlines(data)):
-        return Entity(kind + b"Content-Transfer-Encoding: 7bit\r\n" + fields, message)
-    return Entity(kind + b"Content-Transfer-Encoding: base64\r\n" + fields, _base64(data))
+        return plain_entity(message, content_type, fields)
+    kind = fold("Content-Type", content_type)
+    return Entity(kind + b"Content-Transfer-Encoding: base64\r\n" + fields, base64_lines(data))
 
 
-def multipart(subtype: str, parts: Sequence[Entity]) -> Entity:
-    """The parts as one entity (RFC 2046 section 5.1).
+def plain_entity(data: bytes, content_type: str, fields: bytes = b"") -> Entity:
+    """``data``, whose lines are fit for mail, as an entity that is not encoded: 7bit or 8bit."""
+    encoding = b"7bit" if data.isascii() else b"8bit"
+    kind = fold("Content-Type", content_type)
+    return Entity(b"%bContent-Transfer-Encoding: %b\r\n%b" % (kind, encoding, fields), data)
+
+
+def multipart(subtype: str, parts: Sequence[Entity], more: str = "") -> Entity:
+    """The parts as one entity (RFC 2046 section 5.1); ``more`` are parameters of its type.
 
     The boundary is a digest of them: the same parts give the same bytes, and no part can be made to
     hold its own boundary.
@@ -160,7 +167,9 @@ def multipart(subtype: str, parts: Sequence[Entity]) -> Entity:
     boundary = f"=_{digest[:40]}"  # "=_" stands in no encoded body: RFC 2045 section 6.7
     delimiter = f"--{boundary}".encode()
     body = b"".join(b"%b\r\n%b\r\n%b\r\n" % (delimiter, part.header, part.body) for part in parts)
-    kind = fold("Content-Type", f'multipart/{subtype}; boundary="{boundary}"')
+    kind = fold("Content-Type", f'multipart/{subtype}{more}; boundary="{boundary}"')
+    if not body.isascii():  # RFC 2045 section 6.4
+        kind += b"Content-Transfer-Encoding: 8bit\r\n"
     return Entity(kind, b"%b%b--\r\n" % (body, delimiter))
 
 
@@ -188,7 +197,7 @@ def _is_7bit(data: bytes) -> bool:
     )
 
 
-def _base64(data: bytes) -> bytes:
+def base64_lines(data: bytes) -> bytes:
     """``data`` in base64, in lines of 76 characters."""
     size = WIDTH // 4 * 3
     lines = (

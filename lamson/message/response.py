@@ -7,28 +7,28 @@ CR, LF or NUL in it raises ValueError at the assignment, naming the field.
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
 
-from lamson.errors import AddressError
-from lamson.message import compose, mailboxes
-from lamson.smtp.address import NULL_PATH, parse_mailbox
+from lamson.errors import AddressError, LamsonError
+from lamson.message import attachment, compose, mailboxes, structured
+from lamson.message.attachment import Attachment
+from lamson.message.mailboxes import Mailbox
+from lamson.smtp.address import NULL_PATH, for_ascii, parse_mailbox
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from lamson.message.attachment import Attachable
     from lamson.message.compose import Entity
-    from lamson.message.mailboxes import Addresses, Mailbox
+    from lamson.message.mailboxes import Addresses
 
 _ADDRESSES = {"from", "sender", "to", "cc", "bcc", "reply-to"}
 _ONE_ADDRESS = {"from", "sender"}
 # RFC 5322 section 3.6
 _ONCE = {*_ADDRESSES, "subject", "date", "message-id", "in-reply-to", "references"}
 _MADE_HERE = {"mime-version", "content-type", "content-transfer-encoding", "content-disposition"}
-
-_CONTENT_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?: *; *[\w.-]+=[\w.+-]+)*", re.ASCII)
-_CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class _Field(NamedTuple):
@@ -38,13 +38,6 @@ class _Field(NamedTuple):
     mailboxes: tuple[Mailbox, ...]
 
 
-class _Attachment(NamedTuple):
-    data: bytes | str
-    filename: str
-    content_type: str
-    inline: bool
-
-
 class MailResponse:
     """A message to be sent: header fields, a text, HTML, attachments.
 
@@ -52,11 +45,13 @@ class MailResponse:
     wanted (``"Zed Shaw <zed@example.com>"``). A name from elsewhere belongs into a `Mailbox`, which
     never becomes another address; that goes for every field of addresses. With ``body`` and
     ``html`` both, readers show the one they can. ``response["X-Name"] = value`` sets a field, in
-    place of those it may have had; `add_header` adds one. Raises ValueError (AddressError for
-    addresses) for what cannot be.
+    place of those it may have had; `add_header` adds one. HTML without a text gets one made from
+    it, and its style sheets are made style attributes. A domain beyond ASCII is written in A-labels
+    where the local part is ASCII, so that no server needs SMTPUTF8 for it. Raises ValueError
+    (AddressError for addresses) for what cannot be, and LamsonError for a change after it was sent.
     """
 
-    __slots__ = ("_attachments", "_envelope_sender", "_fields", "body", "html")
+    __slots__ = ("_attachments", "_body", "_envelope_sender", "_fields", "_html", "_is_frozen")
 
     def __init__(
         self,
@@ -67,20 +62,58 @@ class MailResponse:
         body: str | None = None,
         html: str | None = None,
         headers: Mapping[str, Addresses] | None = None,
+        cc: Addresses | None = None,
+        attachments: Sequence[Attachable] = (),
     ) -> None:
-        self.body = body
-        self.html = html
+        self._is_frozen = False
+        self._body = body
+        self._html = html
         self._fields: list[_Field] = []
-        self._attachments: list[_Attachment] = []
+        self._attachments: list[Attachment] = []
         self._envelope_sender: str | None = None
         self.add_header("From", sender)
         self.add_header("To", to)
+        if cc:
+            self.add_header("Cc", cc)
         self.add_header("Subject", subject)
         for name, value in (headers or {}).items():
             self[name] = value
+        for one in attachments:
+            self._attach(attachment.of(one), is_ours=isinstance(one, Attachment))
 
     def __repr__(self) -> str:
         return f"<MailResponse to {self['To']}: {self['Subject']!r}>"
+
+    def freeze(self) -> None:
+        """It has left: whatever would change it raises from now on."""
+        self._is_frozen = True
+
+    def _frozen(self) -> LamsonError:
+        return LamsonError(
+            f"this message was sent and cannot be changed: {self!r}; compose another one"
+        )
+
+    @property
+    def body(self) -> str | None:
+        """The text; None where there is HTML alone: it is made from that then."""
+        return self._body
+
+    @body.setter
+    def body(self, text: str | None) -> None:
+        if self._is_frozen:
+            raise self._frozen()
+        self._body = text
+
+    @property
+    def html(self) -> str | None:
+        """The HTML, None without."""
+        return self._html
+
+    @html.setter
+    def html(self, page: str | None) -> None:
+        if self._is_frozen:
+            raise self._frozen()
+        self._html = page
 
     # The header
 
@@ -99,6 +132,8 @@ class MailResponse:
 
     def __delitem__(self, name: str) -> None:
         """Take out every field called ``name``, if there is any."""
+        if self._is_frozen:
+            raise self._frozen()
         wanted = name.lower()
         self._fields = [field for field in self._fields if field.kind != wanted]
 
@@ -116,6 +151,8 @@ class MailResponse:
 
     def add_header(self, name: str, value: Addresses) -> None:
         """Add a field beside those of the same name; ValueError where there may be only one."""
+        if self._is_frozen:
+            raise self._frozen()
         field = self._checked(name, value)
         if field.kind in _ONCE and self[name] is not None:
             raise ValueError(f"there is a header field {name} already, and there may be only one")
@@ -135,15 +172,17 @@ class MailResponse:
             if mailboxes.is_field(kind) and not (
                 isinstance(value, str) and compose.is_plain(value)
             ):
-                found = mailboxes.of(value)
+                found = _for_ascii(mailboxes.of(value))
                 return _Field(kind, name, ", ".join(map(str, found)), found)
             if not isinstance(value, str):
                 raise TypeError(f"header field {name} takes a text, not {type(value).__name__}")
+            if structured.is_field(kind):
+                structured.check(name, value)
             return _Field(kind, name, value, ())
         if kind in _ONE_ADDRESS and isinstance(value, str):
-            found = (mailboxes.parse_one(value),)
+            found = _for_ascii((mailboxes.parse_one(value),))
         else:
-            found = mailboxes.of(value)
+            found = _for_ascii(mailboxes.of(value))
         if kind in _ONE_ADDRESS and len(found) != 1:
             raise AddressError(f"header field {name} takes one address, not {len(found)}")
         shown = ", ".join(map(str, found))
@@ -155,6 +194,11 @@ class MailResponse:
     def sender(self) -> str:
         """The From field."""
         return self["From"] or ""
+
+    @property
+    def author(self) -> str:
+        """The address of the From field, without a display name."""
+        return next(iter(self._addresses("from")), "")
 
     @property
     def to(self) -> list[str]:
@@ -171,15 +215,17 @@ class MailResponse:
         """Where bounces go (MAIL FROM): what was set, else the From address; "" is <>, nowhere."""
         if self._envelope_sender is not None:
             return self._envelope_sender
-        return next(iter(self._addresses("from")), NULL_PATH)
+        return self.author or NULL_PATH
 
     @envelope_sender.setter
     def envelope_sender(self, address: str | Mailbox | None) -> None:
-        if isinstance(address, mailboxes.Mailbox):
+        if self._is_frozen:
+            raise self._frozen()
+        if isinstance(address, Mailbox):
             address = address.address
         elif address:
             address = parse_mailbox(address, smtputf8=True)
-        self._envelope_sender = address
+        self._envelope_sender = for_ascii(address) if address else address
 
     def _addresses(self, *kinds: str) -> list[str]:
         return [
@@ -206,57 +252,81 @@ class MailResponse:
         filename: str,
         content_type: str = "application/octet-stream",
         inline: bool = False,
+        content_id: str | None = None,
     ) -> None:
-        """Attach a file. With ``inline``, the HTML shows it as ``cid:FILENAME`` (RFC 2392).
+        """Attach a file: see `Attachment`. With ``inline``, the HTML shows it as ``cid:FILENAME``.
 
-        A ``str`` of a text type is sent as UTF-8 text, its line ends normalised; ``bytes`` stay as
-        they are. Raises ValueError for a wrong type, and for a file name that is empty, longer than
-        255 octets in UTF-8, or holds control characters.
+        Of two with one file name the second is ``cid:FILENAME.2``. Raises ValueError as that does,
+        and for two with one ``content_id``.
         """
-        if not filename.strip() or _CONTROL.search(filename) or len(filename.encode()) > 255:
-            raise ValueError(f"not a file name for an attachment: {filename[:80]!r}")
-        if len(content_type) > 200 or not _CONTENT_TYPE.fullmatch(content_type):
-            raise ValueError(f"not a content type such as image/png: {content_type[:80]!r}")
-        self._attachments.append(_Attachment(data, filename, content_type, inline))
+        made = Attachment(data, filename, content_type, inline=inline, content_id=content_id)
+        self._attach(made)
+
+    def _attach(self, one: Attachment, *, is_ours: bool = True) -> None:
+        if self._is_frozen:
+            raise self._frozen()
+        known = {other.cid for other in self._attachments} - {None}
+        if one.cid in known:
+            if one.content_id is None:
+                number = next(n for n in count(2) if f"{one.cid}.{n}" not in known)
+                one = replace(one, content_id=f"{one.cid}.{number}")
+            elif is_ours:
+                raise ValueError(f"there is an attachment with the content id {one.cid} already")
+            else:
+                one = replace(one, inline=False, content_id=None)
+        self._attachments.append(one)
 
     def to_bytes(self) -> bytes:
         """The message as it is submitted. Bcc is left out; Date and Message-ID are not made up."""
         utf8 = self.needs_smtputf8
-        fields: list[bytes] = []
-        for kind, name, value, found in self._fields:
-            if not found:
-                fields.append(compose.encoded_field(name, value, utf8=utf8))
-            elif kind != "bcc":
-                value = ", ".join(mailbox.encoded(utf8=utf8) for mailbox in found)
-                fields.append(compose.fold(name, value))
+        fields = [_written(one, utf8=utf8) for one in self._fields if one.kind != "bcc"]
         content = self._entity()
         return b"%bMIME-Version: 1.0\r\n%b\r\n%b" % (b"".join(fields), *content)
 
     def _entity(self) -> Entity:
-        has_html = self.html is not None
-        shown = [one for one in self._attachments if has_html and one.inline]
-        others = [one for one in self._attachments if not (has_html and one.inline)]
-        alternatives: list[Entity] = []
-        if self.body is not None or self.html is None:
-            alternatives.append(compose.text_entity(self.body or ""))
-        if self.html is not None:
-            page = compose.text_entity(self.html, "text/html")
-            if shown:  # RFC 2387
-                page = compose.multipart("related", [page, *map(_attached, shown)])
-            alternatives.append(page)
+        alternatives = self._alternatives()
+        others = []
+        for one in self._attachments:
+            if one.is_alternative:
+                alternatives.append(one.entity())
+            elif self._html is None or not one.inline:
+                others.append(one.entity())
         text = alternatives[0]
         if len(alternatives) > 1:
             text = compose.multipart("alternative", alternatives)
-        return compose.multipart("mixed", [text, *map(_attached, others)]) if others else text
+        return compose.multipart("mixed", [text, *others]) if others else text
+
+    def _alternatives(self) -> list[Entity]:
+        """The text, and the HTML with the pictures that it shows."""
+        if self._html is None:
+            return [compose.text_entity(self._body or "")]
+        from lamson.message.html_text import text_of
+        from lamson.message.styles import inlined
+
+        text = text_of(self._html) if self._body is None else self._body
+        page = compose.text_entity(inlined(self._html), "text/html")
+        shown = [one.entity() for one in self._attachments if one.inline and not one.is_alternative]
+        if shown:  # RFC 2387 section 3.1: the type of the part that shows the others
+            page = compose.multipart("related", [page, *shown], '; type="text/html"')
+        return [compose.text_entity(text), page]
 
 
-def _attached(attachment: _Attachment) -> Entity:
-    data, filename, content_type, inline = attachment
-    fields = compose.disposition("inline" if inline else "attachment", filename)
-    if inline:
-        fields += compose.fold("Content-ID", f"<{quote(filename, safe='')}>")
-    if isinstance(data, bytes):
-        return compose.data_entity(data, content_type, fields)
-    if content_type.startswith("text/") and ";" not in content_type:
-        return compose.text_entity(data, content_type, fields)
-    return compose.data_entity(data.encode("utf-8", "replace"), content_type, fields)
+def written_field(name: str, value: Addresses, *, utf8: bool = False) -> bytes:
+    """A field as it stands in a message, checked as those of a `MailResponse`."""
+    return _written(MailResponse._checked(name, value), utf8=utf8)
+
+
+def _written(field: _Field, *, utf8: bool) -> bytes:
+    _, name, value, found = field
+    if not found:
+        return structured.field(name, value, utf8=utf8)
+    return compose.fold(name, ", ".join(mailbox.encoded(utf8=utf8) for mailbox in found))
+
+
+def _for_ascii(found: tuple[Mailbox, ...]) -> tuple[Mailbox, ...]:
+    for one in found:
+        if not one.address.isascii():
+            break
+    else:
+        return found
+    return tuple(Mailbox(one.name, for_ascii(one.address)) for one in found)

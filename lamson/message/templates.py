@@ -16,13 +16,20 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lamson.errors import TemplateError
+from lamson.message import sources
 from lamson.message.html_text import text_of
 from lamson.message.response import MailResponse
+from lamson.message.styles import inlined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
 
+    from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
+    from lamson.message.sources import Kind
+
+    _Lookups: TypeAlias = "dict[tuple[Kind, str | None], Any]"
 
 # Names that Mako refuses, or has something of its own for, or needs in the code that it makes.
 RESERVED = frozenset(
@@ -30,7 +37,8 @@ RESERVED = frozenset(
     | {"filters", "local", "loop", "pageargs", "print", "self", "str", "tmpl"}
 )
 
-_HTML = (".html", ".htm")
+_SIBLINGS = (".html", ".mjml")  # of a text, in this order
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
 _UNDEFINED = re.compile(r"'(\w+)' is not defined")  # Mako's; Python says "name 'x' is not defined"
 _MAKO_WHERE = re.compile(r" (?:in file '.*)?at line: \d+ char: \d+", re.DOTALL)
 
@@ -45,21 +53,48 @@ class Templates:
     def __init__(self, directories: Sequence[Path | str], *, reload: bool = False) -> None:
         self.directories = tuple(Path(directory).absolute() for directory in directories)
         self._reload = reload
-        self._lookup: Any = None
+        self._lookups: _Lookups = {}
         self._known: dict[str, bool] = {}
 
     def render(self, template: str, /, **variables: Any) -> str:
         """The text that ``template`` makes of ``variables``. Raises TemplateError.
 
-        A template called ``.html`` or ``.htm`` makes HTML; see `render_html` for others.
+        A template called ``.html``, ``.htm`` or ``.mjml`` makes HTML; see `render_html` for others.
         """
-        return self._render(template, variables, is_html=_is_html(template))
+        if sources.kind_of(template) == "html":
+            return self._page(template, variables, None)
+        return self._text(template, variables, None)
 
     def render_html(self, template: str, /, **variables: Any) -> str:
         """The HTML that ``template`` makes, whatever it is called. Raises TemplateError."""
-        return self._render(template, variables, is_html=True)
+        return self._page(template, variables, None)
 
-    def _render(self, template: str, variables: Mapping[str, Any], *, is_html: bool) -> str:
+    def _text(self, template: str, variables: Mapping[str, Any], language: str | None) -> str:
+        kind: Kind = "source" if sources.is_markdown(template) else "text"
+        return self._render(template, variables, kind, language)
+
+    def _page(self, template: str, variables: Mapping[str, Any], language: str | None) -> str:
+        """The HTML: what the template makes, or what MJML or Markdown make of that."""
+        if sources.is_markdown(template):
+            made = self._render(template, variables, "markdown", language)
+            content = sources.from_markdown(made)
+            frame = self._frame(template)
+            if frame is None:
+                return sources.framed(content, language)
+            return self._render(frame, {**variables, "content": content}, "html", language)
+        page = self._render(template, variables, "html", language)
+        return sources.from_mjml(page, template) if sources.is_mjml(template) else page
+
+    def _frame(self, template: str) -> str | None:
+        """The nearest template that HTML made from Markdown is put into, from its own folder up."""
+        for folder in PurePosixPath(template.lstrip("/")).parents:
+            if self.has(name := str(folder / sources.FRAME)):
+                return name
+        return None
+
+    def _render(
+        self, template: str, variables: Mapping[str, Any], kind: Kind, language: str | None
+    ) -> str:
         from mako.exceptions import MakoException
 
         if not RESERVED.isdisjoint(variables):
@@ -68,10 +103,10 @@ class Templates:
                 f"{template}: {names} cannot be given to a template, which has a meaning of its own"
                 " for it; take another name"
             )
-        if self._lookup is None:
-            self._lookup = _mako_lookup(self)
+        if (kind, language) not in self._lookups:
+            self._lookups.update(_mako_lookups(self, language))
         try:
-            lookup = self._lookup.by_kind[is_html]
+            lookup = self._lookups[kind, language]
             return str(lookup.get_template(template).render_unicode(**variables))
         except (MakoException, SyntaxError) as error:
             raise _not_compiled(error, template) from error
@@ -99,6 +134,25 @@ class Templates:
                 return False
         return self._known[template]
 
+    def in_language(self, template: str, language: str | None) -> str:
+        """The template to take for ``language``: ``welcome.de.txt`` for ``welcome.txt``.
+
+        The nearest one there is: for "de-AT" that for "de" where there is none of its own, and
+        ``template`` itself where there is neither. Raises ValueError for what is no language tag.
+        """
+        if language is None:
+            return template
+        if not _LANGUAGE.fullmatch(language):
+            raise ValueError(f"not a language such as de or pt-BR: {language[:40]!r}")
+        path = PurePosixPath(template)
+        tags = re.split("[-_]", language.lower())
+        names = [path.with_suffix(f".{language}{path.suffix}")]
+        names += [
+            path.with_suffix(f".{'-'.join(tags[:size])}{path.suffix}")
+            for size in range(len(tags), 0, -1)
+        ]
+        return next((str(name) for name in names if self.has(str(name))), template)
+
     def respond(
         self,
         template: str,
@@ -107,31 +161,56 @@ class Templates:
         to: Addresses,
         sender: str | Mailbox,
         subject: str,
+        cc: Addresses | None = None,
         html: str | None = None,
         headers: Mapping[str, Addresses] | None = None,
+        attachments: Sequence[Attachable] = (),
+        language: str | None = None,
     ) -> MailResponse:
         """A message whose body is ``template``, rendered.
 
         ``mail/hello.txt`` gets an HTML part from the template ``html``, or from ``mail/hello.html``
-        where that exists. ``mail/hello.html`` alone gives the HTML, and a text made from it. Style
-        sheets (``<style>``) become style attributes, which more readers understand, where the
-        package css-inline is installed. Raises TemplateError, and ValueError as MailResponse does.
+        or ``mail/hello.mjml`` where that exists. Either of those alone gives the HTML, and a text
+        made from it; ``mail/hello.md`` gives both. Style sheets (``<style>``) become style
+        attributes, which more readers understand. ``language`` is as in `in_language`, also for
+        what is included, inherited or used. Raises TemplateError, and ValueError as MailResponse
+        does.
         """
+        template = self.in_language(template, language)
         body: str | None = None
-        if _is_html(template):
+        if sources.kind_of(template) == "html":
             html = html or template
         else:
-            body = self.render(template, **variables)
-            sibling = str(PurePosixPath(template).with_suffix(".html"))
-            if html is None and self.has(sibling):
-                html = sibling
+            body = self._text(template, variables, language)
+            if html is None:
+                html = self._sibling(template)
         page = None
         if html is not None:
-            page = _styles_inlined(self.render_html(html, **variables), html)
+            html = self.in_language(html, language)
+            page = self._page(html, variables, language)
+            try:
+                page = inlined(page)
+            except ValueError as error:
+                raise TemplateError(f"{html}: {error}") from error
             body = text_of(page) if body is None else body
         return MailResponse(
-            to=to, sender=sender, subject=subject, body=body, html=page, headers=headers
+            to=to,
+            sender=sender,
+            subject=subject,
+            cc=cc,
+            body=body,
+            html=page,
+            headers=headers,
+            attachments=attachments,
         )
+
+    def _sibling(self, template: str) -> str | None:
+        """What makes the HTML beside a text, if anything does."""
+        if sources.is_markdown(template):
+            return template
+        path = PurePosixPath(template)
+        names = (str(path.with_suffix(suffix)) for suffix in _SIBLINGS)
+        return next(filter(self.has, names), None)
 
     def missing(self, template: str) -> TemplateError:
         """The error to raise for a template that is in none of the directories."""
@@ -139,35 +218,33 @@ class Templates:
         return TemplateError(f"there is no template {template[:255]}; searched: {searched}")
 
 
-def _mako_lookup(templates: Templates) -> Any:
-    """Mako's lookup of the templates: ``by_kind[True]`` has those that escape what they show."""
+def _mako_lookups(templates: Templates, language: str | None) -> _Lookups:
+    """Mako's lookups of the templates, by what is made of them, for one language."""
     from mako.lookup import TemplateLookup
 
     class Lookup(TemplateLookup):  # type: ignore[misc]  # Mako has no type hints
-        by_kind: dict[bool, Lookup]
-        is_html: bool
+        kind: Kind
 
         def get_template(self, uri: str) -> Any:
-            name = uri.lstrip("/")
+            name = templates.in_language(uri.lstrip("/"), language)
             if not templates.has(name):
                 raise templates.missing(name)
             # What HTML includes is escaped, too, and so is HTML that a text includes.
-            lookup = self.by_kind[self.is_html or _is_html(name)]
-            return super(Lookup, lookup).get_template(name)
+            is_html = self.kind == "text" and sources.kind_of(name) == "html"
+            lookup = lookups["html", language] if is_html else self
+            return TemplateLookup.get_template(lookup, name)
 
-    by_kind = {
-        is_html: Lookup(
+    lookups: _Lookups = {}
+    for kind, options in sources.OPTIONS.items():
+        lookups[kind, language] = lookup = Lookup(
             directories=[str(directory) for directory in templates.directories],
-            default_filters=["h"] if is_html else None,
             strict_undefined=True,
             input_encoding="utf-8",
             filesystem_checks=templates._reload,
+            **options,
         )
-        for is_html in (False, True)
-    }
-    for is_html, lookup in by_kind.items():
-        lookup.by_kind, lookup.is_html = by_kind, is_html
-    return by_kind[False]
+        lookup.kind = kind
+    return lookups
 
 
 def _not_compiled(error: Exception, template: str) -> TemplateError:
@@ -195,20 +272,3 @@ def _where(error: Exception, name: str) -> str | None:
             line = next((number for number, text in lines if uses.search(text)), line)
         return f"{file}:{line}"
     return None
-
-
-def _is_html(template: str) -> bool:
-    return template.lower().endswith(_HTML)
-
-
-def _styles_inlined(page: str, template: str) -> str:
-    if "<style" not in page.lower():
-        return page
-    try:
-        import css_inline
-    except ImportError:
-        return page
-    try:
-        return css_inline.inline(page, load_remote_stylesheets=False, keep_at_rules=True)
-    except css_inline.InlineError as error:
-        raise TemplateError(f"{template}: its styles cannot be inlined: {error}") from error

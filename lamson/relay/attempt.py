@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,16 +19,24 @@ from lamson.relay.submission import SubmitterDown
 from lamson.storage import undeliverable
 from lamson.storage.claims import LONGEST_DELAY
 from lamson.storage.maildir import OversizeError
+from lamson.storage.outgoing import few
 from lamson.storage.quota import QueueFullError
 from lamson.storage.undeliverable import Kept
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lamson.relay.submission import Outcome, Submitter
     from lamson.storage.maildir import Maildir
     from lamson.storage.outgoing import Outgoing
 
 FIRST_DELAY = 5.0  # seconds before the second attempt
 LEASE_MARGIN = 90.0  # seconds of its lease that a row must have left to be submitted
+
+
+FEW = 5  # recipients in a line of the log
+# RFC 5321 section 4.5.3.1.10: the rest is to be sent in another transaction.
+_MORE_LATER = re.compile(r"452 4\.5\.3\b")
 
 
 class Fate(NamedTuple):
@@ -88,18 +97,22 @@ class Attempts:
             log.event(
                 "submitted",
                 row.source,
-                message_id=row.message_id,
-                recipients=",".join(taken),
+                message_id=row.message_id or None,
+                **_shown(taken),
                 reply=outcome.reply,
             )
         later = []
         for refusal in outcome.refusals:
             reason = f"refused by the submission server: {refusal.reply}"
-            if not refusal.is_permanent or not await self._give_up(row, refusal.recipient, reason):
+            if not refusal.is_permanent or not await self._give_up(
+                row, [refusal.recipient], reason
+            ):
                 later.append(refusal)
         if not later:
             return DONE
         row.recipients = tuple(refusal.recipient for refusal in later)
+        if taken and all(_MORE_LATER.match(refusal.reply) for refusal in later):
+            return Fate(is_done=False, due_at=time.time())
         return await self._put_off(row, later[0].reply)
 
     async def _put_off(self, row: Outgoing, reason: str, *, counts: bool = True) -> Fate:
@@ -112,23 +125,23 @@ class Attempts:
         is_old = time.time() - row.created_at > self._max_age
         if is_old and row.attempts >= self._least:  # else the clock may have jumped
             why = f"given up after {row.attempts} attempts: {reason}"
-            if await self._give_up(row, ", ".join(row.recipients), why):
+            if await self._give_up(row, row.recipients, why):
                 return DONE
         delay = _back_off(row.attempts if counts else 1)
         log.event(
             "deferred",
             row.source,
-            message_id=row.message_id,
-            recipients=",".join(row.recipients),
+            message_id=row.message_id or None,
+            **_shown(row.recipients),
             attempt=row.attempts,
             delay=f"{delay:.0f}",
             reason=reason,
         )
         return Fate(is_done=False, due_at=time.time() + delay)
 
-    async def _give_up(self, row: Outgoing, recipients: str, reason: str) -> bool:
+    async def _give_up(self, row: Outgoing, recipients: Sequence[str], reason: str) -> bool:
         """Keep the message in the undeliverable queue. False when even that failed."""
-        entry = Kept(row.content, reason, row.sender, recipients, row.source)
+        entry = Kept(row.content, reason, row.sender, ", ".join(recipients), row.source)
         try:
             await asyncio.to_thread(undeliverable.write, self._undeliverable, entry)
         except QueueFullError:  # it has told so itself, once a minute
@@ -137,9 +150,19 @@ class Attempts:
             log.logger.error("id=%s: the undeliverable queue failed: %s", row.source, error)
             return False
         log.event(
-            "refused", row.source, message_id=row.message_id, recipients=recipients, reason=reason
+            "refused",
+            row.source,
+            message_id=row.message_id or None,
+            **_shown(recipients),
+            reason=reason,
         )
         return True
+
+
+def _shown(recipients: Sequence[str]) -> dict[str, object]:
+    """The first recipients, for the log, and the number of all where those are not."""
+    number = len(recipients) if len(recipients) > FEW else None
+    return {"recipients": few(recipients, FEW), "count": number}
 
 
 def _back_off(attempts: int) -> float:

@@ -191,6 +191,8 @@ class Relay:
             else:
                 behind = self._held.defer(row, fate.due_at)
                 await self._changes.defer(row, fate.due_at)
+                if fate.due_at <= time.time():
+                    self._has_room.set()  # the sweep takes it at once
         self._look()
         await self._changes.release(behind)
 

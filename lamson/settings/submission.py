@@ -55,6 +55,12 @@ class Submission(Server):
         description="Octets of mail that one worker holds in memory to submit it, at most; what is "
         "beyond them waits in the database. A larger message goes alone.",
     )
+    max_recipients: int = Field(
+        50,
+        ge=1,
+        description="Recipients of one transaction, at most: a message to more leaves in several, "
+        "and a kill at the worst moment repeats one of them. Postfix takes a thousand by default.",
+    )
     timeout: float = Field(60.0, gt=0, description="Seconds to wait for each of its replies.")
     max_age: float = Field(
         5 * DAY,

@@ -121,6 +121,21 @@ def normalise(address: str) -> str:
     return folding.fold(address)
 
 
+def for_ascii(address: str) -> str:
+    """A canonical address as it can be written without SMTPUTF8, where it can: in A-labels.
+
+    Only a local part beyond ASCII needs SMTPUTF8 (RFC 6531 section 3.2); what has one stays as is,
+    and so does a domain that has no A-labels, or too long ones. Never raises.
+    """
+    local, domain = split(address)
+    if address.isascii() or not local.isascii():
+        return address
+    try:
+        return parse_mailbox(f"{local}@{folding.written_domain(domain)}")
+    except AddressError:
+        return address
+
+
 def split(address: str) -> tuple[str, str]:
     """``(local part, domain)`` of a canonical address; the domain is "" where there is none."""
     local, at, domain = address.rpartition("@")

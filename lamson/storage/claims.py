@@ -10,10 +10,10 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, case, delete, func, or_, select
 
 from lamson.storage.room import parts
-from lamson.storage.tables import outbox
+from lamson.storage.tables import content, outbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 LONGEST_DELAY = 3600.0  # seconds, give or take a fifth, that a row is put off for
 _SET_BACK = 2 * LONGEST_DELAY  # what is due later than that was put off before the clock went back
 
+_shared_size = (
+    select(func.length(content.c.content)).where(content.c.id == outbox.c.shared).scalar_subquery()
+)
 HEAD = [
     *(column for column in outbox.columns if column is not outbox.c.content),
-    func.length(outbox.c.content).label("size"),
+    case((outbox.c.shared == 0, func.length(outbox.c.content)), else_=_shared_size).label("size"),
 ]
 """A row but for its content."""
 
@@ -47,15 +50,31 @@ def find(connection: Connection, limit: int, now: float, budget: Budget) -> list
 def load(connection: Connection, rows: Sequence[Outgoing], sizes: Sequence[int]) -> list[Outgoing]:
     """Give ``rows`` their content; without those that another process has deleted meanwhile."""
     found: set[int] = set()
+    shared: dict[int, bytes] = {}
     sized = list(zip(rows, sizes, strict=True))
     for part in parts(sized, lambda one: one[1]):
         by_id = {row.id: row for row, _ in part}
         query = select(outbox.c.id, outbox.c.content).where(outbox.c.id.in_(by_id))
         with closing(connection.execute(query)) as contents:
-            for id, content in contents:
-                by_id[id].content = bytes(content)
+            for id, own in contents:
+                by_id[id].content = bytes(own)
                 found.add(id)
+        wanted = {row.shared for row, _ in part} - {0, *shared}
+        if wanted:
+            one = select(content.c.id, content.c.content).where(content.c.id.in_(wanted))
+            shared |= {id: bytes(octets) for id, octets in connection.execute(one)}
+        for row, _ in part:
+            if row.shared:
+                row.content = shared.get(row.shared, b"")
+                if row.shared not in shared:  # its rows have gone meanwhile
+                    found.discard(row.id)
     return [row for row in rows if row.id in found]
+
+
+def purge(connection: Connection) -> None:
+    """Delete contents of which no row is left: theirs follow them in the order of ids."""
+    is_used = and_(outbox.c.id > content.c.id, outbox.c.shared == content.c.id)
+    connection.execute(delete(content).where(~select(outbox.c.id).where(is_used).exists()))
 
 
 def _first(

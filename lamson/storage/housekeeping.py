@@ -1,8 +1,9 @@
 """What a process does for the database from time to time, whether mail comes or not.
 
 It gives back what dead processes leased (those of this machine, and any whose clock was far ahead),
-saves the service clock, and forgets what was handled long ago and how many answers went out in past
-hours. A turn that fails is logged, and the next one comes all the same.
+deletes contents that rows of the outbox shared, saves the service clock, and forgets what was
+handled long ago and how many answers went out in past hours. A turn that fails is logged, and the
+next one comes all the same.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class Housekeeping:
             await asyncio.sleep(LOOK_FOR_DEAD)
             # Not at the start alone: a killed process may be dying still when another starts.
             await _quietly(partial(self._owners.release_dead, self._outbox, is_running=True))
+            await _quietly(self._outbox.purge)
             if turn % FAR_TURNS == 0:
                 await _quietly(self._far_leases.release)
             if turn % TURNS == 0:

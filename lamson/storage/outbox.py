@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,9 +23,9 @@ from sqlalchemy import bindparam, func, or_, select, text, update
 from lamson import log
 from lamson.storage import claims, sqlite
 from lamson.storage.held import HeldRows
-from lamson.storage.outgoing import fit, from_row, to_row
+from lamson.storage.outgoing import fit, from_row, split, to_row
 from lamson.storage.room import parts
-from lamson.storage.tables import outbox
+from lamson.storage.tables import content, outbox
 from lamson.storage.untold import Untold
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from lamson.storage.outgoing import Outgoing
 
 LEASE = 300.0  # seconds
+MAX_RECIPIENTS = 50  # of one row
+SHARED_FROM = 512  # octets of a content that is stored once for several rows
 
 
 class Outbox:
@@ -52,17 +54,23 @@ class Outbox:
         held: HeldRows | None = None,
         *,
         lease: float = LEASE,
+        max_recipients: int = MAX_RECIPIENTS,
     ) -> None:
         self.held = HeldRows() if held is None else held
         self._database = database
         self._owner = owner
         self._lease = lease
+        self._max_recipients = max_recipients
         self._last_id = 0
         self._id_lock = threading.Lock()
         self.untold = Untold()
         """For who calls `insert` from several threads, and tells the relay of what it gave."""
         self.doubtful: deque[Outgoing] = deque()
         """Rows whose claim failed, perhaps after it was committed."""
+
+    def split(self, rows: Iterable[Outgoing]) -> list[Outgoing]:
+        """The rows that ``rows`` become: to so many recipients each as one transaction takes."""
+        return [part for row in rows for part in split(row, self._max_recipients)]
 
     def insert(
         self, connection: Connection, rows: Sequence[Outgoing], apart: Collection[str] = ()
@@ -91,11 +99,27 @@ class Outbox:
             else:
                 elsewhere.add(row.conversation)
                 self.held.budget.want(len(row.content))
+        self._share(connection, rows)
         for part in parts(rows, lambda row: len(row.content)):
             left = part
             while left:
                 left = self._insert(connection, left)
         return mine
+
+    def _share(self, connection: Connection, rows: Sequence[Outgoing]) -> None:
+        """Store once what several of ``rows`` have for their content."""
+        if len(rows) < 2:
+            return
+        numbers = Counter(row.content for row in rows if len(row.content) >= SHARED_FROM)
+        ids: dict[bytes, int] = {}
+        for octets, number in numbers.items():
+            while number > 1 and octets not in ids:
+                id = self._next_id()  # below those of its rows: `claims.purge` looks behind it
+                values = {"id": id, "content": octets}
+                if connection.execute(_INSERT_CONTENT, values).rowcount:
+                    ids[octets] = id
+        for row in rows if ids else ():
+            row.shared = ids.get(row.content, 0)
 
     def _insert(self, connection: Connection, rows: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """Insert ``rows``; gives those whose new id another node has used already."""
@@ -294,9 +318,21 @@ class Outbox:
 
     def content(self, id: int) -> bytes | None:
         """The content of one row, None where it is gone."""
-        query = select(outbox.c.content).where(outbox.c.id == id)
+        own = select(outbox.c.content, outbox.c.shared).where(outbox.c.id == id)
         with self._database.read() as connection:
+            row = connection.execute(own).first()
+            if row is None or not row.shared:
+                return None if row is None else bytes(row.content)
+            query = select(content.c.content).where(content.c.id == row.shared)
             return connection.execute(query).scalar()
+
+    def purge(self) -> None:
+        """Delete what rows shared that have left."""
+        with self._database.read() as connection:
+            if connection.execute(select(content.c.id).limit(1)).first() is None:
+                return
+        with self._database.begin_forgettable() as connection:
+            claims.purge(connection)
 
     def retry(self, id: int | None) -> int:
         """Make a row due now, or all where None, unless it is under way; gives the number.
@@ -357,6 +393,11 @@ _ARRAYS = [
 _INSERT = text(
     f"INSERT INTO {_INTO} SELECT * FROM unnest({', '.join(_ARRAYS)}) "
     "ON CONFLICT DO NOTHING RETURNING id"
+)
+
+
+_INSERT_CONTENT = text(
+    "INSERT INTO lamson_content (id, content) VALUES (:id, :content) ON CONFLICT DO NOTHING"
 )
 
 

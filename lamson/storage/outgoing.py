@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lamson.smtp.folding import fold
 from lamson.storage.maildir import MAX_SIZE, OversizeError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
 MAX_CONTENT = MAX_SIZE - 64 * 1024
 """Octets of a message, so that it can be kept as undeliverable too, with our fields on top."""
@@ -43,6 +43,7 @@ class Outgoing:
     attempts: int = 0
     last_error: str = ""
     lease_until: float = 0.0
+    shared: int = 0  # the row of the table of contents, where others have the same content
     conversation: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -53,6 +54,25 @@ class Outgoing:
             )
         if not self.conversation:
             self.conversation = _conversation(self.sender, self.recipients)
+
+
+def split(row: Outgoing, most: int) -> list[Outgoing]:
+    """``row`` as rows of at most ``most`` recipients, each a transaction of its own.
+
+    A server need not take more than a hundred in one (RFC 5321 section 4.5.3.1.8).
+    """
+    if len(row.recipients) <= most:
+        return [row]
+    starts = range(0, len(row.recipients), most)
+    return [
+        replace(row, recipients=row.recipients[at : at + most], conversation="") for at in starts
+    ]
+
+
+def few(recipients: Sequence[str], most: int = 5) -> str:
+    """The first recipients, for a line that is read by people; dots stand for the others."""
+    shown = ",".join(recipients[:most])
+    return shown if len(recipients) <= most else f"{shown},..."
 
 
 def _conversation(sender: str, recipients: Collection[str]) -> str:
@@ -80,13 +100,14 @@ def to_row(row: Outgoing, owner: str) -> tuple[object, ...]:
         json.dumps(row.recipients),
         row.conversation,
         row.smtputf8,
-        row.content,
+        b"" if row.shared else row.content,
         row.created_at,
         0,  # attempts
         row.created_at,  # due_at
         owner,
         row.lease_until,
         "",  # last_error
+        row.shared,
     )
 
 
@@ -104,5 +125,6 @@ def from_row(row: Any, lease_until: float) -> Outgoing:
         attempts=row["attempts"],
         last_error=row["last_error"],
         lease_until=lease_until,
+        shared=row["shared"],
         conversation=row["conversation"],
     )

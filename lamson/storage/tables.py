@@ -98,8 +98,19 @@ outbox = Table(
     Column("lease_owner", Text, nullable=False, default=""),
     Column("lease_until", Float, nullable=False, default=0),
     Column("last_error", Text, nullable=False, default=""),
+    # The row of `content` that this one shares with others; 0 where `content` is its own.
+    Column("shared", BigInteger, nullable=False, server_default="0"),
     Index("lamson_outbox_conversation", "conversation", "id"),
     Index("lamson_outbox_due", "due_at"),
+)
+
+# Messages that several rows of the outbox share: mail to many is stored once. `id` is less than
+# those of its rows.
+content = Table(
+    "lamson_content",
+    metadata,
+    Column("id", _ROW, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),
 )
 
 # What filters remember (see lamson/storage/policy.py). On SQLite it is used in a file of its own.

@@ -41,6 +41,10 @@ class Delivered:
         return self.content.partition(b"\r\n\r\n")[2]
 
 
+class _Server(SMTP):
+    line_length_limit = 1 << 20  # RFC 5321 has 998; most of the world takes longer lines
+
+
 class Sink:
     """Use as a context manager; ``port`` is known from the start and stays the same."""
 
@@ -103,7 +107,7 @@ class Sink:
         asyncio.set_event_loop(loop)
         server = loop.run_until_complete(
             loop.create_server(
-                lambda: SMTP(
+                lambda: _Server(
                     self,
                     enable_SMTPUTF8=True,
                     hostname="world.test",

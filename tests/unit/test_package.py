@@ -23,7 +23,12 @@ ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = ("lamson", "lamson_lmtp", "lamson_milter")
 # What is imported under another name than that of its distribution.
-DISTRIBUTION = {"re2": "google-re2", "milter": "pymilter"}
+DISTRIBUTION = {
+    "re2": "google-re2",
+    "milter": "pymilter",
+    "markdown_it": "markdown-it-py",
+    "mjml": "mjml-python",
+}
 # Of a generated project, and the project itself.
 ITS_OWN = {"app", "config", *PACKAGES}
 
@@ -49,7 +54,7 @@ def canonical(name: str) -> str:
 def test_every_third_party_import_is_declared() -> None:
     extras = PROJECT["optional-dependencies"]
     declared = {named(one) for one in PROJECT["dependencies"]}
-    for extra in ("html", "postgres", "milter", "containers"):
+    for extra in ("html", "mjml", "postgres", "milter", "containers"):
         declared |= {named(one) for one in extras[extra]}
     imported = {
         name: file

@@ -73,3 +73,11 @@ def test_a_project_without_a_database(lamson: Lamson, monkeypatch: pytest.Monkey
     done = lamson("outbox")
     assert done.status == os.EX_CONFIG
     assert "database" in done.err
+
+
+def test_of_many_recipients_the_first_few_are_shown(lamson: Lamson, database: Database) -> None:
+    commit(database, *(f"{number}@example.com" for number in range(40)))
+    listed = lamson("outbox").out
+    assert " to 40 recipients (0@example.com, 1@example.com, " in listed
+    assert "4@example.com, ...)" in listed
+    assert "5@example.com" not in listed

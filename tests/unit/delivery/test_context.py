@@ -1,18 +1,27 @@
 """lamson.delivery.context"""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.context import Delivery
 from lamson.errors import AddressError, LamsonError
+from lamson.message.attachment import Attachment
+from lamson.message.mailboxes import Mailbox
 from lamson.message.notes import Notary
-from lamson.message.request import MailRequest
 from lamson.message.response import MailResponse
 from lamson.message.templates import Templates
 from lamson.smtp.reply import SMTPError
 from tests.unit.support import make_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lamson.message.request import MailRequest
 
 
 def make_delivery(message: MailRequest | None = None, **options: object) -> Delivery:
@@ -59,7 +68,7 @@ def test_message_ids_derive_from_the_digest() -> None:
     assert ids == [row.message_id for row in again.outgoing]
     assert len(set(ids)) == 2
     assert parsed(first, 1)["Message-ID"] == ids[1]
-    assert ids[0].endswith(".1@mx.test.com>")
+    assert ids[0].endswith(".1@test.com>"), "the From domain"
 
 
 @pytest.mark.parametrize(
@@ -188,3 +197,108 @@ def test_who_is_proven_to_write_names_others_within_the_cap_of_their_domain() ->
     others = [answered(number, f"victim{number}@large.example") for number in range(4)]
     assert others == [True, True, False, False]
     assert answered(5, "ME@large.example")
+
+
+def test_an_answer_has_fields_attachments_and_copies_of_its_own() -> None:
+    delivery = make_delivery()
+    answer = delivery.reply(
+        body="hi",
+        cc=[Mailbox("Boss, the", "boss@b.example")],
+        headers={"Reply-To": "desk@test.com", "X-Ticket": "1", "Message-ID": "<mine@test.com>"},
+        attachments=[Attachment(b"1", "a.bin")],
+    )
+    (row,) = delivery.outgoing
+    assert answer is not None
+    assert row.content == answer.to_bytes()
+    assert row.recipients == ("zed@example.com", "boss@b.example")
+    sent = parsed(delivery)
+    assert sent["Cc"] == '"Boss, the" <boss@b.example>'
+    assert (sent["Reply-To"], sent["X-Ticket"]) == ("desk@test.com", "1")
+    assert [one.filename for one in sent.attachments] == ["a.bin"]
+    assert row.message_id == sent["Message-ID"] == "<mine@test.com>"
+
+
+@pytest.mark.parametrize("method", ["reply", "compose"])
+def test_unknown_names_are_errors(method: str, tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("x")
+    delivery = make_delivery(templates=Templates([tmp_path]))
+    more = {} if method == "reply" else {"to": "a@b.c", "sender": "d@test.com", "subject": "x"}
+    call = getattr(delivery, method)
+    with pytest.raises(TypeError, match="takes no sujbect without a template"):
+        call(body="hi", sujbect="typo", **more)
+    with pytest.raises(TypeError, match="a template or a body, not both"):
+        call("x.txt", body="B", **more)
+    with pytest.raises(TypeError, match="sujbect"):
+        delivery.forward(sujbect="typo")  # type: ignore[call-arg]
+    assert delivery.outgoing == []
+
+
+def test_what_was_sent_cannot_be_changed() -> None:
+    delivery = make_delivery()
+    answer = delivery.reply(body="hi")
+    assert answer is not None
+
+    def change(*, field: str) -> None:
+        setattr(answer, field, "x@test.com")
+
+    attempts: list[Callable[[], object]] = [
+        lambda: answer.attach(b"", filename="x"),
+        lambda: answer.__setitem__("X", "y"),
+        lambda: answer.__delitem__("To"),
+        lambda: answer.add_header("X", "y"),
+        lambda: change(field="body"),
+        lambda: change(field="html"),
+        lambda: change(field="envelope_sender"),
+    ]
+    for attempt in attempts:
+        with pytest.raises(LamsonError, match="was sent and cannot be changed"):
+            attempt()
+    assert delivery.outgoing[0].content == answer.to_bytes()
+    delivery.send(answer, to="another@b.example")
+    assert delivery.outgoing[1].content == delivery.outgoing[0].content
+
+
+def test_an_international_domain_needs_no_smtputf8() -> None:
+    delivery = make_delivery()
+    delivery.forward("user@b\u00fccher.example")
+    delivery.reply(body="x", to="user@b\u00fccher.example")
+    for row in delivery.outgoing:
+        assert (row.recipients, row.smtputf8) == (("user@xn--bcher-kva.example",), False)
+    assert parsed(delivery, 1)["To"] == "user@xn--bcher-kva.example"
+
+
+def test_fields_and_a_prefix_on_what_is_passed_on() -> None:
+    content = b"From: a@b.example\r\nSubject: x\r\nDKIM-Signature: v=1\r\n\r\n\xe9\r\n"
+    delivery = make_delivery(make_message(content))
+    delivery.forward("c@d.example", headers={"List-Id": "<users.test.com>"})
+    delivery.forward("c@d.example", headers=[("X", "1")], subject_prefix="[users]")
+    first, second = (row.content for row in delivery.outgoing)
+    assert first == b"Delivered-To: list@test.com\r\nList-Id: <users.test.com>\r\n" + content
+    assert second == b"Delivered-To: list@test.com\r\nX: 1\r\n" + content.replace(
+        b"Subject: x", b"Subject: [users] x"
+    )
+    assert first.endswith(delivery.message.raw)
+
+
+def test_one_content_for_many_copies() -> None:
+    delivery = make_delivery()
+    for number in range(3):
+        delivery.forward(f"user{number}@b.example", sender=f"bounce-{number}@test.com")
+    first, *others = (row.content for row in delivery.outgoing)
+    assert all(other is first for other in others)
+
+
+def test_a_token_is_not_told_to_everybody() -> None:
+    captures = {"list_name": "users", "token": "7f3a9c", "host": "test.com"}
+    message = make_message(b"To: x@y.z\r\n\r\n", recipient="users-7f3a9c@test.com")
+    delivery = make_delivery(message, captures=captures)
+    delivery.forward(["a@b.example", "c@d.example"], sender="users@test.com")
+    assert b"7f3a9c" not in delivery.outgoing[0].content
+    delivery.forward()
+    assert delivery.outgoing[1].content.startswith(b"Delivered-To: users-7f3a9c@test.com\r\n")
+
+
+def test_a_message_without_an_id_has_none_in_the_log_either() -> None:
+    delivery = make_delivery(make_message(b"Subject: x\r\n\r\n"))
+    delivery.forward("a@b.example")
+    assert delivery.outgoing[0].message_id == ""

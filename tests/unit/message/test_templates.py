@@ -262,3 +262,101 @@ def test_styles_stay_where_css_inline_is_missing(
 def test_mako_is_imported_only_when_something_is_rendered() -> None:
     code = "import sys, lamson.message.templates; sys.exit('mako' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_language_has_templates_of_its_own_also_within(tmp_path: Path) -> None:
+    templates = write(
+        tmp_path,
+        mail__hi_txt='Hi<%include file="foot.txt"/>',
+        mail__foot_txt=" bye",
+        layout_txt="[${next.body()}]",
+    )
+    (tmp_path / "mail/hi.de.txt").write_text(
+        '<%inherit file="/layout.txt"/>Hallo<%include file="foot.txt"/>'
+    )
+    (tmp_path / "mail/foot.de.txt").write_text(" tschüs")
+    (tmp_path / "layout.de-at.txt").write_text("(${next.body()})")
+    (tmp_path / "mail/hi.de.html").write_text("<p>Hallo")
+
+    def said(language: str | None) -> str | None:
+        return templates.respond("mail/hi.txt", {}, language=language, **ADDRESSES).body
+
+    assert [said(one) for one in (None, "fr", "de", "de-AT", "DE_at", "de-CH")] == [
+        *("Hi bye", "Hi bye", "[Hallo tschüs]"),
+        *("(Hallo tschüs)", "(Hallo tschüs)", "[Hallo tschüs]"),
+    ]
+    message = templates.respond("mail/hi.txt", {}, language="de", **ADDRESSES)
+    assert message.html == "<p>Hallo"
+    assert templates.respond("mail/hi.txt", {}, **ADDRESSES).html is None
+    for wrong in ("", "../x", "de.txt", "de/at"):
+        with pytest.raises(ValueError, match="not a language"):
+            said(wrong)
+
+
+MARKDOWN = "## Hello ${name}\n\n* one\\\n  two\n* [confirm](https://test.com/?t=${token})\n"
+
+
+def test_markdown_makes_both_parts(tmp_path: Path) -> None:
+    templates = write(tmp_path, mail__hi_md=MARKDOWN)
+    message = templates.respond("mail/hi.md", {"name": "Zed", "token": "a_b_c"}, **ADDRESSES)
+    assert message.body == (
+        "## Hello Zed\n\n* one\\\n  two\n* [confirm](https://test.com/?t=a_b_c)\n"
+    )
+    html = message.html or ""
+    assert "<h2>Hello Zed</h2>" in html
+    assert "<li>one<br />\ntwo</li>" in html
+    assert '<a href="https://test.com/?t=a_b_c">confirm</a>' in html
+    assert html.startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "<script>alert(1)</script>",
+        "*x* _y_ `z` ~~a~~",
+        "[x](javascript:alert(1)) <https://evil.example>",
+        "![x](http://evil.example/pixel)",
+        "# heading\n- list\n1. one\n> quote\n---\n|a|b|\n|-|-|\n",
+        "a&lt;b\\",
+    ],
+)
+def test_what_is_filled_into_markdown_has_no_meaning_there(tmp_path: Path, value: str) -> None:
+    templates = write(
+        tmp_path,
+        a_md='Dear ${x},\n\n<div title="${x}">${x}</div>\n\n<%include file="b.txt"/>\n',
+        b_txt="${x}",
+    )
+    message = templates.respond("a.md", {"x": value}, **ADDRESSES)
+    assert value in (message.body or "")
+    html = message.html or ""
+    assert not re.search(r"<(?!/?(?:html|head|meta|body|p|div)\b|!DOCTYPE)", html), html
+    assert "evil.example" not in re.sub(r"&#?\w+;", "", html) or "<a" not in html
+
+
+def test_a_frame_for_markdown(tmp_path: Path) -> None:
+    templates = write(
+        tmp_path, mail__hi_md="*Hi*", markdown_html="<b>${content}</b>${name}", raw_md="${x | n}"
+    )
+    message = templates.respond("mail/hi.md", {"name": "<"}, **ADDRESSES)
+    assert message.html == "<b><p><em>Hi</em></p>\n</b>&lt;"
+    assert "<em>" in templates.render_html("raw.md", x="*x*", name="")
+    assert templates.render("raw.md", x="*x*") == "*x*"
+
+
+def test_mjml(tmp_path: Path) -> None:
+    pytest.importorskip("mjml")
+    page = "<mjml><mj-body><mj-section><mj-column><mj-text>{}</mj-text></mj-column></mj-section>"
+    page = page.format("Hi ${name}") + "</mj-body></mjml>"
+    templates = write(tmp_path, a_txt="Hi", a_mjml=page, wrong_mjml="<mjml><nonsense")
+    message = templates.respond("a.txt", {"name": "<script>"}, **ADDRESSES)
+    assert message.body == "Hi"
+    assert "<table" in (message.html or "")
+    assert "Hi &lt;script&gt;" in (message.html or "")
+    with pytest.raises(TemplateError, match=r"^wrong\.mjml: not MJML: "):
+        templates.render("wrong.mjml")
+
+
+def test_mjml_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mjml", None)
+    with pytest.raises(TemplateError, match=r"^a\.mjml: MJML needs mjml-python: pip install"):
+        write(tmp_path, a_mjml="<mjml>").render("a.mjml")

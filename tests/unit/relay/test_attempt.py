@@ -112,3 +112,29 @@ def test_only_what_was_tried_for_a_good_part_of_its_time_is_given_up(
 def test_who_never_gives_up_may_say_so(tmp_path: Path) -> None:
     attempts = Attempts(Maildir(tmp_path / "undeliverable"), float("inf"))
     assert not make(attempts, Server(SubmitterDown("away")), row(1000)).is_done
+
+
+def test_the_rest_of_too_many_goes_at_once(attempts: Attempts) -> None:
+    """RFC 5321 section 4.5.3.1.10: they are no failure."""
+    tried = row()
+    refusal = Refusal("c@d.example", "452 4.5.3 Error: too many recipients", False)
+    fate = make(attempts, Server([refusal]), tried)
+    assert not fate.is_done
+    assert fate.due_at is not None
+    assert fate.due_at <= time.time()
+    assert (tried.recipients, tried.attempts) == (("c@d.example",), 0)
+
+
+def test_lines_name_the_first_few_of_many(
+    attempts: Attempts, caplog: pytest.LogCaptureFixture
+) -> None:
+    many = row()
+    many.recipients = tuple(f"{number}@b.example" for number in range(50))
+    with caplog.at_level("INFO"):
+        make(attempts, Server([]), many)
+        make(attempts, Server(SubmitterDown("away")), many)
+    submitted, deferred = caplog.text.splitlines()[-2:]
+    for line in (submitted, deferred):
+        assert "4@b.example,..." in line
+        assert " count=50" in line
+        assert "5@b.example" not in line

@@ -192,3 +192,21 @@ def test_a_from_field_with_one_mailbox(field: str, expected: str) -> None:
 )
 def test_a_from_field_without_exactly_one_valid_mailbox(field: str) -> None:
     assert address.single_mailbox(field) is None
+
+
+TOO_LONG = "user@" + "\u00fc\u00e4" * 28 + ".example"  # in A-labels
+
+
+@pytest.mark.parametrize(
+    ("written", "in_ascii"),
+    [
+        ("zed@example.com", "zed@example.com"),
+        ("user@b\u00fccher.example", "user@xn--bcher-kva.example"),
+        ("user@stra\u00dfe.example", "user@xn--strae-oqa.example"),
+        ("jos\u00e9@b\u00fccher.example", "jos\u00e9@b\u00fccher.example"),
+        (TOO_LONG, TOO_LONG),
+        ("postmaster", "postmaster"),
+    ],
+)
+def test_what_can_be_written_without_smtputf8(written: str, in_ascii: str) -> None:
+    assert address.for_ascii(written) == in_ascii

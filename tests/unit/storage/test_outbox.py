@@ -355,3 +355,38 @@ def test_conversations_of_many_are_told_apart() -> None:
         for last in ("a@b", "c@d")
     }
     assert len(names) == 2
+
+
+def test_mail_to_many_is_stored_once_and_forgotten_with_its_last_row(database: Database) -> None:
+    outbox = Outbox(database, "a", max_recipients=2)
+    row = make()
+    row.recipients = tuple(f"{number}@b.example" for number in range(5))
+    row.content = b"x" * 1000
+    rows = outbox.split([row, make("zed@b.example", 2)])
+    assert [one.recipients for one in rows] == [
+        ("0@b.example", "1@b.example"),
+        ("2@b.example", "3@b.example"),
+        ("4@b.example",),
+        ("zed@b.example",),
+    ]
+    assert insert(database, outbox, rows) == rows
+    with database.read() as connection:
+        stored = connection.exec_driver_sql("SELECT length(content) FROM lamson_outbox").scalars()
+        assert sorted(stored) == [0, 0, 0, 3]
+    outbox.release([one.id for one in rows])
+    claimed = Outbox(database, "b").claim(10)
+    assert [one.content for one in claimed] == [row.content] * 3 + [b"x\r\n"]
+    assert claimed[0].content is claimed[2].content
+    assert outbox.content(rows[1].id) == row.content
+
+    def stored_contents() -> int:
+        with database.read() as connection:
+            return len(connection.exec_driver_sql("SELECT id FROM lamson_content").all())
+
+    outbox.delete([rows[0].id, rows[1].id])
+    outbox.purge()
+    assert stored_contents() == 1
+    outbox.delete([rows[2].id])
+    outbox.purge()
+    assert (stored_contents(), outbox.count()) == (0, 1)
+    outbox.purge()

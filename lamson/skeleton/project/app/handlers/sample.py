@@ -19,7 +19,7 @@ def START(message: MailRequest, delivery: Delivery, db: Session, host: str) -> S
 
     Anybody can write in anybody's name. Only who gets our answer knows the address it comes from.
     """
-    entry = Entry(author=delivery.correspondent.address, token=secrets.token_hex(8))
+    entry = Entry(author=delivery.correspondent.folded, token=secrets.token_hex(8))
     sender = f"guestbook-{entry.token}@{host}"
     if delivery.reply("mail/welcome.txt", sender=sender, subject="Please sign our guest book"):
         db.add(entry)

@@ -30,3 +30,17 @@ def COUNTED(message: MailRequest, delivery: Delivery, db: Session, name: str) ->
 @stateless
 def FORWARDED(message: MailRequest, delivery: Delivery, name: str) -> None:
     delivery.forward(f"{name}@world.test")
+
+
+@route(r"everybody-(number)@app\.test", number="[0-9]+")
+@stateless
+def EVERYBODY(message: MailRequest, delivery: Delivery, number: str) -> None:
+    everybody = [f"user{n}@world.test" for n in range(int(number))]
+    delivery.forward(everybody, sender="everybody@app.test", headers={"List-Id": "<all.app.test>"})
+
+
+@route(r"passed-(name)@app\.test", name="[a-z]+")
+@stateless
+def PASSED(message: MailRequest, delivery: Delivery, name: str) -> None:
+    fields = {"List-Id": "<all.app.test>", "List-Post": "<mailto:all@app.test>"}
+    delivery.forward(f"{name}@world.test", sender="all@app.test", headers=fields)

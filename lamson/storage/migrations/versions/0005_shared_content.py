@@ -1,0 +1,22 @@
+"""Messages that several rows of the outbox share."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "lamson_content",
+        sa.Column(
+            "id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            primary_key=True,
+            autoincrement=False,
+        ),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+    )
+    shared = sa.Column("shared", sa.BigInteger(), nullable=False, server_default="0")
+    op.add_column("lamson_outbox", shared)
