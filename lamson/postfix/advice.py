@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from lamson.postfix.site import Site
 
+_COPIES = ("always_bcc", "recipient_bcc_maps", "sender_bcc_maps")
+
 
 def findings(site: Site) -> Iterator[Finding]:
     """What is wrong between the site's limits and ours."""
@@ -39,3 +41,6 @@ def remarks(site: Site) -> Iterator[str]:
     """What is well as it is, and worth being known."""
     if site.value("smtputf8_enable") == "no":
         yield "smtputf8_enable is no: mail with an address beyond ASCII is refused"
+    for name in _COPIES:
+        if value := site.get(name):
+            yield f"{name} is {value}: a copy of mail to and from us goes there"

@@ -75,14 +75,9 @@ def test_the_legs_of_a_running_stage(make_stage: Callable[..., Stage]) -> None:
         "socketmap-does-not-answer",
         "milter-does-not-answer",
         "unknown-recipient-is-deferred",
-        "next-hop-does-not-answer",
     ]
     stage.postfix.stop()
-    assert codes(settings, stage.postfix, MEMBERS)[3:] == [
-        "smtpd-does-not-answer",
-        "next-hop-does-not-answer",
-        "submission",
-    ]
+    assert codes(settings, stage.postfix, MEMBERS)[3:] == ["smtpd-does-not-answer", "submission"]
 
 
 def test_a_postfix_that_takes_everybody(make_stage: Callable[..., Stage]) -> None:

@@ -50,6 +50,11 @@ def test_one_address_of_each_route_is_offered_and_sent_nothing(paper: Paper) -> 
         (UNKNOWN.replace("550", "450"), ["known-recipient-is-unknown"]),
         (REFUSED, ["known-recipient-is-refused"]),
         ("450 4.2.0 <x>: Recipient address rejected: Greylisted", ["untried-known-recipient"]),
+        (
+            "450 4.1.1 <x>: unverified address: Address verification in progress",
+            ["untried-known-recipient"],
+        ),
+        ("450 4.1.1 <x>: undeliverable address: connect: refused", ["known-recipient-is-refused"]),
         ("554 5.7.1 <x>: Client host rejected: Access denied", ["untried-known-recipient"]),
     ],
 )

@@ -11,7 +11,7 @@ from lamson.postfix.checks import probes
 from lamson.postfix.finding import Finding
 from lamson.settings import Lmtp, Milter, Socketmap, Submission
 from tests.server.answering import Smtp, answering, silent
-from tests.unit.postfix.paper import Paper, project
+from tests.unit.postfix.paper import WORLD, Paper, project
 from tests.waiting import free_port
 
 if TYPE_CHECKING:
@@ -87,8 +87,12 @@ def test_where_every_leg_carries_nothing_is_found(tmp_path: Path, smtp: str) -> 
             submission=Submission(f"127.0.0.1:{submission_port}"),
             postfix={"smtpd": smtp},
         )
-        assert list(probes.findings(site)) == []
-    assert lmtp.heard == ["LHLO lamson-check.invalid", "QUIT"]
+        seen = list(probes.findings(site))
+    assert [one.code for one in seen] == ["untried-known-recipient"]
+    assert f"{WORLD}/inet does not answer" in str(seen[0]), "it is on paper alone"
+    assert lmtp.heard[:2] == ["LHLO lamson-check.invalid", "QUIT"]
+    commands = [line.partition(" ")[0].strip().upper() for line in lmtp.heard[2:]]
+    assert commands == ["LHLO", "MAIL", "RCPT", "RSET", "QUIT"], "a known one, and no message"
 
 
 def test_where_nothing_runs_every_leg_is_found(tmp_path: Path) -> None:
@@ -211,3 +215,18 @@ def test_other_servers_that_postfix_asks(tmp_path: Path) -> None:
 def test_a_name_that_is_none_is_a_finding_too(tmp_path: Path) -> None:
     [finding] = others(tmp_path, smtpd_milters="inet:mail..test:8000")
     assert "mail..test" in finding.problem
+
+
+def test_where_postfix_asks_us_and_nobody_is(tmp_path: Path) -> None:
+    """Lamson runs, and Postfix is told of another port: no start of Lamson mends that."""
+    with answering(asked_for(b"7:OK ours,")) as port:
+        for lookups, codes in (
+            (f"inet:127.0.0.1:{free_port()}", ["lookups-do-not-answer"]),
+            (f"inet:127.0.0.1:{port}", []),
+        ):
+            site = site_of(
+                tmp_path,
+                socketmap=Socketmap(f"127.0.0.1:{port}"),
+                postfix={"smtpd": f"127.0.0.1:{free_port()}", "lookups": lookups},
+            )
+            assert [one.code for one in found(site, "lookups-")] == codes

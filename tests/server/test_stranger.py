@@ -9,7 +9,7 @@ import pytest
 from lamson.postfix.checks import stranger
 from lamson.postfix.finding import Finding, Untried
 from tests.server.answering import Smtp, answering, silent
-from tests.unit.postfix.paper import Paper
+from tests.unit.postfix.paper import Paper, project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,6 +112,83 @@ def test_what_it_says_of_an_unknown_recipient(paper: Paper, reply: str, code: st
     one = finding(paper, Smtp({ELSEWHERE: DENIED, UNKNOWN: reply}))
     assert one.code == code
     assert reply.partition(" ")[2] in one.problem or code == "unknown-recipient-is-taken"
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ("450 4.1.1 <x>: User unknown", "postconf -PX"),
+        (
+            "450 4.1.1 <x>: Recipient address rejected: undeliverable address: it said 550",
+            "by hand",
+        ),
+    ],
+)
+def test_why_a_refusal_is_not_final(paper: Paper, reply: str, said: str) -> None:
+    paper.has_routes(r"users@(?:lists|app)\.test")
+    with answering(Smtp({ELSEWHERE: DENIED, UNKNOWN: reply})) as port:
+        smtpd = f"127.0.0.1:{port}"
+        entry = f"{smtpd}/inet={smtpd} inet n - n - - smtpd"
+        paper.run("-M", entry + (" -o soft_bounce=yes" if "-PX" in said else ""))
+        [one] = stranger.findings(paper.site(), smtpd)
+    assert isinstance(one, Finding)
+    assert one.code == "unknown-recipient-is-deferred"
+    assert one.fix.startswith(said)
+    assert "lamson start" not in one.fix
+
+
+def test_an_address_that_postfix_is_verifying(paper: Paper) -> None:
+    paper.has_routes(r"users@(?:lists|app)\.test")
+    reply = "450 4.1.1 <x>: unverified address: Address verification in progress"
+    assert "is asking for it" in untried(paper, Smtp({ELSEWHERE: DENIED, UNKNOWN: reply}))
+
+
+def test_what_the_configuration_explains_is_told_once(paper: Paper) -> None:
+    """`apply` has nothing to change there, and would be said for ever."""
+    paper.has_routes(r"users@(?:lists|app)\.test")
+    talk = Smtp({ELSEWHERE: DENIED, UNKNOWN: "250 2.1.5 Ok"})
+    with answering(talk) as port:
+        smtpd = f"127.0.0.1:{port}"
+        entry = f"{smtpd}/inet={smtpd} inet n - n - - smtpd -o smtpd_reject_unlisted_recipient=no"
+        paper.run("-M", entry)
+        paper.settings = project(postfix={"smtpd": smtpd})
+        assert list(stranger.findings(paper.site(), smtpd)) == []
+    assert finding(paper, talk).fix.startswith("by hand")
+
+
+def test_a_machines_own_address_may_be_a_strangers(
+    paper: Paper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loopback is trusted, and shows nothing; the other address is not, and shows it."""
+    paper.has_routes(r"users@(?:lists|app)\.test")
+    monkeypatch.setattr(stranger, "own_address", lambda: "127.0.0.2")
+    paper.run("-e", "mynetworks=127.0.0.1/32")
+    monkeypatch.setattr(stranger, "_meet", _Meeting(stranger._meet))
+    shut = "554 5.7.1 <x[y]>: Client host rejected: Access denied"
+    for reply, codes in (
+        ("250 2.1.5 Ok", ["open-relay"]),
+        (shut, ["strangers-are-refused"]),
+        (DENIED, []),
+    ):
+        _Meeting.beyond = reply
+        _, found = met(paper, Smtp({UNKNOWN: CLOSED[UNKNOWN]}))
+        assert [one.code for one in found] == codes
+
+
+class _Meeting:
+    """Asks the real server from loopback; from the other address it is told ``beyond``."""
+
+    beyond = ""
+
+    def __init__(self, really: Any) -> None:
+        self._really = really
+
+    def __call__(self, host: str, port: int, address: str) -> Any:
+        found = self._really("127.0.0.1", port, address)
+        if host == "127.0.0.2":
+            code, _, text = self.beyond.partition(" ")
+            return found._replace(source=host, foreign=(int(code), text.encode()))
+        return found
 
 
 def test_where_routes_take_any_address_nobody_is_unknown(paper: Paper) -> None:

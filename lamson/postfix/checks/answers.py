@@ -9,6 +9,9 @@ from lamson.net.endpoint import is_loopback
 
 TIMEOUT = 10.0  # seconds for each answer
 _BEYOND = "192.0.2.1"  # nobody's (RFC 5737): whatever is not this machine goes that way
+VERIFIED = ("undeliverable address", "unverified address")
+"""How smtpd refuses whom it has asked about, as reject_unverified_recipient has it."""
+IN_PROGRESS = "verification in progress"
 ELSEWHERE = "lamson-check@relay-probe.invalid"
 """An address that is nobody's, and in no domain of ours."""
 

@@ -28,14 +28,17 @@ _USUAL_PORT = 24  # lmtp_tcp_port
 _WAITS = "mail for us stays in Postfix's queue"
 
 
-def findings(site: Site) -> Iterator[Finding | Untried]:
-    """What does not answer there, or refuses what it should know."""
+def findings(site: Site, silent: str | None = None) -> Iterator[Finding | Untried]:
+    """What does not answer there, or refuses what it should know. ``silent`` is a place of which
+    that has been said."""
     address = next(iter(known.addresses(site)), None)
     if address is None:
         return
     hop = rewriting.next_hop(site, address)
     if hop.name != transport.of(site).name:
         return  # that is for `rewriting`
+    if silent is not None and transport.is_one_place(hop.place, silent):
+        return
     yield from _tried(site, hop, address)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lamson.net.endpoint import split_host_port
 from lamson.postfix import known, ours, submission
 from lamson.postfix.checks import planned
-from lamson.postfix.checks.answers import TIMEOUT, shown, why
+from lamson.postfix.checks.answers import IN_PROGRESS, TIMEOUT, VERIFIED, shown, why
 from lamson.postfix.checks.smtpd import behind
 from lamson.postfix.configuration import words
 from lamson.postfix.finding import Finding, Untried
@@ -41,7 +41,13 @@ class _Answer(NamedTuple):
     @property
     def is_lookup(self) -> bool:
         """smtpd has looked it up, and knows nothing of it."""
-        return any(one in self.text for one in _UNKNOWN)
+        is_asked = any(one in self.text for one in VERIFIED)
+        return any(one in self.text for one in _UNKNOWN) and not is_asked
+
+    @property
+    def is_verified(self) -> bool:
+        """smtpd has asked the next hop for it (ADDRESS_VERIFICATION_README)."""
+        return any(one in self.text for one in VERIFIED) and IN_PROGRESS not in self.text
 
 
 def findings(
@@ -80,6 +86,13 @@ def _world(site: Site, smtpd: str, addresses: Sequence[str]) -> Iterator[Finding
                 said,
                 "Postfix does not know of a route of ours, and refuses its mail",
                 _told_again(site),
+            )
+        elif one.is_verified:
+            yield Finding(
+                "known-recipient-is-refused",
+                said,
+                "Postfix has asked the next hop about it, and refuses its mail",
+                "lamson start; then by hand: look for 'verify' in Postfix's log",
             )
         elif one.code >= 500 and _OURS in one.text and not site.settings.filters:
             yield Finding(

@@ -46,7 +46,8 @@ def findings(
 ) -> Iterator[Finding | Untried]:
     """What does not carry. ``smtpd`` is where Postfix takes mail from the world, if not where the
     settings say. With ``patience`` (seconds) a probe is delivered, and waited for."""
-    yield from _lmtp(site)
+    silent = list(_lmtp(site))
+    yield from silent
     if site.settings.socketmap.listen:
         yield from _socketmap(site)
         yield from _lookups(site)
@@ -58,7 +59,8 @@ def findings(
     yield from met
     has_failed = any(one.code in _TELLING for one in met)
     yield from known.findings(site, world, has_failed=has_failed)
-    yield from arrival.findings(site)
+    own = site.settings.lmtp.endpoint(bracketed=True)
+    yield from arrival.findings(site, silent=own if silent else None)
     yield from handing_in.findings(site)
     if patience is not None:
         yield from delivered.findings(site, world, patience)

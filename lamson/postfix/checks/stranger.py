@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lamson.net.endpoint import is_loopback, join_host_port, split_host_port
 from lamson.postfix.checks import planned, recipients, relaying
-from lamson.postfix.checks.answers import ELSEWHERE, TIMEOUT, own_address, shown, why
+from lamson.postfix.checks.answers import (
+    ELSEWHERE,
+    IN_PROGRESS,
+    TIMEOUT,
+    VERIFIED,
+    own_address,
+    shown,
+    why,
+)
 from lamson.postfix.checks.smtpd import behind
 from lamson.postfix.finding import NOBODY, Finding, Untried
 
@@ -24,8 +32,6 @@ if TYPE_CHECKING:
 # What smtpd says where it fails itself, and not where it puts a stranger off on purpose.
 _FAILED = ("4.3.0 ", "4.3.5 ", "Service unavailable")
 _NOT_FINAL = ("soft_bounce", "unknown_relay_recipient_reject_code")
-_VERIFIED = ("undeliverable address", "unverified address")
-_IN_PROGRESS = "verification in progress"
 
 
 class _Met(NamedTuple):
@@ -150,9 +156,9 @@ def _unknown(
             "lamson start, where no socketmap answers; else look for 'lookup', 'table' or 'open' in"
             " Postfix's log",
         )
-    elif code < 500 and _IN_PROGRESS in text:
+    elif code < 500 and IN_PROGRESS in text:
         yield _not_tried(f"smtpd is asking for it: {text}")
-    elif code < 500 and any(one in text for one in (*_VERIFIED, "User unknown", "4.1.1")):
+    elif code < 500 and any(one in text for one in (*VERIFIED, "User unknown", "4.1.1")):
         yield from _put_off(site, code, text, address, smtpd)
     elif "5.1.1" not in text:
         yield _not_tried(f"smtpd answers {code} before it looks them up: {text}")
@@ -186,7 +192,7 @@ def _put_off(site: Site, code: int, text: str, address: str, smtpd: str) -> Iter
     fix = "by hand: look for what defers it in the restrictions of smtpd"
     if service is not None and own:
         fix = site.mend.no_override(service.key, *own)
-    elif any(one in text for one in _VERIFIED):
+    elif any(one in text for one in VERIFIED):
         fix = (
             "by hand, as it is for the mail of others, too: unverified_recipient_reject_code = 550,"
             " or reject_unlisted_recipient before reject_unverified_recipient"

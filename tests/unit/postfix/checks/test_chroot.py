@@ -101,3 +101,17 @@ def test_a_chroot_by_the_default_of_old_configurations(
     assert finding.code == "lmtp-chroot"
     one.cure(finding)
     assert one.findings() == []
+
+
+def test_proxymap_asks_in_place_of_smtpd_and_may_be_chrooted_itself(
+    paper: Callable[..., Paper], tmp_path: Path
+) -> None:
+    one = paper(project(socketmap=Socketmap(f"unix:{tmp_path}/map")))
+    one.set_service("", "proxymap unix - - y - - proxymap")
+    assert one.codes() == [], "nobody asks through it"
+    maps = one.main["relay_recipient_maps"]
+    one.main["relay_recipient_maps"] = maps.replace("pipemap:", "proxy:pipemap:")
+    (finding,) = one.findings()
+    assert finding.code == "proxymap-chroot"
+    one.cure(finding)
+    assert one.findings() == []
