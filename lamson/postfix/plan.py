@@ -1,8 +1,9 @@
 """The plan: what has to change in main.cf and master.cf for a project.
 
-Nothing is changed here: that is for `lamson.postfix.apply`. A value that somebody composed with
-``$`` or over several lines, and that would have to be changed, is left alone and named: it is not
-for us to guess.
+Nothing is changed here: that is for `lamson.postfix.apply`. To a list ours is added, and what is
+there stays as it is written, macros and all; one over several lines comes to be one line. Where
+something that somebody composed with ``$`` would have to be replaced, it is left alone and named:
+it is not for us to guess.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 TABLE = "table"
 FILES = (TABLE, "main.cf", "master.cf")
+_COMPOSED = "the value has a $ macro"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,6 @@ def make(site: Site, main: Sequence[Want], master: Sequence[WantedService]) -> l
             changes += _files(site, want)
             continue
         after, doubt = found
-        if _is_composed(site, want, before):
-            doubt = "the value has a $ macro"
-        elif want.name in configuration.folded:
-            doubt = "the value goes over several lines"
         doubt = f"{doubt}; change it by hand" if doubt else ""
         changes += [] if doubt else _files(site, want)
         changes.append(Change("main.cf", want.name, before, after, want.why, doubt))
@@ -112,16 +110,6 @@ def _together(changes: list[Change], key: str) -> list[Change]:
     return changes
 
 
-def _is_composed(site: Site, want: Want, before: str | None) -> bool:
-    """Somebody has put it together from macros, which we would have to expand to change it."""
-    if before is None or before == site.configuration.defaults.get(want.name):
-        return False
-    if want.rewrite is None:
-        return "$" in before
-    # Each item stays as it is written, as long as a macro stands for no more than a part of one.
-    return "$" in before.replace("$$", "") and len(words(before)) != len(words(site.get(want.name)))
-
-
 def _files(site: Site, want: Want) -> list[Change]:
     """The files that the new value names, where they are not as they should be."""
     if want.rewrite is None:
@@ -144,7 +132,9 @@ def _after(site: Site, want: Want, before: str | None) -> tuple[str, str] | None
     if effective is None or is_met(site, want, effective):
         return None
     if not want.is_list:
-        return want.value, ""
+        is_usual = before is None or before == site.configuration.defaults.get(want.name)
+        return want.value, "" if is_usual or "$" not in str(before) else _COMPOSED
+    listed = words(_as_written(site, want.name, before))
     if want.rewrite is not None:
         asked = map(bare, words(effective))
         is_there = want.will_do is not None and any(map(want.will_do, asked))
@@ -152,21 +142,34 @@ def _after(site: Site, want: Want, before: str | None) -> tuple[str, str] | None
         spoilt, doubt = ("", "") if is_there else _spoilt(site, want, effective)
         there = [one for one in words(effective) if bare(one) != spoilt]
         # What stays is left as it is written: with its macros, and each dollar twice.
-        as_written = dict(zip(words(effective), words(before or ""), strict=False))
-        after = ", ".join(as_written.get(one, one) for one in want.rewrite(there).items)
-        return after, doubt
+        items = want.rewrite(there).items
+        if len(listed) != len(words(effective)):  # a macro stands for several
+            if spoilt or list(items[: len(there)]) != there:
+                return ", ".join(items), doubt or _COMPOSED
+            return ", ".join([*listed, *items[len(there) :]]), doubt
+        as_written = dict(zip(words(effective), listed, strict=True))
+        return ", ".join(as_written.get(one, one) for one in items), doubt
     there = [bare(one) for one in words(effective)]
     if want.answers and any(site.lookup(there, domain) for domain, _ in want.answers):
         # Another map comes first, or ours is of another time.
         ours = {domain for domain, _ in want.answers}
-        others = [one for one in words(before or "") if not _inline_keys(one) <= ours]
-        after = ", ".join([want.value, *others])
-        doubt = "another table in it answers for every address" if after == before else ""
-        return after, doubt
+        others = [one for one in listed if not _inline_keys(one) <= ours]
+        items = [want.value, *others]
+        doubt = "another table in it answers for every address" if items == listed else ""
+        return ", ".join(items), doubt
     missing = _missing(site, want, effective)
     spoilt, doubt = _spoilt(site, want, effective)
-    kept = [one for one in words(before or "") if bare(one) != spoilt]
+    kept = [one for one in listed if bare(one) != spoilt]
     return ", ".join([*kept, *missing]), doubt
+
+
+def _as_written(site: Site, name: str, before: str | None) -> str:
+    """What the list is now: what Postfix takes where main.cf says nothing stays in it, too."""
+    if before is not None:
+        return before
+    effective = site.get(name)
+    # Up to level 2 relay_domains is mydestination, and their subdomains are relayed.
+    return "$mydestination" if effective == site.get("mydestination") and effective else effective
 
 
 def is_met(site: Site, want: Want, effective: str) -> bool:

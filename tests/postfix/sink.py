@@ -44,7 +44,8 @@ class Delivered:
 class Sink:
     """Use as a context manager; ``port`` is known from the start and stays the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: type[SMTP] = SMTP) -> None:
+        self._protocol = protocol  # LMTP for a mailbox server
         self.messages: list[Delivered] = []
         self.refusals: dict[str, str] = {}
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=100)
@@ -103,7 +104,7 @@ class Sink:
         asyncio.set_event_loop(loop)
         server = loop.run_until_complete(
             loop.create_server(
-                lambda: SMTP(
+                lambda: self._protocol(
                     self,
                     enable_SMTPUTF8=True,
                     hostname="world.test",

@@ -1,0 +1,52 @@
+"""Fixtures for set-ups: the servers that there are around them, once for all."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+from aiosmtpd.lmtp import LMTP
+
+from tests.postfix.instance import why_not
+from tests.postfix.setups.application import make_project
+from tests.postfix.setups.servers import ContentFilter, Provider, SpamMilter, Town
+from tests.postfix.sink import Sink
+from tests.service import LamsonService
+from tests.waiting import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A world, servers of others, and an application that runs."""
+    if reason := why_not():
+        pytest.skip(reason)
+    project = make_project(tmp_path_factory.mktemp("setups") / "project")
+    submission, socketmap = free_port(), free_port()
+    lamson = LamsonService(
+        project,
+        LAMSON_SOCKETMAP__LISTEN=f"127.0.0.1:{socketmap}",
+        LAMSON_SUBMISSION__SERVER=f"127.0.0.1:{submission}",
+    )
+    lamson.command("syncdb")
+    with ExitStack() as running:
+        filtering = ContentFilter()
+        sinks = {
+            "world": Sink(),
+            "primary": Sink(),
+            "mailboxes": Sink(LMTP),
+            "lists": Sink(LMTP),
+            "smarthost": Sink(Provider),
+            "filter": filtering,
+        }
+        for sink in sinks.values():
+            running.enter_context(sink)
+        milter = running.enter_context(SpamMilter())
+        sinks["primary"].refuse("refused@whole.test")
+        sinks["primary"].refuse("refused@example.test")
+        running.callback(lambda: print("\n".join(lamson.log_lines()[-100:])))
+        running.enter_context(lamson)
+        yield Town(sinks, milter, filtering, lamson, socketmap, submission)
