@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lamson.postfix.site import Site
     from lamson.postfix.submission import WantedService
-    from lamson.postfix.wanted import Want
+    from lamson.postfix.want import Want
 
 TABLE = "table"
 FILES = (TABLE, "main.cf", "master.cf")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
@@ -71,9 +72,17 @@ class Postconf:
             self._directory = Configuration.of(values=values).directory
         return self._directory / name
 
+    def _finish(self, name: str) -> None:
+        """Its last line has an end: postconf joins what it adds to one that has none."""
+        file = self._file(name)
+        if file.exists() and not file.read_bytes().endswith(b"\n"):
+            with suppress(PermissionError), file.open("ab") as opened:  # postconf will say so
+                opened.write(b"\n")
+
     def set(self, values: Mapping[str, str]) -> None:
         """``postconf -e``, all at once: each call waits until main.cf is two seconds old."""
         if values:
+            self._finish("main.cf")
             self._run("-e", *(f"{name} = {value}" for name, value in values.items()))
 
     def unset(self, names: Sequence[str]) -> None:
@@ -83,6 +92,7 @@ class Postconf:
 
     def set_service(self, key: str, entry: str) -> None:
         """``postconf -M``."""
+        self._finish("master.cf")
         self._run("-M", f"{key}={entry}")
 
     def unset_service(self, key: str) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lamson.postfix.configuration import Service
     from lamson.postfix.site import Site
-    from lamson.postfix.wanted import Want
+    from lamson.postfix.want import Want
     from lamson.routing.domains import Domains
     from lamson.settings.model import Settings
 
@@ -80,9 +80,19 @@ def wanted(site: Site) -> list[WantedService]:
     ]
 
 
+# What the site asks of strangers is not asked of us, who say `localhost`, and send as list+bounces.
+_INHERITED = {
+    "smtpd_helo_restrictions": "",
+    "smtpd_sender_restrictions": "",
+    "smtpd_data_restrictions": "",
+    "smtpd_end_of_data_restrictions": "",
+    "smtpd_reject_unlisted_sender": "no",
+}
+
+
 def _trusting() -> dict[str, str]:
     """For this machine alone, which is believed."""
-    return {
+    return _INHERITED | {
         "syslog_name": "postfix/lamson",
         "mynetworks": "127.0.0.0/8,[::1]/128",
         "smtpd_client_restrictions": "permit_mynetworks,reject",
@@ -94,7 +104,7 @@ def _trusting() -> dict[str, str]:
 def _asking(settings: Settings, domains: Domains) -> dict[str, str]:
     """For a network: TLS, a login, and for each login the senders it may use."""
     own = settings.submission
-    options = {"syslog_name": "postfix/submission"}
+    options = _INHERITED | {"syslog_name": "postfix/submission"}
     if own.security == "tls":
         options["smtpd_tls_wrappermode"] = "yes"
     options["smtpd_tls_security_level"] = "encrypt"

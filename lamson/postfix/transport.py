@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lamson.postfix.configuration import bare, words
 from lamson.postfix.submission import WantedService
-from lamson.postfix.wanted import Want, number, seconds
+from lamson.postfix.want import Want, number, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

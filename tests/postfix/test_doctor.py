@@ -187,6 +187,20 @@ def test_a_list_is_added_to_and_comes_back_octet_by_octet(
     assert one.postconf.files() == before
 
 
+def test_a_last_line_without_an_end_is_named_and_finished(patient: Callable[..., Patient]) -> None:
+    one = patient()
+    one.run("-X", "relay_domains")
+    with (one.directory / "main.cf").open("a") as main:
+        main.write("relay_domains = other.test")
+    one.age()
+    assert one.codes() == ["unfinished-last-line", "relay_domains"]
+    one.cure(one.findings()[0])
+    assert one.codes() == ["relay_domains"]
+    one.cure(one.findings()[0])
+    assert one.findings() == []
+    assert (one.value("relay_domains") or "").startswith("other.test, ")
+
+
 def test_what_was_written_since_stays_when_it_is_undone(patient: Callable[..., Patient]) -> None:
     one = patient()
     one.run("-X", "relay_domains")

@@ -11,6 +11,7 @@ from lamson.postfix import submission
 from lamson.postfix.checks import (
     chroot,
     domains,
+    files,
     milter,
     next_hop,
     planned,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lamson.postfix.site import Site
 
 CHECKS = (
+    files.unfinished,
     domains.told,
     planned.findings,
     domains.classes,

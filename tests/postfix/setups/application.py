@@ -72,7 +72,11 @@ class Application:
                 "lmtp": Lmtp(lmtp.place, **listen),
                 "socketmap": Socketmap(socketmap.place),
                 "submission": Submission(f"127.0.0.1:{submission}"),
-                "postfix": {"smtpd": f"127.0.0.1:{postfix.smtp_port}", **postfix_settings},
+                "postfix": {
+                    "lookups": "unix:lamson/socketmap" if postfix.setup.sockets else None,
+                    "smtpd": f"127.0.0.1:{postfix.smtp_port}",
+                    **postfix_settings,
+                },
             }
         )
 

@@ -139,4 +139,34 @@ relay_domains =
     hashed=["postfix_lmtp", "postfix_domains"],
 )
 
-SETUPS = (dovecot, database, mailman)
+# BASIC_CONFIGURATION_README, "Chroot jail": everything is in it that can be.
+chroot = Setup(
+    "chroot",
+    """\
+compatibility_level = 0
+myhostname = mail.example.test
+mydestination = $myhostname localhost
+mynetworks_style = host
+smtpd_recipient_restrictions = permit_mynetworks reject_unauth_destination
+local_recipient_maps =
+alias_maps = hash:@etc@/aliases
+relay_domains = customer.test
+relay_transport = smtp:[127.0.0.1]:@primary@
+""",
+    (
+        Old("daemon@mail.example.test", "mbox daemon"),
+        Old("anybody@customer.test", "primary"),
+        Old("joe@elsewhere.test", "world", by="sendmail", sender="daemon@mail.example.test"),
+    ),
+    tables={"aliases": "postmaster: daemon\n"},
+    hashed=["aliases"],
+    instead={
+        "pickup ": "pickup    unix  n       -       -       60      1       pickup\n",
+        "rewrite ": "rewrite   unix  -       -       -       -       -       trivial-rewrite\n",
+        "smtp      unix": "smtp      unix  -       -       -       -       -       smtp\n",
+        "lmtp ": "lmtp      unix  -       -       -       -       -       lmtp\n",
+    },
+    sockets=True,
+)
+
+SETUPS = (dovecot, database, mailman, chroot)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from aiosmtpd.lmtp import LMTP
 
 from tests.postfix.instance import why_not
+from tests.postfix.sasl import make_sasl
 from tests.postfix.setups.application import make_project
 from tests.postfix.setups.servers import ContentFilter, Provider, SpamMilter, Town
 from tests.postfix.sink import Sink
@@ -18,9 +21,11 @@ from tests.waiting import free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.certificates import Authority
+
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def town(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Town]:
     """A world, servers of others, and an application that runs."""
     if reason := why_not():
         pytest.skip(reason)
@@ -49,4 +54,9 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         sinks["primary"].refuse("refused@example.test")
         running.callback(lambda: print("\n".join(lamson.log_lines()[-100:])))
         running.enter_context(lamson)
-        yield Town(sinks, milter, filtering, lamson, socketmap, submission)
+        # Not pytest's tmp_path: smtpd opens the files as the user postfix.
+        sasl = running.enter_context(tempfile.TemporaryDirectory(prefix="lamson-sasl-", dir="/tmp"))
+        make_sasl(Path(sasl))
+        certificate, key = authority.self_signed("mail.postfix.test")
+        files = {"certificate": certificate, "key": key}
+        yield Town(sinks, milter, filtering, lamson, socketmap, submission, Path(sasl), files)

@@ -97,4 +97,110 @@ tlsproxy  unix  -       -       y       -       0       tlsproxy
 """,
     },
 )
-SETUPS = (reinjection, postscreen)
+
+# SASL_README, "Envelope sender address authorization", and the submission service of master.cf.
+submission = Setup(
+    "submission with login maps",
+    """\
+compatibility_level = 3.6
+myhostname = mail.postfix.test
+mydestination = localhost
+mynetworks = 127.0.0.1/32
+alias_maps =
+virtual_mailbox_domains = example.test
+virtual_mailbox_maps = hash:@etc@/vmailbox
+virtual_transport = lmtp:inet:127.0.0.1:@mailboxes@
+smtpd_tls_cert_file = @certificate@
+smtpd_tls_key_file = @key@
+smtpd_tls_security_level = may
+smtpd_tls_auth_only = yes
+smtpd_sasl_path = smtpd
+smtpd_sasl_local_domain = $myhostname
+broken_sasl_auth_clients = yes
+smtpd_sender_login_maps = hash:@etc@/controlled_envelope_senders
+smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination
+""",
+    (
+        Old("info@example.test", "mailboxes"),
+        Old("joe@elsewhere.test", "world", by="login", sender="info@example.test"),
+        Old("joe@elsewhere.test", 553, by="login", sender="sales@example.test"),
+        Old("joe@elsewhere.test", 553, by="login", sender="somebody@else.test"),
+        Old("joe@elsewhere.test", 554),
+        Old("info@example.test", 554, by="submission"),
+    ),
+    tables={
+        "vmailbox": "info@example.test x\nsales@example.test x\n",
+        "controlled_envelope_senders": "info@example.test lamson@mail.postfix.test\n"
+        "sales@example.test sales@mail.postfix.test\n",
+    },
+    hashed=["vmailbox", "controlled_envelope_senders"],
+    master="""\
+@submission@ inet n     -       n       -       -       smtpd
+  -o syslog_name=postfix/submission
+  -o smtpd_tls_security_level=encrypt
+  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_tls_auth_only=yes
+  -o smtpd_reject_unlisted_recipient=no
+  -o smtpd_client_restrictions=
+  -o smtpd_helo_restrictions=
+  -o smtpd_sender_restrictions=reject_sender_login_mismatch
+  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+  -o milter_macro_daemon_name=ORIGINATING
+""",
+)
+
+# What guides against spam have: everything is demanded of whoever connects.
+strict = Setup(
+    "strict",
+    """\
+compatibility_level = 3.6
+myhostname = mail.example.test
+mydestination = localhost
+mynetworks = 127.0.0.1/32
+alias_maps =
+virtual_mailbox_domains = example.test
+virtual_mailbox_maps = hash:@etc@/vmailbox
+virtual_transport = lmtp:inet:127.0.0.1:@mailboxes@
+disable_vrfy_command = yes
+strict_rfc821_envelopes = yes
+smtpd_helo_required = yes
+smtpd_delay_reject = yes
+smtpd_reject_unlisted_sender = yes
+smtpd_client_restrictions = permit_mynetworks, reject_unauth_pipelining
+smtpd_helo_restrictions =
+    reject_invalid_helo_hostname,
+    reject_non_fqdn_helo_hostname,
+    check_helo_access regexp:@etc@/helo_access
+smtpd_sender_restrictions =
+    reject_non_fqdn_sender,
+    check_sender_access hash:@etc@/not_from_outside
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+smtpd_recipient_restrictions =
+    reject_non_fqdn_recipient,
+    permit_mynetworks,
+    reject_unauth_destination,
+    check_recipient_access hash:@etc@/recipient_access,
+    reject_unlisted_recipient
+smtpd_data_restrictions = reject_unauth_pipelining, reject_multi_recipient_bounce
+smtpd_restriction_classes = from_here_only
+from_here_only = permit_mynetworks, reject
+""",
+    (
+        Old("info@example.test", "mailboxes"),
+        Old("staff@example.test", 554),
+        Old("staff@example.test", "mailboxes", by="here", sender="zed@sender.test"),
+        Old("info@example.test", 554, sender="info@example.test"),
+        Old("nobody@example.test", 550),
+        Old("info", 554),
+        Old("joe@elsewhere.test", "world", by="sendmail", sender="info@example.test"),
+    ),
+    tables={
+        "vmailbox": "info@example.test x\nstaff@example.test x\n",
+        "helo_access": "/^\\[?127\\./ REJECT that is me\n/^mail\\.example\\.test$/ REJECT no\n",
+        "not_from_outside": "example.test REJECT ours do not come from there\n",
+        "recipient_access": "staff@example.test from_here_only\n",
+    },
+    hashed=["vmailbox", "not_from_outside", "recipient_access"],
+)
+
+SETUPS = (reinjection, postscreen, submission, strict)

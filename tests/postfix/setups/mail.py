@@ -7,8 +7,8 @@ import smtplib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.postfix.sasl import PASSWORD
 from tests.postfix.setups.town import Arrived, at_sink
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,12 +52,16 @@ def offer(postfix: SetupPostfix, old: Old, name: str) -> Answers:
         postfix.run("sendmail", "-i", "-f", old.sender, old.address, stdin=content)
         return {}
     answers: Answers = {}
-    port = postfix.submission_port if old.by == "login" else postfix.smtp_port
+    is_submitted = old.by in ("login", "submission")
+    port = postfix.submission_port if is_submitted else postfix.smtp_port
     source = (SOURCES.get(old.by, "127.0.0.2"), 0)
     with smtplib.SMTP("127.0.0.1", port, "client.test", 60, source_address=source) as client:
         client.ehlo()
-        if old.login:
-            client.login(*old.login)
+        if old.by in ("login", "submission"):
+            client.starttls()
+            client.ehlo()
+        if old.by == "login":
+            client.login("lamson", PASSWORD)
         for command in (f"MAIL FROM:<{old.sender}>", f"RCPT TO:<{old.address}>"):
             answers[command[:4]] = _settled(client.docmd(command))
         if answers["RCPT"][0] == 250:
@@ -77,10 +81,9 @@ def send_all(postfix: SetupPostfix, town: Town, olds: Sequence[Old]) -> Seen:
     seen = Seen()
     for number, old in enumerate(olds):
         seen.answers[f"old {number}"] = offer(postfix, old, f"old {number}")
-    wait_for(
-        lambda: not postfix.queue(),
-        lambda: f"an empty queue: {postfix.queue()}\n{postfix.log_text()}",
-    )
+    for instance in (postfix, postfix.second):
+        if instance is not None:
+            instance.wait_empty()
     for one in (*postfix.mailboxes(), *_at_sinks(town)):
         if found := _SUBJECT.search(one.content):
             if "\nReturn-Path: " in one.content and one.sender == "":

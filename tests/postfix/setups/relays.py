@@ -137,4 +137,57 @@ address_verify_relayhost = [127.0.0.1]:@world@
     remembers=True,
 )
 
-SETUPS = (backup, listed, gateway, verification)
+# MULTI_INSTANCE_README: mail comes in at one instance, and goes out by another one.
+out = Setup(
+    "postfix-out",
+    """\
+compatibility_level = 3.6
+multi_instance_enable = yes
+multi_instance_name = postfix-out
+multi_instance_group = mta
+myhostname = mail.example.test
+mydestination =
+local_transport = error:no local mail
+mynetworks = 127.0.0.1/32
+smtpd_relay_restrictions = permit_mynetworks, reject
+""",
+    (),
+)
+multiple = Setup(
+    "multiple instances",
+    """\
+compatibility_level = 3.6
+multi_instance_enable = yes
+multi_instance_name = postfix-in
+multi_instance_group = mta
+multi_instance_wrapper = ${command_directory}/postmulti -p --
+master_service_disable =
+myhostname = mail.example.test
+mydestination =
+alias_maps =
+local_recipient_maps =
+local_transport = error:5.1.1 Mailbox unavailable
+mynetworks = 127.0.0.1/32
+# Reject mail for any domain not explicitly listed.
+parent_domain_matches_subdomains =
+relay_domains = example.test
+relay_recipient_maps = hash:@etc@/relay_recipients
+smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination
+transport_maps = hash:@etc@/transport
+relayhost = [127.0.0.1]:@second@
+""",
+    (
+        Old("ann@example.test", "primary"),
+        Old("nobody@example.test", 550),
+        Old("joe@elsewhere.test", "world", by="here", sender="ann@example.test"),
+        Old("joe@elsewhere.test", 454),
+    ),
+    tables={
+        "relay_recipients": "ann@example.test x\n",
+        "transport": "example.test smtp:[127.0.0.1]:@primary@\n",
+    },
+    hashed=["relay_recipients", "transport"],
+    second=out,
+)
+
+SETUPS = (backup, listed, gateway, verification, multiple)

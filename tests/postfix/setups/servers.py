@@ -17,6 +17,7 @@ from tests.postfix.sink import Sink
 from tests.waiting import free_port
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -107,12 +108,14 @@ class Town:
     lamson: LamsonService
     socketmap: int
     submission: int
+    sasl: Path
+    files: dict[str, Path]
 
     @property
-    def ports(self) -> dict[str, int]:
-        """Where they listen, by the names that a set-up has for them."""
+    def names(self) -> dict[str, object]:
+        """Where they listen, by the names that a set-up has for them; and files that it needs."""
         ports = {place: sink.port for place, sink in self.sinks.items()}
-        return ports | {"milter": self.milter.port, "back": self.filtering.back}
+        return {"milter": self.milter.port, "back": self.filtering.back, **ports, **self.files}
 
     def forget(self) -> None:
         """Nothing has arrived yet."""

@@ -75,7 +75,6 @@ class Old:
     by: str = "stranger"
     sender: str = STRANGER
     becomes: str = ""
-    login: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,9 @@ class Setup:
     ``main`` and ``master`` are the text of main.cf and what is added to Debian's master.cf, or put
     in the place of lines of it (``instead``). ``tables`` are files beside main.cf; those of
     ``hashed`` are given to postmap(1). ``lamson`` are settings of the project that its operator
-    has to make. ``outside`` is the place of all mail for others. It ``remembers`` whom it has
-    found to be unknown.
+    has to make of lmtp; with ``sockets`` it listens on unix sockets within the chroot. ``second``
+    is another instance beside it, at ``@second@``. ``outside`` is the place of all mail for others.
+    It ``remembers`` whom it has found to be unknown.
     """
 
     name: str
@@ -97,5 +97,7 @@ class Setup:
     master: str = ""
     instead: Mapping[str, str] = field(default_factory=dict)
     lamson: Mapping[str, object] = field(default_factory=dict)
+    sockets: bool = False
+    second: Setup | None = None
     outside: str = "world"
     remembers: bool = False

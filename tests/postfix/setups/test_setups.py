@@ -3,6 +3,8 @@ and after `lamson postfix apply -undo`."""
 
 from __future__ import annotations
 
+import shutil
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,7 @@ from tests.postfix.setups.town import SetupPostfix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.postfix.setups.servers import Town
     from tests.postfix.sink import Delivered
@@ -27,10 +30,26 @@ SETUPS = {one.name: one for module in (hosts, relays, boxes, filters) for one in
 
 @pytest.fixture
 def postfix(town: Town, request: pytest.FixtureRequest) -> Iterator[SetupPostfix]:
-    postfix = SetupPostfix(request.param, town.ports)
-    with postfix:
+    setup: Setup = request.param
+    with ExitStack() as running:
+        names = dict(town.names)
+        second = None
+        if setup.second is not None:
+            second = running.enter_context(SetupPostfix(setup.second, names))
+            names["second"] = second.smtp_port
+            files = second.files()
+            running.callback(unchanged, second, files)
+        postfix = SetupPostfix(setup, names)
+        # Debian's smtpd looks there, whatever cyrus_sasl_config_path says.
+        shutil.copytree(town.sasl, postfix.etc / "sasl")
+        running.enter_context(postfix)
+        postfix.second = second
         yield postfix
         print("\n".join(postfix.log_text().splitlines()[-60:]))
+
+
+def unchanged(postfix: SetupPostfix, files: dict[str, bytes]) -> None:
+    assert postfix.files() == files
 
 
 def is_as_its_guide_says(setup: Setup, seen: Seen) -> None:
@@ -53,6 +72,14 @@ def is_same(seen: Seen, before: Seen) -> None:
     assert seen.bounced == before.bounced
 
 
+def sockets(postfix: SetupPostfix) -> tuple[Path, Path]:
+    """Where Lamson listens within the chroot."""
+    directory = postfix.base / "queue" / "lamson"
+    directory.mkdir()
+    directory.chmod(0o755)
+    return directory / "lmtp", directory / "socketmap"
+
+
 def is_our_answer(mail: Delivered) -> bool:
     return b"Counted one" in mail.content
 
@@ -69,7 +96,8 @@ def test_nobody_notices(town: Town, postfix: SetupPostfix) -> None:
     files, before = postfix.files(), send_all(postfix, town, setup.old)
     is_as_its_guide_says(setup, before)
     refused = code(postfix, KNOWN)
-    with Gate(town.lamson.port) as lmtp, Gate(town.socketmap) as socketmap:
+    places = sockets(postfix) if setup.sockets else (None, None)
+    with Gate(town.lamson.port, places[0]) as lmtp, Gate(town.socketmap, places[1]) as socketmap:
         application = Application(postfix, lmtp, socketmap, town.submission)
         rollback = application.apply()
         postfix.reread()

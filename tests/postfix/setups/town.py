@@ -61,10 +61,11 @@ class Arrived:
 class SetupPostfix(PostfixInstance):
     """A Postfix with the files of a set-up."""
 
-    def __init__(self, setup: Setup, ports: Mapping[str, int]) -> None:
+    def __init__(self, setup: Setup, names: Mapping[str, object]) -> None:
         self.setup = setup
-        self._ports = ports
-        super().__init__(sink_port=ports["world"], routes={})
+        self.second: SetupPostfix | None = None  # another instance, to which it hands mail
+        self._names = names
+        super().__init__(sink_port=0, routes={})
         if "@submission@" not in "".join((setup.master, *setup.instead.values())):
             self.submission_port = self.smtp_port  # there is none to wait for
         self.spool = self.base / "spool"
@@ -82,7 +83,7 @@ class SetupPostfix(PostfixInstance):
             "etc": self.etc,
             "smtp": self.smtp_port,
             "submission": self.submission_port,
-            **self._ports,
+            **self._names,
         }
         text = re.sub(r"@(\w+)@", lambda found: str(places[found[1]]), text)
         assert not re.search(r"(?<!\w)@\w+@", text), text

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lamson.postfix.wanted import Want
+    from lamson.postfix.want import Want
     from tests.unit.postfix.paper import Paper
 
 PLACE = "inet:[127.0.0.1]:8823"

@@ -14,7 +14,7 @@ from tests.unit.postfix.paper import project
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamson.postfix.wanted import Want
+    from lamson.postfix.want import Want
     from tests.unit.postfix.paper import Paper
 
 
