@@ -84,6 +84,11 @@ def make(site: Site, main: Sequence[Want], master: Sequence[WantedService]) -> l
             changes.append(
                 Change("master.cf", service.key, known.entry, service.entry, service.why, doubt)
             )
+        elif service.taken:
+            doubt = service.taken
+            changes.append(
+                Change("master.cf", service.key, known.entry, service.entry, service.why, doubt)
+            )
         else:
             for want in transport.lacking(site, known, service.options):
                 name, own = f"{service.key}/{want.name}", known.options.get(want.name)

@@ -35,7 +35,7 @@ class WantedService(NamedTuple):
     """One entry of master.cf; ``doubt`` is why `apply` cannot write it.
 
     What is there already has to be one of ``programs`` and to have the ``options``, if need be of
-    its own; ``reserve`` is why `apply` cannot give it these.
+    its own; ``reserve`` is why `apply` cannot give it these, and ``taken`` why it is not for us.
     """
 
     key: str
@@ -45,6 +45,7 @@ class WantedService(NamedTuple):
     programs: tuple[str, ...] = TAKING
     options: tuple[Want, ...] = ()
     reserve: str = ""
+    taken: str = ""
 
 
 def wanted(site: Site) -> list[WantedService]:

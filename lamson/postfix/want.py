@@ -1,7 +1,7 @@
 """One parameter of Postfix as a project wants it, and how Postfix writes numbers and times.
 
-For `lamson.postfix.wanted` and `lamson.postfix.transport`, which say what is wanted. A value that is
-no number or time where Postfix has one is never as wanted.
+For `lamson.postfix.wanted` and `lamson.postfix.transport`, which say what is wanted. A value that
+is no number or time where Postfix has one is never as wanted.
 """
 
 from __future__ import annotations

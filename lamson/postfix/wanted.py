@@ -131,14 +131,14 @@ def _milter(site: Site) -> list[Want]:
             " passes, and none is lost",
             is_list=True,
             will_do=ours.is_milter(site),
-            rewrite=partial(_milters, site),
+            rewrite=partial(milters, site),
         ),
     ]
 
 
-def _milters(site: Site, there: Sequence[str]) -> _Items:
-    """Ours is the last where it is new, and has an action of its own: that of the site is for the
-    filters of others."""
+def milters(site: Site, there: Sequence[str]) -> _Items:
+    """The list with ours, which is the last where it is new, and has an action of its own: that of
+    the site is for the filters of others."""
     is_ours = ours.is_milter(site)
     places = (None, *site.smtpds)
     is_safe = all(site.effective(one, "milter_default_action") in SAFE_ACTIONS for one in places)

@@ -113,6 +113,10 @@ class Application:
         """`lamson postfix apply -undo`."""
         apply.undo(self._postconf, rollback)
 
+    def inspect(self) -> list[str]:
+        """The same, of the configuration alone."""
+        return [str(one) for one in inspection.findings(self.site())]
+
     def check(self) -> list[str]:
         """What `lamson postfix check` finds wrong."""
         site = self.site()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.postfix.instance import why_not
 from tests.postfix.sasl import make_sasl
 from tests.postfix.setups.application import make_project
 from tests.postfix.setups.servers import ContentFilter, Provider, SpamMilter, Town
+from tests.postfix.setups.town import SetupPostfix
 from tests.postfix.sink import Sink
 from tests.service import LamsonService
 from tests.waiting import free_port
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.certificates import Authority
+    from tests.postfix.setups.setup import Setup
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +63,27 @@ def town(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iter
         certificate, key = authority.self_signed("mail.postfix.test")
         files = {"certificate": certificate, "key": key}
         yield Town(sinks, milter, filtering, lamson, socketmap, submission, Path(sasl), files)
+
+
+@pytest.fixture
+def postfix(town: Town, request: pytest.FixtureRequest) -> Iterator[SetupPostfix]:
+    setup: Setup = request.param
+    with ExitStack() as running:
+        names = dict(town.names)
+        second = None
+        if setup.second is not None:
+            second = running.enter_context(SetupPostfix(setup.second, names))
+            names["second"] = second.smtp_port
+            files = second.files()
+            running.callback(unchanged, second, files)
+        postfix = SetupPostfix(setup, names)
+        # Debian's smtpd looks there, whatever cyrus_sasl_config_path says.
+        shutil.copytree(town.sasl, postfix.etc / "sasl")
+        running.enter_context(postfix)
+        postfix.second = second
+        yield postfix
+        print("\n".join(postfix.log_text().splitlines()[-60:]))
+
+
+def unchanged(postfix: SetupPostfix, files: dict[str, bytes]) -> None:
+    assert postfix.files() == files

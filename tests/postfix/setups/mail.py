@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.postfix.sasl import PASSWORD
+from tests.postfix.setups.setup import Old
 from tests.postfix.setups.town import Arrived, at_sink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.postfix.setups.servers import Town
-    from tests.postfix.setups.setup import Old
     from tests.postfix.setups.town import SetupPostfix
 
 SOURCES = {"stranger": "127.0.0.2", "here": "127.0.0.1"}
@@ -97,3 +97,15 @@ def send_all(postfix: SetupPostfix, town: Town, olds: Sequence[Old]) -> Seen:
 
 def _at_sinks(town: Town) -> list[Arrived]:
     return [one for place, sink in town.sinks.items() for one in at_sink(place, sink)]
+
+
+def is_same(seen: Seen, before: Seen) -> None:
+    assert seen.answers == before.answers
+    assert seen.arrived == before.arrived
+    assert seen.bounced == before.bounced
+
+
+def code(postfix: SetupPostfix, address: str) -> int:
+    """What a stranger is answered who writes to it."""
+    answers = offer(postfix, Old(address, ""), "hello")
+    return answers.get("DATA", answers["RCPT"])[0]

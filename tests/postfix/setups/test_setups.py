@@ -3,8 +3,6 @@ and after `lamson postfix apply -undo`."""
 
 from __future__ import annotations
 
-import shutil
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,44 +10,19 @@ import pytest
 from tests.postfix.setups import boxes, filters, hosts, relays
 from tests.postfix.setups.application import KNOWN, UNKNOWN, Application
 from tests.postfix.setups.gate import Gate
-from tests.postfix.setups.mail import Seen, offer, send_all
-from tests.postfix.setups.setup import STRANGER, Old, Setup
-from tests.postfix.setups.town import SetupPostfix
+from tests.postfix.setups.mail import Seen, code, is_same, send_all
+from tests.postfix.setups.setup import STRANGER, Setup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.postfix.setups.servers import Town
+    from tests.postfix.setups.town import SetupPostfix
     from tests.postfix.sink import Delivered
 
 pytestmark = [pytest.mark.postfix, pytest.mark.slow]
 
 SETUPS = {one.name: one for module in (hosts, relays, boxes, filters) for one in module.SETUPS}
-
-
-@pytest.fixture
-def postfix(town: Town, request: pytest.FixtureRequest) -> Iterator[SetupPostfix]:
-    setup: Setup = request.param
-    with ExitStack() as running:
-        names = dict(town.names)
-        second = None
-        if setup.second is not None:
-            second = running.enter_context(SetupPostfix(setup.second, names))
-            names["second"] = second.smtp_port
-            files = second.files()
-            running.callback(unchanged, second, files)
-        postfix = SetupPostfix(setup, names)
-        # Debian's smtpd looks there, whatever cyrus_sasl_config_path says.
-        shutil.copytree(town.sasl, postfix.etc / "sasl")
-        running.enter_context(postfix)
-        postfix.second = second
-        yield postfix
-        print("\n".join(postfix.log_text().splitlines()[-60:]))
-
-
-def unchanged(postfix: SetupPostfix, files: dict[str, bytes]) -> None:
-    assert postfix.files() == files
 
 
 def is_as_its_guide_says(setup: Setup, seen: Seen) -> None:
@@ -66,12 +39,6 @@ def is_as_its_guide_says(setup: Setup, seen: Seen) -> None:
         assert (old.to, recipient) in seen.places(name), (old, answers, seen.places(name))
 
 
-def is_same(seen: Seen, before: Seen) -> None:
-    assert seen.answers == before.answers
-    assert seen.arrived == before.arrived
-    assert seen.bounced == before.bounced
-
-
 def sockets(postfix: SetupPostfix) -> tuple[Path, Path]:
     """Where Lamson listens within the chroot."""
     directory = postfix.base / "queue" / "lamson"
@@ -82,12 +49,6 @@ def sockets(postfix: SetupPostfix) -> tuple[Path, Path]:
 
 def is_our_answer(mail: Delivered) -> bool:
     return b"Counted one" in mail.content
-
-
-def code(postfix: SetupPostfix, address: str) -> int:
-    """What a stranger is answered who writes to it."""
-    answers = offer(postfix, Old(address, ""), "hello")
-    return answers.get("DATA", answers["RCPT"])[0]
 
 
 @pytest.mark.parametrize("postfix", SETUPS.values(), ids=SETUPS, indirect=True)

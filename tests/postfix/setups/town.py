@@ -127,8 +127,9 @@ class SetupPostfix(PostfixInstance):
         wait_for(lambda: all(map(listening, (self.smtp_port, self.submission_port))), "its ports")
 
     def _children(self) -> set[str]:
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-        return set(children.split())
+        """All but those to which Lamson keeps a connection."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return {pid for pid in children if b"syslog_name=postfix/lamson" not in _command(pid)}
 
     def mailboxes(self) -> list[Arrived]:
         """What local(8) has delivered, in the spool."""
@@ -140,6 +141,13 @@ class SetupPostfix(PostfixInstance):
                 sender = content.removeprefix(b"Return-Path: <").partition(b">")[0].decode()
                 found.append(Arrived(f"mbox {path.name}", sender, (), settled(content)))
         return found
+
+
+def _command(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def at_sink(place: str, sink: Sink) -> list[Arrived]:
