@@ -153,10 +153,10 @@ def plan_command(config: str | None) -> int:
 def apply_command(config: str | None, undo: str | None, only: tuple[str, ...]) -> int:
     """Make the changes that `lamson postfix plan` shows, with postconf alone.
 
-    What was there before is written to a rollback file first. A value that has a $ macro or several
-    lines, and a service that is another's, are left to you, and so is what would do harm without
-    them; each line says so, and why. Exits with 1 where something is left, and with 73, nothing
-    changed, where the rollback file cannot be written.
+    What was there before is written to a rollback file first. A value with a $ macro that would
+    have to be replaced, and a service that is another's, are left to you, and so is what would do
+    harm without them; each line says so, and why. Exits with 1 where something is left, and with
+    73, nothing changed, where the rollback file cannot be written.
 
     \b
     Example:

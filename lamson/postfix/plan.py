@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lamson.postfix import match_list, reachability, recipients, transport
 from lamson.postfix.configuration import bare, option, words
+from lamson.postfix.expression import literal
 from lamson.postfix.ours import plain
 from lamson.postfix.wanted import ACTION
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 TABLE = "table"
 FILES = (TABLE, "main.cf", "master.cf")
+_BY_ADDRESS = re.compile(r"regexp:\{\{/\^\(\.\*@\)\?\(([^()]*)\)\$\$/ ")
 _COMPOSED = "the value has a $ macro"
 
 
@@ -158,8 +160,10 @@ def _after(site: Site, want: Want, before: str | None) -> tuple[str, str] | None
     if want.answers and any(site.lookup(there, domain) for domain, _ in want.answers):
         # Another map comes first, or ours is of another time.
         ours = {domain for domain, _ in want.answers}
-        others = [one for one in listed if not _inline_keys(one) <= ours]
+        others = [one for one in listed if not _keys_of_ours(one) <= ours]
         items = [want.value, *others]
+        if _has_addresses(site, want, there) and recipients.takes_inline(site):
+            items[0] = _by_address(want)
         doubt = "another table in it answers for every address" if items == listed else ""
         return ", ".join(items), doubt
     missing = _missing(site, want, effective)
@@ -238,8 +242,30 @@ def _is_one_hop(one: str, other: str) -> bool:
     return len(set(names)) == 1 and transport.is_one_place(*places)
 
 
-def _inline_keys(table: str) -> set[str]:
-    """The keys of a table ``inline:{key=value …}``; one that there cannot be for another table."""
+def _has_addresses(site: Site, want: Want, maps: Sequence[str]) -> bool:
+    """One of the maps answers for any address in our domains, whatever others have for these."""
+    return any(
+        site.answers(one, domain, _address).get(_address(domain)[0], answer) != answer
+        for one in maps
+        for domain, answer in want.answers
+    )
+
+
+def _address(domain: str) -> tuple[str]:
+    return (f"lamson-check@{domain}",)
+
+
+def _by_address(want: Want) -> str:
+    """A map of ours that does so as well, and comes first."""
+    domains = "|".join(literal(domain).decode() for domain, _ in want.answers)
+    return f"regexp:{{{{/^(.*@)?({domains})$$/ {want.answers[0][1]}}}}}"
+
+
+def _keys_of_ours(table: str) -> set[str]:
+    """The domains for which a table has been written out, as we do it: ``inline:{key=value …}``,
+    or `_by_address`; one that there cannot be for another table."""
+    if found := _BY_ADDRESS.match(table):
+        return set(found[1].replace("\\", "").split("|"))
     if not table.startswith("inline:{"):
         return {""}
     return set(re.findall(r"([^\s{},=]+)\s*=", table))

@@ -190,4 +190,32 @@ relayhost = [127.0.0.1]:@second@
     second=out,
 )
 
-SETUPS = (backup, listed, gateway, verification, multiple)
+# transport(5) for a host behind which there is one more: by regular expressions, and for all.
+catching = Setup(
+    "a transport for everything",
+    """\
+compatibility_level = 3.6
+myhostname = relay.example.test
+mydestination =
+alias_maps =
+local_recipient_maps =
+mynetworks = 127.0.0.1/32
+relay_domains = example.test
+transport_maps = regexp:@etc@/transport
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+""",
+    (
+        Old("ann@example.test", "primary"),
+        Old("archive@example.test", "mailboxes"),
+        Old("joe@elsewhere.test", "lists", by="here", sender="ann@example.test"),
+        Old("joe@elsewhere.test", 554),
+    ),
+    tables={
+        "transport": "/^archive@/ lmtp:inet:127.0.0.1:@mailboxes@\n"
+        "/@example\\.test$/ smtp:[127.0.0.1]:@primary@\n"
+        "/./ lmtp:inet:127.0.0.1:@lists@\n",
+    },
+    outside="lists",
+)
+
+SETUPS = (catching, backup, listed, gateway, verification, multiple)

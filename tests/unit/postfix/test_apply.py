@@ -56,9 +56,11 @@ def test_mail_is_not_taken_before_it_can_be_brought_to_us(paper: Callable[..., P
     one = paper()
     one.run("-X", "relay_domains")
     one.run("-e", f"transport_maps={one.main['transport_maps']}, static:smtp:x")
+    one.run("-e", "mail_version=3.5.25")  # which takes no regexp in main.cf
     found = {change.name: change.doubt for change in one.changes()}
     assert "another table" in found["transport_maps"]
     assert found["relay_domains"].startswith("transport_maps has to be changed before")
+    one.run("-X", "mail_version")
     one.run("-M", "lamson/unix=lamson unix - - n - - pipe")
     one.run("-X", "transport_maps")
     found = {change.name: change.doubt for change in one.changes()}

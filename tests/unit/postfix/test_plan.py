@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.settings import Submission
+from lamson.settings import Lmtp, Submission
 from tests.unit.postfix.paper import project
 
 if TYPE_CHECKING:
@@ -60,6 +60,19 @@ def test_a_map_that_answers_well_already_is_left_alone(paper: Callable[..., Pape
     one.tables[own]["app.test"] = "smtp:elsewhere"
     (change,) = one.changes()
     assert change.after.endswith(f"}}, {own}"), "ours has to come first"
+
+
+def test_a_map_that_has_any_address(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.run("-e", "transport_maps=static:smtp:x")
+    hop = "lamson:inet:[127.0.0.1]:8823"
+    mine = f"regexp:{{{{/^(.*@)?(app\\.test|lists\\.test)$$/ {hop}}}}}"
+    assert [change.after for change in one.changes()] == [f"{mine}, static:smtp:x"]
+    assert one.apply()
+    assert one.findings() == []
+    one.settings = project(lmtp=Lmtp("127.0.0.1:9999"))
+    (change,) = one.changes()
+    assert change.after == f"{mine.replace('8823', '9999')}, static:smtp:x", "the old one is gone"
 
 
 def test_relay_domains_that_lack_one(paper: Callable[..., Paper]) -> None:
