@@ -24,7 +24,7 @@ def recorded(files: Mapping[str, bytes]) -> dict[str, str]:
 def restored(texts: object) -> dict[str, bytes]:
     """The reverse. Raises ValueError for anything else."""
     if not isinstance(texts, dict) or not set(texts) <= set(NAMES):
-        raise ValueError("its texts are not those of main.cf and master.cf")
+        raise ValueError("its texts are no main.cf and master.cf")
     if not all(isinstance(text, str) for text in texts.values()):
         raise ValueError("its texts are no texts")
     return {name: text.encode("utf-8", "surrogateescape") for name, text in texts.items()}
