@@ -173,10 +173,10 @@ def apply_command(
 ) -> int:
     """Make the changes that `lamson postfix plan` shows, with postconf alone.
 
-    What was there before is written to a rollback file first. A value that has a $ macro or several
-    lines, and a service that is another's, are left to you, and so is what would do harm without
-    them; each line says so, and why. Exits with 1 where something is left, and with 73, nothing
-    changed, where the rollback file cannot be written.
+    What was there before is written to a rollback file first. A value with a $ macro that would
+    have to be replaced, and a service that is another's, are left to you, and so is what would do
+    harm without them; each line says so, and why. Exits with 1 where something is left, and with
+    73, nothing changed, where the rollback file cannot be written.
 
     Before all that, a copy of this Postfix, which delivers nothing and listens on no port, is asked
     with the changes and without about addresses of every domain and map that there is. Where an

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
 from lamson.postfix.finding import Finding
-from lamson.postfix.wanted import ROOM, number, size
+from lamson.postfix.want import number
+from lamson.postfix.wanted import ROOM, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,6 @@ from texts alone, for a test or to compare two of them.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,15 +60,13 @@ class Configuration:
 
     ``values`` are effective and expanded, one for each parameter that this Postfix has;
     ``explicit`` is what main.cf says and ``defaults`` what Postfix takes where it says nothing,
-    neither expanded. ``services`` are by ``name/type``; ``folded`` are the parameters whose values
-    go over several lines.
+    neither expanded. ``services`` are by ``name/type``.
     """
 
     values: Mapping[str, str]
     explicit: Mapping[str, str]
     defaults: Mapping[str, str]
     services: Mapping[str, Service]
-    folded: frozenset[str]
 
     @classmethod
     def of(
@@ -80,17 +77,14 @@ class Configuration:
         defaults: str = "",
         entries: str = "",
         overrides: str = "",
-        main_cf: str = "",
     ) -> Configuration:
-        """Of what postconf prints, for ``-x``, ``-n``, ``-d``, ``-M`` and ``-x -P``; and main.cf
-        as it is."""
+        """Of what postconf prints, for ``-x``, ``-n``, ``-d``, ``-M`` and ``-x -P``."""
         known = parsed(values)
         return cls(
             known,
             parsed(explicit),
             parsed(defaults),
             _services(entries, parsed(overrides), known.get("compatibility_level", "")),
-            frozenset(_over_several_lines(main_cf)),
         )
 
     @property
@@ -154,15 +148,4 @@ def _services(text: str, overrides: Mapping[str, str], level: str) -> dict[str, 
         fields = line.split()
         key = f"{fields[0]}/{fields[1]}"
         found[key] = Service(key, " ".join(fields), options.get(key, {}), chroot)
-    return found
-
-
-def _over_several_lines(main_cf: str) -> set[str]:
-    """The parameters whose values go on after a line end."""
-    found, name = set(), ""
-    for line in main_cf.splitlines():
-        if line[:1].isspace() and line.strip() and not line.lstrip().startswith("#"):
-            found.add(name)
-        elif setting := re.match(r"(\w+)\s*=", line):
-            name = setting[1]
     return found

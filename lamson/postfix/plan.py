@@ -1,8 +1,9 @@
 """The plan: what has to change in main.cf and master.cf for a project.
 
-Nothing is changed here: that is for `lamson.postfix.apply`. A value that somebody composed with
-``$`` or over several lines, and that would have to be changed, is left alone and named: it is not
-for us to guess.
+Nothing is changed here: that is for `lamson.postfix.apply`. To a list ours is added, and what is
+there stays as it is written, macros and all; one over several lines comes to be one line. Where
+something that somebody composed with ``$`` would have to be replaced, it is left alone and named:
+it is not for us to guess.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lamson.postfix import match_list, reachability, recipients, transport
 from lamson.postfix.configuration import bare, option, words
+from lamson.postfix.expression import literal
 from lamson.postfix.ours import plain
 from lamson.postfix.wanted import ACTION
 
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
 
     from lamson.postfix.site import Site
     from lamson.postfix.submission import WantedService
-    from lamson.postfix.wanted import Want
+    from lamson.postfix.want import Want
 
 TABLE = "table"
 FILES = (TABLE, "main.cf", "master.cf")
+_BY_ADDRESS = re.compile(r"regexp:\{\{/\^\(\.\*@\)\?\(([^()]*)\)\$\$/ ")
+_COMPOSED = "the value has a $ macro"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +72,6 @@ def make(site: Site, main: Sequence[Want], master: Sequence[WantedService]) -> l
             changes += _files(site, want)
             continue
         after, doubt = found
-        if _is_composed(site, want, before):
-            doubt = "the value has a $ macro"
-        elif want.name in configuration.folded:
-            doubt = "the value goes over several lines"
         doubt = f"{doubt}; change it by hand" if doubt else ""
         changes += [] if doubt else _files(site, want)
         changes.append(Change("main.cf", want.name, before, after, want.why, doubt))
@@ -83,6 +83,11 @@ def make(site: Site, main: Sequence[Want], master: Sequence[WantedService]) -> l
             )
         elif known.program not in service.programs:
             doubt = f"another service, {known.program}, has this address"
+            changes.append(
+                Change("master.cf", service.key, known.entry, service.entry, service.why, doubt)
+            )
+        elif service.taken:
+            doubt = service.taken
             changes.append(
                 Change("master.cf", service.key, known.entry, service.entry, service.why, doubt)
             )
@@ -131,16 +136,6 @@ def _together(changes: list[Change], key: str) -> list[Change]:
     return changes
 
 
-def _is_composed(site: Site, want: Want, before: str | None) -> bool:
-    """Somebody has put it together from macros, which we would have to expand to change it."""
-    if before is None or before == site.configuration.defaults.get(want.name):
-        return False
-    if want.rewrite is None:
-        return "$" in before
-    # Each item stays as it is written, as long as a macro stands for no more than a part of one.
-    return "$" in before.replace("$$", "") and len(words(before)) != len(words(site.get(want.name)))
-
-
 def _files(site: Site, want: Want) -> list[Change]:
     """The files that the new value names, where they are not as they should be."""
     if want.rewrite is None:
@@ -163,7 +158,9 @@ def _after(site: Site, want: Want, before: str | None) -> tuple[str, str] | None
     if effective is None or is_met(site, want, effective):
         return None
     if not want.is_list:
-        return want.value, ""
+        is_usual = before is None or before == site.configuration.defaults.get(want.name)
+        return want.value, "" if is_usual or "$" not in str(before) else _COMPOSED
+    listed = words(_as_written(site, want.name, before))
     if want.rewrite is not None:
         asked = map(bare, words(effective))
         is_there = want.will_do is not None and any(map(want.will_do, asked))
@@ -171,21 +168,36 @@ def _after(site: Site, want: Want, before: str | None) -> tuple[str, str] | None
         spoilt, doubt = ("", "") if is_there else _spoilt(site, want, effective)
         there = [one for one in words(effective) if bare(one) != spoilt]
         # What stays is left as it is written: with its macros, and each dollar twice.
-        as_written = dict(zip(words(effective), words(before or ""), strict=False))
-        after = ", ".join(as_written.get(one, one) for one in want.rewrite(there).items)
-        return after, doubt
+        items = want.rewrite(there).items
+        if len(listed) != len(words(effective)):  # a macro stands for several
+            if spoilt or list(items[: len(there)]) != there:
+                return ", ".join(items), doubt or _COMPOSED
+            return ", ".join([*listed, *items[len(there) :]]), doubt
+        as_written = dict(zip(words(effective), listed, strict=True))
+        return ", ".join(as_written.get(one, one) for one in items), doubt
     there = [bare(one) for one in words(effective)]
     if want.answers and any(site.lookup(there, domain) for domain, _ in want.answers):
         # Another map comes first, or ours is of another time.
         ours = {domain for domain, _ in want.answers}
-        others = [one for one in words(before or "") if not _inline_keys(one) <= ours]
-        after = ", ".join([want.value, *others])
-        doubt = "another table in it answers for every address" if after == before else ""
-        return after, doubt
+        others = [one for one in listed if not _keys_of_ours(one) <= ours]
+        items = [want.value, *others]
+        if _has_addresses(site, want, there) and recipients.takes_inline(site):
+            items[0] = _by_address(want)
+        doubt = "another table in it answers for every address" if items == listed else ""
+        return ", ".join(items), doubt
     missing = _missing(site, want, effective)
     spoilt, doubt = _spoilt(site, want, effective)
-    kept = [one for one in words(before or "") if bare(one) != spoilt]
+    kept = [one for one in listed if bare(one) != spoilt]
     return ", ".join([*kept, *missing]), doubt
+
+
+def _as_written(site: Site, name: str, before: str | None) -> str:
+    """What the list is now: what Postfix takes where main.cf says nothing stays in it, too."""
+    if before is not None:
+        return before
+    effective = site.get(name)
+    # Up to level 2 relay_domains is mydestination, and their subdomains are relayed.
+    return "$mydestination" if effective == site.get("mydestination") and effective else effective
 
 
 def is_met(site: Site, want: Want, effective: str) -> bool:
@@ -249,8 +261,30 @@ def _is_one_hop(one: str, other: str) -> bool:
     return len(set(names)) == 1 and transport.is_one_place(*places)
 
 
-def _inline_keys(table: str) -> set[str]:
-    """The keys of a table ``inline:{key=value …}``; one that there cannot be for another table."""
+def _has_addresses(site: Site, want: Want, maps: Sequence[str]) -> bool:
+    """One of the maps answers for any address in our domains, whatever others have for these."""
+    return any(
+        site.answers(one, domain, _address).get(_address(domain)[0], answer) != answer
+        for one in maps
+        for domain, answer in want.answers
+    )
+
+
+def _address(domain: str) -> tuple[str]:
+    return (f"lamson-check@{domain}",)
+
+
+def _by_address(want: Want) -> str:
+    """A map of ours that does so as well, and comes first."""
+    domains = "|".join(literal(domain).decode() for domain, _ in want.answers)
+    return f"regexp:{{{{/^(.*@)?({domains})$$/ {want.answers[0][1]}}}}}"
+
+
+def _keys_of_ours(table: str) -> set[str]:
+    """The domains for which a table has been written out, as we do it: ``inline:{key=value …}``,
+    or `_by_address`; one that there cannot be for another table."""
+    if found := _BY_ADDRESS.match(table):
+        return set(found[1].replace("\\", "").split("|"))
     if not table.startswith("inline:{"):
         return {""}
     return set(re.findall(r"([^\s{},=]+)\s*=", table))

@@ -1,4 +1,4 @@
-"""Postfix's configuration, read and written through postconf(1) and nothing else.
+"""Postfix's configuration, read and written through postconf(1), and put back as it was.
 
 For `lamson postfix plan`, `apply` and `check`. A directory that holds no configuration, and a
 postconf that refuses, raise LamsonError with what postconf said.
@@ -7,10 +7,13 @@ postconf that refuses, raise LamsonError with what postconf said.
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
+from lamson.postfix import texts
 from lamson.postfix.configuration import Configuration
 from lamson.postfix.maps import PostmapMaps
 from lamson.postfix.mending import Mending
@@ -26,6 +29,7 @@ class Postconf:
 
     def __init__(self, directory: Path | None = None) -> None:
         self._place = ("-c", str(directory)) if directory else ()
+        self._directory = directory
         self._program = command("postconf")
         self.mend = Mending(f"-c {directory} " if directory else "")
         """The commands that a person mends this configuration with."""
@@ -33,27 +37,52 @@ class Postconf:
     def read(self) -> Configuration:
         """All that it says now. Starts five processes, whatever is asked of it afterwards."""
         values = self._run("-x")
-        directory = Configuration.of(values=values).directory
-        try:
-            main_cf = (directory / "main.cf").read_text(errors="replace")
-        except OSError as error:
-            raise LamsonError(f"{directory / 'main.cf'}: {error.strerror}") from None
         return Configuration.of(
             values=values,
             explicit=self._run("-n"),
             defaults=self._run("-d"),
             entries=self._run("-M"),
             overrides=self._run("-x", "-P"),
-            main_cf=main_cf,
         )
 
     def maps(self) -> PostmapMaps:
         """The tables that it names, as they are now."""
         return PostmapMaps(self._place)
 
+    def files(self) -> dict[str, bytes]:
+        """main.cf and master.cf as they are now."""
+        return {name: self._file(name).read_bytes() for name in texts.NAMES}
+
+    def put_back(self, files: Mapping[str, bytes]) -> None:
+        """They are again what `files` once gave: each as a whole, or not at all."""
+        for name, data in files.items():
+            file = self._file(name).resolve()
+            status, new = file.stat(), file.with_name(f".{file.name}.lamson")
+            try:
+                new.write_bytes(data)
+                os.chown(new, status.st_uid, status.st_gid)
+                new.chmod(stat.S_IMODE(status.st_mode))
+                new.replace(file)
+            except OSError as error:
+                raise LamsonError(f"{file}: {error.strerror}", exit_code=os.EX_CANTCREAT) from None
+
+    def _file(self, name: str) -> Path:
+        if self._directory is None:
+            values = self._run("-x", "config_directory")
+            self._directory = Configuration.of(values=values).directory
+        return self._directory / name
+
+    def _finish(self, name: str) -> None:
+        """Its last line has an end: postconf joins what it adds to one that has none."""
+        file = self._file(name)
+        if file.exists() and not file.read_bytes().endswith(b"\n"):
+            with suppress(PermissionError), file.open("ab") as opened:  # postconf will say so
+                opened.write(b"\n")
+
     def set(self, values: Mapping[str, str]) -> None:
         """``postconf -e``, all at once: each call waits until main.cf is two seconds old."""
         if values:
+            self._finish("main.cf")
             self._run("-e", *(f"{name} = {value}" for name, value in values.items()))
 
     def unset(self, names: Sequence[str]) -> None:
@@ -63,6 +92,7 @@ class Postconf:
 
     def set_service(self, key: str, entry: str) -> None:
         """``postconf -M``."""
+        self._finish("master.cf")
         self._run("-M", f"{key}={entry}")
 
     def unset_service(self, key: str) -> None:

@@ -54,10 +54,10 @@ class _Copied(Postconf):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self._directory = directory
+        self._copy = directory
 
     def _run(self, *arguments: str) -> str:
-        _age(self._directory)
+        _age(self._copy)
         return super()._run(*arguments)
 
 

@@ -179,12 +179,17 @@ def _filtered(site: Site, item: str, domains: Iterable[str], files: dict[Path, s
 
 def _table(site: Site, name: str, rule: str, files: dict[Path, str]) -> str:
     """A table with this rule: written out, or as a file where this Postfix needs one."""
-    version = re.match(r"(\d+)\.(\d+)", site.get("mail_version"))
-    if version is None or tuple(map(int, version.groups())) >= _INLINE_SINCE:
+    if takes_inline(site):
         return f"regexp:{{{{{rule.replace('$', '$$')}}}}}"
     path = site.configuration.directory / DIRECTORY / name
     files[path] = f"# Made by: lamson postfix apply\n{rule}\n"
     return f"regexp:{path}"
+
+
+def takes_inline(site: Site) -> bool:
+    """This Postfix takes regular expressions that are written out in main.cf."""
+    version = re.match(r"(\d+)\.(\d+)", site.get("mail_version"))
+    return version is None or tuple(map(int, version.groups())) >= _INLINE_SINCE
 
 
 def _one_of(expressions: Sequence[str]) -> str:

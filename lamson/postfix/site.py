@@ -57,12 +57,6 @@ class Site:
         return replace(self, configuration=postconf.read(), maps=postconf.maps())
 
     @property
-    def next_hop(self) -> str:
-        """How Postfix should reach our LMTP server: by a transport of our own."""
-        own = self.settings.postfix
-        return own.next_hop or f"{own.transport}:{self.settings.lmtp.endpoint(bracketed=True)}"
-
-    @property
     def services(self) -> Mapping[str, Service]:
         """The entries of master.cf, by ``name/type``."""
         return self.configuration.services

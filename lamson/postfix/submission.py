@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lamson.postfix.configuration import Service
     from lamson.postfix.site import Site
-    from lamson.postfix.wanted import Want
+    from lamson.postfix.want import Want
     from lamson.routing.domains import Domains
     from lamson.settings.model import Settings
 
@@ -37,7 +37,7 @@ class WantedService(NamedTuple):
     """One entry of master.cf; ``doubt`` is why `apply` cannot write it.
 
     What is there already has to be one of ``programs`` and to have the ``options``, if need be of
-    its own; ``reserve`` is why `apply` cannot give it these.
+    its own; ``reserve`` is why `apply` cannot give it these, and ``taken`` why it is not for us.
     """
 
     key: str
@@ -47,6 +47,7 @@ class WantedService(NamedTuple):
     programs: tuple[str, ...] = TAKING
     options: tuple[Want, ...] = ()
     reserve: str = ""
+    taken: str = ""
 
 
 def wanted(site: Site) -> list[WantedService]:
@@ -82,9 +83,19 @@ def wanted(site: Site) -> list[WantedService]:
     ]
 
 
+# What the site asks of strangers is not asked of us, who say `localhost`, and send as list+bounces.
+_INHERITED = {
+    "smtpd_helo_restrictions": "",
+    "smtpd_sender_restrictions": "",
+    "smtpd_data_restrictions": "",
+    "smtpd_end_of_data_restrictions": "",
+    "smtpd_reject_unlisted_sender": "no",
+}
+
+
 def _trusting() -> dict[str, str]:
     """For this machine alone, which is believed."""
-    return {
+    return _INHERITED | {
         "syslog_name": SYSLOG_NAME,
         "mynetworks": "127.0.0.0/8,[::1]/128",
         "smtpd_client_restrictions": "permit_mynetworks,reject",
@@ -96,7 +107,7 @@ def _trusting() -> dict[str, str]:
 def _asking(settings: Settings, domains: Domains) -> dict[str, str]:
     """For a network: TLS, a login, and for each login the senders it may use."""
     own = settings.submission
-    options = {"syslog_name": "postfix/submission"}
+    options = _INHERITED | {"syslog_name": "postfix/submission"}
     if own.security == "tls":
         options["smtpd_tls_wrappermode"] = "yes"
     options["smtpd_tls_security_level"] = "encrypt"

@@ -109,9 +109,11 @@ def _line(wanted: bytes, result: str) -> bytes:
 def write(directory: Path, kind: str, tables: Sequence[Table]) -> list[Path]:
     """Write the tables into ``directory`` once all of them have been tried out as ``kind``.
 
-    ``kind`` is regexp or pcre. Raises LamsonError where postmap finds fault with one, and
-    UnavailableError where there is no postmap, or none that reads them; nothing is changed then.
+    ``kind`` is regexp or pcre. Raises LamsonError where postmap finds fault with one, or those of
+    another project are there, and UnavailableError where there is no postmap, or none that reads
+    them; nothing is changed then.
     """
+    _check_whose(directory, tables)
     directory.mkdir(parents=True, exist_ok=True)
     written: list[tuple[Path, Path]] = []
     try:
@@ -132,6 +134,23 @@ def write(directory: Path, kind: str, tables: Sequence[Table]) -> list[Path]:
             with contextlib.suppress(FileNotFoundError):
                 new.unlink()
     return [final for _, final in written]
+
+
+def _check_whose(directory: Path, tables: Sequence[Table]) -> None:
+    """Those that are there have a domain of ours, or are of no project."""
+    there = directory / DOMAINS
+    old = _lines(there.read_bytes()) if is_ours(there) else set()
+    new = {line for table in tables if table.name == DOMAINS for line in _lines(table.content)}
+    if old and new and not old & new:
+        raise LamsonError(
+            f"{directory} has the tables of another application; give this one a directory of its"
+            f" own, such as -directory {directory}-2, or remove {there} if nobody needs it",
+            exit_code=os.EX_CANTCREAT,
+        )
+
+
+def _lines(content: bytes) -> set[bytes]:
+    return {line for line in content.splitlines() if line and not line.startswith(b"#")}
 
 
 def is_ours(file: Path) -> bool:

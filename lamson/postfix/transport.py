@@ -7,12 +7,13 @@ another one, such as the site's `lmtp`, and that does all that we need, it is we
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lamson.postfix.configuration import bare, words
 from lamson.postfix.submission import WantedService
-from lamson.postfix.wanted import Want, number, seconds
+from lamson.postfix.want import Want, number, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ _USUAL_PROCESSES = 100  # Postfix's own default
 _DEFAULTS = {one: f"default_{one}" for one in (
     "destination_concurrency_limit", "destination_recipient_limit"
 )}  # fmt: skip
+_INLINE = re.compile(r"([^\s{},=]+)\s*=\s*([^\s{},]+)")
 LEVEL = "lmtp_tls_security_level"
 _NO_TLS = ("", "none", "may")  # with which mail goes out also where TLS is not offered
 SHARED = ("lmtp", "smtp", "relay")
@@ -58,7 +60,7 @@ class Transport:
 
 def of(site: Site) -> Transport:
     """The one that our mail goes by, where that will do; else the one that it should go by."""
-    own = _named(site.next_hop)
+    own = _named(site.settings.next_hop)
     there = [bare(one) for one in words(site.get("transport_maps"))]
     for domain in sorted(site.domains.listed)[:1]:
         found = _named(site.lookup(there, domain) or site.get("relay_transport"))
@@ -119,7 +121,13 @@ def wanted(site: Site) -> list[WantedService]:
     given = " ".join(f"-o {name}={value}" for name, value in written.items())
     concurrency = _concurrency(site)
     processes = concurrency if concurrency > _USUAL_PROCESSES else "-"
-    doubt = ""
+    doubt, taken = "", ""
+    if others := _of_another(site, transport):
+        taken = (
+            f"{transport.name} brings the mail of another application, {others}; give this one a"
+            " name of its own in config/settings.py, such as postfix=Postfix(transport="
+            f"{_name(site)!r})"
+        )
     if transport.is_shared:
         doubt = (
             f"{transport.name} is for the mail of others, too; name a transport of ours in"
@@ -135,8 +143,36 @@ def wanted(site: Site) -> list[WantedService]:
             ("lmtp",),
             tuple(options),
             doubt,
+            taken,
         )
     ]
+
+
+def _of_another(site: Site, transport: Transport) -> str:
+    """A domain that is not ours, which goes by the service to elsewhere; nothing where none does,
+    or where our mail goes by it already."""
+    if transport.is_shared or transport.service(site) is None:
+        return ""
+    there = [bare(one) for one in words(site.get("transport_maps"))]
+    for domain in sorted(site.domains.listed)[:1]:
+        if _named(site.lookup(there, domain) or "").name == transport.name:
+            return ""
+    for item in there:
+        for domain, hop in _INLINE.findall(item) if item.startswith("inline:") else ():
+            found = _named(hop)
+            if (
+                found.name == transport.name
+                and domain.lower() not in site.domains.listed
+                and not is_one_place(found.place, transport.place)
+            ):
+                return str(domain)
+    return ""
+
+
+def _name(site: Site) -> str:
+    """A name for the service of this application: after the first of its domains."""
+    domain = min(site.domains.listed, default="own")
+    return f"lamson-{re.sub('[^A-Za-z0-9]+', '-', domain).strip('-')}"
 
 
 def _options(site: Site) -> list[Want]:

@@ -1,25 +1,22 @@
 """What a project wants main.cf to say, and why.
 
 For `plan` and `apply`, which bring it about, and `check`, which looks whether it is so. Nothing is
-read from Postfix here but the names of the parameters that this version knows. A value that is no
-number or time where Postfix has one is never as wanted.
+read from Postfix here but the names of the parameters that this version knows.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import re
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from lamson.errors import LamsonError
-from lamson.postfix import ours, recipients
+from lamson.postfix import ours, recipients, transport
 from lamson.postfix.configuration import bare, option, words
+from lamson.postfix.want import Want, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lamson.postfix.site import Site
@@ -31,17 +28,6 @@ ROOM = 100
 ACTION = "default_action"
 SAFE_ACTIONS = ("tempfail", "shutdown")
 """Values of it, or of milter_default_action, with which mail waits while the filters are down."""
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-class Rewritten(Protocol):
-    """A list as it should be."""
-
-    @property
-    def items(self) -> Sequence[str]: ...
-
-    @property
-    def files(self) -> Mapping[Path, str]: ...
 
 
 class _Items(NamedTuple):
@@ -49,42 +35,8 @@ class _Items(NamedTuple):
     files: Mapping[Path, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
-    """One parameter. Where it ``is_list``, the value has to be among others, else alone.
-
-    ``answers`` are what the maps it names have to answer, by domain; where they do it is well,
-    whatever the value. ``otherwise`` names the parameter that counts where they answer nothing, or
-    where there is none of this name yet.
-    ``has_domains``: it is a list of domains, which may be brought by a table, a file or a parent.
-    ``will_do`` tells of another value (effective, ``$`` expanded) whether it is as good; where it
-    ``is_list``, of an item of it. ``rewrite`` gives for the items of a list those that there should
-    be, and the files that these name; it decides alone.
-    """
-
-    name: str
-    value: str
-    why: str
-    is_list: bool = False
-    answers: tuple[tuple[str, str], ...] = ()
-    otherwise: str | None = None
-    has_domains: bool = False
-    will_do: Callable[[str], bool] | None = None
-    rewrite: Callable[[Sequence[str]], Rewritten] | None = None
-
-    def is_met_by(self, effective: str) -> bool:
-        """The one value will do. What Postfix itself could not read never does."""
-        try:
-            will_do = self.will_do is not None and self.will_do(effective)
-        except LamsonError:
-            will_do = False
-        return will_do or effective == self.value
-
-
 def of_main(site: Site) -> list[Want]:
     """What main.cf has to say. Raises RouteError where the domains cannot be listed."""
-    from lamson.postfix import transport
-
     domains, used = site.domains.complete(), transport.of(site)
     next_hop = used.next_hop
     hops = " ".join(f"{domain}={next_hop}" for domain in domains)
@@ -168,21 +120,6 @@ def size(settings: Settings) -> Want:
     )
 
 
-def number(value: str) -> int:
-    """Raises LamsonError for what is none."""
-    if not value.isdigit():
-        raise LamsonError(f"{value!r} is no number")
-    return int(value)
-
-
-def seconds(value: str) -> float:
-    """A time as Postfix writes it, such as ``600s``. Raises LamsonError."""
-    found = re.fullmatch(r"(\d+)([smhdw]?)", value)
-    if found is None:
-        raise LamsonError(f"{value!r} is no time that Postfix knows")
-    return int(found[1]) * _SECONDS[found[2] or "s"]
-
-
 def _milter(site: Site) -> list[Want]:
     if not site.settings.has_milter:
         return []
@@ -194,14 +131,14 @@ def _milter(site: Site) -> list[Want]:
             " passes, and none is lost",
             is_list=True,
             will_do=ours.is_milter(site),
-            rewrite=partial(_milters, site),
+            rewrite=partial(milters, site),
         ),
     ]
 
 
-def _milters(site: Site, there: Sequence[str]) -> _Items:
-    """Ours is the last where it is new, and has an action of its own: that of the site is for the
-    filters of others."""
+def milters(site: Site, there: Sequence[str]) -> _Items:
+    """The list with ours, which is the last where it is new, and has an action of its own: that of
+    the site is for the filters of others."""
     is_ours = ours.is_milter(site)
     places = (None, *site.smtpds)
     is_safe = all(site.effective(one, "milter_default_action") in SAFE_ACTIONS for one in places)

@@ -159,10 +159,10 @@ class Settings(Group):
 
     @property
     def next_hop(self) -> str:
-        """How Postfix reaches the LMTP server, as a transport map has it: ``lmtp:…``."""
+        """How Postfix reaches the LMTP server, as a transport map has it: ``lamson:inet:…``."""
         if self.postfix.next_hop is not None:
             return self.postfix.next_hop
-        return "lmtp:" + self.lmtp.endpoint(bracketed=True)
+        return f"{self.postfix.transport}:{self.lmtp.endpoint(bracketed=True)}"
 
     def lookup(self, name: str) -> str:
         """The map ``name`` of our socketmap, as main.cf has it: ``socketmap:…:recipient``."""

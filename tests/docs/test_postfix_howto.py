@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.postfix import plan, wanted
+from lamson.postfix import plan, transport, wanted
 from lamson.routing.domains import Domains
 from lamson.settings import Settings, Socketmap, Submission
 from tests.docs.blocks import DOCS, blocks
@@ -47,6 +47,11 @@ def the(language: str) -> str:
     return block.text
 
 
+def add_service(postfix: PostfixInstance) -> None:
+    with (postfix.base / "etc" / "master.cf").open("a") as master:
+        master.write(the("master"))
+
+
 def test_the_lines_stand_on_one_page() -> None:
     """The others point to it: nobody has to find out which of four copies is the newest."""
     root = DOCS.parent
@@ -79,6 +84,8 @@ def test_the_files_to_copy_say_the_same() -> None:
         r"socketmap:[^}]*", "regexp:${config_directory}/lamson/recipients", wanted
     )
     assert set(page) == set(common) | set(asked)
+    services = _without_remarks(example / "master.cf")
+    assert services.startswith(the("master"))
     assert settings_of(the("milter")) == settings_of(_without_remarks(example / "3-milter.cf"))
 
 
@@ -98,7 +105,7 @@ def test_the_readme_has_the_settings_of_the_howto() -> None:
         'submission=Submission("127.0.0.1:25"),',
         'lmtp=Lmtp("unix:sockets/lmtp", socket_group="postfix"),',
         'socketmap=Socketmap("unix:sockets/socketmap", socket_group="postfix"),',
-        "postconf -F lmtp/unix/chroot=n smtp/inet/chroot=n",
+        "postconf -F smtp/inet/chroot=n",
     ):
         assert line in readme
         assert line in howto
@@ -114,7 +121,7 @@ def _of_one_domain(value: str) -> str:
 @pytest.mark.skipif(why_not() is not None, reason=why_not() or "Postfix is here")
 def test_by_hand_it_is_what_the_command_would_do() -> None:
     page = settings_of(the("main"))
-    domain, transport = the("transport").split()
+    domain, next_hop = the("transport").split()
     settings = Settings(
         handlers=["app"],
         socketmap=Socketmap("127.0.0.1:8824"),
@@ -123,10 +130,13 @@ def test_by_hand_it_is_what_the_command_would_do() -> None:
     )
     domains = Domains([], settings.domains)
     own = {key: value for key, value in page.items() if key not in OWN}
-    postfix = PostfixInstance(sink_port=1, routes={domain: transport}, main=own)
+    postfix = PostfixInstance(sink_port=1, routes={domain: next_hop}, main=own)
     try:
+        add_service(postfix)
         site = replace(site_of(settings, postfix.base / "etc"), domains=domains)
-        assert plan.make(site, wanted.of_main(site), []) == []
+        [service] = transport.wanted(site)
+        assert service.entry == " ".join(the("master").split())
+        assert plan.make(site, wanted.of_main(site), [service]) == []
     finally:
         postfix.close()
 
@@ -152,15 +162,18 @@ def test_a_list_behind_a_postfix_so_configured(
         LAMSON_SOCKETMAP__LISTEN=asked,
     )
     page = settings_of(the("main").replace("127.0.0.1:8824", asked))
-    domain, transport = the("transport").replace("8823", str(lamson.port)).split()
+    domain, next_hop = the("transport").replace("8823", str(lamson.port)).split()
     assert page["relay_domains"] == domain
     postfix = make_postfix(
-        routes={domain: transport},
+        routes={domain: next_hop},
         main={key: value for key, value in page.items() if key not in OWN},
         incoming={
             "smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination",
         },
     )
+    postfix.stop()
+    add_service(postfix)
+    postfix.start()
     lamson.environment["LAMSON_SUBMISSION__SERVER"] = f"127.0.0.1:{postfix.submission_port}"
     with lamson:
         sent = send(

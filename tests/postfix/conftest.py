@@ -7,7 +7,6 @@ with the stories' project behind it.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,9 +16,9 @@ import pytest
 
 from lamson.settings import Lmtp, Socketmap, Submission
 from tests.certificates import Authority
-from tests.postfix.config import HOSTNAME
 from tests.postfix.instance import PostfixInstance, why_not
 from tests.postfix.patient import Patient, project
+from tests.postfix.sasl import make_sasl
 from tests.postfix.sink import Sink
 from tests.postfix.stage import DOMAINS, Stage, make_project
 from tests.service import LamsonService
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from lamson.settings.model import Settings
-
-PASSWORD = "correct horse: battery"
 
 
 @pytest.fixture
@@ -150,17 +147,5 @@ def sasl() -> Iterator[Path]:
     """A directory with Cyrus SASL's configuration and one user, lamson@HOSTNAME."""
     # Not pytest's tmp_path: smtpd opens the files as the user postfix.
     with tempfile.TemporaryDirectory(prefix="lamson-sasl-", dir="/tmp") as name:
-        directory = Path(name)
-        directory.chmod(0o755)
-        database = directory / "sasldb2"
-        subprocess.run(
-            ["saslpasswd2", "-p", "-c", "-f", str(database), "-u", HOSTNAME, "lamson"],
-            input=PASSWORD.encode(),
-            check=True,
-        )
-        database.chmod(0o644)
-        (directory / "smtpd.conf").write_text(
-            f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {database}\n"
-            "mech_list: PLAIN LOGIN\n"
-        )
-        yield directory
+        make_sasl(Path(name))
+        yield Path(name)

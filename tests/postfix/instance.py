@@ -25,6 +25,7 @@ from tests.waiting import free_port, listening, wait_for
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
+    from typing import Self
 
 # directory under the queue, mode, and whether it belongs to the group postdrop (postfix-files(5))
 _QUEUE_DIRECTORIES = {
@@ -121,7 +122,7 @@ class PostfixInstance:
             # Postfix waits two seconds before it trusts a file that may still be being written.
             os.utime(path, (past, past))
 
-    def start(self) -> PostfixInstance:
+    def start(self) -> Self:
         """Start, and return when both ports accept connections."""
         daemons = config.default_of("daemon_directory")
         self._master.start(
@@ -146,7 +147,7 @@ class PostfixInstance:
         self.stop()
         shutil.rmtree(self.base)
 
-    def __enter__(self) -> PostfixInstance:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(

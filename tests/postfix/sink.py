@@ -48,7 +48,8 @@ class _Server(SMTP):
 class Sink:
     """Use as a context manager; ``port`` is known from the start and stays the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: type[SMTP] = _Server) -> None:
+        self._protocol = protocol  # LMTP for a mailbox server
         self.messages: list[Delivered] = []
         self.refusals: dict[str, str] = {}
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=100)
@@ -107,7 +108,7 @@ class Sink:
         asyncio.set_event_loop(loop)
         server = loop.run_until_complete(
             loop.create_server(
-                lambda: _Server(
+                lambda: self._protocol(
                     self,
                     enable_SMTPUTF8=True,
                     hostname="world.test",

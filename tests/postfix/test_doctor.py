@@ -138,8 +138,6 @@ def test_an_apply_that_fails_leaves_a_rollback_file_for_what_it_did(
 @pytest.mark.parametrize(
     ("text", "doubt"),
     [
-        ("relay_domains = $mydestination other.test\n", "macro"),
-        ("relay_domains =\n  other.test\n  # why\n  third.test\n", "several lines"),
         ("smtpd_forbid_bare_newline = ${compatibility_level?no}\n", "macro"),
     ],
 )
@@ -159,6 +157,60 @@ def test_what_somebody_composed_is_told_and_left_alone(
     one.apply()
     assert text in (one.directory / "main.cf").read_text()
     assert [change.name for change in one.changes()] == [name], "what is safe is done"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "relay_domains = $mydestination other.test\n",
+        "relay_domains =\n  other.test\n  # why\n\tthird.test\n",
+        "relay_domains=other.test   # odd\n\n\n",
+    ],
+)
+def test_a_list_is_added_to_and_comes_back_octet_by_octet(
+    patient: Callable[..., Patient], text: str
+) -> None:
+    one = patient()
+    with (one.directory / "main.cf").open("a") as main:
+        main.write(text)
+    one.run("-MX", "lamson/unix")
+    with (one.directory / "master.cf").open("ab") as master:
+        master.write(b"# \xe9crit par lui-m\xeame")
+    one.age()
+    before = one.postconf.files()
+    assert text.encode() in before["main.cf"]
+    rollback = one.apply()
+    assert one.changes() == []
+    assert "other.test" in (one.value("relay_domains") or "")
+    assert rollback is not None
+    apply.undo(one.postconf, rollback)
+    assert one.postconf.files() == before
+
+
+def test_a_last_line_without_an_end_is_named_and_finished(patient: Callable[..., Patient]) -> None:
+    one = patient()
+    one.run("-X", "relay_domains")
+    with (one.directory / "main.cf").open("a") as main:
+        main.write("relay_domains = other.test")
+    one.age()
+    assert one.codes() == ["unfinished-last-line", "relay_domains"]
+    one.cure(one.findings()[0])
+    assert one.codes() == ["relay_domains"]
+    one.cure(one.findings()[0])
+    assert one.findings() == []
+    assert (one.value("relay_domains") or "").startswith("other.test, ")
+
+
+def test_what_was_written_since_stays_when_it_is_undone(patient: Callable[..., Patient]) -> None:
+    one = patient()
+    one.run("-X", "relay_domains")
+    rollback = one.apply()
+    assert rollback is not None
+    with (one.directory / "main.cf").open("a") as main:
+        main.write("# mine\n")
+    apply.undo(one.postconf, rollback)
+    assert (one.directory / "main.cf").read_text().endswith("# mine\n")
+    assert "relay_domains" not in one.explicit()
 
 
 def test_a_map_that_answers_well_already_is_left_alone(patient: Callable[..., Patient]) -> None:

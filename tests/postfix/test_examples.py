@@ -46,6 +46,9 @@ def test_a_recipe_works(make_stage: Callable[..., Stage], recipe: str) -> None:
         },
     )
     tables = stage.postfix.base / "etc" / "lamson"
+    service, _, _ = (EXAMPLES / "master.cf").read_text().partition("\n\n")
+    with (stage.postfix.base / "etc" / "master.cf").open("a") as master:
+        master.write(f"{service}\n")
     stage.lamson.command("postfix", "maps", "-directory", str(tables))
     stage.postfix.reload()
     wait_for(

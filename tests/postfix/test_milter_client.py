@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.postfix.config import HOSTNAME
-from tests.postfix.conftest import PASSWORD
 from tests.postfix.milter import MilterService, talk
+from tests.postfix.sasl import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -66,7 +66,6 @@ def agree(real: Configuration, paper: Configuration) -> None:
     assert {n: real.values.get(n) for n in names} == {n: paper.values[n] for n in names}
     assert {n: real.explicit.get(n) for n in names} == {n: paper.explicit.get(n) for n in names}
     assert real.services == paper.services
-    assert real.folded == paper.folded
 
 
 def test_the_defaults_are_those_of_this_postfix(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from lamson.postfix.postconf import Postconf
 from lamson.settings import Settings, Submission
 from tests.certificates import Authority
 from tests.postfix.config import HOSTNAME
-from tests.postfix.conftest import PASSWORD
 from tests.postfix.patient import Patient, project, site_of
+from tests.postfix.sasl import PASSWORD
 from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.certificates import Authority
 from tests.postfix.config import HOSTNAME
-from tests.postfix.conftest import PASSWORD
+from tests.postfix.sasl import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,6 +17,7 @@ from lamson.postfix.checks import (
     content,
     copies,
     domains,
+    files,
     impostors,
     limits,
     milter,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from lamson.postfix.site import Site
 
 CHECKS = (
+    files.unfinished,
     domains.told,
     planned.findings,
     domains.classes,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
-from lamson.postfix import ours
+from lamson.postfix import ours, wanted
 from lamson.postfix.checks.smtpd import faces_the_world
 from lamson.postfix.configuration import bare, option, words
 from lamson.postfix.finding import Finding
-from lamson.postfix.wanted import ACTION, SAFE_ACTIONS, seconds
+from lamson.postfix.want import seconds
+from lamson.postfix.wanted import ACTION, SAFE_ACTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +30,15 @@ def findings(site: Site, service: Service) -> Iterator[Finding]:
     own, is_ours = site.settings.milter.endpoint(), ours.is_milter(site)
     milters = service.options.get("smtpd_milters")
     if milters is not None and not any(map(is_ours, map(bare, words(milters)))):
+        beside = ", ".join(wanted.milters(site, words(milters)).items)
         yield Finding(
             "milter-switched-off",
             f"master.cf has {service.key} ask {milters or 'no milters'}, not {own}",
             "our filters are not asked",
-            site.mend.no_override(service.key, "smtpd_milters"),
+            site.mend.override(
+                service.key,
+                f"smtpd_milters={beside}",
+            ),
         )
     for item in () if milters is None else words(milters):
         action = option(item, ACTION) or site.effective(service, "milter_default_action")

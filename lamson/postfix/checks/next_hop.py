@@ -83,7 +83,7 @@ def _protocols(site: Site) -> Iterator[Finding]:
     spoken = words(site.get("inet_protocols"))
     if not spoken or "all" in spoken:
         return
-    asked = [("LMTP", site.next_hop)]
+    asked = [("LMTP", site.settings.next_hop)]
     if ours.has_socketmap(site):
         asked.append(("the socketmap", site.settings.lookup("recipient")))
     for what, place in asked:

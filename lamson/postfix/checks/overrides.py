@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lamson.postfix.site import Site
-    from lamson.postfix.wanted import Want
+    from lamson.postfix.want import Want
 
 # The programs that read a value, of those that we want.
 _READERS = {

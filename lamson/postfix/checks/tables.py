@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lamson.errors import RouteError
-from lamson.postfix import ours, tables
+from lamson.postfix import ours, tables, transport
 from lamson.postfix.configuration import words
 from lamson.postfix.finding import Finding
 
@@ -43,8 +43,9 @@ def findings(site: Site) -> Iterator[Finding]:
     files = used(site)
     if not files:
         return
+    hops = {site.settings.next_hop, transport.of(site).next_hop}  # of former versions, which do
     try:
-        made = tables.make(site.router, site.domains, site.settings.next_hop)
+        made = [table for hop in hops for table in tables.make(site.router, site.domains, hop)]
     except RouteError as problem:
         yield Finding(
             "tables-cannot-be-made",
@@ -53,7 +54,7 @@ def findings(site: Site) -> Iterator[Finding]:
             "use the socketmap: set socketmap in config/settings.py, then lamson postfix apply",
         )
         return
-    contents = {table.name: table.content for table in made}
+    contents = {(table.name, table.content) for table in made}
     for path, name in files.items():
         place = () if path.parent == site.directory else ("-directory", str(path.parent))
         mend = site.mend.maps(place)
@@ -64,7 +65,7 @@ def findings(site: Site) -> Iterator[Finding]:
                 "all mail for us is deferred",
                 mend,
             )
-        elif path.read_bytes() != contents[path.name]:
+        elif (path.name, path.read_bytes()) not in contents:
             yield Finding(
                 "stale-tables",
                 f"{path} is not what the routes and settings would make now",

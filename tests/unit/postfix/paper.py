@@ -284,6 +284,10 @@ class Paper:
     def unset_override(self, name: str) -> None:
         self.run("-PX", name)
 
+    def files(self) -> dict[str, bytes]:
+        """There are none."""
+        return {}
+
     def unset_service(self, key: str) -> None:
         self.run("-MX", key)
 
@@ -304,7 +308,6 @@ class Paper:
                     for name, value in options.items()
                 }
             ),
-            main_cf=_lines(self.main),
         )
 
     def entry(self, key: str) -> str:

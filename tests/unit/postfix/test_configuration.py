@@ -45,11 +45,6 @@ def test_services(level: str, *, is_chrooted: bool) -> None:
     assert not found["lmtp/unix"].is_chrooted
 
 
-def test_which_values_go_over_several_lines() -> None:
-    main_cf = "a = b\n\n# c = d\n  e\nf =\n# why\n   # not this\ng = h\n\ti\n"
-    assert Configuration.of(values="", main_cf=main_cf).folded == {"a", "g"}
-
-
 def test_where_it_is() -> None:
     there = Configuration.of(values="config_directory = /etc/other\n")
     assert there.directory == Path("/etc/other")

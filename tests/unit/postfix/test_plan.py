@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.postfix import plan
-from lamson.settings import Submission
+from lamson.settings import Lmtp, Submission
 from tests.unit.postfix.paper import project
 
 if TYPE_CHECKING:
@@ -61,6 +61,19 @@ def test_a_map_that_answers_well_already_is_left_alone(paper: Callable[..., Pape
     one.tables[own]["app.test"] = "smtp:elsewhere"
     (change,) = one.changes()
     assert change.after.endswith(f"}}, {own}"), "ours has to come first"
+
+
+def test_a_map_that_has_any_address(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.run("-e", "transport_maps=static:smtp:x")
+    hop = "lamson:inet:[127.0.0.1]:8823"
+    mine = f"regexp:{{{{/^(.*@)?(app\\.test|lists\\.test)$$/ {hop}}}}}"
+    assert [change.after for change in one.changes()] == [f"{mine}, static:smtp:x"]
+    assert one.apply()
+    assert one.findings() == []
+    one.settings = project(lmtp=Lmtp("127.0.0.1:9999"))
+    (change,) = one.changes()
+    assert change.after == f"{mine.replace('8823', '9999')}, static:smtp:x", "the old one is gone"
 
 
 def test_relay_domains_that_lack_one(paper: Callable[..., Paper]) -> None:
@@ -117,9 +130,30 @@ def test_another_service_that_has_the_address(paper: Callable[..., Paper]) -> No
     )  # fmt: skip
 
 
+def test_a_list_keeps_its_macros(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.run("-e", "relay_domains=$mydestination other.test", "transport_maps=$virtual_maps hash:/x")
+    one.run("-e", "virtual_maps=hash:/a, hash:/b", "relay_recipient_maps=$virtual_maps")
+    after = {change.name: change.after for change in one.changes()}
+    assert after["relay_domains"] == "$mydestination, other.test, app.test, lists.test"
+    assert after["transport_maps"].startswith("$virtual_maps, hash:/x, inline:")
+    assert after["relay_recipient_maps"].startswith("$virtual_maps, pipemap:")
+    assert one.apply()
+    assert one.findings() == []
+
+
+def test_what_a_list_is_without_a_word_of_main_cf_stays_in_it(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.run("-X", "relay_domains")
+    one.run("-e", "mydestination=example.test")
+    one.defaults["relay_domains"] = "$mydestination"
+    after = {change.name: change.after for change in one.changes()}
+    assert after["relay_domains"] == "$mydestination, app.test, lists.test"
+
+
 def test_a_macro_is_in_doubt_and_postfixs_own_default_is_not(paper: Callable[..., Paper]) -> None:
     one = paper()
-    one.run("-e", "relay_domains=$mydestination other.test")
+    one.run("-e", "enable_long_queue_ids=$soft_bounce")
     (change,) = one.changes()
     assert change.doubt == "the value has a $ macro; change it by hand"
     assert "# not done by apply" in str(change)

@@ -91,6 +91,21 @@ def test_they_are_written_once_postmap_agrees(collect: Collect, tmp_path: Path, 
 
 
 @needs_postmap
+@needs_postmap
+def test_those_of_another_application_are_not_replaced(collect: Collect, tmp_path: Path) -> None:
+    def written(route: str) -> None:
+        router = collect(f"@route({route!r})\n@stateless\ndef A(message): pass\n")
+        tables.write(tmp_path, "regexp", list(made(router).values()))
+
+    written(r"a@first\.test")
+    first = (tmp_path / "recipients").read_bytes()
+    with pytest.raises(LamsonError, match="has the tables of another application; give this one a"):
+        written(r"a@second\.test")
+    assert (tmp_path / "recipients").read_bytes() == first
+    written(r"b@first\.test")
+    assert (tmp_path / "recipients").read_bytes() != first
+
+
 def test_a_table_that_postmap_dislikes_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "domains").write_text("as it was")
     good = tables.Table("domains", b"/a/ b\n", {"a": True})

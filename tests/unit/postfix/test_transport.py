@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lamson.postfix.wanted import Want
+    from lamson.postfix.want import Want
     from tests.unit.postfix.paper import Paper
 
 PLACE = "inet:[127.0.0.1]:8823"
@@ -74,6 +74,27 @@ def test_each_application_has_its_own(paper: Callable[..., Paper]) -> None:
     one = paper(project(workers=200, threads=8, postfix={"transport": "lists"}))
     assert one.entry("lists/unix").startswith("lists unix - - n - 1000 lmtp ")
     assert one.main["lists_destination_concurrency_limit"] == "1000"
+
+
+def test_a_name_that_another_application_has(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    hops = one.main["transport_maps"]
+    one.has_routes(r"x@second\.test")
+    one.settings = project(lmtp=Lmtp("127.0.0.1:9999"))
+    left = {change.name: change.doubt for change in one.changes() if change.doubt}
+    assert left["lamson/unix"] == (
+        "lamson brings the mail of another application, app.test; give this one a name of its own"
+        " in config/settings.py, such as postfix=Postfix(transport='lamson-second-test')"
+    )
+    assert "lamson/unix has to be changed before" in left["transport_maps"]
+    assert "relay_domains" in left
+    assert one.main["transport_maps"] == hops
+    one.settings = project(
+        lmtp=Lmtp("127.0.0.1:9999"),
+        postfix={"transport": "lamson-second-test", "smtpd": "127.0.0.1:2525"},
+    )
+    assert one.apply()
+    assert one.findings() == []
 
 
 def test_a_shared_transport_by_its_name_is_left_to_a_person(paper: Callable[..., Paper]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.errors import LamsonError, RouteError
+from lamson.errors import RouteError
 from lamson.postfix import wanted
 from lamson.settings import Lmtp, Milter
 from tests.unit.postfix.paper import project
@@ -14,7 +14,7 @@ from tests.unit.postfix.paper import project
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamson.postfix.wanted import Want
+    from lamson.postfix.want import Want
     from tests.unit.postfix.paper import Paper
 
 
@@ -115,17 +115,3 @@ def test_who_is_excused_from_it_is_a_single_host(paper: Callable[..., Paper]) ->
     hosts = ("", "192.0.2.1", "192.0.2.1, [2001:db8::1]", "[2001:db8::1]/128")
     wide = ("127.0.0.1", "[::1]", "192.0.2.0/24", "192.0.2.1 10.0.0.0/8", "mail.test", "cidr:/x")
     assert as_wanted(want, *hosts, *wide) == list(hosts)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("5", 5), ("5s", 5), ("2m", 120), ("1h", 3600), ("1d", 86400), ("1w", 604800)],
-)
-def test_times_as_postfix_writes_them(text: str, expected: float) -> None:
-    assert wanted.seconds(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "s", "1.5s", "5 s", "-1s", "5y"])
-def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(LamsonError, match="is no time that Postfix knows"):
-        wanted.seconds(text)

@@ -87,15 +87,15 @@ def test_an_allow_list_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("settings", "next_hop", "lookup"),
     [
-        ({}, "lmtp:inet:[127.0.0.1]:8823", "socketmap:inet:127.0.0.1:8824:recipient"),
+        ({}, "lamson:inet:[127.0.0.1]:8823", "socketmap:inet:127.0.0.1:8824:recipient"),
         (
             {"lmtp": Lmtp("0.0.0.0:1"), "socketmap": Socketmap("[::]:2")},
-            "lmtp:inet:[127.0.0.1]:1",
+            "lamson:inet:[127.0.0.1]:1",
             "socketmap:inet:[::1]:2:recipient",
         ),
         (
             {"lmtp": Lmtp("unix:/run/l"), "socketmap": Socketmap("unix:/run/s")},
-            "lmtp:unix:/run/l",
+            "lamson:unix:/run/l",
             "socketmap:unix:/run/s:recipient",
         ),
         (

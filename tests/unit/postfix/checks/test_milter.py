@@ -49,6 +49,16 @@ def test_it_is_named_and_its_cure_mends_it(
     is_named_and_mended(one, code, broken)
 
 
+def test_what_a_service_asks_besides_stays(paper: Callable[..., Paper]) -> None:
+    one = paper(filtering())
+    one.run("-P", f"{WORLD}/inet/smtpd_milters=inet:127.0.0.1:1, {{ inet:x:2, a=b }}")
+    (finding,) = one.findings()
+    one.cure(finding)
+    options = one.read().services[f"{WORLD}/inet"].options
+    assert options["smtpd_milters"] == f"inet:127.0.0.1:1, {{ inet:x:2, a=b }}, {OURS}"
+    assert one.findings() == []
+
+
 def test_what_the_site_does_without_other_filters_is_not_our_affair(
     paper: Callable[..., Paper],
 ) -> None:

@@ -61,7 +61,7 @@ def test_it_is_named_and_its_cure_mends_it(paper: Callable[..., Paper], what: st
 
 def test_what_apply_leaves_alone_says_so(paper: Callable[..., Paper]) -> None:
     one = paper()
-    one.run("-e", "relay_domains=$mydestination other.test")
+    one.run("-e", "enable_long_queue_ids=$soft_bounce")
     (finding,) = one.findings()
     assert finding.fix == (
         "by hand, as apply leaves it to you: the value has a $ macro; change it by hand"
