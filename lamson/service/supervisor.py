@@ -38,6 +38,7 @@ from lamson.service.memory import give_back_large
 from lamson.service.systemd import inherited_sockets, notify
 from lamson.service.worker import LOADING, READY, Group, Link, Worker, forget_modules
 from lamson.settings import loading
+from lamson.settings.strays import strays
 from lamson.storage.suspects import Suspects
 
 if TYPE_CHECKING:
@@ -400,14 +401,15 @@ def start(
 ) -> None:
     """Start the service of ``project``; ``ready`` is told what it listens on.
 
-    What had to be closed to other users is logged and, in the background, given to ``remark``.
+    What had to be closed to other users, and names that look like settings and are none, are
+    logged and, in the background, given to ``remark``.
 
     ``groups`` gives the groups of workers that these settings ask for.
     In the background this returns once the service is ready; in the foreground, when it has ended.
     Raises SettingsError, UnavailableError (in use, running already) or what the worker raised.
     """
     settings = loading.load(project)
-    remarks = [*premises.enter(project, settings), *premises.as_root()]
+    remarks = [*premises.enter(project, settings), *premises.as_root(), *strays(project)]
     pid_file = settings.run_dir / daemon.PID_FILE
 
     def run(is_ready: Callable[[str], None]) -> None:
