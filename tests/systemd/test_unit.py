@@ -132,7 +132,7 @@ def test_errors_stand_out_in_the_journal(machine: Machine) -> None:
     machine(f"kill -KILL {worker}; {SEND}")
     command = f"journalctl --unit {UNIT} --output cat --priority err --no-pager | grep {worker}"
     found = machine(f"until {command}; do :; done").splitlines()
-    assert found[0].endswith(f"ERROR lamson: worker {worker} ended with signal -9; replacing it")
+    assert found[0].endswith(f"ERROR lamson: worker {worker} ended with signal 9; replacing it")
     assert found[0].startswith("20"), "the priority is no part of the text"
 
 
