@@ -95,7 +95,8 @@ class Supervisor:
             names = "; ".join(map(str, self._groups))
             ready(names)
             notify("READY=1")
-            log.logger.info("listening for %s, %d worker(s)", names, len(workers))
+            for group in self._groups:
+                log.logger.info("listening for %s, %d worker(s)", group, len(self._present(group)))
             self._warn_of_watchdog()
             self._serve()
         finally:
