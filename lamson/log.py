@@ -5,9 +5,10 @@ both programs) and what is known, as ``key=value``. Lines wait in memory until `
 dispatcher and front ends call once for all that they did at one go; nothing waits longer than a
 second. Where no file is configured, events go to the logger ``lamson.mail``. Nothing from a mail
 can forge a line: what is not printable is escaped, and every line of a text but its first, such as
-those of a traceback, is indented. The file is for its user alone, and no link that another user
-made is followed to it. A log that cannot be written (a full disk) stops no mail: its lines are
-lost.
+those of a traceback, is indented. What goes straight from standard error to the journal of systemd
+says in front of each line how important it is. The file is for its user alone, and no link that
+another user made is followed to it. A log that cannot be written (a full disk) stops no mail: its
+lines are lost.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from lamson import private
+from lamson import journal, private
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -43,6 +44,7 @@ codecs.lookup("unicode_escape")  # now: to import it takes a descriptor, and lat
 
 _waiting: list[str] = []
 _handler: _EventFile | _EventStream | None = None
+_is_journal = False  # what reads our standard error
 _stamp = ""  # the time as it is written, of the millisecond between these two
 _stamp_begins = _stamp_ends = 0.0
 
@@ -74,7 +76,8 @@ def configure(path: Path | None, *, level: str = "INFO", console: bool = False) 
     The file may be renamed by logrotate at any time. ``level`` is for everything but mail events,
     which are always written. Raises OSError when the file cannot be opened.
     """
-    global _handler
+    global _handler, _is_journal
+    _is_journal = journal.is_read_by(2)
     logging.raiseExceptions = False
     formatter = Formatter(_FORMAT, _DATE_FORMAT)
     handlers: list[logging.Handler] = []
@@ -83,11 +86,11 @@ def configure(path: Path | None, *, level: str = "INFO", console: bool = False) 
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _handler = _EventFile(path, console=console)
     elif console:
-        _handler = _EventStream(sys.stderr)
+        _handler = _EventStream()
     if _handler is not None:
         handlers.append(_handler)
     if path is not None and console:
-        handlers.append(logging.StreamHandler(sys.stderr))
+        handlers.append(_Console())
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -195,14 +198,24 @@ class _EventFile(logging.handlers.WatchedFileHandler):
                 self.stream.write(lines)
                 self.stream.flush()
             if self._console:
-                with suppress(OSError):
-                    sys.stderr.write(lines)
+                _show(lines)
         finally:
             self.release()
 
 
-class _EventStream(logging.StreamHandler[TextIO]):
-    """The same for standard error alone."""
+class _Console(logging.StreamHandler[TextIO]):
+    """Standard error."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = super().format(record)
+        return journal.marked(lines, record.levelno) if _is_journal else lines
+
+
+class _EventStream(_Console):
+    """Standard error alone, with the waiting events."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.write_events()
@@ -211,10 +224,15 @@ class _EventStream(logging.StreamHandler[TextIO]):
     def write_events(self) -> None:
         self.acquire()
         try:
-            with suppress(OSError):
-                sys.stderr.write(_take())
+            if _waiting:
+                _show(_take())
         finally:
             self.release()
+
+
+def _show(events: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(journal.marked(events, logging.INFO) if _is_journal else events)
 
 
 def _make_stamp(now: float) -> None:

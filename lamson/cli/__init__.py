@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from difflib import get_close_matches
+from logging import ERROR
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -18,6 +19,7 @@ import click
 from lamson import private
 from lamson.cli.group import COMMANDS, lamson
 from lamson.errors import LamsonError
+from lamson.journal import is_read_by, marked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,5 +78,7 @@ def _no_such_option(reported: str, arguments: Sequence[str], command: click.Comm
 
 
 def _complain(message: str, status: int) -> int:
-    click.echo(f"lamson: {message}", err=True)
+    line = f"lamson: {message}"
+    # Why a unit did not start is what an operator looks for.
+    click.echo(marked(line, ERROR) if is_read_by(2) else line, err=True)
     return status

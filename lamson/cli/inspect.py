@@ -130,6 +130,8 @@ def _place(file: str, line: int) -> str:
 def config_command(reference: bool) -> None:
     """Show the settings of the project and where each comes from. Secrets are not shown.
 
+    Variables called LAMSON_... that set nothing are named on standard error.
+
     \b
     Example:
       lamson config
@@ -140,8 +142,12 @@ def config_command(reference: bool) -> None:
         click.echo(settings_reference(), nl=False)
         return
     from lamson.settings import loading
+    from lamson.settings.strays import strays
 
-    _print((origin.key, origin.value, origin.where) for origin in loading.origins(project()))
+    where = project()
+    _print((origin.key, origin.value, origin.where) for origin in loading.origins(where))
+    for text in strays(where):
+        click.echo(f"lamson: {text}", err=True)
 
 
 def _print(rows: Iterable[Sequence[str]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -30,6 +31,9 @@ _FILTERS = """\
 _PRIVATE = ("run", "logs")  # directories for their user alone
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_SERVICE = "__service__"  # in names of files of a skeleton
+# What systemd lets a user be called (its "User/Group Name Syntax"); a unit has more freedom.
+_USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,30}")
 _NEXT = """\
 made {project}; now:
   cd {project}
@@ -74,9 +78,10 @@ def gen_command(project: str, force: bool, milter: bool) -> None:
 def generate(directory: Path, skeleton: Path, *, force: bool = False) -> None:
     """Write the skeleton to ``directory``.
 
-    Files called ``*.tmpl`` lose that ending and get ``${project}`` filled in; the others are copied
-    as they are. Raises LamsonError (EX_CANTCREAT) for a directory that has files, unless forced, or
-    that cannot be written; (EX_NOPERM) for one that another user could lay links in.
+    Files called ``*.tmpl`` lose that ending and get ``${project}`` filled in, and ``${service}``,
+    which names of files have as ``__service__``; the others are copied as they are. Raises
+    LamsonError (EX_CANTCREAT) for a directory that has files, unless forced, or that cannot be
+    written; (EX_NOPERM) for one that another user could lay links in.
     """
     try:
         if not force and directory.exists() and any(directory.iterdir()):
@@ -85,8 +90,9 @@ def generate(directory: Path, skeleton: Path, *, force: bool = False) -> None:
             )
         directory.mkdir(parents=True, exist_ok=True)
         _check_ours(directory)
+        service = service_name(directory.name)
         for source in _files(skeleton):
-            inside = source.relative_to(skeleton)
+            inside = Path(str(source.relative_to(skeleton)).replace(_SERVICE, service))
             target = directory / inside
             target.parent.mkdir(parents=True, exist_ok=True)
             for part in (*reversed(inside.parents[:-1]), inside.with_suffix("")):
@@ -95,7 +101,7 @@ def generate(directory: Path, skeleton: Path, *, force: bool = False) -> None:
             if source.suffix == ".tmpl":
                 text = Template(source.read_text(encoding="utf-8"))
                 target.with_suffix("").write_text(
-                    text.substitute(project=directory.name), encoding="utf-8"
+                    text.substitute(project=directory.name, service=service), encoding="utf-8"
                 )
             else:
                 shutil.copyfile(source, target)
@@ -103,6 +109,15 @@ def generate(directory: Path, skeleton: Path, *, force: bool = False) -> None:
         raise LamsonError(
             f"{error.filename}: {error.strerror}", exit_code=os.EX_CANTCREAT
         ) from None
+
+
+def service_name(project: str) -> str:
+    """What the unit and the user of a project are called, so that several live on one machine."""
+    name = f"lamson-{project}"
+    if _USER_NAME.fullmatch(name):
+        return name
+    digest = hashlib.sha256(project.encode()).hexdigest()[:4]
+    return f"{name.replace('.', '-')[:26]}-{digest}"
 
 
 def _check_ours(path: Path) -> None:

@@ -34,7 +34,9 @@ settings = Settings(
 
 Times are in seconds, sizes in octets, relative paths are relative to the project. A wrong key or
 value stops every command with one line that names the file, the key and what is expected (exit
-status 78). `lamson config` shows the effective settings and where each comes from.
+status 78). `lamson config` shows the effective settings and where each comes from. A variable or
+secret file called `LAMSON_…` that sets nothing, such as `LAMSON_LMTP_LISTEN`, stops nothing:
+`lamson start` and `lamson config` name it, with the setting that was probably meant.
 
 Where a key is set more than once, the first of these wins:
 

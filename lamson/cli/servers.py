@@ -170,15 +170,54 @@ def _run_dir() -> Path:
 
 
 @command("status")
-def status_command() -> None:
+@option("json", dest="as_json", is_flag=True, help="Ask all servers and the database; print JSON.")
+@option(
+    "late",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="With -json: what has waited in the outbox for so long is late.",
+)
+def status_command(as_json: bool, late: float | None) -> int:
     """Show which servers of the project run and where they listen.
 
-    Exits with 3 where the mail server is not running.
+    With -json the mail server's ports and the database are asked whether they answer, and it is
+    told how much waits in the outbox and in run/undeliverable, and for how many seconds: for
+    monitoring, and for health checks. `problems` says what is wrong.
+
+    \b
+    The exit status is
+      0   all is well
+      3   the mail server is not running
+      69  -json: one of its ports, or the database, does not answer
+      75  -json -late: mail has waited that long, or run/undeliverable is nearly full
 
     \b
     Example:
       lamson status
+      lamson status -json -late 900
     """
+    if late is not None and not as_json:
+        raise click.UsageError("-late goes with -json")
+    return _health(late) if as_json else _status()
+
+
+def _health(late: float | None) -> int:
+    import json
+
+    from lamson.service import health
+
+    effective = settings()
+    premises.own(effective.run_dir)
+    found = health.look(project(), effective, late)
+    click.echo(json.dumps(found.shown(), indent=2))
+    if not found.is_running:
+        return NOT_RUNNING
+    if found.problems:
+        return os.EX_UNAVAILABLE
+    return os.EX_TEMPFAIL if found.late else os.EX_OK
+
+
+def _status() -> int:
     server = _run_dir() / daemon.PID_FILE
     for file in sorted({server, *server.parent.glob("*.pid")}):
         pid = daemon.read(file)
@@ -187,5 +226,4 @@ def status_command() -> None:
             click.echo(f"{file.stem}: running ({daemon.named(pid)}), {said}")
         elif file == server:
             click.echo(f"{file.stem}: not running")
-    if daemon.read(server) is None:
-        click.get_current_context().exit(NOT_RUNNING)
+    return os.EX_OK if daemon.read(server) is not None else NOT_RUNNING

@@ -30,7 +30,7 @@ POSTGRES = "postgres:15-bookworm"
 SUITE = "bookworm"
 PACKAGES = (
     *("ca-certificates", "libsasl2-modules", "openssl", "postfix", "sasl2-bin"),
-    *("python3-venv", "postgresql"),
+    *("python3-venv", "postgresql", "opendkim"),
 )
 MIRROR = "http://deb.debian.org/debian"
 # Left out, as in Debian's own slim image.

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 POSTFIX = "lamson-testing/postfix"
 LAMSON = "lamson-testing/lamson"
+POSTGRES = "lamson-testing/postgres"  # with what makes the role of the service
 
 _HERE = Path(__file__).parent
+_WITH_ROLE = b"FROM " + base.POSTGRES.encode() + b"\nCOPY role.sh /docker-entrypoint-initdb.d/\n"
 _PROJECT = b"FROM " + LAMSON.encode() + b"\nCOPY --chown=lamson project /srv/project\n"
 # Of a project: what its servers and tools leave behind, and its secrets, belong in no image; nor
 # does what is hidden, such as .env and .git, wherever it is.
@@ -53,6 +55,8 @@ class Images:
             fetching = other.submit(wheels.collect, Path(fetched), architecture, requirements)
             self._prepare_bases()
             self.build(POSTFIX, _tree(files))
+            role = files / "container" / "make-database"
+            self.build(POSTGRES, {"Dockerfile": _WITH_ROLE, "role.sh": role})
             is_complete = fetching.result()
             context = {
                 "Dockerfile": files / "Dockerfile.lamson",

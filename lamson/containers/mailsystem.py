@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from email.utils import formatdate, make_msgid
 from typing import TYPE_CHECKING, Any, Self
 
-from lamson.containers import base, images, world
+from lamson.containers import images, world
 from lamson.containers.service import Service
 from lamson.containers.waiting import wait_for
 from lamson.containers.world import World
@@ -117,11 +117,10 @@ class MailSystem:
         self.postgres = self._add(
             undo,
             "postgres",
-            image=base.POSTGRES,
+            image=images.POSTGRES,
             secrets="database",
             environment={
-                "POSTGRES_USER": "lamson",
-                "POSTGRES_DB": "lamson",
+                "POSTGRES_USER": "postgres",
                 "POSTGRES_PASSWORD_FILE": "/run/secrets/password",
             },
             healthcheck=_check("pg_isready", "-h", "127.0.0.1", "-U", "lamson"),
@@ -131,7 +130,7 @@ class MailSystem:
             "world",
             World,
             image=self._image,
-            command=world.COMMAND,
+            command=[*world.COMMAND, "--allow", self._subnet()],
             healthcheck=_check("python", "-c", world.CHECK),
         )
         self.postfix = self._add(
@@ -158,7 +157,11 @@ class MailSystem:
             name,
             image=self._image,
             secrets="lamson",
-            environment=self._environment,
+            environment={
+                "LAMSON_LMTP__ALLOW": f"127.0.0.0/8,{self._subnet()}",
+                "LAMSON_SOCKETMAP__ALLOW": f"127.0.0.0/8,{self._subnet()}",
+                **self._environment,
+            },
             read_only=True,
             tmpfs={"/tmp": ""},
             data="/var/lib/lamson",
@@ -195,6 +198,11 @@ class MailSystem:
         )
         undo.callback(service.remove)
         return service
+
+    def _subnet(self) -> str:
+        """The containers' network: nobody else may hand mail over."""
+        self._network.reload()
+        return str(self._network.attrs["IPAM"]["Config"][0]["Subnet"])
 
     def _volume(self, undo: ExitStack, name: str) -> str:
         volume = self._client.volumes.create(f"{self._id}-{name}")
@@ -254,7 +262,7 @@ class MailSystem:
         return "\n".join(f"== {one.name} ==\n{one.logs(since)}" for one in self.services)
 
 
-_SECRETS = ("postfix", "lamson", "database")
+_SECRETS = ("postfix", "lamson", "database", "dkim")
 
 
 def _check(*command: str) -> dict[str, Any]:

@@ -19,8 +19,7 @@ PORT = 2525
 MAIL = "/var/lib/lamson/mail"
 COMMAND = ["log", "--foreground", "--host", "0.0.0.0", "--port", str(PORT), "--queue", MAIL]
 COMMAND += ["--pid", "/var/lib/lamson/log.pid"]
-COMMAND += ["--allow", "127.0.0.0/8", "--allow", "10.0.0.0/8"]  # where containers' networks are
-COMMAND += ["--allow", "172.16.0.0/12", "--allow", "192.168.0.0/16"]
+COMMAND += ["--allow", "127.0.0.0/8"]  # and the containers' network
 CHECK = f"import smtplib; smtplib.SMTP('127.0.0.1', {PORT}, timeout=4).quit()"
 
 

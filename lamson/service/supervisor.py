@@ -7,7 +7,9 @@ supervisor's, a worker that dies never means "connection refused": connections w
 replacement accepts them.
 
 A worker that stands still for `handler_deadline` is killed and replaced, whatever holds it (see
-lamson/service/heartbeat.py); so is one that does not get ready, or does not end, in time.
+lamson/service/heartbeat.py); so is one that does not get ready, or does not end, in time. Where
+systemd wants signs of life it gets them while all workers answer: it ends, and starts again, a
+service whose supervisor stands still, or has a worker that it cannot end.
 
 SIGTERM and SIGINT drain and stop. SIGHUP replaces the workers one by one by new ones, which read
 handlers and settings afresh; when a new one does not get ready, the old one stays. What only the
@@ -35,9 +37,10 @@ from lamson.service import cpu, daemon, premises
 from lamson.service.forks import let_go
 from lamson.service.heartbeat import Heartbeat
 from lamson.service.memory import give_back_large
-from lamson.service.systemd import inherited_sockets, notify
+from lamson.service.systemd import Watchdog, inherited_sockets, notify
 from lamson.service.worker import LOADING, READY, Group, Link, Worker, forget_modules
 from lamson.settings import loading
+from lamson.settings.strays import strays
 from lamson.storage.suspects import Suspects
 
 if TYPE_CHECKING:
@@ -63,6 +66,7 @@ class Supervisor:
         self._wakeup_read, self._wakeup_write = os.pipe()
         self._suspects = Suspects(settings.run_dir)
         self._looked = time.monotonic()  # for heartbeats
+        self._watchdog = Watchdog()
         self._is_serving = False
         self._is_patient = False
         self._fixed = _fixed(settings)
@@ -91,7 +95,9 @@ class Supervisor:
             names = "; ".join(map(str, self._groups))
             ready(names)
             notify("READY=1")
-            log.logger.info("listening for %s, %d worker(s)", names, len(workers))
+            for group in self._groups:
+                log.logger.info("listening for %s, %d worker(s)", group, len(self._present(group)))
+            self._warn_of_watchdog()
             self._serve()
         finally:
             notify("STOPPING=1")
@@ -137,9 +143,12 @@ class Supervisor:
         for descriptor in speaking:
             poll.register(descriptor, select.POLLIN)
         beats = [worker.heartbeat.interval for worker in self._workers.values()]
+        dues = [timeout]
         if beats:
-            due = max(0.0, self._looked + min(beats) - time.monotonic())
-            timeout = due if timeout is None else min(timeout, due)
+            dues.append(max(0.0, self._looked + min(beats) - time.monotonic()))
+        if self._is_well():  # else the next look may find that it is again
+            dues.append(self._watchdog.due())
+        timeout = min((one for one in dues if one is not None), default=None)
         for descriptor, _ in poll.poll(None if timeout is None else timeout * 1000):
             if descriptor == self._wakeup_read:
                 with suppress(BlockingIOError):
@@ -149,6 +158,11 @@ class Supervisor:
         self._reap()
         if beats:
             self._look(min(beats))
+        if self._is_well():
+            self._watchdog.sign()
+
+    def _is_well(self) -> bool:
+        return all(worker.is_answering for worker in self._workers.values())
 
     def _look(self, interval: float) -> None:
         """Kill workers that stand still, or are not ready, or have not ended, in time."""
@@ -336,6 +350,7 @@ class Supervisor:
             if all(map(self._replace, old)):
                 log.logger.info("reloaded: every worker was replaced")
                 self._warn()
+                self._warn_of_watchdog()
             else:
                 self._settings = former  # which the workers that stay have
         except LamsonError as error:
@@ -349,6 +364,16 @@ class Supervisor:
             log.logger.warning(
                 "a reload does not take in what changed in %s: use `lamson restart`",
                 ", ".join(changed),
+            )
+
+    def _warn_of_watchdog(self) -> None:
+        seconds, deadline = self._watchdog.seconds, self._settings.handler_deadline
+        if seconds is not None and seconds < 2 * deadline:
+            log.logger.warning(
+                "systemd waits %g s for a sign of life, less than twice handler_deadline (%g s):"
+                " where one worker stands still it would end the service; raise WatchdogSec=",
+                seconds,
+                deadline,
             )
 
     def _replace(self, worker: Worker) -> bool:
@@ -400,14 +425,15 @@ def start(
 ) -> None:
     """Start the service of ``project``; ``ready`` is told what it listens on.
 
-    What had to be closed to other users is logged and, in the background, given to ``remark``.
+    What had to be closed to other users, and names that look like settings and are none, are
+    logged and, in the background, given to ``remark``.
 
     ``groups`` gives the groups of workers that these settings ask for.
     In the background this returns once the service is ready; in the foreground, when it has ended.
     Raises SettingsError, UnavailableError (in use, running already) or what the worker raised.
     """
     settings = loading.load(project)
-    remarks = [*premises.enter(project, settings), *premises.as_root()]
+    remarks = [*premises.enter(project, settings), *premises.as_root(), *strays(project)]
     pid_file = settings.run_dir / daemon.PID_FILE
 
     def run(is_ready: Callable[[str], None]) -> None:

@@ -30,6 +30,7 @@ READY = 60.0  # seconds that a worker has to get ready, while somebody waits for
 LOADING = READY * 1.5  # and at the most
 DRAIN = 30.0  # seconds that a worker has to finish what it began
 ENDING = DRAIN + 5  # and to end
+_LATELY = 3  # intervals between two beats: one that is slow is answering still
 
 
 class Link:
@@ -163,6 +164,15 @@ class Worker:
                 self.wants_replacement = True
             else:
                 self.error, self.code = message["error"], message["code"]
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether it beats, or has time left to get ready, or to end."""
+        if self.is_ending and self._ending >= ENDING:
+            return False
+        if not self.is_ready:
+            return self._loading < LOADING
+        return self.heartbeat.silence <= _LATELY * self.heartbeat.interval
 
     def look(self, elapsed: float, project: Path) -> str:
         """Why it is to be killed, "" where it is not; ``elapsed`` seconds after the last look."""

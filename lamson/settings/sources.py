@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lamson.settings.diagnosis import Key
 
 PREFIX = "LAMSON_"
+SECRETS_DIR = "LAMSON_SECRETS_DIR"
 
 
 class _Sources(Settings, BaseSettings):
@@ -125,12 +126,17 @@ def environment() -> Layer:
 
 def secret_files(project: Path) -> Iterator[Layer]:
     """The directories of secrets, the least important first."""
+    for directory in secret_directories(project):
+        yield from _secret_directory(directory)
+
+
+def secret_directories(project: Path) -> list[Path]:
+    """Where they may lie; not each of them has to be there."""
     directories = [project / "config" / "secrets"]
-    for variable in ("LAMSON_SECRETS_DIR", "CREDENTIALS_DIRECTORY"):
+    for variable in (SECRETS_DIR, "CREDENTIALS_DIRECTORY"):
         if os.environ.get(variable):
             directories.append(Path(os.environ[variable]))
-    for directory in directories:
-        yield from _secret_directory(directory)
+    return directories
 
 
 def _secret_directory(directory: Path) -> Iterator[Layer]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from email import message_from_string
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -109,6 +111,37 @@ def test_mail_goes_through_both_servers(shell: Shell) -> None:
     assert shell("status").returncode == 3
     assert not listening(shell.lmtp)
     assert not listening(shell.log)
+
+
+def test_the_status_tells_how_the_service_is(shell: Shell) -> None:
+    """Nobody takes what it sends; its second listener is a unix socket."""
+    shell.environment["LAMSON_SOCKETMAP__LISTEN"] = f"unix:{shell.project}/run/socketmap"
+
+    def status(expected: int, *options: str) -> dict[str, Any]:
+        done = shell("status", "-json", *options)
+        assert done.returncode == expected, done
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
+
+    assert "has no tables yet" in status(3)["problems"][1]
+    shell.out("syncdb")
+    assert status(3)["problems"] == ["the service is not running"]
+    shell.out("start")
+    assert status(0, "-late", "1")["servers"] == {"lmtp": True, "socketmap": True}
+    port = str(shell.lmtp)
+    shell.out("send", "-sender", "me@mydomain.com", "-to", "test@test.com", "-port", port)
+    wait_for(lambda: status(0)["outbox"]["failing"], "an attempt")
+    told = status(0)
+    assert told["outbox"]["messages"] == 1
+    assert told["healthy"]
+    late = status(75, "-late", "0")
+    assert late["late"][0].startswith("1 message(s) wait to be submitted")
+    pid = daemon.read(shell.project / "run" / "lamson.pid")
+    for worker in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        os.kill(int(worker), signal.SIGSTOP)
+    told = status(69)
+    assert told["problems"][0] == f"lmtp on 127.0.0.1:{shell.lmtp} does not answer: timed out"
+    shell.out("stop", "-KILL", "-timeout", "0")
 
 
 @pytest.mark.timeout(300)

@@ -47,6 +47,11 @@ def test_an_address_without_a_route_is_refused_at_the_door(system: MailSystem) -
     assert (code, text[:5]) == (550, b"5.1.1")
 
 
+def test_the_service_is_nobody_special_in_the_database(system: MailSystem) -> None:
+    role = "select rolsuper, rolcreatedb, rolcreaterole from pg_roles where rolname = current_user"
+    assert system.query(role) == [("f", "f", "f")]
+
+
 def test_the_world_may_not_relay(system: MailSystem) -> None:
     with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
         system.send(SENDER, "other@elsewhere.test")

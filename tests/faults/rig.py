@@ -157,10 +157,10 @@ class Rig:
         (project / "run").mkdir()
 
     def _make_node(self, number: int) -> LamsonService:
-        """Another service on the same database, with its own run directory and name."""
+        """Another service on the same database, with its own run directory."""
         project = self.project.parent / _OTHER / str(number)
         self._lay_out(project)
-        return LamsonService(project, **self.environment, LAMSON_HOSTNAME=f"node-{number}.{DOMAIN}")
+        return LamsonService(project, **self.environment)
 
     def _spread(self, ports: list[int]) -> None:
         """Messages with an even number go to one node first, those with an odd one to the other."""

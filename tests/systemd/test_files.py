@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.cli.project import service_name
 from tests.docs.blocks import DOCS
 from tests.service import LamsonService
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
+NAME = "lamson-mymailserver"
 LOGROTATE = shutil.which("logrotate") or shutil.which("logrotate", path="/usr/sbin")
 
 
@@ -44,13 +46,43 @@ def test_the_exposure_is_the_one_that_the_page_states(generated: Path) -> None:
     stated = re.search(r"exposure ([\d.]+) by `systemd-analyze security`", text)
     assert stated is not None
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--no-pager", "lamson.service"],
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", f"{NAME}.service"],
         cwd=generated,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert f"Overall exposure level for lamson.service: {stated[1]} " in done.stdout
+    assert f"Overall exposure level for {NAME}.service: {stated[1]} " in done.stdout
+
+
+@pytest.mark.skipif(not can_analyze(), reason="systemd is not installed")
+@pytest.mark.parametrize("project", ["mymailserver", "lists.example.com"])
+def test_systemd_understands_the_units(tmp_path: Path, project: str) -> None:
+    LamsonService(tmp_path).command("gen", "-project", project)
+    units = tmp_path / project / "systemd"
+    name = service_name(project)
+    command = units / "lamson"
+    command.touch(0o755)
+    service = units / f"{name}.service"
+    text = service.read_text()
+    assert f"ExecStart=/srv/{project}/.venv/bin/lamson " in text
+    service.write_text(text.replace(f"/srv/{project}/.venv/bin/lamson", str(command)))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", service, units / f"{name}.socket"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_nothing_is_called_lamson_alone(generated: Path) -> None:
+    """So that a second project can be put beside it."""
+    for file in generated.iterdir():
+        assert file.name.startswith(NAME)
+        text = file.read_text().replace("bin/lamson start", "").replace("/etc/lamson", "")
+        names = set(re.findall(r"(?<![\w./-])lamson[\w.-]*", text)) - {f"{NAME}.service"}
+        assert names <= {NAME, f"{NAME}.conf", "lamson_submission__secret"}, file.name
 
 
 @pytest.mark.skipif(LOGROTATE is None, reason="logrotate is not installed")
@@ -61,11 +93,11 @@ def test_logrotate_takes_the_file_and_rotates(generated: Path, tmp_path: Path) -
     logs = tmp_path / "logs"
     logs.mkdir(mode=0o755)
     (logs / "lamson.log").write_text("a line\n")
-    text = (generated / "lamson.logrotate").read_text()
+    text = (generated / f"{NAME}.logrotate").read_text()
     assert "/srv/mymailserver/logs/*.log" in text
     config = tmp_path / "logrotate.conf"
     config.write_text(
-        text.replace("/srv/mymailserver/logs", str(logs)).replace("lamson lamson", user)
+        text.replace("/srv/mymailserver/logs", str(logs)).replace(f"{NAME} {NAME}", user)
     )
     config.chmod(0o644)
     command = [LOGROTATE, "--force", "--state", str(tmp_path / "state"), str(config)]

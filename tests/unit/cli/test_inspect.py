@@ -103,6 +103,18 @@ def test_config_shows_values_and_origins(
     assert lines["socketmap.listen"] == ["none", "default"]
 
 
+def test_config_names_a_variable_that_sets_nothing(
+    lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAMSON_LMTP_LISTEN", "127.0.0.1:1")
+    done = lamson("config")
+    assert done.status == 0
+    assert done.err == (
+        "lamson: environment LAMSON_LMTP_LISTEN: no setting has this name, and it does nothing;"
+        " did you mean LAMSON_LMTP__LISTEN?\n"
+    )
+
+
 @pytest.mark.parametrize("command", [("routes",), ("postfix", "maps")])
 def test_a_missing_handler_module(
     lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]

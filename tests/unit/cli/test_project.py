@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.cli.project import generate
+from lamson.cli.project import generate, service_name
 from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
@@ -37,6 +37,32 @@ def test_generating_fills_in_templates_and_copies_the_rest(tmp_path: Path, skele
     assert files == {"README.md", "verbatim.py", "run", "run/.gitignore"}
     assert (tmp_path / "mine" / "README.md").read_text() == "# mine\ncosts $5\n"
     assert (tmp_path / "mine" / "verbatim.py").read_text() == "'${project}'\n"
+
+
+def test_a_service_is_named_after_its_project(tmp_path: Path, skeleton: Path) -> None:
+    (skeleton / "__service__.service.tmpl").write_text("User=${service}\n")
+    generate(tmp_path / "mine", skeleton)
+    assert (tmp_path / "mine" / "lamson-mine.service").read_text() == "User=lamson-mine\n"
+
+
+@pytest.mark.parametrize(
+    ("project", "service"),
+    [
+        ("mymailserver", "lamson-mymailserver"),
+        ("My_Mail-2", "lamson-My_Mail-2"),
+        ("a" * 24, "lamson-" + "a" * 24),
+        ("a" * 25, "lamson-aaaaaaaaaaaaaaaaaaa-2f52"),
+        ("lists.example", "lamson-lists-example-9a0b"),
+    ],
+)
+def test_the_name_is_one_that_a_user_can_have(project: str, service: str) -> None:
+    assert service_name(project) == service
+    assert len(service) <= 31
+
+
+def test_names_that_are_made_shorter_stay_apart() -> None:
+    names = {service_name(name) for name in ("a.b", "a-b", "a" * 25, "a" * 26, "a" * 25 + ".")}
+    assert len(names) == 5
 
 
 def test_files_are_replaced_only_when_forced(tmp_path: Path, skeleton: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import lamson
 from lamson.errors import SettingsError
 from lamson.service.heartbeat import Heartbeat
-from lamson.service.worker import Group, Link, Worker, forget_modules
+from lamson.service.worker import ENDING, LOADING, Group, Link, Worker, forget_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +63,33 @@ def test_a_message_that_comes_in_two_parts_is_one(pair: Pair) -> None:
     os.write(pair.writing, b'"ready"}\n')
     pair.worker.read()
     assert pair.worker.is_ready
+    os.close(pair.writing)
+
+
+def test_it_answers_while_it_beats_or_has_time_left(pair: Pair, tmp_path: Path) -> None:
+    worker, link = pair.worker, pair.link
+    assert worker.is_answering
+    worker.look(LOADING - 1, tmp_path)
+    assert worker.is_answering, "it may load for so long"
+    worker.look(1, tmp_path)
+    assert not worker.is_answering
+    link.ready()
+    worker.read()
+    worker.heartbeat.beat()
+    worker.look(1, tmp_path)
+    assert worker.is_answering
+    worker.look(3 * worker.heartbeat.interval, tmp_path)
+    assert worker.is_answering, "a busy machine lets it wait"
+    worker.look(1, tmp_path)
+    assert not worker.is_answering
+    worker.heartbeat.beat()
+    worker.look(1, tmp_path)
+    assert worker.is_answering
+    worker.is_ending = True
+    worker.heartbeat.beat()
+    worker.look(ENDING, tmp_path)
+    worker.heartbeat.beat()
+    assert not worker.is_answering, "it was killed, and has not gone"
     os.close(pair.writing)
 
 
