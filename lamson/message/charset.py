@@ -157,6 +157,9 @@ def _guess(data: bytes, codec: str, *, is_ascii: bool) -> str:
             return data.decode("utf_8")
     if codec == "utf_8":
         return _nearly_utf8(data)
+    if codec in ("iso2022_jp", "cp932") and not is_ascii:
+        with suppress(UnicodeError):
+            return data.decode("euc_jp")
     if _SWITCHING.match(codec):
         shifted = "gb18030" if codec == "iso2022_cn" else "cp949"
         return iso2022.decode(data, shifted=shifted, tilde=codec == "hz")
@@ -196,6 +199,14 @@ def _is_big_endian(data: bytes) -> bool:
 def is_known(charset: str) -> bool:
     """True where something is declared, and we know it."""
     return bool(charset) and _codec(charset) is not None
+
+
+def octets_of(text: str, charset: str) -> bytes:
+    """The octets that ``text`` was in what declares this charset; UTF-8's where it could not."""
+    try:
+        return text.encode(_codec(charset) or "utf_8")
+    except (UnicodeError, LookupError):
+        return text.encode("utf_8", "replace")
 
 
 def of_html(data: bytes) -> str:

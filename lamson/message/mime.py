@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 MAX_DEPTH = 50
 MAX_PARTS = 1000
 _MAX_BOUNDARY = 250  # octets; RFC 2046 section 5.1.1 has 70
+_MAX_OPENING = 2000  # octets of a part that holds a header alone
 _MAX_NOTHING = 1000  # octets of a multipart that are compared with nothing
 _MAX_ODD_LINES = 100  # that could be boundary lines and are none, of which the rest is looked at
 
 # A token (RFC 2045 section 5.1): more than RFC 6838 section 4.2 has be registered.
 _TYPE = re.compile(r"([\w!#$%&'*+.^`{|}~-]+)\s*+/\s*+([\w!#$%&'*+.^`{|}~-]+)", re.ASCII)
+_LIKE_DELIMITER = re.compile(rb"\n--([^\s-][^\r\n]{0,69}|-+[^\s-][^\r\n]{0,60})(?<!-)[ \t]*+\r?\n")
 _UNTYPED = ("", "text")  # as old programs have it; RFC 2045 section 5.2: text/plain
 # These hold fields that tell something, and no message: RFC 3464, 8098, 5965, 6533, 3886.
 _REPORTS = frozenset(
@@ -118,7 +120,9 @@ class _Cutter:
         boundaries = [one for one in dict.fromkeys(boundaries) if 0 < len(one) <= _MAX_BOUNDARY]
         if not boundaries:
             self._hides("a multipart without a boundary", "malformed")
-            return "text/plain"
+            if (guessed := _guessed(source, start, end)) is None:
+                return "text/plain"
+            boundaries = [guessed]
         boundary = self._boundary(source, start, end, boundaries)
         encoding = whole.transfer_encoding
         if encoding not in IDENTITY:  # against RFC 2045 section 6.4: some undo it, some do not
@@ -187,6 +191,12 @@ class _Cutter:
             stop = following.start() if following else end
             if following and source[stop - 1 : stop] == b"\r":
                 stop -= 1
+            if following and _opens(source, begin, stop, boundary):
+                # Outlook Express gave a multipart the boundary of the one that it stands in.
+                closing = _closing(boundary).search(source, stop, end)
+                if closing is not None:
+                    stop = closing.end()
+                    following = delimiter.search(source, stop - 1, end)
             if stop > begin or following is None:  # nothing is between two boundary lines in a row
                 pieces.append((begin, max(begin, stop)))
             found = following
@@ -250,6 +260,26 @@ def cut(source: bytes, headers: Header, defects: Defects) -> list[Part]:
     cutter.cut()
     nothing = Part(source, headers, headers.body, "text/plain", defects)
     return cutter.parts or [nothing]
+
+
+def _guessed(source: bytes, start: int, end: int) -> bytes | None:
+    """The boundary of a multipart that does not say it right: the first line that could be one."""
+    found = _LIKE_DELIMITER.search(source, start - 1, end)
+    if found is None or source.find(b"\n--%b--" % found[1], found.start(), end) < 0:
+        return None
+    return found[1]
+
+
+def _opens(source: bytes, start: int, end: int, boundary: bytes) -> bool:
+    """True where a part has nothing but a header, which declares this boundary."""
+    if end - start > _MAX_OPENING or source.find(boundary, start, end) < 0:
+        return False
+    header = source[start:end]
+    return bool(re.search(rb'(?i)\bboundary[ \t]*=[ \t]*"?%b["\s]' % re.escape(boundary), header))
+
+
+def _closing(boundary: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"\n--%b--[ \t]*+\r?(?:\n|\Z)" % re.escape(boundary))
 
 
 def _delimiter(boundary: bytes) -> re.Pattern[bytes]:

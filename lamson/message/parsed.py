@@ -31,7 +31,17 @@ class ParsedMessage:
     `lamson.results` keeps what it has read, by authserv-id.
     """
 
-    __slots__ = ("_body", "_defects", "_from", "_header", "_parts", "notary", "raw", "results")
+    __slots__ = (
+        "_body",
+        "_defects",
+        "_from",
+        "_header",
+        "_of_cr",
+        "_parts",
+        "notary",
+        "raw",
+        "results",
+    )
 
     def __init__(self, raw: bytes, notary: Notary | None = None) -> None:
         self.raw = raw
@@ -42,16 +52,28 @@ class ParsedMessage:
         self._parts: list[Part] | None = None
         self._from: str | None = None
         self._body: str | None = None
+        self._of_cr: bytes | None = None
 
     def cut_off(self, defect: str) -> None:
         """Note that ``raw`` is not all that came: ``defect`` says what was left out."""
         self._defects.add(defect, hides=True, kind="limit")
 
     @property
+    def _lines(self) -> bytes:
+        """``raw``; with its line ends made LF where all of them are a bare CR, as of old Macs."""
+        if b"\n" in self.raw or b"\r" not in self.raw:
+            return self.raw
+        lines = self._of_cr
+        if lines is None:
+            self._defects.add("lines end in a bare CR", hides=True, kind="ambiguous")
+            lines = self._of_cr = self.raw.replace(b"\r", b"\n")
+        return lines
+
+    @property
     def header(self) -> Header:
         header = self._header
         if header is None:
-            header = self._header = Header(self.raw, self._defects)
+            header = self._header = Header(self._lines, self._defects)
         return header
 
     @property
@@ -59,7 +81,7 @@ class ParsedMessage:
         """The parts, in order; never empty. After an attached message stands what it holds."""
         parts = self._parts
         if parts is None:
-            parts = self._parts = cut(self.raw, self.header, self._defects)
+            parts = self._parts = cut(self._lines, self.header, self._defects)
         return parts
 
     @property

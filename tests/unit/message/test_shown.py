@@ -93,3 +93,42 @@ def test_a_page_may_declare_its_charset() -> None:
 def test_more_html_than_is_read_is_said() -> None:
     message = ParsedMessage(b"Content-Type: text/html\n\n" + b"<b>" * 30_000)
     assert "longer HTML than is made into text" in message.defects
+
+
+def test_a_multipart_with_the_boundary_of_the_one_it_stands_in() -> None:
+    inner = b"Content-Type: multipart/alternative; boundary=b\n\n\n--b\n\na\n--b\n"
+    inner += html(b"<p>a") + b"\n--b--\n"
+    message = ParsedMessage(
+        b"Content-Type: multipart/mixed; boundary=b\n\n--b\n"
+        + inner
+        + b"--b\n"
+        + PICTURE
+        + b"\n--b--"
+    )
+    assert message.body == "a\n"
+    assert [part.content_type for part in message.parts] == ["text/plain", "text/html", "image/png"]
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        b"multipart/mixed",
+        b"multipart/mixed;\nboundary=b1",
+        b"multipart/mixed\n\tboundary=b1",
+        b'multipart/mixed; x="',
+    ],
+)
+def test_a_boundary_that_is_not_said_right(declared: bytes) -> None:
+    message = ParsedMessage(
+        b"Content-Type: %b\n\n--b1\n\na\n--b1\n%b\n--b1--\n" % (declared, PICTURE)
+    )
+    assert [part.content_type for part in message.parts] == ["text/plain", "image/png"]
+    assert message.body == "a\n"
+    assert message.defects.could_hide
+
+
+def test_lines_that_end_in_a_bare_cr() -> None:
+    message = ParsedMessage(b"Subject: x\rContent-Type: text/html\r\r<p>a<p>b\r")
+    assert (message.header.get("Subject"), message.body) == ("x", "a\n\nb\n")
+    assert message.defects.could_hide
+    assert ParsedMessage(b"Subject: x\r\n\r\na\rb\r").body == "a\nb\n"
