@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
     from lamson.errors import LamsonError, SenderError
     from lamson.message.mailboxes import Mailbox
+    from lamson.message.message import Message
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
     from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
@@ -27,6 +28,7 @@ __all__ = [
     "MailRequest",
     "MailResponse",
     "Mailbox",
+    "Message",
     "Peer",
     "SMTPError",
     "SenderError",
@@ -43,6 +45,7 @@ _HOME = {
     "MailRequest": "lamson.message.request",
     "MailResponse": "lamson.message.response",
     "Mailbox": "lamson.message.mailboxes",
+    "Message": "lamson.message.message",
     "Peer": "lamson.smtp.envelope",
     "SMTPError": "lamson.smtp.reply",
     "SenderError": "lamson.errors",

@@ -196,9 +196,9 @@ def _is_big_endian(data: bytes) -> bool:
     return data[:4096:2].count(0) >= data[1:4096:2].count(0)
 
 
-def is_known(charset: str) -> bool:
-    """True where something is declared, and we know it."""
-    return bool(charset) and _codec(charset) is not None
+def is_told(charset: str) -> bool:
+    """True where a charset is declared that we know, and not only by a program's default."""
+    return charset.lower() not in ("", "us-ascii") and _codec(charset) is not None
 
 
 def octets_of(text: str, charset: str) -> bytes:

@@ -108,8 +108,10 @@ class ParsedMessage:
         fields = list(itertools.islice(self.header.raw(name), 2))
         if len(fields) != 1 or len(fields[0]) > address.MAX_HEADER:
             return ""
-        single = address.single_mailbox(unfold(fields[0]).decode("utf-8", "replace"))
-        if single is not None and (found := address_list.usable(single)):
+        single = address.single_mailbox(unfold(fields[0]).decode("utf-8", "replace")) or ""
+        if "@" in single and single.isascii():
+            return single
+        if found := address_list.usable(single):
             return found
         addresses = {one.address for one in self.mailboxes(name)}
         return addresses.pop() if len(addresses) == 1 else ""

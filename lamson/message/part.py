@@ -124,7 +124,7 @@ class Part:
         r"""The content as text of the part's charset, lines ending in ``\n``."""
         content = self.content
         declared = (self._type.text("charset") or "").strip("\"' \t")
-        if self.content_type == "text/html" and not charset.is_known(declared):
+        if self.content_type == "text/html" and not charset.is_told(declared):
             declared = charset.of_html(content) or declared
         return charset.decode_lines(content, declared, self._defects, str(self))
 
