@@ -51,7 +51,8 @@ def _japanese(pairs: bytes) -> str:
             shifted.append(trail + (0x1F if trail < 0x60 else 0x20))
         else:
             shifted.append(trail + 0x7E)
-    return bytes(shifted).decode("cp932", _PAIRWISE)
+    torn = "\ufffd" if len(pairs) % 2 else ""
+    return bytes(shifted).decode("cp932", _PAIRWISE) + torn
 
 
 def _supplement(pairs: bytes) -> str:

@@ -29,11 +29,11 @@ PIECES = [
         (b"plain\r\ntext", "plain\r\ntext"),
         ("日本語".encode("iso-2022-jp"), "日本語"),
         ("丂日".encode("iso-2022-jp-1"), "丂日"),
-        ("ｱｲ".encode("iso-2022-jp-3"), "ｱｲ"),
+        (b"\x1b(I12\x1b(B", "ｱｲ"),
         ("한국 中文".encode("iso-2022-jp-2"), "한국 中文"),
         (b"\x1b$BF|K\\", "日本"),  # which does not end as it should
         (b"\x1b$BF|K", "日\ufffd"),  # nor this
-        (b"\x1b$Bab\x1b(B\x1b$BF|\x1b(B", "筈日"),
+        (b"\x1b$Bab\x1b(B\x1b$BF|\x1b(B", "痰日"),
         ("ｱ".encode("cp932") + "日".encode("iso-2022-jp"), "ｱ日"),
     ],
 )
