@@ -91,12 +91,13 @@ class _Reader:
     def _alternative(self, children: list[tuple[list[Part], Group | None]]) -> list[str]:
         plain = [child for child in children if child[0][0].content_type == "text/plain"]
         others = [child for child in children if child[0][0].content_type != "text/plain"]
-        texts: list[str] = []
+        first: list[str] | None = None
         for child in (*plain, *reversed(others)):
             texts = self._child(*child)
             if any(text and not text.isspace() for text in texts):
                 return texts
-        return texts
+            first = texts if first is None else first
+        return first or []
 
     def _text(self, part: Part) -> str:
         text = part.text

@@ -44,6 +44,7 @@ TYPED = b"Content-Type: text/plain; name=mail.txt"
         (of(b"alternative", text(b"a"), html(b"b")), "a\n"),
         (of(b"alternative", html(b"b"), text(b"a")), "a\n"),
         (of(b"alternative", text(b""), html(b"b")), "b\n"),
+        (of(b"alternative", text(b""), html(b"")), ""),
         (of(b"alternative", text(b" \n\n"), of(b"related", html(b"b"), PICTURE)), "b\n"),
         (of(b"alternative", text(b"a"), of(b"mixed", html(b"b"), PICTURE, html(b"c"))), "a\n"),
         (of(b"mixed", of(b"alternative", text(b"a"), html(b"b")), text(b"c")), "a\nc\n"),
