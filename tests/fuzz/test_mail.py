@@ -252,8 +252,13 @@ def test_what_is_put_in_is_what_is_read(
 
     read = MailRequest(content, ENVELOPE, RECIPIENT)
     assert read.subject == subject.strip(" \t")
-    assert read.body == _sent(body).replace("\0", "")
-    assert read.html == _sent(html).replace("\0", "")
+    text_read = _sent(body).replace("\0", "").removeprefix("\ufeff")
+    html_read = _sent(html).replace("\0", "").removeprefix("\ufeff")
+    if text_read.strip():
+        assert read.body == text_read
+    else:  # a text in which nothing is hides no page
+        assert read.body in (text_read, text_of(html_read))
+    assert read.html == html_read
     for name, _ in fields:
         wanted = [value.strip(" \t") for other, value in fields if other.lower() == name.lower()]
         assert read.get_all(name) == wanted
