@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lamson.errors import LamsonError, SenderError
     from lamson.message.attachment import Attachment
     from lamson.message.mailboxes import Mailbox
+    from lamson.message.message import Message
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
     from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
@@ -29,6 +30,7 @@ __all__ = [
     "MailRequest",
     "MailResponse",
     "Mailbox",
+    "Message",
     "Peer",
     "SMTPError",
     "SenderError",
@@ -46,6 +48,7 @@ _HOME = {
     "MailRequest": "lamson.message.request",
     "MailResponse": "lamson.message.response",
     "Mailbox": "lamson.message.mailboxes",
+    "Message": "lamson.message.message",
     "Peer": "lamson.smtp.envelope",
     "SMTPError": "lamson.smtp.reply",
     "SenderError": "lamson.errors",

@@ -129,7 +129,7 @@ def questions(message: MailRequest) -> dict[str, Callable[[], object]]:
 
     def of_parts() -> None:
         for part in message.parts:
-            _ = part.filenames, part.is_attachment, repr(part)
+            _ = part.filenames, part.is_attachment, repr(part), part.content_id, part.is_shown
 
     return {
         "body": lambda: message.body,
@@ -139,7 +139,15 @@ def questions(message: MailRequest) -> dict[str, Callable[[], object]]:
         "author": lambda: message.author,
         "automatic_reason": lambda: message.automatic_reason,
         "is_bounce": lambda: message.is_bounce,
+        "author_source": lambda: message.author_source,
+        "from_": lambda: message.from_,
+        "reply_to": lambda: message.reply_to,
+        "to": lambda: message.to,
+        "cc": lambda: message.cc,
+        "date": lambda: message.date,
         "message_id": lambda: message.message_id,
+        "references": lambda: message.references,
+        "in_reply_to": lambda: message.in_reply_to,
         "get_all": lambda: [message.get_all(name) for name in ("Subject", "From", "To", "a")],
         "keys": message.keys,
         "items": message.items,
@@ -150,6 +158,7 @@ def questions(message: MailRequest) -> dict[str, Callable[[], object]]:
         "content": lambda: [part.content for part in message.parts],
         "text": lambda: [part.text for part in message.parts],
         "attachments": lambda: message.attachments,
+        "messages": lambda: [part.message for part in message.attachments],
         "defects": lambda: message.defects.could_hide,
     }
 

@@ -12,18 +12,22 @@ import binascii
 import re
 from typing import TYPE_CHECKING
 
-from lamson.message.charset import decode
+from lamson.message.charset import decode, octets_of
+from lamson.message.transfer import base64_in_runs
 
 if TYPE_CHECKING:
     from lamson.message.defects import Defects
 
 MAX_VALUE = 8192  # octets of a value in which encoded words are looked for
 
+_UNUSUAL = re.compile(rb"=\?|[\r\0\x1b]")
 _LINE_BREAKS = re.compile("[\r\n\0]+")
 _BLANKS = dict.fromkeys(map(ord, "\r\n\0"), " ")
-# An underscore is a space in Q; the language after "*" is RFC 2231 section 5.
-_WORD = re.compile(r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*)\?=")
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+# An underscore is a space in Q; the language after "*" is RFC 2231 section 5. Many programs leave a
+# question mark as it is (against RFC 2047 section 4.2), and readers go on to the end of the word.
+_WORD = re.compile(
+    r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?((?:[^?=]|\?(?!=)|=(?!\?(?!=)))*+)\?="
+)
 
 
 def unfold(value: bytes) -> bytes:
@@ -34,7 +38,7 @@ def unfold(value: bytes) -> bytes:
 def decode_words(value: bytes, defects: Defects, name: str) -> str:
     """The text of a field's value. ``name`` is the field's, for ``defects``."""
     value = unfold(value)
-    if value.isascii() and b"=?" not in value and b"\r" not in value and b"\0" not in value:
+    if value.isascii() and not _UNUSUAL.search(value):
         return value.decode("ascii")
     where = f"header field {name[:40].lower()}"
     value = value.replace(b"\0", b"\r")  # a word border: `decode` would close the gap
@@ -52,6 +56,7 @@ def decode_words(value: bytes, defects: Defects, name: str) -> str:
         # Of a long one no list of pieces is made.
         is_short = len(text) <= MAX_VALUE
         text = _LINE_BREAKS.sub(" ", text) if is_short else text.translate(_BLANKS)
+        text = text.rstrip(" ")
     return text
 
 
@@ -72,7 +77,7 @@ def _words(text: str, defects: Defects, where: str) -> str:
         if not end or between.strip(" \t"):
             done.append(between)
         charset = word[1].lower()
-        pending += _octets(word[2], word[3], defects, where)
+        pending += _octets(word[2], word[3], charset, defects, where)
         end = word.end()
     if pending:
         done.append(decode(pending, charset, defects, where))
@@ -81,13 +86,11 @@ def _words(text: str, defects: Defects, where: str) -> str:
     return "".join(done) + text[end:]
 
 
-def _octets(encoding: str, text: str, defects: Defects, where: str) -> bytes:
-    data = text.encode("utf-8")
+def _octets(encoding: str, text: str, charset: str, defects: Defects, where: str) -> bytes:
+    data = text.encode("ascii") if text.isascii() else octets_of(text, charset)
     if encoding in "qQ":
         return binascii.a2b_qp(data, header=True)
-    letters = _NOT_BASE64.sub(b"", data)
-    try:
-        return binascii.a2b_base64(data)
-    except binascii.Error:
+    octets, is_right = base64_in_runs(data)
+    if not is_right:
         defects.add(f"{where}: bad base64 in an encoded word", kind="encoding")
-        return binascii.a2b_base64(letters[: len(letters) - (len(letters) % 4 == 1)] + b"==")
+    return octets

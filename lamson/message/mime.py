@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lamson.message.header import Header
 from lamson.message.parameters import Allowance, ContentField
-from lamson.message.part import Part
+from lamson.message.part import Group, Part
 from lamson.message.transfer import IDENTITY
 
 if TYPE_CHECKING:
@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 MAX_DEPTH = 50
 MAX_PARTS = 1000
 _MAX_BOUNDARY = 250  # octets; RFC 2046 section 5.1.1 has 70
+_MAX_OPENING = 2000  # octets of a part that holds a header alone
+_MAX_NOTHING = 1000  # octets of a multipart that are compared with nothing
 _MAX_ODD_LINES = 100  # that could be boundary lines and are none, of which the rest is looked at
 
-_TYPE = re.compile(r"([\w!#$&^.+-]+)\s*+/\s*+([\w!#$&^.+-]+)", re.ASCII)  # RFC 6838 section 4.2
+# A token (RFC 2045 section 5.1): more than RFC 6838 section 4.2 has be registered.
+_TYPE = re.compile(r"([\w!#$%&'*+.^`{|}~-]+)\s*+/\s*+([\w!#$%&'*+.^`{|}~-]+)", re.ASCII)
+_LIKE_DELIMITER = re.compile(rb"\n--([^\s-][^\r\n]{0,69}|-+[^\s-][^\r\n]{0,60})(?<!-)[ \t]*+\r?\n")
 _UNTYPED = ("", "text")  # as old programs have it; RFC 2045 section 5.2: text/plain
 # These hold fields that tell something, and no message: RFC 3464, 8098, 5965, 6533, 3886.
 _REPORTS = frozenset(
@@ -47,6 +51,7 @@ class _Entity(NamedTuple):
     usual: str  # the type where none is declared
     depth: int
     within: Part | None
+    group: Group | None = None
 
 
 class _Cutter:
@@ -60,6 +65,7 @@ class _Cutter:
         self._odd_lines: list[bytes] = []
         self._budget = len(source)  # octets of messages and multiparts that came encoded
         self._allowance = Allowance()
+        self._empty = 0  # multiparts that were left out
 
     def cut(self) -> None:
         while self._todo:
@@ -70,30 +76,22 @@ class _Cutter:
                 kind = self._multipart(entity, declared, kind)
             if not kind:
                 continue
-            source, headers, end, _, _, within = entity
-            part = self._part(source, headers, end, kind, declared, within)
+            part = self._part(entity, kind, declared)
             self.parts.append(part)
             if kind.startswith("message/") and kind not in _REPORTS:
                 self._message(entity, part)
         self._judge_odd_lines()
 
-    def _part(
-        self,
-        source: bytes,
-        headers: Header,
-        end: int,
-        kind: str,
-        declared: ContentField,
-        within: Part | None = None,
-    ) -> Part:
+    def _part(self, entity: _Entity, kind: str, declared: ContentField) -> Part:
         return Part(
-            source,
-            headers,
-            end,
+            entity.source,
+            entity.headers,
+            entity.end,
             kind,
             self._defects,
             declared=declared,
-            within=within,
+            within=entity.within,
+            group=entity.group,
             allowance=self._allowance,
         )
 
@@ -114,12 +112,17 @@ class _Cutter:
             self._hides(f"parts nested more than {MAX_DEPTH} deep: left uncut", "limit")
             return kind
         source, start, end = entity.source, entity.headers.body, entity.end
-        whole = self._part(source, entity.headers, end, kind, declared)
+        if entity.depth and not source[start:end].strip():
+            self._empty += 1
+            return ""  # it holds nothing, and hides nothing
+        whole = self._part(entity, kind, declared)
         boundaries = [octets.rstrip() for octets in declared.octets("boundary")]
         boundaries = [one for one in dict.fromkeys(boundaries) if 0 < len(one) <= _MAX_BOUNDARY]
         if not boundaries:
             self._hides("a multipart without a boundary", "malformed")
-            return "text/plain"
+            if (guessed := _guessed(source, start, end)) is None:
+                return "text/plain"
+            boundaries = [guessed]
         boundary = self._boundary(source, start, end, boundaries)
         encoding = whole.transfer_encoding
         if encoding not in IDENTITY:  # against RFC 2045 section 6.4: some undo it, some do not
@@ -134,13 +137,19 @@ class _Cutter:
         # RFC 2046 section 5.1.5
         usual = "message/rfc822" if kind == "multipart/digest" else "text/plain"
         pieces = self._pieces(source, start, end, boundary)
+        if not pieces and end - start < _MAX_NOTHING:
+            rest = source[start - 1 : end].replace(b"\n--%b" % boundary, b"")
+            if not rest.strip(b"-\r\n\t "):
+                self._empty += 1
+                return ""
         if not pieces:
             self._hides("a multipart that ends before it begins", "malformed")
             return "text/plain"
+        group = Group(kind.removeprefix("multipart/"), entity.group)
         for begin, stop in reversed(pieces):
             headers = Header(source, self._defects, begin, stop)
             self._todo.append(
-                _Entity(source, headers, stop, usual, entity.depth + 1, entity.within)
+                _Entity(source, headers, stop, usual, entity.depth + 1, entity.within, group)
             )
         return ""
 
@@ -167,7 +176,7 @@ class _Cutter:
         self, source: bytes, start: int, end: int, boundary: bytes
     ) -> list[tuple[int, int]]:
         """Where the parts of the multipart body ``source[start:end]`` lie."""
-        most = MAX_PARTS - len(self.parts) - len(self._todo)
+        most = MAX_PARTS - len(self.parts) - len(self._todo) - self._empty
         delimiter = _delimiter(boundary)
         pieces: list[tuple[int, int]] = []
         found = delimiter.search(source, start - 1, end)
@@ -176,13 +185,20 @@ class _Cutter:
             following = delimiter.search(source, begin - 1, end)
             if following is None:
                 self._defects.add("a multipart without its closing boundary line")
-            elif len(pieces) == most - 1:
+            elif len(pieces) >= most - 1:
                 self._hides(f"more than {MAX_PARTS} parts: the rest is left uncut", "limit")
                 following = None
             stop = following.start() if following else end
             if following and source[stop - 1 : stop] == b"\r":
                 stop -= 1
-            pieces.append((begin, max(begin, stop)))
+            if following and _opens(source, begin, stop, boundary):
+                # Outlook Express gave a multipart the boundary of the one that it stands in.
+                closing = _closing(boundary).search(source, stop, end)
+                if closing is not None:
+                    stop = closing.end()
+                    following = delimiter.search(source, stop - 1, end)
+            if stop > begin or following is None:  # nothing is between two boundary lines in a row
+                pieces.append((begin, max(begin, stop)))
             found = following
         if found is not None and delimiter.search(source, found.end() - 1, end):
             self._hides("parts after a closing boundary line", "ambiguous")
@@ -242,7 +258,28 @@ def cut(source: bytes, headers: Header, defects: Defects) -> list[Part]:
     """The parts of the message ``source``, whose own header is ``headers``, in order."""
     cutter = _Cutter(source, headers, defects)
     cutter.cut()
-    return cutter.parts
+    nothing = Part(source, headers, headers.body, "text/plain", defects)
+    return cutter.parts or [nothing]
+
+
+def _guessed(source: bytes, start: int, end: int) -> bytes | None:
+    """The boundary of a multipart that does not say it right: the first line that could be one."""
+    found = _LIKE_DELIMITER.search(source, start - 1, end)
+    if found is None or source.find(b"\n--%b--" % found[1], found.start(), end) < 0:
+        return None
+    return found[1]
+
+
+def _opens(source: bytes, start: int, end: int, boundary: bytes) -> bool:
+    """True where a part has nothing but a header, which declares this boundary."""
+    if end - start > _MAX_OPENING or source.find(boundary, start, end) < 0:
+        return False
+    header = source[start:end]
+    return bool(re.search(rb'(?i)\bboundary[ \t]*=[ \t]*"?%b["\s]' % re.escape(boundary), header))
+
+
+def _closing(boundary: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"\n--%b--[ \t]*+\r?(?:\n|\Z)" % re.escape(boundary))
 
 
 def _delimiter(boundary: bytes) -> re.Pattern[bytes]:

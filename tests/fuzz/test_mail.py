@@ -78,6 +78,23 @@ PIECES = [
     b"charset=zip",
     b"charset=rot13",
     b"message/rfc822\n\n",
+    b"\nContent-Type: text/plain; format=flowed; delsp=yes\n\n",
+    b"\nContent-Transfer-Encoding: x-uuencode\n\nbegin 644 a\n#0V%T\n",
+    b"charset=iso-2022-kr",
+    b"charset=hz",
+    b"charset=euc-jp",
+    b"\x1b$B",
+    b"\x0e",
+    b"~{",
+    b" \n> ",
+    b"\nTo: Doe, Joe <",
+    b"@example.com>",
+    b"\nDate: 1 Jan 1 25:00 +9",
+    b"\nReferences: <a@b",
+    b"<table><td>",
+    b"<blockquote hidden>",
+    b"<li value=9",
+    b"<a href='",
     b"zed@example.com",
 ]
 contents = st.binary(max_size=300) | st.lists(
@@ -235,8 +252,13 @@ def test_what_is_put_in_is_what_is_read(
 
     read = MailRequest(content, ENVELOPE, RECIPIENT)
     assert read.subject == subject.strip(" \t")
-    assert read.body == _sent(body).replace("\0", "")
-    assert read.html == _sent(html).replace("\0", "")
+    text_read = _sent(body).replace("\0", "").removeprefix("\ufeff")
+    html_read = _sent(html).replace("\0", "").removeprefix("\ufeff")
+    if text_read.strip():
+        assert read.body == text_read
+    else:  # a text in which nothing is hides no page
+        assert read.body in (text_read, text_of(html_read))
+    assert read.html == html_read
     for name, _ in fields:
         wanted = [value.strip(" \t") for other, value in fields if other.lower() == name.lower()]
         assert read.get_all(name) == wanted

@@ -58,3 +58,23 @@ def test_a_long_value_is_given_as_it_is() -> None:
     assert list(defects) == [
         "header field to: longer than 8192 octets, encoded words left as they are"
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b"=?utf-8?Q?Really??=", "Really?"),
+        (b"=?utf-8?Q?a b?=", "a b"),
+        (b"=?utf-8?Q?a=3D=3F?= =?utf-8?Q?=3Db?=", "a=?=b"),
+        (b"=?utf-8?B?SGVsbG8=IHdvcmxk?=", "Hello world"),
+        (b"=?utf-8?B?SGVsbG8K?=", "Hello"),
+        (b"=?utf-8?B?w?= =?utf-8?Q?=C3?=\r\n =?utf-8?Q?=BC?=", "ü"),
+        (b"=?iso-8859-1?Q?Fr\xf6sche?=", "Frösche"),
+        (b"=?utf-8?Q?Gr=C3=BC=C3=9Fe_M=C3?=", "Grüße M\ufffd"),
+        (b"=?iso-2022-jp?b?GyRCLSEbKEI=?=", "①"),
+        (b"=?shift_jis?b?h0CHiu7gi7Q=?=", "①㈱髙橋"),
+        (b"\x1b$BF|K\\\x1b(B", "日本"),
+    ],
+)
+def test_what_programs_send(value: bytes, text: str) -> None:
+    assert decode_words(value, Defects(), "Subject") == text
