@@ -138,7 +138,11 @@ def questions(message: MailRequest) -> dict[str, Callable[[], object]]:
         "subject": lambda: message.subject,
         "author": lambda: message.author,
         "automatic_reason": lambda: message.automatic_reason,
+        "automatic_kind": lambda: message.automatic_kind,
         "is_bounce": lambda: message.is_bounce,
+        "report": lambda: [
+            (one, one.reason) for one in (message.report.recipients if message.report else [])
+        ],
         "message_id": lambda: message.message_id,
         "get_all": lambda: [message.get_all(name) for name in ("Subject", "From", "To", "a")],
         "keys": message.keys,
