@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
     from lamson.errors import LamsonError, SenderError
+    from lamson.message.fragments import Fragment
     from lamson.message.mailboxes import Mailbox
+    from lamson.message.report import Report, ReportedRecipient
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
     from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
@@ -23,11 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Delivery",
+    "Fragment",
     "LamsonError",
     "MailRequest",
     "MailResponse",
     "Mailbox",
     "Peer",
+    "Report",
+    "ReportedRecipient",
     "SMTPError",
     "SenderError",
     "State",
@@ -39,11 +44,14 @@ __all__ = [
 
 _HOME = {
     "Delivery": "lamson.delivery.context",
+    "Fragment": "lamson.message.fragments",
     "LamsonError": "lamson.errors",
     "MailRequest": "lamson.message.request",
     "MailResponse": "lamson.message.response",
     "Mailbox": "lamson.message.mailboxes",
     "Peer": "lamson.smtp.envelope",
+    "Report": "lamson.message.report",
+    "ReportedRecipient": "lamson.message.report",
     "SMTPError": "lamson.smtp.reply",
     "SenderError": "lamson.errors",
     "State": "lamson.routing.decorators",

@@ -133,6 +133,7 @@ def questions(message: MailRequest) -> dict[str, Callable[[], object]]:
 
     return {
         "body": lambda: message.body,
+        "fragments": lambda: message.fragments,
         "html": lambda: message.html,
         "str": lambda: str(message),
         "subject": lambda: message.subject,

@@ -85,7 +85,7 @@ _AT_LINE_START = re.compile(
     r"[\s>*\-\u2022\u30fb]*+(?:\d\.\s+)?"
     r"(?:(?:failed |original |final |intended |e-?mail |delivery (?:to|for) |message (?:to|for) )?"
     r"(?:to|recipients?|address(?:es)?|rcpt to|for|user|mailbox|e-?mail|account|unknown user"
-    r"|empf\xe4nger|destinataire"
+    r"|empfänger|destinataire"
     r"|destinatario|delivery to)"
     r"(?: address)?(?: is| was)?(?:\s*[:=]\s*|\s++)|(?:[45]\d\d[ -])(?:#?[45]\.\d+\.\d+ )?"
     r"|rfc822; ?|smtp:|\d+ )?"
@@ -100,7 +100,7 @@ _TELLS_FAILURE = re.compile(
     r"|account|no such|"
     r"invalid|not found|quota|full|refused|denied|disabled|bounce|undeliver|could not|cannot"
     r"|unable|sent to|"
-    r"message to|mail to|e-?mail to|destin|utente|usu[a\xe1]rio|empf[a\xe4]nger|zustell"
+    r"message to|mail to|e-?mail to|destin|utente|usu[aá]rio|empf[aä]nger|zustell"
     r"|\b[45]\d\d\b",
     re.IGNORECASE,
 )
@@ -156,7 +156,7 @@ _ABOUT_FAILURE = re.compile(
     r"error|status|return)|non-?deliver|bounce|(?:not|n't) (?:be(?:en)? )?(?:deliver|sent|send)"
     r"|nondeliverable|"
     r"unzustell|unbestell|non (?:recapit|remis|distribu|consegn)|no se (?:puede|pudo|ha)"
-    r"|no entregad|n[a\xe3]o (?:\xe9 "
+    r"|no entregad|n[aã]o (?:é "
     r"poss|entreg|foi)|niet[- ](?:bestel|bezorg)|onbestel|ikke lever|olevererb|недостав"
     r"|не доставлен|не может быть|"
     r"user unknown|unknown user|delay|error sending|problem deliver|message status|rejected"

@@ -12,7 +12,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Literal
 
-from lamson.message import autoreply, notes, report
+from lamson.message import autoreply, fragments, html_marks, notes, report
 from lamson.message.parsed import ParsedMessage
 from lamson.smtp import address
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lamson.message.defects import Defects
+    from lamson.message.fragments import Fragment
     from lamson.message.notes import Note
     from lamson.message.part import Part
     from lamson.message.report import Report
@@ -145,6 +146,19 @@ class MailRequest:
     def body(self) -> str:
         r"""The text of the message, lines ending in ``\n``: text/plain, else made from the HTML."""
         return self.content.body
+
+    @property
+    def fragments(self) -> list[Fragment]:
+        """The parts of `body`, each with a ``kind``; their texts add up to it.
+
+        The kinds are "new", "quote", "signature", "forwarded" and "footer".
+        """
+        return fragments.split(self.body, self.subject, html_marks.of(self.content))
+
+    @property
+    def new_text(self) -> str:
+        """What the writer wrote himself: the new fragments, joined."""
+        return "".join(text for kind, text in self.fragments if kind == "new")
 
     @property
     def html(self) -> str | None:
