@@ -41,24 +41,22 @@ def split(text: str, subject: str = "", marks: Mapping[int, Kind] | None = None)
     ``subject`` tells whether a mail is sent on or answered, where the text does not. ``marks`` are
     what is known of the text otherwise: the kind of what begins in the line of that number.
     """
-    lines = _lines(text)
-    kinds = _Splitter(lines[:MAX_LINES], subject, marks or {}).kinds()
+    if not text:
+        return []
+    lines = text.split("\n", MAX_LINES)  # with all that is not looked at as the last one
+    kinds = _Splitter(lines, subject, marks or {}).kinds()
     if marks and "new" not in _texts_of(lines, kinds):  # somebody wrote into his signature
-        kinds = _Splitter(lines[:MAX_LINES], subject, {}).kinds()
-    kinds += [kinds[-1]] * (len(lines) - len(kinds)) if kinds else []
+        kinds = _Splitter(lines, subject, {}).kinds()
+    if not lines[-1]:
+        kinds.pop()
     fragments: list[Fragment] = []
-    start = 0
-    for number in range(1, len(lines) + 1):
-        if number == len(lines) or kinds[number] != kinds[start]:
-            fragments.append(Fragment(kinds[start], "".join(lines[start:number])))
-            start = number
+    start = end = 0
+    for number, kind in enumerate(kinds):
+        end += len(lines[number]) + 1
+        if number + 1 == len(kinds) or kinds[number + 1] != kind:
+            fragments.append(Fragment(kind, text[start:end]))
+            start = end
     return fragments
-
-
-def _lines(text: str) -> list[str]:
-    lines = [f"{line}\n" for line in text.split("\n")]
-    last = lines.pop()[:-1]
-    return [*lines, last] if last else lines
 
 
 def _texts_of(lines: list[str], kinds: list[Kind]) -> set[Kind]:
@@ -70,7 +68,7 @@ class _Splitter:
     """Goes through the lines once; what follows is looked at within a few lines."""
 
     def __init__(self, lines: list[str], subject: str, marks: Mapping[int, Kind]) -> None:
-        self._lines = [line[:_MAX_LINE].rstrip("\r\n") for line in lines]
+        self._lines = [line[:_MAX_LINE].rstrip("\r") for line in lines]
         self._is_forward = attribution.is_forward_subject(subject)
         self._marks = marks
         self._kinds: list[Kind] = []

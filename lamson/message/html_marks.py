@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lamson.message import html_text
+from lamson.message.fragments import MAX_LINES
 
 if TYPE_CHECKING:
     from lamson.message.fragments import Kind
@@ -121,7 +122,7 @@ def _lines_of(rendered: str, body: str, at: int) -> dict[int, Kind]:
     mark = next(waiting, None)
     first = body.count("\n", 0, at)
     seen = 0
-    for number, line in enumerate(body[at:].split("\n"), first):
+    for number, line in enumerate(body[at:].split("\n", MAX_LINES), first):
         width = len(_bare(line))
         # A mark belongs to the line that its next letter is in.
         while mark is not None and width and seen <= mark[0] < seen + width:

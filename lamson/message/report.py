@@ -269,11 +269,13 @@ def _in_words(
 
 
 def _words(content: ParsedMessage, own: list[Part], recipient: str) -> bounce_text.Told:
-    texts = [part.text for part in own if part.content_type == "text/plain"]
+    most = bounce_text.MAX_TEXT
+    texts = [part.text[:most] for part in own if part.content_type == "text/plain"]
     if not any(map(str.strip, texts)):
-        texts = [html_text.text_of(part.text) for part in own if part.content_type == "text/html"]
+        pages = [part.text for part in own if part.content_type == "text/html"]
+        texts = [html_text.text_of(page)[:most] for page in pages]
     if not texts and not own[0].content_type.startswith(("message/", "multipart/", "text/")):
-        texts = [own[0].text]
+        texts = [own[0].text[:most]]
     ours = {recipient.lower(), address.normalise(recipient)}
     return bounce_text.read("\n".join(texts), frozenset(ours))
 
