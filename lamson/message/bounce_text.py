@@ -303,5 +303,7 @@ def _diagnostic(lines: list[str], number: int, starts: set[int], key: str) -> st
     if not _CODED.search(text):
         coded = [line[:MAX_LINE].strip() for line in lines if _CODED.search(line[:MAX_LINE])]
         by_name = [line for line in coded if key in line.lower()]
-        text = " ".join([text, *(by_name or coded)[:3]])
+        if not by_name and len(starts) == 1:
+            by_name = coded
+        text = " ".join([text, *by_name[:3]])
     return text

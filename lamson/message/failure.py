@@ -101,7 +101,8 @@ _WORDS: tuple[tuple[Reason, str, str], ...] = (
         r"|\bunrouteable|"
         r"doesn't have a \S+ account|not listed in|no (?:recipients? )?match|user unknown"
         r"|recipient not found|"
-        r"recipnotfound|addressnotfound|has no mailbox|no one by that name|isn't found|who is this|"
+        r"recip(?:ient)?notfound|addressnotfound|has no mailbox|no one by that name|isn't found"
+        r"|who is this|"
         r"recipient rejected|not found in (?:directory|domain)|destination mailbox address"
         r"|can't find|"
         r"didn't find|recipient address rejected(?!.{0,60}(?:greylist|try again|policy|denied))|"
@@ -298,7 +299,10 @@ def reason_of(text: str, status: str) -> Reason:
     of_words = _by_words(text[:MAX_TEXT])[0]
     if of_status is None or (of_status in ("policy", "unknown-user") and status[2:] != "1.1"):
         # 5.7.1 and 5.1.0 are given for all and everything.
-        return of_words if of_words not in ("unknown", "system") else of_status or of_words
+        vague = {"unknown", "system"} | (
+            {"policy", "content"} if of_status == "unknown-user" else set()
+        )
+        return of_status or of_words if of_words in vague else of_words
     return of_status
 
 
