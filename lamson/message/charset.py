@@ -3,6 +3,10 @@
 For everything that shows a stranger's mail as text. Never raises: where charset and bytes disagree,
 the text is the best that can be had, and `defects` says what was wrong.
 
+A label stands for what the WHATWG's Encoding Standard says, as in browsers and mail programs: for
+more than it says, since ``gb2312`` is written by programs that mean GB 18030, and ``shift_jis`` by
+those that mean Windows' code page. Labels that only mail knows are Python's.
+
 Only charsets from a fixed list are asked of Python's codec registry. It keeps every name that it
 was ever asked for, so names from mail would fill the memory; and some of its codecs are no charsets
 (``unicode_escape``) or take quadratic time (``punycode``).
@@ -10,11 +14,16 @@ was ever asked for, so names from mail would fill the memory; and some of its co
 
 from __future__ import annotations
 
+import codecs
 import re
-from encodings import normalize_encoding
+from contextlib import suppress
 from encodings.aliases import aliases
 from functools import cache
 from typing import TYPE_CHECKING
+
+from webencodings.labels import LABELS
+
+from lamson.message import iso2022
 
 if TYPE_CHECKING:
     from lamson.message.defects import Defects
@@ -23,40 +32,181 @@ _NOT_TEXT = {"base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13",
 _NOT_TEXT |= {"zlib_codec", "mbcs", "oem"}
 _NO_ALIAS = {"cp720", "cp737", "cp856", "cp874", "koi8_t", "koi8_u", "mac_farsi", "utf_8_sig"}
 
-# What is declared stands for more than it says: every mail reader takes the wider charset.
-_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "latin_1": "cp1252", "ascii": "utf_8"}
-_MORE_NAMES = {
-    "windows_874": "cp874",
-    "x_sjis": "shift_jis",
-    "x_gbk": "gb18030",
-    "utf8mb4": "utf_8",
+# The standard's encodings whose codecs have other names here, or do not all that it has.
+_STANDARD = {
+    "big5": "big5hkscs",
+    "euc-kr": "cp949",
+    "gbk": "gb18030",
+    "iso-8859-8-i": "iso8859_8",
+    "shift_jis": "cp932",
+    "windows-874": "cp874",
+    "x-mac-cyrillic": "mac_cyrillic",
 }
-
-_CODECS = {name: codec for name, codec in aliases.items() if codec not in _NOT_TEXT}
-_CODECS |= {codec: codec for codec in {*_CODECS.values(), *_NO_ALIAS}} | _MORE_NAMES
-_CODECS = {name: _WIDER.get(codec, codec) for name, codec in _CODECS.items()}
+_NOT_IN_MAIL = {"replacement", "x-user-defined"}
+# Python's codecs, and the wider ones that are meant where they are declared.
+_WIDER = {
+    "ascii": "utf_8",
+    "big5": "big5hkscs",
+    "euc_kr": "cp949",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "iso8859_11": "cp874",
+    "iso8859_9": "cp1254",
+    "latin_1": "cp1252",
+    "shift_jis": "cp932",
+    "tis_620": "cp874",
+    "utf_8_sig": "utf_8",
+}
+_MORE_NAMES = {
+    "iso-2022-cn": "iso2022_cn",
+    "iso-2022-cn-ext": "iso2022_cn",
+    "iso-8859-6-e": "iso8859_6",
+    "iso-8859-6-i": "iso8859_6",
+    "iso-8859-8-e": "iso8859_8",
+    "iso-10646-ucs-2": "utf_16",
+    "ucs-2": "utf_16",
+    "unicode": "utf_16",
+    "unicode-1-1": "utf_16",
+    "unicode-1-1-utf-7": "utf_7",
+    "unicode-2-0-utf-7": "utf_7",
+    "utf-16": "utf_16",
+    "utf8mb4": "utf_8",
+    "win-1251": "cp1251",
+    "windows-31j": "cp932",
+    "windows-936": "gb18030",
+    "windows-949": "cp949",
+    "windows-950": "big5hkscs",
+}
+# Where the first codec does not know a character, another of the same charset may.
+_RELATIVES = {"big5hkscs": "cp950", "cp932": "shift_jis_2004", "cp949": "johab"}
+_MARKS = (
+    (codecs.BOM_UTF8, "utf_8"),
+    (codecs.BOM_UTF16_LE, "utf_16"),
+    (codecs.BOM_UTF16_BE, "utf_16"),
+)
+# The charset of one that is written in seven bits and switches, for `iso2022`.
+_SHIFTED = {"iso2022_kr", "iso2022_cn"}
+_SWITCHING = re.compile("iso2022|hz$")
+_SWITCH = re.compile(rb"\x1b\$[(@AB]")
+_ASCII = bytes(range(128))
+_EUC_PAIRS = re.compile(rb"(?:[\xa1-\xfe]{2})++")
+_PLAIN = frozenset({"", "us-ascii", "utf-8", "iso-8859-1"})
+_META_WITHIN = 4096
+_META = re.compile(rb"""<meta\s[^>]*?\bcharset\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE)
+_NOT_IN_LABELS = re.compile("[^a-z0-9]+")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # utf-7 can spell one; no database or socket takes it
 _NO_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
 
 
+def _key(label: str) -> str:
+    """What of a label counts: ``cp-850``, ``CP850`` and ``cp_850`` are one."""
+    return _NOT_IN_LABELS.sub("", label.lower())
+
+
+def _labels() -> dict[str, str]:
+    """The codec by the key of each label that we know."""
+    found = {name: codec for name, codec in aliases.items() if codec not in _NOT_TEXT}
+    found |= {codec: codec for codec in {*found.values(), *_NO_ALIAS}}
+    known = {_key(name): _WIDER.get(codec, codec) for name, codec in found.items()}
+    standard = {
+        _key(label): _STANDARD.get(name) or known[_key(name)]
+        for label, name in LABELS.items()
+        if name not in _NOT_IN_MAIL and known.get(_key(label)) != "utf_8"  # which goes further
+    }
+    return known | standard | {_key(label): codec for label, codec in _MORE_NAMES.items()}
+
+
+_CODECS = _labels()
+
+
 def decode(data: bytes, charset: str, defects: Defects, where: str) -> str:
-    """``data`` as text. ``charset`` is the declared name, "" for none; ``where`` is for defects."""
-    if data.isascii() and charset.lower() in ("", "us-ascii", "utf-8", "iso-8859-1"):
+    """``data`` as text. ``charset`` is the declared name, "" for none; ``where`` is for defects.
+
+    A byte order mark is no text. Where the octets are not of the declared charset, what is no
+    character becomes U+FFFD, or all is read by the likelier charset, whichever keeps more letters.
+    """
+    is_ascii = data.isascii()
+    if is_ascii and charset.lower() in _PLAIN and b"\x1b" not in data:
         return data.decode("ascii").replace("\0", "")
     codec = _codec(charset)
     if codec is None:
         defects.add(f"{where}: unknown charset {charset[:40]!r}", kind="charset")
         codec = "utf_8"
-    try:
+    if is_ascii and codec == "utf_8" and _SWITCH.search(data):
+        codec = "iso2022_jp"  # nobody means escape sequences by it
+    for mark, marked in _MARKS:
+        if (data.startswith(mark) and codec.startswith("utf_")) or mark == data[:3]:
+            return _fit(_marked(data, mark, marked, defects, where))
+    if codec == "utf_16":
+        codec = "utf_16_be" if _is_big_endian(data) else "utf_16_le"
+    if codec in _SHIFTED:  # of one Python knows the name alone, of the other not all that is sent
+        return _fit(_guess(data, codec, is_ascii=is_ascii))
+    with suppress(UnicodeError):
         return _fit(data.decode(codec))
-    except UnicodeError:
+    text = _guess(data, codec, is_ascii=is_ascii)
+    if "\ufffd" in text or not (_SWITCHING.match(codec) and is_ascii):
         defects.add(f"{where}: not valid in charset {charset[:40] or 'utf-8'!r}", kind="charset")
+    return _fit(text)
+
+
+def _guess(data: bytes, codec: str, *, is_ascii: bool) -> str:
+    """The text of octets that are not of the charset."""
+    if codec != "utf_8" and not is_ascii:
+        with suppress(UnicodeError):
+            return data.decode("utf_8")
+    if codec == "utf_8":
+        return _nearly_utf8(data)
+    if _SWITCHING.match(codec):
+        shifted = "gb18030" if codec == "iso2022_cn" else "cp949"
+        return iso2022.decode(data, shifted=shifted, tilde=codec == "hz")
+    if codec == "euc_jp":
+        return _EUC_PAIRS.sub(
+            lambda pairs: iso2022.japanese(pairs[0]).encode("utf_8"), data
+        ).decode("utf_8", "replace")
+    if relative := _RELATIVES.get(codec):
+        with suppress(UnicodeError):
+            return data.decode(relative)
+    return data.decode(codec, "replace")
+
+
+def _nearly_utf8(data: bytes) -> str:
+    """With one U+FFFD for each bad octet; or by windows-1252, where few of them are good UTF-8."""
+    text = data.decode("utf_8", "replace")
+    bad = text.count("\ufffd")
+    # Each character that is good has two octets or more.
+    good = (len(data.translate(None, _ASCII)) - bad) // 2
+    return text if good >= bad else data.decode("cp1252", "replace")
+
+
+def _marked(data: bytes, mark: bytes, codec: str, defects: Defects, where: str) -> str:
+    data = data[len(mark) :] if codec == "utf_8" else data
     try:
-        return _fit(data.decode("utf_8"))
+        return data.decode(codec)
     except UnicodeError:
-        fallback = "cp1252" if codec == "utf_8" else codec
-        return _fit(data.decode(fallback, "replace"))
+        defects.add(f"{where}: not valid in charset {codec.replace('_', '-')!r}", kind="charset")
+    return _nearly_utf8(data) if codec == "utf_8" else data.decode(codec, "replace")
+
+
+def _is_big_endian(data: bytes) -> bool:
+    """By where the zeros are of what is Latin in it (RFC 2781 section 4.3 leaves it to us)."""
+    return data[:4096:2].count(0) >= data[1:4096:2].count(0)
+
+
+def is_known(charset: str) -> bool:
+    """True where something is declared, and we know it."""
+    return bool(charset) and _codec(charset) is not None
+
+
+def of_html(data: bytes) -> str:
+    """The charset that an HTML page declares itself, "" for none.
+
+    As browsers look for it (HTML standard, section 13.2.3.2): in the first octets, and whoever
+    could read the declaration need not be told of UTF-16.
+    """
+    found = _META.search(data[:_META_WITHIN])
+    charset = found[1].decode("ascii") if found else ""
+    return "utf-8" if charset.lower().startswith("utf-16") else charset
 
 
 def decode_lines(data: bytes, charset: str, defects: Defects, where: str) -> str:
@@ -73,12 +223,12 @@ def decode_lines(data: bytes, charset: str, defects: Defects, where: str) -> str
 @cache
 def _keeps_ascii(codec: str) -> bool:
     """True where CR, LF and NUL are single octets, as in all charsets but a few."""
-    return "\r\n\0".encode(codec) == b"\r\n\0"
+    return codec in _SHIFTED or "\r\n\0".encode(codec) == b"\r\n\0"
 
 
 def _fit(text: str) -> str:
     """The text as a database takes it: PostgreSQL refuses NUL, as RFC 5322 section 2.3 does."""
-    text = text.replace("\0", "")
+    text = text.replace("\0", "").removeprefix("\ufeff")
     return text.translate(_NO_SURROGATES) if _SURROGATE.search(text) else text
 
 
@@ -88,4 +238,5 @@ def _codec(charset: str) -> str | None:
         return "utf_8"
     if len(charset) > 40 or not charset.isascii():
         return None
-    return _CODECS.get(normalize_encoding(charset.strip()).lower())
+    key = _key(charset)
+    return _CODECS.get(key) or _CODECS.get(key.removeprefix("x").replace("dos", "cp"))

@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lamson.message.charset import decode
+from lamson.message.transfer import base64_in_runs
 
 if TYPE_CHECKING:
     from lamson.message.defects import Defects
@@ -21,9 +22,11 @@ MAX_VALUE = 8192  # octets of a value in which encoded words are looked for
 
 _LINE_BREAKS = re.compile("[\r\n\0]+")
 _BLANKS = dict.fromkeys(map(ord, "\r\n\0"), " ")
-# An underscore is a space in Q; the language after "*" is RFC 2231 section 5.
-_WORD = re.compile(r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*)\?=")
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+# An underscore is a space in Q; the language after "*" is RFC 2231 section 5. Many programs leave a
+# question mark as it is (against RFC 2047 section 4.2), and readers go on to the end of the word.
+_WORD = re.compile(
+    r"=\?([^?*\s]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?((?:[^?=]|\?(?!=)|=(?!\?(?!=)))*+)\?="
+)
 
 
 def unfold(value: bytes) -> bytes:
@@ -52,6 +55,7 @@ def decode_words(value: bytes, defects: Defects, name: str) -> str:
         # Of a long one no list of pieces is made.
         is_short = len(text) <= MAX_VALUE
         text = _LINE_BREAKS.sub(" ", text) if is_short else text.translate(_BLANKS)
+        text = text.rstrip(" ")
     return text
 
 
@@ -85,9 +89,7 @@ def _octets(encoding: str, text: str, defects: Defects, where: str) -> bytes:
     data = text.encode("utf-8")
     if encoding in "qQ":
         return binascii.a2b_qp(data, header=True)
-    letters = _NOT_BASE64.sub(b"", data)
-    try:
-        return binascii.a2b_base64(data)
-    except binascii.Error:
+    octets, is_right = base64_in_runs(data)
+    if not is_right:
         defects.add(f"{where}: bad base64 in an encoded word", kind="encoding")
-        return binascii.a2b_base64(letters[: len(letters) - (len(letters) % 4 == 1)] + b"==")
+    return octets

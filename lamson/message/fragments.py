@@ -101,8 +101,12 @@ class _Splitter:
     def _next(self, number: int, kind: Kind) -> Kind:
         """The kind of a line that begins nothing that lasts to the end."""
         line = self._lines[number]
-        if (mark := self._marks.get(number)) is not None and self._until_end is None:
-            return self._lasting(self._shown(), 1)[0] if mark == "quote" else mark
+        mark = self._marks.get(number)
+        if mark is not None and self._until_end is None:
+            if mark == "quote":
+                return self._lasting(self._shown(), 1)[0]
+            if not _is_quoted(line):
+                return mark
         if self._until_end is not None:
             return self._until_end
         if not line.strip():

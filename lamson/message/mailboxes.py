@@ -34,7 +34,7 @@ _NAMED = re.compile(r'(.*)<([^"<>]*|"(?>(?:[^"\\]|\\.)*)"@[^"<>]*)>', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)")
 _TO_ESCAPE = re.compile(r'(["\\])')
 _NOT_IN_NAMES = re.compile("[\r\n\0\ud800-\udfff]")
-_MAX_DISPLAY = 200  # characters, so that it fits a line in any form
+MAX_NAME = 200  # characters, so that it fits a line in any form
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Mailbox:
 
     def __post_init__(self) -> None:
         name = self.name.strip()
-        if len(name) > _MAX_DISPLAY or _NOT_IN_NAMES.search(name):
+        if len(name) > MAX_NAME or _NOT_IN_NAMES.search(name):
             raise AddressError(f"not the name of a mailbox: {self.name[:200]!r}")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "address", parse_mailbox(self.address, smtputf8=True))
@@ -112,6 +112,6 @@ def parse_one(value: str) -> Mailbox:
         display = _ESCAPED.sub(r"\1", display[1:-1]).strip()
     elif '"' in display:
         address = ""
-    if not address or len(display) > _MAX_DISPLAY or _NOT_IN_NAMES.search(display):
+    if not address or len(display) > MAX_NAME or _NOT_IN_NAMES.search(display):
         raise AddressError(f"not a mail address: {value[:200]!r}")
     return Mailbox(display, address)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lamson.message.header import Header
 from lamson.message.parameters import Allowance, ContentField
-from lamson.message.part import Part
+from lamson.message.part import Group, Part
 from lamson.message.transfer import IDENTITY
 
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 MAX_DEPTH = 50
 MAX_PARTS = 1000
 _MAX_BOUNDARY = 250  # octets; RFC 2046 section 5.1.1 has 70
+_MAX_NOTHING = 1000  # octets of a multipart that are compared with nothing
 _MAX_ODD_LINES = 100  # that could be boundary lines and are none, of which the rest is looked at
 
-_TYPE = re.compile(r"([\w!#$&^.+-]+)\s*+/\s*+([\w!#$&^.+-]+)", re.ASCII)  # RFC 6838 section 4.2
+# A token (RFC 2045 section 5.1): more than RFC 6838 section 4.2 has be registered.
+_TYPE = re.compile(r"([\w!#$%&'*+.^`{|}~-]+)\s*+/\s*+([\w!#$%&'*+.^`{|}~-]+)", re.ASCII)
 _UNTYPED = ("", "text")  # as old programs have it; RFC 2045 section 5.2: text/plain
 # These hold fields that tell something, and no message: RFC 3464, 8098, 5965, 6533, 3886.
 _REPORTS = frozenset(
@@ -47,6 +49,7 @@ class _Entity(NamedTuple):
     usual: str  # the type where none is declared
     depth: int
     within: Part | None
+    group: Group | None = None
 
 
 class _Cutter:
@@ -60,6 +63,7 @@ class _Cutter:
         self._odd_lines: list[bytes] = []
         self._budget = len(source)  # octets of messages and multiparts that came encoded
         self._allowance = Allowance()
+        self._empty = 0  # multiparts that were left out
 
     def cut(self) -> None:
         while self._todo:
@@ -70,30 +74,22 @@ class _Cutter:
                 kind = self._multipart(entity, declared, kind)
             if not kind:
                 continue
-            source, headers, end, _, _, within = entity
-            part = self._part(source, headers, end, kind, declared, within)
+            part = self._part(entity, kind, declared)
             self.parts.append(part)
             if kind.startswith("message/") and kind not in _REPORTS:
                 self._message(entity, part)
         self._judge_odd_lines()
 
-    def _part(
-        self,
-        source: bytes,
-        headers: Header,
-        end: int,
-        kind: str,
-        declared: ContentField,
-        within: Part | None = None,
-    ) -> Part:
+    def _part(self, entity: _Entity, kind: str, declared: ContentField) -> Part:
         return Part(
-            source,
-            headers,
-            end,
+            entity.source,
+            entity.headers,
+            entity.end,
             kind,
             self._defects,
             declared=declared,
-            within=within,
+            within=entity.within,
+            group=entity.group,
             allowance=self._allowance,
         )
 
@@ -114,7 +110,10 @@ class _Cutter:
             self._hides(f"parts nested more than {MAX_DEPTH} deep: left uncut", "limit")
             return kind
         source, start, end = entity.source, entity.headers.body, entity.end
-        whole = self._part(source, entity.headers, end, kind, declared)
+        if entity.depth and not source[start:end].strip():
+            self._empty += 1
+            return ""  # it holds nothing, and hides nothing
+        whole = self._part(entity, kind, declared)
         boundaries = [octets.rstrip() for octets in declared.octets("boundary")]
         boundaries = [one for one in dict.fromkeys(boundaries) if 0 < len(one) <= _MAX_BOUNDARY]
         if not boundaries:
@@ -134,13 +133,19 @@ class _Cutter:
         # RFC 2046 section 5.1.5
         usual = "message/rfc822" if kind == "multipart/digest" else "text/plain"
         pieces = self._pieces(source, start, end, boundary)
+        if not pieces and end - start < _MAX_NOTHING:
+            rest = source[start - 1 : end].replace(b"\n--%b" % boundary, b"")
+            if not rest.strip(b"-\r\n\t "):
+                self._empty += 1
+                return ""
         if not pieces:
             self._hides("a multipart that ends before it begins", "malformed")
             return "text/plain"
+        group = Group(kind.removeprefix("multipart/"), entity.group)
         for begin, stop in reversed(pieces):
             headers = Header(source, self._defects, begin, stop)
             self._todo.append(
-                _Entity(source, headers, stop, usual, entity.depth + 1, entity.within)
+                _Entity(source, headers, stop, usual, entity.depth + 1, entity.within, group)
             )
         return ""
 
@@ -167,7 +172,7 @@ class _Cutter:
         self, source: bytes, start: int, end: int, boundary: bytes
     ) -> list[tuple[int, int]]:
         """Where the parts of the multipart body ``source[start:end]`` lie."""
-        most = MAX_PARTS - len(self.parts) - len(self._todo)
+        most = MAX_PARTS - len(self.parts) - len(self._todo) - self._empty
         delimiter = _delimiter(boundary)
         pieces: list[tuple[int, int]] = []
         found = delimiter.search(source, start - 1, end)
@@ -176,13 +181,14 @@ class _Cutter:
             following = delimiter.search(source, begin - 1, end)
             if following is None:
                 self._defects.add("a multipart without its closing boundary line")
-            elif len(pieces) == most - 1:
+            elif len(pieces) >= most - 1:
                 self._hides(f"more than {MAX_PARTS} parts: the rest is left uncut", "limit")
                 following = None
             stop = following.start() if following else end
             if following and source[stop - 1 : stop] == b"\r":
                 stop -= 1
-            pieces.append((begin, max(begin, stop)))
+            if stop > begin or following is None:  # nothing is between two boundary lines in a row
+                pieces.append((begin, max(begin, stop)))
             found = following
         if found is not None and delimiter.search(source, found.end() - 1, end):
             self._hides("parts after a closing boundary line", "ambiguous")
@@ -242,7 +248,8 @@ def cut(source: bytes, headers: Header, defects: Defects) -> list[Part]:
     """The parts of the message ``source``, whose own header is ``headers``, in order."""
     cutter = _Cutter(source, headers, defects)
     cutter.cut()
-    return cutter.parts
+    nothing = Part(source, headers, headers.body, "text/plain", defects)
+    return cutter.parts or [nothing]
 
 
 def _delimiter(boundary: bytes) -> re.Pattern[bytes]:

@@ -8,16 +8,18 @@ whole, so the worst is that both work it out. Nothing here raises, whatever the 
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
+from lamson.message import address_list, shown
 from lamson.message.defects import Defects
 from lamson.message.encoded_words import unfold
 from lamson.message.header import Header
-from lamson.message.html_text import text_of
 from lamson.message.mime import cut
 from lamson.smtp import address
 
 if TYPE_CHECKING:
+    from lamson.message.mailboxes import Mailbox
     from lamson.message.notes import Notary
     from lamson.message.part import Part
 
@@ -62,7 +64,10 @@ class ParsedMessage:
 
     @property
     def from_address(self) -> str:
-        """The one valid address of the one From field, as written; else "" (RFC 5322 3.6.2)."""
+        """The one address in From, as written; else "" (RFC 5322 section 3.6.2).
+
+        It is looked for where a person would (see `address_list`); "" where there are several.
+        """
         found = self._from
         if found is None:
             found = self._from = self._single("From")
@@ -70,36 +75,35 @@ class ParsedMessage:
 
     @property
     def reply_to(self) -> str:
-        """The one valid address of the one Reply-To field, as it was written; else ""."""
+        """The one address in Reply-To, as it was written; else ""."""
         return self._single("Reply-To")
 
+    def mailboxes(self, name: str) -> list[Mailbox]:
+        """The mailboxes of the address fields called ``name``."""
+        return address_list.read(self.header.raw(name), self._defects, name)
+
     def _single(self, name: str) -> str:
-        fields = [unfold(raw).decode("utf-8", "replace") for raw in self.header.raw(name)]
-        single = address.single_mailbox(fields[0]) if len(fields) == 1 else None
-        return "" if single is None or "\ufffd" in single else single
+        fields = list(itertools.islice(self.header.raw(name), 2))
+        if len(fields) != 1 or len(fields[0]) > address.MAX_HEADER:
+            return ""
+        single = address.single_mailbox(unfold(fields[0]).decode("utf-8", "replace"))
+        if single is not None and (found := address_list.usable(single)):
+            return found
+        addresses = {one.address for one in self.mailboxes(name)}
+        return addresses.pop() if len(addresses) == 1 else ""
 
     @property
     def body(self) -> str:
-        """The first text/plain that is no attachment, else the text of `html`, else ""."""
+        """All text that a person sees (see `shown`), "" where there is none."""
         body = self._body
         if body is None:
-            body = self._first("text/plain")
-            if body is None:
-                html = self.html
-                body = "" if html is None else text_of(html)
-            self._body = body
+            body = self._body = shown.text_of(self.parts, self._defects)
         return body
 
     @property
     def html(self) -> str | None:
         """The first text/html that is no attachment."""
-        return self._first("text/html")
-
-    def _first(self, content_type: str) -> str | None:
-        for part in self.parts:
-            if part.content_type == content_type and part.within is None and not part.is_attachment:
-                return part.text
-        return None
+        return shown.html_of(self.parts)
 
     @property
     def defects(self) -> Defects:
@@ -108,4 +112,5 @@ class ParsedMessage:
         self.header.examine()
         for part in self.parts:
             part.examine()
+        _ = self.body
         return self._defects.copy()

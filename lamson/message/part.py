@@ -10,12 +10,14 @@ import re
 from typing import TYPE_CHECKING
 
 from lamson.message import charset
+from lamson.message.encoded_words import unfold
 from lamson.message.parameters import ContentField
 from lamson.message.transfer import IDENTITY, undo
 
 if TYPE_CHECKING:
     from lamson.message.defects import Defects
     from lamson.message.header import Header
+    from lamson.message.message import Message
     from lamson.message.parameters import Allowance
 
 # What mail programs open and nobody here does: Outlook's winmail.dat, a message in pieces or kept
@@ -24,13 +26,30 @@ _OPAQUE = frozenset(
     {"application/ms-tnef", "application/vnd.ms-tnef", "message/partial", "message/external-body"}
     | {"application/pkcs7-mime", "application/x-pkcs7-mime"}
 )
+_TEXTS = ("text/plain", "text/html")
+_MESSAGES = ("message/rfc822", "message/global", "message/rfc2822", "message/news")
 _USUAL_ENCODINGS = {
     encoding.encode(): encoding for encoding in (*IDENTITY, "base64", "quoted-printable")
 }
 _NOT_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_BLANKS = re.compile(r"\s+")
+_TABS = re.compile(r"\t+ *")  # of a fold
 _PATH = re.compile(r"[/\\]")
 _TOKEN = re.compile(r"[!#$%&'*+.^`|~\w-]*+", re.ASCII)
 _UUENCODED = re.compile(rb"^begin(?:-base64)? [0-7]{3,4} [^\r\n]+\r?\n[!-`]", re.MULTILINE)
+
+
+class Group:
+    """A multipart: what its parts are to one another, such as ``"alternative"``.
+
+    ``outer`` is the multipart that it is a part of, None for that of the message itself.
+    """
+
+    __slots__ = ("kind", "outer")
+
+    def __init__(self, kind: str, outer: Group | None) -> None:
+        self.kind = kind
+        self.outer = outer
 
 
 class Part:
@@ -44,7 +63,7 @@ class Part:
     __slots__ = (
         *("_content", "_defects", "_disposition", "_end", "_filenames"),
         *("_source", "_start", "_type"),
-        *("content_type", "headers", "within"),
+        *("content_type", "group", "headers", "within"),
     )
 
     def __init__(
@@ -57,11 +76,13 @@ class Part:
         *,
         declared: ContentField | None = None,
         within: Part | None = None,
+        group: Group | None = None,
         allowance: Allowance | None = None,
     ) -> None:
         self.headers = headers
         self.content_type = content_type
         self.within = within
+        self.group = group
         self._source, self._start, self._end = source, headers.body, end
         self._content: bytes | None = None
         self._defects = defects
@@ -82,7 +103,7 @@ class Part:
         if (usual := _USUAL_ENCODINGS.get(raw)) is not None:
             return usual
         field = ContentField(self.headers, "Content-Transfer-Encoding", self._defects)
-        value = field.value.strip("\"' \t")
+        value = field.value.replace('"', "").strip("' \t")
         token = _TOKEN.match(value)
         return token[0] if token else ""
 
@@ -101,8 +122,11 @@ class Part:
     @property
     def text(self) -> str:
         r"""The content as text of the part's charset, lines ending in ``\n``."""
-        declared = self._type.text("charset") or ""
-        return charset.decode_lines(self.content, declared, self._defects, str(self))
+        content = self.content
+        declared = (self._type.text("charset") or "").strip("\"' \t")
+        if self.content_type == "text/html" and not charset.is_known(declared):
+            declared = charset.of_html(content) or declared
+        return charset.decode_lines(content, declared, self._defects, str(self))
 
     @property
     def filename(self) -> str | None:
@@ -129,11 +153,44 @@ class Part:
         return self._filenames.copy()
 
     @property
+    def content_id(self) -> str | None:
+        """The Content-ID without its angle brackets, as ``cid:`` in HTML names it; else None."""
+        raw = next(self.headers.raw("Content-ID"), b"")
+        text = _BLANKS.sub("", unfold(raw).decode("utf-8", "replace")).strip("<>")
+        return text or None
+
+    @property
+    def message(self) -> Message | None:
+        """An attached message (RFC 2046 section 5.2.1) as a message; None for other parts."""
+        if self.content_type not in _MESSAGES:
+            return None
+        from lamson.message.message import Message  # which knows parts
+
+        return Message(self.content)
+
+    @property
+    def is_shown(self) -> bool:
+        """True for a text that a mail reader shows below the header, whatever it is called."""
+        return self.content_type in _TEXTS and not self.is_declared_attachment
+
+    @property
+    def is_declared_attachment(self) -> bool:
+        """True where the part says so itself (RFC 2183 section 2.2)."""
+        return self._disposition.value == "attachment"
+
+    def parameter(self, name: str) -> str:
+        """A parameter of the Content-Type, such as ``format``, in lower case; "" without it."""
+        return (self._type.text(name) or "").lower()
+
+    @property
     def is_attachment(self) -> bool:
-        """True for all but the texts that a mail reader would show (RFC 2183)."""
+        """True for all but the texts that a mail reader would show and not offer to save.
+
+        A text with a file name that is not declared to be an attachment is both (see `is_shown`).
+        """
         return (
-            self._disposition.value == "attachment"
-            or self.content_type not in ("text/plain", "text/html")
+            self.is_declared_attachment
+            or self.content_type not in _TEXTS
             or self.filename is not None
         )
 
@@ -156,6 +213,6 @@ class Part:
 
 def _file_name(text: str) -> str:
     """The last name of a path, as safe to show as a name can be; "" where there is none."""
-    parts = _PATH.split(_NOT_IN_NAMES.sub("", text))
+    parts = _PATH.split(_NOT_IN_NAMES.sub("", _TABS.sub(" ", text)))
     names = (part.strip().rstrip(". ") for part in reversed(parts))  # Windows drops blanks and dots
     return next(filter(None, names), "")

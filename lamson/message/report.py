@@ -21,6 +21,7 @@ from lamson.message import (
     vacation,
 )
 from lamson.message.defects import Defects
+from lamson.message.message import Message
 from lamson.message.parameters import ContentField
 from lamson.message.parsed import ParsedMessage
 from lamson.smtp import address
@@ -96,7 +97,7 @@ class Report(NamedTuple):
 
     kind: Kind
     recipients: list[ReportedRecipient]
-    original: ParsedMessage | None
+    original: Message | None
 
 
 def read(content: ParsedMessage, sender: str, author: str, recipient: str) -> Report | None:
@@ -204,7 +205,7 @@ def _complaint(own: list[Part], fields: Part) -> Report:
     names = ("original-rcpt-to", "removal-recipient", "redacted-address")
     addresses = [delivery_status.address_of(group.get(name, "")) for name in names]
     if not any(addresses) and original is not None:
-        addresses = [bounce_text.mailed_to(f"To: {original.header.get('To') or ''}")]
+        addresses = [bounce_text.mailed_to(f"To: {original.get('To') or ''}")]
     found = next(filter(None, addresses), "")
     recipients = [ReportedRecipient(found, kind)] if found else []
     return Report("complaint", recipients, original)
@@ -213,7 +214,7 @@ def _complaint(own: list[Part], fields: Part) -> Report:
 def _complaint_of_its_own(own: list[Part]) -> Report | None:
     """What Microsoft sends: the mail, with a field of its own on top."""
     original = _original([own[0], *own], "")
-    named = original.header.get("X-HmXmrOriginalRecipient") if original else None
+    named = original.get("X-HmXmrOriginalRecipient") if original else None
     if not named:
         return None
     found = delivery_status.address_of(named)
@@ -302,7 +303,7 @@ def _addresses(
     original = _original(own, told.copy)
     if original is None:
         return []
-    found = bounce_text.mailed_to(f"To: {original.header.get('To') or ''}")
+    found = bounce_text.mailed_to(f"To: {original.get('To') or ''}")
     is_other = found and address.normalise(found) != address.normalise(recipient)
     return [(found, told.said)] if is_other else []
 
@@ -314,11 +315,11 @@ def _first(own: list[Part], kinds: frozenset[str]) -> Part | None:
     return next((part for part in own if part.content_type in kinds), None)
 
 
-def _original(own: list[Part], copy: str) -> ParsedMessage | None:
+def _original(own: list[Part], copy: str) -> Message | None:
     for part in own[1:]:
         if part.content_type in _ORIGINAL_PARTS:
-            return ParsedMessage(part.content)
-    return ParsedMessage(copy.encode("utf-8", "replace")) if copy else None
+            return Message(part.content)
+    return Message(copy.encode("utf-8", "replace")) if copy else None
 
 
 def _unique(recipients: Iterable[ReportedRecipient]) -> list[ReportedRecipient]:

@@ -59,7 +59,8 @@ _DEVICE = re.compile(
 _SENTENCE = re.compile(r"[.!?:;,。\uff01\uff1f\uff1a]$|^\s*[-*\u2022]\s")
 # "Get Outlook for iOS", in any language, maybe with links.
 _OUTLOOK = re.compile(
-    r"(?!.*[.!?]\s*$)(?=.{0,60}\boutlook\b).{0,60}(?:\bios\b|\bandroid\b).{0,120}", re.IGNORECASE
+    r"(?!.*[.!?]\s*$)(?=.{0,60}(?<![a-z])outlook(?![a-z])).{0,60}(?<![a-z])(?:ios|android)(?![a-z]).{0,120}",
+    re.IGNORECASE,
 )
 _FOOTER = re.compile(
     r"[\s*_>#-]*(?:you (?:are receiving|received|have received) this (?:message|e-?mail"

@@ -6,8 +6,9 @@ import codecs
 import encodings
 
 import pytest
+from webencodings.labels import LABELS
 
-from lamson.message.charset import decode
+from lamson.message.charset import decode, of_html
 from lamson.message.defects import Defects
 
 
@@ -52,6 +53,84 @@ def test_what_is_wrong_is_said(data: bytes, charset: str, text: str, defect: str
     defects = Defects()
     assert decode(data, charset, defects, "here") == text
     assert defect in defects
+
+
+@pytest.mark.parametrize(
+    ("data", "charset", "text"),
+    [
+        # A label stands for the wider charset (the WHATWG's Encoding Standard).
+        (b"\xf9\xec\xe5\xed", "iso-8859-8-i", "שלום"),
+        (b"\xf9\xec\xe5\xed", "ISO-8859-8-E", "שלום"),
+        (b"\x80 \x93x\x94", "iso-8859-9", "€ “x”"),
+        (b"\xa1\x85", "tis-620", "ก…"),
+        ("①㈱髙橋".encode("cp932"), "shift_jis", "①㈱髙橋"),
+        ("①㈱髙橋".encode("cp932"), "windows-31j", "①㈱髙橋"),
+        ("똠방각하".encode("cp949"), "ks_c_5601-1987", "똠방각하"),
+        ("똠".encode("cp949"), "euc-kr", "똠"),
+        ("똠".encode("cp949"), "windows-949", "똠"),
+        ("嘅".encode("big5hkscs"), "big5", "嘅"),
+        ("镕".encode("gb18030"), "gb2312", "镕"),
+        ("é".encode("cp850"), "cp-850", "é"),
+        ("é".encode("mac_roman"), "x-mac-roman", "é"),
+        ("Ж".encode("cp1251"), "x-cp1251", "Ж"),
+        (b"\xe9", "ISO_8859-1:1987", "é"),
+        # Text that switches, with what Python's codecs do not know.
+        (b"\x1b$B-!\x1b(B", "iso-2022-jp", "①"),
+        (b"\x1b$B-!F|\x1b(B a\n\x1b$BF|\nb", "iso-2022-jp", "①日 a\n日\nb"),
+        (b"\x1b$B|b\x1b(I1\x1b(J\\", "iso-2022-jp", "髙ｱ\\"),
+        (b"\x1b$BF|\x1b(B", "utf-8", "日"),
+        (b"\x1b$BF|\x1b(B", "", "日"),
+        (b"~{<:Ky2;~} ok ~x ~~", "hz-gb-2312", "己所不 ok ~x ~"),
+        (b"\x1b$)C\x0e0!\x0f a", "iso-2022-kr", "가 a"),
+        (b"\x0e0!\x0f a", "iso-2022-kr", "가 a"),
+        (b"\x1b$)A\x0e=;;;\x0f a", "iso-2022-cn", "交换 a"),
+        # Byte order marks, and the order of octets where there is none.
+        ("\ufeffé".encode(), "iso-8859-1", "é"),
+        ("\ufeffé".encode(), "", "é"),
+        ("xé".encode("utf-16"), "utf-16", "xé"),
+        ("xé".encode("utf-16"), "utf-8", "xé"),
+        ("xé".encode("utf-16-be"), "utf-16", "xé"),
+        ("xé".encode("utf-16-le"), "utf-16", "xé"),
+    ],
+)
+def test_what_is_meant(data: bytes, charset: str, text: str) -> None:
+    defects = Defects()
+    assert decode(data, charset, defects, "here") == text
+    assert not defects
+
+
+@pytest.mark.parametrize(
+    ("data", "charset", "text"),
+    [
+        # One bad octet is one U+FFFD...
+        ("Grüße aus Köln".encode() + b" caf\xe9", "utf-8", "Grüße aus Köln caf\ufffd"),
+        ("Grüße aus Köl".encode() + b"\xc3", "utf-8", "Grüße aus Köl\ufffd"),
+        ("日本".encode("cp932") + b"\x81", "shift_jis", "日本\ufffd"),
+        (b"\x1b$BF|~~K\\\x1b(B", "iso-2022-jp", "日\ufffd本"),
+        # ...unless most of it is another charset.
+        (b"\xe4\xf6\xfc \xdf", "utf-8", "äöü ß"),
+        ("日本語".encode(), "euc-kr", "日本語"),
+        (b"\xad\xa1\xc6\xfc", "euc-jp", "①日"),
+    ],
+)
+def test_what_is_not_of_the_charset(data: bytes, charset: str, text: str) -> None:
+    defects = Defects()
+    assert decode(data, charset, defects, "here") == text
+    assert defects == [f"here: not valid in charset {charset!r}"]
+
+
+def test_every_label_of_the_standard_is_known() -> None:
+    for label, name in LABELS.items():
+        defects = Defects()
+        decode(b"\x1bx", label, defects, "here")
+        assert not defects or name in ("replacement", "x-user-defined")
+
+
+def test_a_page_says_its_charset_itself() -> None:
+    assert of_html(b'<meta charset="koi8-r">') == "koi8-r"
+    assert of_html(b"<META content='text/html; charset=big5' http-equiv=x>") == "big5"
+    assert of_html(b"<meta charset=utf-16>") == "utf-8"
+    assert of_html(b"<p>charset=big5") == ""
 
 
 @pytest.mark.parametrize("charset", ["punycode", "idna", "unicode_escape", "undefined", "rot13"])

@@ -101,7 +101,7 @@ def test_texts(kind: bytes, body: bytes, text: str) -> None:
         (b"Content-Disposition: x; filename*0=a; filename*1=b", "ab"),
         (b'Content-Type: text/plain; name="=?utf-8?q?=C3=BC?="', "ü"),
         ('Content-Type: text/plain; name="ü"'.encode(), "ü"),
-        (b'Content-Type: text/plain; name="\xfc\xc3\xbc"', "üÃ¼"),
+        (b'Content-Type: text/plain; name="\xfc\xc3\xbc"', "\ufffdü"),
         (b"Content-Disposition: attachment; filename*=utf-8''%3D%3Futf-8?q?x?=", "=?utf-8?q?x?="),
         (b'Content-Disposition: attachment; filename="../../etc/passwd"', "passwd"),
         (b'Content-Disposition: attachment; filename="C:\\\\dir\\\\x"', "x"),

@@ -15,7 +15,7 @@ ALTERNATIVE = (
 
 def test_the_text_and_the_page() -> None:
     content = ParsedMessage(ALTERNATIVE)
-    assert (content.body, content.html) == ("text", "<p>page")
+    assert (content.body, content.html) == ("text\n", "<p>page")
 
 
 def test_a_page_alone_gives_the_text() -> None:
@@ -28,7 +28,7 @@ def test_an_attached_text_is_not_the_body() -> None:
         b"Content-Type: multipart/mixed; boundary=b\n\n"
         b"--b\nContent-Disposition: attachment\n\nattached\n--b\n\ntext\n--b--\n"
     )
-    assert (content.body, content.html) == ("text", None)
+    assert (content.body, content.html) == ("text\n", None)
 
 
 def test_no_text_at_all() -> None:

@@ -66,7 +66,7 @@ def test_an_attached_message_is_one_attachment() -> None:
     outside, inside, text = message.parts
     assert inside.within is outside
     assert text.within is None
-    assert message.body == "outer"
+    assert message.body == "outer\n"
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_mail_that_failed(sender: str) -> None:
     assert found.recipients[0].is_permanent
     assert found.recipients[0].reason == "unknown-user"
     assert found.original is not None
-    assert found.original.header.get("Message-ID") == "<1@test.com>"
+    assert found.original.message_id == "<1@test.com>"
 
 
 @pytest.mark.parametrize("action", ["delayed", "delivered", "relayed", "expanded"])
@@ -248,7 +248,7 @@ def test_words_of_servers(subject: str, words: str, address: str, status: str, r
     assert (found.recipients[0].status, found.recipients[0].reason) == (status, reason)
     if COPY in words:
         assert found.original is not None
-        assert found.original.header.get("Message-ID") == "<7@test.com>"
+        assert found.original.message_id == "<7@test.com>"
 
 
 def test_words_of_a_delay() -> None:

@@ -108,7 +108,7 @@ def test_the_body_and_the_attachments() -> None:
         b"--b\r\nContent-Type: image/png; name=x.png\r\n\r\npixels\r\n"
         b"--b\r\nContent-Type: text/html\r\n\r\n<p>Hello\r\n--b--\r\n"
     )
-    assert (message.body, message.html) == ("Hello", "<p>Hello")
+    assert (message.body, message.html) == ("Hello\nHello\n", "<p>Hello")
     assert len(message.parts) == 3
     assert [part.filename for part in message.attachments] == ["x.png"]
     assert message.defects == []

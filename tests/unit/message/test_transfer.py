@@ -46,6 +46,25 @@ def test_what_is_wrong(
     assert (found, defects, defects.could_hide) == (content, [f"here: {defect}"], hides)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "data", "content"),
+    [
+        ("base64", b"SGVsbG8=IHdvcmxk", b"Hello world"),
+        ("base64", b"SGVsbG8=\r\nIHdvcmxkCg==\r\n", b"Hello world\n"),
+        ("base64", b"SGVsbG8=\r\n____\r\nOur list, come in", b"Hello"),
+        ("x-base64", b"SGk=", b"Hi"),
+        ("quoted-printable", b"a=  \r\nb \t\r\nc ", b"ab\r\nc"),
+        ("quoted-printable", b"a \nb=3D" * 30_000, b"a\nb=" * 30_000),
+        ("8-bit", b"\xff", b"\xff"),
+        ("x-uuencode", b"text\r\nbegin 644 a.txt\r\n%:&5L;&\\\r\n`\r\nend\r\n", b"hello"),
+        ("uuencode", b"begin 644 a.txt\n%:&5L;&\\   junk\n`\nend\nmore", b"hello"),
+        ("x-uue", b"begin-base64 644 a.txt\naGVsbG8=\n====\n", b"hello"),
+    ],
+)
+def test_what_real_programs_send(encoding: str, data: bytes, content: bytes) -> None:
+    assert undone(data, encoding)[0] == content
+
+
 def test_bad_base64_is_decoded_across_pieces() -> None:
     data = bytes(range(256)) * 1000
     letters = base64.b64encode(data).rstrip(b"=")

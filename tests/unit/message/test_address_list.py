@@ -1,0 +1,92 @@
+"""Mailboxes found in what strangers write into address fields."""
+
+from __future__ import annotations
+
+import pytest
+
+from lamson.message.address_list import MAX_FIELD, MAX_MAILBOXES, read
+from lamson.message.defects import Defects
+
+
+def found(*values: str) -> list[tuple[str, str]]:
+    mailboxes = read([value.encode() for value in values], Defects(), "From")
+    return [(one.name, one.address) for one in mailboxes]
+
+
+JOE = "joe@example.com"
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (JOE, ""),
+        (f"Joe <{JOE}>", "Joe"),
+        (f"{JOE} (Joe)", "Joe"),
+        (f"{JOE} <{JOE}>", JOE),
+        (f"Doe, Joe <{JOE}>", "Doe, Joe"),
+        (f'"Doe, Joe" <{JOE}>', "Doe, Joe"),
+        (f'Joe "Q" Doe <{JOE}>', "Joe Q Doe"),
+        (f"=?utf-8?Q?M=C3=BCller,_J?= <{JOE}>", "Müller, J"),
+        (f"=?utf-8?Q?M=C3=BC?= =?utf-8?Q?ller?= <{JOE}>", "Müller"),
+        (f'"=?utf-8?B?TcO8?=" <{JOE}>', "Mü"),
+        (f"=?utf-8?Q?Joe_<{JOE}>?=", "Joe"),
+        (f"[ACME] Joe <{JOE}>", "[ACME] Joe"),
+        (f"Joe @ Example <{JOE}>", "Joe @ Example"),
+        (f"Joe <{JOE}", "Joe"),
+        (f"Joe <<{JOE}>>", "Joe"),
+        (f"Joe (ACME <{JOE}>", "Joe ACME"),
+        (f'"Joe <{JOE}>', "Joe"),
+        (f"Joe <{JOE}>;", "Joe"),
+        (f"Joe <{JOE}>, ", "Joe"),
+        (f"<{JOE}> Joe", "Joe"),
+        (f"Joe {JOE}", "Joe"),
+        (f"Joe [{JOE}]", "Joe"),
+        (f"Joe <mailto:{JOE}>", "Joe"),
+        (f"mailto:{JOE}", ""),
+        (f"'{JOE}'", ""),
+        (f"< {JOE} >", ""),
+        ("joe @ example . com", ""),
+        (f"Joe <@relay.test,@b.test:{JOE}>", "Joe"),
+        (f"Group: Joe <{JOE}>;", "Joe"),
+        ("Joe <joe@example.com.>", "Joe"),
+    ],
+)
+def test_the_one_that_a_person_sees(value: str, name: str) -> None:
+    assert found(value) == [(name, JOE)]
+
+
+@pytest.mark.parametrize(
+    ("value", "mailboxes"),
+    [
+        ("", []),
+        ("undisclosed-recipients:;", []),
+        ("Joe", []),
+        ("Joe <joe>, zed", []),
+        ("a\u037eb@example.com", []),  # folded it is "a;b"
+        ("\u0130" * 110 + "@example.com", []),  # and this is too long
+        ("a@x.test, Zed <b@x.test>", [("", "a@x.test"), ("Zed", "b@x.test")]),
+        ("a@x.test b@x.test", [("", "a@x.test"), ("", "b@x.test")]),
+        ("<a@x.test> <b@x.test>", [("", "a@x.test"), ("", "b@x.test")]),
+        ("a@x.test; b@x.test", [("", "a@x.test"), ("", "b@x.test")]),
+        ("g: a@x.test, Doe, Zed <b@x.test>;", [("", "a@x.test"), ("Doe, Zed", "b@x.test")]),
+        ('"joe smith"@x.test', [("", '"joe smith"@x.test')]),
+        ('"a, b" <"joe smith"@x.test>', [("a, b", '"joe smith"@x.test')]),
+        ("joe@[192.0.2.1]", [("", "joe@[192.0.2.1]")]),
+        ("Zoë <zoë@exämple.test>", [("Zoë", "zoë@exämple.test")]),
+    ],
+)
+def test_others(value: str, mailboxes: list[tuple[str, str]]) -> None:
+    assert found(value) == mailboxes
+
+
+def test_all_fields_are_read() -> None:
+    assert found("a@x.test", "b@x.test") == [("", "a@x.test"), ("", "b@x.test")]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "piece",
+    ["(", '"', '"\\', "<", "<a", "a@b.test,", "=?a?q?", "a,", "a ", ":", "((a)", "@", '<"a"@'],
+)
+def test_it_is_linear_and_bounded(piece: str) -> None:
+    assert len(found(piece * (MAX_FIELD // len(piece)))) <= MAX_MAILBOXES

@@ -1,0 +1,36 @@
+"""Dates of header fields."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from lamson.message.date import parse
+
+
+@pytest.mark.parametrize(
+    ("text", "date"),
+    [
+        (
+            "Fri, 21 Nov 1997 09:55:06 -0600",
+            datetime(1997, 11, 21, 15, 55, 6, tzinfo=UTC),
+        ),
+        ("21 Nov 97 09:55 GMT", datetime(1997, 11, 21, 9, 55, tzinfo=UTC)),
+        (
+            "Fri, 21 Nov 1997 09:55:06 -0000 (x)",
+            datetime(1997, 11, 21, 9, 55, 6, tzinfo=UTC),
+        ),
+        ("Fri, 21 Nov 1997 09:55:60", datetime(1997, 11, 21, 9, 55, 59, tzinfo=UTC)),
+        ("Fri, 21 Nov 1997 09:55:06 +9999", datetime(1997, 11, 21, 9, 55, 6, tzinfo=UTC)),
+        ("", None),
+        ("yesterday", None),
+        ("Fri, 31 Feb 1997 09:55:06 -0600", None),
+        ("Fri, 21 Nov 99999 09:55:06 -0600", None),
+        ("1 Jan 2000 25:00:00 +" + "9" * 150, None),
+    ],
+)
+def test_parse(text: str, date: datetime | None) -> None:
+    found = parse(text)
+    assert found == date
+    assert found is None or found.utcoffset() is not None
