@@ -60,6 +60,7 @@ _ORIGINAL_PARTS = frozenset(
 )
 _MANY = bounce_text.MAX_RECIPIENTS
 _UNREADABLE = frozenset({"list", "bulk", "loop", "suppressed"})  # which no report is marked as
+_OF_DELIVERY = re.compile(r"delivery|tracking")
 _WORD = re.compile(r"[a-z]+")
 _FIELDS_IN_TEXT = re.compile(r"^(?:Final|Original)-Recipient[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
@@ -133,6 +134,8 @@ def read(content: ParsedMessage, sender: str, author: str, recipient: str) -> Re
         return Report("complaint", [], _original(own, ""))
     if "disposition" in kind:
         return Report("disposition", [], _original(own, ""))
+    if kind and not _OF_DELIVERY.search(kind):  # such as RFC 8460's, of TLS
+        return None
     is_persons = author and author != sender and not autoreply.is_daemon(author)
     is_reports = (is_daemons and not is_persons) or found.kind == "report"
     return _in_words(content, own, subject, recipient, is_reports)

@@ -101,6 +101,12 @@ def test_a_report_without_its_fields() -> None:
     assert report(text, "joe@example.com") == Report("failed", [], None)
 
 
+def test_reports_of_other_things() -> None:
+    message = request(of_type("tlsrpt", "{}", kind="tlsrpt+json"), "noreply@example.com")
+    assert message.report is None
+    assert message.is_automatic
+
+
 def test_complaints() -> None:
     fields = "Feedback-Type: abuse\nVersion: 1\nOriginal-Rcpt-To: <ann@example.com>\n"
     message = request(of_type("feedback-report", fields), "fbl@example.com")
