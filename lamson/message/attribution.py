@@ -309,11 +309,14 @@ def role_of(line: str) -> str | None:
 def is_header_block(roles: Iterable[str | None]) -> bool:
     """True for lines of these roles where the fields of a mail begin, as programs show them."""
     known: set[str] = set()
+    first = ""
     blanks = others = 0
-    for number, role in enumerate(roles):
-        if number == 0 and role != "sender":
-            return False
-        if number and role == "sender":
+    for role in roles:
+        if not first:
+            if not role:
+                return False
+            first = role
+        elif role == "sender" and first == "sender":
             break
         if role is None:
             others += 1
@@ -322,8 +325,11 @@ def is_header_block(roles: Iterable[str | None]) -> bool:
             others = 0
         else:
             blanks += 1
-        if blanks > _MAX_BLANKS or others > _MAX_FOLDS:
+        is_loose = first == "sender"
+        if blanks > _MAX_BLANKS * is_loose or others > _MAX_FOLDS * is_loose:
             break
+    if first != "sender":  # GMX begins with the date, T-Online with the subject
+        return {"sender", "sent", "subject"} <= known
     return len(known) >= _ENOUGH_FIELDS and bool(known & {"subject", "sent"})
 
 

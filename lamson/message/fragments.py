@@ -152,7 +152,7 @@ class _Splitter:
         return "forwarded" if self._is_forward else "quote"
 
     def _is_header(self, number: int) -> bool:
-        if self._role(number) != "sender":
+        if self._role(number) not in ("sender", "sent", "subject"):
             return False
         end = min(number + _BLOCK, len(self._lines))
         return attribution.is_header_block(map(self._role, range(number, end)))

@@ -57,4 +57,6 @@ def test_headers() -> None:
     assert is_block("Von: Ann", "Gesendet: Montag", "An: Joe", "Betreff: x")
     assert is_block("*From:* Ann", "", "*Date:* today", "*Subject:* x")
     assert not is_block("From: Berlin", "To: Paris", "a", "b", "c", "Subject: x")
+    assert is_block("Gesendet: Montag", "Von: Ann", "An: Joe", "Betreff: x")
     assert not is_block("Subject: x", "From: Ann", "To: Joe")
+    assert not is_block("Date: today", "", "From: Ann", "Subject: x")
