@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = ("lamson", "lamson_lmtp", "lamson_milter")
 # What is imported under another name than that of its distribution.
-DISTRIBUTION = {"re2": "google-re2", "milter": "pymilter"}
+DISTRIBUTION = {"flufl": "flufl.bounce", "re2": "google-re2", "milter": "pymilter"}
 # Of a generated project, and the project itself.
 ITS_OWN = {"app", "config", *PACKAGES}
 
