@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
     from lamson.errors import LamsonError, SenderError
     from lamson.message.attachment import Attachment
+    from lamson.message.fragments import Fragment
     from lamson.message.mailboxes import Mailbox
     from lamson.message.message import Message
+    from lamson.message.report import Report, ReportedRecipient
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
     from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
@@ -26,12 +28,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Attachment",
     "Delivery",
+    "Fragment",
     "LamsonError",
     "MailRequest",
     "MailResponse",
     "Mailbox",
     "Message",
     "Peer",
+    "Report",
+    "ReportedRecipient",
     "SMTPError",
     "SenderError",
     "State",
@@ -44,12 +49,15 @@ __all__ = [
 _HOME = {
     "Attachment": "lamson.message.attachment",
     "Delivery": "lamson.delivery.context",
+    "Fragment": "lamson.message.fragments",
     "LamsonError": "lamson.errors",
     "MailRequest": "lamson.message.request",
     "MailResponse": "lamson.message.response",
     "Mailbox": "lamson.message.mailboxes",
     "Message": "lamson.message.message",
     "Peer": "lamson.smtp.envelope",
+    "Report": "lamson.message.report",
+    "ReportedRecipient": "lamson.message.report",
     "SMTPError": "lamson.smtp.reply",
     "SenderError": "lamson.errors",
     "State": "lamson.routing.decorators",

@@ -133,11 +133,13 @@ def questions(message: MailRequest) -> dict[str, Callable[[], object]]:
 
     return {
         "body": lambda: message.body,
+        "fragments": lambda: message.fragments,
         "html": lambda: message.html,
         "str": lambda: str(message),
         "subject": lambda: message.subject,
         "author": lambda: message.author,
         "automatic_reason": lambda: message.automatic_reason,
+        "automatic_kind": lambda: message.automatic_kind,
         "is_bounce": lambda: message.is_bounce,
         "author_source": lambda: message.author_source,
         "from_": lambda: message.from_,
@@ -145,6 +147,9 @@ def questions(message: MailRequest) -> dict[str, Callable[[], object]]:
         "to": lambda: message.to,
         "cc": lambda: message.cc,
         "date": lambda: message.date,
+        "report": lambda: [
+            (one, one.reason) for one in (message.report.recipients if message.report else [])
+        ],
         "message_id": lambda: message.message_id,
         "references": lambda: message.references,
         "in_reply_to": lambda: message.in_reply_to,

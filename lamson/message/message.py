@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from lamson.message import fragments, html_marks
 from lamson.message.encoded_words import unfold
 from lamson.message.parsed import ParsedMessage
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lamson.message.defects import Defects
+    from lamson.message.fragments import Fragment
     from lamson.message.mailboxes import Mailbox
     from lamson.message.part import Part
 
@@ -160,6 +162,19 @@ class Message:
         are joined, ``format=flowed`` is undone.
         """
         return self.content.body
+
+    @property
+    def fragments(self) -> list[Fragment]:
+        """The parts of `body`, each with a ``kind``; their texts add up to it.
+
+        The kinds are "new", "quote", "signature", "forwarded" and "footer".
+        """
+        return fragments.split(self.body, self.subject, html_marks.of(self.content))
+
+    @property
+    def new_text(self) -> str:
+        """What the writer wrote himself: the new fragments, joined."""
+        return "".join(text for kind, text in self.fragments if kind == "new")
 
     @property
     def html(self) -> str | None:

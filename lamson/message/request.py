@@ -11,10 +11,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal
 
-from lamson.message import address_list, autoreply, notes
-from lamson.message.defects import Defects
+from lamson.message import address_list, autoreply, notes, report
 from lamson.message.message import Message
-from lamson.message.parameters import ContentField
 from lamson.smtp import address
 
 if TYPE_CHECKING:
@@ -22,13 +20,14 @@ if TYPE_CHECKING:
 
     from lamson.message.notes import Note
     from lamson.message.parsed import ParsedMessage
+    from lamson.message.report import Report
     from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
 
 
 class MailRequest(Message):
     """One message as one recipient got it; the other recipients' share its content."""
 
-    __slots__ = ("envelope", "recipient")
+    __slots__ = ("_report", "envelope", "recipient")
 
     def __init__(
         self, content: bytes | ParsedMessage, envelope: Envelope, recipient: Recipient
@@ -36,6 +35,7 @@ class MailRequest(Message):
         super().__init__(content)
         self.envelope = envelope
         self.recipient = recipient
+        self._report: Report | Literal["unread"] | None = "unread"
 
     def __repr__(self) -> str:
         size = len(self.raw)
@@ -94,22 +94,44 @@ class MailRequest(Message):
     # What kind of mail it is
 
     @property
+    def report(self) -> Report | None:
+        """What a machine reports by this message, None where it is no report.
+
+        Proves nothing: anybody can write one. Mail of people costs a look at the header.
+        """
+        found = self._report
+        if found == "unread":
+            found = self._report = report.read(
+                self.content, self.sender, self.author, self.recipient.address
+            )
+        return found
+
+    @property
     def is_bounce(self) -> bool:
-        """True with a null envelope sender (RFC 5321 section 4.5.5), or for a delivery report."""
-        if not self.sender:
-            return True
-        declared = ContentField(self.content.header, "Content-Type", Defects())
-        report = declared.text("report-type") or ""  # RFC 6522
-        return declared.value == "multipart/report" and report.lower() == "delivery-status"
+        """True where a mail is reported to have failed for good, for one recipient at least.
+
+        No vacation notice, read receipt, complaint or word of a delay is one, whatever its sender.
+        """
+        return self.report is not None and self.report.kind == "failed"
+
+    @property
+    def automatic_kind(self) -> autoreply.Kind | None:
+        """What kind of mail it is that no program may answer; None where one may."""
+        found = self._automatic()
+        return found.kind if found else None
 
     @property
     def automatic_reason(self) -> str | None:
         """Why no program may answer this message, in words (RFC 3834); None where one may."""
-        return autoreply.automatic_reason(
-            self.content.header, self.sender, self.author, self.recipient.address
-        )
+        found = self._automatic()
+        return found.reason if found else None
 
     @property
     def is_automatic(self) -> bool:
         """True where no program may answer this message."""
-        return self.automatic_reason is not None
+        return self._automatic() is not None
+
+    def _automatic(self) -> autoreply.Automatic | None:
+        return autoreply.automatic(
+            self.content.header, self.sender, self.author, self.recipient.address
+        )

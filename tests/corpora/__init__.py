@@ -1,1 +1,4 @@
-"""Real mail, read by us and by other parsers: `python -m tests.corpora` tells how far we agree."""
+"""Real mail that nobody here wrote, read from where it lies; never part of the repository.
+
+`python -m tests.corpora` tells how far we and other parsers agree on it.
+"""

@@ -122,6 +122,7 @@ def test_every_attribute_of_any_message_gives_an_answer(content: bytes) -> None:
     for value in values:
         assert not re.search("[\r\n\0]", value)
     assert message.is_bounce in (True, False)
+    assert "".join(one.text for one in message.fragments) == message.body
     assert message.defects.could_hide in (True, False)
     assert authentication(message, "us").passed("dkim") in (True, False)
     assert spam(message) is None or content

@@ -24,6 +24,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["
 PACKAGES = ("lamson", "lamson_lmtp", "lamson_milter")
 # What is imported under another name than that of its distribution.
 DISTRIBUTION = {
+    "flufl": "flufl.bounce",
     "re2": "google-re2",
     "milter": "pymilter",
     "markdown_it": "markdown-it-py",

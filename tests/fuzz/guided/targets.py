@@ -65,6 +65,8 @@ def mail(data: bytes) -> None:
         assert isinstance(part.content, bytes)
         assert len(part.content) <= len(data) + 1
     assert message.is_bounce in (True, False)
+    assert "".join(one.text for one in message.fragments) == message.body
+    texts += [message.automatic_kind or "", message.new_text]
     texts += [str(one) for one in message.defects]
     for text in texts:
         text.encode()

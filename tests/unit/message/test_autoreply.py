@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lamson.message.autoreply import automatic_reason
+from lamson.message.autoreply import automatic, automatic_reason, is_daemon
 from lamson.message.defects import Defects
 from lamson.message.header import Header
 
@@ -24,6 +24,13 @@ def reason(fields: bytes = b"", sender: str = "zed@example.com", author: str = "
         b"Precedence: first-class",
         b"X-Auto-Response-Suppress: DR",
         b"Content-Type: multipart/mixed; x=report",
+        b"X-Autoreply: no",
+        b"X-Auto-Response-Suppress: RN, NRN",
+        b"X-Loop: somebody@example.com",
+        b"X-MS-Exchange-Inbox-Rules-Loop: zed@example.com",  # a person's mail, sent on by a rule
+        b"Subject: Re: Automatic reply: hello",
+        b"Subject: Out of office",
+        b"Precedence: special-delivery",
     ],
 )
 def test_mail_of_people(fields: bytes) -> None:
@@ -67,3 +74,74 @@ def test_mail_of_programs(fields: bytes, why: str) -> None:
 )
 def test_addresses_of_programs(sender: str, author: str, why: str) -> None:
     assert reason(b"", sender, author) == why
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        (b"Content-Type: multipart/report", "report"),
+        (b"X-Failed-Recipients: a@example.com", "report"),
+        (b"Auto-Submitted: auto-replied (vacation)\r\nPrecedence: bulk", "reply"),
+        (b"Auto-Submitted: auto-generated\r\nSubject: Automatic reply: hello", "reply"),
+        (b"Auto-Submitted: auto-generated", "generated"),
+        (b"Auto-Submitted: auto-notified", "generated"),
+        (b"X-Mail-Autoreply: yes\r\nList-Id: <x.example.com>", "reply"),
+        (b"X-Precedence: auto-reply", "reply"),
+        (b"Delivered-To: Autoresponder", "reply"),
+        (b"X-POST-MessageClass: 9; Autoresponder", "reply"),
+        (b"Subject: Automatische Antwort: hello", "reply"),
+        (b"X-Auto-Response-Suppress: All\r\nSubject: Automatic reply: hello", "reply"),
+        (b"X-FC-MachineGenerated: true", "generated"),
+        (b"X-MS-Exchange-Generated-Message-Source: Antispam", "generated"),
+        (b"List-Id: <x.example.com>\r\nList-Unsubscribe: <mailto:x@example.com>", "list"),
+        (b"X-BeenThere: list@example.com", "list"),
+        (b"Precedence: list", "list"),
+        (b"List-Unsubscribe: <mailto:x@example.com>", "bulk"),
+        (b"Feedback-ID: 1:2:3:esp", "bulk"),
+        (b"Precedence: junk", "bulk"),
+        (b"X-Loop: LIST@test.com", "loop"),
+        (b"X-Auto-Response-Suppress: OOF, AutoReply", "suppressed"),
+    ],
+)
+def test_kinds(fields: bytes, kind: str) -> None:
+    header = Header(fields + b"\r\n\r\n", Defects())
+    found = automatic(header, "zed@example.com", "zed@example.com", "list@test.com")
+    assert found is not None
+    assert found.kind == kind
+    # A sender of no help changes nothing.
+    nobodys = automatic(header, "", "zed@example.com", "list@test.com")
+    assert nobodys == found
+
+
+@pytest.mark.parametrize(
+    "local",
+    [
+        *("postmaster", "double-bounce", "noreply", "no-reply", "No.Reply", "do_not_reply"),
+        *("noreply+tag", "comments-noreply", "noreply-orders", "list-owner", "list-bounces"),
+        *("listserv", "ne-pas-repondre", "list-bounces+zed=example.com", "autoresponder"),
+    ],
+)
+def test_names_of_programs(local: str) -> None:
+    assert (reason(sender=f"{local}@example.com") or "").startswith("it comes from a program")
+
+
+@pytest.mark.parametrize(
+    "local",
+    [
+        *("zed", "owner", "bounces", "replyto", "reply", "no", "mailer", "zed.owner", "requests"),
+        "bounces+SRS=KgMfJ=QF=example.org=zed",  # Microsoft's way to send on mail of people
+        *("SRS0=HHH=TT=example.org=zed", "prvs=4567abcdef=zed"),
+    ],
+)
+def test_names_of_people(local: str) -> None:
+    assert reason(sender=f"{local}@example.com") is None
+
+
+def test_programs_behind_who_sent_on() -> None:
+    assert reason(sender="SRS0=HHH=TT=example.org=noreply@example.com") is not None
+
+
+def test_mail_systems() -> None:
+    assert is_daemon("MAILER-DAEMON@example.com")
+    assert is_daemon("MAILER-DAEMON")
+    assert not is_daemon("zed@example.com")

@@ -1,0 +1,62 @@
+"""Lines that say whose words follow."""
+
+# ruff: noqa: RUF001 - other alphabets have letters that look like ours
+
+from __future__ import annotations
+
+import pytest
+
+from lamson.message import attribution
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2024-01-15 10:04 GMT+01:00 Ann Lee <ann@example.com>:",
+        "Ann Lee <ann@example.com> schrieb am Mo., 15. Jan. 2024, 10:04:",
+        "On Monday, January 15, 2024, 10:04:00 AM EST, Ann Lee <ann@example.com> wrote: ",
+        "Στις Δευ 15 Ιαν 2024 στις 10:04, ο χρήστης Ann <ann@example.com> έγραψε:",
+        "\u202bבתאריך יום ב׳, 15 בינו׳ 2024 ב-10:04 מאת Ann <\u202aann@example.com\u202c>:\u202c",
+        "Vào Th 2, 15 thg 1, 2024 vào lúc 10:04 Ann <ann@example.com> đã viết:",
+    ],
+)
+def test_sure_ones(line: str) -> None:
+    assert attribution.is_sure_attribution(line)
+    assert attribution.is_attribution(line)
+
+
+@pytest.mark.parametrize(
+    "line", ["Ann Lee wrote:", "* Ann <ann@example.com> [2024-01-15]:", "Zitat von Ann <a@b.c>:"]
+)
+def test_those_that_need_a_quote_below(line: str) -> None:
+    assert attribution.is_attribution(line)
+    assert not attribution.is_sure_attribution(line)
+
+
+@pytest.mark.parametrize(
+    "line", ["I think that he never wrote:", "On Monday", "Ask ann@example.com:", "10:04:", ""]
+)
+def test_none(line: str) -> None:
+    assert not attribution.is_attribution(line)
+
+
+def test_lines_above_forwarded_mail() -> None:
+    assert attribution.is_forward_line("---------- Forwarded message ----------")
+    assert attribution.is_forward_line("Anfang der weitergeleiteten Nachricht:")
+    assert not attribution.is_forward_line("I got a forwarded message:")
+    assert attribution.is_original_line("-----Ursprüngliche Nachricht-----")
+    assert not attribution.is_original_line("original message")
+    assert attribution.is_forward_subject("WG: x")
+    assert not attribution.is_forward_subject("Forward: x")
+
+
+def test_headers() -> None:
+    def is_block(*lines: str) -> bool:
+        return attribution.is_header_block(map(attribution.role_of, lines))
+
+    assert is_block("Von: Ann", "Gesendet: Montag", "An: Joe", "Betreff: x")
+    assert is_block("*From:* Ann", "", "*Date:* today", "*Subject:* x")
+    assert not is_block("From: Berlin", "To: Paris", "a", "b", "c", "Subject: x")
+    assert is_block("Gesendet: Montag", "Von: Ann", "An: Joe", "Betreff: x")
+    assert not is_block("Subject: x", "From: Ann", "To: Joe")
+    assert not is_block("Date: today", "", "From: Ann", "Subject: x")
