@@ -52,6 +52,12 @@ class PostmapMaps:
         self._place = place
         self._known: dict[str, dict[str, str]] = {}
         self._silent: set[str] = set()
+        self._said: dict[str, str] = {}  # what postmap complained of, by table
+        self._foreseen: Sequence[str] = ()
+
+    def foresee(self, keys: Sequence[str]) -> None:
+        """Ask each table for these as well, when it has to be asked: so that it is asked once."""
+        self._foreseen = keys
 
     def answers(
         self, table: str, keys: Sequence[str], later: Iterable[str] = ()
@@ -60,7 +66,9 @@ class PostmapMaps:
         table = table.removeprefix("proxy:")
         known = self._known.setdefault(table, {})
         if not known.keys() >= set(keys):
-            new = [key for key in dict.fromkeys((*keys, *later)) if key not in known]
+            new = [
+                key for key in dict.fromkeys((*keys, *later, *self._foreseen)) if key not in known
+            ]
             known.update({**dict.fromkeys(new, ""), **self._ask(table, new)})
         return {key: known[key] for key in keys if known[key]}
 
@@ -86,10 +94,13 @@ class PostmapMaps:
 
     def problem(self, table: str) -> str:
         """See `Maps`. One that is silent has been opened."""
-        done = self._run(table, [_NOBODYS])
-        if done is None or _FAILED in done.stderr:
+        table = table.removeprefix("proxy:")
+        if table not in self._known:
+            self.answers(table, [_NOBODYS])
+        said = self._said.get(table, "")
+        if _FAILED in said:
             return ""
-        for line in done.stderr.splitlines():
+        for line in said.splitlines():
             if (found := re.search(r"(?:fatal|error): (.*)", line)) is not None:
                 return found[1]
         return ""
@@ -98,6 +109,7 @@ class PostmapMaps:
         done = self._run(table, keys)
         if done is None:
             return {}
+        self._said[table] = done.stderr
         if _FAILED in done.stderr and len(keys) > 1:  # it gave up at one of them
             return self._ask_each(table, keys, has_answered=bool(done.stdout))
         return _read(done.stdout, set(keys))

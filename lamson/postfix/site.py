@@ -48,9 +48,13 @@ class Site:
         postconf: Postconf,
     ) -> Site:
         """As it is now. Raises LamsonError where the configuration cannot be read."""
+        from lamson.postfix.checks import rewriting  # which knows what a site is
+
         configuration = postconf.read()
         maps, mend = postconf.maps(), postconf.mend
-        return cls(settings, router, domains, directory, configuration, maps, mend)
+        site = cls(settings, router, domains, directory, configuration, maps, mend)
+        maps.foresee(rewriting.asked_for(site))
+        return site
 
     def again(self, postconf: Postconf) -> Site:
         """The same project, and the configuration as it is now."""
