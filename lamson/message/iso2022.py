@@ -56,10 +56,14 @@ def _japanese(pairs: bytes) -> str:
 
 
 def _supplement(pairs: bytes) -> str:
-    """JIS X 0212 (RFC 2237)."""
+    """JIS X 0212 (RFC 2237). A pair that is no character is one U+FFFD."""
     octets = pairs.translate(_HIGH)
-    spelt = b"".join(b"\x8f%b" % octets[at : at + 2] for at in range(0, len(octets), 2))
-    return spelt.decode("euc_jp", "replace")
+    spelt = (b"\x8f%b" % octets[at : at + 2] for at in range(0, len(octets), 2))
+    return "".join(one if len(one) == 1 else "\ufffd" for one in map(_euc, spelt))
+
+
+def _euc(octets: bytes) -> str:
+    return octets.decode("euc_jp", "replace")
 
 
 def _by(codec: str) -> Callable[[bytes], str]:

@@ -109,6 +109,7 @@ class PostmapMaps:
         done = self._run(table, keys)
         if done is None:
             return {}
+        self._said[table] = done.stderr
         if _FAILED in done.stderr and len(keys) > 1:  # it gave up at one of them
             return self._ask_each(table, keys, has_answered=bool(done.stdout))
         return _read(done.stdout, set(keys))

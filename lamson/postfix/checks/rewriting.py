@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _OF_RECIPIENTS = ("recipient_canonical_maps", "canonical_maps", "virtual_alias_maps")
 _OF_SENDERS = ("sender_canonical_maps", "canonical_maps", "smtp_generic_maps", "lmtp_generic_maps")
 _GONE = "relocated_maps"
+_ANY = "lamson-check@{}"
 
 
 def findings(site: Site) -> Iterator[Finding]:
@@ -42,6 +43,15 @@ def findings(site: Site) -> Iterator[Finding]:
                 break
     yield from _senders(site, addresses)
     yield from _elsewhere(site, addresses)
+
+
+def asked_for(site: Site) -> list[str]:
+    """All keys that this asks tables for."""
+    found: list[str] = []
+    for address in known.addresses(site):
+        domain = address.partition("@")[2]
+        found += [*_keys(site, address), *_hops(site, address), *_hops(site, _ANY.format(domain))]
+    return list(dict.fromkeys(found))
 
 
 def next_hop(site: Site, address: str) -> Transport:
@@ -104,7 +114,7 @@ def _elsewhere(site: Site, addresses: Sequence[str]) -> Iterator[Finding]:
     singled_out = [one for table in tables for one in known.listed(site, table)]
     for address in dict.fromkeys((*addresses, *singled_out)):
         domain = address.partition("@")[2]
-        if not _is_own(next_hop(site, f"lamson-check-of-the-domain@{domain}"), own):
+        if not _is_own(next_hop(site, _ANY.format(domain)), own):
             continue
         hop = next_hop(site, address)
         if not _is_own(hop, own):

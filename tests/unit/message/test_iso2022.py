@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lamson.message.iso2022 import decode, japanese
@@ -46,6 +46,7 @@ def test_the_octets_of_euc() -> None:
 
 
 @given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=5)).map(b"".join), st.booleans())
+@example(data=b"\x1b$(D" + bytes(10), tilde=False)
 def test_any_octets_are_text(data: bytes, tilde: bool) -> None:
     text = decode(data, tilde=tilde)
     assert len(text) <= len(data)

@@ -23,9 +23,12 @@ SENDERS = "smtpd_sender_restrictions=check_sender_access"
     [
         ("mail-is-refused", ["-P", f"{REJECTED} inline:{{app.test=REJECT}}"]),
         ("strangers-are-refused", ["-P", CLOSED]),
-        ("mail-is-refused", ["-e", f"{SENDERS} inline:{{app.test=REJECT}}"]),
+        ("mail-is-refused", ["-P", f"{OWN}/{SENDERS} inline:{{app.test=REJECT}}"]),
         ("mail-is-refused", ["-P", f"{OWN}/mynetworks=192.0.2.0/24"]),
-        ("null-sender-to-several", ["-e", "smtpd_data_restrictions=reject_multi_recipient_bounce"]),
+        (
+            "null-sender-to-several",
+            ["-P", f"{OWN}/smtpd_data_restrictions=reject_multi_recipient_bounce"],
+        ),
     ],
 )
 def test_it_is_named(paper: Callable[..., Paper], code: str, broken: list[str]) -> None:

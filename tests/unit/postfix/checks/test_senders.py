@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.postfix.checks.topics import is_named
+from tests.unit.postfix.checks.topics import OWN, is_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
         (
             "submission-sender",
             [
-                "-e",
-                "smtpd_sender_restrictions=reject_sender_login_mismatch",
-                "smtpd_sender_login_maps=inline:{@app.test=ann}",
+                "-P",
+                f"{OWN}/smtpd_sender_restrictions=reject_sender_login_mismatch",
+                f"{OWN}/smtpd_sender_login_maps=inline:{{@app.test=ann}}",
             ],
         ),
         (
             "submission-wants-known-senders",
-            ["-e", "smtpd_sender_restrictions=reject_unlisted_sender"],
+            ["-P", f"{OWN}/smtpd_sender_restrictions=reject_unlisted_sender"],
         ),
-        ("submission-wants-known-senders", ["-e", "smtpd_reject_unlisted_sender=yes"]),
+        ("submission-wants-known-senders", ["-P", f"{OWN}/smtpd_reject_unlisted_sender=yes"]),
     ],
 )
 def test_it_is_named(paper: Callable[..., Paper], code: str, broken: list[str]) -> None:
