@@ -21,6 +21,12 @@ HEALTHY = (
         files={"sasl": "[smtp.provider.test]:587 me:secret\n"}),
     fault("the world directly, with DANE", "", main={
         "relayhost": "", "smtp_tls_security_level": "dane", "smtp_dns_support_level": "dnssec"}),
+    fault("what is asked of strangers and not of our submission", "", main={
+        "smtpd_helo_restrictions": "check_helo_access texthash:<etc>/spoofed",
+        "smtpd_sender_restrictions": "check_sender_access texthash:<etc>/spoofed",
+        "smtpd_data_restrictions": "reject_multi_recipient_bounce",
+        "smtpd_reject_unlisted_sender": "yes"},
+        files={"spoofed": "<host> REJECT\nlists.test REJECT spoofed\n"}),
     fault("canonical and generic maps of others", "", main={
         "canonical_maps": "texthash:<etc>/names", "smtp_generic_maps": "texthash:<etc>/names",
         "sender_canonical_maps": "regexp:{{/^root@/ admin@company.test}}",
