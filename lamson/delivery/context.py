@@ -353,7 +353,9 @@ class Delivery:
             ours.append(("Delivered-To", here))
         if mark:
             ours.append((LOOP_MARK, mark))
-        ours += headers.items() if isinstance(headers, Mapping) else headers
+        for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+            # What is kept to be compared next time must not change with the caller's list.
+            ours.append((name, tuple(value) if isinstance(value, list) else value))
         self._post(
             sender=sender,
             recipients=recipients,

@@ -44,10 +44,17 @@ def fields_of_answer(message: MailRequest) -> dict[str, str]:
     if len(before) > 1 and not _ids(message, "References"):
         before = []
     ids = list(dict.fromkeys(one for one in before if one != own[0]))
-    octets = sum(map(len, ids)) + len(ids) + len(own[0])
-    while octets > MAX_REFERENCES and len(ids) > 1:
-        octets -= len(ids.pop(1)) + 1
-    return {"In-Reply-To": own[0], "References": " ".join((*ids, own[0]))}
+    return {"In-Reply-To": own[0], "References": " ".join((*_fewer(ids, len(own[0])), own[0]))}
+
+
+def _fewer(ids: list[str], octets: int) -> list[str]:
+    """The first id, and of the others the newest that there is room for beside ``octets``."""
+    octets += sum(len(one) + 1 for one in ids)
+    cut = 1
+    while octets > MAX_REFERENCES and cut < len(ids):
+        octets -= len(ids[cut]) + 1
+        cut += 1
+    return ids[:1] + ids[cut:]
 
 
 def one_line(value: str) -> str:

@@ -17,8 +17,8 @@ from lamson.message.enclosed import as_lines
 
 if TYPE_CHECKING:
     from lamson.message.compose import Entity
+    from lamson.message.message import Message
     from lamson.message.part import Part
-    from lamson.message.request import MailRequest
 
 _CONTENT_TYPE = re.compile(
     r'[\w!#$&^.+-]+/[\w!#$&^.+-]+(?: *; *[\w.-]+=(?:[\w.+-]+|"[^"\\\x00-\x1f\x7f-\U0010ffff]*"))*',
@@ -104,7 +104,7 @@ class Attachment:
         return compose.text_entity(text, kind + compose.parameter("name", self.filename))
 
 
-Attachable: TypeAlias = "Attachment | Part | MailRequest"
+Attachable: TypeAlias = "Attachment | Part | Message"
 """What can be attached: a new file, a part of a message that came, a whole one."""
 
 

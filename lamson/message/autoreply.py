@@ -112,12 +112,6 @@ def automatic(header: Header, sender: str, author: str, recipient: str) -> Autom
     return found or _by_addresses(sender, author, recipient)
 
 
-def automatic_reason(header: Header, sender: str, author: str, recipient: str) -> str | None:
-    """The same in words alone."""
-    found = automatic(header, sender, author, recipient)
-    return found.reason if found else None
-
-
 def is_daemon(mailbox: str) -> bool:
     """True for the address of a mail system itself, such as ``MAILER-DAEMON@example.com``."""
     return _SEPARATORS.sub("", _local(address.normalise(mailbox))) in _DAEMONS

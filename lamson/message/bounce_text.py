@@ -19,13 +19,11 @@ _MAX_DIAGNOSTIC = 12  # lines
 
 
 class Told(NamedTuple):
-    """``recipients`` are (address, what is said about it); ``copy`` is the mail that they are"
-    " about,
-    "" without one; ``said`` is all that stands before it."""
+    """What the words say. ``recipients`` are (address, what is said about it)."""
 
     recipients: list[tuple[str, str]]
-    said: str
-    copy: str
+    said: str  # all that stands before the copy
+    copy: str  # the mail that they are about, "" without one
 
 
 _ADDRESS = r"[^\s<>()\[\]:;,\"'@*|]{1,128}@(?:[A-Za-z0-9_-]{1,63}\.){0,8}[A-Za-z0-9_-]{1,63}"

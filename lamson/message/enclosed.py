@@ -55,16 +55,19 @@ def _fitting(entity: bytes, depth: int) -> bytes:
 
 def _folded(line: bytes) -> bytes:
     """One line of a header, with folds before its last blanks, and where there is none anywhere."""
-    lines = []
-    while len(line) > compose.MAX_LINE:
-        at = max(line.rfind(b" ", 1, compose.MAX_LINE), line.rfind(b"\t", 1, compose.MAX_LINE))
-        if at <= 0 or not line[:at].strip():
-            lines.append(line[: compose.MAX_LINE])
-            line = b" " + line[compose.MAX_LINE :]
+    lines: list[bytes] = []
+    start, lead = 0, b""  # what is left of the line, and what stands before it
+    while len(lead) + len(line) - start > compose.MAX_LINE:
+        stop = start + compose.MAX_LINE - len(lead)
+        first = start + 1 - len(lead)
+        at = max(line.rfind(b" ", first, stop), line.rfind(b"\t", first, stop))
+        if at < 0 or not line[start:at].strip():
+            lines.append(lead + line[start:stop])
+            start, lead = stop, b" "
         else:
-            lines.append(line[:at])
-            line = line[at:]
-    return b"\r\n".join((*lines, line))
+            lines.append(lead + line[start:at])
+            start, lead = at, b""
+    return b"\r\n".join((*lines, lead + line[start:]))
 
 
 def _parts(body: bytes, boundary: bytes, depth: int) -> bytes:

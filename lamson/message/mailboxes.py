@@ -1,8 +1,7 @@
 """The mailboxes in an address field that we write: ``Zed Shaw <zed@example.com>, joe@example.com``.
 
 For `MailResponse`. Strict, as this is our own output: whatever is not a mailbox raises
-`AddressError` at the assignment. What strangers wrote is read by
-`lamson.smtp.address.single_mailbox`.
+`AddressError` at the assignment. What strangers wrote is read by `address_list`.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ order, as a parser that builds a tree would find them: elements that may be left
 where HTML has it so, an end tag without a beginning closes nothing, what is in a comment, a script
 or the value of an attribute is no text. Tokens are those of the HTML standard (section 13.2.5).
 
-The trees that libraries build take quadratic time: lexbor needs 18 s, in which no other thread
-runs, for 25,000 ``<span>`` and as many ``<div>``, or 9 s for a tag with 30,000 attributes; libxml2
+The trees that libraries build take quadratic time (see docs/decisions/0023): lexbor 18 s for 20,000
+``<span>`` and as many ``<div>``, justhtml 14 s for 2,000 ``<font>`` with a ``<p>`` in each; libxml2
 stops at a depth of 2,048 and loses the rest. Here only the elements that are open are kept, at most
 `MAX_DEPTH` of them; those within them are told of as if they were beside one another.
 """

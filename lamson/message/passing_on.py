@@ -40,6 +40,11 @@ def with_fields(
     unless the message is in ``utf8``. Raises ValueError for what cannot be a field.
     """
     pairs = list(fields.items() if hasattr(fields, "items") else fields)
+    prefix = prefix.strip()
+    for at, (name, value) in enumerate(pairs):
+        if prefix and name.lower() == "subject" and isinstance(value, str):
+            is_there = prefix.lower() in value.lower()
+            pairs[at] = name, value if is_there else f"{prefix} {value}"
     block = b"".join(written_field(name, value, utf8=utf8) for name, value in pairs)
     replaced = {name.lower() for name, _ in pairs} & _ONCE
     found = _HEADER_END.search(content)
@@ -50,8 +55,8 @@ def with_fields(
     if replaced and header:
         names = b"|".join(re.escape(name.encode()) for name in sorted(replaced))
         header = re.sub(_FIELD % names, b"", header)
-    if prefix and prefix.strip().lower() not in subject.lower():
-        added, header = _prefixed(header, prefix.strip(), utf8=utf8)
+    if prefix and "subject" not in replaced and prefix.lower() not in subject.lower():
+        added, header = _prefixed(header, prefix, utf8=utf8)
         block += added
     first_line = content.find(b"\n")
     if first_line >= 0 and content[first_line - 1 : first_line] != b"\r":

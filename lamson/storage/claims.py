@@ -72,8 +72,13 @@ def load(connection: Connection, rows: Sequence[Outgoing], sizes: Sequence[int])
 
 
 def purge(connection: Connection) -> None:
-    """Delete contents of which no row is left: theirs follow them in the order of ids."""
-    is_used = and_(outbox.c.id > content.c.id, outbox.c.shared == content.c.id)
+    """Delete contents of which no row is left.
+
+    A transaction makes a content and its rows together, and no row comes to one later: what this
+    statement sees without a row has none, also where others write at the same time.
+    """
+    # That it is not 0 is known; said, it lets a database use the index of such rows.
+    is_used = and_(outbox.c.shared != 0, outbox.c.shared == content.c.id)
     connection.execute(delete(content).where(~select(outbox.c.id).where(is_used).exists()))
 
 

@@ -114,7 +114,7 @@ class Outbox:
         ids: dict[bytes, int] = {}
         for octets, number in numbers.items():
             while number > 1 and octets not in ids:
-                id = self._next_id()  # below those of its rows: `claims.purge` looks behind it
+                id = self._next_id()
                 values = {"id": id, "content": octets}
                 if connection.execute(_INSERT_CONTENT, values).rowcount:
                     ids[octets] = id

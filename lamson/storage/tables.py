@@ -103,9 +103,16 @@ outbox = Table(
     Index("lamson_outbox_conversation", "conversation", "id"),
     Index("lamson_outbox_due", "due_at"),
 )
+# Whether a content is still used; most rows have their own, and cost nothing here.
+_IS_SHARED = outbox.c.shared != 0
+Index(
+    "lamson_outbox_shared",
+    outbox.c.shared,
+    sqlite_where=_IS_SHARED,
+    postgresql_where=_IS_SHARED,
+)
 
-# Messages that several rows of the outbox share: mail to many is stored once. `id` is less than
-# those of its rows.
+# Messages that several rows of the outbox share: mail to many is stored once.
 content = Table(
     "lamson_content",
     metadata,

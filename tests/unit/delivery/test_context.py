@@ -146,6 +146,17 @@ def test_forward_keeps_every_byte() -> None:
     assert (row.sender, row.recipients) == ("zed@example.com", ("c@d.example",))
 
 
+def test_forward_writes_anew_what_was_changed_in_place() -> None:
+    delivery = make_delivery(make_message(b"Subject: x\r\n\r\nbody\r\n"))
+    addresses: list[str | Mailbox] = ["a@b.example"]
+    for one in ("a@b.example", "c@d.example"):
+        addresses[0] = one
+        delivery.forward(one, headers={"To": addresses})
+    assert [b"To: c@d.example" in row.content for row in delivery.outgoing] == [False, True]
+    delivery.forward("e@f.example", headers={"To": addresses})
+    assert delivery.outgoing[2].content is delivery.outgoing[1].content
+
+
 def test_what_is_sent_has_no_bare_line_ends() -> None:
     delivery = make_delivery(make_message(b"Subject: x\n\nsmuggled\n.\r\rMAIL FROM\n"))
     delivery.forward()

@@ -71,6 +71,7 @@ def test_the_one_that_a_person_sees(value: str, name: str) -> None:
         ("g: a@x.test, Doe, Zed <b@x.test>;", [("", "a@x.test"), ("Doe, Zed", "b@x.test")]),
         ('"joe smith"@x.test', [("", '"joe smith"@x.test')]),
         ('"a, b" <"joe smith"@x.test>', [("a, b", '"joe smith"@x.test')]),
+        (r'"a\"b"@x.test, Joe <"\\"@x.test>', [("", r'"a\"b"@x.test'), ("Joe", r'"\\"@x.test')]),
         ("joe@[192.0.2.1]", [("", "joe@[192.0.2.1]")]),
         ("Zoë <zoë@exämple.test>", [("Zoë", "zoë@exämple.test")]),
     ],
@@ -86,7 +87,22 @@ def test_all_fields_are_read() -> None:
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     "piece",
-    ["(", '"', '"\\', "<", "<a", "a@b.test,", "=?a?q?", "a,", "a ", ":", "((a)", "@", '<"a"@'],
+    [
+        "(",
+        '"',
+        '"\\',
+        "<",
+        "<a",
+        "a@b.test,",
+        "=?a?q?",
+        "a,",
+        "a ",
+        ":",
+        "((a)",
+        "@",
+        '<"a"@',
+        '<"\\a',
+    ],
 )
 def test_it_is_linear_and_bounded(piece: str) -> None:
     assert len(found(piece * (MAX_FIELD // len(piece)))) <= MAX_MAILBOXES

@@ -58,3 +58,13 @@ def test_a_long_thread_keeps_the_first_and_the_newest_ids_whole() -> None:
     assert kept[-1] == "<last@x>"
     assert kept[1:-1] == ids[-len(kept) + 2 :]
     assert len(kept) > 40
+
+
+def test_a_thread_without_end_takes_no_time() -> None:
+    """Leaving out one id after the other took the time of the square of their number."""
+    ids = [f"<{number}@x>" for number in range(80_000)]
+    kept = fields("Message-ID: <last@x>", f"References: {' '.join(ids)}")["References"].split()
+    assert (kept[0], kept[-2:]) == (ids[0], [ids[-1], "<last@x>"])
+    assert len(" ".join(kept)) <= MAX_REFERENCES
+    long = fields("Message-ID: <last@x>", f"References: <{'a' * 890}@x> <b@x>" * 5)["References"]
+    assert long.split()[-1] == "<last@x>"

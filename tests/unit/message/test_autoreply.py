@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from lamson.message.autoreply import automatic, automatic_reason, is_daemon
+from lamson.message.autoreply import automatic, is_daemon
 from lamson.message.defects import Defects
 from lamson.message.header import Header
 
 
 def reason(fields: bytes = b"", sender: str = "zed@example.com", author: str = "") -> str | None:
     header = Header(fields + b"\r\n\r\n", Defects())
-    return automatic_reason(header, sender, author or sender, "list@test.com")
+    found = automatic(header, sender, author or sender, "list@test.com")
+    return found.reason if found else None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from email.message import EmailMessage
 
 import pytest
 
+from lamson.message.compose import MAX_LINE
 from lamson.message.enclosed import as_lines
 from lamson.message.response import MailResponse
 
@@ -93,3 +94,11 @@ def test_no_line_is_too_long_whatever_it_is(message: bytes) -> None:
     before, after = read(message).get_payload(decode=True), read(written).get_payload(decode=True)
     if b"base64" in message or b"quoted" in message:
         assert after == before
+
+
+@pytest.mark.timeout(15)
+def test_a_line_of_megabytes_before_the_parts_is_cut_in_linear_time() -> None:
+    came = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n%b\r\n--b\r\n\r\nx\r\n--b--\r\n"
+    made = as_lines(came % (b"x" * (16 << 20)))
+    assert max(map(len, made.split(b"\r\n"))) <= MAX_LINE
+    assert made.replace(b"\r\n ", b"").count(b"x") == (16 << 20) + 2

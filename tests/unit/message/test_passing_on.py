@@ -68,6 +68,16 @@ def test_subjects_of_all_kinds(came: bytes, subject: str, passed: bytes) -> None
     assert with_fields(came, [], subject=subject, prefix="[users]") == passed
 
 
+def test_a_new_subject_gets_the_prefix_and_stays_the_only_one() -> None:
+    passed = with_fields(CAME, {"Subject": "Grüße"}, subject="old [users]", prefix="[users]")
+    assert passed.startswith(
+        b"Subject: =?utf-8?q?=5Busers=5D_Gr=C3=BC=C3=9Fe?=\r\nReceived: from x"
+    )
+    assert passed.lower().count(b"\nsubject:") == 1, "the one in the body"
+    passed = with_fields(CAME, {"subject": "[USERS] x"}, prefix="[users]")
+    assert passed.startswith(b"subject: [USERS] x\r\nReceived")
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("X", "a\r\nBcc: x@y.z"), ("Content-Type", "text/html"), ("X Y", "z")]
 )
