@@ -11,13 +11,14 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from lamson.net.accept import AllowList
 from lamson.net.endpoint import from_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
-    from lamson.settings.listening import Listening
+    from lamson.settings.listening import Guarded, Listening
     from lamson.settings.lmtp import Lmtp
     from lamson.settings.milter import Milter
     from lamson.settings.socketmap import Socketmap
@@ -34,6 +35,8 @@ _QUIT = struct.pack("!Ic", 1, b"Q")
 def lmtp(server: Lmtp) -> None:
     """LHLO (RFC 2033 section 4.1)."""
     with _connected(server) as (sock, said):
+        if _is_turned_away(server, sock, said):
+            return
         answer = said.readline()
         if answer.startswith(b"220 "):
             sock.sendall(b"LHLO lamson-check.invalid\r\nQUIT\r\n")
@@ -48,6 +51,8 @@ def socketmap(server: Socketmap, domain: str | None = None) -> None:
     asked = domain or _NOWHERE
     request = f"domain {asked}".encode()
     with _connected(server) as (sock, said):
+        if _is_turned_away(server, sock, said):
+            return
         sock.sendall(b"%d:%s," % (len(request), request))
         answer = said.read1(_MOST)
     if answer != _OURS and (domain or not answer.startswith(_NOT_FOUND)):
@@ -67,6 +72,16 @@ def milter(server: Milter) -> None:
         _exactly(said, length - 5)
         with contextlib.suppress(OSError):  # it may have hung up
             sock.sendall(_QUIT)
+
+
+def _is_turned_away(server: Guarded, sock: socket.socket, said: BufferedReader) -> bool:
+    """``allow`` does not name this machine, and the server has said so: it is there, all the same,
+    for those whom it knows."""
+    if AllowList(server.allow).allows(sock.getsockname()):
+        return False
+    with contextlib.suppress(ConnectionError):
+        said.read1(_MOST)
+    return True
 
 
 def _exactly(said: BufferedReader, count: int) -> bytes:

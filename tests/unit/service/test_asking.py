@@ -93,6 +93,27 @@ def test_a_domain_of_ours_has_to_be_ours(tmp_path: Path) -> None:
         asking.socketmap(Socketmap(f"unix:{tmp_path}/not"), "app.test")
 
 
+def test_a_server_that_is_for_other_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It turns this one away, as it should: a health check must not have it restarted for that."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        place = f"127.0.0.1:{listener.getsockname()[1]}"
+        lmtp = Lmtp(place, allow=["10.0.0.5"])
+        socketmap = Socketmap(place, allow=["10.0.0.5"])
+
+        def turn_away() -> None:
+            for _ in range(2):
+                listener.accept()[0].close()
+
+        thread = threading.Thread(target=turn_away)
+        thread.start()
+        asking.lmtp(lmtp)
+        asking.socketmap(socketmap)
+        thread.join(60)
+        monkeypatch.setattr(asking, "TIMEOUT", 0.05)
+        with pytest.raises(TimeoutError):
+            asking.lmtp(lmtp)
+
+
 def test_nobody_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         asking.lmtp(Lmtp(f"unix:{tmp_path}/socket"))
