@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from lamson.routing.router import Router
     from lamson.settings.model import Settings
 
-DIRECTORY = Path("postfix")  # below run_dir
 WRONG = 1
 OTHERS = 2  # would be answered otherwise
 
@@ -47,7 +46,13 @@ def postfix_command(context: click.Context) -> None:
 
 
 @command("maps")
-@option("directory", metavar="DIR", help="Where to write them. Default: run/postfix.")
+@_config
+@option(
+    "directory",
+    metavar="DIR",
+    help="Where to write them. Default: beside main.cf, the directory named after"
+    " postfix.transport, such as /etc/postfix/lamson.",
+)
 @option(
     "type",
     dest="kind",
@@ -56,12 +61,13 @@ def postfix_command(context: click.Context) -> None:
     show_default=True,
     help="The kind of tables.",
 )
-def maps_command(directory: str | None, kind: str) -> None:
+def maps_command(config: str | None, directory: str | None, kind: str) -> None:
     """Write the tables transport, recipients and domains, made from the routes.
 
     For a Postfix that is not to depend on the socketmap. Each table is tried out with postmap
     before it replaces the old one. Make them anew, and say `postfix reload`, whenever the routes
-    have changed.
+    have changed. Where only root writes, as beside main.cf, it takes root: exits with 77, nothing
+    written, for others; so it does where somebody else could exchange a table.
 
     \b
     Example:
@@ -71,7 +77,7 @@ def maps_command(directory: str | None, kind: str) -> None:
 
     effective = settings()
     router, domains = _routes(effective)
-    target = Path(directory) if directory else effective.run_dir / DIRECTORY
+    target = Path(directory) if directory else _tables(effective, _postconf(effective, config))
     made = tables.make(router, domains, effective.next_hop)
     for path in tables.write(target.absolute(), kind, made):
         click.echo(f"wrote {kind}:{path}")
@@ -93,14 +99,15 @@ def _postconf(effective: Settings, config: str | None) -> Postconf:
     return Postconf(Path(config).absolute() if config else effective.postfix.config_directory)
 
 
-def _tables(effective: Settings) -> Path:
-    return effective.run_dir / DIRECTORY
+def _tables(effective: Settings, postconf: Postconf) -> Path:
+    """Where only root writes, and for each application another one."""
+    return postconf.directory / effective.postfix.transport
 
 
 def _site(effective: Settings, postconf: Postconf) -> Site:
     from lamson.postfix.site import Site
 
-    return Site.read(effective, *_routes(effective), _tables(effective), postconf)
+    return Site.read(effective, *_routes(effective), _tables(effective, postconf), postconf)
 
 
 def _changes(site: Site) -> list[Change]:

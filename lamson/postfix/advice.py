@@ -1,6 +1,7 @@
 """What a person has to weigh, since it is everybody's who uses this Postfix; `apply` leaves it.
 
-Its limit of size, and whether it takes addresses beyond ASCII. For `plan` and the doctor.
+Its limit of size, whether it takes addresses beyond ASCII, and how it refuses whom it has verified
+not to be there. For `plan` and the doctor.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
+from lamson.postfix.configuration import words
 from lamson.postfix.finding import Finding
 from lamson.postfix.want import number
 from lamson.postfix.wanted import ROOM, size
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from lamson.postfix.site import Site
 
+_VERIFY = "reject_unverified_recipient"
 _COPIES = ("always_bcc", "recipient_bcc_maps", "sender_bcc_maps")
 
 
@@ -45,3 +48,19 @@ def remarks(site: Site) -> Iterator[str]:
     for name in _COPIES:
         if value := site.get(name):
             yield f"{name} is {value}: a copy of mail to and from us goes there"
+    yield from _verified(site)
+
+
+def _verified(site: Site) -> Iterator[str]:
+    """Postfix's default while somebody tries verification out, as its guide has it."""
+    for service in site.smtpds:
+        listed = words(site.effective(service, "smtpd_recipient_restrictions").lower())
+        code = site.effective(service, "unverified_recipient_reject_code")
+        if _VERIFY not in listed or not code.startswith("4"):
+            continue
+        if "reject_unlisted_recipient" not in listed[: listed.index(_VERIFY)]:
+            yield (
+                f"{_VERIFY} answers {code} at {service.key} (unverified_recipient_reject_code):"
+                " strangers try for days to reach an address of ours that there is not, unless"
+                " reject_unlisted_recipient stands before it"
+            )

@@ -80,16 +80,19 @@ class Mending:
 
     def apply(self) -> str:
         """Has `lamson postfix apply` do it, with the same configuration."""
-        place = self.option.replace("-c ", " -config ", 1).rstrip()
-        return self._reloading(f"lamson postfix apply{place}")
+        return self._reloading(" ".join(("lamson postfix apply", *self._place)))
 
     def postmap(self, table: str) -> str:
         """Makes a table of its text file."""
         return self._reloading(f"postmap {self.option}{table}")
 
     def maps(self, arguments: Sequence[str] = ()) -> str:
-        """Makes the tables anew."""
-        return self._reloading(" ".join(("lamson postfix maps", *arguments)))
+        """Makes the tables anew, there or as the arguments say."""
+        return self._reloading(" ".join(("lamson postfix maps", *(arguments or self._place))))
+
+    @property
+    def _place(self) -> tuple[str, ...]:
+        return (self.option.replace("-c ", "-config ", 1).rstrip(),) if self.option else ()
 
     def _setting(self, name: str, value: str) -> str:
         return f"postconf {self.option}-e '{name} = {value}'"

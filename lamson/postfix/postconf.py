@@ -66,11 +66,16 @@ class Postconf:
             except OSError as error:
                 raise LamsonError(f"{file}: {error.strerror}", exit_code=os.EX_CANTCREAT) from None
 
-    def _file(self, name: str) -> Path:
+    @property
+    def directory(self) -> Path:
+        """Where main.cf and master.cf are."""
         if self._directory is None:
             values = self._run("-x", "config_directory")
             self._directory = Configuration.of(values=values).directory
-        return self._directory / name
+        return self._directory
+
+    def _file(self, name: str) -> Path:
+        return self.directory / name
 
     def _finish(self, name: str) -> None:
         """Its last line has an end: postconf joins what it adds to one that has none."""

@@ -84,7 +84,7 @@ def wanted(site: Site) -> list[WantedService]:
 
 
 # What the site asks of strangers is not asked of us, who say `localhost`, and send as list+bounces.
-_INHERITED = {
+INHERITED = {
     "smtpd_helo_restrictions": "",
     "smtpd_sender_restrictions": "",
     "smtpd_data_restrictions": "",
@@ -95,7 +95,7 @@ _INHERITED = {
 
 def _trusting() -> dict[str, str]:
     """For this machine alone, which is believed."""
-    return _INHERITED | {
+    return INHERITED | {
         "syslog_name": SYSLOG_NAME,
         "mynetworks": "127.0.0.0/8,[::1]/128",
         "smtpd_client_restrictions": "permit_mynetworks,reject",
@@ -107,7 +107,7 @@ def _trusting() -> dict[str, str]:
 def _asking(settings: Settings, domains: Domains) -> dict[str, str]:
     """For a network: TLS, a login, and for each login the senders it may use."""
     own = settings.submission
-    options = _INHERITED | {"syslog_name": "postfix/submission"}
+    options = INHERITED | {"syslog_name": "postfix/submission"}
     if own.security == "tls":
         options["smtpd_tls_wrappermode"] = "yes"
     options["smtpd_tls_security_level"] = "encrypt"

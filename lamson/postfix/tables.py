@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lamson import private
 from lamson.errors import LamsonError, RouteError, UnavailableError
 from lamson.postfix.expression import expression, literal
 from lamson.postfix.spellings import as_written, twins
@@ -109,12 +110,35 @@ def _line(wanted: bytes, result: str) -> bytes:
 def write(directory: Path, kind: str, tables: Sequence[Table]) -> list[Path]:
     """Write the tables into ``directory`` once all of them have been tried out as ``kind``.
 
-    ``kind`` is regexp or pcre. Raises LamsonError where postmap finds fault with one, or those of
-    another project are there, and UnavailableError where there is no postmap, or none that reads
-    them; nothing is changed then.
+    ``kind`` is regexp or pcre. Raises LamsonError where postmap finds fault with one, those of
+    another project are there, or others could exchange a file in ``directory``, and
+    UnavailableError where there is no postmap, or none that reads them; nothing is changed then.
     """
     _check_whose(directory, tables)
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        _open(directory)
+        return _write(directory, kind, tables)
+    except PermissionError as error:
+        raise LamsonError(
+            f"{error.filename}: {error.strerror}; run this as root, or name a directory of your own"
+            " that Postfix can read: -directory DIR",
+            exit_code=os.EX_NOPERM,
+        ) from None
+    except OSError as error:
+        raise LamsonError(
+            f"{error.filename or directory}: {error.strerror}", exit_code=os.EX_CANTCREAT
+        ) from None
+
+
+def _open(directory: Path) -> None:
+    """It is there, and nobody else can put links or tables of his own into it."""
+    if not directory.exists():
+        directory.mkdir(parents=True)
+        directory.chmod(0o755)  # Postfix reads tables in it, whatever umask this is
+    private.check_place(directory)
+
+
+def _write(directory: Path, kind: str, tables: Sequence[Table]) -> list[Path]:
     written: list[tuple[Path, Path]] = []
     try:
         for table in tables:

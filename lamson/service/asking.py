@@ -1,7 +1,7 @@
 """Asking the servers of a running service whether they answer, as Postfix would.
 
-For `lamson status`. No message is sent, and nothing is left behind. What does not answer in time,
-or answers something else, raises OSError in words for an operator.
+For `lamson status` and `lamson postfix check`. No message is sent, and nothing is left behind. What
+does not answer in time, or answers something else, raises OSError in words for an operator.
 """
 
 from __future__ import annotations
@@ -9,20 +9,24 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
+from lamson.net.accept import AllowList
 from lamson.net.endpoint import from_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
 
-    from lamson.settings.listening import Listening
+    from lamson.settings.listening import Guarded, Listening
     from lamson.settings.lmtp import Lmtp
     from lamson.settings.milter import Milter
     from lamson.settings.socketmap import Socketmap
 
 TIMEOUT = 5.0  # seconds
-_NOWHERE = b"domain nothing.invalid"
+_MOST = 4096  # octets of an answer
+_NOWHERE = "nothing.invalid"
+_OURS, _NOT_FOUND = b"7:OK ours,", b"9:NOTFOUND"
 # SMFIC_OPTNEG with version 6, all actions and all steps; SMFIC_QUIT (Sendmail's mfdef.h).
 _OPTION_NEGOTIATION = struct.pack("!IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
 _QUIT = struct.pack("!Ic", 1, b"Q")
@@ -31,32 +35,60 @@ _QUIT = struct.pack("!Ic", 1, b"Q")
 def lmtp(server: Lmtp) -> None:
     """LHLO (RFC 2033 section 4.1)."""
     with _connected(server) as (sock, said):
+        if _is_turned_away(server, sock, said):
+            return
         answer = said.readline()
         if answer.startswith(b"220 "):
-            sock.sendall(b"LHLO lamson-status.invalid\r\nQUIT\r\n")
+            sock.sendall(b"LHLO lamson-check.invalid\r\nQUIT\r\n")
             answer += said.read()
     if b"\r\n250 " not in answer:
         raise OSError(f"it says {_first_line(answer)!r}")
 
 
-def socketmap(server: Socketmap) -> None:
-    """Whether that domain is ours: either answer will do (socketmap_table(5))."""
+def socketmap(server: Socketmap, domain: str | None = None) -> None:
+    """Whether that domain, which is ours, is; without one either answer will do for one that is
+    nobody's (socketmap_table(5))."""
+    asked = domain or _NOWHERE
+    request = f"domain {asked}".encode()
     with _connected(server) as (sock, said):
-        sock.sendall(b"%d:%s," % (len(_NOWHERE), _NOWHERE))
-        answer = said.read(len(b"7:OK ours,"))
-    if not answer.startswith((b"9:NOTFOUND", b"7:OK ours")):
-        raise OSError(f"it says {_first_line(answer)!r}")
+        if _is_turned_away(server, sock, said):
+            return
+        sock.sendall(b"%d:%s," % (len(request), request))
+        answer = said.read1(_MOST)
+    if answer != _OURS and (domain or not answer.startswith(_NOT_FOUND)):
+        raise OSError(f"it says {answer[:80]!r} of {asked}")
 
 
 def milter(server: Milter) -> None:
     """Negotiates, as smtpd does, and says goodbye."""
     with _connected(server) as (sock, said):
         sock.sendall(_OPTION_NEGOTIATION)
-        answer = said.read(5)
+        length, letter = struct.unpack("!Ic", _exactly(said, 5))
+        if letter != b"O" or not 13 <= length <= _MOST:
+            raise OSError(f"it says {letter!r} where a milter negotiates")
+        version = struct.unpack("!I", _exactly(said, 4))[0]
+        if version < 2:
+            raise OSError(f"it speaks version {version} of the protocol")
+        _exactly(said, length - 5)
         with contextlib.suppress(OSError):  # it may have hung up
             sock.sendall(_QUIT)
-    if len(answer) < 5 or answer[4:] != b"O":
-        raise OSError(f"it says {answer!r} where a milter negotiates")
+
+
+def _is_turned_away(server: Guarded, sock: socket.socket, said: BufferedReader) -> bool:
+    """``allow`` does not name this machine, and the server has said so: it is there, all the same,
+    for those whom it knows."""
+    if AllowList(server.allow).allows(sock.getsockname()):
+        return False
+    with contextlib.suppress(ConnectionError):
+        said.read1(_MOST)
+    return True
+
+
+def _exactly(said: BufferedReader, count: int) -> bytes:
+    data = said.read(count)
+    if len(data) < count:
+        raise OSError("it hangs up")
+    return data
 
 
 def _first_line(answer: bytes) -> str:
@@ -64,7 +96,7 @@ def _first_line(answer: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _connected(server: Listening) -> Iterator[tuple[socket.socket, IO[bytes]]]:
+def _connected(server: Listening) -> Iterator[tuple[socket.socket, BufferedReader]]:
     """A connection, and what it says."""
     if server.host_port is not None:
         host, port = server.host_port

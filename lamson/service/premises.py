@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _OTHERS = 0o007
 _GROUP = 0o070
-_TABLES = "postfix"  # in the run directory: what `lamson postfix maps` writes for Postfix to read
+_TABLES = "postfix"  # in the run directory: where `lamson postfix maps` once wrote tables
 _OPEN_ANYWAY = {_TABLES, ".gitignore"}
 
 

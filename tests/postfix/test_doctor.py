@@ -304,7 +304,7 @@ def test_tables_that_are_not_there_or_of_another_time(patient: Callable[..., Pat
     (finding,) = one.findings()
     assert finding.code == "stale-tables"
     assert str(one.tables / "recipients") in finding.problem
-    assert finding.fix == f"lamson postfix maps && {one.postconf.mend.reload}"
+    assert finding.fix == one.postconf.mend.maps()
     write_tables(one, one.tables)
     assert one.codes() == []
 

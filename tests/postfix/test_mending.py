@@ -157,13 +157,13 @@ FAULTS = {
     ),
     "a transport that is off": main("lmtp-disabled", "master_service_disable=lamson/unix"),
     "passwords in clear": override("password-in-clear", "smtpd_sasl_auth_enable=yes"),
-    "senders that no route takes": main(
-        "submission-sender", "smtpd_reject_unlisted_sender=yes", also=(f"{SUBMISSION}/inet",)
+    "senders that no route takes": override(
+        "submission-sender", "smtpd_reject_unlisted_sender=yes", key=SUBMISSION
     ),
-    "senders that are taken for forged": main(
+    "senders that are taken for forged": override(
         "submission-sender",
-        "smtpd_sender_restrictions=check_sender_access inline:{app.test=REJECT}",
-        also=(f"{SUBMISSION}/inet",),
+        "smtpd_sender_restrictions=check_sender_access,inline:{app.test=REJECT}",
+        key=SUBMISSION,
     ),
     "a table that was not made": main(
         "table-cannot-be-opened",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import smtplib
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +24,6 @@ from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from lamson.postfix.finding import Finding
     from tests.postfix.instance import PostfixInstance
@@ -127,13 +127,15 @@ def test_what_apply_writes_takes_our_mail_and_nobody_elses(
     wait_for(lambda: not submitting(settings, etc), "our senders again")
 
 
-def test_the_service_is_written_where_it_is_this_postfix(authority: Authority) -> None:
+def test_the_service_is_written_where_it_is_this_postfix(
+    authority: Authority, tmp_path: Path
+) -> None:
     own = Submission(
         f"{HOSTNAME}:587", user="lamson", security="starttls", ca_file=authority.certificate
     )
     patient = Patient(project(submission=own))
     try:
-        patient.run("-e", "smtpd_tls_chain_files=/etc/lamson/both.pem")
+        patient.run("-e", f"smtpd_tls_chain_files={both(authority, tmp_path)}")
         rollback = patient.apply()
         assert rollback is not None
         service = patient.services()["submission/inet"]
@@ -147,13 +149,15 @@ def test_the_service_is_written_where_it_is_this_postfix(authority: Authority) -
         patient.postfix.close()
 
 
-def test_a_service_that_is_there_is_left_alone_and_told(authority: Authority) -> None:
+def test_a_service_that_is_there_is_left_alone_and_told(
+    authority: Authority, tmp_path: Path
+) -> None:
     own = Submission(f"{HOSTNAME}:587", user="lamson", ca_file=authority.certificate)
     patient = Patient(project(submission=own))
     try:
         entry = "submission inet n - y - - smtpd -o smtpd_relay_restrictions=reject"
         patient.run("-M", f"submission/inet={entry}")
-        patient.run("-e", "smtpd_tls_chain_files=/etc/lamson/both.pem")
+        patient.run("-e", f"smtpd_tls_chain_files={both(authority, tmp_path)}")
         keys = [one.name for one in patient.changes() if one.file == "master.cf"]
         assert keys == ["lamson/unix"]
         patient.apply()
@@ -175,3 +179,11 @@ def test_a_service_that_is_there_is_left_alone_and_told(authority: Authority) ->
         assert patient.codes() == ["submission-certificate"]
     finally:
         patient.postfix.close()
+
+
+def both(authority: Authority, directory: Path) -> Path:
+    """A file with a key and its certificate."""
+    certificate, key = authority.self_signed(HOSTNAME)
+    file = directory / "both.pem"
+    file.write_bytes(Path(key).read_bytes() + Path(certificate).read_bytes())
+    return file

@@ -177,6 +177,24 @@ def test_a_sender_that_the_login_may_not_use(tried: Try, refused: str) -> None:
     assert finding.fix.startswith("postconf "), "the service is one of this Postfix"
 
 
+@pytest.mark.parametrize(
+    ("there", "fix"),
+    [
+        ("inline:{@bank.test=ann}", "=inline:{@bank.test=ann},inline:{@app.test=zed},"),
+        ("inline:{@app.test=ann}", "by hand: let zed own @app.test in inline:{@app.test=ann}"),
+    ],
+)
+def test_who_owns_a_sender_already_goes_on_to(tmp_path: Path, there: str, fix: str) -> None:
+    with answering(Smtp(WITH_LOGIN | {OURS: NOT_OWNED})) as port:
+        paper = Paper(tmp_path / "tables")
+        smtpd = f"127.0.0.1:{port}"
+        paper.settings = project(submission=Submission(smtpd, user="zed", secret="pass"))
+        option = f"-o smtpd_sender_login_maps={there}"
+        paper.run("-M", f"{smtpd}/inet={smtpd} inet n - n - - smtpd {option}")
+        [finding] = handing_in.findings(paper.site())
+    assert fix in finding.fix
+
+
 def test_a_sender_that_a_server_elsewhere_refuses(tmp_path: Path) -> None:
     with answering(Smtp(WITH_LOGIN | {OURS: NOT_OWNED})) as port:
         paper = Paper(tmp_path / "tables")

@@ -9,6 +9,7 @@ import pytest
 
 from lamson.postfix.checks import probes
 from lamson.postfix.finding import Finding
+from lamson.service import asking
 from lamson.settings import Lmtp, Milter, Socketmap, Submission
 from tests.server.answering import Smtp, answering, silent
 from tests.unit.postfix.paper import WORLD, Paper, project
@@ -51,7 +52,7 @@ def found(site: Site, kind: str, smtpd: str | None = None) -> list[Finding]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probes, "TIMEOUT", 0.5)
+    monkeypatch.setattr(asking, "TIMEOUT", 0.5)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from lamson.net import tls
 from lamson.postfix import submission
 from lamson.postfix.checks import certificates
 from lamson.postfix.checks.answers import ELSEWHERE, TIMEOUT, shown, why
+from lamson.postfix.configuration import bare, words
 from lamson.postfix.finding import Finding
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lamson.postfix.site import Site
     from lamson.settings import Submission
 
+_LOGINS = "smtpd_sender_login_maps"
 _REJECTED = b"Sender address rejected"
 _UNLISTED = ("5.1.0", "User unknown", "5.1.7")
 
@@ -114,14 +116,23 @@ def _sender(site: Site, client: smtplib.SMTP) -> Iterator[Finding]:
     if code < 500 or b"not owned" not in text:
         return
     own = site.settings.submission
-    maps = [f"inline:{{@{one}={own.user or 'lamson'}}}" for one in sorted(site.domains.listed)]
-    login = "smtpd_sender_login_maps=" + ",".join(maps)
-    fix = f"let {own.user} send as @{domain} on {own.host}: {login}"
-    if service := submission.existing(site):
-        fix = site.mend.override(service.key, login)
     yield Finding(
         "submission-sender",
         f"{own.host}:{own.port} does not let {own.user} send as @{domain}: {shown(text)}",
         "replies and forwards that have a sender end in run/undeliverable",
-        fix,
+        _login(site, domain),
     )
+
+
+def _login(site: Site, domain: str) -> str:
+    """How our user comes to own our senders; who owns what already goes on to do so."""
+    own, service = site.settings.submission, submission.existing(site)
+    there = words(site.effective(service, _LOGINS)) if service is not None else []
+    for word in there:
+        if site.answers(bare(word), domain, lambda one: (f"@{one}", f"lamson-check@{one}")):
+            return f"by hand: let {own.user} own @{domain} in {word} ({_LOGINS}), too"
+    maps = [f"inline:{{@{one}={own.user or 'lamson'}}}" for one in sorted(site.domains.listed)]
+    login = f"{_LOGINS}={','.join([*there, *maps])}"
+    if service is None:
+        return f"let {own.user} send as @{domain} on {own.host}: {login}"
+    return site.mend.override(service.key, login)

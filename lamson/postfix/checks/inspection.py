@@ -70,7 +70,6 @@ CHECKS = (
 OF_EACH_SMTPD = (
     recipients.overridden,
     recipients.unlisted,
-    recipients.verified,
     access.findings,
     milter.findings,
     milter.passed_over,

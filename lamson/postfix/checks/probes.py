@@ -1,28 +1,24 @@
 """The probes: whether each leg between Postfix and us carries, tried for real.
 
 For `lamson postfix check`. No probe sends a message, but the one that is to be delivered: each ends
-before DATA. What does not answer
-becomes a finding, never an exception; what cannot be tried from here is said as well.
+before DATA. What does not answer becomes a finding, never an exception; what cannot be tried from
+here is said as well.
 """
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import struct
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from lamson.net.endpoint import from_here
 from lamson.postfix import ours, reachability, recipients
 from lamson.postfix.checks import arrival, delivered, handing_in, known, stranger
-from lamson.postfix.checks.answers import TIMEOUT, why
+from lamson.postfix.checks.answers import why
 from lamson.postfix.configuration import bare, option, words
 from lamson.postfix.finding import Finding
 from lamson.postfix.wanted import ACTION
+from lamson.service import asking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from lamson.postfix.finding import Untried
     from lamson.postfix.site import Site
@@ -34,9 +30,6 @@ _TELLING = (
     "our-domain-is-not-taken",
     "unknown-recipient-is-deferred",
 )
-# SMFIC_OPTNEG with version 6, all actions and all steps; SMFIC_QUIT (Sendmail's mfdef.h).
-_OPTION_NEGOTIATION = struct.pack("!IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
-_QUIT = struct.pack("!Ic", 1, b"Q")
 # Where Postfix may be told to ask another server.
 _ASKED = ("relay_recipient_maps", "transport_maps", "relay_domains", "smtpd_milters")
 
@@ -69,14 +62,7 @@ def findings(
 def _lmtp(site: Site) -> Iterator[Finding]:
     lmtp = site.settings.lmtp
     try:
-        with _connected(lmtp.host_port, lmtp.unix_path) as sock:
-            lines = sock.makefile("rb")
-            greeting = lines.readline()
-            sock.sendall(b"LHLO lamson-check.invalid\r\nQUIT\r\n")
-            answer = lines.read()
-        if not greeting.startswith(b"220 ") or b"\r\n250 " not in b"\r\n" + answer:
-            said = (greeting + answer).decode("ascii", "replace").split("\r\n")[0]
-            raise OSError(f"it says {said!r}")
+        asking.lmtp(lmtp)
     except OSError as error:
         yield Finding(
             "lmtp-does-not-answer",
@@ -88,14 +74,8 @@ def _lmtp(site: Site) -> Iterator[Finding]:
 
 def _socketmap(site: Site) -> Iterator[Finding]:
     own = site.settings.socketmap
-    domain = min(site.domains.listed, default="")
-    request = f"domain {domain}".encode()
     try:
-        with _connected(own.host_port, own.unix_path) as sock:
-            sock.sendall(b"%d:%s," % (len(request), request))
-            answer = sock.recv(4096)
-        if not answer.endswith(b":OK ours," if domain else b","):
-            raise OSError(f"it says {answer[:80]!r} of {domain or 'no domain'}")
+        asking.socketmap(own, min(site.domains.listed, default=None))
     except OSError as error:
         yield Finding(
             "socketmap-does-not-answer",
@@ -121,20 +101,9 @@ def _lookups(site: Site) -> Iterator[Finding]:
 
 
 def _milter(site: Site) -> Iterator[Finding]:
-    """Negotiates as smtpd does, and says goodbye."""
     milter = site.settings.milter
     try:
-        with _connected(milter.host_port, milter.unix_path) as sock:
-            stream = sock.makefile("rb")
-            sock.sendall(_OPTION_NEGOTIATION)
-            length, letter = struct.unpack("!Ic", _exactly(stream, 5))
-            if letter != b"O" or not 13 <= length <= 4096:
-                raise OSError(f"it says {letter!r} where a milter negotiates")
-            version = struct.unpack("!I", _exactly(stream, 4))[0]
-            if version < 2:
-                raise OSError(f"it speaks version {version} of the protocol")
-            _exactly(stream, length - 5)
-            sock.sendall(_QUIT)
+        asking.milter(milter)
     except OSError as error:
         yield Finding(
             "milter-does-not-answer",
@@ -168,24 +137,3 @@ def _others(site: Site) -> Iterator[Finding]:
                     else "Postfix defers all mail that it has to ask it about",
                     f"start it; where nobody needs it any more, take it out of {name} by hand",
                 )
-
-
-def _exactly(stream: IO[bytes], count: int) -> bytes:
-    data = stream.read(count)
-    if len(data) < count:
-        raise OSError("it hangs up")
-    return data
-
-
-@contextlib.contextmanager
-def _connected(host_port: tuple[str, int] | None, path: Path | None) -> Iterator[socket.socket]:
-    if host_port is not None:
-        host, port = host_port
-        sock = socket.create_connection((from_here(host), port), TIMEOUT)
-    else:
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(TIMEOUT)
-    with sock:
-        if host_port is None:
-            sock.connect(str(path))
-        yield sock

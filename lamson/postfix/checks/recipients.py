@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _OVERRIDES, _UNCHECKED = "receive_override_options", "no_unknown_recipient_checks"
 _UNLISTED = "smtpd_reject_unlisted_recipient"
-_VERIFY = "reject_unverified_recipient"
 _WHOLE = ("socketmap", "proxy")  # asked for parts of an address as well, as patterns are not
 
 
@@ -121,22 +120,6 @@ def _extended(site: Site) -> Iterator[Finding]:
                 " postfix apply writes it where there is none",
             )
             return
-
-
-def verified(site: Site, service: Service) -> Iterator[Finding]:
-    """An address that we do not have is refused for good by verification, too."""
-    listed = words(site.effective(service, "smtpd_recipient_restrictions").lower())
-    code = site.effective(service, "unverified_recipient_reject_code")
-    if not faces_the_world(site, service) or _VERIFY not in listed or not code.startswith("4"):
-        return
-    if "reject_unlisted_recipient" not in listed[: listed.index(_VERIFY)]:
-        yield Finding(
-            "unknown-recipients-are-deferred",
-            f"{_VERIFY} answers {code} (unverified_recipient_reject_code) at {service.key} before"
-            " smtpd looks recipients up",
-            "strangers try for days to reach an address that there is not",
-            f"by hand: reject_unlisted_recipient before {_VERIFY}",
-        )
 
 
 def overridden(site: Site, service: Service) -> Iterator[Finding]:

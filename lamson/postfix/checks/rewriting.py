@@ -69,7 +69,7 @@ def next_hop(site: Site, address: str) -> Transport:
 
 def _hops(site: Site, address: str) -> list[str]:
     domain = address.partition("@")[2]
-    return [*_forms(site, address), domain, *_parents(site, domain), "*"]
+    return [*_forms(site, address), domain, *_parents(domain), "*"]
 
 
 def _rewritten(site: Site, name: str, addresses: Sequence[str]) -> Iterator[Finding]:
@@ -162,7 +162,7 @@ def _domain(address: str) -> str:
     return "@" + address.rpartition("@")[2]
 
 
-def _parents(site: Site, domain: str) -> list[str]:
+def _parents(domain: str) -> list[str]:
     labels = domain.split(".")
     return [f".{'.'.join(labels[number:])}" for number in range(1, len(labels))]
 

@@ -158,7 +158,9 @@ def _unknown(
         )
     elif code < 500 and IN_PROGRESS in text:
         yield _not_tried(f"smtpd is asking for it: {text}")
-    elif code < 500 and any(one in text for one in (*VERIFIED, "User unknown", "4.1.1")):
+    elif code < 500 and any(one in text for one in VERIFIED):
+        yield _not_tried(f"smtpd has verified that it is not there, and puts it off: {text}")
+    elif code < 500 and any(one in text for one in ("User unknown", "4.1.1")):
         yield from _put_off(site, code, text, address, smtpd)
     elif "5.1.1" not in text:
         yield _not_tried(f"smtpd answers {code} before it looks them up: {text}")
@@ -192,11 +194,6 @@ def _put_off(site: Site, code: int, text: str, address: str, smtpd: str) -> Iter
     fix = "by hand: look for what defers it in the restrictions of smtpd"
     if service is not None and own:
         fix = site.mend.no_override(service.key, *own)
-    elif any(one in text for one in VERIFIED):
-        fix = (
-            "by hand, as it is for the mail of others, too: unverified_recipient_reject_code = 550,"
-            " or reject_unlisted_recipient before reject_unverified_recipient"
-        )
     yield Finding(
         "unknown-recipient-is-deferred",
         f"smtpd answers {code} for {address}: {text}",

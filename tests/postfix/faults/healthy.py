@@ -93,6 +93,9 @@ HEALTHY = (
         "127.0.0.1:10025 inet n - n - - smtpd -o content_filter= -o mynetworks=127.0.0.0/8"
         " -o smtpd_recipient_restrictions=permit_mynetworks,reject -o receive_override_options="
         "no_header_body_checks,no_unknown_recipient_checks,no_milters")),
+    fault("addresses are verified, as the guide begins with it", "", override={
+        "<world>/smtpd_recipient_restrictions": "reject_unauth_destination,"
+        " reject_unverified_recipient"}),
     fault("addresses are verified", "", override={
         "<world>/smtpd_recipient_restrictions": "reject_unauth_destination,"
         " reject_unlisted_recipient, reject_unverified_recipient"}),

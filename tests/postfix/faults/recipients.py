@@ -39,10 +39,6 @@ FAULTS = (
     fault("soft_bounce", "no refusal is final", "soft-bounce", main={"soft_bounce": "yes"}),
     fault("unknown recipients are put off", "450 for days", "unknown-recipients-are-deferred",
           main={"unknown_relay_recipient_reject_code": "450"}),
-    fault("recipients are verified before they are looked up", "450 for days",
-          "unknown-recipients-are-deferred",
-          override={"<world>/smtpd_recipient_restrictions": "reject_unauth_destination,"
-                    " reject_unverified_recipient"}),
     fault("tables of another time", "refuses who has a route since", "stale-tables", base="tables",
           main={"relay_recipient_maps": "regexp:<etc>/recipients"},
           files={"recipients": "# Made from the routes by: lamson postfix maps\n"

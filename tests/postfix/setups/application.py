@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lamson.postfix import apply, plan, submission, transport, wanted
+from lamson.postfix import apply, plan, proof, submission, transport, wanted
 from lamson.postfix.checks import inspection, probes
 from lamson.postfix.finding import Finding
 from lamson.postfix.postconf import Postconf
@@ -103,6 +103,9 @@ class Application:
         """`lamson postfix apply`; gives the rollback file."""
         changes = self.plan()
         assert [f"{one.name}: {one.doubt}" for one in changes if one.doubt] == []
+        old = [one.address for one in self._postfix.setup.old]
+        shown = proof.prove(self.site(), changes, old)
+        assert [str(one) for one in shown.changed] == []
         rollback = apply.carry_out(self._postconf, changes, self._etc / "lamson")
         self._postfix.age()
         assert rollback is not None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -21,9 +23,10 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_maps(lamson: Callable[..., Done], project: Path) -> None:
-    done = lamson("postfix", "maps")
+    done = lamson("postfix", "maps", "-config", str(make_etc(project)))
     assert done.status == 0
-    directory = project / "run" / "postfix"
+    directory = project / "etc" / "lamson"
+    assert directory.stat().st_mode & 0o777 == 0o755
     names = ("transport", "recipients", "domains")
     assert done.out.splitlines() == [f"wrote regexp:{directory / name}" for name in names]
     assert r"/^(([a-z])+@test\.com)$/ routed" in (directory / "recipients").read_text()
@@ -31,15 +34,56 @@ def test_maps(lamson: Callable[..., Done], project: Path) -> None:
     assert (project / "elsewhere" / "domains").exists()
 
 
+def test_maps_of_each_application_have_a_place_of_their_own(
+    lamson: Callable[..., Done], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etc = make_etc(project)
+    monkeypatch.setenv("LAMSON_POSTFIX__CONFIG_DIRECTORY", str(etc))
+    monkeypatch.setenv("LAMSON_POSTFIX__TRANSPORT", "lamson-second")
+    assert lamson("postfix", "maps").status == 0
+    assert (etc / "lamson-second" / "recipients").exists()
+    assert f"regexp:{etc}/lamson-second/recipients" in lamson("postfix", "plan").out
+
+
+def test_maps_where_others_could_exchange_them(lamson: Callable[..., Done], project: Path) -> None:
+    (project / "open").mkdir()
+    (project / "open").chmod(0o777)
+    done = lamson("postfix", "maps", "-directory", "open")
+    assert (done.status, done.err.count("\n")) == (os.EX_NOPERM, 1)
+    assert "everybody can write to it" in done.err
+    assert list((project / "open").iterdir()) == []
+
+
+def test_maps_by_who_may_not_write_there(
+    lamson: Callable[..., Done], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mkdir(path: Path, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    etc = make_etc(project)
+    monkeypatch.setattr("pathlib.Path.mkdir", mkdir)
+    done = lamson("postfix", "maps", "-config", str(etc))
+    assert (done.status, done.err.count("\n")) == (os.EX_NOPERM, 1)
+    assert f"{etc}/lamson: Permission denied; run this as root" in done.err
+
+
+def make_etc(project: Path) -> Path:
+    etc = project / "etc"
+    etc.mkdir()
+    (etc / "main.cf").write_text("compatibility_level = 3.6\n")
+    (etc / "master.cf").write_text("lmtp unix - - n - - lmtp\n")
+    return etc
+
+
 def test_maps_of_a_host_that_is_no_list(
     lamson: Callable[..., Done], project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAMSON_ROUTE_DEFAULTS__HOST", "[a-z]+")
-    done = lamson("postfix", "maps")
+    done = lamson("postfix", "maps", "-config", str(make_etc(project)))
     assert done.status == 78
     assert "no finite list" in done.err
     assert done.err.count("\n") == 1
-    assert not (project / "run" / "postfix").exists()
+    assert not (project / "etc" / "lamson").exists()
 
 
 def test_plan_apply_undo_and_check(lamson: Callable[..., Done], project: Path) -> None:

@@ -51,3 +51,15 @@ def test_addresses_beyond_ascii_are_the_sites_affair(paper: Callable[..., Paper]
     one.run("-e", "smtputf8_enable=no")
     assert len(list(advice.remarks(one.site()))) == 1
     assert (one.findings(), one.changes()) == ([], [])
+
+
+def test_verification_that_puts_off_is_worth_a_remark(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.run("-e", "unverified_recipient_reject_code=450")
+    restrictions = "reject_unauth_destination, reject_unverified_recipient"
+    one.run("-e", f"smtpd_recipient_restrictions={restrictions}")
+    [remark] = {text.partition(" at ")[0] for text in advice.remarks(one.site())}
+    assert remark == "reject_unverified_recipient answers 450"
+    assert one.findings() == []
+    one.run("-e", f"smtpd_recipient_restrictions=reject_unlisted_recipient, {restrictions}")
+    assert list(advice.remarks(one.site())) == []

@@ -42,6 +42,7 @@ def test_ours() -> None:
         "lamson postfix apply -config /etc/other && postfix -c /etc/other reload"
     )
     assert Mending().maps() == "lamson postfix maps && postfix reload"
+    assert MEND.maps() == ("lamson postfix maps -config /etc/other && postfix -c /etc/other reload")
     assert Mending().maps(["-directory", "/x"]) == (
         "lamson postfix maps -directory /x && postfix reload"
     )

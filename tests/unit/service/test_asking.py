@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LMTP = b"220 x LMTP\r\n", b"250-x\r\n250 SIZE\r\n221 Bye\r\n"
-MILTER = b"", b"\0\0\0\x0dO" + b"\0" * 12
+MILTER = b"", b"\0\0\0\x0dO\0\0\0\6" + b"\0" * 8
 
 
 @contextmanager
@@ -66,18 +67,51 @@ def test_what_answers(
         (asking.lmtp, Lmtp, (b"421 4.3.2 not now\r\n", b""), "it says '421 4.3.2 not now'"),
         (asking.lmtp, Lmtp, (b"220 x\r\n", b"500 what\r\n"), "it says '220 x'"),
         (asking.lmtp, Lmtp, (b"", b""), "it says ''"),
-        (asking.socketmap, Socketmap, (b"", b"12:TEMP not now,"), "it says '12:TEMP no'"),
-        (asking.socketmap, Socketmap, (b"", b""), "it says ''"),
-        (asking.milter, Milter, (b"", b""), "it says b'' where a milter negotiates"),
+        (
+            asking.socketmap,
+            Socketmap,
+            (b"", b"12:TEMP not now,"),
+            "it says b'12:TEMP not now,' of nothing.invalid",
+        ),
+        (asking.socketmap, Socketmap, (b"", b""), "it says b''"),
+        (asking.milter, Milter, (b"", b""), "it hangs up"),
         (asking.milter, Milter, (b"", b"\0\0\0\1r"), "where a milter negotiates"),
     ],
 )
 def test_what_is_no_answer(
     tmp_path: Path, ask: Callable[[Any], None], kind: Any, said: tuple[bytes, bytes], problem: str
 ) -> None:
-    with server(tmp_path / "socket", *said), pytest.raises(OSError, match=r"it says") as caught:
+    with server(tmp_path / "socket", *said), pytest.raises(OSError, match=re.escape(problem)):
         ask(kind(f"unix:{tmp_path}/socket"))
-    assert problem in str(caught.value)
+
+
+def test_a_domain_of_ours_has_to_be_ours(tmp_path: Path) -> None:
+    with server(tmp_path / "ours", b"", b"7:OK ours,"):
+        asking.socketmap(Socketmap(f"unix:{tmp_path}/ours"), "app.test")
+    not_found = server(tmp_path / "not", b"", b"9:NOTFOUND ,")
+    with not_found, pytest.raises(OSError, match=r"NOTFOUND ,' of app\.test"):
+        asking.socketmap(Socketmap(f"unix:{tmp_path}/not"), "app.test")
+
+
+def test_a_server_that_is_for_other_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It turns this one away, as it should: a health check must not have it restarted for that."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        place = f"127.0.0.1:{listener.getsockname()[1]}"
+        lmtp = Lmtp(place, allow=["10.0.0.5"])
+        socketmap = Socketmap(place, allow=["10.0.0.5"])
+
+        def turn_away() -> None:
+            for _ in range(2):
+                listener.accept()[0].close()
+
+        thread = threading.Thread(target=turn_away)
+        thread.start()
+        asking.lmtp(lmtp)
+        asking.socketmap(socketmap)
+        thread.join(60)
+        monkeypatch.setattr(asking, "TIMEOUT", 0.05)
+        with pytest.raises(TimeoutError):
+            asking.lmtp(lmtp)
 
 
 def test_nobody_there(tmp_path: Path) -> None:
