@@ -33,10 +33,10 @@ _ANY_ADDRESS = re.compile(_ADDRESS)
 
 # A line that says that the mail itself follows.
 _COPY_FOLLOWS = re.compile(
-    r"[-=*_#>\s]*(?:"
+    r"[-=*_#>\s]*+(?:"
     r"(?:this|below this line|here|the following|included|below|attached|following)"
     r"(?: line)? is (?:a )?(?:copy|the (?:header|first|original|message))"
-    r"|-{2,} ?(?:the )?(?:header|body|original|unsent|undelivered|returned|rejected|copy"
+    r"|(?:(?<=--)|(?<=-- ))(?:the )?(?:header|body|original|unsent|undelivered|returned|rejected|copy"
     r"|message (?:header|text|"
     r"body|follows|contents))\b"
     r"|(?:your |the )?(?:original|unsent|returned|rejected|undelivered"
@@ -49,14 +49,15 @@ _COPY_FOLLOWS = re.compile(
     r"|(?:received|message|mail) (?:message )?follows|header of (?:the )?(?:original )?message"
     r"|start of (?:the )?(?:returned|original|message)"
     r"|the (?:header|text|body|message) (?:that was sent|of your|portion|you sent)"
-    r"|[-*=]{3,} ?(?:begin|start)\b"
+    r"|(?:(?<=[-*=]{3})|(?<=[-*=]{3} ))(?:begin|start)\b"
     r")",
     re.IGNORECASE,
 )
 # Such a line says so whatever follows.
 _COPY_FOLLOWS_SURELY = re.compile(
-    r"[-=*#\s]*(?:below this line is a copy|this is a copy of (?:the|your) (?:original )?message"
-    r"|(?:the |your )?original message (?:details|headers?)|-{3,} ?unsent message)",
+    r"[-=*#\s]*+(?:below this line is a copy|this is a copy of (?:the|your) (?:original )?message"
+    r"|(?:the |your )?original message (?:details|headers?)"
+    r"|(?:(?<=---)|(?<=--- ))unsent message)",
     re.IGNORECASE,
 )
 # What stands before the recipients that failed. What comes earlier may be whom the mail was for.
@@ -242,6 +243,7 @@ def _recipients(lines: list[str], ours: frozenset[str]) -> list[tuple[str, str]]
             continue
         line = whole[:MAX_LINE]
         others = _OTHERS.search(line)
+        tells = others is None and _TELLS_FAILURE.search(line) is not None
         start = _AT_LINE_START.match(line)
         for found in _ANY_ADDRESS.finditer(line):
             text = _PREFIX.sub("", found[0].strip(".'-"))
@@ -251,7 +253,7 @@ def _recipients(lines: list[str], ours: frozenset[str]) -> list[tuple[str, str]]
             spelt.setdefault(key, text)
             if start is not None and start.start(1) == found.start():
                 beginning.setdefault(key, number)
-            elif others is None and _TELLS_FAILURE.search(line):
+            elif tells:
                 telling.setdefault(key, number)
             elif others is None:
                 named.setdefault(key, number)
