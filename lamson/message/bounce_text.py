@@ -36,8 +36,8 @@ _COPY_FOLLOWS = re.compile(
     r"[-=*_#>\s]*+(?:"
     r"(?:this|below this line|here|the following|included|below|attached|following)"
     r"(?: line)? is (?:a )?(?:copy|the (?:header|first|original|message))"
-    r"|(?:(?<=--)|(?<=-- ))(?:the )?(?:header|body|original|unsent|undelivered|returned|rejected|copy"
-    r"|message (?:header|text|"
+    r"|(?:(?<=--)|(?<=-- ))(?:the )?(?:header|body|original|unsent|undelivered"
+    r"|returned|rejected|copy|message (?:header|text|"
     r"body|follows|contents))\b"
     r"|(?:your |the )?(?:original|unsent|returned|rejected|undelivered"
     r"|failed) (?:e-?mail )?(?:message|mail|"
@@ -269,7 +269,11 @@ def _recipients(lines: list[str], ours: frozenset[str]) -> list[tuple[str, str]]
         } or beginning
     chosen = beginning or telling or (named if len(named) == 1 else {})
     starts = set(chosen.values())
-    return [(spelt[key], _diagnostic(lines, number, starts, key)) for key, number in chosen.items()]
+    coded = [line[:MAX_LINE].strip() for line in lines if _CODED.search(line[:MAX_LINE])]
+    return [
+        (spelt[key], _diagnostic(lines, number, starts, key, coded))
+        for key, number in chosen.items()
+    ]
 
 
 def _introduction(lines: list[str]) -> int:
@@ -293,8 +297,11 @@ def _is_clear(line: str) -> bool:
     return _OTHERS.search(line[:MAX_LINE]) is None
 
 
-def _diagnostic(lines: list[str], number: int, starts: set[int], key: str) -> str:
-    """What is said with a recipient: in its line and those below, or where a code stands by it."""
+def _diagnostic(lines: list[str], number: int, starts: set[int], key: str, coded: list[str]) -> str:
+    """What is said with a recipient: in its line and those below, or where a code stands by it.
+
+    ``coded`` are all lines with a code.
+    """
     said = [lines[number][:MAX_LINE].strip()]
     for at in range(number + 1, min(len(lines), number + _MAX_DIAGNOSTIC)):
         if at in starts or (not lines[at].strip() and len(said) > 1):
@@ -303,7 +310,6 @@ def _diagnostic(lines: list[str], number: int, starts: set[int], key: str) -> st
             said.append(lines[at][:MAX_LINE].strip())
     text = " ".join(said)
     if not _CODED.search(text):
-        coded = [line[:MAX_LINE].strip() for line in lines if _CODED.search(line[:MAX_LINE])]
         by_name = [line for line in coded if key in line.lower()]
         if not by_name and len(starts) == 1:
             by_name = coded
