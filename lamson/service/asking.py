@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lamson.settings.socketmap import Socketmap
 
 TIMEOUT = 5.0  # seconds
+_MOST = 10_000  # octets of an answer: another program may listen there
 _NOWHERE = b"domain nothing.invalid"
 # SMFIC_OPTNEG with version 6, all actions and all steps; SMFIC_QUIT (Sendmail's mfdef.h).
 _OPTION_NEGOTIATION = struct.pack("!IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
@@ -31,10 +32,10 @@ _QUIT = struct.pack("!Ic", 1, b"Q")
 def lmtp(server: Lmtp) -> None:
     """LHLO (RFC 2033 section 4.1)."""
     with _connected(server) as (sock, said):
-        answer = said.readline()
+        answer = said.readline(_MOST)
         if answer.startswith(b"220 "):
             sock.sendall(b"LHLO lamson-status.invalid\r\nQUIT\r\n")
-            answer += said.read()
+            answer += said.read(_MOST)
     if b"\r\n250 " not in answer:
         raise OSError(f"it says {_first_line(answer)!r}")
 
