@@ -62,7 +62,7 @@ _VERB = re.compile(
 _COLON = re.compile(r"[:\uff1a]\s*$")
 # With what an attribution may begin: words of the languages, a weekday, a date, a name.
 _STARTS = re.compile(
-    r"[\u201c\"'<(\[*_~-]*(?:on|am|den|le|el|il|em|no dia|op|v|dne|dňa|in data|în|pe"
+    r"[\u201c\"'<(\[*_~-]*+(?:on|am|den|le|el|il|em|no dia|op|v|dne|dňa|in data|în|pe"
     r"|στις|"
     r"на|в|pada|vào|em|ในว\u0e31น|dana|u|kl|il giorno"
     r"|בתאריך|في|在|\d{1,4}|"
@@ -216,7 +216,7 @@ _SUBJECT = (
     "|เร\u0e37\u0e48อง|onderwerp|re"
 )
 _LABEL = re.compile(
-    rf"[>\s*_|]*(?:(?P<sender>{_FROM})|(?P<sent>{_SENT})|(?P<to>{_TO})|(?P<subject>{_SUBJECT}))"
+    rf"[>\s*_|]*+(?:(?P<sender>{_FROM})|(?P<sent>{_SENT})|(?P<to>{_TO})|(?P<subject>{_SUBJECT}))"
     r"[*_]*\s?[:\uff1a][*_]*(?=\s|$|[^\s/])",
     re.IGNORECASE,
 )

@@ -31,11 +31,11 @@ _ANY_ADDRESS = re.compile(_ADDRESS)
 
 # A line that says that the mail itself follows.
 _COPY_FOLLOWS = re.compile(
-    r"[-=*_#>\s]*(?:"
+    r"[-=*_#>\s]*+(?:"
     r"(?:this|below this line|here|the following|included|below|attached|following)"
     r"(?: line)? is (?:a )?(?:copy|the (?:header|first|original|message))"
-    r"|-{2,} ?(?:the )?(?:header|body|original|unsent|undelivered|returned|rejected|copy"
-    r"|message (?:header|text|"
+    r"|(?:(?<=--)|(?<=-- ))(?:the )?(?:header|body|original|unsent|undelivered"
+    r"|returned|rejected|copy|message (?:header|text|"
     r"body|follows|contents))\b"
     r"|(?:your |the )?(?:original|unsent|returned|rejected|undelivered"
     r"|failed) (?:e-?mail )?(?:message|mail|"
@@ -47,14 +47,15 @@ _COPY_FOLLOWS = re.compile(
     r"|(?:received|message|mail) (?:message )?follows|header of (?:the )?(?:original )?message"
     r"|start of (?:the )?(?:returned|original|message)"
     r"|the (?:header|text|body|message) (?:that was sent|of your|portion|you sent)"
-    r"|[-*=]{3,} ?(?:begin|start)\b"
+    r"|(?:(?<=[-*=]{3})|(?<=[-*=]{3} ))(?:begin|start)\b"
     r")",
     re.IGNORECASE,
 )
 # Such a line says so whatever follows.
 _COPY_FOLLOWS_SURELY = re.compile(
-    r"[-=*#\s]*(?:below this line is a copy|this is a copy of (?:the|your) (?:original )?message"
-    r"|(?:the |your )?original message (?:details|headers?)|-{3,} ?unsent message)",
+    r"[-=*#\s]*+(?:below this line is a copy|this is a copy of (?:the|your) (?:original )?message"
+    r"|(?:the |your )?original message (?:details|headers?)"
+    r"|(?:(?<=---)|(?<=--- ))unsent message)",
     re.IGNORECASE,
 )
 # What stands before the recipients that failed. What comes earlier may be whom the mail was for.
@@ -240,6 +241,7 @@ def _recipients(lines: list[str], ours: frozenset[str]) -> list[tuple[str, str]]
             continue
         line = whole[:MAX_LINE]
         others = _OTHERS.search(line)
+        tells = others is None and _TELLS_FAILURE.search(line) is not None
         start = _AT_LINE_START.match(line)
         for found in _ANY_ADDRESS.finditer(line):
             text = _PREFIX.sub("", found[0].strip(".'-"))
@@ -249,7 +251,7 @@ def _recipients(lines: list[str], ours: frozenset[str]) -> list[tuple[str, str]]
             spelt.setdefault(key, text)
             if start is not None and start.start(1) == found.start():
                 beginning.setdefault(key, number)
-            elif others is None and _TELLS_FAILURE.search(line):
+            elif tells:
                 telling.setdefault(key, number)
             elif others is None:
                 named.setdefault(key, number)
@@ -265,7 +267,11 @@ def _recipients(lines: list[str], ours: frozenset[str]) -> list[tuple[str, str]]
         } or beginning
     chosen = beginning or telling or (named if len(named) == 1 else {})
     starts = set(chosen.values())
-    return [(spelt[key], _diagnostic(lines, number, starts, key)) for key, number in chosen.items()]
+    coded = [line[:MAX_LINE].strip() for line in lines if _CODED.search(line[:MAX_LINE])]
+    return [
+        (spelt[key], _diagnostic(lines, number, starts, key, coded))
+        for key, number in chosen.items()
+    ]
 
 
 def _introduction(lines: list[str]) -> int:
@@ -289,8 +295,11 @@ def _is_clear(line: str) -> bool:
     return _OTHERS.search(line[:MAX_LINE]) is None
 
 
-def _diagnostic(lines: list[str], number: int, starts: set[int], key: str) -> str:
-    """What is said with a recipient: in its line and those below, or where a code stands by it."""
+def _diagnostic(lines: list[str], number: int, starts: set[int], key: str, coded: list[str]) -> str:
+    """What is said with a recipient: in its line and those below, or where a code stands by it.
+
+    ``coded`` are all lines with a code.
+    """
     said = [lines[number][:MAX_LINE].strip()]
     for at in range(number + 1, min(len(lines), number + _MAX_DIAGNOSTIC)):
         if at in starts or (not lines[at].strip() and len(said) > 1):
@@ -299,7 +308,6 @@ def _diagnostic(lines: list[str], number: int, starts: set[int], key: str) -> st
             said.append(lines[at][:MAX_LINE].strip())
     text = " ".join(said)
     if not _CODED.search(text):
-        coded = [line[:MAX_LINE].strip() for line in lines if _CODED.search(line[:MAX_LINE])]
         by_name = [line for line in coded if key in line.lower()]
         if not by_name and len(starts) == 1:
             by_name = coded

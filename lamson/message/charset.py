@@ -92,7 +92,7 @@ _ASCII = bytes(range(128))
 _EUC_PAIRS = re.compile(rb"(?:[\xa1-\xfe]{2})++")
 _PLAIN = frozenset({"", "us-ascii", "utf-8", "iso-8859-1"})
 _META_WITHIN = 4096
-_META = re.compile(rb"""<meta\s[^>]*?\bcharset\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE)
+_META = re.compile(rb"""<meta\s[^<>]*?\bcharset\s*+=\s*+["']?\s*+([\w.:-]{1,40})""", re.IGNORECASE)
 _NOT_IN_LABELS = re.compile("[^a-z0-9]+")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # utf-7 can spell one; no database or socket takes it

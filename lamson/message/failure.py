@@ -7,6 +7,7 @@ alone; many give a code that says nothing, such as 5.0.0, beside words that do. 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 Reason = Literal[
@@ -315,6 +316,7 @@ def guessed_status(text: str, *, is_delayed: bool) -> str:
     return ("4" if passing else "5") + tail
 
 
+@lru_cache(maxsize=64)  # asked twice or thrice of each, and many recipients have one text
 def _by_words(text: str) -> tuple[Reason, str]:
     text = _STATUS.sub(" ", text)
     for reason, tail, words in _COMPILED:

@@ -19,7 +19,7 @@ Kind = Literal["new", "quote", "signature", "forwarded", "footer"]
 """What the writer wrote; other mail that he answers; his signature, or that of his program; mail
 that he sends on; what lists, virus scanners and companies add."""
 
-MAX_LINES = 10_000  # that are looked at; what comes later is as the last of them
+MAX_LINES = 3000  # that are looked at; what comes later is as the last of them
 _MAX_LINE = 1000  # characters of a line that are looked at
 _BLOCK = 12  # lines in which the fields of a shown header stand
 _LIST_FOOTER = 12  # lines at the end in which a mailing list says what it is

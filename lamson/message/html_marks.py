@@ -16,6 +16,8 @@ from lamson.message import html_text
 from lamson.message.fragments import MAX_LINES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lamson.message.fragments import Kind
     from lamson.message.parsed import ParsedMessage
 
@@ -26,20 +28,22 @@ _ELEMENT = re.compile(
     r"|td)\b(?P<attributes>[^<>]{1,1000})>",
     re.IGNORECASE,
 )
+_VALUE = re.compile(
+    r"(class|id|data-smartmail|name)\s*+=\s*+(?:\"([^\">]*+)|'([^'>]*+)|([^\s\"'>]++))",
+    re.IGNORECASE,
+)
 _SIGNATURE = re.compile(
-    r"(?:class|id|data-smartmail|name)\s*=\s*[\"']?(?:[^\"'>]{0,200}[ \"'])?(?:x_)*"
-    r"(?:gmail_signature|moz-signature|applemailsignature|protonmail_signature_block(?:-user)?"
-    r"|signature|ms-outlook-mobile-signature|"
-    r"outlookmobilesignature|ydp[\w-]*signature|yahoo-signature"
-    r"|zm_[\w-]*signature|tutanota_signature)"
-    r"(?=[\s\"'>]|$)",
+    r"(?:x_)*+(?:gmail_signature|moz-signature|applemailsignature"
+    r"|protonmail_signature_block(?:-user)?|signature|ms-outlook-mobile-signature"
+    r"|outlookmobilesignature|ydp[\w-]*signature|yahoo-signature"
+    r"|zm_[\w-]*signature|tutanota_signature)",
     re.IGNORECASE,
 )
 # Old mail below, to the end; those whose old mail stands in a blockquote need no mark.
 _OLD = re.compile(
-    r"(?:class|id|name)\s*=\s*[\"']?(?:[^\"'>]{0,200}[ \"'])?(?:x_)*"
-    r"(?:divRplyFwdMsg|appendonsend|OLK_SRC_BODY_SECTION|mail-editor-reference-message-container"
-    r"|ms-outlook-mobile-reference-message|yahoo_quoted|ydp[\w-]*yahoo_quoted)(?=[\s\"'>]|$)",
+    r"(?:x_)*+(?:divRplyFwdMsg|appendonsend|OLK_SRC_BODY_SECTION"
+    r"|mail-editor-reference-message-container"
+    r"|ms-outlook-mobile-reference-message|yahoo_quoted|ydp[\w-]*yahoo_quoted)",
     re.IGNORECASE,
 )
 # Characters that are nobody's, and stand for themselves in any text.
@@ -54,7 +58,7 @@ def of(content: ParsedMessage) -> dict[int, Kind]:
     html = content.html if body else None
     if html is None:
         return {}
-    marked = _marked(html)
+    marked = _marked(html[: html_text.MAX_HTML])
     if marked is None:
         return {}
     plain = html_text.text_of(html).strip()
@@ -75,9 +79,11 @@ def _marked(html: str) -> str | None:
     start = 0
     ends: list[int] = []
     for found in _ELEMENT.finditer(html):
-        attributes = found["attributes"]
-        is_signature = _SIGNATURE.search(attributes) is not None
-        if not is_signature and _OLD.search(attributes) is None:
+        names = list(_names(found["attributes"]))
+        is_signature = any(map(_SIGNATURE.fullmatch, (name for _, name in names)))
+        if not is_signature and not any(
+            _OLD.fullmatch(name) for attribute, name in names if attribute != "data-smartmail"
+        ):
             continue
         if found.start() < start:
             continue
@@ -91,6 +97,13 @@ def _marked(html: str) -> str | None:
             pieces += [html[start:end], _END]
             start = end
     return "".join([*pieces, html[start:]]) if pieces else None
+
+
+def _names(attributes: str) -> Iterator[tuple[str, str]]:
+    """What an element is called: the attribute, and each word in it."""
+    for found in _VALUE.finditer(attributes):
+        for word in (found[2] or found[3] or found[4] or "").split():
+            yield found[1].lower(), word
 
 
 def _end_of(html: str, name: str, start: int) -> int | None:

@@ -28,7 +28,11 @@ _SPACE = re.compile(r"[ \t\r\n\f]+")
 _LINE_ENDS = re.compile(r"\r\n?")
 # Take no room: they fill the preview line that mail programs show. Joiners have a meaning in words.
 _NO_ROOM = re.compile("[\u00ad\u034f\u180e\u200b\u2060-\u2064\ufeff\0]+")
-_JOINERS = re.compile("(?<![^\\W_])[\u200c\u200d]+(?=[\\s\xa0]|\\Z)")
+# A run is looked at once, from its begin: from the second of them, where the first is in a word.
+_JOINERS = re.compile(
+    "(?<![^\\W_])(?:(?<![\u200c\u200d])|(?<=[^\\W_][\u200c\u200d]))[\u200c\u200d]++"
+    "(?=[\\s\xa0]|\\Z)"
+)
 _HIDDEN = frozenset(
     {"datalist", "iframe", "noembed", "noframes", "script", "style", "svg", "template", "title"}
 )
@@ -41,9 +45,9 @@ _HIDING_STYLE = re.compile(
     r"(?:^|[;\s])(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)"
     r"|(?:max-height|opacity)\s*:\s*0(?:\.0*)?(?:px|pt|em|%)?\s*(?:!|;|$))"
 )
-_FONT_SIZE = re.compile(r"(?:^|[;\s])font(?:-size)?\s*:\s*(?:[a-z ]*\s)?([0-9.]+)")
+_FONT_SIZE = re.compile(r"(?:^|[;\s])font(?:-size)?\s*+:[a-z\s]*+(?<=[\s:])([0-9.]+)")
 _WHITE_SPACE = re.compile(r"(?:^|[;\s])white-space\s*:\s*(pre|break-spaces|normal|nowrap)")
-_RULES = re.compile(r"([^{}@]{1,1000})\{([^{}]{0,2000})\}")
+_RULES = re.compile(r"(?<![^{}@])([^{}@]{1,1000}+)\{([^{}]{0,2000}+)\}")
 _SELECTOR = re.compile(r"(?:[a-z0-9]+)?([.#][\w-]+)")
 _STYLE_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _NO_LINK = re.compile(r"#|(?:javascript|data|cid|about|vbscript|file|blob):", re.IGNORECASE)
@@ -236,8 +240,9 @@ class _Page:
 
     def _read_styles(self, sheet: str) -> None:
         """Which classes and ids are hidden, whatever the screen is."""
-        sheet = _STYLE_COMMENT.sub("", sheet[: _MAX_STYLES - self._sheet].lower())
+        sheet = _STYLE_COMMENT.sub("", sheet[: _MAX_STYLES - self._sheet])
         self._sheet += len(sheet)
+        sheet = sheet.lower()  # which may be longer
         for selectors, style in _RULES.findall(sheet.partition("@media")[0]):
             if _HIDING_STYLE.search(style):
                 for selector in selectors.split(","):

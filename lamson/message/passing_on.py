@@ -27,6 +27,7 @@ _ONCE = frozenset(
     | {"list-subscribe", "list-unsubscribe", "list-unsubscribe-post"}
 )
 _HEADER_END = re.compile(rb"(?:\A|\n)\r?\n")
+_BARE_CR = re.compile(rb"\r(?!\n)")
 _SUBJECT = re.compile(rb"(?im)^subject[ \t]*:[ \t]*")
 _FIELD = rb"(?im)^(?:%b)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z)"
 
@@ -39,6 +40,8 @@ def with_fields(
     ``subject`` is the text of the Subject field. Characters beyond ASCII become encoded words,
     unless the message is in ``utf8``. Raises ValueError for what cannot be a field.
     """
+    if _BARE_CR.search(content):  # a line end when it is sent: a field may hide behind it
+        content = _BARE_CR.sub(b"\r\n", content)
     pairs = list(fields.items() if hasattr(fields, "items") else fields)
     prefix = prefix.strip()
     for at, (name, value) in enumerate(pairs):

@@ -59,6 +59,7 @@ _ORIGINAL_PARTS = frozenset(
     | {"message/global-headers", "message/news", "text/rfc822", "message/partial"}
 )
 _MANY = bounce_text.MAX_RECIPIENTS
+_MOST_SAID, _LEAST_SAID = 1 << 16, 256  # characters that are kept of what is said: of all, of each
 _UNREADABLE = frozenset({"list", "bulk", "loop", "suppressed"})  # which no report is marked as
 _OF_DELIVERY = re.compile(r"delivery|tracking")
 _WORD = re.compile(r"[a-z]+")
@@ -158,6 +159,7 @@ def _delivery(content: ParsedMessage, own: list[Part], fields: Part, recipient: 
 def _recipients_in(text: str) -> list[ReportedRecipient]:
     """One for each group of fields about a recipient; those without an address too."""
     found: list[ReportedRecipient] = []
+    left = _MOST_SAID
     for group in delivery_status.groups(text):
         names = ("original-recipient", "final-recipient", "x-actual-recipient", "recipient")
         if not ({*names, "action", "status"} & set(group)):
@@ -166,6 +168,8 @@ def _recipients_in(text: str) -> list[ReportedRecipient]:
         words = delivery_status.text_of(group.get("diagnostic-code", ""))
         for more in ("x-supplementary-info", "x-postfix-diagnostic", "x-display-name"):
             words = words or delivery_status.text_of(group.get(more, ""))
+        words = words[: max(left, _LEAST_SAID)]
+        left -= len(words)
         declared = group.get("status", "")
         action = _action(group.get("action", ""), declared)
         status = failure.status_of(words, declared)
@@ -262,12 +266,14 @@ def _in_words(
         return None
     action = "delayed" if is_delayed else "failed"
     recipients = []
-    for one, said in found:
+    most = max(_MOST_SAID // max(len(found), 1), _LEAST_SAID)
+    for one, whole in found:
+        said = whole[:most]
         if failure.reason_of(said, "") == "unknown":
-            said = " ".join(f"{said} {told.said[:2000]}".split())
+            said = " ".join(f"{said} {told.said[:2000]}".split())[:most]
         status = failure.status_of(said)
         if not status or (is_delayed and not status.startswith("4")):
-            status = failure.guessed_status(said or told.said, is_delayed=is_delayed)
+            status = failure.guessed_status(said or told.said[:most], is_delayed=is_delayed)
         recipients.append(ReportedRecipient(one, action, status, said))
     return Report("delayed" if is_delayed else "failed", recipients, _original(own, told.copy))
 

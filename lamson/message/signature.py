@@ -22,7 +22,7 @@ _OTHER_DELIMITER = re.compile(
 )
 
 _DEVICE = re.compile(
-    r"[\s*_]*(?:(?:this (?:message|e-?mail) was )?sent (?:from|with|via|using|by) (?:my|an?|the)?"
+    r"[\s*_]*+(?:(?:this (?:message|e-?mail) was )?sent (?:from|with|via|using|by) (?:my|an?|the)?"
     r" ?[^\s,;]{1,40}(?: [^\s,;]{1,20}){0,5}\s*$|sent from my|get outlook|get bluemail"
     r"|download outlook"
     r"|(?:von|vom) (?:meine[mr]|unterwegs|\S+ (?:gerät|handy|smartphone)).{0,40}gesendet"
@@ -51,9 +51,9 @@ _DEVICE = re.compile(
     r"|נשלח מ|أ\u064f?رسلت? من"
     r"|ส\u0e48งจาก|enviat des de|poslano (?:s|sa|z|iz)|saadetud"
     r"|nosūtīts|išsiųsta)"
-    r"|[\s*_]*\S{1,30}(?: \S{1,20})?から送信|[\s*_]*(?:나의 "
+    r"|[\s*_]*+\S{1,30}(?: \S{1,20})?から送信|[\s*_]*+(?:나의 "
     r"|내 )?\S{1,20}에서 (?:보냄|보낸|전송)"
-    r"|[\s*_]*.{1,30}(?:umdan|imden|ımdan|ümden|dan|den) gönderildi",
+    r"|[\s*_]*+.{1,30}(?:umdan|imden|ımdan|ümden|dan|den) gönderildi",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"[.!?:;,。\uff01\uff1f\uff1a]$|^\s*[-*\u2022]\s")
@@ -63,7 +63,7 @@ _OUTLOOK = re.compile(
     re.IGNORECASE,
 )
 _FOOTER = re.compile(
-    r"[\s*_>#-]*(?:you (?:are receiving|received|have received) this (?:message|e-?mail"
+    r"[\s*_>#-]*+(?:you (?:are receiving|received|have received) this (?:message|e-?mail"
     r"|mail) because|to unsubscribe (?:from this|,|send|and stop|click)|unsubscribe:? (?:from"
     r"|https?:|here)|"
     r"to (?:post to|view) this (?:group|discussion)|this (?:e-?mail|message|communication"

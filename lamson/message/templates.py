@@ -38,7 +38,10 @@ RESERVED = frozenset(
 )
 
 _SIBLINGS = (".html", ".mjml")  # of a text, in this order
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,6}")
+# A stranger's mail may say which language is asked for: what is kept for each has an end.
+_MOST_LANGUAGES = 64
+_MOST_NAMES = 4096
 _UNDEFINED = re.compile(r"'(\w+)' is not defined")  # Mako's; Python says "name 'x' is not defined"
 _MAKO_WHERE = re.compile(r" (?:in file '.*)?at line: \d+ char: \d+", re.DOTALL)
 
@@ -103,10 +106,14 @@ class Templates:
                 f"{template}: {names} cannot be given to a template, which has a meaning of its own"
                 " for it; take another name"
             )
-        if (kind, language) not in self._lookups:
-            self._lookups.update(_mako_lookups(self, language))
+        lookup = self._lookups.get((kind, language))
+        if lookup is None:
+            made = _mako_lookups(self, language)
+            if len(self._lookups) >= _MOST_LANGUAGES * len(made):
+                self._lookups = {}  # another thread may hold the old one
+            self._lookups.update(made)
+            lookup = made[kind, language]
         try:
-            lookup = self._lookups[kind, language]
             return str(lookup.get_template(template).render_unicode(**variables))
         except (MakoException, SyntaxError) as error:
             raise _not_compiled(error, template) from error
@@ -124,15 +131,18 @@ class Templates:
 
     def has(self, template: str) -> bool:
         """True where one of the directories holds ``template``."""
-        if self._reload or template not in self._known:
+        known = self._known
+        if self._reload or template not in known:
+            if len(known) >= _MOST_NAMES:
+                known = self._known = {}  # another thread may hold the old one
             name = PurePosixPath(template.lstrip("/"))
             try:
-                self._known[template] = ".." not in name.parts and any(
+                known[template] = ".." not in name.parts and any(
                     (directory / name).is_file() for directory in self.directories
                 )
             except OSError:  # a name that no file can have
                 return False
-        return self._known[template]
+        return known[template]
 
     def in_language(self, template: str, language: str | None) -> str:
         """The template to take for ``language``: ``welcome.de.txt`` for ``welcome.txt``.

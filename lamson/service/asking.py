@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lamson.settings.socketmap import Socketmap
 
 TIMEOUT = 5.0  # seconds
-_MOST = 4096  # octets of an answer
+_MOST = 10_000  # octets of an answer: another program may listen there
 _NOWHERE = "nothing.invalid"
 _OURS, _NOT_FOUND = b"7:OK ours,", b"9:NOTFOUND"
 # SMFIC_OPTNEG with version 6, all actions and all steps; SMFIC_QUIT (Sendmail's mfdef.h).
@@ -37,10 +37,10 @@ def lmtp(server: Lmtp) -> None:
     with _connected(server) as (sock, said):
         if _is_turned_away(server, sock, said):
             return
-        answer = said.readline()
+        answer = said.readline(_MOST)
         if answer.startswith(b"220 "):
             sock.sendall(b"LHLO lamson-check.invalid\r\nQUIT\r\n")
-            answer += said.read()
+            answer += said.read(_MOST)
     if b"\r\n250 " not in answer:
         raise OSError(f"it says {_first_line(answer)!r}")
 

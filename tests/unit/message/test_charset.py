@@ -158,3 +158,10 @@ def test_unknown_names_leave_nothing_behind() -> None:
     with pytest.raises(LookupError):
         codecs.lookup("x-flood-and-this-one-stays")
     assert len(cache) == before + 1
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", [b"<meta ", b"<meta charset ", b"<meta      "])
+def test_a_thousand_pages_are_asked_for_their_charset_in_no_time(piece: bytes) -> None:
+    page = piece * (4096 // len(piece))
+    assert {of_html(page) for _ in range(4000)} == {""}

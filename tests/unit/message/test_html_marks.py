@@ -67,3 +67,10 @@ def test_a_text_that_was_not_made_from_it() -> None:
 @pytest.mark.timeout(30)
 def test_hostile_markup(markup: bytes) -> None:
     marks(markup * 20_000)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", [b"id= ", b"id= ydp-", b"id=x_x_x_", b"id='"])
+def test_hostile_attributes_take_linear_time(piece: bytes) -> None:
+    element = b"<div " + piece * (980 // len(piece)) + b">"
+    assert marks(element * 10_000) == {}

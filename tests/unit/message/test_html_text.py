@@ -42,6 +42,41 @@ def test_hostile_html_takes_linear_time(piece: str) -> None:
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
+    "markup",
+    [
+        "<p>. {}x".format("\u200d" * 200_000),
+        "<p>a{}x".format("\u200d" * 200_000),
+        "<p style='font:{}x'>".format(" " * 200_000),
+        "<p style='font:{}x'>".format("a " * 100_000),
+        "<style>{}</style>".format("a" * 65_536) * 15,
+        "<style>{}</style>".format("a{b" * 21_000) * 15,
+        # A letter that is two in lower case: more was read than the limit says.
+        "<style>{}</style><style>{}</style>".format("\u0130" * 65_536, "a" * 900_000),
+    ],
+    ids=["joiners", "word", "font", "font words", "selector", "rule", "lower case"],
+)
+def test_hostile_runs_take_linear_time(markup: str) -> None:
+    text_of(markup)
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("<p>a \u200c\u200d b", "a b\n"),
+        ("<p>a\u200c\u200d b", "a\u200c b\n"),
+        ("<p>a\u200db", "a\u200db\n"),
+        ("<p style='font: bold 0/0 a'>no</p>x", "x\n"),
+        ("<p style='font-size:0'>no</p>x", "x\n"),
+        ("<p style='font-size: 10px'>yes", "yes\n"),
+        ("<style>p {} .no{display:none}</style><p class=no>no</p>x", "x\n"),
+    ],
+)
+def test_what_runs_and_styles_mean(markup: str, text: str) -> None:
+    assert text_of(markup) == text
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
     "piece",
     [
         "<div>",

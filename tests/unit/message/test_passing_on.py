@@ -84,3 +84,8 @@ def test_a_new_subject_gets_the_prefix_and_stays_the_only_one() -> None:
 def test_what_cannot_be_a_field(name: str, value: str) -> None:
     with pytest.raises(ValueError, match="header field"):
         with_fields(CAME, {name: value})
+
+
+def test_no_field_that_is_replaced_hides_behind_a_bare_cr() -> None:
+    raw = b"From: a@b.example\r\nX: a\rReply-To: evil@x.example\r\n\r\nhi\r\n"
+    assert b"evil" not in with_fields(raw, {"Reply-To": "list@c.example"})

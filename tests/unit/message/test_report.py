@@ -310,3 +310,40 @@ def test_hostile_reports(raw: bytes) -> None:
     found = MailRequest(raw, Envelope("", (us.address,)), us).report
     assert found is not None
     assert len(found.recipients) <= 1000
+
+
+SAID = "connect user a " * 270
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{'-' * 990}\n" * 66,
+        f"{'a@' * 490}\n" * 66,
+        "".join(f"a{number}@b.example\n" for number in range(1000)) + f"{'500 ' * 190}\n" * 40,
+    ],
+    ids=["dashes", "at signs", "many with codes"],
+)
+def test_a_hostile_bounce_takes_linear_time(text: str) -> None:
+    report(DAEMON.format("failure notice") + text)
+
+
+@pytest.mark.timeout(20)
+def test_of_many_recipients_a_part_of_the_words_is_kept() -> None:
+    named = ",\n ".join(f"a{number}@b.example" for number in range(1000))
+    head = f"X-Failed-Recipients: {named}\n" + DAEMON.format("failure notice")
+    found = report(head + SAID * 16)
+    assert found is not None
+    assert len(found.recipients) == 1000
+    groups = "\n\n".join(
+        f"Final-Recipient: rfc822; a{number}@b.example\nAction: failed\nStatus: 5.0.0\n"
+        f"Diagnostic-Code: smtp; {number} {SAID}"
+        for number in range(1000)
+    )
+    fields = report(of_type("delivery-status", groups))
+    assert fields is not None
+    assert len(fields.recipients) > 900
+    for one in (found, fields):
+        assert sum(len(recipient.diagnostic) for recipient in one.recipients) < 1 << 19
+        assert {recipient.reason for recipient in one.recipients}

@@ -360,3 +360,23 @@ def test_mjml_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "mjml", None)
     with pytest.raises(TemplateError, match=r"^a\.mjml: MJML needs mjml-python: pip install"):
         write(tmp_path, a_mjml="<mjml>").render("a.mjml")
+
+
+def test_a_strangers_languages_fill_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "hello.txt").write_text("hello")
+    templates = Templates([tmp_path])
+    for number in range(5000):
+        templates.in_language("hello.txt", f"de-{number}")
+    for number in range(100):
+        templates.respond(
+            "hello.txt",
+            {},
+            to="a@test.com",
+            sender="b@test.com",
+            subject="x",
+            language=f"de-{number}",
+        )
+    assert len(templates._known) <= 5000
+    assert len(templates._lookups) <= 300
+    with pytest.raises(ValueError, match="not a language"):
+        templates.in_language("hello.txt", "de" + "-abcdefgh" * 3000)
