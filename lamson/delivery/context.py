@@ -335,8 +335,8 @@ class Delivery:
         our domains, else the address that was written to: bounces then come back here. With the
         setting `submission.any_sender` it is always the message's own. Raises SMTPError (554 5.4.6)
         for a message that was forwarded from here before; where that would bounce to somebody else
-        than us, it is kept in `run/undeliverable` instead, and Postfix is told 250. Raises
-        ValueError for what cannot be a field.
+        than us, or to nobody, it is kept in `run/undeliverable` instead, and Postfix is told 250.
+        Raises ValueError for what cannot be a field.
         """
         message = self.message
         here = message.recipient.address

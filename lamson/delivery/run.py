@@ -225,7 +225,7 @@ class Handlers:
         """Say in ``result`` what an exception means: the reply, another attempt, state ERROR."""
         if isinstance(error, SMTPError) and run is not None:
             result.failed, result.reply = True, error.reply
-            if isinstance(error, MailLoop) and self._bounces_to_others(result.job):
+            if isinstance(error, MailLoop) and not self._bounces_to_us(result.job):
                 result.reply = self._keep_loop(result.job, error.reply.text)
             return
         if self._raise_errors:
@@ -252,15 +252,19 @@ class Handlers:
             return LOCAL_ERROR
         return OK
 
-    def _bounces_to_others(self, job: Job) -> bool:
-        """Who was sent a marked message can send it here again, in the name of his victim.
+    def _bounces_to_us(self, job: Job) -> bool:
+        """Whether a refusal comes back to the application, and to nobody else.
 
-        What a person has run again is kept already, and bounces to nobody.
+        Who was sent a marked message can send it here again, in the name of his victim. What has
+        the null sender Postfix would throw away: it may be the bounce of a loop, with the only
+        copy of a mail in it. What a person has run again is kept already, and bounces to nobody.
         """
         sender = job.message.sender
-        if job.is_again or sender == address.NULL_PATH:
+        if job.is_again:
+            return True
+        if sender == address.NULL_PATH:
             return False
-        return self._is_ours is None or not self._is_ours(address.split(sender)[1])
+        return self._is_ours is not None and self._is_ours(address.split(sender)[1])
 
     def _has_error_state(self, match: Match | None) -> bool:
         return match is not None and self._router.error_state(match.handler.module) is not None

@@ -121,7 +121,7 @@ def environment() -> Layer:
                 return f"environment {names[name]}"
         return "environment"
 
-    return Layer(_read(EnvSettingsSource, "environment", env_prefix=PREFIX), where)
+    return Layer(_read(EnvSettingsSource, where, str.upper, env_prefix=PREFIX), where)
 
 
 def secret_files(project: Path) -> Iterator[Layer]:
@@ -153,26 +153,36 @@ def _secret_directory(directory: Path) -> Iterator[Layer]:
             read_secret(file)
             names[file.name.upper()] = file
     if names:
+
+        def where(key: Key) -> str:
+            return str(names.get(PREFIX + "__".join(map(str, key)).upper(), directory))
+
         values = _read(
             NestedSecretsSettingsSource,
-            str(directory),
+            where,
+            str.lower,
             secrets_dir=directory,
             secrets_prefix=PREFIX,
             secrets_nested_delimiter="__",
         )
-        yield Layer(
-            values,
-            lambda key: str(names.get(PREFIX + "__".join(map(str, key)).upper(), directory)),
-        )
+        yield Layer(values, where)
 
 
-def _read(reader: Any, where: str, **options: Any) -> dict[str, Any]:
+def _read(
+    reader: Any, where: Callable[[Key], str], spelt: Callable[[str], str], **options: Any
+) -> dict[str, Any]:
     if reader is EnvSettingsSource:
         options["env_nested_delimiter"] = "__"
     try:
         return dict(reader(_Sources, case_sensitive=False, **options)())
     except SourceError as error:
-        raise SettingsError(f"{where}: {error}: expected JSON") from None
+        # Its text names classes of pydantic-settings, and the group in quotes.
+        group = next((name for name in diagnosis.GROUPS if f'"{name}"' in str(error)), None)
+        if group is None:
+            raise SettingsError(f"{where(())}: {error}: expected JSON") from None
+        key = spelt(f"{PREFIX}{group}__{next(iter(diagnosis.GROUPS[group].model_fields))}")
+        problem = f"expected JSON, or one key by itself, such as {key}"
+        raise SettingsError(f"{where((group,))}: {group}: {problem}") from None
 
 
 def _check_spelling(name: str, where: str, prefix: str) -> None:
@@ -181,8 +191,9 @@ def _check_spelling(name: str, where: str, prefix: str) -> None:
     Not everything with our prefix: a cluster puts LAMSON_SERVICE_HOST and the like there.
     """
     if name.upper().startswith(PREFIX):
-        key = name[len(PREFIX) :].lower().partition("__")[0]
+        key, _, inner = name[len(PREFIX) :].lower().partition("__")
         if key not in Settings.model_fields:
             for near in get_close_matches(key, Settings.model_fields, 1, 0.8):
-                right = prefix + (near.upper() if prefix.isupper() else near)
+                right = f"{near}__{inner}" if inner else near
+                right = prefix + (right.upper() if prefix.isupper() else right)
                 raise SettingsError(f"{where}: unknown key; did you mean {right}?")

@@ -21,6 +21,7 @@ CHECKS = (
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # some twenty programs one after the other, on a machine that may be busy
 def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
     ports = {"8823": str(free_port()), "8899": str(free_port())}
     shown = {}

@@ -73,6 +73,7 @@ def answering(directory: Path) -> Iterator[Answering]:
             project,
             LAMSON_SOCKETMAP__LISTEN=f"127.0.0.1:{lookups}",
             LAMSON_SUBMISSION__SERVER=f"127.0.0.1:{postfix.submission_port}",
+            LAMSON_POSTFIX__TRANSPORT="lmtp",  # the tests' Postfix has no service of ours
             LAMSON_HANDLERS="app.handlers.strangers",
             LAMSON_ROUTE_DEFAULTS=HOST,
             LAMSON_AUTHSERV_ID=AUTHSERV_ID,

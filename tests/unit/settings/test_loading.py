@@ -263,7 +263,7 @@ def test_a_wrong_file_is_one_clear_line(write: Write, text: str, line: str) -> N
         ),
         ("LAMSON_THREADS", "x", "environment LAMSON_THREADS: threads: expected a valid integer"),
         ("LAMSON_ROUTE_DEFAULTS", "x", "environment LAMSON_ROUTE_DEFAULTS: route_defaults: expec"),
-        ("LAMSON_LMTP", "{", "environment: error parsing value for field"),
+        ("LAMSON_LMTP", "{", "environment LAMSON_LMTP: lmtp: expected JSON, or one key by itself"),
     ],
 )
 def test_a_wrong_variable_is_one_clear_line(

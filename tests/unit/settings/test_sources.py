@@ -78,7 +78,10 @@ def test_the_environment_whole_groups_and_single_keys(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("LAMSON_HANDLER", "LAMSON_HANDLERS"), ("LAMSON_SUBMISION__SERVER", "LAMSON_SUBMISSION")],
+    [
+        ("LAMSON_HANDLER", "LAMSON_HANDLERS"),
+        ("LAMSON_SUBMISION__SERVER", "LAMSON_SUBMISSION__SERVER"),
+    ],
 )
 def test_nearly_a_key_is_a_mistake(monkeypatch: pytest.MonkeyPatch, name: str, meant: str) -> None:
     monkeypatch.setenv(name, "x")
@@ -87,10 +90,35 @@ def test_nearly_a_key_is_a_mistake(monkeypatch: pytest.MonkeyPatch, name: str, m
     assert str(caught.value) == f"environment {name}: unknown key; did you mean {meant}?"
 
 
-def test_json_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAMSON_LMTP", "{")
-    with pytest.raises(SettingsError, match=r"^environment: .*: expected JSON$"):
+@pytest.mark.parametrize(
+    ("name", "value", "key"),
+    [
+        ("LAMSON_LMTP", "127.0.0.1:8823", "LAMSON_LMTP__LISTEN"),
+        ("lamson_lmtp", "{", "LAMSON_LMTP__LISTEN"),
+        ("LAMSON_SUBMISSION", "127.0.0.1:25", "LAMSON_SUBMISSION__SERVER"),
+        ("LAMSON_ANSWERS", "x", "LAMSON_ANSWERS__PER_MAILBOX"),
+    ],
+)
+def test_a_group_that_is_no_json(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, key: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
         environment()
+    group = name.lower().removeprefix("lamson_")
+    problem = f"{group}: expected JSON, or one key by itself, such as {key}"
+    assert str(caught.value) == f"environment {name}: {problem}"
+
+
+def test_a_secret_file_with_json_that_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "config" / "secrets" / "lamson_submission"
+    file.parent.mkdir(parents=True)
+    file.write_text("swordfish")
+    file.chmod(0o600)
+    with pytest.raises(SettingsError) as caught:
+        list(secret_files(tmp_path))
+    problem = "expected JSON, or one key by itself, such as lamson_submission__server"
+    assert str(caught.value) == f"{file}: submission: {problem}"
 
 
 def test_directories_of_secrets_come_in_their_order(
