@@ -22,6 +22,7 @@ _FIELDS = frozenset(
     | {"archived-at", "original-message-id", "x-auto-response-suppress", "feedback-id"}
 )
 _PREFIXES = ("list-", "arc-", "content-")
+_OF_ENVELOPES = frozenset({"delivered-to"})  # an address as it was written to, in whatever script
 
 _PIECE = re.compile(r"<[^<>]*>|\((?:[^()\\]|\\.)*\)|[^<(]+|[<(]")
 _URI_SAFE = "!#$%&'()*+,/:;=?@[]~-._"
@@ -40,7 +41,8 @@ def check(name: str, value: str) -> None:
 
     That it can be a field's at all was checked before.
     """
-    if value.isascii() and _ODD.search(value) is None:
+    is_fit = value.isascii() or name.lower() in _OF_ENVELOPES
+    if is_fit and _ODD.search(value) is None:
         if len(value) + len(name) + 2 <= MAX_LINE:
             return
         longest = max(map(len, value.split()), default=0)

@@ -146,6 +146,14 @@ def test_forward_keeps_every_byte() -> None:
     assert (row.sender, row.recipients) == ("zed@example.com", ("c@d.example",))
 
 
+@pytest.mark.parametrize("here", ["desk@bücher.example", "ü@test.com", "k@\uff54est.com"])
+def test_forward_writes_the_address_that_was_written_to(here: str) -> None:
+    delivery = make_delivery(make_message(b"Subject: x\r\n\r\nbody\r\n", recipient=here))
+    delivery.forward("c@d.example")
+    (row,) = delivery.outgoing
+    assert row.content.startswith(f"Delivered-To: {here}\r\nSubject: x\r\n".encode())
+
+
 def test_forward_writes_anew_what_was_changed_in_place() -> None:
     delivery = make_delivery(make_message(b"Subject: x\r\n\r\nbody\r\n"))
     addresses: list[str | Mailbox] = ["a@b.example"]
