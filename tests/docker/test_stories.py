@@ -95,11 +95,13 @@ def test_the_image_has_the_locked_releases_and_nothing_else(system: MailSystem) 
     lock = re.findall(r"^([\w.-]+==[^\s;]+)", shipped.lock().read_text(), re.MULTILINE)
     program = (
         "from importlib.metadata import distributions\n"
-        "for one in distributions(): print(one.name.lower().replace('_', '-'), one.version)"
+        "for one in distributions(): print(one.name, one.version)"
     )
     there = {
-        line.replace(" ", "==")
-        for line in system.nodes[0].run("python", "-c", program).splitlines()
+        f"{re.sub('[-_.]+', '-', name).lower()}=={version}"  # PEP 503
+        for name, version in map(
+            str.split, system.nodes[0].run("python", "-c", program).splitlines()
+        )
     }
     ours = {one for one in there if one.startswith("lamson-postfix==")}
     assert len(ours) == 1

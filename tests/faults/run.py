@@ -136,6 +136,6 @@ def run_wrong(
         place = directory / str(attempt)
         place.mkdir()
         outcome = run(fault, WRONG, place, server, weakness)
-        if not outcome.is_clean:
+        if not outcome.is_clean and (fault.why_not_twice or outcome.tally.duplicated):
             break
     return outcome

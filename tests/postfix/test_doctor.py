@@ -48,7 +48,7 @@ def test_it_is_undone(patient: Callable[..., Patient]) -> None:
     one.run("-X", "relay_recipient_maps")
     rollback = one.apply()
     assert rollback is not None
-    assert {c["name"] for c in json.loads(rollback.read_text())} == {
+    assert {c["name"] for c in json.loads(rollback.read_text())["changes"]} == {
         "enable_long_queue_ids", "relay_domains", "relay_recipient_maps",
         "lamson/unix/lmtp_rcpt_timeout",
     }  # fmt: skip

@@ -38,7 +38,10 @@ def asking(make_stage: Callable[..., Stage]) -> Callable[..., Stage]:
                 "unknown_relay_recipient_reject_code": "550",
                 "recipient_delimiter": "+",
             },
-            environment={"LAMSON_SOCKETMAP__LISTEN": f"127.0.0.1:{port}"},
+            environment={
+                "LAMSON_SOCKETMAP__LISTEN": f"127.0.0.1:{port}",
+                "LAMSON_POSTFIX__TRANSPORT": "lmtp",
+            },
         )
 
     return make

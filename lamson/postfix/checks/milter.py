@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from lamson.postfix.configuration import Service
     from lamson.postfix.site import Site
 
+_BLANKS = re.compile(r"(?<=[{,])\s+|\s+(?=[},])")
 _PROTOCOL = "6"
 _NO_MILTERS = "no_milters"
 _STRANGERS = ("192.0.2.1", "198.51.100.1", "203.0.113.1")  # nobody's (RFC 5737)
@@ -30,15 +32,13 @@ def findings(site: Site, service: Service) -> Iterator[Finding]:
     own, is_ours = site.settings.milter.endpoint(), ours.is_milter(site)
     milters = service.options.get("smtpd_milters")
     if milters is not None and not any(map(is_ours, map(bare, words(milters)))):
-        beside = ", ".join(wanted.milters(site, words(milters)).items)
+        beside = ",".join(wanted.milters(site, words(milters)).items)
         yield Finding(
             "milter-switched-off",
             f"master.cf has {service.key} ask {milters or 'no milters'}, not {own}",
             "our filters are not asked",
-            site.mend.override(
-                service.key,
-                f"smtpd_milters={beside}",
-            ),
+            # postconf -P takes no blanks, and Postfix splits at commas as well.
+            site.mend.override(service.key, f"smtpd_milters={_BLANKS.sub('', beside)}"),
         )
     for item in () if milters is None else words(milters):
         action = option(item, ACTION) or site.effective(service, "milter_default_action")
