@@ -26,9 +26,8 @@ def test_a_letter_comes_in_and_its_answer_goes_out(system: MailSystem) -> None:
     queue_id = system.send(SENDER, "count-one@count.test", "count-two@count.test", subject="story")
     answers = system.world.wait(2, to=SENDER, where=lambda one: "story" in str(one["Subject"]))
     system.settle()
-    rows = system.query(
-        "select recipient, queue_id from counted where letter = 'story' order by recipient"
-    )
+    counted = "select recipient, queue_id from counted where letter = 'story' order by recipient"
+    rows = wait_for(lambda: system.query(counted), "both to be counted")
     assert rows == [("count-one@count.test", queue_id), ("count-two@count.test", queue_id)]
     assert {answer["Subject"] for answer in answers} == {
         "Counted story for one",
