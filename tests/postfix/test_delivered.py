@@ -23,7 +23,7 @@ pytestmark = [
 
 MEMBERS = r"members@app\.test"  # a route of the stories' project
 PATIENCE = 20.0
-IMPATIENCE = 3.0
+IMPATIENCE = 8.0
 
 # What is set in main.cf, and what the doctor has to say: of which leg, what changed, by what.
 CHANGED = {
