@@ -179,7 +179,7 @@ def test_a_socketmap_where_no_domain_can_be_listed(
     ("reply", "problem"),
     [
         (b"220 mail.test ESMTP\r\n", "it says b'm' where a milter negotiates"),
-        (struct.pack("!Ic", 5000, b"O"), "it says b'O' where a milter negotiates"),
+        (struct.pack("!Ic", 50_000, b"O"), "it says b'O' where a milter negotiates"),
         (struct.pack("!IcIII", 13, b"O", 1, 0, 0), "it speaks version 1 of the protocol"),
         (OFFER[:3], "it hangs up"),
         (OFFER[:-1], "it hangs up"),

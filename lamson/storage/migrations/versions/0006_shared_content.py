@@ -20,7 +20,7 @@ def upgrade() -> None:
     )
     shared = sa.Column("shared", sa.BigInteger(), nullable=False, server_default="0")
     op.add_column("lamson_outbox", shared)
-    is_shared = sa.text("shared <> 0")
+    is_shared = sa.text("shared != 0")
     op.create_index(
         "lamson_outbox_shared",
         "lamson_outbox",
