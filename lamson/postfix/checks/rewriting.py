@@ -45,15 +45,6 @@ def findings(site: Site) -> Iterator[Finding]:
     yield from _elsewhere(site, addresses)
 
 
-def asked_for(site: Site) -> list[str]:
-    """All keys that this asks tables for."""
-    found: list[str] = []
-    for address in known.addresses(site):
-        domain = address.partition("@")[2]
-        found += [*_keys(site, address), *_hops(site, address), *_hops(site, _ANY.format(domain))]
-    return list(dict.fromkeys(found))
-
-
 def next_hop(site: Site, address: str) -> Transport:
     """Where Postfix brings mail for this address."""
     there = [bare(one) for one in words(site.get("transport_maps"))]
