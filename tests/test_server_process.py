@@ -13,6 +13,7 @@ from tests.server_process import ServerProcess
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 READY = "import sys, threading; print('ready', flush=True); threading.Event().wait()"
@@ -20,12 +21,16 @@ DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {READY}"
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> ServerProcess:
-    return ServerProcess("the server", tmp_path / "output", log=lambda: "what is in its log")
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    server = ServerProcess("the server", tmp_path / "output", log=lambda: "what is in its log")
+    yield server
+    server.kill()
 
 
 def start(server: ServerProcess, program: str, **options: float) -> None:
-    server.start([sys.executable, "-c", program], lambda: "ready" in server.output(), **options)
+    # With its end: where the environment has PYTHONUNBUFFERED, print() writes that by itself.
+    ready = "ready\n"
+    server.start([sys.executable, "-c", program], lambda: ready in server.output(), **options)
 
 
 def test_it_is_started_and_ended_and_started_again(server: ServerProcess) -> None:

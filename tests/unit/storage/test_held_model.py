@@ -261,8 +261,11 @@ class Service(RuleBasedStateMachine):
         self.end_to_claim(True)
 
     def teardown(self) -> None:
-        """Once the database and the server work, everything leaves."""
-        for _ in range(5):
+        """Once the database and the server work, everything leaves: some row in each round.
+
+        A round may leave behind what was claimed anew, put off or given back in it.
+        """
+        for _ in range(5 + len(self.table)):
             while self.committed:
                 self.hear_of_a_commit()
             if self.is_looking:
