@@ -5,7 +5,8 @@ from lamson.settings.lmtp import Lmtp
 from lamson.settings.milter import Milter
 from lamson.settings.model import Settings
 from lamson.settings.postfix import Postfix
+from lamson.settings.signing import Signing
 from lamson.settings.socketmap import Socketmap
 from lamson.settings.submission import Submission
 
-__all__ = ["Answers", "Lmtp", "Milter", "Postfix", "Settings", "Socketmap", "Submission"]
+__all__ = ["Answers", "Lmtp", "Milter", "Postfix", "Settings", "Signing", "Socketmap", "Submission"]

@@ -22,6 +22,7 @@ from lamson.settings.answers import Answers
 from lamson.settings.lmtp import Lmtp
 from lamson.settings.milter import Milter
 from lamson.settings.postfix import Postfix
+from lamson.settings.signing import Signing
 from lamson.settings.socketmap import Socketmap
 from lamson.settings.submission import Submission
 from lamson.settings.values import (
@@ -58,6 +59,9 @@ class Settings(Group):
     )
     answers: Answers = Field(
         default=Answers(), description="How many automatic answers are sent at most."
+    )
+    signing: Signing = Field(
+        default=Signing(), description="What signed addresses are signed with."
     )
     authserv_id: OptionalText = Field(
         default=None,

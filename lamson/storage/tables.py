@@ -1,10 +1,11 @@
 """The tables that the framework itself keeps, beside those of the application.
 
 All small: what was handled already, where each conversation stands, the mail that waits to be
-submitted, how many answers went out this hour, what filters remember, what arrived of the doctor's
-probes, and the clock by which most of this is forgotten. Times are seconds since the epoch. Texts
-have no limit, so that no mail can be too long for a column; those in an index are kept short where
-they are made. `SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
+submitted, the work that waits for its time, how many answers went out this hour, what filters
+remember, what arrived of the doctor's probes, and the clock by which most of this is forgotten.
+Times are seconds since the epoch. Texts have no limit, so that no mail can be too long for a
+column; those in an index are kept short where they are made. `SCHEMA_REVISION` is the newest
+migration under ``migrations/versions``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0006"
+SCHEMA_REVISION = "0007"
 VERSION_TABLE = "lamson_version"
 
 metadata = MetaData()
@@ -139,4 +140,20 @@ probes = Table(
     Column("until", Float, nullable=False),
     Column("record", Text, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# Work that waits for its time, or for somebody to do it (see lamson/storage/tasks.py).
+tasks = Table(
+    "lamson_tasks",
+    metadata,
+    Column("id", _ROW, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("due_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text, nullable=False),
+    Index("lamson_tasks_name", "kind", "name", unique=True),
+    Index("lamson_tasks_due", "due_at"),
 )

@@ -1,0 +1,61 @@
+"""lamson.settings.signing and .keys: which keys sign addresses, and which verify."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.message.notes import Notary
+from lamson.routing.signing import Signed
+from lamson.settings import Settings, Signing
+from lamson.settings.keys import signer_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REPLY = Signed("reply")
+OLD, NEW = "old-old-old-old-old", "new-new-new-new-new"
+
+
+def settings(run: Path, secret: str | None = None) -> Settings:
+    signing = Signing() if secret is None else Signing(secret=secret)
+    return Settings(handlers=["one"], run_dir=run, signing=signing)
+
+
+def test_the_key_of_the_run_directory_signs_where_none_is_set(tmp_path: Path) -> None:
+    signer = signer_of(settings(tmp_path))
+    with pytest.raises(ValueError, match="no key"):
+        signer.sign(REPLY, "7")
+    Notary.of(tmp_path, None)  # as the service does at its start
+    token = signer.sign(REPLY, "7")
+    assert signer_of(settings(tmp_path)).read(REPLY, token)
+    (tmp_path / "notes.key").unlink()
+    assert signer_of(settings(tmp_path)).read(REPLY, token) is None
+    assert signer.read(REPLY, token), "it has been read already"
+
+
+def test_a_key_is_changed_without_losing_what_the_old_one_signed(tmp_path: Path) -> None:
+    token = signer_of(settings(tmp_path, OLD)).sign(REPLY, "7")
+    both = settings(tmp_path, f"{NEW} {OLD}\n")
+    assert signer_of(both).read(REPLY, token)
+    newer = signer_of(both).sign(REPLY, "7")
+    assert signer_of(settings(tmp_path, NEW)).read(REPLY, newer)
+    assert signer_of(settings(tmp_path, NEW)).read(REPLY, token) is None
+
+
+def test_what_is_no_key(tmp_path: Path) -> None:
+    for secret in (" ", "short", f"{NEW} short"):
+        problem = Signing(secret=secret).problem()
+        assert problem is not None
+        assert problem[0] == "secret"
+        assert problem[1].startswith("expected keys of 16 characters at least")
+    file = tmp_path / "keys"
+    file.write_text(f"{NEW}\n{OLD}\n")
+    file.chmod(0o600)
+    assert Signing(secret_file=file).all_keys() == [NEW, OLD]
+    assert Signing(secret_file=file).problem() is None
+    assert Signing(secret_file=file, secret=NEW).problem() == (
+        "secret",
+        "expected secret or secret_file, not both",
+    )
