@@ -6,7 +6,17 @@ import shutil
 import statistics
 from typing import TYPE_CHECKING
 
-from tests.bench import command, crowd, database, endtoend, milter, routing, socketmap, source
+from tests.bench import (
+    command,
+    crowd,
+    database,
+    endtoend,
+    messages,
+    milter,
+    routing,
+    socketmap,
+    source,
+)
 from tests.bench.comparison import Effort, compare
 from tests.bench.dovecot import Dovecot
 from tests.bench.lamsons import Lamson, LamsonDurable, TwoLamsons
@@ -77,6 +87,18 @@ def routes(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     return [section]
 
 
+def reading_and_writing(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
+    """A message read and one composed, beside the standard library's package."""
+    costs = messages.measure()
+    section = Section("Reading and composing")
+    section.remarks = [f"{what}, {who}: {us:.1f} µs" for (what, who), us in costs.items()]
+    section.goals = [
+        Goal(f"{what}, lamson / email", costs[what, "lamson"] / costs[what, "email"], goal, False)
+        for what, goal in ((messages.READING, 0.1), (messages.COMPOSING, 0.05))
+    ]
+    return [section]
+
+
 def help_command(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     """The start of a command that needs none of the heavy libraries."""
     seconds = command.measure(runs=max(3, effort.rounds))
@@ -111,6 +133,7 @@ SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "crowd": crowds,
     "postgres": postgres,
     "routing": routes,
+    "messages": reading_and_writing,
     "command": help_command,
     "milter": milters,
     "socketmap": lookups,
