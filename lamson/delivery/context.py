@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from lamson.delivery.answer_limit import AnswerLimit
+    from lamson.delivery.signing import Desk
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.passing_on import Fields
@@ -61,6 +62,7 @@ class Delivery:
 
     __slots__ = (
         "_answers",
+        "_desk",
         "_digest",
         "_hostname",
         "_is_ours",
@@ -87,12 +89,14 @@ class Delivery:
         is_ours: Callable[[str], bool] | None = None,
         proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
+        desk: Desk | None = None,
     ) -> None:
         """``digest`` names the delivery, None where nothing does: it is then made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
         ``proves`` tells whether a message is proven to be from a domain; None where nothing is.
-        ``mark`` makes the mark that a message forwarded from an address is known by.
+        ``mark`` makes the mark that a message forwarded from an address is known by. ``desk`` makes
+        tokens; None where there are no routes that take one.
         """
         self.message = message
         self.captures: Mapping[str, str] = captures or {}
@@ -105,6 +109,7 @@ class Delivery:
         self._is_ours = is_ours
         self._proves = proves
         self._mark = mark
+        self._desk = desk
         self._is_over = False
         self._passed: tuple[object, bytes] | None = None  # as it was forwarded last
 
@@ -288,8 +293,9 @@ class Delivery:
 
         ``to`` are the envelope recipients (default: those of its To, Cc and Bcc), ``sender`` is the
         envelope sender (default: the response's own, else its From address; "" is the null
-        reverse-path). Raises AddressError for an address that is none, SenderError for a sender
-        in a domain that is not ours (see the setting `submission.any_sender`).
+        reverse-path). Raises AddressError for an address that is none, or that has a token in it
+        and more than 64 octets before the @, SenderError for a sender in a domain that is not ours
+        (see the setting `submission.any_sender`).
         """
         if response["Message-ID"] is None:
             response["Message-ID"] = self._next_message_id(response.author)
@@ -300,6 +306,8 @@ class Delivery:
         recipients = (
             [to] if isinstance(to, str) else list(response.recipients if to is None else to)
         )
+        if self._desk is not None:
+            self._desk.check_fits((sender, response["From"], response["Reply-To"]))
         message_id = str(response["Message-ID"])
         self._post(
             sender=sender,
@@ -349,7 +357,8 @@ class Delivery:
             own = message.sender
             sender = own if own == address.NULL_PATH or self._may_send(own) else here
         ours: list[tuple[str, Addresses]] = []
-        if recipients == [here] or not holds_token(here, self.captures):
+        is_signed = self._desk is not None and self._desk.has_token
+        if recipients == [here] or not (is_signed or holds_token(here, self.captures)):
             ours.append(("Delivered-To", here))
         if mark:
             ours.append((LOOP_MARK, mark))
@@ -363,6 +372,41 @@ class Delivery:
             message_id=message.message_id or one_line(message["Message-ID"] or ""),
             smtputf8=message.envelope.smtputf8,
         )
+
+    def sign(
+        self,
+        purpose: str,
+        payload: str = "",
+        *,
+        days: float | None = None,
+        keep: bool | MailRequest = False,
+    ) -> str:
+        """A token for the routes that have a capture ``Signed(purpose)``: they match with it.
+
+        The handler that gets it finds ``payload`` as the value of that capture. It may have 24
+        octets; with 12 the token has 40 characters, 45 where it counts once, and a local part has
+        room for 64. ``days`` is for how long it counts, by default as the routes say.
+
+        With ``keep`` the message, or another one that is given, waits in the database for who comes
+        with the token, which has to count once: see `pending`. Raises PurposeError for a purpose
+        that no route has, ValueError for a payload that is too long, or where the project has no
+        key yet, SMTPError (451 4.3.1) where too much waits already (the setting
+        `signing.max_pending`).
+        """
+        self._check_open()
+        if self._desk is None:
+            raise LamsonError("there are no routes to sign an address for")
+        kept = self.message if keep is True else keep or None
+        return self._desk.sign(purpose, payload, days=days, keep=kept)
+
+    @property
+    def pending(self) -> MailRequest | None:
+        """The message that was kept for the token in the address that was written to (see `sign`).
+
+        None where none was kept. It has its envelope sender and recipient, and no captures.
+        """
+        self._check_open()
+        return None if self._desk is None else self._desk.pending()
 
     def _passed_on(self, fields: list[tuple[str, Addresses]], prefix: str) -> bytes:
         """The message with ``fields``; the same object as last time where those are the same.

@@ -21,11 +21,14 @@ from lamson.delivery.context import TOO_MANY, Delivery, MailLoop
 from lamson.delivery.forked import end_if_child
 from lamson.delivery.job import Result
 from lamson.delivery.keeping import keep
+from lamson.delivery.redeeming import redeem
+from lamson.delivery.signing import Desk
 from lamson.errors import LamsonError
 from lamson.smtp import address
 from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
 from lamson.storage import failure, guard
 from lamson.storage.failure import PrematureEnd, SharedTransactionError
+from lamson.storage.pending import Room
 from lamson.storage.state import StateKey
 
 if TYPE_CHECKING:
@@ -42,6 +45,9 @@ if TYPE_CHECKING:
     from lamson.storage.maildir import Maildir
 
 
+_ROOM = 256 << 20  # octets, where nothing else is said
+
+
 class Handlers:
     """Knows how to run the handlers of a delivery; holds none itself. For all threads at once."""
 
@@ -56,13 +62,14 @@ class Handlers:
         is_ours: Callable[[str], bool] | None = None,
         proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
+        room: Room | None = None,
         raise_errors: bool = False,
     ) -> None:
         """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
 
         ``proves`` tells whether a message is proven to be from a domain, None where nothing is;
-        ``mark`` makes the mark of what is forwarded from an address. With ``raise_errors`` a
-        handler's exception is raised: for tests.
+        ``mark`` makes the mark of what is forwarded from an address; ``room`` is for messages that
+        wait for a token. With ``raise_errors`` a handler's exception is raised: for tests.
         """
         self._router = router
         self._hostname = hostname
@@ -72,6 +79,7 @@ class Handlers:
         self._is_ours = is_ours
         self._proves = proves
         self._mark = mark
+        self._room = room or Room(_ROOM)
         self._raise_errors = raise_errors
 
     def begin(self, job: Job) -> Result:
@@ -93,7 +101,7 @@ class Handlers:
 
         Raises PrematureEnd where the transaction is not ours any more.
         """
-        run = _Run(result, connection)
+        run = _Run(result, connection, Desk(self._router.purposes, self._room, connection))
         process = os.getpid()
         began = time.perf_counter()
         try:
@@ -108,6 +116,7 @@ class Handlers:
             if run.delivery is not None:
                 run.delivery.end()
                 result.outgoing = run.delivery.outgoing
+                result.kept = run.desk.kept
         except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
             end_if_child(process, run.handler, error)
             self._undo(run, error)
@@ -189,16 +198,23 @@ class Handlers:
         """Call one handler with what it asks for; gives what it returned."""
         handler, job = match.handler, run.result.job
         run.result.handled += (handler.full_name,)
+        if match.redeems:
+            run.result.spent += tuple([token.digest for token in match.redeems])
         session = run.session() if handler.needs_session else None
         message = job.message_for(match)
         captures = message.recipient.captures
         delivery: Delivery | None = None
         if handler.needs_delivery:
-            delivery = run.delivery = run.delivery or self._delivery(job)
+            delivery = run.delivery = run.delivery or self._delivery(job, run.desk)
             delivery.message, delivery.captures = message, captures
+            run.desk.match = match
         return handler.call(message, captures, delivery, session)
 
-    def _delivery(self, job: Job) -> Delivery:
+    def redeem(self, connection: Connection | None, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Claim the tokens of ``jobs`` that count once; gives those that are to be run."""
+        return redeem(connection, jobs, self._router)
+
+    def _delivery(self, job: Job, desk: Desk) -> Delivery:
         delivery = Delivery(
             job.message,
             digest=job.key.name if job.key is not None else None,
@@ -208,6 +224,7 @@ class Handlers:
             is_ours=self._is_ours,
             proves=self._proves,
             mark=self._mark,
+            desk=desk,
         )
         job.answered = delivery.answered
         return delivery
@@ -273,10 +290,11 @@ class Handlers:
 class _Run:
     """What the handlers of one delivery have in hand while they run."""
 
-    __slots__ = ("_connection", "delivery", "key", "match", "result", "savepoint")
+    __slots__ = ("_connection", "delivery", "desk", "key", "match", "result", "savepoint")
 
-    def __init__(self, result: Result, connection: Connection | None) -> None:
+    def __init__(self, result: Result, connection: Connection | None, desk: Desk) -> None:
         self.result = result
+        self.desk = desk
         self.match: Match | None = None  # the one that runs: what it raises is its module's affair
         self.key: StateKey | None = None
         self.delivery: Delivery | None = None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lamson.errors import RouteError
 from lamson.routing.pattern import PatternError, compile_format
+from lamson.routing.signing import PATTERN, Signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,16 +31,22 @@ class DeclaredRoute:
 
     format: str
     engine: str
-    captures: Mapping[str, str]
+    captures: Mapping[str, str | Signed]
     file: str
     line: int
+
+    @property
+    def signed(self) -> tuple[tuple[str, Signed], ...]:
+        """The captures that match only what was signed, by name."""
+        return tuple((name, one) for name, one in self.captures.items() if isinstance(one, Signed))
 
     def compile(self, handler: Handler, defaults: Mapping[str, str]) -> Pattern:
         """The pattern of the format; ``defaults`` are for the captures that it says nothing of.
 
         Raises RouteError where it is of no use, or the handler cannot take what it captures.
         """
-        captures = {**defaults, **self.captures}
+        captures: dict[str, Any] = {**defaults, **self.captures}
+        captures.update((name, PATTERN) for name, _ in self.signed)
         try:
             pattern = compile_format(self.format, captures, engine=self.engine)
         except PatternError as problem:

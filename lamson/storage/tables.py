@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 VERSION_TABLE = "lamson_version"
 
 metadata = MetaData()
@@ -156,4 +156,28 @@ tasks = Table(
     Column("last_error", Text, nullable=False),
     Index("lamson_tasks_name", "kind", "name", unique=True),
     Index("lamson_tasks_due", "due_at"),
+)
+
+# Tokens of addresses that counted once, and were used (see lamson/storage/redeemed.py).
+redeemed = Table(
+    "lamson_redeemed",
+    metadata,
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("until", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# Messages that wait for who comes with a token (see lamson/storage/pending.py). `size` is what one
+# counts; with `until` it stands in an index, so that to add it up reads no message.
+pending = Table(
+    "lamson_pending",
+    metadata,
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("until", Float, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Index("lamson_pending_until", "until", "size"),
 )

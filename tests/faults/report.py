@@ -13,6 +13,7 @@ from tests.faults.fault import (
     FORGETFUL_STATES,
     LOST_DELETES,
     NO_ORDER,
+    NO_REDEMPTION,
     NO_SEEN_CHECK,
     NOTHING_KEPT,
 )
@@ -45,6 +46,7 @@ _WEAKNESSES = {
     FORGETFUL_STATES: "states in memory",
     NO_ORDER: "no order in a conversation",
     ANY_CONTENT: "a note for any content",
+    NO_REDEMPTION: "a token counts each time",
     LOST_DELETES: "deletes of a failed transaction forgotten",
 }
 
