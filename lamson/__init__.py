@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
+    from lamson.delivery.outcomes import Outcome, SentMail
     from lamson.errors import LamsonError, SenderError
     from lamson.message.attachment import Attachment
     from lamson.message.fragments import Fragment
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
     from lamson.message.report import Report, ReportedRecipient
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
-    from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
+    from lamson.routing.decorators import (
+        State,
+        outcome,
+        route,
+        route_like,
+        state_key_generator,
+        stateless,
+    )
     from lamson.smtp.envelope import Peer
     from lamson.smtp.reply import SMTPError
 
@@ -34,12 +42,15 @@ __all__ = [
     "MailResponse",
     "Mailbox",
     "Message",
+    "Outcome",
     "Peer",
     "Report",
     "ReportedRecipient",
     "SMTPError",
     "SenderError",
+    "SentMail",
     "State",
+    "outcome",
     "route",
     "route_like",
     "state_key_generator",
@@ -55,12 +66,15 @@ _HOME = {
     "MailResponse": "lamson.message.response",
     "Mailbox": "lamson.message.mailboxes",
     "Message": "lamson.message.message",
+    "Outcome": "lamson.delivery.outcomes",
     "Peer": "lamson.smtp.envelope",
     "Report": "lamson.message.report",
     "ReportedRecipient": "lamson.message.report",
     "SMTPError": "lamson.smtp.reply",
     "SenderError": "lamson.errors",
+    "SentMail": "lamson.delivery.outcomes",
     "State": "lamson.routing.decorators",
+    "outcome": "lamson.routing.decorators",
     "route": "lamson.routing.decorators",
     "route_like": "lamson.routing.decorators",
     "state_key_generator": "lamson.routing.decorators",

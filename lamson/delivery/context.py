@@ -18,6 +18,7 @@ from lamson import log
 from lamson.delivery.answer_limit import Answer
 from lamson.delivery.correspondent import Correspondent, correspondent_of
 from lamson.delivery.tokens import holds_token
+from lamson.delivery.tracking import list_of
 from lamson.errors import LamsonError, SenderError
 from lamson.message import mailboxes
 from lamson.message.answering import fields_of_answer, one_line, subject_of_answer
@@ -34,11 +35,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from lamson.delivery.answer_limit import AnswerLimit
+    from lamson.delivery.tracking import Tracking
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.passing_on import Fields
     from lamson.message.request import MailRequest
     from lamson.message.templates import Templates
+    from lamson.storage.state import StateKey
+    from lamson.storage.tracked import Tracked
 
 MAX_HOPS = 50  # Received fields; Postfix's own hopcount_limit is 50 as well
 LOOP_MARK = "X-Lamson-Forwarded"
@@ -69,10 +73,13 @@ class Delivery:
         "_passed",
         "_proves",
         "_templates",
+        "_tracking",
         "answered",
         "captures",
         "message",
+        "module",
         "outgoing",
+        "state_key",
     )
 
     def __init__(
@@ -87,14 +94,18 @@ class Delivery:
         is_ours: Callable[[str], bool] | None = None,
         proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
+        tracking: Tracking | None = None,
     ) -> None:
         """``digest`` names the delivery, None where nothing does: it is then made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
         ``proves`` tells whether a message is proven to be from a domain; None where nothing is.
-        ``mark`` makes the mark that a message forwarded from an address is known by.
+        ``mark`` makes the mark that a message forwarded from an address is known by. ``tracking``
+        makes tracked mail; None where there is none.
         """
         self.message = message
+        self.module = ""  # of the handler that runs, and in whose conversation it does
+        self.state_key: StateKey | None = None
         self.captures: Mapping[str, str] = captures or {}
         self.outgoing: list[Outgoing] = []
         self.answered: list[Answer] = []  # what `answers` has counted
@@ -105,6 +116,7 @@ class Delivery:
         self._is_ours = is_ours
         self._proves = proves
         self._mark = mark
+        self._tracking = tracking
         self._is_over = False
         self._passed: tuple[object, bytes] | None = None  # as it was forwarded last
 
@@ -147,7 +159,8 @@ class Delivery:
         headers: Mapping[str, Addresses] | None = None,
         attachments: Sequence[Attachable] = (),
         language: str | None = None,
-        envelope_sender: str = address.NULL_PATH,
+        envelope_sender: str | None = None,
+        track: bool | None = None,
         **variables: Any,
     ) -> MailResponse | None:
         """Answer the message, as RFC 3834 wants it from a program.
@@ -159,7 +172,7 @@ class Delivery:
 
         ``sender`` is the From address (default: the address that was written to), ``subject`` by
         default "Re: " and the old one. Bounces of the answer go nowhere unless ``envelope_sender``
-        is given. The rest is as in `compose`.
+        is given, or it is tracked: see `send`. The rest is as in `compose`.
 
         Gives the message, which has left and cannot be changed; or None, and logs why, where no
         answer may be given: to a bounce, to mail from a list or another program, or beyond the
@@ -200,7 +213,7 @@ class Delivery:
         for name, value in {"Auto-Submitted": "auto-replied", **fields_of_answer(message)}.items():
             if name not in response:
                 response[name] = value
-        self.send(response, sender=envelope_sender)
+        self._send(response, envelope_sender, address.NULL_PATH, None, track)
         if self._answers is not None:
             self._answers.add(caps)
             self.answered.append(Answer(caps, self.outgoing[-1]))
@@ -283,6 +296,7 @@ class Delivery:
         *,
         sender: str | None = None,
         to: str | Sequence[str] | None = None,
+        track: bool | None = None,
     ) -> str:
         """Send ``response``, which cannot be changed any more then; gives its Message-ID.
 
@@ -290,23 +304,43 @@ class Delivery:
         envelope sender (default: the response's own, else its From address; "" is the null
         reverse-path). Raises AddressError for an address that is none, SenderError for a sender
         in a domain that is not ours (see the setting `submission.any_sender`).
+
+        With ``track`` the `@outcome` function of the handler's module is told what became of it:
+        the envelope sender is a bounce address then, in the domain of From where that is ours. By
+        default that is so where the setting `submission.track` says so, and no envelope sender is
+        given. Raises ValueError where both are.
         """
+        own = None if response.envelope_sender == response.author else response.envelope_sender
+        given = own if sender is None else sender
+        return self._send(response, given, response.envelope_sender, to, track)
+
+    def _send(
+        self,
+        response: MailResponse,
+        given: str | None,
+        default: str,
+        to: str | Sequence[str] | None,
+        track: bool | None,
+    ) -> str:
+        """``given`` is the envelope sender that was asked for, ``default`` the one for None."""
         if response["Message-ID"] is None:
             response["Message-ID"] = self._next_message_id(response.author)
         if response["Date"] is None:
             response["Date"] = _date(int(time.time()))
-        if sender is None:
-            sender = response.envelope_sender
         recipients = (
             [to] if isinstance(to, str) else list(response.recipients if to is None else to)
         )
         message_id = str(response["Message-ID"])
         self._post(
-            sender=sender,
+            sender=default if given is None else given,
             recipients=recipients,
             content=response.to_bytes(),
             message_id=message_id,
             smtputf8=response.needs_smtputf8,
+            is_tracked=self._is_tracked(track, given),
+            author=response.author,
+            subject=response["Subject"] or "",
+            scope=response["List-Id"] or "",
         )
         response.freeze()
         return message_id
@@ -318,6 +352,7 @@ class Delivery:
         sender: str | None = None,
         headers: Fields = (),
         subject_prefix: str = "",
+        track: bool | None = None,
     ) -> None:
         """Send the message on as it is, byte for byte, with one Delivered-To field on top.
 
@@ -333,7 +368,10 @@ class Delivery:
         ``to`` are the recipients (default: the address that was written to), ``sender`` is the
         envelope sender. By default that is the message's own, where it is the null one or in one of
         our domains, else the address that was written to: bounces then come back here. With the
-        setting `submission.any_sender` it is always the message's own. Raises SMTPError (554 5.4.6)
+        setting `submission.any_sender` it is always the message's own. For ``track`` see `send`:
+        what has the null sender, as a bounce has, is tracked only where it is asked for here.
+
+        Raises SMTPError (554 5.4.6)
         for a message that was forwarded from here before; where that would bounce to somebody else
         than us, or to nobody, it is kept in `run/undeliverable` instead, and Postfix is told 250.
         Raises ValueError for what cannot be a field.
@@ -345,6 +383,8 @@ class Delivery:
         if (mark and mark in message.get_all(LOOP_MARK)) or len(hops) > MAX_HOPS:
             raise MailLoop
         recipients = [to] if isinstance(to, str) else list(to if to is not None else [here])
+        is_null = message.sender == address.NULL_PATH
+        is_tracked = self._is_tracked(track, sender) and not (is_null and track is None)
         if sender is None:
             own = message.sender
             sender = own if own == address.NULL_PATH or self._may_send(own) else here
@@ -356,13 +396,30 @@ class Delivery:
         for name, value in headers.items() if isinstance(headers, Mapping) else headers:
             # What is kept to be compared next time must not change with the caller's list.
             ours.append((name, tuple(value) if isinstance(value, list) else value))
+        scopes = [str(value) for name, value in ours if name.lower() == "list-id"]
         self._post(
             sender=sender,
             recipients=recipients,
             content=self._passed_on(ours, subject_prefix),
             message_id=message.message_id or one_line(message["Message-ID"] or ""),
             smtputf8=message.envelope.smtputf8,
+            is_tracked=is_tracked,
+            author=here,
+            subject=message.subject,
+            scope=(scopes or [message["List-Id"] or ""])[0],
         )
+
+    def _is_tracked(self, track: bool | None, sender: str | None) -> bool:
+        """Raises ValueError, LamsonError where it cannot be."""
+        if track and sender is not None:
+            raise ValueError(
+                "tracked mail has an envelope sender of its own: give none, or no track"
+            )
+        if self._tracking is None:
+            if track:
+                raise LamsonError("tracking mail needs a database: set `database` in the settings")
+            return False
+        return self._tracking.is_default and sender is None if track is None else track
 
     def _passed_on(self, fields: list[tuple[str, Addresses]], prefix: str) -> bytes:
         """The message with ``fields``; the same object as last time where those are the same.
@@ -401,12 +458,28 @@ class Delivery:
         content: bytes,
         message_id: str,
         smtputf8: bool,
+        is_tracked: bool,
+        author: str,
+        subject: str,
+        scope: str,
     ) -> None:
         self._check_open()
         checked = _each_once(map(_written, recipients))
         if not checked:
             raise ValueError("a message needs at least one recipient")
-        if sender != address.NULL_PATH:
+        scope = list_of(scope)
+        mail: Tracked | None = None
+        if is_tracked and self._tracking is not None:
+            mail = self._tracking.mail(
+                message_id=message_id,
+                subject=subject,
+                recipients=tuple(checked),
+                module=self.module,
+                key=self.state_key,
+                scope=scope,
+            )
+            sender = self._tracking.sender(mail, author, self.message.recipient.address)
+        elif sender != address.NULL_PATH:
             sender = _written(sender)
             if not self._may_send(sender):
                 raise SenderError(
@@ -421,6 +494,10 @@ class Delivery:
                 recipients=tuple(checked),
                 content=normalise_newlines(content),
                 smtputf8=smtputf8 or not all(map(str.isascii, (sender, *checked))),
+                envid="" if mail is None else mail.id,
+                notify="" if mail is None or self._tracking is None else self._tracking.notify,
+                tracked=mail,
+                scope=scope,
             )
         )
 
