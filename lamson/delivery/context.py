@@ -7,32 +7,24 @@ the process dies later, the same bytes go out with the same Message-ID.
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Mapping
-from email.utils import formatdate
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lamson import log
 from lamson.delivery.answer_limit import Answer
 from lamson.delivery.correspondent import Correspondent, correspondent_of
+from lamson.delivery.posting import Posting, check_names
 from lamson.delivery.tokens import holds_token
-from lamson.delivery.tracking import list_of
-from lamson.errors import LamsonError, SenderError
 from lamson.message import mailboxes
 from lamson.message.answering import fields_of_answer, one_line, subject_of_answer
 from lamson.message.compose import normalise_newlines
 from lamson.message.notes import without_notes
 from lamson.message.passing_on import with_fields
-from lamson.message.response import MailResponse
 from lamson.smtp import address
-from lamson.smtp.folding import written_domain
 from lamson.smtp.reply import LOOP_DETECTED, SMTPError
-from lamson.storage.outgoing import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from lamson.delivery.answer_limit import AnswerLimit
     from lamson.delivery.tracking import Tracking
@@ -40,9 +32,8 @@ if TYPE_CHECKING:
     from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.passing_on import Fields
     from lamson.message.request import MailRequest
+    from lamson.message.response import MailResponse
     from lamson.message.templates import Templates
-    from lamson.storage.state import StateKey
-    from lamson.storage.tracked import Tracked
 
 MAX_HOPS = 50  # Received fields; Postfix's own hopcount_limit is 50 as well
 LOOP_MARK = "X-Lamson-Forwarded"
@@ -56,7 +47,7 @@ class MailLoop(SMTPError):
         super().__init__(LOOP_DETECTED.code, LOOP_DETECTED.enhanced, LOOP_DETECTED.text)
 
 
-class Delivery:
+class Delivery(Posting):
     """One message on its way to one recipient, as a handler sees it.
 
     ``message`` is the message, ``captures`` what the route captured, ``id`` how log lines call the
@@ -65,21 +56,12 @@ class Delivery:
 
     __slots__ = (
         "_answers",
-        "_digest",
-        "_hostname",
-        "_is_ours",
-        "_is_over",
         "_mark",
         "_passed",
         "_proves",
-        "_templates",
-        "_tracking",
         "answered",
         "captures",
         "message",
-        "module",
-        "outgoing",
-        "state_key",
     )
 
     def __init__(
@@ -103,30 +85,21 @@ class Delivery:
         ``mark`` makes the mark that a message forwarded from an address is known by. ``tracking``
         makes tracked mail; None where there is none.
         """
+        super().__init__(
+            id=message.envelope.id,
+            hostname=hostname,
+            digest=digest,
+            templates=templates,
+            is_ours=is_ours,
+            tracking=tracking,
+        )
         self.message = message
-        self.module = ""  # of the handler that runs, and in whose conversation it does
-        self.state_key: StateKey | None = None
         self.captures: Mapping[str, str] = captures or {}
-        self.outgoing: list[Outgoing] = []
         self.answered: list[Answer] = []  # what `answers` has counted
-        self._digest = digest
-        self._hostname = hostname
-        self._templates = templates
         self._answers = answers
-        self._is_ours = is_ours
         self._proves = proves
         self._mark = mark
-        self._tracking = tracking
-        self._is_over = False
         self._passed: tuple[object, bytes] | None = None  # as it was forwarded last
-
-    def end(self) -> None:
-        """The handlers have returned: whoever kept it can send nothing more with it."""
-        self._is_over = True
-
-    def _check_open(self) -> None:
-        if self._is_over:
-            raise LamsonError("this delivery is over: a Delivery must not be kept for later")
 
     @property
     def id(self) -> str:
@@ -135,6 +108,13 @@ class Delivery:
         With the recipient it names the delivery: give both to whoever must recognise a repetition.
         """
         return self.message.envelope.id
+
+    @property
+    def _here(self) -> str:
+        return self.message.recipient.address
+
+    def _names(self) -> dict[str, Any]:
+        return {"message": self.message, "delivery": self, **self.captures}
 
     @property
     def correspondent(self) -> Correspondent:
@@ -180,7 +160,7 @@ class Delivery:
         transaction ends is not sent. Raises what `compose` raises.
         """
         self._check_open()
-        _check_names("reply", template, body, variables)
+        check_names("reply", template, body, variables)
         message = self.message
         reason = message.automatic_reason
         caps: tuple[tuple[bytes, int], ...] = ()
@@ -230,121 +210,6 @@ class Delivery:
             caps.update(answers.caps(one.address, is_proven=one.is_proven and is_writer))
         return tuple(caps.items())
 
-    def compose(
-        self,
-        template: str | None = None,
-        *,
-        to: Addresses,
-        sender: str | Mailbox,
-        subject: str,
-        cc: Addresses | None = None,
-        body: str | None = None,
-        html: str | None = None,
-        headers: Mapping[str, Addresses] | None = None,
-        attachments: Sequence[Attachable] = (),
-        language: str | None = None,
-        **variables: Any,
-    ) -> MailResponse:
-        """Make a message from a template or a text, without sending it (see `send`).
-
-        ``template`` names a template; it sees ``message``, ``delivery``, the route's captures and
-        ``variables``. ``html`` names the template of the HTML then; ``language`` ("de") prefers
-        those of its name, such as ``welcome.de.txt``. Without a template, ``body`` is the text and
-        ``html`` the HTML.
-
-        ``to`` and ``cc`` are one address or several, ``sender`` the From address, ``headers``
-        further fields, ``attachments`` `Attachment` objects, parts of a message that came
-        (``message.attachments``) or whole ones.
-
-        Raises TypeError for a name that nothing takes: variables are for templates alone, and a
-        template has no ``body``. Raises TemplateError where the template is missing or uses a name
-        that nobody gave, LamsonError where no templates are configured, ValueError (AddressError)
-        for a header value or address that cannot be.
-        """
-        self._check_open()
-        _check_names("compose", template, body, variables)
-        if template is None:
-            return MailResponse(
-                to=to,
-                sender=sender,
-                subject=subject,
-                cc=cc,
-                body=body,
-                html=html,
-                headers=headers,
-                attachments=attachments,
-            )
-        if self._templates is None:
-            raise LamsonError(f"template {template!r} asked for, but no templates are configured")
-        names = {"message": self.message, "delivery": self, **self.captures, **variables}
-        return self._templates.respond(
-            template,
-            names,
-            to=to,
-            sender=sender,
-            subject=subject,
-            cc=cc,
-            html=html,
-            headers=headers,
-            attachments=attachments,
-            language=language,
-        )
-
-    def send(
-        self,
-        response: MailResponse,
-        *,
-        sender: str | None = None,
-        to: str | Sequence[str] | None = None,
-        track: bool | None = None,
-    ) -> str:
-        """Send ``response``, which cannot be changed any more then; gives its Message-ID.
-
-        ``to`` are the envelope recipients (default: those of its To, Cc and Bcc), ``sender`` is the
-        envelope sender (default: the response's own, else its From address; "" is the null
-        reverse-path). Raises AddressError for an address that is none, SenderError for a sender
-        in a domain that is not ours (see the setting `submission.any_sender`).
-
-        With ``track`` the `@outcome` function of the handler's module is told what became of it:
-        the envelope sender is a bounce address then, in the domain of From where that is ours. By
-        default that is so where the setting `submission.track` says so, and no envelope sender is
-        given. Raises ValueError where both are.
-        """
-        own = None if response.envelope_sender == response.author else response.envelope_sender
-        given = own if sender is None else sender
-        return self._send(response, given, response.envelope_sender, to, track)
-
-    def _send(
-        self,
-        response: MailResponse,
-        given: str | None,
-        default: str,
-        to: str | Sequence[str] | None,
-        track: bool | None,
-    ) -> str:
-        """``given`` is the envelope sender that was asked for, ``default`` the one for None."""
-        if response["Message-ID"] is None:
-            response["Message-ID"] = self._next_message_id(response.author)
-        if response["Date"] is None:
-            response["Date"] = _date(int(time.time()))
-        recipients = (
-            [to] if isinstance(to, str) else list(response.recipients if to is None else to)
-        )
-        message_id = str(response["Message-ID"])
-        self._post(
-            sender=default if given is None else given,
-            recipients=recipients,
-            content=response.to_bytes(),
-            message_id=message_id,
-            smtputf8=response.needs_smtputf8,
-            is_tracked=self._is_tracked(track, given),
-            author=response.author,
-            subject=response["Subject"] or "",
-            scope=response["List-Id"] or "",
-        )
-        response.freeze()
-        return message_id
-
     def forward(
         self,
         to: str | Sequence[str] | None = None,
@@ -371,10 +236,9 @@ class Delivery:
         setting `submission.any_sender` it is always the message's own. For ``track`` see `send`:
         what has the null sender, as a bounce has, is tracked only where it is asked for here.
 
-        Raises SMTPError (554 5.4.6)
-        for a message that was forwarded from here before; where that would bounce to somebody else
-        than us, or to nobody, it is kept in `run/undeliverable` instead, and Postfix is told 250.
-        Raises ValueError for what cannot be a field.
+        Raises SMTPError (554 5.4.6) for a message that was forwarded from here before; where that
+        would bounce to somebody else than us, or to nobody, it is kept in `run/undeliverable`
+        instead, and Postfix is told 250. Raises ValueError for what cannot be a field.
         """
         message = self.message
         here = message.recipient.address
@@ -396,7 +260,7 @@ class Delivery:
         for name, value in headers.items() if isinstance(headers, Mapping) else headers:
             # What is kept to be compared next time must not change with the caller's list.
             ours.append((name, tuple(value) if isinstance(value, list) else value))
-        scopes = [str(value) for name, value in ours if name.lower() == "list-id"]
+        lists = (str(value) for name, value in ours if name.lower() == "list-id")
         self._post(
             sender=sender,
             recipients=recipients,
@@ -404,22 +268,9 @@ class Delivery:
             message_id=message.message_id or one_line(message["Message-ID"] or ""),
             smtputf8=message.envelope.smtputf8,
             is_tracked=is_tracked,
-            author=here,
             subject=message.subject,
-            scope=(scopes or [message["List-Id"] or ""])[0],
+            list_id=next(lists, ""),
         )
-
-    def _is_tracked(self, track: bool | None, sender: str | None) -> bool:
-        """Raises ValueError, LamsonError where it cannot be."""
-        if track and sender is not None:
-            raise ValueError(
-                "tracked mail has an envelope sender of its own: give none, or no track"
-            )
-        if self._tracking is None:
-            if track:
-                raise LamsonError("tracking mail needs a database: set `database` in the settings")
-            return False
-        return self._tracking.is_default and sender is None if track is None else track
 
     def _passed_on(self, fields: list[tuple[str, Addresses]], prefix: str) -> bytes:
         """The message with ``fields``; the same object as last time where those are the same.
@@ -437,96 +288,3 @@ class Delivery:
             )
             self._passed = ((fields, prefix), normalise_newlines(content))
         return self._passed[1]
-
-    def _may_send(self, sender: str) -> bool:
-        return self._is_ours is None or self._is_ours(address.split(sender)[1])
-
-    def _next_message_id(self, author: str) -> str:
-        """One in the domain of ``author``, the From address."""
-        if self._digest is None:
-            self._digest = secrets.token_bytes(32)
-        domain = written_domain(address.split(author)[1])
-        if not domain or not domain.isascii():
-            domain = self._hostname
-        return f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{domain}>"
-
-    def _post(
-        self,
-        *,
-        sender: str,
-        recipients: Sequence[str],
-        content: bytes,
-        message_id: str,
-        smtputf8: bool,
-        is_tracked: bool,
-        author: str,
-        subject: str,
-        scope: str,
-    ) -> None:
-        self._check_open()
-        checked = _each_once(map(_written, recipients))
-        if not checked:
-            raise ValueError("a message needs at least one recipient")
-        scope = list_of(scope)
-        mail: Tracked | None = None
-        if is_tracked and self._tracking is not None:
-            mail = self._tracking.mail(
-                message_id=message_id,
-                subject=subject,
-                recipients=tuple(checked),
-                module=self.module,
-                key=self.state_key,
-                scope=scope,
-            )
-            sender = self._tracking.sender(mail, author, self.message.recipient.address)
-        elif sender != address.NULL_PATH:
-            sender = _written(sender)
-            if not self._may_send(sender):
-                raise SenderError(
-                    f"the envelope sender {sender} is in none of our domains; give sender=, or"
-                    " name its domain in the setting domains, or set submission.any_sender"
-                )
-        self.outgoing.append(
-            Outgoing(
-                source=self.id,
-                message_id=message_id,
-                sender=sender,
-                recipients=tuple(checked),
-                content=normalise_newlines(content),
-                smtputf8=smtputf8 or not all(map(str.isascii, (sender, *checked))),
-                envid="" if mail is None else mail.id,
-                notify="" if mail is None or self._tracking is None else self._tracking.notify,
-                tracked=mail,
-                scope=scope,
-            )
-        )
-
-
-@lru_cache(maxsize=8)
-def _date(seconds: int) -> str:
-    """The value of a Date field."""
-    return formatdate(seconds, localtime=True)
-
-
-def _written(mailbox: str) -> str:
-    """An address of the envelope: as it is, in A-labels where that does. Raises AddressError."""
-    return address.for_ascii(address.parse_mailbox(mailbox, smtputf8=True))
-
-
-def _each_once(recipients: Iterable[str]) -> list[str]:
-    """Nobody gets a message twice, however his address was spelt."""
-    found: dict[str, str] = {}
-    for one in recipients:
-        found.setdefault(address.normalise(one), one)
-    return list(found.values())
-
-
-def _check_names(
-    method: str, template: str | None, body: str | None, variables: Mapping[str, object]
-) -> None:
-    """Raise TypeError for arguments that would have no effect."""
-    if template is None and variables:
-        names = ", ".join(sorted(variables))
-        raise TypeError(f"{method}() takes no {names} without a template, whose variables they are")
-    if template is not None and body is not None:
-        raise TypeError(f"{method}() takes a template or a body, not both")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
-    from lamson.delivery.context import Delivery
+    from lamson.delivery.posting import Posting
     from lamson.storage.state import StateKey
 
 
@@ -31,7 +31,7 @@ class Run(Protocol):
 class Conversations:
     """What is done with them stands in the savepoint of the delivery. ``mailer`` sends its mail."""
 
-    def __init__(self, run: Run, mailer: Delivery) -> None:
+    def __init__(self, run: Run, mailer: Posting) -> None:
         self._run = run
         self.mailer = mailer
         self.moves: dict[StateKey, str] = {}
