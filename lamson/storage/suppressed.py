@@ -22,7 +22,7 @@ from lamson.storage.tasks import Task
 from lamson.storage.tasks import add as add_tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy.engine import Connection
 
@@ -97,29 +97,29 @@ class Suppression:
         if not is_tracked and self._clock() < self._empty_until:
             return list(rows)
         keys = {
-            tracked.digest(one, scope): (one, scope)
+            (one, scope): tracked.digest(one, scope)
             for row in rows
             for one in row.recipients
             for scope in {"", row.scope}
         }
-        found = {keys[key] for key in self._among(connection, keys)}
+        found = set(self._among(connection, list(dict.fromkeys(keys.values()))))
         if not found:
             return list(rows)
         kept: list[Outgoing] = []
         for row in rows:
-            left = [one for one in row.recipients if not {(one, ""), (one, row.scope)} & found]
-            if len(left) < len(row.recipients):
-                _tell(connection, row, [one for one in row.recipients if one not in left])
-                row.recipients = tuple(left)
-            if left:
+            gone = [one for one in row.recipients if {keys[one, ""], keys[one, row.scope]} & found]
+            if gone:
+                _tell(connection, row, gone)
+                row.recipients = tuple(one for one in row.recipients if one not in gone)
+            if row.recipients:
                 kept.append(row)
         return kept
 
-    def _among(self, connection: Connection, keys: Collection[str]) -> list[str]:
+    def _among(self, connection: Connection, keys: Sequence[str]) -> list[str]:
         if connection.dialect.name == "sqlite":
-            found = [row[0] for row in sqlite.execute(connection, _SQLITE, (json.dumps([*keys]),))]
+            found = [row[0] for row in sqlite.execute(connection, _SQLITE, (json.dumps(keys),))]
         else:
-            found = list(connection.execute(_POSTGRES, {"keys": [*keys]}).scalars())
+            found = list(connection.execute(_POSTGRES, {"keys": keys}).scalars())
         if not found and connection.execute(_ANY).first() is None:
             self._empty_until = self._clock() + EMPTY_FOR
         return found
