@@ -61,7 +61,9 @@ class Outgoing:
                 f"the outbox takes {MAX_CONTENT}"
             )
         if not self.conversation:
-            self.conversation = _conversation(self.sender, self.recipients)
+            # Each tracked mail has a sender of its own: what they share is their order.
+            sender = self.sender.rpartition("@")[2] if self.envid else self.sender
+            self.conversation = _conversation(sender, self.recipients)
 
 
 def split(row: Outgoing, most: int) -> list[Outgoing]:

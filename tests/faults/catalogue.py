@@ -7,6 +7,7 @@ from tests.faults import (
     cuts,
     forgeries,
     kills,
+    outcomes,
     postgres_faults,
     stops,
     storage,
@@ -22,4 +23,5 @@ FAULTS = [
     *storage.FAULTS,
     *commits.FAULTS,
     *submissions.FAULTS,
+    *outcomes.FAULTS,
 ]

@@ -334,6 +334,13 @@ def test_who_complains_gets_no_more_of_that_list(room: Room) -> None:
     )
 
 
+def test_a_complaint_that_a_handler_passed_on_counts(room: Room) -> None:
+    passed_on = b"Delivered-To: complaints@test.com\r\nX-Lamson-Forwarded: x\r\n"
+    content = passed_on + complaint("ann@example.com")
+    assert room.report(room.send(), content, sender="complaints@test.com") == 250
+    assert [one.kind for one in room.told] == ["complaint"]
+
+
 def test_nobody_is_where_the_setting_says_so(tmp_path: Path, database: Database) -> None:
     room = Room(tmp_path, database, INVITING, suppresses=False)
     room.report(room.send(), dsn(failed("ann@example.com")))
