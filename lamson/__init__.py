@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
+    from lamson.delivery.outcomes import Outcome, SentMail
     from lamson.errors import LamsonError, PurposeError, SenderError
     from lamson.message.attachment import Attachment
     from lamson.message.fragments import Fragment
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
     from lamson.message.report import Report, ReportedRecipient
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
-    from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
+    from lamson.routing.decorators import (
+        State,
+        outcome,
+        route,
+        route_like,
+        state_key_generator,
+        stateless,
+    )
     from lamson.routing.signing import Signed
     from lamson.smtp.envelope import Peer
     from lamson.smtp.reply import SMTPError
@@ -35,14 +43,17 @@ __all__ = [
     "MailResponse",
     "Mailbox",
     "Message",
+    "Outcome",
     "Peer",
     "PurposeError",
     "Report",
     "ReportedRecipient",
     "SMTPError",
     "SenderError",
+    "SentMail",
     "Signed",
     "State",
+    "outcome",
     "route",
     "route_like",
     "state_key_generator",
@@ -58,14 +69,17 @@ _HOME = {
     "MailResponse": "lamson.message.response",
     "Mailbox": "lamson.message.mailboxes",
     "Message": "lamson.message.message",
+    "Outcome": "lamson.delivery.outcomes",
     "Peer": "lamson.smtp.envelope",
     "PurposeError": "lamson.errors",
     "Report": "lamson.message.report",
     "ReportedRecipient": "lamson.message.report",
     "SMTPError": "lamson.smtp.reply",
     "SenderError": "lamson.errors",
+    "SentMail": "lamson.delivery.outcomes",
     "Signed": "lamson.routing.signing",
     "State": "lamson.routing.decorators",
+    "outcome": "lamson.routing.decorators",
     "route": "lamson.routing.decorators",
     "route_like": "lamson.routing.decorators",
     "state_key_generator": "lamson.routing.decorators",

@@ -19,8 +19,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from lamson import log, results
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.dispatcher import Dispatcher
+from lamson.delivery.outcomes import Outcomes
 from lamson.delivery.probe import Probe
+from lamson.delivery.reports import Reports
 from lamson.delivery.run import Handlers
+from lamson.delivery.tracking import Tracking
 from lamson.delivery.traffic import Traffic
 from lamson.delivery.transaction import Transactions
 from lamson.errors import SettingsError, UnavailableError
@@ -28,8 +31,12 @@ from lamson.message.notes import Notary
 from lamson.message.templates import Templates
 from lamson.relay.relay import Relay
 from lamson.relay.submission import Endpoint, Submitter
+from lamson.routing.bounces import PREFIX as BOUNCES
+from lamson.routing.bounces import BounceAddresses
 from lamson.routing.domains import Domains
+from lamson.routing.reserved import PREFIX as PROBES
 from lamson.settings import loading
+from lamson.settings.keys import signer_of
 from lamson.settings.model import TEMPLATES
 from lamson.settings.reserved import reserved_of
 from lamson.settings.routes import collect_routes
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
 
     from lamson.message.request import MailRequest
     from lamson.settings.model import Settings
+    from lamson.settings.submission import Submission
 
 BATCH_LIMIT = 256  # deliveries that share a commit on SQLite, at most
 BATCH_LIMIT_SERVER = 16  # and on a database server, where other connections commit beside
@@ -78,7 +86,7 @@ class Application:
         self.router = collect_routes(settings)
         if settings.database is not None:
             reserved = reserved_of(settings)
-            self.router.reserve(reserved.takes, Probe(reserved).answer)
+            self.router.reserve(PROBES, reserved.takes, Probe(reserved).answer)
         self.domains = Domains(self.router.routes, settings.domains)
         for directory in settings.templates:
             if not directory.is_dir() and project / directory != project / TEMPLATES:
@@ -88,6 +96,10 @@ class Application:
         self.undeliverable = Maildir(
             settings.run_dir / "undeliverable", quota=settings.max_undeliverable
         )
+        self.outcomes: Outcomes | None = None
+        tracking: Tracking | None = None
+        if settings.database is not None:
+            tracking = self._track(settings.submission)
         self.database: Database | None = None
         self.outbox: Outbox | None = None
         self.relay: Relay | None = None
@@ -133,6 +145,7 @@ class Application:
             proves=self._proves if settings.authserv_id else None,
             mark=lambda recipient: self.notary.mark(recipient),
             room=Room(settings.signing.max_pending),
+            tracking=tracking,
             raise_errors=raise_errors,
         )
         self.transactions = Transactions(
@@ -154,6 +167,25 @@ class Application:
             traffic=traffic,
             outlet=self.relay,
             on_stuck=on_stuck,
+        )
+
+    def _track(self, submission: Submission) -> Tracking:
+        """Take what comes to bounce addresses; gives what makes them."""
+        addresses = BounceAddresses(signer_of(self.settings))
+        self.outcomes = outcomes = Outcomes(
+            self.router,
+            suppresses=submission.suppress == "hard",
+            soft_limit=submission.soft_limit,
+            soft_days=submission.soft_days,
+        )
+        reports = Reports(addresses, outcomes, self.undeliverable)
+        self.router.reserve(BOUNCES, addresses.takes, reports.take)
+        return Tracking(
+            addresses,
+            is_ours=self.domains.holds,
+            domains=self.domains.listed,
+            is_default=submission.track,
+            notify=submission.notify,
         )
 
     @classmethod

@@ -147,6 +147,24 @@ class Mailroom:
             session.expire_all()
         return sent
 
+    def report(
+        self,
+        sent: Sent,
+        *,
+        action: str = "failed",
+        status: str = "5.1.1",
+        diagnostic: str = "550 5.1.1 no such user",
+        recipient: str | None = None,
+    ) -> list[Sent]:
+        """Have a mail server report what became of ``sent`` (RFC 3464), by default that its first
+        recipient does not exist; gives what was sent because of it.
+
+        Raises Refused where that was not tracked, or whatever the `@outcome` function raised.
+        """
+        who = recipient or sent.recipients[0]
+        content = _REPORT.format(who=who, action=action, status=status, said=diagnostic)
+        return self.deliver("", sent.sender, content.replace("\n", "\r\n").encode())
+
     def offer(
         self, sender: str, recipients: Sequence[str], content: bytes, *, client: Peer | None = None
     ) -> Offer:
@@ -278,6 +296,30 @@ class Conversation:
         from lamson.smtp import address
 
         return address.normalise(self.author) in map(address.normalise, one.recipients)
+
+
+_REPORT = """\
+From: MAILER-DAEMON@mx.test.invalid
+Subject: Delivery Status Notification
+Auto-Submitted: auto-replied
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+
+This is what became of your mail.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.test.invalid
+
+Final-Recipient: rfc822; {who}
+Action: {action}
+Status: {status}
+Diagnostic-Code: smtp; {said}
+
+--b--
+"""
 
 
 def _sent(row: Outgoing) -> Sent:

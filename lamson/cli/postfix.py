@@ -78,7 +78,7 @@ def maps_command(config: str | None, directory: str | None, kind: str) -> None:
     effective = settings()
     router, domains = _routes(effective)
     target = Path(directory) if directory else _tables(effective, _postconf(effective, config))
-    made = tables.make(router, domains, effective.next_hop)
+    made = tables.make(router, domains, effective.next_hop, tracks=effective.submission.track)
     for path in tables.write(target.absolute(), kind, made):
         click.echo(f"wrote {kind}:{path}")
     for route in router.routes:

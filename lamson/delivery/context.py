@@ -7,38 +7,34 @@ the process dies later, the same bytes go out with the same Message-ID.
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Mapping
-from email.utils import formatdate
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lamson import log
 from lamson.delivery.answer_limit import Answer
 from lamson.delivery.correspondent import Correspondent, correspondent_of
+from lamson.delivery.posting import Posting, check_names
 from lamson.delivery.tokens import holds_token
-from lamson.errors import LamsonError, SenderError
+from lamson.errors import LamsonError
 from lamson.message import mailboxes
 from lamson.message.answering import fields_of_answer, one_line, subject_of_answer
 from lamson.message.compose import normalise_newlines
 from lamson.message.notes import without_notes
 from lamson.message.passing_on import with_fields
-from lamson.message.response import MailResponse
 from lamson.smtp import address
-from lamson.smtp.folding import written_domain
 from lamson.smtp.reply import LOOP_DETECTED, SMTPError
-from lamson.storage.outgoing import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from lamson.delivery.answer_limit import AnswerLimit
     from lamson.delivery.signing import Desk
+    from lamson.delivery.tracking import Tracking
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.passing_on import Fields
     from lamson.message.request import MailRequest
+    from lamson.message.response import MailResponse
     from lamson.message.templates import Templates
 
 MAX_HOPS = 50  # Received fields; Postfix's own hopcount_limit is 50 as well
@@ -53,7 +49,7 @@ class MailLoop(SMTPError):
         super().__init__(LOOP_DETECTED.code, LOOP_DETECTED.enhanced, LOOP_DETECTED.text)
 
 
-class Delivery:
+class Delivery(Posting):
     """One message on its way to one recipient, as a handler sees it.
 
     ``message`` is the message, ``captures`` what the route captured, ``id`` how log lines call the
@@ -63,18 +59,12 @@ class Delivery:
     __slots__ = (
         "_answers",
         "_desk",
-        "_digest",
-        "_hostname",
-        "_is_ours",
-        "_is_over",
         "_mark",
         "_passed",
         "_proves",
-        "_templates",
         "answered",
         "captures",
         "message",
-        "outgoing",
     )
 
     def __init__(
@@ -90,36 +80,32 @@ class Delivery:
         proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
         desk: Desk | None = None,
+        tracking: Tracking | None = None,
     ) -> None:
         """``digest`` names the delivery, None where nothing does: it is then made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
         ``proves`` tells whether a message is proven to be from a domain; None where nothing is.
         ``mark`` makes the mark that a message forwarded from an address is known by. ``desk`` makes
-        tokens; None where there are no routes that take one.
+        tokens; None where there are no routes that take one. ``tracking`` makes tracked mail; None
+        where there is none.
         """
+        super().__init__(
+            id=message.envelope.id,
+            hostname=hostname,
+            digest=digest,
+            templates=templates,
+            is_ours=is_ours,
+            tracking=tracking,
+        )
         self.message = message
         self.captures: Mapping[str, str] = captures or {}
-        self.outgoing: list[Outgoing] = []
         self.answered: list[Answer] = []  # what `answers` has counted
-        self._digest = digest
-        self._hostname = hostname
-        self._templates = templates
         self._answers = answers
-        self._is_ours = is_ours
         self._proves = proves
         self._mark = mark
         self._desk = desk
-        self._is_over = False
         self._passed: tuple[object, bytes] | None = None  # as it was forwarded last
-
-    def end(self) -> None:
-        """The handlers have returned: whoever kept it can send nothing more with it."""
-        self._is_over = True
-
-    def _check_open(self) -> None:
-        if self._is_over:
-            raise LamsonError("this delivery is over: a Delivery must not be kept for later")
 
     @property
     def id(self) -> str:
@@ -128,6 +114,17 @@ class Delivery:
         With the recipient it names the delivery: give both to whoever must recognise a repetition.
         """
         return self.message.envelope.id
+
+    @property
+    def _here(self) -> str:
+        return self.message.recipient.address
+
+    def _names(self) -> dict[str, Any]:
+        return {"message": self.message, "delivery": self, **self.captures}
+
+    def _prepare(self, response: MailResponse, sender: str) -> None:
+        if self._desk is not None:
+            self._desk.check_fits((sender, response["From"], response["Reply-To"]))
 
     @property
     def correspondent(self) -> Correspondent:
@@ -152,7 +149,8 @@ class Delivery:
         headers: Mapping[str, Addresses] | None = None,
         attachments: Sequence[Attachable] = (),
         language: str | None = None,
-        envelope_sender: str = address.NULL_PATH,
+        envelope_sender: str | None = None,
+        track: bool | None = None,
         **variables: Any,
     ) -> MailResponse | None:
         """Answer the message, as RFC 3834 wants it from a program.
@@ -164,7 +162,7 @@ class Delivery:
 
         ``sender`` is the From address (default: the address that was written to), ``subject`` by
         default "Re: " and the old one. Bounces of the answer go nowhere unless ``envelope_sender``
-        is given. The rest is as in `compose`.
+        is given, or it is tracked: see `send`. The rest is as in `compose`.
 
         Gives the message, which has left and cannot be changed; or None, and logs why, where no
         answer may be given: to a bounce, to mail from a list or another program, or beyond the
@@ -172,7 +170,7 @@ class Delivery:
         transaction ends is not sent. Raises what `compose` raises.
         """
         self._check_open()
-        _check_names("reply", template, body, variables)
+        check_names("reply", template, body, variables)
         message = self.message
         reason = message.automatic_reason
         caps: tuple[tuple[bytes, int], ...] = ()
@@ -205,7 +203,7 @@ class Delivery:
         for name, value in {"Auto-Submitted": "auto-replied", **fields_of_answer(message)}.items():
             if name not in response:
                 response[name] = value
-        self.send(response, sender=envelope_sender)
+        self._send(response, envelope_sender, address.NULL_PATH, None, track)
         if self._answers is not None:
             self._answers.add(caps)
             self.answered.append(Answer(caps, self.outgoing[-1]))
@@ -222,103 +220,6 @@ class Delivery:
             caps.update(answers.caps(one.address, is_proven=one.is_proven and is_writer))
         return tuple(caps.items())
 
-    def compose(
-        self,
-        template: str | None = None,
-        *,
-        to: Addresses,
-        sender: str | Mailbox,
-        subject: str,
-        cc: Addresses | None = None,
-        body: str | None = None,
-        html: str | None = None,
-        headers: Mapping[str, Addresses] | None = None,
-        attachments: Sequence[Attachable] = (),
-        language: str | None = None,
-        **variables: Any,
-    ) -> MailResponse:
-        """Make a message from a template or a text, without sending it (see `send`).
-
-        ``template`` names a template; it sees ``message``, ``delivery``, the route's captures and
-        ``variables``. ``html`` names the template of the HTML then; ``language`` ("de") prefers
-        those of its name, such as ``welcome.de.txt``. Without a template, ``body`` is the text and
-        ``html`` the HTML.
-
-        ``to`` and ``cc`` are one address or several, ``sender`` the From address, ``headers``
-        further fields, ``attachments`` `Attachment` objects, parts of a message that came
-        (``message.attachments``) or whole ones.
-
-        Raises TypeError for a name that nothing takes: variables are for templates alone, and a
-        template has no ``body``. Raises TemplateError where the template is missing or uses a name
-        that nobody gave, LamsonError where no templates are configured, ValueError (AddressError)
-        for a header value or address that cannot be.
-        """
-        self._check_open()
-        _check_names("compose", template, body, variables)
-        if template is None:
-            return MailResponse(
-                to=to,
-                sender=sender,
-                subject=subject,
-                cc=cc,
-                body=body,
-                html=html,
-                headers=headers,
-                attachments=attachments,
-            )
-        if self._templates is None:
-            raise LamsonError(f"template {template!r} asked for, but no templates are configured")
-        names = {"message": self.message, "delivery": self, **self.captures, **variables}
-        return self._templates.respond(
-            template,
-            names,
-            to=to,
-            sender=sender,
-            subject=subject,
-            cc=cc,
-            html=html,
-            headers=headers,
-            attachments=attachments,
-            language=language,
-        )
-
-    def send(
-        self,
-        response: MailResponse,
-        *,
-        sender: str | None = None,
-        to: str | Sequence[str] | None = None,
-    ) -> str:
-        """Send ``response``, which cannot be changed any more then; gives its Message-ID.
-
-        ``to`` are the envelope recipients (default: those of its To, Cc and Bcc), ``sender`` is the
-        envelope sender (default: the response's own, else its From address; "" is the null
-        reverse-path). Raises AddressError for an address that is none, or that has a token in it
-        and more than 64 octets before the @, SenderError for a sender in a domain that is not ours
-        (see the setting `submission.any_sender`).
-        """
-        if response["Message-ID"] is None:
-            response["Message-ID"] = self._next_message_id(response.author)
-        if response["Date"] is None:
-            response["Date"] = _date(int(time.time()))
-        if sender is None:
-            sender = response.envelope_sender
-        recipients = (
-            [to] if isinstance(to, str) else list(response.recipients if to is None else to)
-        )
-        if self._desk is not None:
-            self._desk.check_fits((sender, response["From"], response["Reply-To"]))
-        message_id = str(response["Message-ID"])
-        self._post(
-            sender=sender,
-            recipients=recipients,
-            content=response.to_bytes(),
-            message_id=message_id,
-            smtputf8=response.needs_smtputf8,
-        )
-        response.freeze()
-        return message_id
-
     def forward(
         self,
         to: str | Sequence[str] | None = None,
@@ -326,6 +227,7 @@ class Delivery:
         sender: str | None = None,
         headers: Fields = (),
         subject_prefix: str = "",
+        track: bool | None = None,
     ) -> None:
         """Send the message on as it is, byte for byte, with one Delivered-To field on top.
 
@@ -341,10 +243,12 @@ class Delivery:
         ``to`` are the recipients (default: the address that was written to), ``sender`` is the
         envelope sender. By default that is the message's own, where it is the null one or in one of
         our domains, else the address that was written to: bounces then come back here. With the
-        setting `submission.any_sender` it is always the message's own. Raises SMTPError (554 5.4.6)
-        for a message that was forwarded from here before; where that would bounce to somebody else
-        than us, or to nobody, it is kept in `run/undeliverable` instead, and Postfix is told 250.
-        Raises ValueError for what cannot be a field.
+        setting `submission.any_sender` it is always the message's own. For ``track`` see `send`:
+        what has the null sender, as a bounce has, is tracked only where it is asked for here.
+
+        Raises SMTPError (554 5.4.6) for a message that was forwarded from here before; where that
+        would bounce to somebody else than us, or to nobody, it is kept in `run/undeliverable`
+        instead, and Postfix is told 250. Raises ValueError for what cannot be a field.
         """
         message = self.message
         here = message.recipient.address
@@ -353,6 +257,8 @@ class Delivery:
         if (mark and mark in message.get_all(LOOP_MARK)) or len(hops) > MAX_HOPS:
             raise MailLoop
         recipients = [to] if isinstance(to, str) else list(to if to is not None else [here])
+        is_null = message.sender == address.NULL_PATH
+        is_tracked = self._is_tracked(track, sender) and not (is_null and track is None)
         if sender is None:
             own = message.sender
             sender = own if own == address.NULL_PATH or self._may_send(own) else here
@@ -365,12 +271,16 @@ class Delivery:
         for name, value in headers.items() if isinstance(headers, Mapping) else headers:
             # What is kept to be compared next time must not change with the caller's list.
             ours.append((name, tuple(value) if isinstance(value, list) else value))
+        lists = (str(value) for name, value in ours if name.lower() == "list-id")
         self._post(
             sender=sender,
             recipients=recipients,
             content=self._passed_on(ours, subject_prefix),
             message_id=message.message_id or one_line(message["Message-ID"] or ""),
             smtputf8=message.envelope.smtputf8,
+            is_tracked=is_tracked,
+            subject=message.subject,
+            list_id=next(lists, ""),
         )
 
     def sign(
@@ -424,76 +334,3 @@ class Delivery:
             )
             self._passed = ((fields, prefix), normalise_newlines(content))
         return self._passed[1]
-
-    def _may_send(self, sender: str) -> bool:
-        return self._is_ours is None or self._is_ours(address.split(sender)[1])
-
-    def _next_message_id(self, author: str) -> str:
-        """One in the domain of ``author``, the From address."""
-        if self._digest is None:
-            self._digest = secrets.token_bytes(32)
-        domain = written_domain(address.split(author)[1])
-        if not domain or not domain.isascii():
-            domain = self._hostname
-        return f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{domain}>"
-
-    def _post(
-        self,
-        *,
-        sender: str,
-        recipients: Sequence[str],
-        content: bytes,
-        message_id: str,
-        smtputf8: bool,
-    ) -> None:
-        self._check_open()
-        checked = _each_once(map(_written, recipients))
-        if not checked:
-            raise ValueError("a message needs at least one recipient")
-        if sender != address.NULL_PATH:
-            sender = _written(sender)
-            if not self._may_send(sender):
-                raise SenderError(
-                    f"the envelope sender {sender} is in none of our domains; give sender=, or"
-                    " name its domain in the setting domains, or set submission.any_sender"
-                )
-        self.outgoing.append(
-            Outgoing(
-                source=self.id,
-                message_id=message_id,
-                sender=sender,
-                recipients=tuple(checked),
-                content=normalise_newlines(content),
-                smtputf8=smtputf8 or not all(map(str.isascii, (sender, *checked))),
-            )
-        )
-
-
-@lru_cache(maxsize=8)
-def _date(seconds: int) -> str:
-    """The value of a Date field."""
-    return formatdate(seconds, localtime=True)
-
-
-def _written(mailbox: str) -> str:
-    """An address of the envelope: as it is, in A-labels where that does. Raises AddressError."""
-    return address.for_ascii(address.parse_mailbox(mailbox, smtputf8=True))
-
-
-def _each_once(recipients: Iterable[str]) -> list[str]:
-    """Nobody gets a message twice, however his address was spelt."""
-    found: dict[str, str] = {}
-    for one in recipients:
-        found.setdefault(address.normalise(one), one)
-    return list(found.values())
-
-
-def _check_names(
-    method: str, template: str | None, body: str | None, variables: Mapping[str, object]
-) -> None:
-    """Raise TypeError for arguments that would have no effect."""
-    if template is None and variables:
-        names = ", ".join(sorted(variables))
-        raise TypeError(f"{method}() takes no {names} without a template, whose variables they are")
-    if template is not None and body is not None:
-        raise TypeError(f"{method}() takes a template or a body, not both")

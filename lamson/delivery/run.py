@@ -18,12 +18,14 @@ from sqlalchemy.exc import SAWarning, SQLAlchemyError
 from lamson import failpoint, log
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.context import TOO_MANY, Delivery, MailLoop
+from lamson.delivery.conversations import Conversations
 from lamson.delivery.forked import end_if_child
 from lamson.delivery.job import Result
 from lamson.delivery.keeping import keep
 from lamson.delivery.redeeming import redeem
 from lamson.delivery.signing import Desk
 from lamson.errors import LamsonError
+from lamson.routing.module import START
 from lamson.smtp import address
 from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
 from lamson.storage import failure, guard
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from lamson.delivery.job import Job
     from lamson.delivery.session import HandlerSession
+    from lamson.delivery.tracking import Tracking
     from lamson.message.request import MailRequest
     from lamson.message.templates import Templates
     from lamson.routing.router import Match, Router
@@ -63,13 +66,15 @@ class Handlers:
         proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
         room: Room | None = None,
+        tracking: Tracking | None = None,
         raise_errors: bool = False,
     ) -> None:
         """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
 
         ``proves`` tells whether a message is proven to be from a domain, None where nothing is;
         ``mark`` makes the mark of what is forwarded from an address; ``room`` is for messages that
-        wait for a token. With ``raise_errors`` a handler's exception is raised: for tests.
+        wait for a token, ``tracking`` makes tracked mail. With ``raise_errors`` a handler's
+        exception is raised: for tests.
         """
         self._router = router
         self._hostname = hostname
@@ -80,6 +85,7 @@ class Handlers:
         self._proves = proves
         self._mark = mark
         self._room = room or Room(_ROOM)
+        self._tracking = tracking
         self._raise_errors = raise_errors
 
     def begin(self, job: Job) -> Result:
@@ -95,13 +101,19 @@ class Handlers:
         return result
 
     def run(
-        self, result: Result, states: Mapping[StateKey, str], connection: Connection | None
+        self,
+        result: Result,
+        states: Mapping[StateKey, str],
+        connection: Connection | None,
+        load: Callable[[StateKey], str] = lambda key: START,
     ) -> None:
-        """Run them, and complete the ``result``. ``states`` has the states of all its keys.
+        """Run them, and complete the ``result``. ``states`` has the states of all its keys, and
+        ``load`` gives that of another one.
 
         Raises PrematureEnd where the transaction is not ours any more.
         """
-        run = _Run(result, connection, Desk(self._router.purposes, self._room, connection))
+        desk = Desk(self._router.purposes, self._room, connection)
+        run = _Run(result, connection, desk, load)
         process = os.getpid()
         began = time.perf_counter()
         try:
@@ -204,10 +216,17 @@ class Handlers:
         message = job.message_for(match)
         captures = message.recipient.captures
         delivery: Delivery | None = None
+        if handler.needs_conversations:
+            run.delivery = run.delivery or self._delivery(job, run.desk)
+            conversations = Conversations(run, run.delivery)
+            handler.call(message, captures, None, None, None, conversations)
+            run.result.moves = tuple(conversations.moves.items())
+            return None
         if handler.needs_delivery:
             delivery = run.delivery = run.delivery or self._delivery(job, run.desk)
             delivery.message, delivery.captures = message, captures
             run.desk.match = match
+            delivery.module, delivery.state_key = handler.module, run.key
         return handler.call(message, captures, delivery, session)
 
     def redeem(self, connection: Connection | None, jobs: Sequence[Job]) -> Sequence[Job]:
@@ -225,6 +244,7 @@ class Handlers:
             proves=self._proves,
             mark=self._mark,
             desk=desk,
+            tracking=self._tracking,
         )
         job.answered = delivery.answered
         return delivery
@@ -290,16 +310,23 @@ class Handlers:
 class _Run:
     """What the handlers of one delivery have in hand while they run."""
 
-    __slots__ = ("_connection", "delivery", "desk", "key", "match", "result", "savepoint")
+    __slots__ = ("connection", "delivery", "desk", "key", "load", "match", "result", "savepoint")
 
-    def __init__(self, result: Result, connection: Connection | None, desk: Desk) -> None:
+    def __init__(
+        self,
+        result: Result,
+        connection: Connection | None,
+        desk: Desk,
+        load: Callable[[StateKey], str],
+    ) -> None:
         self.result = result
         self.desk = desk
+        self.load = load
         self.match: Match | None = None  # the one that runs: what it raises is its module's affair
         self.key: StateKey | None = None
         self.delivery: Delivery | None = None
         self.savepoint: _Savepoint | None = None
-        self._connection = connection
+        self.connection = connection
 
     @property
     def handler(self) -> str:
@@ -312,14 +339,14 @@ class _Run:
     def session(self) -> HandlerSession:
         """The session that all of them share."""
         if self.savepoint is None:
-            self.savepoint = _Savepoint(self._connection)
+            self.savepoint = _Savepoint(self.connection)
         return self.savepoint.session
 
     def undo(self, error: BaseException) -> None:
         """Roll back to the savepoint. Raises where that is not possible, or not enough."""
         if self.savepoint is not None:
             self.savepoint.rollback(error)
-        elif self._connection is not None and self._connection.invalidated:
+        elif self.connection is not None and self.connection.invalidated:
             raise error  # the whole transaction is gone
 
     def end(self) -> None:

@@ -268,9 +268,14 @@ class Transactions:
         results = under_way.begun = [self._handlers.begin(job) for job in jobs]
         wanted = _keys(results)
         states = store.load(wanted) if wanted else {}
+
+        def load(key: StateKey) -> str:
+            """That of a conversation of another than the author."""
+            return states[key] if key in states else store.load([key])[key]
+
         for result in results:
             if not result.failed:
-                self._handlers.run(result, _resumed(result, states), connection)
+                self._handlers.run(result, _resumed(result, states), connection, load)
                 if result.moves and not result.failed:
                     states.update(result.moves)
             under_way.done.append(result)

@@ -5,7 +5,14 @@ These names are public, as are those of `lamson`; the modules beside may change.
 
 from __future__ import annotations
 
-from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
+from lamson.routing.decorators import (
+    State,
+    outcome,
+    route,
+    route_like,
+    state_key_generator,
+    stateless,
+)
 from lamson.routing.handler import Handler
 from lamson.routing.router import Explanation, Match, Route, Router
 from lamson.routing.signing import Signed
@@ -18,6 +25,7 @@ __all__ = [
     "Router",
     "Signed",
     "State",
+    "outcome",
     "route",
     "route_like",
     "state_key_generator",

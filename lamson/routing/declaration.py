@@ -75,6 +75,7 @@ class Declaration(Generic[_Route]):
 class HandlerDeclaration(Declaration[DeclaredRoute]):
     is_stateless: bool = False
     is_state_key_generator: bool = False
+    is_outcome: bool = False
 
 
 _Declared = TypeVar("_Declared", bound=Declaration[Any])
@@ -121,7 +122,7 @@ class Declarations(Generic[_Declared]):
 
 HANDLERS = Declarations(
     "handlers",
-    {"route", "route_like", "stateless", "state_key_generator"},
+    {"route", "route_like", "stateless", "state_key_generator", "outcome"},
     HandlerDeclaration,
     noun="route",
     example="@route",

@@ -76,3 +76,14 @@ def state_key_generator(function: _Function) -> _Function:
     """
     HANDLERS.on(function).is_state_key_generator = True
     return function
+
+
+def outcome(function: _Function) -> _Function:
+    """Have the function, ``(outcome: Outcome)``, be told what became of tracked mail of its module.
+
+    It may take a `Mailer` and a Session besides, by annotation, and returns the next state of the
+    conversation in which the mail was sent, or None. There is at most one such function in a
+    module. What it raises rolls that back: it is told again.
+    """
+    HANDLERS.on(function).is_outcome = True
+    return function

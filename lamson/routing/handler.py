@@ -21,10 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 DELIVERY, SESSION, POLICY = "delivery", "session", "policy"
+CONVERSATIONS = "conversations"
 
 # Compared by name, so that loading routes imports neither SQLAlchemy nor the deliveries.
 INJECTED: Mapping[str, str] = {
     "lamson.delivery.context.Delivery": DELIVERY,
+    "sqlalchemy.orm.session.Session": SESSION,
+}
+# Of those that are our own, for reserved addresses.
+INJECTED_IN_OURS: Mapping[str, str] = {
+    **INJECTED,
+    "lamson.delivery.conversations.Conversations": CONVERSATIONS,
+}
+# Of a function that no message came for.
+INJECTED_WITHOUT_MESSAGE: Mapping[str, str] = {
+    "lamson.mailer.Mailer": DELIVERY,
     "sqlalchemy.orm.session.Session": SESSION,
 }
 
@@ -62,9 +73,11 @@ class Handler:
         self.needs_session = SESSION in self.injected.values()
         self.needs_delivery = DELIVERY in self.injected.values()
         self.needs_policy = POLICY in self.injected.values()
+        self.needs_conversations = CONVERSATIONS in self.injected.values()
         self._deliveries = tuple(n for n, what in self.injected.items() if what == DELIVERY)
         self._sessions = tuple(n for n, what in self.injected.items() if what == SESSION)
         self._policies = tuple(n for n, what in self.injected.items() if what == POLICY)
+        self._conversations = tuple(n for n, w in self.injected.items() if w == CONVERSATIONS)
         drops_some = lenient and not self.takes_any
         known: frozenset[str] = frozenset(self.required + self.optional)
         self._only = known if drops_some else None
@@ -82,6 +95,7 @@ class Handler:
         delivery: object,
         session: object,
         policy: object = None,
+        conversations: object = None,
     ) -> Any:
         """Call the function and give back what it returns; raises what it raises.
 
@@ -98,6 +112,8 @@ class Handler:
             arguments[name] = session
         for name in self._policies:
             arguments[name] = policy
+        for name in self._conversations:
+            arguments[name] = conversations
         return self.function(message, **arguments)
 
     def check_captures(self, names: Iterable[str], *, file: str, line: int) -> None:

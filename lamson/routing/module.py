@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamson.errors import RouteError
 from lamson.routing.declaration import HANDLERS, HandlerDeclaration
-from lamson.routing.handler import Handler
+from lamson.routing.handler import INJECTED_WITHOUT_MESSAGE, Handler
 from lamson.routing.loader import file_of, functions_of, nothing_declared
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class HandlerModule:
 
     ``declared`` are its routed handlers in source order; ``states`` those by name that are states,
     `ERROR` included; ``error`` is that one, which needs no route: it then has those of all states
-    of the module; ``state_key_generator`` is the function so declared.
+    of the module; ``state_key_generator`` and ``outcome`` are the functions so declared.
     """
 
     def __init__(self, module: ModuleType) -> None:
@@ -39,13 +39,16 @@ class HandlerModule:
         self.states: dict[str, Handler] = {}
         self.error: Handler | None = None
         self.state_key_generator: Callable[..., Any] | None = None
+        self.outcome: Handler | None = None
         for function in functions_of(module):
             declaration = HANDLERS.of(function)
             if declaration is not None and declaration.is_state_key_generator:
                 self._add_state_key_generator(function, declaration)
+            elif declaration is not None and declaration.is_outcome:
+                self._add_outcome(function, declaration)
             elif declaration is not None or function.__name__ == ERROR:
                 self._add_handler(function, declaration or HandlerDeclaration())
-        if not self.declared:
+        if not self.declared and self.outcome is None:
             raise nothing_declared(module, HANDLERS)
         self._check_start()
 
@@ -73,7 +76,7 @@ class HandlerModule:
         if self.state_key_generator is not None:
             first = self.state_key_generator.__name__
             problem = f"is a second @state_key_generator; {first} is one already"
-        elif declaration.routes or declaration.is_stateless:
+        elif declaration.routes or declaration.is_stateless or declaration.is_outcome:
             problem = "is @state_key_generator and a handler; it can be only one of them"
         elif not _takes_two(function):
             problem = "is @state_key_generator, so it has to take (module, message)"
@@ -82,6 +85,22 @@ class HandlerModule:
                 f"{function.__name__} {problem}", file=code.co_filename, line=code.co_firstlineno
             )
         self.state_key_generator = function
+
+    def _add_outcome(self, function: Callable[..., Any], declaration: HandlerDeclaration) -> None:
+        handler = Handler(function, is_stateless=True, injectable=INJECTED_WITHOUT_MESSAGE)
+        problem = ""
+        if self.outcome is not None:
+            problem = f"is a second @outcome; {self.outcome.name} is one already"
+        elif declaration.routes or declaration.is_stateless:
+            problem = "is @outcome and a handler; it can be only one of them"
+        elif handler.required:
+            problem = (
+                f"is @outcome, and nobody gives it {handler.required[0]!r}: it takes the outcome,"
+                " and what is annotated as lamson.Mailer or sqlalchemy.orm.Session"
+            )
+        if problem:
+            raise RouteError(f"{handler.name} {problem}", file=handler.file, line=handler.line)
+        self.outcome = handler
 
     def _check_start(self) -> None:
         """States of a module without START can never be reached, unless its key is shared."""

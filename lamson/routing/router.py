@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamson.errors import RouteError
 from lamson.routing.declaration import HANDLERS
-from lamson.routing.handler import Handler
+from lamson.routing.handler import INJECTED_IN_OURS, Handler
 from lamson.routing.loader import load
 from lamson.routing.matcher import Matcher
 from lamson.routing.module import HandlerModule
 from lamson.routing.pattern import compile_format
 from lamson.routing.purposes import Purposes
-from lamson.routing.reserved import PREFIX, is_like_one
 from lamson.routing.why_not import why_not
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from lamson.routing.pattern import Pattern
     from lamson.routing.purposes import Verified
     from lamson.routing.signing import Signed, Signer, Token
+
+_NOTHING = "(?!)"  # matches no address
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +123,8 @@ class Router:
         self._is_signed = bool(self.purposes)
         self._error_routes = dict(self._routes_of_errors())
         self._matcher = Matcher(self.routes)
-        self._reserved: tuple[Callable[[str], bool], Route] | None = None
+        self._reserved: dict[str, tuple[Callable[[str], bool], Route]] = {}
+        self._begin = re.compile(_NOTHING)
 
     @classmethod
     def collect(
@@ -156,14 +158,20 @@ class Router:
                         line=route.line,
                     )
 
-    def reserve(self, takes: Callable[[str], bool], function: Callable[..., Any]) -> None:
+    def reserve(
+        self, prefix: str, takes: Callable[[str], bool], function: Callable[..., Any]
+    ) -> None:
         """Have ``function`` handle the reserved addresses that ``takes`` knows, before all routes.
 
-        They are no addresses of the application: none of its routes and domains shows them.
+        They begin with ``prefix``. They are no addresses of the application: none of its routes and
+        domains shows them.
         """
-        handler = Handler(function, is_stateless=True)
-        pattern = compile_format(re.escape(PREFIX) + ".+", {})
-        self._reserved = takes, Route(pattern.format, handler, pattern, handler.file, handler.line)
+        handler = Handler(function, is_stateless=True, injectable=INJECTED_IN_OURS)
+        pattern = compile_format(re.escape(prefix) + ".+", {})
+        route = Route(pattern.format, handler, pattern, handler.file, handler.line)
+        self._reserved[prefix] = takes, route
+        begins = "|".join(map(re.escape, self._reserved))
+        self._begin = re.compile(begins, re.IGNORECASE | re.ASCII)
 
     def match(self, address: str, redeemed: Collection[bytes] = ()) -> tuple[Match, ...]:
         """The routes of an address, one per handler, in definition order; () if it is not routed.
@@ -172,8 +180,8 @@ class Router:
         token was looked at, it is a `Momentary`; ``redeemed`` are the digests of tokens that count
         no more. Takes microseconds whatever the number of routes, and never raises.
         """
-        if self._reserved is not None and is_like_one(address):
-            takes, route = self._reserved
+        if begun := self._begin.match(address):
+            takes, route = self._reserved[begun[0].lower()]
             if takes(address):
                 return Momentary((Match(route, address),))
         if self._is_signed:
@@ -229,6 +237,16 @@ class Router:
         """The function ERROR of a handler module, None where it has none."""
         known = self._modules.get(module)  # none where the handler is of ours, not of the project
         return None if known is None else known.error
+
+    def outcome(self, module: str) -> Handler | None:
+        """The @outcome function of a handler module, None where it has none, or is gone."""
+        known = self._modules.get(module)
+        return None if known is None else known.outcome
+
+    @property
+    def has_outcomes(self) -> bool:
+        """Whether a module wants to know what became of its mail."""
+        return any(module.outcome is not None for module in self._modules.values())
 
     def state_key(self, match: Match, message: object) -> str:
         """What the sender's state is kept for: the module's name, or what the module makes of it.

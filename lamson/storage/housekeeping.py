@@ -2,7 +2,8 @@
 
 It gives back what dead processes leased (those of this machine, and any whose clock was far ahead),
 deletes contents that rows of the outbox shared, saves the service clock, and forgets what was
-handled long ago and how many answers went out in past hours. A turn that fails is logged, and the
+handled long ago, how many answers went out in past hours, and mail that nobody reports about any
+more. A turn that fails is logged, and the
 next one comes all the same.
 """
 
@@ -16,7 +17,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lamson import log
-from lamson.storage import answers, failure, pending, probes, redeemed, seen, seen_before
+from lamson.storage import (
+    answers,
+    bounced,
+    failure,
+    pending,
+    probes,
+    redeemed,
+    seen,
+    seen_before,
+    tracked,
+)
 from lamson.storage.far_leases import FarLeases
 from lamson.storage.patience import patience
 
@@ -86,6 +97,8 @@ class Housekeeping:
             self._purge(lambda connection: probes.purge(connection, time.time()))
             self._purge(lambda connection: redeemed.purge(connection, time.time()))
             self._purge(lambda connection: pending.purge(connection, time.time()), pending.PIECE)
+            self._purge(lambda connection: tracked.purge(connection, time.time()))
+            self._purge(lambda connection: bounced.purge(connection, time.time()))
 
     def _purge(self, piece: Callable[[Connection], int], size: int = seen.PIECE) -> None:
         """Forget in pieces, each in a transaction of its own: deliveries go on in between.

@@ -2,7 +2,8 @@
 
 All small: what was handled already, where each conversation stands, the mail that waits to be
 submitted, the work that waits for its time, how many answers went out this hour, what filters
-remember, what arrived of the doctor's probes, and the clock by which most of this is forgotten.
+remember, what arrived of the doctor's probes, what becomes of mail that is tracked and who gets
+none any more, and the clock by which most of this is forgotten.
 Times are seconds since the epoch. Texts have no limit, so that no mail can be too long for a
 column; those in an index are kept short where they are made. `SCHEMA_REVISION` is the newest
 migration under ``migrations/versions``.
@@ -23,7 +24,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0008"
+SCHEMA_REVISION = "0010"
 VERSION_TABLE = "lamson_version"
 
 metadata = MetaData()
@@ -101,6 +102,9 @@ outbox = Table(
     Column("last_error", Text, nullable=False, default=""),
     # The row of `content` that this one shares with others; 0 where `content` is its own.
     Column("shared", BigInteger, nullable=False, server_default="0"),
+    # What submission is asked to report (RFC 3461): under which id, and when. "" where nothing.
+    Column("envid", Text, nullable=False, server_default=""),
+    Column("notify", Text, nullable=False, server_default=""),
     Index("lamson_outbox_conversation", "conversation", "id"),
     Index("lamson_outbox_due", "due_at"),
 )
@@ -180,4 +184,56 @@ pending = Table(
     Column("recipient", Text, nullable=False),
     Column("content", LargeBinary, nullable=False),
     Index("lamson_pending_until", "until", "size"),
+)
+
+# Mail of which the application wants to know what became (see lamson/storage/tracked.py).
+tracked = Table(
+    "lamson_tracked",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("message_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("recipients", Text, nullable=False),
+    Column("module", Text, nullable=False),
+    # Whose conversation it was sent in: a key of `state`; "" where in none.
+    Column("state_module", Text, nullable=False),
+    Column("state_author", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("sent_at", Float, nullable=False),
+    Column("until", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# What the application was told of it already; `key` is a digest of mail, recipient and outcome.
+outcomes = Table(
+    "lamson_outcomes",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("until", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# How often mail to an address failed (see lamson/storage/bounced.py); `key` is its digest.
+bounced = Table(
+    "lamson_bounced",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("hard", Integer, nullable=False),
+    Column("soft", Integer, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("last", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# Who gets no mail any more (see lamson/storage/suppressed.py); `key` is a digest of both.
+suppressed = Table(
+    "lamson_suppressed",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("diagnostic", Text, nullable=False),
+    Column("since", Float, nullable=False),
+    sqlite_with_rowid=False,
 )

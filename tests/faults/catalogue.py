@@ -8,6 +8,7 @@ from tests.faults import (
     cuts,
     forgeries,
     kills,
+    outcomes,
     postgres_faults,
     stops,
     storage,
@@ -24,4 +25,5 @@ FAULTS = [
     *storage.FAULTS,
     *commits.FAULTS,
     *submissions.FAULTS,
+    *outcomes.FAULTS,
 ]

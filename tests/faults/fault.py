@@ -27,6 +27,7 @@ FORGETFUL_STATES = "forgetful-states"
 NO_ORDER = "no-order"
 ANY_CONTENT = "any-content"
 NO_REDEMPTION = "no-redemption"
+TOLD_AGAIN = "told-again"
 
 
 def nothing(rig: Rig) -> None:

@@ -29,7 +29,7 @@ MEANWHILE = 60  # more messages to each of them
 _ROLLED_BACK = "nothing was committed when it strikes"
 
 
-def _at(name: str, title: str, weakness: str = NO_SEEN_CHECK, why: str = "") -> Fault:
+def killed_at(name: str, title: str, weakness: str = NO_SEEN_CHECK, why: str = "") -> Fault:
     def prepare(rig: Rig) -> None:
         tokens = rig.project.parent / "tokens"
         tokens.mkdir()
@@ -110,13 +110,13 @@ def _put_off(rig: Rig) -> str:
 
 
 FAULTS = [
-    _at(failpoint.AFTER_BEGIN, "after BEGIN", EARLY_REPLY, _ROLLED_BACK),
-    _at(failpoint.AFTER_SEEN, "after the seen check", EARLY_REPLY, _ROLLED_BACK),
-    _at(failpoint.AFTER_HANDLER, "after the handler", EARLY_REPLY, _ROLLED_BACK),
-    _at(failpoint.BEFORE_COMMIT, "before COMMIT", EARLY_REPLY, _ROLLED_BACK),
-    _at(failpoint.AFTER_COMMIT, "after COMMIT"),
-    _at(failpoint.AFTER_FIRST_REPLY, "after the first of three replies"),
-    _at(
+    killed_at(failpoint.AFTER_BEGIN, "after BEGIN", EARLY_REPLY, _ROLLED_BACK),
+    killed_at(failpoint.AFTER_SEEN, "after the seen check", EARLY_REPLY, _ROLLED_BACK),
+    killed_at(failpoint.AFTER_HANDLER, "after the handler", EARLY_REPLY, _ROLLED_BACK),
+    killed_at(failpoint.BEFORE_COMMIT, "before COMMIT", EARLY_REPLY, _ROLLED_BACK),
+    killed_at(failpoint.AFTER_COMMIT, "after COMMIT"),
+    killed_at(failpoint.AFTER_FIRST_REPLY, "after the first of three replies"),
+    killed_at(
         failpoint.AFTER_SUBMISSION,
         "after submission's 250, before the row is deleted",
         FORGETFUL_OUTBOX,

@@ -88,3 +88,52 @@ def test_a_shared_state_key_does_without_a_start(collect: Collect) -> None:
     assert router.next_state(match.handler, "POSTING") == "POSTING"
     with pytest.raises(RouteError, match=r"it has POSTING$"):
         router.next_state(match.handler, "START")
+
+
+OUTCOME = "@outcome\ndef BOUNCED(outcome): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (OUTCOME + OUTCOME.replace("BOUNCED", "FAILED"), "FAILED is a second @outcome; BOUNCED"),
+        (OUTCOME.replace("\ndef", '\n@route("a@x")\ndef'), "BOUNCED is @outcome and a handler"),
+        (OUTCOME.replace("(outcome)", "(outcome, list_name)"), "nobody gives it 'list_name'"),
+        (OUTCOME.replace("(outcome)", "()"), "BOUNCED takes no message"),
+        (OUTCOME.replace("def", "async def"), "BOUNCED is async def"),
+        (OUTCOME.replace("\ndef", "\n@state_key_generator\ndef"), "and a handler"),
+    ],
+)
+def test_an_outcome_function_that_cannot_be_used(
+    collect: Collect, source: str, message: str
+) -> None:
+    with pytest.raises(RouteError, match=message):
+        collect(GOOD + source)
+
+
+def test_an_outcome_function_is_no_state(collect: Collect) -> None:
+    router = collect(GOOD + OUTCOME, OUTCOME)
+    assert router.has_outcomes
+    found = router.outcome("one")
+    assert found is not None
+    assert found.full_name == "one.BOUNCED"
+    assert router.outcome("nowhere") is None
+    assert [match.handler.name for match in router.match("zed@test.com")] == ["START"]
+    with pytest.raises(RouteError, match="which is no state of its module"):
+        router.next_state(found, "BOUNCED")
+
+
+def test_a_reserved_prefix_comes_before_all_routes(collect: Collect) -> None:
+    router = collect(GOOD.replace("(user)", "[a-z+]+").replace("user, ", ""))
+    router.reserve("bounces+", lambda one: one.startswith("bounces+ok"), lambda message: "b")
+    router.reserve("probe+", lambda one: True, lambda message: "p")
+    for address, expected in {
+        "bounces+ok@test.com": "b",
+        "probe+x@test.com": "p",
+        "PROBE+x@test.com": "p",
+        "bounces+no@test.com": None,
+        "bounces@test.com": None,
+    }.items():
+        (match,) = router.match(address)
+        assert match.handler.function("m", **match.captures) == expected, address
+    assert len(router.routes) == 1

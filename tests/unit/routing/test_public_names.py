@@ -19,6 +19,7 @@ PUBLIC = {
     "Router": router.Router,
     "Signed": signing.Signed,
     "State": decorators.State,
+    "outcome": decorators.outcome,
     "route": decorators.route,
     "route_like": decorators.route_like,
     "state_key_generator": decorators.state_key_generator,

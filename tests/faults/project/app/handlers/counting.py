@@ -14,14 +14,15 @@ from sqlalchemy.orm import Session
 
 from app import sabotage
 from app.model import Effect, Violation
-from lamson import Delivery, MailRequest, failpoint, route
+from lamson import Delivery, MailRequest, Outcome, failpoint, outcome, route
 
-STEPS = 24  # more than one author comes to
+STEPS = 48  # more than one author comes to
 # A test makes a handler slow by putting files here: each is used up by one run of the handler.
 SLOW = Path(os.environ.get("FAULTS_SLOW", "/nonexistent"))
 SECONDS = float(os.environ.get("FAULTS_SLOW_SECONDS", "0"))
 # What it does for recipients at a place that this file names cannot be committed.
 VIOLATING = os.environ.get("FAULTS_VIOLATING", "")
+TRACKED = bool(os.environ.get("FAULTS_TRACK"))  # whether replies are
 COPY = os.environ.get("FAULTS_COPY", "")  # a second recipient of every reply
 
 sabotage.commit(os.environ.get("FAULTS_SABOTAGE", ""))
@@ -73,9 +74,19 @@ def _count(step: int, message: MailRequest, delivery: Delivery, db: Session, num
         )
         delivery.send(response, sender="")
     else:
-        delivery.reply(subject=f"{message.subject} {here}", body=body)
+        delivery.reply(subject=f"{message.subject} {here}", body=body, track=TRACKED)
     if SECONDS and any(_take(one) for one in SLOW.glob("*")):
         time.sleep(SECONDS)
+
+
+@outcome
+def told(outcome: Outcome, db: Session) -> str:
+    """A step too: the state tells how many replies were told of."""
+    step = int(outcome.state.removeprefix("STEP_"))
+    message, recipient = outcome.mail.subject.split()
+    author = outcome.recipient
+    db.add(Effect(message=message, recipient=recipient, token="", author=author, step=step))
+    return _name(min(step + 1, STEPS))
 
 
 def _violates(place: str) -> bool:
