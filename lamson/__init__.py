@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
+    from lamson.delivery.thread import Thread, per_thread
     from lamson.errors import LamsonError, SenderError
     from lamson.message.attachment import Attachment
     from lamson.message.fragments import Fragment
@@ -40,6 +41,8 @@ __all__ = [
     "SMTPError",
     "SenderError",
     "State",
+    "Thread",
+    "per_thread",
     "route",
     "route_like",
     "state_key_generator",
@@ -61,6 +64,8 @@ _HOME = {
     "SMTPError": "lamson.smtp.reply",
     "SenderError": "lamson.errors",
     "State": "lamson.routing.decorators",
+    "Thread": "lamson.delivery.thread",
+    "per_thread": "lamson.delivery.thread",
     "route": "lamson.routing.decorators",
     "route_like": "lamson.routing.decorators",
     "state_key_generator": "lamson.routing.decorators",

@@ -21,6 +21,7 @@ from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.dispatcher import Dispatcher
 from lamson.delivery.probe import Probe
 from lamson.delivery.run import Handlers
+from lamson.delivery.thread_finder import ThreadFinder
 from lamson.delivery.traffic import Traffic
 from lamson.delivery.transaction import Transactions
 from lamson.errors import SettingsError, UnavailableError
@@ -30,13 +31,14 @@ from lamson.relay.relay import Relay
 from lamson.relay.submission import Endpoint, Submitter
 from lamson.routing.domains import Domains
 from lamson.settings import loading
+from lamson.settings.keys import signer_of
 from lamson.settings.model import TEMPLATES
 from lamson.settings.reserved import reserved_of
 from lamson.settings.routes import collect_routes
 from lamson.storage import failure, revisions
 from lamson.storage.database import Database
 from lamson.storage.held import HeldRows
-from lamson.storage.housekeeping import Housekeeping
+from lamson.storage.housekeeping import DAY, Housekeeping
 from lamson.storage.lease_owner import LeaseOwners
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
@@ -117,7 +119,11 @@ class Application:
                 is_busy=traffic.is_busy,
             )
             self._housekeeping = Housekeeping(
-                self.database, self.clock, self.outbox, self.lease_owners
+                self.database,
+                self.clock,
+                self.outbox,
+                self.lease_owners,
+                keep_threads=settings.conversations.keep_days * DAY,
             )
         is_sqlite = self.database is not None and self.database.is_sqlite
         handlers = Handlers(
@@ -131,6 +137,13 @@ class Application:
             is_ours=None if settings.submission.any_sender else self.domains.holds,
             proves=self._proves if settings.authserv_id else None,
             mark=lambda recipient: self.notary.mark(recipient),
+            finder=ThreadFinder(
+                self.router,
+                signer=signer_of(settings),
+                clock=self.clock,
+                proves=self._proves if settings.authserv_id else None,
+                keep_days=settings.conversations.keep_days,
+            ),
             raise_errors=raise_errors,
         )
         self.transactions = Transactions(

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lamson.delivery.answer_limit import AnswerLimit
+    from lamson.delivery.thread import Thread
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.passing_on import Fields
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
     from lamson.message.templates import Templates
+    from lamson.storage.outgoing import Outgoing
 
 MAX_HOPS = 50  # Received fields; Postfix's own hopcount_limit is 50 as well
 LOOP_MARK = "X-Lamson-Forwarded"
@@ -50,7 +52,9 @@ class Delivery(Posting):
     """One message on its way to one recipient, as a handler sees it.
 
     ``message`` is the message, ``captures`` what the route captured, ``id`` how log lines call the
-    mail (Postfix's queue id, where known).
+    mail (Postfix's queue id, where known). ``thread`` is the thread that what is sent belongs to:
+    that of the message, where the handler or its module asks for one. A handler may set it to None
+    for mail that does not belong there.
     """
 
     __slots__ = (
@@ -61,6 +65,7 @@ class Delivery(Posting):
         "answered",
         "captures",
         "message",
+        "thread",
     )
 
     def __init__(
@@ -90,6 +95,7 @@ class Delivery(Posting):
             is_ours=is_ours,
         )
         self.message = message
+        self.thread: Thread | None = None
         self.captures: Mapping[str, str] = captures or {}
         self.answered: list[Answer] = []  # what `answers` has counted
         self._answers = answers
@@ -106,7 +112,18 @@ class Delivery(Posting):
         return self.message.envelope.id
 
     def _names(self) -> dict[str, Any]:
-        return {"message": self.message, "delivery": self, **self.captures}
+        names = {"message": self.message, "delivery": self, **self.captures}
+        if self.thread is not None:
+            names["thread"] = self.thread
+        return names
+
+    def _prepare(self, response: MailResponse) -> None:
+        if self.thread is not None:
+            self.thread.refer(response)
+
+    def _note(self, row: Outgoing, response: MailResponse | None) -> None:
+        if self.thread is not None:
+            self.thread.note(row, response)
 
     @property
     def correspondent(self) -> Correspondent:
@@ -253,6 +270,7 @@ class Delivery(Posting):
             message_id=message.message_id or one_line(message["Message-ID"] or ""),
             smtputf8=message.envelope.smtputf8,
         )
+        self._note(self.outgoing[-1], None)
 
     def _passed_on(self, fields: list[tuple[str, Addresses]], prefix: str) -> bytes:
         """The message with ``fields``; the same object as last time where those are the same.

@@ -156,6 +156,7 @@ class Posting:
         reverse-path). Raises AddressError for an address that is none, SenderError for a sender
         in a domain that is not ours (see the setting `submission.any_sender`).
         """
+        self._prepare(response)
         if response["Message-ID"] is None:
             response["Message-ID"] = self._next_message_id(response.author)
         if response["Date"] is None:
@@ -174,7 +175,14 @@ class Posting:
             smtputf8=response.needs_smtputf8,
         )
         response.freeze()
+        self._note(self.outgoing[-1], response)
         return message_id
+
+    def _prepare(self, response: MailResponse) -> None:
+        """For who knows what else belongs to a message, before it is final."""
+
+    def _note(self, row: Outgoing, response: MailResponse | None) -> None:
+        """For who has to know what was sent; ``response`` is None for another's message."""
 
     def _may_send(self, sender: str) -> bool:
         return self._is_ours is None or self._is_ours(address.split(sender)[1])

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from lamson.delivery.job import Job
     from lamson.delivery.session import HandlerSession
+    from lamson.delivery.thread import Thread
+    from lamson.delivery.thread_finder import ThreadFinder
     from lamson.message.request import MailRequest
     from lamson.message.templates import Templates
     from lamson.routing.router import Match, Router
@@ -56,13 +58,14 @@ class Handlers:
         is_ours: Callable[[str], bool] | None = None,
         proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
+        finder: ThreadFinder | None = None,
         raise_errors: bool = False,
     ) -> None:
         """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
 
         ``proves`` tells whether a message is proven to be from a domain, None where nothing is;
-        ``mark`` makes the mark of what is forwarded from an address. With ``raise_errors`` a
-        handler's exception is raised: for tests.
+        ``mark`` makes the mark of what is forwarded from an address; ``finder`` finds threads for
+        handlers that ask. With ``raise_errors`` a handler's exception is raised: for tests.
         """
         self._router = router
         self._hostname = hostname
@@ -72,14 +75,28 @@ class Handlers:
         self._is_ours = is_ours
         self._proves = proves
         self._mark = mark
+        self._finder = finder
         self._raise_errors = raise_errors
+
+    def find_threads(self, connection: Connection | None, jobs: Sequence[Job]) -> None:
+        """Find what `begin` and the handlers of ``jobs`` are asking for, a batch at a time."""
+        if self._finder is not None:
+            self._finder.find(connection, jobs)
+
+    def write_threads(self, connection: Connection | None, results: Sequence[Result]) -> None:
+        """Write what was said in them, in the transaction of ``results``."""
+        if self._finder is not None:
+            self._finder.write(connection, results)
 
     def begin(self, job: Job) -> Result:
         """A result with the keys of the states that the handlers of ``job`` depend on."""
         result = Result(job)
         process = os.getpid()
         try:
-            result.keys = [self._state_key(match, job) for match in job.matches]
+            result.keys = keys = [self._state_key(match, job) for match in job.matches]
+            if job.resumes is not None:  # what was kept says for what the state is, not for whom
+                same = (key for key in keys if key and key.module == job.resumes.module)
+                job.resumes = next(same, job.resumes)
             end_if_child(process, str(job))
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything
             end_if_child(process, str(job), error)
@@ -108,6 +125,9 @@ class Handlers:
             if run.delivery is not None:
                 run.delivery.end()
                 result.outgoing = run.delivery.outgoing
+            result.threads = list(run.threads.values())
+            for thread in result.threads:
+                thread.settle()
         except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
             end_if_child(process, run.handler, error)
             self._undo(run, error)
@@ -164,7 +184,19 @@ class Handlers:
         if match.handler.is_stateless:
             return None
         message = job.message_for(match)
+        if self._router.is_per_thread(match.handler):
+            thread = self._thread(match, job)
+            return StateKey.make(self._router.state_key(match, message, thread), "")
         return StateKey.make(self._router.state_key(match, message), message.author)
+
+    def _thread(self, match: Match, job: Job) -> Thread | None:
+        """The one that the handler of ``match`` is given, None where it does not ask."""
+        if match.handler not in self._router.threaded:
+            return None
+        found = job.threads.get(match.handler.module)
+        if found is None:
+            raise LamsonError("a Thread needs a database: set `database` in the settings")
+        return found
 
     def _run_all(self, run: _Run, states: Mapping[StateKey, str]) -> None:
         """Every handler without states, and of the others the first one that is in state."""
@@ -193,10 +225,13 @@ class Handlers:
         message = job.message_for(match)
         captures = message.recipient.captures
         delivery: Delivery | None = None
+        thread = self._thread(match, job)
+        if thread is not None:
+            run.threads[thread.module] = thread
         if handler.needs_delivery:
             delivery = run.delivery = run.delivery or self._delivery(job)
-            delivery.message, delivery.captures = message, captures
-        return handler.call(message, captures, delivery, session)
+            delivery.message, delivery.captures, delivery.thread = message, captures, thread
+        return handler.call(message, captures, delivery, session, thread=thread)
 
     def _delivery(self, job: Job) -> Delivery:
         delivery = Delivery(
@@ -273,13 +308,14 @@ class Handlers:
 class _Run:
     """What the handlers of one delivery have in hand while they run."""
 
-    __slots__ = ("_connection", "delivery", "key", "match", "result", "savepoint")
+    __slots__ = ("_connection", "delivery", "key", "match", "result", "savepoint", "threads")
 
     def __init__(self, result: Result, connection: Connection | None) -> None:
         self.result = result
         self.match: Match | None = None  # the one that runs: what it raises is its module's affair
         self.key: StateKey | None = None
         self.delivery: Delivery | None = None
+        self.threads: dict[str, Thread] = {}  # by module
         self.savepoint: _Savepoint | None = None
         self._connection = connection
 
@@ -308,6 +344,8 @@ class _Run:
         """Whoever kept what it was given can do nothing with it from now on."""
         if self.delivery is not None:
             self.delivery.end()
+        for thread in self.threads.values():
+            thread.end()
         if self.savepoint is not None:
             self.savepoint.session.end()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamson.errors import RouteError
 from lamson.routing.declaration import HANDLERS, HandlerDeclaration
-from lamson.routing.handler import Handler
+from lamson.routing.handler import Handler, thread_parameter
 from lamson.routing.loader import file_of, functions_of, nothing_declared
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class HandlerModule:
 
     ``declared`` are its routed handlers in source order; ``states`` those by name that are states,
     `ERROR` included; ``error`` is that one, which needs no route: it then has those of all states
-    of the module; ``state_key_generator`` is the function so declared.
+    of the module; ``state_key_generator`` is the function so declared, ``thread_parameter`` the one
+    that it takes the thread as, "" where it takes none.
     """
 
     def __init__(self, module: ModuleType) -> None:
@@ -39,6 +40,7 @@ class HandlerModule:
         self.states: dict[str, Handler] = {}
         self.error: Handler | None = None
         self.state_key_generator: Callable[..., Any] | None = None
+        self.thread_parameter = ""
         for function in functions_of(module):
             declaration = HANDLERS.of(function)
             if declaration is not None and declaration.is_state_key_generator:
@@ -82,6 +84,7 @@ class HandlerModule:
                 f"{function.__name__} {problem}", file=code.co_filename, line=code.co_firstlineno
             )
         self.state_key_generator = function
+        self.thread_parameter = thread_parameter(function)
 
     def _check_start(self) -> None:
         """States of a module without START can never be reached, unless its key is shared."""
@@ -99,8 +102,9 @@ class HandlerModule:
 def _takes_two(function: Callable[..., Any]) -> bool:
     if inspect.iscoroutinefunction(function):
         return False
+    thread = thread_parameter(function)
     try:
-        inspect.signature(function).bind("module", "message")
+        inspect.signature(function).bind("module", "message", **({thread: None} if thread else {}))
     except TypeError:
         return False
     return True

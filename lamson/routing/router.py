@@ -9,7 +9,7 @@ find.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamson.errors import RouteError
@@ -26,17 +26,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from lamson.routing.pattern import Pattern
+    from lamson.routing.signing import Signed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Route:
-    """One format of one handler; ``file`` and ``line`` say where its decorator stands."""
+    """One format of one handler; ``file`` and ``line`` say where its decorator stands.
+
+    ``signed`` are its captures that match only what was signed: ``pattern`` has their form alone.
+    """
 
     format: str
     handler: Handler
     pattern: Pattern
     file: str
     line: int
+    signed: tuple[tuple[str, Signed], ...] = field(default=(), kw_only=True)
 
 
 class Match:
@@ -72,7 +77,8 @@ class Explanation(NamedTuple):
 class Router:
     """All routes of an application, in the order of the modules and of their functions.
 
-    ``modules`` are the names of the handler modules.
+    ``modules`` are the names of the handler modules; ``threaded`` are the handlers that a thread
+    has to be found for.
     """
 
     def __init__(self, modules: Sequence[HandlerModule], defaults: Mapping[str, str]) -> None:
@@ -91,6 +97,10 @@ class Router:
             for declared in declaration.routes
         )
         self._error_routes = dict(self._routes_of_errors())
+        handlers = {route.handler for route in (*self.routes, *self._error_routes.values())}
+        self.threaded = frozenset(
+            one for one in handlers if one.needs_thread or self.is_per_thread(one)
+        )
         self._matcher = Matcher(self.routes)
         self._reserved: tuple[Callable[[str], bool], Route] | None = None
 
@@ -159,7 +169,12 @@ class Router:
         known = self._modules.get(module)  # none where the handler is of ours, not of the project
         return None if known is None else known.error
 
-    def state_key(self, match: Match, message: object) -> str:
+    def is_per_thread(self, handler: Handler) -> bool:
+        """Whether the states of its module are kept for threads, not for authors."""
+        module = self._modules.get(handler.module)
+        return module is not None and bool(module.thread_parameter)
+
+    def state_key(self, match: Match, message: object, thread: object = None) -> str:
         """What the sender's state is kept for: the module's name, or what the module makes of it.
 
         Raises what the module's `@state_key_generator` raises, RouteError if it gives no text.
@@ -168,7 +183,8 @@ class Router:
         generate = module.state_key_generator
         if generate is None:
             return module.name
-        key = generate(module.name, message)
+        named = {module.thread_parameter: thread} if module.thread_parameter else {}
+        key = generate(module.name, message, **named)
         if not isinstance(key, str) or not key:
             raise RouteError(
                 f"{module.name}.{generate.__name__} returned {key!r}: a state key is a text",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DEFAULTS = {"host": r"test\.com", "user": "[a-z0-9.]+"}
 
 
-def make_router(directory: Path, source: str) -> Router:
+def make_router(directory: Path, source: str, signer: Signer | None = None) -> Router:
     """A Router over one handler module with ``source``, written into ``directory``."""
     # Tests of other folders import this file by another name: a number would not be unique.
     name = f"handlers_under_test_{secrets.token_hex(8)}"

@@ -9,6 +9,7 @@ from sqlalchemy import func, insert, select
 
 from lamson.message.history import Said
 from lamson.storage import tables, threads
+from lamson.storage.seen import PIECE
 from lamson.storage.state import SqlStateStore, StateKey
 from lamson.storage.threads import Change, Entry, Known
 
@@ -129,7 +130,7 @@ def test_it_is_forgotten_without_mail(database: Database, monkeypatch: pytest.Mo
     with database.begin() as connection:
         assert threads.purge(connection, KEEP + 0.5, KEEP) == 0
     with database.begin() as connection:
-        assert threads.purge(connection, KEEP + 1.5, KEEP) == threads.PIECE
+        assert threads.purge(connection, KEEP + 1.5, KEEP) == PIECE
         assert threads.purge(connection, KEEP + 1.5, KEEP) == 1
         assert threads.purge(connection, KEEP + 1.5, KEEP) == 0
         assert counted(connection) == {
