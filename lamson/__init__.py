@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
     from lamson.delivery.thread import Thread, per_thread
-    from lamson.errors import LamsonError, SenderError
+    from lamson.errors import LamsonError, PurposeError, SenderError
     from lamson.message.attachment import Attachment
     from lamson.message.fragments import Fragment
     from lamson.message.mailboxes import Mailbox
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
     from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
+    from lamson.routing.signing import Signed
     from lamson.smtp.envelope import Peer
     from lamson.smtp.reply import SMTPError
 
@@ -36,10 +37,12 @@ __all__ = [
     "Mailbox",
     "Message",
     "Peer",
+    "PurposeError",
     "Report",
     "ReportedRecipient",
     "SMTPError",
     "SenderError",
+    "Signed",
     "State",
     "Thread",
     "per_thread",
@@ -59,10 +62,12 @@ _HOME = {
     "Mailbox": "lamson.message.mailboxes",
     "Message": "lamson.message.message",
     "Peer": "lamson.smtp.envelope",
+    "PurposeError": "lamson.errors",
     "Report": "lamson.message.report",
     "ReportedRecipient": "lamson.message.report",
     "SMTPError": "lamson.smtp.reply",
     "SenderError": "lamson.errors",
+    "Signed": "lamson.routing.signing",
     "State": "lamson.routing.decorators",
     "Thread": "lamson.delivery.thread",
     "per_thread": "lamson.delivery.thread",

@@ -31,7 +31,6 @@ from lamson.relay.relay import Relay
 from lamson.relay.submission import Endpoint, Submitter
 from lamson.routing.domains import Domains
 from lamson.settings import loading
-from lamson.settings.keys import signer_of
 from lamson.settings.model import TEMPLATES
 from lamson.settings.reserved import reserved_of
 from lamson.settings.routes import collect_routes
@@ -42,6 +41,7 @@ from lamson.storage.housekeeping import DAY, Housekeeping
 from lamson.storage.lease_owner import LeaseOwners
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
+from lamson.storage.pending import Room
 from lamson.storage.room import Budget
 from lamson.storage.service_clock import ServiceClock
 
@@ -137,9 +137,9 @@ class Application:
             is_ours=None if settings.submission.any_sender else self.domains.holds,
             proves=self._proves if settings.authserv_id else None,
             mark=lambda recipient: self.notary.mark(recipient),
+            room=Room(settings.signing.max_pending),
             finder=ThreadFinder(
                 self.router,
-                signer=signer_of(settings),
                 clock=self.clock,
                 proves=self._proves if settings.authserv_id else None,
                 keep_days=settings.conversations.keep_days,
@@ -213,10 +213,17 @@ class Application:
         """Who signs the filters' notes, and verifies them. Raises OSError, SettingsError."""
         return Notary.of(self.settings.run_dir, self.settings.milter.signing_secret())
 
+    def make_key(self) -> None:
+        """Have the project a key, which all its processes sign addresses with, and know them by.
+
+        Where run/ is not ours to write there may be none: no address is signed, or reserved, then.
+        """
+        with suppress(OSError):
+            Notary.of(self.settings.run_dir, self.settings.milter.signing_secret())
+
     async def start(self) -> None:
         """Start dispatcher and relay on the running loop."""
-        with suppress(OSError):  # run/ is not ours to write: no address is reserved then
-            Notary.of(self.settings.run_dir, self.settings.milter.signing_secret())
+        self.make_key()
         self.dispatcher.start(asyncio.get_running_loop())
         if self.relay is not None:
             await self.relay.start()

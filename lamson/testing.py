@@ -94,6 +94,7 @@ class Mailroom:
         settings = settings.model_copy(update={"submission": submission})
         self.application: Application = Application(project, settings, raise_errors=True)
         assert self.application.database is not None
+        self.application.make_key()
         self.database = self.application.database
         self.database.create_all()
         if settings.metadata is not None:

@@ -30,6 +30,7 @@ from lamson.routing.handler import POLICY, SESSION, Handler
 from lamson.routing.loader import functions_of, load, nothing_declared
 from lamson.routing.matcher import Matcher
 from lamson.routing.router import Route
+from lamson.routing.signing import PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -197,6 +198,13 @@ def _read(module: ModuleType, defaults: Mapping[str, str]) -> Iterator[Filter]:
                 raise RouteError(
                     f"{one.file}:{one.line}: {handler} takes a Session or a Policy, which wait for"
                     " the database: leave out inline=True"
+                )
+            if one.signed:
+                raise RouteError(
+                    f"{handler}: a filter's capture cannot be Signed; give it the form of a token,"
+                    f" {PATTERN!r}: the routes verify it",
+                    file=one.file,
+                    line=one.line,
                 )
             yield Filter(
                 one.format,

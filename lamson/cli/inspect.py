@@ -12,7 +12,7 @@ from lamson.cli.options import command, option, project, settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lamson.routing.router import Router
+    from lamson.routing.router import Route, Router
     from lamson_milter.filters import Filter, Filters
 
 NOT_ROUTED = 1
@@ -64,6 +64,7 @@ def _list(router: Router, filters: Filters | None) -> int:
             str(route.handler),
             _place(route.file, route.line),
             "stateless" if route.handler.is_stateless else "",
+            _signed(route),
         )
         for number, route in enumerate(router.routes, 1)
     )
@@ -74,6 +75,14 @@ def _list(router: Router, filters: Filters | None) -> int:
             for one in filters.all
         )
     return os.EX_OK
+
+
+def _signed(route: Route) -> str:
+    """What a route's signed captures are signed for."""
+    return ", ".join(
+        f"({name}) signed: {one.purpose}, {one.days:g} days" + (", once" if one.once else "")
+        for name, one in route.signed
+    )
 
 
 def _reads(one: Filter) -> str:

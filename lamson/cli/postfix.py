@@ -81,6 +81,14 @@ def maps_command(config: str | None, directory: str | None, kind: str) -> None:
     made = tables.make(router, domains, effective.next_hop)
     for path in tables.write(target.absolute(), kind, made):
         click.echo(f"wrote {kind}:{path}")
+    for route in router.routes:
+        if route.signed:
+            names = ", ".join(f"({name})" for name, _ in route.signed)
+            click.echo(
+                f"# {route.format}: a table knows only what {names} looks like. Postfix takes a"
+                " forged or expired one, and bounces it when the application refuses it; with the"
+                " socketmap, or milter.check_recipients, it is refused at once"
+            )
 
 
 def _routes(effective: Settings) -> tuple[Router, Domains]:

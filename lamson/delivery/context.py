@@ -15,6 +15,7 @@ from lamson.delivery.answer_limit import Answer
 from lamson.delivery.correspondent import Correspondent, correspondent_of
 from lamson.delivery.posting import Posting, check_names
 from lamson.delivery.tokens import holds_token
+from lamson.errors import LamsonError
 from lamson.message import mailboxes
 from lamson.message.answering import fields_of_answer, one_line, subject_of_answer
 from lamson.message.compose import normalise_newlines
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lamson.delivery.answer_limit import AnswerLimit
+    from lamson.delivery.signing import Desk
     from lamson.delivery.thread import Thread
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
@@ -59,6 +61,7 @@ class Delivery(Posting):
 
     __slots__ = (
         "_answers",
+        "_desk",
         "_mark",
         "_passed",
         "_proves",
@@ -80,12 +83,14 @@ class Delivery(Posting):
         is_ours: Callable[[str], bool] | None = None,
         proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
+        desk: Desk | None = None,
     ) -> None:
         """``digest`` names the delivery, None where nothing does: it is then made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
         ``proves`` tells whether a message is proven to be from a domain; None where nothing is.
-        ``mark`` makes the mark that a message forwarded from an address is known by.
+        ``mark`` makes the mark that a message forwarded from an address is known by. ``desk`` makes
+        tokens; None where there are no routes that take one.
         """
         super().__init__(
             id=message.envelope.id,
@@ -101,6 +106,7 @@ class Delivery(Posting):
         self._answers = answers
         self._proves = proves
         self._mark = mark
+        self._desk = desk
         self._passed: tuple[object, bytes] | None = None  # as it was forwarded last
 
     @property
@@ -117,7 +123,9 @@ class Delivery(Posting):
             names["thread"] = self.thread
         return names
 
-    def _prepare(self, response: MailResponse) -> None:
+    def _prepare(self, response: MailResponse, sender: str) -> None:
+        if self._desk is not None:
+            self._desk.check_fits((sender, response["From"], response["Reply-To"]))
         if self.thread is not None:
             self.thread.refer(response)
 
@@ -256,7 +264,8 @@ class Delivery(Posting):
             own = message.sender
             sender = own if own == address.NULL_PATH or self._may_send(own) else here
         ours: list[tuple[str, Addresses]] = []
-        if recipients == [here] or not holds_token(here, self.captures):
+        is_signed = self._desk is not None and self._desk.has_token
+        if recipients == [here] or not (is_signed or holds_token(here, self.captures)):
             ours.append(("Delivered-To", here))
         if mark:
             ours.append((LOOP_MARK, mark))
@@ -271,6 +280,41 @@ class Delivery(Posting):
             smtputf8=message.envelope.smtputf8,
         )
         self._note(self.outgoing[-1], None)
+
+    def sign(
+        self,
+        purpose: str,
+        payload: str = "",
+        *,
+        days: float | None = None,
+        keep: bool | MailRequest = False,
+    ) -> str:
+        """A token for the routes that have a capture ``Signed(purpose)``: they match with it.
+
+        The handler that gets it finds ``payload`` as the value of that capture. It may have 24
+        octets; with 12 the token has 40 characters, 45 where it counts once, and a local part has
+        room for 64. ``days`` is for how long it counts, by default as the routes say.
+
+        With ``keep`` the message, or another one that is given, waits in the database for who comes
+        with the token, which has to count once: see `pending`. Raises PurposeError for a purpose
+        that no route has, ValueError for a payload that is too long, or where the project has no
+        key yet, SMTPError (451 4.3.1) where too much waits already (the setting
+        `signing.max_pending`).
+        """
+        self._check_open()
+        if self._desk is None:
+            raise LamsonError("there are no routes to sign an address for")
+        kept = self.message if keep is True else keep or None
+        return self._desk.sign(purpose, payload, days=days, keep=kept)
+
+    @property
+    def pending(self) -> MailRequest | None:
+        """The message that was kept for the token in the address that was written to (see `sign`).
+
+        None where none was kept. It has its envelope sender and recipient, and no captures.
+        """
+        self._check_open()
+        return None if self._desk is None else self._desk.pending()
 
     def _passed_on(self, fields: list[tuple[str, Addresses]], prefix: str) -> bytes:
         """The message with ``fields``; the same object as last time where those are the same.

@@ -28,6 +28,7 @@ from lamson.delivery.pool import Pool
 from lamson.delivery.traffic import Traffic
 from lamson.message.parsed import ParsedMessage
 from lamson.message.request import MailRequest
+from lamson.routing.router import Momentary
 from lamson.smtp import address
 from lamson.smtp.envelope import Recipient
 from lamson.smtp.reply import BUSY, LOCAL_ERROR, Reply
@@ -56,6 +57,15 @@ class Outlet(Protocol):
 
     def give_back(self, rows: Sequence[Outgoing]) -> None:
         """Let go of rows that may be in the table, leased to us, though their commit failed."""
+
+
+class _NotKept(Exception):
+    """Carries matches past the cache: a token may end at any time, and anybody can make up more
+    addresses that look as if they had one than the cache holds."""
+
+    def __init__(self, found: Sequence[Match]) -> None:
+        super().__init__()
+        self.found = found
 
 
 class Dispatcher:
@@ -131,11 +141,17 @@ class Dispatcher:
 
     def route(self, recipient: str) -> Sequence[Match]:
         """The routes that ``recipient`` matches; none means that it must be refused."""
-        return self._match(recipient)
+        try:
+            return self._match(recipient)
+        except _NotKept as passing:
+            return passing.found
 
     def _look_up(self, recipient: str) -> Sequence[Match]:
         with self._pool.routing():
-            return self._router.match(recipient)
+            found = self._router.match(recipient)
+        if isinstance(found, Momentary):
+            raise _NotKept(found)
+        return found
 
     def deliver(
         self,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lamson.delivery.thread import Thread
     from lamson.routing.router import Match
     from lamson.storage.outgoing import Outgoing
+    from lamson.storage.pending import Pending
     from lamson.storage.seen_key import Key
     from lamson.storage.state import StateKey
 
@@ -33,6 +34,7 @@ class Job:
     crash_key: bytes = b""  # what a crash is counted against; the key's name if there is one
     original: Key | None = None  # of the delivery that was kept, while a person has it run again
     entries: Sequence[bytes] = ()  # what this transaction claimed those two as
+    redeems: Sequence[bytes] = ()  # digests of tokens that this transaction claimed for it
     is_again: bool = False  # asked for by a person: an author's state does not change on failure
     resumes: StateKey | None = None  # whose state is to be, while a person has it run again,
     resume_in: str = ""  # this one, whatever it is
@@ -72,6 +74,8 @@ class Result:
     threads: Sequence[Thread] = ()  # that it belongs to
     moves: tuple[tuple[StateKey, str], ...] = ()  # where to put the author; one at most
     handled: tuple[str, ...] = ()
+    kept: Sequence[Pending] = ()  # messages that wait for a token
+    spent: tuple[bytes, ...] = ()  # digests of tokens that count once, which handlers got
     state: str = ""  # in which the author's state function ran
     seconds: float = 0.0
     failed: bool = False

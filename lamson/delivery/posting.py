@@ -153,10 +153,10 @@ class Posting:
 
         ``to`` are the envelope recipients (default: those of its To, Cc and Bcc), ``sender`` is the
         envelope sender (default: the response's own, else its From address; "" is the null
-        reverse-path). Raises AddressError for an address that is none, SenderError for a sender
-        in a domain that is not ours (see the setting `submission.any_sender`).
+        reverse-path). Raises AddressError for an address that is none, or that has a token in it
+        and more than 64 octets before the @, SenderError for a sender in a domain that is not ours
+        (see the setting `submission.any_sender`).
         """
-        self._prepare(response)
         if response["Message-ID"] is None:
             response["Message-ID"] = self._next_message_id(response.author)
         if response["Date"] is None:
@@ -166,6 +166,7 @@ class Posting:
         recipients = (
             [to] if isinstance(to, str) else list(response.recipients if to is None else to)
         )
+        self._prepare(response, sender)
         message_id = str(response["Message-ID"])
         self._post(
             sender=sender,
@@ -178,7 +179,7 @@ class Posting:
         self._note(self.outgoing[-1], response)
         return message_id
 
-    def _prepare(self, response: MailResponse) -> None:
+    def _prepare(self, response: MailResponse, sender: str) -> None:
         """For who knows what else belongs to a message, before it is final."""
 
     def _note(self, row: Outgoing, response: MailResponse | None) -> None:

@@ -21,11 +21,14 @@ from lamson.delivery.context import TOO_MANY, Delivery, MailLoop
 from lamson.delivery.forked import end_if_child
 from lamson.delivery.job import Result
 from lamson.delivery.keeping import keep
+from lamson.delivery.redeeming import redeem
+from lamson.delivery.signing import Desk
 from lamson.errors import LamsonError
 from lamson.smtp import address
 from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
 from lamson.storage import failure, guard
 from lamson.storage.failure import PrematureEnd, SharedTransactionError
+from lamson.storage.pending import Room
 from lamson.storage.state import StateKey
 
 if TYPE_CHECKING:
@@ -44,6 +47,9 @@ if TYPE_CHECKING:
     from lamson.storage.maildir import Maildir
 
 
+_ROOM = 256 << 20  # octets, where nothing else is said
+
+
 class Handlers:
     """Knows how to run the handlers of a delivery; holds none itself. For all threads at once."""
 
@@ -58,14 +64,16 @@ class Handlers:
         is_ours: Callable[[str], bool] | None = None,
         proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
+        room: Room | None = None,
         finder: ThreadFinder | None = None,
         raise_errors: bool = False,
     ) -> None:
         """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
 
         ``proves`` tells whether a message is proven to be from a domain, None where nothing is;
-        ``mark`` makes the mark of what is forwarded from an address; ``finder`` finds threads for
-        handlers that ask. With ``raise_errors`` a handler's exception is raised: for tests.
+        ``mark`` makes the mark of what is forwarded from an address; ``room`` is for messages that
+        wait for a token; ``finder`` finds threads for handlers that ask. With ``raise_errors`` a
+        handler's exception is raised: for tests.
         """
         self._router = router
         self._hostname = hostname
@@ -75,6 +83,7 @@ class Handlers:
         self._is_ours = is_ours
         self._proves = proves
         self._mark = mark
+        self._room = room or Room(_ROOM)
         self._finder = finder
         self._raise_errors = raise_errors
 
@@ -110,7 +119,7 @@ class Handlers:
 
         Raises PrematureEnd where the transaction is not ours any more.
         """
-        run = _Run(result, connection)
+        run = _Run(result, connection, Desk(self._router.purposes, self._room, connection))
         process = os.getpid()
         began = time.perf_counter()
         try:
@@ -125,6 +134,7 @@ class Handlers:
             if run.delivery is not None:
                 run.delivery.end()
                 result.outgoing = run.delivery.outgoing
+                result.kept = run.desk.kept
             result.threads = list(run.threads.values())
             for thread in result.threads:
                 thread.settle()
@@ -221,6 +231,8 @@ class Handlers:
         """Call one handler with what it asks for; gives what it returned."""
         handler, job = match.handler, run.result.job
         run.result.handled += (handler.full_name,)
+        if match.redeems:
+            run.result.spent += tuple([token.digest for token in match.redeems])
         session = run.session() if handler.needs_session else None
         message = job.message_for(match)
         captures = message.recipient.captures
@@ -229,11 +241,16 @@ class Handlers:
         if thread is not None:
             run.threads[thread.module] = thread
         if handler.needs_delivery:
-            delivery = run.delivery = run.delivery or self._delivery(job)
+            delivery = run.delivery = run.delivery or self._delivery(job, run.desk)
             delivery.message, delivery.captures, delivery.thread = message, captures, thread
+            run.desk.match = match
         return handler.call(message, captures, delivery, session, thread=thread)
 
-    def _delivery(self, job: Job) -> Delivery:
+    def redeem(self, connection: Connection | None, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Claim the tokens of ``jobs`` that count once; gives those that are to be run."""
+        return redeem(connection, jobs, self._router)
+
+    def _delivery(self, job: Job, desk: Desk) -> Delivery:
         delivery = Delivery(
             job.message,
             digest=job.key.name if job.key is not None else None,
@@ -243,6 +260,7 @@ class Handlers:
             is_ours=self._is_ours,
             proves=self._proves,
             mark=self._mark,
+            desk=desk,
         )
         job.answered = delivery.answered
         return delivery
@@ -308,10 +326,20 @@ class Handlers:
 class _Run:
     """What the handlers of one delivery have in hand while they run."""
 
-    __slots__ = ("_connection", "delivery", "key", "match", "result", "savepoint", "threads")
+    __slots__ = (
+        "_connection",
+        "delivery",
+        "desk",
+        "key",
+        "match",
+        "result",
+        "savepoint",
+        "threads",
+    )
 
-    def __init__(self, result: Result, connection: Connection | None) -> None:
+    def __init__(self, result: Result, connection: Connection | None, desk: Desk) -> None:
         self.result = result
+        self.desk = desk
         self.match: Match | None = None  # the one that runs: what it raises is its module's affair
         self.key: StateKey | None = None
         self.delivery: Delivery | None = None

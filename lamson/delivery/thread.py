@@ -157,8 +157,9 @@ class Thread:
     def sign(self) -> str:
         """A token for a route with a capture ``Signed("thread")``: who writes there is in.
 
-        It counts for as long as a thread is kept without mail. Raises ValueError where the project
-        has no key to sign with.
+        It counts for as long as a thread is kept without mail (see the setting
+        `conversations.keep_days`), whatever the route says. Raises PurposeError where no route has
+        such a capture, ValueError where the project has no key to sign with.
         """
         self._check_open()
         return self._sign(self.id)

@@ -21,7 +21,6 @@ from lamson.delivery.thread import Thread
 from lamson.message.answering import one_line
 from lamson.routing.declaration import threads_among
 from lamson.routing.handler import THREAD
-from lamson.routing.signing import Signed
 from lamson.storage import threads
 from lamson.storage.threads import Known
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from lamson.delivery.job import Job, Result
     from lamson.message.request import MailRequest
     from lamson.routing.router import Match, Router
-    from lamson.routing.signing import Signer
 
 MAX_IDS = 100  # of In-Reply-To and References that are looked up: the newest, and the first
 _MAX_SUBJECT = 200  # characters
@@ -57,7 +55,6 @@ class ThreadFinder:
         self,
         router: Router,
         *,
-        signer: Signer,
         clock: Callable[[], float],
         proves: Callable[[MailRequest, str], bool] | None = None,
         keep_days: float = 365.0,
@@ -65,7 +62,7 @@ class ThreadFinder:
         """``clock`` is the service clock. ``proves`` tells whether a message is proven to be from a
         domain, None where nothing is. Without mail a thread is kept for ``keep_days``."""
         self._threaded = router.threaded
-        self._signer = signer
+        self._purposes = router.purposes
         self._clock = clock
         self._proves = proves
         self._keep_days = keep_days
@@ -108,7 +105,7 @@ class ThreadFinder:
             threads.write(connection, made, self._clock(), self._keep_days * _DAY)
 
     def _sign(self, name: str) -> str:
-        return self._signer.sign(Signed(THREAD, days=self._keep_days), name)
+        return self._purposes.sign(THREAD, name, self._keep_days)[0]
 
     def _wanted(self, job: Job) -> Iterator[_Wanted]:
         modules: dict[str, str] = {}

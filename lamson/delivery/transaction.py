@@ -18,7 +18,7 @@ from lamson import failpoint, log
 from lamson.delivery.keeping import keep
 from lamson.routing.module import ERROR
 from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
-from lamson.storage import failure, seen
+from lamson.storage import failure, pending, redeemed, seen
 from lamson.storage.failure import AlteredConnection, PrematureEnd
 from lamson.storage.seen_before import SeenBefore
 from lamson.storage.state import MemoryStateStore, SqlStateStore, StateKey, StateStore
@@ -129,7 +129,7 @@ class Transactions:
             with self._deleting() as delete, self._transaction(jobs) as (connection, store):
                 if failpoint.ACTIVE:
                     failpoint.reach(failpoint.AFTER_BEGIN)
-                fresh = self._claim(connection, jobs)
+                fresh = self._handlers.redeem(connection, self._claim(connection, jobs))
                 results = self._handle_all(fresh, connection, store, under_way)
                 outgoing = self._write(results, connection, store, under_way)
                 if connection is not None:
@@ -180,6 +180,7 @@ class Transactions:
                     finished = {result.job for result in done}
                     others = [job for job in jobs if job not in finished]
                     seen.forget(connection, [entry for job in others for entry in job.entries])
+                    redeemed.forget(connection, [one for job in others for one in job.redeems])
                     outgoing = self._write(done, connection, store, under_way)
         except Exception:
             self._undone(jobs, outgoing)
@@ -288,10 +289,14 @@ class Transactions:
         states: dict[StateKey, str] = {}
         outgoing: list[Outgoing] = []
         failed: list[bytes] = []
+        unused: list[bytes] = []
         for result in results:
             if result.failed:
                 failed += result.job.entries
+                unused += result.job.redeems
                 continue
+            if result.job.redeems:
+                unused += set(result.job.redeems).difference(result.spent)
             if result.moves:
                 states.update(result.moves)
             if result.outgoing:
@@ -300,6 +305,10 @@ class Transactions:
         store.save(states)
         if connection is not None:
             seen.forget(connection, failed)
+            redeemed.forget(connection, unused)
+            done = [result for result in results if not result.failed]
+            pending.keep(connection, [one for result in done for one in result.kept])
+            pending.forget(connection, [one for result in done for one in result.spent])
         if connection is None or not outgoing:
             return []
         assert self._outbox is not None

@@ -3,7 +3,9 @@
 For `lamson postfix maps`, for sites that want Postfix to run without asking a socketmap. They say
 what `lamson_lmtp.socketmap.answers` would answer, until the routes change: then they are to be made
 anew. Each is tried out with postmap(1) before it replaces the old one; a file is replaced as a
-whole, or not at all. What cannot be written down as a table raises RouteError.
+whole, or not at all. What cannot be written down as a table raises RouteError. Of a signed capture
+a table has the form alone: a token that was forged, or has expired, Postfix takes, and our reply to
+its RCPT has it bounce.
 """
 
 from __future__ import annotations
@@ -59,7 +61,11 @@ def make(router: Router, domains: Domains, next_hop: str) -> tuple[Table, Table,
     ]
     ours = domains.complete()
     strangers = [_STRANGER % domain for domain in ours]
-    routed = {address: bool(router.match(address)) for address in strangers}
+    signed = [route for route in router.routes if route.signed]
+    routed = {
+        address: bool(router.match(address)) or any(one.pattern.match(address) for one in signed)
+        for address in strangers
+    }
     unlisted = {route for route, _ in domains.unlisted}
     elsewhere = [(_of_route(route), next_hop) for route in router.routes if route in unlisted]
     return (

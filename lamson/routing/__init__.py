@@ -8,6 +8,7 @@ from __future__ import annotations
 from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
 from lamson.routing.handler import Handler
 from lamson.routing.router import Explanation, Match, Route, Router
+from lamson.routing.signing import Signed
 
 __all__ = [
     "Explanation",
@@ -15,6 +16,7 @@ __all__ = [
     "Match",
     "Route",
     "Router",
+    "Signed",
     "State",
     "route",
     "route_like",

@@ -13,10 +13,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from lamson.errors import RouteError
 from lamson.routing.declaration import HANDLERS, DeclaredRoute, check_format, origin
+
+if TYPE_CHECKING:
+    from lamson.routing.signing import Signed
 
 State: TypeAlias = Callable[..., Any] | str | None
 """What a handler returns: the next state, as a function of its module or that function's name, or
@@ -26,16 +29,18 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def route(
-    format: str, /, *, engine: str = "re2", **captures: str
+    format: str, /, *, engine: str = "re2", **captures: str | Signed
 ) -> Callable[[_Function], _Function]:
     """Route the addresses that match ``format`` to the function.
 
     ``format`` is a regular expression in which ``(name)`` stands for the pattern given here as
     ``name=...``, else in the setting `route_defaults`. It has to match the whole envelope
-    recipient, ignoring case. May stand several times on one function. ``engine="re"`` allows
-    look-around and back-references, at the price of a search that a crafted address may make slow.
-    What cannot be a route (an unknown name, a pattern that RE2 has not, captures that the function
-    has no parameters for) is a RouteError with file and line when the application loads.
+    recipient, ignoring case. A capture that is `Signed` matches only what `Delivery.sign` made. May
+    stand several times on one function. ``engine="re"`` allows look-around and back-references, at
+    the price of a search that a crafted address may make slow. What cannot be a route (an unknown
+    name, a pattern that RE2 has not, captures that the function has no parameters for, a purpose
+    that another route declares otherwise) is a RouteError with file and line when the application
+    loads.
     """
     check_format(format, "route")
     declared = DeclaredRoute(format, engine, captures, *origin())

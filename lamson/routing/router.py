@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamson.errors import RouteError
-from lamson.routing.declaration import HANDLERS
+from lamson.routing.declaration import HANDLERS, threads_among
 from lamson.routing.handler import Handler
 from lamson.routing.loader import load
 from lamson.routing.matcher import Matcher
 from lamson.routing.module import HandlerModule
 from lamson.routing.pattern import compile_format
+from lamson.routing.purposes import Purposes
 from lamson.routing.reserved import PREFIX, is_like_one
 from lamson.routing.why_not import why_not
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from lamson.routing.pattern import Pattern
-    from lamson.routing.signing import Signed
+    from lamson.routing.purposes import Verified
+    from lamson.routing.signing import Signed, Signer, Token
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,15 +47,22 @@ class Route:
 
 
 class Match:
-    """A route that an address matches, and what it captured of the address."""
+    """A route that an address matches, and what it captured of the address.
 
-    __slots__ = ("_address", "_captures", "handler", "route")
+    ``tokens`` were verified, of which ``redeems`` count once: their payloads are in the captures.
+    """
 
-    def __init__(self, route: Route, address: str) -> None:
+    __slots__ = ("_address", "_captures", "handler", "redeems", "route", "tokens")
+
+    def __init__(self, route: Route, address: str, verified: Verified | None = None) -> None:
         self.route = route
         self.handler = route.handler
         self._address = address
         self._captures: dict[str, str] | None = None
+        self.tokens: tuple[Token, ...] = ()
+        self.redeems: tuple[Token, ...] = ()
+        if verified is not None:
+            self._captures, self.tokens, self.redeems = verified
 
     @property
     def captures(self) -> dict[str, str]:
@@ -64,6 +73,12 @@ class Match:
 
     def __repr__(self) -> str:
         return f"<Match {self.handler} {self.captures}>"
+
+
+class Momentary(tuple[Match, ...]):
+    """What matches now, and perhaps not later: a token in the address ends. None may be so, too."""
+
+    __slots__ = ()
 
 
 class Explanation(NamedTuple):
@@ -77,11 +92,17 @@ class Explanation(NamedTuple):
 class Router:
     """All routes of an application, in the order of the modules and of their functions.
 
-    ``modules`` are the names of the handler modules; ``threaded`` are the handlers that a thread
-    has to be found for.
+    ``modules`` are the names of the handler modules, ``purposes`` what its addresses are signed
+    for; ``threaded`` are the handlers that a thread has to be found for.
     """
 
-    def __init__(self, modules: Sequence[HandlerModule], defaults: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        modules: Sequence[HandlerModule],
+        defaults: Mapping[str, str],
+        *,
+        signer: Signer | None = None,
+    ) -> None:
         self._modules = {module.name: module for module in modules}
         self.modules = tuple(self._modules)
         self.routes = tuple(
@@ -91,11 +112,14 @@ class Router:
                 declared.compile(handler, defaults),
                 declared.file,
                 declared.line,
+                signed=declared.signed,
             )
             for module in modules
             for handler, declaration in module.declared
             for declared in declaration.routes
         )
+        self.purposes = Purposes(self.routes, signer)
+        self._is_signed = bool(self.purposes)
         self._error_routes = dict(self._routes_of_errors())
         handlers = {route.handler for route in (*self.routes, *self._error_routes.values())}
         self.threaded = frozenset(
@@ -105,13 +129,21 @@ class Router:
         self._reserved: tuple[Callable[[str], bool], Route] | None = None
 
     @classmethod
-    def collect(cls, modules: Sequence[str], defaults: Mapping[str, str]) -> Router:
+    def collect(
+        cls,
+        modules: Sequence[str],
+        defaults: Mapping[str, str],
+        *,
+        signer: Signer | None = None,
+    ) -> Router:
         """Import the handler modules and build their Router.
 
         ``defaults`` are the patterns of the captures for which a decorator gives none, the setting
-        `route_defaults`. Raises RouteError for whatever could not work.
+        `route_defaults`. ``signer`` verifies the signed ones: without it no address of such a route
+        matches. Raises RouteError for whatever could not work.
         """
-        return cls([HandlerModule(module) for module in load(modules, HANDLERS)], defaults)
+        found = [HandlerModule(module) for module in load(modules, HANDLERS)]
+        return cls(found, defaults, signer=signer)
 
     def refuse_captures(self, reserved: Collection[str]) -> None:
         """Raise RouteError for a capture with one of these names, which templates need themselves.
@@ -137,16 +169,22 @@ class Router:
         pattern = compile_format(re.escape(PREFIX) + ".+", {})
         self._reserved = takes, Route(pattern.format, handler, pattern, handler.file, handler.line)
 
-    def match(self, address: str) -> tuple[Match, ...]:
+    def match(self, address: str, redeemed: Collection[bytes] = ()) -> tuple[Match, ...]:
         """The routes of an address, one per handler, in definition order; () if it is not routed.
 
-        Where a state matches, the ERROR state of its module does too, after all others.
-        Takes microseconds whatever the number of routes, and never raises.
+        Where a state matches, the ERROR state of its module does too, after all others. Where a
+        token was looked at, it is a `Momentary`; ``redeemed`` are the digests of tokens that count
+        no more. Takes microseconds whatever the number of routes, and never raises.
         """
         if self._reserved is not None and is_like_one(address):
             takes, route = self._reserved
             if takes(address):
-                return (Match(route, address),)
+                return Momentary((Match(route, address),))
+        if self._is_signed:
+            found = self._matcher.find_all(address)
+            for route in found:
+                if route.signed:
+                    return self._match_signed(found, address, redeemed)
         routes = self._matcher.find(address)
         if len(routes) == 1 and not self._error_routes:
             return (Match(routes[0], address),)
@@ -157,12 +195,39 @@ class Router:
                 errors.setdefault(error.handler, error)
         return tuple([Match(route, address) for route in (*routes, *errors.values())])
 
+    def _match_signed(
+        self, routes: Sequence[Route], address: str, redeemed: Collection[bytes]
+    ) -> Momentary:
+        """Those of the ``routes`` whose signed captures hold what was signed."""
+        found: dict[Handler, Match] = {}
+        errors: dict[Handler, Match] = {}
+        for route in routes:
+            if route.handler in found:
+                continue
+            verified = None
+            if route.signed:
+                verified = self.purposes.verify(route, address, redeemed)
+                if verified is None:
+                    continue
+            found[route.handler] = Match(route, address, verified)
+            error = self._error_routes.get(route)
+            if error is not None:
+                errors.setdefault(error.handler, Match(error, address, verified))
+        return Momentary((*found.values(), *errors.values()))
+
     def explain(self, address: str) -> list[Explanation]:
-        """What becomes of each route for this address, in definition order."""
-        return [
-            Explanation(route, route.pattern.match(address), why_not(route.pattern, address))
-            for route in self.routes
-        ]
+        """What becomes of each route for this address, in definition order. For the operator."""
+        return [self._explain(route, address) for route in self.routes]
+
+    def _explain(self, route: Route, address: str) -> Explanation:
+        captures = route.pattern.match(address)
+        if captures is None or not route.signed:
+            return Explanation(route, captures, why_not(route.pattern, address))
+        verified = self.purposes.verify(route, address)
+        if verified is None:
+            names = " or ".join(name for name, _ in route.signed)
+            return Explanation(route, None, f"{names}: forged or expired")
+        return Explanation(route, verified.captures, "")
 
     def error_state(self, module: str) -> Handler | None:
         """The function ERROR of a handler module, None where it has none."""
@@ -223,5 +288,10 @@ class Router:
         for route in self.routes:
             error = self._modules[route.handler.module].error
             if error is not None and error not in routed and not route.handler.is_stateless:
-                error.check_captures(route.pattern.names, file=error.file, line=error.line)
+                error.check_captures(
+                    route.pattern.names,
+                    file=error.file,
+                    line=error.line,
+                    threads=threads_among(route.signed),
+                )
                 yield route, replace(route, handler=error)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lamson.errors import RouteError
 from lamson.message.templates import RESERVED
 from lamson.routing.router import Router
+from lamson.settings.keys import signer_of
 
 if TYPE_CHECKING:
     from lamson.settings.model import Settings
@@ -18,7 +20,17 @@ def collect_routes(settings: Settings) -> Router:
     """Import the handler modules and build their Router. Raises RouteError.
 
     Captures are given to templates, so none may have a name that templates need for themselves.
+    A token that counts once is noted in the database, so there has to be one.
     """
-    router = Router.collect(settings.handlers, settings.route_defaults)
+    signer = signer_of(settings)
+    router = Router.collect(settings.handlers, settings.route_defaults, signer=signer)
     router.refuse_captures(RESERVED)
+    route = router.purposes.once()
+    if route is not None and settings.database is None:
+        raise RouteError(
+            "a token that counts once needs a database: set `database` in the settings, or leave"
+            " out once=True",
+            file=route.file,
+            line=route.line,
+        )
     return router

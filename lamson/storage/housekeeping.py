@@ -16,7 +16,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lamson import log
-from lamson.storage import answers, failure, probes, seen, seen_before, threads
+from lamson.storage import (
+    answers,
+    failure,
+    pending,
+    probes,
+    redeemed,
+    seen,
+    seen_before,
+    threads,
+)
 from lamson.storage.far_leases import FarLeases
 from lamson.storage.patience import patience
 
@@ -95,8 +104,10 @@ class Housekeeping:
             keep = self._keep_threads
             self._purge(lambda connection: threads.purge(connection, self._clock(), keep))
             self._purge(lambda connection: probes.purge(connection, time.time()))
+            self._purge(lambda connection: redeemed.purge(connection, time.time()))
+            self._purge(lambda connection: pending.purge(connection, time.time()), pending.PIECE)
 
-    def _purge(self, piece: Callable[[Connection], int]) -> None:
+    def _purge(self, piece: Callable[[Connection], int], size: int = seen.PIECE) -> None:
         """Forget in pieces, each in a transaction of its own: deliveries go on in between.
 
         At the end it is one piece, since nobody is to wait for that.
@@ -104,7 +115,7 @@ class Housekeeping:
         is_done = False
         while not is_done:
             with self._database.begin() as connection:
-                is_done = piece(connection) < seen.PIECE
+                is_done = piece(connection) < size
             is_done |= self._is_ending.wait(PAUSE)
 
 

@@ -159,6 +159,30 @@ tasks = Table(
     Index("lamson_tasks_due", "due_at"),
 )
 
+# Tokens of addresses that counted once, and were used (see lamson/storage/redeemed.py).
+redeemed = Table(
+    "lamson_redeemed",
+    metadata,
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("until", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# Messages that wait for who comes with a token (see lamson/storage/pending.py). `size` is what one
+# counts; with `until` it stands in an index, so that to add it up reads no message.
+pending = Table(
+    "lamson_pending",
+    metadata,
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("until", Float, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Index("lamson_pending_until", "until", "size"),
+)
+
 # Conversations about one thing (see lamson/storage/threads.py). `modules` are those whose handlers
 # were given it, `used_at` is in seconds of the service clock.
 threads = Table(

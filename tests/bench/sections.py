@@ -68,9 +68,13 @@ def routes(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     costs = routing.measure()
     section = Section("Routing one address")
     section.remarks = [f"{name} routes: {us:,.1f} µs" for name, us in costs.items()]
+    tokens = routing.verification()
+    section.remarks += [f"{name}: {us:,.1f} µs" for name, us in tokens.items()]
     few, many = routing.SIZES[0], routing.SIZES[-1]
     ratio = costs[f"router {many}"] / costs[f"router {few}"]
     section.goals = [Goal(f"{many:,} routes / {few:,} routes", ratio, goal=8.0, at_least=False)]
+    beside = max(tokens.values()) - tokens["a token, not verified"]
+    section.goals.append(Goal("µs to verify a token", beside, goal=10.0, at_least=False))
     if salmon := costs.get(f"salmon {many}"):
         times = salmon / costs[f"router {many}"]
         section.goals.append(Goal(f"times as fast as Salmon, {many:,} routes", times, goal=100.0))

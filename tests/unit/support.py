@@ -16,6 +16,8 @@ from lamson.storage.seen_key import Key, Source
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lamson.routing.signing import Signer
+
 DEFAULTS = {"host": r"test\.com", "user": "[a-z0-9.]+"}
 
 
@@ -28,7 +30,7 @@ def make_router(directory: Path, source: str, signer: Signer | None = None) -> R
     importlib.invalidate_caches()
     sys.path.insert(0, str(directory))
     try:
-        return Router.collect([name], DEFAULTS)
+        return Router.collect([name], DEFAULTS, signer=signer)
     finally:
         sys.path.remove(str(directory))
 

@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.message.notes import Notary
+from lamson.routing.signing import Signed
+from lamson.settings.keys import signer_of
+from lamson.settings.loading import load
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -47,6 +52,26 @@ def test_why_an_address_is_not_routed(lamson: Lamson) -> None:
     assert "no: host: 'example.com' does not match" in first
     assert "no: " in second
     assert verdict == "zed@example.com is not routed: it is refused with 550 5.1.1"
+
+
+def test_signed_routes_and_why_an_address_is_not_routed(
+    lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAMSON_HANDLERS", "handlers_that_are_signed")
+    (project / "handlers_that_are_signed.py").write_text(
+        "from lamson import Signed, route\n"
+        '@route("ok-(token)@(host)", token=Signed("post", days=1.5))\n'
+        "def START(message, token, host): ...\n"
+    )
+    assert lamson("routes").out.endswith("_signed.py:2    (token) signed: post, 1.5 days\n")
+    settings = load(project)
+    Notary.of(settings.run_dir, None)
+    token = signer_of(settings).sign(Signed("post", days=1.5), "17")
+    done = lamson("routes", "-test", f"ok-{token}@test.com")
+    assert (done.status, "yes: token=17, host=test.com" in done.out) == (0, True)
+    done = lamson("routes", "-test", f"ok-{token[::-1]}@test.com")
+    assert done.status == 1
+    assert "no: token: forged or expired" in done.out
 
 
 @pytest.mark.usefixtures("project")

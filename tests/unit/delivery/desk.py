@@ -89,7 +89,6 @@ class Desk:
         self.now = 1000.0  # of the service clock
         finder = ThreadFinder(
             self.router,
-            signer=SIGNER,
             clock=lambda: self.now,
             proves=proves,
             keep_days=keep_days,

@@ -59,6 +59,25 @@ def test_what_they_say(collect: Collect) -> None:
     ]
 
 
+@needs_postmap
+def test_of_a_signed_capture_they_have_the_form_alone(collect: Collect, tmp_path: Path) -> None:
+    router = collect(
+        """
+        @stateless
+        @route("(user)-(token)@(host)", token=Signed("a"))
+        @route("[a-z-]*(token)@(host)", token=Signed("a"))
+        def LIST(message, token, host, user=""): ...
+        """
+    )
+    found = made(router)
+    first, _ = lines(found["recipients"])
+    assert first == r"/^(([a-z])+-([2-7a-z]){21,64}@(localhost|test\.com))$/ routed"
+    tables.write(tmp_path / "tables", "regexp", list(found.values()))
+    forged = f"users-{'a2' * 20}@test.com"
+    assert not router.match(forged)
+    assert tables.query(f"regexp:{tmp_path}/tables/recipients", [forged])[0]
+
+
 def test_a_host_that_is_no_list_is_an_error(collect: Collect) -> None:
     router = collect('@route("(user)@[a-z]+")\n@stateless\ndef A(message, user): ...')
     with pytest.raises(RouteError, match=r"one\.py:2: the domains of .* are no finite list"):

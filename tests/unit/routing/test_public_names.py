@@ -9,7 +9,7 @@ import pkgutil
 import pytest
 
 import lamson.routing
-from lamson.routing import decorators, handler, router
+from lamson.routing import decorators, handler, router, signing
 
 PUBLIC = {
     "Explanation": router.Explanation,
@@ -17,6 +17,7 @@ PUBLIC = {
     "Match": router.Match,
     "Route": router.Route,
     "Router": router.Router,
+    "Signed": signing.Signed,
     "State": decorators.State,
     "route": decorators.route,
     "route_like": decorators.route_like,

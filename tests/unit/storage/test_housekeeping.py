@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import select
 
-from lamson.storage import seen, tables
+from lamson.storage import pending, redeemed, seen, tables
 from lamson.storage.housekeeping import Housekeeping
 from lamson.storage.lease_owner import LeaseOwners
 from lamson.storage.outbox import Outbox
@@ -88,6 +89,24 @@ def test_the_end_saves_the_clock_and_forgets_what_was_handled_long_ago(
         left = connection.execute(select(tables.seen.c.key)).scalars()
         assert list(left) == [make_key(b"now").entry]
         assert list(connection.execute(select(tables.seen_before.c.key)).scalars()) == [b"now"]
+
+
+def test_the_end_forgets_tokens_and_what_waited_for_them(
+    database: Database, tmp_path: Path
+) -> None:
+    now = time.time()
+    with database.begin() as connection:
+        redeemed.claim(connection, {b"1" * 16: now - 2 * redeemed.SLACK, b"2" * 16: now})
+        for name, until in ((b"1", now - 1), (b"2", now + 60)):
+            message = pending.Pending(name * 16, until, "id", "", "x@test.com", b"x")
+            pending.keep(connection, [message])
+    clock = ServiceClock(lambda: 5.0)
+    with database.read() as connection:
+        clock.read(connection)
+    keep_house(database, clock, LeaseOwners(tmp_path, tmp_path), lambda: True)
+    with database.read() as connection:
+        for table in (tables.redeemed, tables.pending):
+            assert list(connection.execute(select(table.c.digest)).scalars()) == [b"2" * 16]
 
 
 def test_a_clock_that_was_never_read_is_not_saved(database: Database, tmp_path: Path) -> None:
