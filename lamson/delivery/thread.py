@@ -104,6 +104,7 @@ class Thread:
 
     @property
     def id(self) -> str:
+        """A short text that no other thread has."""
         return self._known.id
 
     @property
@@ -125,6 +126,16 @@ class Thread:
             for one, is_open in sent.participants.items():
                 found[one] = is_open or found.get(one, False)
         return tuple(one for one, is_open in found.items() if is_open)
+
+    @property
+    def writer(self) -> str:
+        """Who wrote this message, of those who take part; "" for nobody.
+
+        That is its author where somebody vouches for him as for who is answered (the envelope
+        sender is of his organisation, or our own server has proved his domain), else the envelope
+        sender.
+        """
+        return self._writer
 
     @property
     def messages(self) -> list[Said]:
@@ -268,9 +279,10 @@ class Thread:
 
     def _said(self) -> Said:
         message = self._message
-        named = message.from_[:1] if message.author_source == "From" else []
+        author = self._writer or message.author
+        named = message.from_[:1] if author == message.author else []  # else it is another's name
         return Said(
-            author=message.author if self._is_of_person else self._writer or message.author,
+            author=author,
             name=one_line(named[0].name)[:_MAX_NAME] if named else "",
             date=_dated(message.date, message.envelope.received),
             text=_fitting(message.new_text.strip() or message.body.strip()),
