@@ -26,6 +26,7 @@ LOST_DELETES = "lost-deletes"
 FORGETFUL_STATES = "forgetful-states"
 NO_ORDER = "no-order"
 ANY_CONTENT = "any-content"
+LATE_THREADS = "late-threads"
 
 
 def nothing(rig: Rig) -> None:

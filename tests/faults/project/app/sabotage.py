@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from lamson.delivery.dispatcher import Dispatcher
+from lamson.delivery.thread_finder import ThreadFinder
 from lamson.relay.attempt import Attempts
 from lamson.smtp.envelope import Envelope
 from lamson.smtp.reply import OK, Reply
@@ -37,6 +38,7 @@ def commit(name: str) -> None:
             "forgetful-states": _forget_states,
             "no-order": _forget_order,
             "any-content": _compare_no_content,
+            "late-threads": _write_threads_late,
         }[name]()
 
 
@@ -140,3 +142,15 @@ def _compare_no_content() -> None:
         return {key: entry for key, entry in claimed.items() if entry == key.entry}
 
     seen.claim = claim_by_entry
+
+
+def _write_threads_late() -> None:
+    """What was said is written with the next batch: who dies before that forgets it."""
+    write, waiting = ThreadFinder.write, []
+
+    def write_later(finder: ThreadFinder, connection: Any, results: Sequence[Any]) -> None:
+        while waiting:
+            write(finder, connection, waiting.pop())
+        waiting.append(results)
+
+    ThreadFinder.write = write_later  # type: ignore[method-assign]

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app import sabotage
 from app.model import Effect, Violation
-from lamson import Delivery, MailRequest, failpoint, route
+from lamson import Delivery, MailRequest, Thread, failpoint, route
 
 STEPS = 24  # more than one author comes to
 # A test makes a handler slow by putting files here: each is used up by one run of the handler.
@@ -23,6 +23,7 @@ SECONDS = float(os.environ.get("FAULTS_SLOW_SECONDS", "0"))
 # What it does for recipients at a place that this file names cannot be committed.
 VIOLATING = os.environ.get("FAULTS_VIOLATING", "")
 COPY = os.environ.get("FAULTS_COPY", "")  # a second recipient of every reply
+THREADS = os.environ.get("FAULTS_THREADS", "")  # the handlers ask for the thread of each message
 
 sabotage.commit(os.environ.get("FAULTS_SABOTAGE", ""))
 if FAILPOINT := os.environ.get("FAULTS_FAILPOINT"):
@@ -42,8 +43,14 @@ def _state(step: int) -> Callable[..., str]:
         _count(step, message, delivery, db, number)
         return _name(min(step + 1, STEPS))
 
-    state.__name__ = state.__qualname__ = _name(step)
-    return route(r"[abcd]-(number)@count\.test", number="[0-9]+")(state)
+    def in_thread(
+        message: MailRequest, delivery: Delivery, db: Session, thread: Thread, number: str
+    ) -> str:
+        return state(message, delivery, db, number)
+
+    function = in_thread if THREADS else state
+    function.__name__ = function.__qualname__ = _name(step)
+    return route(r"[abcd]-(number)@count\.test", number="[0-9]+")(function)
 
 
 globals().update({_name(step): _state(step) for step in range(STEPS + 1)})
