@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MAX_LOCAL = 64  # octets of a local part (RFC 5321 section 4.5.3.1.1)
 _MAX_NAME = 100  # characters of how somebody calls himself
-_MAX_SILENT = 5  # mails of one delivery that say what another one says as well
+_MAX_SAID = 10  # of what one delivery sends: it must not drive out what others said
 _AHEAD = 86_400  # seconds that a Date field may be ahead
 
 # What people write, though no program may answer it (see lamson.message.autoreply).
@@ -63,8 +63,10 @@ class Thread:
         "_is_over",
         "_known",
         "_message",
+        "_own",
         "_sent",
         "_sign",
+        "_texts",
         "_writer",
         "is_new",
         "module",
@@ -89,7 +91,9 @@ class Thread:
         self._sign = sign
         self._connection = connection
         self._is_over = False
+        self._own: Entry | None = None
         self._sent: list[_Sent] = []
+        self._texts: set[str] = set()  # that were said in this delivery
         self._added: dict[str, bool] = {}
         self._entries: list[Entry] | None = None
         self._entry: Entry | None = None
@@ -146,7 +150,7 @@ class Thread:
     @property
     def latest(self) -> Said:
         """What this message says."""
-        return self._said()
+        return self._own_entry().said
 
     def history(
         self, messages: Iterable[Said] | None = None, *, attribution: str = ATTRIBUTION
@@ -198,7 +202,7 @@ class Thread:
         recipients = set(map(address.normalise, response.recipients))
         known = [
             one.message_id
-            for one in [*self._kept(), self._own()]
+            for one in [*self._kept(), self._own_entry()]
             if is_id(one.message_id) and (one.said.is_ours or one.said.author in recipients)
         ]
         ids = list(dict.fromkeys(known))
@@ -231,7 +235,7 @@ class Thread:
             if is_open > taking[one] if is_known else len(taking) < threads.MAX_PARTICIPANTS:
                 taking[one] = self._added[one] = is_open
         if self._is_of_person or self.is_new:
-            self._entry = self._own()
+            self._entry = self._own_entry()
         self._known.pending += [one for one in (self._entry, *self._told(self._sent)) if one]
         self._known.is_new = False
 
@@ -274,8 +278,11 @@ class Thread:
             return threads.digest(found)
         return threads.digest(hashlib.sha256(message.raw).hexdigest())
 
-    def _own(self) -> Entry:
-        return Entry(self._digest(), self._message.message_id or "", self._said())
+    def _own_entry(self) -> Entry:
+        if self._own is None:
+            self._own = Entry(self._digest(), self._message.message_id or "", self._said())
+            self._texts.add(self._own.said.text)
+        return self._own
 
     def _said(self) -> Said:
         message = self._message
@@ -289,6 +296,8 @@ class Thread:
         )
 
     def _entry_of(self, row: Outgoing, response: MailResponse) -> Entry | None:
+        if len(self._told(self._sent)) >= _MAX_SAID:
+            return None
         body = response.body
         if body is None and response.html is not None:
             from lamson.message.html_text import text_of
@@ -296,11 +305,10 @@ class Thread:
             body = text_of(response.html)
         parts = fragments.split(body or "", response["Subject"] or "")
         text = _fitting("".join(text for kind, text in parts if kind == "new").strip())
-        before = [one.said for one in self._told(self._sent)]
-        if text == self._said().text or text in [one.text for one in before]:
+        self._own_entry()
+        if text in self._texts:
             text = ""
-            if sum(not one.text for one in before) >= _MAX_SILENT:
-                return None
+        self._texts.add(text)
         (author,) = mailboxes.of(response.sender)
         said = Said(
             address.normalise(author.address),
@@ -313,9 +321,9 @@ class Thread:
 
 
 def per_thread(module: str, message: MailRequest, thread: Thread) -> str:
-    """Keeps one state for each thread of a module, whoever of its participants writes::
+    """Keeps one state for each thread of a module, whoever of its participants writes.
 
-    state_key = state_key_generator(per_thread)
+    A module takes it over by one line: ``state_key = state_key_generator(per_thread)``.
     """
     return threads.state_of(module, thread.id)
 

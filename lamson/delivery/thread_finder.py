@@ -93,7 +93,7 @@ class ThreadFinder:
 
     def write(self, connection: Connection | None, results: Sequence[Result]) -> None:
         """Write what the handlers did in their threads, where they succeeded."""
-        if connection is None:
+        if connection is None or not self._threaded:
             return
         changes = [
             thread.change(result.outgoing)

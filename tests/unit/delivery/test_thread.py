@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, select
 
+from lamson.delivery.batches import Batches
 from lamson.delivery.job import Job
 from lamson.delivery.run import Handlers
 from lamson.delivery.transaction import Transactions
@@ -341,3 +342,54 @@ def test_two_of_a_batch(tmp_path: Path, database: Database) -> None:
     desk.run(*(desk.job(AGENT, answers=to_agent.id, body=text) for text in ("one", "two")))
     assert [one.text for one in facts(desk)[-1][1]] == ["It burns.", "one"]
     assert len(rows(database, tables.threads)) == 1
+
+
+def test_many_mails_of_one_delivery(tmp_path: Path, database: Database) -> None:
+    desk = Desk(
+        tmp_path,
+        database,
+        """
+        given, facts = [], []
+
+        @route("(user)@(host)")
+        @stateless
+        def ask(message, delivery: Delivery, thread: Thread, user, host):
+            facts.append(thread.messages)
+            for number in range(1200 if thread.is_new else 0):
+                delivery.send(delivery.compose(
+                    to=f"{number}@x.example", sender="a@test.com", subject="x", body=f"{number}",
+                ))
+        """,
+    )
+    sent = desk.run(desk.job(ZED, body="long " * 20_000))
+    assert len(sent) == 1200
+    assert len(rows(database, tables.thread_ids)) == threads.MAX_IDS
+    assert len(rows(database, tables.thread_participants)) == threads.MAX_PARTICIPANTS
+    desk.run(desk.job("5@x.example", answers=sent[1199].id))
+    assert [one.text[:5] for one in facts(desk)[-1]] == ["long ", *map(str, range(10))]
+
+
+def test_a_handler_that_ends_the_transaction_costs_no_thread(
+    tmp_path: Path, database: Database
+) -> None:
+    desk = Desk(
+        tmp_path,
+        database,
+        """
+        given = []
+
+        @route("(user)@(host)")
+        @stateless
+        def ask(message, delivery: Delivery, db: Session, thread: Thread, user, host):
+            given.append(thread)
+            delivery.reply(body="ok")
+            if message.subject == "end it":
+                db.connection().commit()
+        """,
+    )
+    jobs = [desk.job(ZED), desk.job(ZED, subject="end it"), desk.job(ZED)]
+    Batches(desk.transactions, lambda job, seconds: None).run(jobs)
+    assert [job.reply.code for job in jobs if job.reply] == [250, 451, 250]
+    assert len(desk.given) > 3, "those that shared it were handled again"
+    assert len(rows(database, tables.threads)) == 2
+    assert len(rows(database, tables.thread_ids)) == 2

@@ -58,6 +58,7 @@ CLIENTS: dict[str, Callable[[Mail], dict[str, Any]]] = {
     "new-mail-from-the-address-book": lambda mail: {"to": mail.reply_to, "subject": "And another"},
     "upper-case": lambda mail: {"to": mail.reply_to.upper().replace("TEST.COM", "test.com")},
     "mobile-without-any": lambda mail: {"to": mail.reply_to, "subject": "", "body": "Yes"},
+    "a-blind-copy-to-us": lambda mail: {"answers": mail.id, "fields": "Cc: bob@example.org"},
     "another-mail-between": lambda mail: {
         # Ann has written to Zed aside, and he answers that: the same chain of references.
         "answers": "<aside@example.org>",
