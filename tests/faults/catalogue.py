@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.faults import (
+    clicks,
     commits,
     cuts,
     forgeries,
@@ -18,6 +19,7 @@ FAULTS = [
     *stops.FAULTS,
     *cuts.FAULTS,
     *forgeries.FAULTS,
+    *clicks.FAULTS,
     *postgres_faults.FAULTS,
     *storage.FAULTS,
     *commits.FAULTS,

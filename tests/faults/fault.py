@@ -26,6 +26,7 @@ LOST_DELETES = "lost-deletes"
 FORGETFUL_STATES = "forgetful-states"
 NO_ORDER = "no-order"
 ANY_CONTENT = "any-content"
+NO_REDEMPTION = "no-redemption"
 LATE_THREADS = "late-threads"
 
 

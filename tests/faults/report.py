@@ -14,6 +14,7 @@ from tests.faults.fault import (
     LATE_THREADS,
     LOST_DELETES,
     NO_ORDER,
+    NO_REDEMPTION,
     NO_SEEN_CHECK,
     NOTHING_KEPT,
 )
@@ -47,6 +48,7 @@ _WEAKNESSES = {
     NO_ORDER: "no order in a conversation",
     LATE_THREADS: "threads written with the next batch",
     ANY_CONTENT: "a note for any content",
+    NO_REDEMPTION: "a token counts each time",
     LOST_DELETES: "deletes of a failed transaction forgotten",
 }
 

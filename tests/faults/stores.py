@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _EFFECTS = "SELECT message, recipient, token, author, step FROM effect ORDER BY id"
 _STATES = "SELECT author, state FROM lamson_state"
+_CLICKS = "SELECT payload FROM click"
 _THREADS = (
     "SELECT (SELECT count(*) FROM effect), (SELECT count(*) FROM lamson_threads),"
     " (SELECT count(*) FROM lamson_thread_ids),"
@@ -32,6 +33,9 @@ class Store(Protocol):
 
     def effects(self) -> list[Row]:
         """The rows that the handlers left, in order."""
+
+    def clicks(self) -> list[str]:
+        """What the handler of signed addresses was given, each time that it ran."""
 
     def states(self) -> list[tuple[str, str]]:
         """Each author and his state."""
@@ -55,6 +59,9 @@ class SqliteStore:
 
     def effects(self) -> list[Row]:
         return [Row(*row) for row in self._query(_EFFECTS)]
+
+    def clicks(self) -> list[str]:
+        return [payload for (payload,) in self._query(_CLICKS)]
 
     def states(self) -> list[tuple[str, str]]:
         return self._query(_STATES)
@@ -86,6 +93,9 @@ class PostgresStore:
 
     def effects(self) -> list[Row]:
         return [Row(*row) for row in self.server.execute(_EFFECTS, self.name)]
+
+    def clicks(self) -> list[str]:
+        return [payload for (payload,) in self.server.execute(_CLICKS, self.name)]
 
     def states(self) -> list[tuple[str, str]]:
         return [(author, state) for author, state in self.server.execute(_STATES, self.name)]

@@ -16,7 +16,7 @@ from lamson.delivery.thread_finder import ThreadFinder
 from lamson.relay.attempt import Attempts
 from lamson.smtp.envelope import Envelope
 from lamson.smtp.reply import OK, Reply
-from lamson.storage import outgoing, seen
+from lamson.storage import outgoing, redeemed, seen
 from lamson.storage.held import HeldRows
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
@@ -38,6 +38,7 @@ def commit(name: str) -> None:
             "forgetful-states": _forget_states,
             "no-order": _forget_order,
             "any-content": _compare_no_content,
+            "no-redemption": _redeem_nothing,
             "late-threads": _write_threads_late,
         }[name]()
 
@@ -142,6 +143,15 @@ def _compare_no_content() -> None:
         return {key: entry for key, entry in claimed.items() if entry == key.entry}
 
     seen.claim = claim_by_entry
+
+
+def _redeem_nothing() -> None:
+    """A token that counts once counts each time."""
+
+    def claim_all(connection: Any, tokens: Mapping[bytes, float]) -> set[bytes]:
+        return set(tokens)
+
+    redeemed.claim = claim_all
 
 
 def _write_threads_late() -> None:
