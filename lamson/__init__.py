@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
     from lamson.delivery.outcomes import Outcome, SentMail
+    from lamson.delivery.thread import Thread, per_thread
     from lamson.errors import LamsonError, PurposeError, SenderError
     from lamson.message.attachment import Attachment
     from lamson.message.fragments import Fragment
@@ -53,7 +54,9 @@ __all__ = [
     "SentMail",
     "Signed",
     "State",
+    "Thread",
     "outcome",
+    "per_thread",
     "route",
     "route_like",
     "state_key_generator",
@@ -80,6 +83,8 @@ _HOME = {
     "Signed": "lamson.routing.signing",
     "State": "lamson.routing.decorators",
     "outcome": "lamson.routing.decorators",
+    "Thread": "lamson.delivery.thread",
+    "per_thread": "lamson.delivery.thread",
     "route": "lamson.routing.decorators",
     "route_like": "lamson.routing.decorators",
     "state_key_generator": "lamson.routing.decorators",

@@ -23,6 +23,7 @@ from lamson.delivery.outcomes import Outcomes
 from lamson.delivery.probe import Probe
 from lamson.delivery.reports import Reports
 from lamson.delivery.run import Handlers
+from lamson.delivery.thread_finder import ThreadFinder
 from lamson.delivery.tracking import Tracking
 from lamson.delivery.traffic import Traffic
 from lamson.delivery.transaction import Transactions
@@ -43,7 +44,7 @@ from lamson.settings.routes import collect_routes
 from lamson.storage import failure, revisions
 from lamson.storage.database import Database
 from lamson.storage.held import HeldRows
-from lamson.storage.housekeeping import Housekeeping
+from lamson.storage.housekeeping import DAY, Housekeeping
 from lamson.storage.lease_owner import LeaseOwners
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
@@ -130,7 +131,11 @@ class Application:
                 is_busy=traffic.is_busy,
             )
             self._housekeeping = Housekeeping(
-                self.database, self.clock, self.outbox, self.lease_owners
+                self.database,
+                self.clock,
+                self.outbox,
+                self.lease_owners,
+                keep_threads=settings.conversations.keep_days * DAY,
             )
         is_sqlite = self.database is not None and self.database.is_sqlite
         handlers = Handlers(
@@ -145,6 +150,12 @@ class Application:
             proves=self._proves if settings.authserv_id else None,
             mark=lambda recipient: self.notary.mark(recipient),
             room=Room(settings.signing.max_pending),
+            finder=ThreadFinder(
+                self.router,
+                clock=self.clock,
+                proves=self._proves if settings.authserv_id else None,
+                keep_days=settings.conversations.keep_days,
+            ),
             tracking=tracking,
             raise_errors=raise_errors,
         )

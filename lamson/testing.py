@@ -219,6 +219,37 @@ class Conversation:
         """
         return self.deliver(to, self._compose([to], subject, body, headers), sender=sender)
 
+    def reply(
+        self,
+        sent: Sent,
+        body: str = "",
+        *,
+        subject: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        sender: str | None = None,
+    ) -> Sent | None:
+        """Answer a mail of the application as mail programs do; gives its answer, as `say` does.
+
+        It goes to the Reply-To of ``sent``, else to its From, says what it answers (In-Reply-To and
+        References) and quotes it below ``body``. ``headers`` may say otherwise.
+        """
+        from datetime import UTC, datetime
+
+        from lamson.message.answering import fields_of_answer, subject_of_answer
+        from lamson.message.history import Said, quoted
+
+        message = sent.message
+        to = (message.reply_to or message.from_)[0].address
+        date = message.date or datetime.now(UTC)
+        below = quoted([Said("", message["From"] or "", date, message.body)])
+        return self.say(
+            to,
+            subject_of_answer(message.subject) if subject is None else subject,
+            f"{body}\n\n{below}",
+            headers={**fields_of_answer(message), **(headers or {})},
+            sender=sender,
+        )
+
     def _compose(
         self,
         to: Sequence[str],

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from lamson.delivery.answer_limit import AnswerLimit
     from lamson.delivery.signing import Desk
+    from lamson.delivery.thread import Thread
     from lamson.delivery.tracking import Tracking
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
     from lamson.message.templates import Templates
+    from lamson.storage.outgoing import Outgoing
 
 MAX_HOPS = 50  # Received fields; Postfix's own hopcount_limit is 50 as well
 LOOP_MARK = "X-Lamson-Forwarded"
@@ -53,7 +55,9 @@ class Delivery(Posting):
     """One message on its way to one recipient, as a handler sees it.
 
     ``message`` is the message, ``captures`` what the route captured, ``id`` how log lines call the
-    mail (Postfix's queue id, where known).
+    mail (Postfix's queue id, where known). ``thread`` is the thread that what is sent belongs to:
+    that of the message, where the handler or its module asks for one. A handler may set it to None
+    for mail that does not belong there.
     """
 
     __slots__ = (
@@ -65,6 +69,7 @@ class Delivery(Posting):
         "answered",
         "captures",
         "message",
+        "thread",
     )
 
     def __init__(
@@ -99,6 +104,7 @@ class Delivery(Posting):
             tracking=tracking,
         )
         self.message = message
+        self.thread: Thread | None = None
         self.captures: Mapping[str, str] = captures or {}
         self.answered: list[Answer] = []  # what `answers` has counted
         self._answers = answers
@@ -120,11 +126,20 @@ class Delivery(Posting):
         return self.message.recipient.address
 
     def _names(self) -> dict[str, Any]:
-        return {"message": self.message, "delivery": self, **self.captures}
+        names = {"message": self.message, "delivery": self, **self.captures}
+        if self.thread is not None:
+            names["thread"] = self.thread
+        return names
 
     def _prepare(self, response: MailResponse, sender: str) -> None:
         if self._desk is not None:
             self._desk.check_fits((sender, response["From"], response["Reply-To"]))
+        if self.thread is not None:
+            self.thread.refer(response)
+
+    def _note(self, row: Outgoing, response: MailResponse | None) -> None:
+        if self.thread is not None:
+            self.thread.note(row, response)
 
     @property
     def correspondent(self) -> Correspondent:
@@ -282,6 +297,7 @@ class Delivery(Posting):
             subject=message.subject,
             list_id=next(lists, ""),
         )
+        self._note(self.outgoing[-1], None)
 
     def sign(
         self,

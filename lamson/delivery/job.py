@@ -10,9 +10,10 @@ from lamson.smtp.envelope import Recipient
 from lamson.smtp.reply import OK, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lamson.delivery.answer_limit import Answer
+    from lamson.delivery.thread import Thread
     from lamson.routing.router import Match
     from lamson.storage.outgoing import Outgoing
     from lamson.storage.pending import Pending
@@ -39,6 +40,7 @@ class Job:
     resume_in: str = ""  # this one, whatever it is
     deaths: int = 0  # of workers that had this delivery under way
     answered: Sequence[Answer] = ()  # its automatic answers
+    threads: Mapping[str, Thread] = field(default_factory=dict)  # by the module that asks
     reply: Reply | None = None
 
     def message_for(self, match: Match) -> MailRequest:
@@ -47,6 +49,10 @@ class Job:
         # A copy, as the match stands for every message to this address.
         recipient = Recipient(message.recipient.address, dict(match.captures))
         return MailRequest(message.content, message.envelope, recipient)
+
+    def is_of_new_thread(self, key: StateKey) -> bool:
+        """Whether ``key`` is for a thread that this message was to begin."""
+        return any(one.is_new and one.id in key.module for one in self.threads.values())
 
     def __str__(self) -> str:
         """How log lines call it."""
@@ -65,6 +71,7 @@ class Result:
     keys: Sequence[StateKey | None] = ()
     reply: Reply = OK
     outgoing: Sequence[Outgoing] = ()
+    threads: Sequence[Thread] = ()  # that it belongs to
     moves: tuple[tuple[StateKey, str], ...] = ()  # where to put the author; one at most
     handled: tuple[str, ...] = ()
     kept: Sequence[Pending] = ()  # messages that wait for a token

@@ -215,10 +215,14 @@ class Posting:
             list_id=response["List-Id"] or "",
         )
         response.freeze()
+        self._note(self.outgoing[-1], response)
         return message_id
 
     def _prepare(self, response: MailResponse, sender: str) -> None:
         """For who knows what else belongs to a message, before it is final."""
+
+    def _note(self, row: Outgoing, response: MailResponse | None) -> None:
+        """For who has to know what was sent; ``response`` is None for another's message."""
 
     def _is_tracked(self, track: bool | None, sender: str | None) -> bool:
         """Raises ValueError, LamsonError where it cannot be."""

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     from lamson.delivery.job import Job
     from lamson.delivery.session import HandlerSession
+    from lamson.delivery.thread import Thread
+    from lamson.delivery.thread_finder import ThreadFinder
     from lamson.delivery.tracking import Tracking
     from lamson.message.request import MailRequest
     from lamson.message.templates import Templates
@@ -67,14 +69,15 @@ class Handlers:
         mark: Callable[[str], str] | None = None,
         room: Room | None = None,
         tracking: Tracking | None = None,
+        finder: ThreadFinder | None = None,
         raise_errors: bool = False,
     ) -> None:
         """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
 
         ``proves`` tells whether a message is proven to be from a domain, None where nothing is;
         ``mark`` makes the mark of what is forwarded from an address; ``room`` is for messages that
-        wait for a token, ``tracking`` makes tracked mail. With ``raise_errors`` a handler's
-        exception is raised: for tests.
+        wait for a token, ``tracking`` makes tracked mail, ``finder`` finds threads for handlers
+        that ask. With ``raise_errors`` a handler's exception is raised: for tests.
         """
         self._router = router
         self._hostname = hostname
@@ -86,14 +89,28 @@ class Handlers:
         self._mark = mark
         self._room = room or Room(_ROOM)
         self._tracking = tracking
+        self._finder = finder
         self._raise_errors = raise_errors
+
+    def find_threads(self, connection: Connection | None, jobs: Sequence[Job]) -> None:
+        """Find what `begin` and the handlers of ``jobs`` are asking for, a batch at a time."""
+        if self._finder is not None:
+            self._finder.find(connection, jobs)
+
+    def write_threads(self, connection: Connection | None, results: Sequence[Result]) -> None:
+        """Write what was said in them, in the transaction of ``results``."""
+        if self._finder is not None:
+            self._finder.write(connection, results)
 
     def begin(self, job: Job) -> Result:
         """A result with the keys of the states that the handlers of ``job`` depend on."""
         result = Result(job)
         process = os.getpid()
         try:
-            result.keys = [self._state_key(match, job) for match in job.matches]
+            result.keys = keys = [self._state_key(match, job) for match in job.matches]
+            if job.resumes is not None:  # what was kept says for what the state is, not for whom
+                same = (key for key in keys if key and key.module == job.resumes.module)
+                job.resumes = next(same, job.resumes)
             end_if_child(process, str(job))
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything
             end_if_child(process, str(job), error)
@@ -129,6 +146,9 @@ class Handlers:
                 run.delivery.end()
                 result.outgoing = run.delivery.outgoing
                 result.kept = run.desk.kept
+            result.threads = list(run.threads.values())
+            for thread in result.threads:
+                thread.settle()
         except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
             end_if_child(process, run.handler, error)
             self._undo(run, error)
@@ -185,7 +205,19 @@ class Handlers:
         if match.handler.is_stateless:
             return None
         message = job.message_for(match)
+        if self._router.is_per_thread(match.handler):
+            thread = self._thread(match, job)
+            return StateKey.make(self._router.state_key(match, message, thread), "")
         return StateKey.make(self._router.state_key(match, message), message.author)
+
+    def _thread(self, match: Match, job: Job) -> Thread | None:
+        """The one that the handler of ``match`` is given, None where it does not ask."""
+        if match.handler not in self._router.threaded:
+            return None
+        found = job.threads.get(match.handler.module)
+        if found is None:
+            raise LamsonError("a Thread needs a database: set `database` in the settings")
+        return found
 
     def _run_all(self, run: _Run, states: Mapping[StateKey, str]) -> None:
         """Every handler without states, and of the others the first one that is in state."""
@@ -222,12 +254,15 @@ class Handlers:
             handler.call(message, captures, None, None, None, conversations)
             run.result.moves = tuple(conversations.moves.items())
             return None
+        thread = self._thread(match, job)
+        if thread is not None:
+            run.threads[thread.module] = thread
         if handler.needs_delivery:
             delivery = run.delivery = run.delivery or self._delivery(job, run.desk)
-            delivery.message, delivery.captures = message, captures
+            delivery.message, delivery.captures, delivery.thread = message, captures, thread
             run.desk.match = match
             delivery.module, delivery.state_key = handler.module, run.key
-        return handler.call(message, captures, delivery, session)
+        return handler.call(message, captures, delivery, session, thread=thread)
 
     def redeem(self, connection: Connection | None, jobs: Sequence[Job]) -> Sequence[Job]:
         """Claim the tokens of ``jobs`` that count once; gives those that are to be run."""
@@ -310,7 +345,17 @@ class Handlers:
 class _Run:
     """What the handlers of one delivery have in hand while they run."""
 
-    __slots__ = ("connection", "delivery", "desk", "key", "load", "match", "result", "savepoint")
+    __slots__ = (
+        "connection",
+        "delivery",
+        "desk",
+        "key",
+        "load",
+        "match",
+        "result",
+        "savepoint",
+        "threads",
+    )
 
     def __init__(
         self,
@@ -325,6 +370,7 @@ class _Run:
         self.match: Match | None = None  # the one that runs: what it raises is its module's affair
         self.key: StateKey | None = None
         self.delivery: Delivery | None = None
+        self.threads: dict[str, Thread] = {}  # by module
         self.savepoint: _Savepoint | None = None
         self.connection = connection
 
@@ -353,6 +399,8 @@ class _Run:
         """Whoever kept what it was given can do nothing with it from now on."""
         if self.delivery is not None:
             self.delivery.end()
+        for thread in self.threads.values():
+            thread.end()
         if self.savepoint is not None:
             self.savepoint.session.end()
 

@@ -265,6 +265,7 @@ class Transactions:
         under_way: _UnderWay,
     ) -> list[Result]:
         """Run the handlers of ``jobs``. ``under_way`` knows how far that came, if it raises."""
+        self._handlers.find_threads(connection, jobs)
         results = under_way.begun = [self._handlers.begin(job) for job in jobs]
         wanted = _keys(results)
         states = store.load(wanted) if wanted else {}
@@ -305,6 +306,7 @@ class Transactions:
                 states.update(result.moves)
             if result.outgoing:
                 outgoing += result.outgoing
+        self._handlers.write_threads(connection, results)
         store.save(states)
         if connection is not None:
             seen.forget(connection, failed)
@@ -346,4 +348,5 @@ class Transactions:
         with self._transaction([job]) as (connection, store):
             if self._claim(connection, [job]):
                 keep(self._undeliverable, job, reason, f"{state_key.module} {state}")
-                store.save({state_key: ERROR})
+                if not job.is_of_new_thread(state_key):  # which is not kept: nobody comes back
+                    store.save({state_key: ERROR})

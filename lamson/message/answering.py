@@ -44,14 +44,19 @@ def fields_of_answer(message: MailRequest) -> dict[str, str]:
     if len(before) > 1 and not _ids(message, "References"):
         before = []
     ids = list(dict.fromkeys(one for one in before if one != own[0]))
-    return {"In-Reply-To": own[0], "References": " ".join((*_fewer(ids, len(own[0])), own[0]))}
+    return {"In-Reply-To": own[0], "References": " ".join(fewer_references([*ids, own[0]]))}
 
 
-def _fewer(ids: list[str], octets: int) -> list[str]:
-    """The first id, and of the others the newest that there is room for beside ``octets``."""
-    octets += sum(len(one) + 1 for one in ids)
+def is_id(text: str) -> bool:
+    """Whether it is a message id that can stand in a field of ours."""
+    return _ID.fullmatch(text) is not None
+
+
+def fewer_references(ids: list[str]) -> list[str]:
+    """The first id, and of the others the newest that there is room for."""
+    octets = sum(len(one) + 1 for one in ids) - 1
     cut = 1
-    while octets > MAX_REFERENCES and cut < len(ids):
+    while octets > MAX_REFERENCES and cut < len(ids) - 1:
         octets -= len(ids[cut]) + 1
         cut += 1
     return ids[:1] + ids[cut:]

@@ -146,7 +146,7 @@ class Message:
         raw = self.raw_header(name)
         if raw is None:
             return []
-        text = unfold(raw[:_MAX_IDS]).decode("utf-8", "replace").replace("\0", "")
+        text = unfold(raw[-_MAX_IDS:]).decode("utf-8", "replace").replace("\0", "")
         found = _MESSAGE_ID.findall(text)
         if not found and not is_strict:
             found = [f"<{one}>" for one in _BARE_ID.findall(text)]

@@ -206,6 +206,11 @@ class MailResponse:
         return self._addresses("to")
 
     @property
+    def cc(self) -> list[str]:
+        """The addresses of the Cc field, without display names."""
+        return self._addresses("cc")
+
+    @property
     def recipients(self) -> list[str]:
         """The addresses of To, Cc and Bcc, each once."""
         return list(dict.fromkeys(self._addresses("to", "cc", "bcc")))

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lamson.errors import RouteError
+from lamson.routing.handler import THREAD
 from lamson.routing.pattern import PatternError, compile_format
 from lamson.routing.signing import PATTERN, Signed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from lamson.routing.handler import Handler
     from lamson.routing.pattern import Pattern
@@ -56,8 +57,14 @@ class DeclaredRoute:
                 raise RouteError(
                     f"{self.format!r} has no capture ({name})", file=self.file, line=self.line
                 )
-        handler.check_captures(pattern.names, file=self.file, line=self.line)
+        threads = threads_among(self.signed)
+        handler.check_captures(pattern.names, file=self.file, line=self.line, threads=threads)
         return pattern
+
+
+def threads_among(signed: Iterable[tuple[str, Signed]]) -> tuple[str, ...]:
+    """The names of the captures that a thread is found by: ``Signed("thread")``."""
+    return tuple(name for name, one in signed if one.purpose == THREAD)
 
 
 _Route = TypeVar("_Route", bound=DeclaredRoute)

@@ -8,9 +8,12 @@ A decorator on something that is no function raises RouteError.
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from lamson.errors import RouteError
 from lamson.routing.declaration import HANDLERS, DeclaredRoute, check_format, origin
@@ -71,9 +74,18 @@ def state_key_generator(function: _Function) -> _Function:
     """Have the function, ``(module: str, message) -> str``, name what the module's states are for.
 
     By default the state of an author is kept per module; returning, say, module and list name keeps
-    one per list. There is at most one such function in a module. What it raises rolls the delivery
-    back (451 4.3.0); so does a RouteError where it returns no text.
+    one per list. A further parameter annotated `Thread` is given the thread of the message; the
+    state is then that of the key alone, whoever writes. There is at most one such function in a
+    module. What it raises rolls the delivery back (451 4.3.0); so does a RouteError where it
+    returns no text.
+
+    One of another module is taken over by giving it a name in this one, as the ready `per_thread`::
+
+        state_key = state_key_generator(per_thread)
     """
+    here = sys._getframe(1).f_globals.get("__name__")
+    if inspect.isfunction(function) and function.__module__ != here:
+        function = _taken_over(function, here)
     HANDLERS.on(function).is_state_key_generator = True
     return function
 
@@ -87,3 +99,15 @@ def outcome(function: _Function) -> _Function:
     """
     HANDLERS.on(function).is_outcome = True
     return function
+
+
+def _taken_over(function: _Function, module: Any) -> _Function:
+    """``function`` as one of ``module``: a note on itself would count for everybody."""
+
+    @wraps(function)
+    def ours(*arguments: Any, **named: Any) -> Any:
+        return function(*arguments, **named)
+
+    ours.__dict__ = {"__wrapped__": function}  # without notes for other modules
+    ours.__module__ = module
+    return cast("_Function", ours)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamson.errors import RouteError
 from lamson.routing.declaration import HANDLERS, HandlerDeclaration
-from lamson.routing.handler import INJECTED_WITHOUT_MESSAGE, Handler
+from lamson.routing.handler import INJECTED_WITHOUT_MESSAGE, Handler, thread_parameter
 from lamson.routing.loader import file_of, functions_of, nothing_declared
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class HandlerModule:
 
     ``declared`` are its routed handlers in source order; ``states`` those by name that are states,
     `ERROR` included; ``error`` is that one, which needs no route: it then has those of all states
-    of the module; ``state_key_generator`` and ``outcome`` are the functions so declared.
+    of the module; ``state_key_generator`` and ``outcome`` are the functions so declared, and
+    ``thread_parameter`` is what that generator takes the thread as, "" where it takes none.
     """
 
     def __init__(self, module: ModuleType) -> None:
@@ -40,6 +41,7 @@ class HandlerModule:
         self.error: Handler | None = None
         self.state_key_generator: Callable[..., Any] | None = None
         self.outcome: Handler | None = None
+        self.thread_parameter = ""
         for function in functions_of(module):
             declaration = HANDLERS.of(function)
             if declaration is not None and declaration.is_state_key_generator:
@@ -85,6 +87,7 @@ class HandlerModule:
                 f"{function.__name__} {problem}", file=code.co_filename, line=code.co_firstlineno
             )
         self.state_key_generator = function
+        self.thread_parameter = thread_parameter(function)
 
     def _add_outcome(self, function: Callable[..., Any], declaration: HandlerDeclaration) -> None:
         handler = Handler(function, is_stateless=True, injectable=INJECTED_WITHOUT_MESSAGE)
@@ -118,8 +121,9 @@ class HandlerModule:
 def _takes_two(function: Callable[..., Any]) -> bool:
     if inspect.iscoroutinefunction(function):
         return False
+    thread = thread_parameter(function)
     try:
-        inspect.signature(function).bind("module", "message")
+        inspect.signature(function).bind("module", "message", **({thread: None} if thread else {}))
     except TypeError:
         return False
     return True

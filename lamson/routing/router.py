@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamson.errors import RouteError
-from lamson.routing.declaration import HANDLERS
+from lamson.routing.declaration import HANDLERS, threads_among
 from lamson.routing.handler import INJECTED_IN_OURS, Handler
 from lamson.routing.loader import load
 from lamson.routing.matcher import Matcher
@@ -94,7 +94,7 @@ class Router:
     """All routes of an application, in the order of the modules and of their functions.
 
     ``modules`` are the names of the handler modules, ``purposes`` what its addresses are signed
-    for.
+    for; ``threaded`` are the handlers that a thread has to be found for.
     """
 
     def __init__(
@@ -122,6 +122,10 @@ class Router:
         self.purposes = Purposes(self.routes, signer)
         self._is_signed = bool(self.purposes)
         self._error_routes = dict(self._routes_of_errors())
+        handlers = {route.handler for route in (*self.routes, *self._error_routes.values())}
+        self.threaded = frozenset(
+            one for one in handlers if one.needs_thread or self.is_per_thread(one)
+        )
         self._matcher = Matcher(self.routes)
         self._reserved: dict[str, tuple[Callable[[str], bool], Route]] = {}
         self._begin = re.compile(_NOTHING)
@@ -248,7 +252,12 @@ class Router:
         """Whether a module wants to know what became of its mail."""
         return any(module.outcome is not None for module in self._modules.values())
 
-    def state_key(self, match: Match, message: object) -> str:
+    def is_per_thread(self, handler: Handler) -> bool:
+        """Whether the states of its module are kept for threads, not for authors."""
+        module = self._modules.get(handler.module)
+        return module is not None and bool(module.thread_parameter)
+
+    def state_key(self, match: Match, message: object, thread: object = None) -> str:
         """What the sender's state is kept for: the module's name, or what the module makes of it.
 
         Raises what the module's `@state_key_generator` raises, RouteError if it gives no text.
@@ -257,7 +266,8 @@ class Router:
         generate = module.state_key_generator
         if generate is None:
             return module.name
-        key = generate(module.name, message)
+        named = {module.thread_parameter: thread} if module.thread_parameter else {}
+        key = generate(module.name, message, **named)
         if not isinstance(key, str) or not key:
             raise RouteError(
                 f"{module.name}.{generate.__name__} returned {key!r}: a state key is a text",
@@ -296,5 +306,10 @@ class Router:
         for route in self.routes:
             error = self._modules[route.handler.module].error
             if error is not None and error not in routed and not route.handler.is_stateless:
-                error.check_captures(route.pattern.names, file=error.file, line=error.line)
+                error.check_captures(
+                    route.pattern.names,
+                    file=error.file,
+                    line=error.line,
+                    threads=threads_among(route.signed),
+                )
                 yield route, replace(route, handler=error)

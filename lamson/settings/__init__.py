@@ -1,6 +1,7 @@
 """What a project can set: the vocabulary of ``config/settings.py``."""
 
 from lamson.settings.answers import Answers
+from lamson.settings.conversations import Conversations
 from lamson.settings.lmtp import Lmtp
 from lamson.settings.milter import Milter
 from lamson.settings.model import Settings
@@ -9,4 +10,14 @@ from lamson.settings.signing import Signing
 from lamson.settings.socketmap import Socketmap
 from lamson.settings.submission import Submission
 
-__all__ = ["Answers", "Lmtp", "Milter", "Postfix", "Settings", "Signing", "Socketmap", "Submission"]
+__all__ = [
+    "Answers",
+    "Conversations",
+    "Lmtp",
+    "Milter",
+    "Postfix",
+    "Settings",
+    "Signing",
+    "Socketmap",
+    "Submission",
+]

@@ -3,7 +3,7 @@
 All small: what was handled already, where each conversation stands, the mail that waits to be
 submitted, the work that waits for its time, how many answers went out this hour, what filters
 remember, what arrived of the doctor's probes, what becomes of mail that is tracked and who gets
-none any more, and the clock by which most of this is forgotten.
+none any more, the threads that mail belongs to, and the clock by which most of this is forgotten.
 Times are seconds since the epoch. Texts have no limit, so that no mail can be too long for a
 column; those in an index are kept short where they are made. `SCHEMA_REVISION` is the newest
 migration under ``migrations/versions``.
@@ -236,4 +236,54 @@ suppressed = Table(
     Column("diagnostic", Text, nullable=False),
     Column("since", Float, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# Conversations about one thing (see lamson/storage/threads.py). `modules` are those whose handlers
+# were given it, `used_at` is in seconds of the service clock.
+threads = Table(
+    "lamson_threads",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("modules", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("used_at", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# Who takes part in them, in the order of `number`; `is_open` as the others may know that.
+thread_participants = Table(
+    "lamson_thread_participants",
+    metadata,
+    Column("thread", Text, primary_key=True),
+    Column("address", Text, primary_key=True),
+    Column("is_open", Boolean, nullable=False),
+    Column("number", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The Message-IDs of what was sent in them, as digests. One belongs to the thread that had it first.
+thread_ids = Table(
+    "lamson_thread_ids",
+    metadata,
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("thread", Text, nullable=False, index=True),
+    Column("sent_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The newest of what was said in them. `digest` is that of the message, so that it is there once.
+thread_messages = Table(
+    "lamson_thread_messages",
+    metadata,
+    Column("id", _ROW, primary_key=True),
+    Column("thread", Text, nullable=False),
+    Column("digest", LargeBinary(16), nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("said_at", Float, nullable=False),
+    Column("kept_at", Float, nullable=False),
+    Column("is_ours", Boolean, nullable=False),
+    Column("text", Text, nullable=False),
+    Index("lamson_thread_messages_digest", "thread", "digest", unique=True),
 )

@@ -28,6 +28,7 @@ NO_ORDER = "no-order"
 ANY_CONTENT = "any-content"
 NO_REDEMPTION = "no-redemption"
 TOLD_AGAIN = "told-again"
+LATE_THREADS = "late-threads"
 
 
 def nothing(rig: Rig) -> None:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 _EFFECTS = "SELECT message, recipient, token, author, step FROM effect ORDER BY id"
 _STATES = "SELECT author, state FROM lamson_state"
 _CLICKS = "SELECT payload FROM click"
+_THREADS = (
+    "SELECT (SELECT count(*) FROM effect), (SELECT count(*) FROM lamson_threads),"
+    " (SELECT count(*) FROM lamson_thread_ids),"
+    " (SELECT count(*) FROM lamson_thread_messages WHERE is_ours),"
+    " (SELECT count(*) FROM lamson_thread_messages WHERE NOT is_ours)"
+)
 _OUTBOX = "SELECT count(*) FROM lamson_outbox"
 
 
@@ -36,6 +42,10 @@ class Store(Protocol):
 
     def waiting(self) -> int:
         """Rows of the outbox."""
+
+    def threads(self) -> tuple[int, ...]:
+        """How many rows the handlers left, and threads, mails sent in them, and what was said by
+        us and by others."""
 
     def close(self) -> None: ...
 
@@ -58,6 +68,9 @@ class SqliteStore:
 
     def waiting(self) -> int:
         return int(self._query(_OUTBOX)[0][0])
+
+    def threads(self) -> tuple[int, ...]:
+        return tuple(self._query(_THREADS)[0])
 
     def connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, timeout=30, isolation_level=None)
@@ -89,6 +102,9 @@ class PostgresStore:
 
     def waiting(self) -> int:
         return int(self.server.execute(_OUTBOX, self.name)[0][0])
+
+    def threads(self) -> tuple[int, ...]:
+        return tuple(self.server.execute(_THREADS, self.name)[0])
 
     def close(self) -> None:
         self.server.drop_database(self.name)

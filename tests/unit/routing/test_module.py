@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,6 +73,85 @@ def test_modules_that_cannot_be_used(
         assert refused.value.file.endswith("one.py")
         assert refused.value.line in (line, line + 1)  # a decorated def begins at its decorator
         assert f"one.py:{refused.value.line}: " in str(refused.value)
+
+
+def test_a_state_key_generator_of_another_module_is_taken_over(collect: Collect) -> None:
+    theirs = """
+        def shared(module, message): return "all of " + module
+
+        @state_key_generator
+        def not_for_two(module, message): return "one"
+
+        @route("(user)@one")
+        def START(message, user): ...
+    """
+    router = collect(
+        theirs,
+        """
+        from one import not_for_two, shared
+        key = state_key_generator(shared)
+
+        @route("(user)@two")
+        def POSTING(message, user): ...
+        """,
+        """
+        from one import not_for_two, START as other
+
+        @route("(user)@three")
+        def START(message, user): ...
+        """,
+    )
+    keys = {}
+    for place in ("one", "two", "three"):
+        (match,) = router.match(f"zed@{place}")
+        keys[place] = router.state_key(match, "m")
+    assert keys == {"one": "one", "two": "all of two", "three": "three"}
+
+
+def test_a_state_key_may_be_made_of_the_thread(collect: Collect) -> None:
+    router = collect(
+        """
+        from lamson import Delivery, Thread, per_thread
+
+        state_key = state_key_generator(per_thread)
+
+        @route("(user)@one")
+        def START(message, user): ...
+
+        @route("log@one")
+        @stateless
+        def LOG(message): ...
+        """,
+        """
+        from lamson import Thread
+
+        @state_key_generator
+        def key(module, message, thread: Thread): return thread.id + message
+
+        @route("(user)@two")
+        def START(message, user): ...
+        """,
+        """
+        from lamson import Thread
+
+        @route("(user)@three")
+        def START(message, user, thread: Thread | None = None): ...
+
+        @route("log@three")
+        def LOG(message): ...
+        """,
+    )
+    thread = SimpleNamespace(id="t1")
+    one, log = router.match("log@one")
+    assert router.state_key(one, "m", thread) == "one t1"
+    (two,) = router.match("zed@two")
+    assert router.state_key(two, "m", thread) == "t1m"
+    (three,) = router.match("zed@three")
+    assert router.state_key(three, "m") == "three"
+    threaded = {one.handler, log.handler, two.handler, three.handler}
+    assert router.threaded == threaded, "all of a module that keeps a state for each, and who asks"
+    assert router.is_per_thread(two.handler)
+    assert not router.is_per_thread(three.handler)
 
 
 def test_a_shared_state_key_does_without_a_start(collect: Collect) -> None:

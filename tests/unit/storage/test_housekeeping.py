@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from lamson.storage import pending, redeemed, seen, tables
-from lamson.storage.housekeeping import Housekeeping
+from lamson.storage.housekeeping import DAY, Housekeeping
 from lamson.storage.lease_owner import LeaseOwners
 from lamson.storage.outbox import Outbox
 from lamson.storage.service_clock import ServiceClock
@@ -126,3 +126,13 @@ def test_it_forgets_piece_by_piece_unless_it_is_to_end(
     left = [seen.PIECE, seen.PIECE, 5]
     housekeeping._purge(lambda connection: left.pop(0))
     assert len(left) == (2 if is_ending else 0)
+
+
+def test_threads_are_forgotten(database: Database, clock: ServiceClock) -> None:
+    with database.begin() as connection:
+        for name, used_at in (("old", clock() - 400 * DAY), ("new", clock())):
+            row = {"id": name, "modules": "m", "subject": "", "used_at": used_at}
+            connection.execute(tables.threads.insert().values(row))
+    keep_house(database, clock, Surprising(), lambda: True)
+    with database.read() as connection:
+        assert connection.execute(select(tables.threads.c.id)).scalars().all() == ["new"]

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from lamson.delivery.dispatcher import Dispatcher
+from lamson.delivery.thread_finder import ThreadFinder
 from lamson.relay.attempt import Attempts
 from lamson.smtp.envelope import Envelope
 from lamson.smtp.reply import OK, Reply
@@ -39,6 +40,7 @@ def commit(name: str) -> None:
             "any-content": _compare_no_content,
             "no-redemption": _redeem_nothing,
             "told-again": _tell_again,
+            "late-threads": _write_threads_late,
         }[name]()
 
 
@@ -156,3 +158,15 @@ def _redeem_nothing() -> None:
 def _tell_again() -> None:
     """Nothing counts as told before: each report is told of."""
     tracked.is_first = lambda connection, mail, *what: True
+
+
+def _write_threads_late() -> None:
+    """What was said is written with the next batch: who dies before that forgets it."""
+    write, waiting = ThreadFinder.write, []
+
+    def write_later(finder: ThreadFinder, connection: Any, results: Sequence[Any]) -> None:
+        while waiting:
+            write(finder, connection, waiting.pop())
+        waiting.append(results)
+
+    ThreadFinder.write = write_later  # type: ignore[method-assign]

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app import sabotage
 from app.model import Effect, Violation
-from lamson import Delivery, MailRequest, Outcome, failpoint, outcome, route
+from lamson import Delivery, MailRequest, Outcome, Thread, failpoint, outcome, route
 
 STEPS = 48  # more than one author comes to
 # A test makes a handler slow by putting files here: each is used up by one run of the handler.
@@ -24,6 +24,7 @@ SECONDS = float(os.environ.get("FAULTS_SLOW_SECONDS", "0"))
 VIOLATING = os.environ.get("FAULTS_VIOLATING", "")
 TRACKED = bool(os.environ.get("FAULTS_TRACK"))  # whether replies are
 COPY = os.environ.get("FAULTS_COPY", "")  # a second recipient of every reply
+THREADS = os.environ.get("FAULTS_THREADS", "")  # the handlers ask for the thread of each message
 
 sabotage.commit(os.environ.get("FAULTS_SABOTAGE", ""))
 if FAILPOINT := os.environ.get("FAULTS_FAILPOINT"):
@@ -43,8 +44,14 @@ def _state(step: int) -> Callable[..., str]:
         _count(step, message, delivery, db, number)
         return _name(min(step + 1, STEPS))
 
-    state.__name__ = state.__qualname__ = _name(step)
-    return route(r"[abcd]-(number)@count\.test", number="[0-9]+")(state)
+    def in_thread(
+        message: MailRequest, delivery: Delivery, db: Session, thread: Thread, number: str
+    ) -> str:
+        return state(message, delivery, db, number)
+
+    function = in_thread if THREADS else state
+    function.__name__ = function.__qualname__ = _name(step)
+    return route(r"[abcd]-(number)@count\.test", number="[0-9]+")(function)
 
 
 globals().update({_name(step): _state(step) for step in range(STEPS + 1)})
