@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from lamson.message.report import Report, ReportedRecipient
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
-    from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
+    from lamson.routing.decorators import (
+        State,
+        action,
+        route,
+        route_like,
+        state_key_generator,
+        stateless,
+    )
     from lamson.smtp.envelope import Peer
     from lamson.smtp.reply import SMTPError
 
@@ -40,6 +47,7 @@ __all__ = [
     "SMTPError",
     "SenderError",
     "State",
+    "action",
     "route",
     "route_like",
     "state_key_generator",
@@ -61,6 +69,7 @@ _HOME = {
     "SMTPError": "lamson.smtp.reply",
     "SenderError": "lamson.errors",
     "State": "lamson.routing.decorators",
+    "action": "lamson.routing.decorators",
     "route": "lamson.routing.decorators",
     "route_like": "lamson.routing.decorators",
     "state_key_generator": "lamson.routing.decorators",

@@ -32,7 +32,7 @@ from lamson.routing.domains import Domains
 from lamson.settings import loading
 from lamson.settings.model import TEMPLATES
 from lamson.settings.reserved import reserved_of
-from lamson.settings.routes import collect_routes
+from lamson.settings.routes import collect_routes, unproven_action
 from lamson.storage import failure, revisions
 from lamson.storage.database import Database
 from lamson.storage.held import HeldRows
@@ -75,6 +75,11 @@ class Application:
         self.settings = settings
         self.hostname = settings.lmtp.hostname or socket.getfqdn()
         self.router = collect_routes(settings)
+        for route in self.router.unproven_actions:
+            log.logger.warning("%s:%s: %s", route.file, route.line, unproven_action(route))
+        self.witness: results.OwnServer | None = None
+        if settings.authserv_id is not None:
+            self.witness = results.OwnServer(settings.authserv_id)
         if settings.database is not None:
             reserved = reserved_of(settings)
             self.router.reserve(reserved.takes, Probe(reserved).answer)
@@ -129,7 +134,7 @@ class Application:
                 settings.answers.per_mailbox, settings.answers.per_domain, clock=self.clock
             ),
             is_ours=None if settings.submission.any_sender else self.domains.holds,
-            proves=self._proves if settings.authserv_id else None,
+            proves=self._proves if self.witness is not None else None,
             mark=lambda recipient: self.notary.mark(recipient),
             raise_errors=raise_errors,
         )
@@ -149,6 +154,7 @@ class Application:
             run_dir=settings.run_dir,
             is_inline=self.database is None,
             notary=self.notary if settings.has_milter else None,
+            witness=self.witness,
             traffic=traffic,
             outlet=self.relay,
             on_stuck=on_stuck,
@@ -193,7 +199,7 @@ class Application:
 
     def _proves(self, message: MailRequest, domain: str) -> bool:
         assert self.settings.authserv_id is not None
-        return results.proves(message, self.settings.authserv_id, domain)
+        return results.proof(message, self.settings.authserv_id, domain) is not None
 
     @cached_property
     def notary(self) -> Notary:

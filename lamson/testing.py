@@ -130,7 +130,7 @@ class Mailroom:
             received=time.time(),
             id=queue_id or f"test-{next(self._numbers)}",
         )
-        shared = ParsedMessage(content, self.application.notary)
+        shared = ParsedMessage(content, self.application.notary, self.application.witness)
         job = Job(MailRequest(shared, envelope, Recipient(recipient)), matches, None)
         transactions = self.application.transactions
         transactions.run([job], lambda job, seconds: None)
@@ -192,13 +192,23 @@ class Conversation:
         *,
         headers: Mapping[str, str] | None = None,
         sender: str | None = None,
+        proven: bool = False,
     ) -> Sent | None:
         """Write to the application; gives its answer to this correspondent, None without one.
 
         ``sender`` is the envelope sender (default: the author; "" for a bounce), ``headers`` are
-        further header fields. Raises Refused, or what a handler raised.
+        further header fields. With ``proven`` our own server says that DMARC proves the author,
+        which needs the setting `authserv_id`. Raises Refused, or what a handler raised.
         """
+        if proven:
+            headers = {**(headers or {}), "Authentication-Results": self._testimony()}
         return self.deliver(to, self._compose([to], subject, body, headers), sender=sender)
+
+    def _testimony(self) -> str:
+        authserv_id = self._mailroom.application.settings.authserv_id
+        if authserv_id is None:
+            raise LamsonError("nobody is proven: authserv_id is not set")
+        return f"{authserv_id}; dmarc=pass header.from={self.author.rpartition('@')[2]}"
 
     def _compose(
         self,

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from lamson.delivery.transaction import Transactions
     from lamson.message.notes import Notary
+    from lamson.message.witness import Witness
     from lamson.routing.router import Match, Router
     from lamson.smtp.envelope import Envelope
     from lamson.storage.outgoing import Outgoing
@@ -72,6 +73,7 @@ class Dispatcher:
         run_dir: Path | None = None,
         is_inline: bool = False,
         notary: Notary | None = None,
+        witness: Witness | None = None,
         traffic: Traffic | None = None,
         outlet: Outlet | None = None,
         on_stuck: Callable[[], None] = lambda: None,
@@ -81,9 +83,9 @@ class Dispatcher:
         With SQLite one thread is right: it has one writer. In ``run_dir`` each thread notes what it
         runs, for the case that the process dies over it; None notes nothing. With ``is_inline``
         handlers that have always been instantaneous run on the loop: right where no database is.
-        ``notary`` verifies the filters' notes. ``traffic`` is for whoever wants to know what is
-        under way. Without an ``outlet`` nobody takes mail on. ``on_stuck`` is called, on the loop's
-        thread, when a handler passed its deadline.
+        ``notary`` verifies the filters' notes, ``witness`` tells what proves an author. ``traffic``
+        is for whoever wants to know what is under way. Without an ``outlet`` nobody takes mail on.
+        ``on_stuck`` is called, on the loop's thread, when a handler passed its deadline.
         """
         # The same few addresses are written to over and over.
         self._match = lru_cache(maxsize=1024)(self._look_up)
@@ -92,6 +94,7 @@ class Dispatcher:
         self._deadline = deadline
         self._is_inline = is_inline
         self._notary = notary
+        self._witness = witness
         self._traffic = traffic or Traffic()
         self._pending = self._traffic.pending
         self._outlet = outlet
@@ -160,7 +163,7 @@ class Dispatcher:
         key's module and the state): the handler meets it there, and where it fails the author stays
         where he is.
         """
-        shared = ParsedMessage(content, self._notary)
+        shared = ParsedMessage(content, self._notary, self._witness)
         source = seen_key.kept_source(again) if again else seen_key.source(envelope, content)
         jobs: dict[str, Job] = {}
         now = self._traffic.came_at = time.monotonic()

@@ -43,7 +43,9 @@ class Job:
         """The message as the handler of ``match`` sees it: with that route's captures."""
         message = self.message
         # A copy, as the match stands for every message to this address.
-        recipient = Recipient(message.recipient.address, dict(match.captures))
+        recipient = Recipient(
+            message.recipient.address, dict(match.captures), match.route.is_signed
+        )
         return MailRequest(message.content, message.envelope, recipient)
 
     def __str__(self) -> str:
@@ -55,11 +57,13 @@ class Job:
 class Result:
     """What handling one job came to, before it is committed.
 
-    ``keys`` say in which state machines its author may stand, in the order of the job's matches:
-    None for a handler that has no states.
+    ``matches`` are those of the job that take it, as far as its author has to be proven. ``keys``
+    say in which state machines its author may stand, in their order: None for a handler that has no
+    states.
     """
 
     job: Job
+    matches: Sequence[Match] = ()
     keys: Sequence[StateKey | None] = ()
     reply: Reply = OK
     outgoing: Sequence[Outgoing] = ()

@@ -23,7 +23,7 @@ from lamson.delivery.job import Result
 from lamson.delivery.keeping import keep
 from lamson.errors import LamsonError
 from lamson.smtp import address
-from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
+from lamson.smtp.reply import LOCAL_ERROR, OK, UNPROVEN, SMTPError
 from lamson.storage import failure, guard
 from lamson.storage.failure import PrematureEnd, SharedTransactionError
 from lamson.storage.state import StateKey
@@ -79,7 +79,8 @@ class Handlers:
         result = Result(job)
         process = os.getpid()
         try:
-            result.keys = [self._state_key(match, job) for match in job.matches]
+            result.matches = [match for match in job.matches if _is_proven_enough(job, match)]
+            result.keys = [self._state_key(match, job) for match in result.matches]
             end_if_child(process, str(job))
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything
             end_if_child(process, str(job), error)
@@ -170,7 +171,7 @@ class Handlers:
         """Every handler without states, and of the others the first one that is in state."""
         result = run.result
         is_moved = False
-        for match, key in zip(result.job.matches, result.keys, strict=True):
+        for match, key in zip(result.matches, result.keys, strict=True):
             if key is None:
                 run.match, run.key = match, None
                 self._call(run, match)
@@ -213,12 +214,23 @@ class Handlers:
         return delivery
 
     def _refuse_unhandled(self, result: Result, states: Mapping[StateKey, str]) -> None:
-        """No handler wants the message: keep it, or refuse it when it was kept before."""
+        """No handler wants the message: keep it, or refuse it when it was kept before.
+
+        What is not proven, and has to be, is refused where the bounce goes to him who wrote: his
+        envelope sender is proven. Any other bounce would be mail to whom a stranger named.
+        """
         job = result.job
         known = ", ".join(sorted({states[key] for key in result.keys if key is not None}))
         reason = f"no handler takes it while {job.message.author} is in state {known}"
+        unproven = [match for match in job.matches if match not in result.matches]
+        if unproven:
+            names = ", ".join(dict.fromkeys(match.handler.full_name for match in unproven))
+            reason = f"nothing proves its author, and {names} wants proof"
         if job.is_again:
             raise SMTPError(550, "5.7.0", reason)
+        if unproven and _is_sender_proven(job.message):
+            log.event("unproven", job.message.envelope.id, recipient=job.message.recipient)
+            raise SMTPError(UNPROVEN.code, UNPROVEN.enhanced, UNPROVEN.text)
         keep(self._undeliverable, job, reason)
 
     def _fail(self, result: Result, error: BaseException, run: _Run | None = None) -> None:
@@ -268,6 +280,15 @@ class Handlers:
 
     def _has_error_state(self, match: Match | None) -> bool:
         return match is not None and self._router.error_state(match.handler.module) is not None
+
+
+def _is_proven_enough(job: Job, match: Match) -> bool:
+    return not match.route.proven or job.message_for(match).proof is not None
+
+
+def _is_sender_proven(message: MailRequest) -> bool:
+    witness = message.content.witness
+    return witness is not None and witness.sender(message)
 
 
 class _Run:

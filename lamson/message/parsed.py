@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from lamson.message.mailboxes import Mailbox
     from lamson.message.notes import Notary
     from lamson.message.part import Part
+    from lamson.message.witness import Witness
 
 
 class ParsedMessage:
     """A message's bytes, ``raw``, kept as they came, and their lazily parsed form.
 
-    ``notary`` verifies the notes on it; without one there are none. ``results`` is where
-    `lamson.results` keeps what it has read, by authserv-id.
+    ``notary`` verifies the notes on it; without one there are none. ``witness`` tells what proves
+    its author; without one nothing does. ``results`` is where `lamson.results` keeps what it has
+    read, by authserv-id.
     """
 
     __slots__ = (
@@ -41,11 +43,15 @@ class ParsedMessage:
         "notary",
         "raw",
         "results",
+        "witness",
     )
 
-    def __init__(self, raw: bytes, notary: Notary | None = None) -> None:
+    def __init__(
+        self, raw: bytes, notary: Notary | None = None, witness: Witness | None = None
+    ) -> None:
         self.raw = raw
         self.notary = notary
+        self.witness = witness
         self.results: dict[str, Any] = {}
         self._defects = Defects()
         self._header: Header | None = None

@@ -5,7 +5,14 @@ These names are public, as are those of `lamson`; the modules beside may change.
 
 from __future__ import annotations
 
-from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
+from lamson.routing.decorators import (
+    State,
+    action,
+    route,
+    route_like,
+    state_key_generator,
+    stateless,
+)
 from lamson.routing.handler import Handler
 from lamson.routing.router import Explanation, Match, Route, Router
 
@@ -16,6 +23,7 @@ __all__ = [
     "Route",
     "Router",
     "State",
+    "action",
     "route",
     "route_like",
     "state_key_generator",

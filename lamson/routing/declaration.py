@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lamson.errors import RouteError
 from lamson.routing.pattern import PatternError, compile_format
+from lamson.routing.signing import Signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,12 @@ class DeclaredRoute:
     captures: Mapping[str, str]
     file: str
     line: int
+    proven: bool = False
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether an address matches only with a token that we made."""
+        return any(isinstance(pattern, Signed) for pattern in self.captures.values())
 
     def compile(self, handler: Handler, defaults: Mapping[str, str]) -> Pattern:
         """The pattern of the format; ``defaults`` are for the captures that it says nothing of.
@@ -68,6 +75,7 @@ class Declaration(Generic[_Route]):
 class HandlerDeclaration(Declaration[DeclaredRoute]):
     is_stateless: bool = False
     is_state_key_generator: bool = False
+    is_action: bool = False
 
 
 _Declared = TypeVar("_Declared", bound=Declaration[Any])
@@ -114,7 +122,7 @@ class Declarations(Generic[_Declared]):
 
 HANDLERS = Declarations(
     "handlers",
-    {"route", "route_like", "stateless", "state_key_generator"},
+    {"action", "route", "route_like", "stateless", "state_key_generator"},
     HandlerDeclaration,
     noun="route",
     example="@route",

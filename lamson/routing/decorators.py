@@ -23,7 +23,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def route(
-    format: str, /, *, engine: str = "re2", **captures: str
+    format: str, /, *, engine: str = "re2", proven: bool = False, **captures: str
 ) -> Callable[[_Function], _Function]:
     """Route the addresses that match ``format`` to the function.
 
@@ -31,11 +31,13 @@ def route(
     ``name=...``, else in the setting `route_defaults`. It has to match the whole envelope
     recipient, ignoring case. May stand several times on one function. ``engine="re"`` allows
     look-around and back-references, at the price of a search that a crafted address may make slow.
+    With ``proven`` the route takes only mail whose author is proven (`MailRequest.proof`); for any
+    other it is as if it did not match, and what no route is left for is refused or kept.
     What cannot be a route (an unknown name, a pattern that RE2 has not, captures that the function
     has no parameters for) is a RouteError with file and line when the application loads.
     """
     check_format(format, "route")
-    declared = DeclaredRoute(format, engine, captures, *origin())
+    declared = DeclaredRoute(format, engine, captures, *origin(), proven)
     return lambda function: HANDLERS.note(function, declared)
 
 
@@ -59,6 +61,17 @@ def stateless(function: _Function) -> _Function:
     All that match run, besides the one that is the author's state. What it returns is not used.
     """
     HANDLERS.on(function).is_stateless = True
+    return function
+
+
+def action(function: _Function) -> _Function:
+    """Say that the function changes something for the author: unsubscribes, closes, orders, pays.
+
+    Anybody can write in anybody's name. So each of its routes must demand proof of the author, by
+    ``proven=True`` or a `Signed` capture; else the application does not start (RouteError), or says
+    so in the log where the setting `unproven_actions` is "warn".
+    """
+    HANDLERS.on(function).is_action = True
     return function
 
 

@@ -44,6 +44,7 @@ class Handler:
         function: Callable[..., Any],
         *,
         is_stateless: bool = False,
+        is_action: bool = False,
         lenient: bool = False,
         injectable: Mapping[str, str] = INJECTED,
     ) -> None:
@@ -52,6 +53,7 @@ class Handler:
         self.name: str = function.__name__
         self.full_name = f"{self.module}.{self.name}"
         self.is_stateless = is_stateless
+        self.is_action = is_action
         code = inspect.unwrap(function).__code__
         self.file, self.line = code.co_filename, code.co_firstlineno
         self.injected: dict[str, str] = {}

@@ -51,9 +51,20 @@ class HandlerModule:
 
     def _add_handler(self, function: Callable[..., Any], declaration: HandlerDeclaration) -> None:
         is_routed = bool(declaration.routes)
-        handler = Handler(function, is_stateless=declaration.is_stateless, lenient=not is_routed)
+        handler = Handler(
+            function,
+            is_stateless=declaration.is_stateless,
+            is_action=declaration.is_action,
+            lenient=not is_routed,
+        )
         if is_routed:
             self.declared.append((handler, declaration))
+        elif declaration.is_action and handler.name != ERROR:
+            raise RouteError(
+                f"{handler.name} is @action but has no @route, so it would never run",
+                file=handler.file,
+                line=handler.line,
+            )
         elif declaration.is_stateless:
             raise RouteError(
                 f"{handler.name} is @stateless but has no @route, so it would never run",

@@ -9,7 +9,7 @@ find.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamson.errors import RouteError
@@ -30,13 +30,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Route:
-    """One format of one handler; ``file`` and ``line`` say where its decorator stands."""
+    """One format of one handler; ``file`` and ``line`` say where its decorator stands.
+
+    ``proven``: it takes only mail whose author is proven. It ``is_signed`` where an address matches
+    only with a valid token in it, which is a proof.
+    """
 
     format: str
     handler: Handler
     pattern: Pattern
     file: str
     line: int
+    proven: bool = field(default=False, kw_only=True)
+    is_signed: bool = field(default=False, kw_only=True)
 
 
 class Match:
@@ -85,6 +91,8 @@ class Router:
                 declared.compile(handler, defaults),
                 declared.file,
                 declared.line,
+                proven=declared.proven,
+                is_signed=declared.is_signed,
             )
             for module in modules
             for handler, declaration in module.declared
@@ -117,6 +125,27 @@ class Router:
                         file=route.file,
                         line=route.line,
                     )
+
+    def refuse_unprovable(self) -> None:
+        """Raise RouteError for a route that would never take mail, as nothing ever proves any."""
+        for route in self.routes:
+            if route.proven and not route.is_signed:
+                raise RouteError(
+                    f"{route.format!r} takes only proven mail, and nothing is proven: set"
+                    " authserv_id to the name that your own server gives itself in"
+                    " Authentication-Results",
+                    file=route.file,
+                    line=route.line,
+                )
+
+    @property
+    def unproven_actions(self) -> tuple[Route, ...]:
+        """The routes by which whoever writes in another's name has an `@action` done to him."""
+        return tuple(
+            route
+            for route in (*self.routes, *self._error_routes.values())
+            if route.handler.is_action and not route.proven and not route.is_signed
+        )
 
     def reserve(self, takes: Callable[[str], bool], function: Callable[..., Any]) -> None:
         """Have ``function`` handle the reserved addresses that ``takes`` knows, before all routes.

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -69,6 +70,11 @@ class Settings(Group):
         "(RFC 8601): the name that it gives itself there. It has to remove fields with that name "
         "from what comes in. Default: none; nothing is proven then, and an answer goes to a From "
         "or Reply-To address only where the envelope sender is of the same organisation.",
+    )
+    unproven_actions: Literal["refuse", "warn"] = Field(
+        default="refuse",
+        description="What becomes of a route that has an `@action` done without proof of the "
+        "author: `refuse` to start, or `warn` in the log.",
     )
     database: OptionalText = Field(
         default=None,

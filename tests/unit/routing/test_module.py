@@ -47,6 +47,7 @@ GOOD = '@route("(user)@(host)")\ndef START(message, user, host): ...\n'
         (2, "@route\ndef START(message): ...", "@route needs a format"),
         (2, "def f(message): ...\n@route_like(f)\ndef g(message): ...", r"@route_like\(f\)"),
         (2, "@stateless\ndef LOG(message): ...", "LOG is @stateless but has no @route"),
+        (4, GOOD + "@action\ndef OUT(message): ...", "OUT is @action but has no @route"),
         (2, GOOD.replace("def", "async def"), "START is async def"),
         (2, GOOD.replace("START", "POSTING"), "POSTING is a state, but module one has no state"),
         (4, f"{GOOD}@state_key_generator\ndef key(module): ...", "take .module, message."),

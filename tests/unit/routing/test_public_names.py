@@ -18,6 +18,7 @@ PUBLIC = {
     "Route": router.Route,
     "Router": router.Router,
     "State": decorators.State,
+    "action": decorators.action,
     "route": decorators.route,
     "route_like": decorators.route_like,
     "state_key_generator": decorators.state_key_generator,
