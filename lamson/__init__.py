@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         action,
         route,
         route_like,
+        spam_filter,
         state_key_generator,
         stateless,
     )
@@ -50,6 +51,7 @@ __all__ = [
     "action",
     "route",
     "route_like",
+    "spam_filter",
     "state_key_generator",
     "stateless",
 ]
@@ -72,6 +74,7 @@ _HOME = {
     "action": "lamson.routing.decorators",
     "route": "lamson.routing.decorators",
     "route_like": "lamson.routing.decorators",
+    "spam_filter": "lamson.routing.decorators",
     "state_key_generator": "lamson.routing.decorators",
     "stateless": "lamson.routing.decorators",
 }

@@ -19,8 +19,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from lamson import log, results
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.dispatcher import Dispatcher
+from lamson.delivery.judging import Judging
 from lamson.delivery.probe import Probe
 from lamson.delivery.run import Handlers
+from lamson.delivery.spam.box import SpamBox
+from lamson.delivery.spam.panel import Panel, judge_of
 from lamson.delivery.traffic import Traffic
 from lamson.delivery.transaction import Transactions
 from lamson.errors import SettingsError, UnavailableError
@@ -125,6 +128,14 @@ class Application:
                 self.database, self.clock, self.outbox, self.lease_owners
             )
         is_sqlite = self.database is not None and self.database.is_sqlite
+        self.spam: SpamBox | None = None
+        self.panel: Panel | None = None
+        if self.router.has_spam_filters:
+            wanted = settings.spam
+            queue = Maildir(settings.run_dir / "spam", quota=wanted.max_kept)
+            self.spam = SpamBox(queue, days=wanted.days)
+            judges = [judge_of(one, max_size=wanted.max_size) for one in wanted.judges]
+            self.panel = Panel(judges, timeout=wanted.timeout)
         handlers = Handlers(
             self.router,
             hostname=self.hostname,
@@ -136,6 +147,7 @@ class Application:
             is_ours=None if settings.submission.any_sender else self.domains.holds,
             proves=self._proves if self.witness is not None else None,
             mark=lambda recipient: self.notary.mark(recipient),
+            spam=self.spam,
             raise_errors=raise_errors,
         )
         self.transactions = Transactions(
@@ -155,6 +167,7 @@ class Application:
             is_inline=self.database is None,
             notary=self.notary if settings.has_milter else None,
             witness=self.witness,
+            judging=Judging(self.panel, threads=settings.threads) if self.panel else None,
             traffic=traffic,
             outlet=self.relay,
             on_stuck=on_stuck,

@@ -85,6 +85,8 @@ def _kind(route: Route) -> str:
         "action": route.handler.is_action,
         "WITHOUT PROOF": route.handler.is_action and not (route.proven or route.is_signed),
     }
+    if route.handler.spam_filter is not None:
+        kinds["no spam"] = True
     return " ".join(kind for kind, applies in kinds.items() if applies)
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lamson.delivery.answer_limit import Answer
+    from lamson.delivery.spam.opinion import Opinion
     from lamson.routing.router import Match
     from lamson.storage.outgoing import Outgoing
     from lamson.storage.seen_key import Key
@@ -37,6 +38,7 @@ class Job:
     resume_in: str = ""  # this one, whatever it is
     deaths: int = 0  # of workers that had this delivery under way
     answered: Sequence[Answer] = ()  # its automatic answers
+    opinion: Opinion | None = None  # whether it is spam
     reply: Reply | None = None
 
     def message_for(self, match: Match) -> MailRequest:
@@ -70,6 +72,7 @@ class Result:
     moves: tuple[tuple[StateKey, str], ...] = ()  # where to put the author; one at most
     handled: tuple[str, ...] = ()
     state: str = ""  # in which the author's state function ran
+    is_held: bool = False  # as spam, from a handler at least
     seconds: float = 0.0
     failed: bool = False
     error_state: StateKey | None = None  # where to put the author, if the module has ERROR

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
     from lamson.delivery.job import Job
     from lamson.delivery.session import HandlerSession
+    from lamson.delivery.spam.box import SpamBox
     from lamson.message.request import MailRequest
     from lamson.message.templates import Templates
+    from lamson.routing.declaration import SpamFilter
     from lamson.routing.router import Match, Router
     from lamson.smtp.reply import Reply
     from lamson.storage.maildir import Maildir
@@ -56,13 +58,15 @@ class Handlers:
         is_ours: Callable[[str], bool] | None = None,
         proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
+        spam: SpamBox | None = None,
         raise_errors: bool = False,
     ) -> None:
         """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
 
         ``proves`` tells whether a message is proven to be from a domain, None where nothing is;
-        ``mark`` makes the mark of what is forwarded from an address. With ``raise_errors`` a
-        handler's exception is raised: for tests.
+        ``mark`` makes the mark of what is forwarded from an address; ``spam`` is where spam is
+        kept, in an application that has mail judged. With ``raise_errors`` a handler's exception is
+        raised: for tests.
         """
         self._router = router
         self._hostname = hostname
@@ -72,6 +76,7 @@ class Handlers:
         self._is_ours = is_ours
         self._proves = proves
         self._mark = mark
+        self._spam = spam
         self._raise_errors = raise_errors
 
     def begin(self, job: Job) -> Result:
@@ -104,7 +109,7 @@ class Handlers:
                 raise LamsonError("sending mail needs a database: set `database` in the settings")
             if run.savepoint is not None:
                 run.savepoint.commit()
-            if not result.handled:
+            if not result.handled and not result.is_held:
                 self._refuse_unhandled(result, states)
             if run.delivery is not None:
                 run.delivery.end()
@@ -170,21 +175,37 @@ class Handlers:
     def _run_all(self, run: _Run, states: Mapping[StateKey, str]) -> None:
         """Every handler without states, and of the others the first one that is in state."""
         result = run.result
-        is_moved = False
+        is_moved, held = False, ""
         for match, key in zip(result.matches, result.keys, strict=True):
             if key is None:
                 run.match, run.key = match, None
-                self._call(run, match)
+                if self._held_by(result, match) is None:
+                    self._call(run, match)
             elif not is_moved and states[key] == match.handler.name:
                 run.match, run.key = match, key
                 result.state = states[key]
-                returned = self._call(run, match)
+                returned: object
+                if (filter := self._held_by(result, match)) is not None:
+                    held, returned = f"{key.module} {states[key]}", filter.next_state
+                else:
+                    returned = self._call(run, match)
                 is_moved = True
                 moved = self._router.next_state(match.handler, returned)
                 if moved is None and key == result.job.resumes:
                     moved = states[key]  # where the handler stays is where it was put for this run
                 if moved is not None:
                     result.moves = ((key, moved),)
+        if result.is_held and self._spam is not None and result.job.opinion is not None:
+            self._spam.keep(result.job, f"spam: {result.job.opinion.why}", held)
+
+    @staticmethod
+    def _held_by(result: Result, match: Match) -> SpamFilter | None:
+        """What keeps spam from this handler; None where it runs."""
+        opinion, filter = result.job.opinion, match.handler.spam_filter
+        if filter is None or opinion is None or not opinion.is_spam:
+            return None
+        result.is_held = True
+        return filter
 
     def _call(self, run: _Run, match: Match) -> object:
         """Call one handler with what it asks for; gives what it returned."""

@@ -10,6 +10,7 @@ from lamson.routing.decorators import (
     action,
     route,
     route_like,
+    spam_filter,
     state_key_generator,
     stateless,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "action",
     "route",
     "route_like",
+    "spam_filter",
     "state_key_generator",
     "stateless",
 ]

@@ -71,11 +71,19 @@ class Declaration(Generic[_Route]):
     routes: list[_Route] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class SpamFilter:
+    """That spam does not reach the function; ``next_state`` is where its author goes, or None."""
+
+    next_state: Callable[..., Any] | str | None = None
+
+
 @dataclass(slots=True)
 class HandlerDeclaration(Declaration[DeclaredRoute]):
     is_stateless: bool = False
     is_state_key_generator: bool = False
     is_action: bool = False
+    spam_filter: SpamFilter | None = None
 
 
 _Declared = TypeVar("_Declared", bound=Declaration[Any])
@@ -122,7 +130,7 @@ class Declarations(Generic[_Declared]):
 
 HANDLERS = Declarations(
     "handlers",
-    {"action", "route", "route_like", "stateless", "state_key_generator"},
+    {"action", "route", "route_like", "spam_filter", "stateless", "state_key_generator"},
     HandlerDeclaration,
     noun="route",
     example="@route",

@@ -13,7 +13,13 @@ from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 from lamson.errors import RouteError
-from lamson.routing.declaration import HANDLERS, DeclaredRoute, check_format, origin
+from lamson.routing.declaration import (
+    HANDLERS,
+    DeclaredRoute,
+    SpamFilter,
+    check_format,
+    origin,
+)
 
 State: TypeAlias = Callable[..., Any] | str | None
 """What a handler returns: the next state, as a function of its module or that function's name, or
@@ -73,6 +79,21 @@ def action(function: _Function) -> _Function:
     """
     HANDLERS.on(function).is_action = True
     return function
+
+
+def spam_filter(*, next_state: State = None) -> Callable[[_Function], _Function]:
+    """Keep spam from the function: ``@spam_filter(next_state="SPAMMING")``.
+
+    What a judge of the setting `spam` calls spam is kept in ``run/spam``, and Postfix is told 250.
+    Its author moves to ``next_state``, a function of the module or its name; None leaves him where
+    he is. Without an opinion the function runs.
+    """
+
+    def note(function: _Function) -> _Function:
+        HANDLERS.on(function).spam_filter = SpamFilter(next_state)
+        return function
+
+    return note
 
 
 def state_key_generator(function: _Function) -> _Function:

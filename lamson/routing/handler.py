@@ -20,6 +20,8 @@ from lamson.errors import RouteError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from lamson.routing.declaration import SpamFilter
+
 DELIVERY, SESSION, POLICY = "delivery", "session", "policy"
 
 # Compared by name, so that loading routes imports neither SQLAlchemy nor the deliveries.
@@ -45,6 +47,7 @@ class Handler:
         *,
         is_stateless: bool = False,
         is_action: bool = False,
+        spam_filter: SpamFilter | None = None,
         lenient: bool = False,
         injectable: Mapping[str, str] = INJECTED,
     ) -> None:
@@ -54,6 +57,7 @@ class Handler:
         self.full_name = f"{self.module}.{self.name}"
         self.is_stateless = is_stateless
         self.is_action = is_action
+        self.spam_filter = spam_filter
         code = inspect.unwrap(function).__code__
         self.file, self.line = code.co_filename, code.co_firstlineno
         self.injected: dict[str, str] = {}

@@ -147,6 +147,12 @@ class Router:
             if route.handler.is_action and not route.proven and not route.is_signed
         )
 
+    @property
+    def has_spam_filters(self) -> bool:
+        """There is a handler that spam is kept from."""
+        routes = (*self.routes, *self._error_routes.values())
+        return any(route.handler.spam_filter is not None for route in routes)
+
     def reserve(self, takes: Callable[[str], bool], function: Callable[..., Any]) -> None:
         """Have ``function`` handle the reserved addresses that ``takes`` knows, before all routes.
 

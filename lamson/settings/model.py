@@ -25,6 +25,7 @@ from lamson.settings.milter import Milter
 from lamson.settings.postfix import Postfix
 from lamson.settings.signing import Signing
 from lamson.settings.socketmap import Socketmap
+from lamson.settings.spam import Spam
 from lamson.settings.submission import Submission
 from lamson.settings.values import (
     Group,
@@ -64,6 +65,7 @@ class Settings(Group):
     signing: Signing = Field(
         default=Signing(), description="What signed addresses are signed with."
     )
+    spam: Spam = Field(default=Spam(), description="What spam is, and where it is kept.")
     authserv_id: OptionalText = Field(
         default=None,
         description="The authserv-id of your own server, whose Authentication-Results are believed "

@@ -12,7 +12,8 @@ def test_an_inbox_does_not_mind_capitals() -> None:
     message: Any = None
     answer = Sent("", ("zed@example.com",), message)
     mailroom: Any = SimpleNamespace(
-        sent=[answer, Sent("", ("ann@example.com",), message)], deliver=lambda *mail: [answer]
+        sent=[answer, Sent("", ("ann@example.com",), message)],
+        deliver=lambda *mail, **options: [answer],
     )
     zed = Conversation(mailroom, "Zed@Example.com")
     assert zed.deliver("list@test.com", b"") is answer

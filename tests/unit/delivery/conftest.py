@@ -11,6 +11,8 @@ from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.batches import Batches
 from lamson.delivery.job import Job
 from lamson.delivery.run import Handlers
+from lamson.delivery.spam.box import SpamBox
+from lamson.delivery.spam.opinion import Opinion
 from lamson.delivery.transaction import Transactions
 from lamson.storage.database import Database
 from lamson.storage.maildir import Maildir
@@ -37,8 +39,8 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Call
     """``make_run(source, **options)`` gives a function that runs messages in one batch.
 
     With ``to_the_end`` what that leaves without a reply is run again, as the dispatcher does.
-    ``raise_errors``, ``answers``, ``is_ours`` and ``mark`` are the handlers', other options those
-    of `Transactions`.
+    ``raise_errors``, ``answers``, ``is_ours``, ``mark`` and ``spam`` are the handlers', ``opinion``
+    is that on each message, other options are those of `Transactions`.
     """
 
     def make(
@@ -48,6 +50,8 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Call
         answers: AnswerLimit | None = None,
         is_ours: Callable[[str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
+        spam: SpamBox | None = None,
+        opinion: Opinion | None = None,
         **more: Any,
     ) -> Run:
         router = make_router(tmp_path, source)
@@ -58,6 +62,7 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Call
             answers=answers,
             is_ours=is_ours,
             mark=mark,
+            spam=spam,
             raise_errors=raise_errors,
         )
         options: dict[str, Any] = {
@@ -78,6 +83,8 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Call
                 )
                 for message, key in zip(messages, keys or [None] * len(messages), strict=True)
             ]
+            for job in jobs:
+                job.opinion = opinion
             if to_the_end:
                 Batches(transactions, lambda job, seconds: None).run(jobs)
             else:
