@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from lamson.message import address_list, shown
+from lamson.message import address_list, fragments, html_marks, shown
 from lamson.message.defects import Defects
 from lamson.message.encoded_words import unfold
 from lamson.message.header import Header
@@ -19,6 +19,7 @@ from lamson.message.mime import cut
 from lamson.smtp import address
 
 if TYPE_CHECKING:
+    from lamson.message.fragments import Fragment
     from lamson.message.mailboxes import Mailbox
     from lamson.message.notes import Notary
     from lamson.message.part import Part
@@ -36,6 +37,7 @@ class ParsedMessage:
     __slots__ = (
         "_body",
         "_defects",
+        "_fragments",
         "_from",
         "_header",
         "_of_cr",
@@ -58,6 +60,7 @@ class ParsedMessage:
         self._parts: list[Part] | None = None
         self._from: str | None = None
         self._body: str | None = None
+        self._fragments: tuple[Fragment, ...] | None = None
         self._of_cr: bytes | None = None
 
     def cut_off(self, defect: str) -> None:
@@ -129,6 +132,16 @@ class ParsedMessage:
         if body is None:
             body = self._body = shown.text_of(self.parts, self._defects)
         return body
+
+    @property
+    def fragments(self) -> tuple[Fragment, ...]:
+        """What `body` is made of."""
+        found = self._fragments
+        if found is None:
+            subject = self.header.get("Subject") or ""
+            found = tuple(fragments.split(self.body, subject, html_marks.of(self)))
+            self._fragments = found
+        return found
 
     @property
     def html(self) -> str | None:

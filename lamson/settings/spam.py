@@ -17,7 +17,7 @@ Judges = Annotated[list[Any], NoDecode, BeforeValidator(listed)]
 
 
 class Spam(Group):
-    """What handlers with `@spam_filter` are spared: see [spam](../how-to/spam.md)."""
+    """What handlers with `@spam_filter` are spared: who judges mail, and what is kept of it."""
 
     judges: Judges = Field(
         default=["notes", "fields"],
