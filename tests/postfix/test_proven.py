@@ -1,4 +1,7 @@
-"""A route that wants proof, behind a real Postfix: who is refused, by whom, and who hears of it."""
+"""A route that wants proof, behind a real Postfix: who is refused, by whom, and who hears of it.
+
+And one that wants no spam, of which our own filter notes what it is.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +23,34 @@ pytest.importorskip("milter", reason="pymilter is not installed (pip install '.[
 pytestmark = [pytest.mark.postfix, pytest.mark.slow]
 
 HANDLERS = """
-from lamson import MailRequest, action, log, route, stateless
+from lamson import MailRequest, action, log, route, spam_filter, stateless
 
 @route("leave@(host)", proven=True)
 @action
 @stateless
 def LEAVE(message: MailRequest, host: str) -> None:
     log.event("left", message.envelope.id, author=message.author, proof=message.proof)
+
+@route("help@(host)")
+@stateless
+@spam_filter()
+def HELP(message: MailRequest, host: str) -> None:
+    log.event("helped", message.envelope.id, subject=message.subject)
 """
 FILTERS = """
 @filter_recipient("(user)@(host)")
 def everybody(mail: Arrival, user: str, host: str) -> Verdict:
     return None
+
+@filter_message("help@(host)", body=False)
+def judge(message: FilteredMail, host: str) -> Verdict:
+    message.note("spam", message.subject == "PILLS")
 """
 OURS = "mx.test.com"
 VICTIM = "victim@bank.test"
+
+
+SPAM = b"From: zed@example.com\r\nSubject: PILLS\r\n\r\nBuy.\r\n"
 
 
 class Proving:
@@ -100,3 +116,16 @@ def test_who_wrote_gets_his_bounce(proving: Proving) -> None:
         b"\r\n    ", b" "
     )
     assert not proving.lamson.log_lines("left", "proof=None")
+
+
+def test_what_our_filter_notes_as_spam_is_kept_from_the_handler(proving: Proving) -> None:
+    """Whatever the stranger says of it himself."""
+    port = proving.postfix.smtp_port
+    assert talk(port, "zed@example.com", "help@test.com", content=SPAM).queue_id
+    ham = SPAM.replace(b"PILLS", b"Help\r\nX-Spam-Flag: YES")
+    assert talk(port, "zed@example.com", "help@test.com", content=ham).queue_id
+    proving.lamson.wait_log("helped", "subject=Help")
+    (line,) = proving.lamson.wait_log("kept", "recipient=help@test.com")
+    assert "a filter noted spam" in line
+    assert Maildir(proving.lamson.project / "run/spam").count() == 1
+    assert len(proving.lamson.log_lines(" helped ")) == 1

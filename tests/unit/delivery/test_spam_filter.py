@@ -9,6 +9,7 @@ import pytest
 from lamson.delivery.spam.box import SpamBox
 from lamson.delivery.spam.opinion import Opinion
 from lamson.storage.maildir import Maildir
+from lamson.storage.state import SqlStateStore
 from lamson.storage.undeliverable import read
 from tests.unit.delivery.jobs import LONG, codes, note, states, words
 from tests.unit.support import make_message
@@ -117,3 +118,28 @@ def test_redelivery_keeps_it_once_and_a_full_queue_defers(
     assert box.queue.count() == 1
     assert codes(run(note("another"), keys=[b"two"])) == [451]
     assert box.queue.count() == 1
+
+
+@pytest.mark.parametrize(("keys", "count"), [([b"one"], 1), ([None], 2)])
+def test_it_is_kept_once_though_the_commit_fails(
+    make_run: Callable[..., Run],
+    database: Database,
+    box: SpamBox,
+    monkeypatch: pytest.MonkeyPatch,
+    keys: list[bytes | None],
+    count: int,
+) -> None:
+    """As far as its delivery has a name; and its author moves when that is committed."""
+    run = make_run(LIST, spam=box, opinion=SPAM)
+    with monkeypatch.context() as broken:
+        broken.setattr(SqlStateStore, "save", failing)
+        with pytest.raises(OSError, match="as if the disk were full"):
+            run(note("buy"), keys=keys)
+    assert (box.queue.count(), states(database)) == (1, {})
+    assert codes(run(note("buy"), keys=keys)) == [250]
+    assert states(database) == {"z@e.example": "SPAMMING"}
+    assert box.queue.count() == count
+
+
+def failing(store: SqlStateStore, states: object) -> None:
+    raise OSError("as if the disk were full")
