@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from lamson.message.response import MailResponse
     from lamson.routing.decorators import (
         State,
+        action,
         outcome,
         route,
         route_like,
+        spam_filter,
         state_key_generator,
         stateless,
     )
@@ -55,10 +57,12 @@ __all__ = [
     "Signed",
     "State",
     "Thread",
+    "action",
     "outcome",
     "per_thread",
     "route",
     "route_like",
+    "spam_filter",
     "state_key_generator",
     "stateless",
 ]
@@ -85,8 +89,10 @@ _HOME = {
     "outcome": "lamson.routing.decorators",
     "Thread": "lamson.delivery.thread",
     "per_thread": "lamson.delivery.thread",
+    "action": "lamson.routing.decorators",
     "route": "lamson.routing.decorators",
     "route_like": "lamson.routing.decorators",
+    "spam_filter": "lamson.routing.decorators",
     "state_key_generator": "lamson.routing.decorators",
     "stateless": "lamson.routing.decorators",
 }

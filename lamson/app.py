@@ -19,10 +19,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from lamson import log, results
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.dispatcher import Dispatcher
+from lamson.delivery.judging import Judging
 from lamson.delivery.outcomes import Outcomes
 from lamson.delivery.probe import Probe
 from lamson.delivery.reports import Reports
 from lamson.delivery.run import Handlers
+from lamson.delivery.spam.box import SpamBox
+from lamson.delivery.spam.panel import Panel, judge_of
 from lamson.delivery.thread_finder import ThreadFinder
 from lamson.delivery.tracking import Tracking
 from lamson.delivery.traffic import Traffic
@@ -40,7 +43,7 @@ from lamson.settings import loading
 from lamson.settings.keys import signer_of
 from lamson.settings.model import TEMPLATES
 from lamson.settings.reserved import reserved_of
-from lamson.settings.routes import collect_routes
+from lamson.settings.routes import collect_routes, unproven_action
 from lamson.storage import failure, revisions
 from lamson.storage.database import Database
 from lamson.storage.held import HeldRows
@@ -85,6 +88,11 @@ class Application:
         self.settings = settings
         self.hostname = settings.lmtp.hostname or socket.getfqdn()
         self.router = collect_routes(settings)
+        for route in self.router.unproven_actions:
+            log.logger.warning("%s:%s: %s", route.file, route.line, unproven_action(route))
+        self.witness: results.OwnServer | None = None
+        if settings.authserv_id is not None:
+            self.witness = results.OwnServer(settings.authserv_id)
         if settings.database is not None:
             reserved = reserved_of(settings)
             self.router.reserve(PROBES, reserved.takes, Probe(reserved).answer)
@@ -138,6 +146,14 @@ class Application:
                 keep_threads=settings.conversations.keep_days * DAY,
             )
         is_sqlite = self.database is not None and self.database.is_sqlite
+        self.spam: SpamBox | None = None
+        self.panel: Panel | None = None
+        if self.router.has_spam_filters:
+            wanted = settings.spam
+            queue = Maildir(settings.run_dir / "spam", quota=wanted.max_kept)
+            self.spam = SpamBox(queue, days=wanted.days)
+            judges = [judge_of(one, max_size=wanted.max_size) for one in wanted.judges]
+            self.panel = Panel(judges, timeout=wanted.timeout)
         handlers = Handlers(
             self.router,
             hostname=self.hostname,
@@ -147,7 +163,7 @@ class Application:
                 settings.answers.per_mailbox, settings.answers.per_domain, clock=self.clock
             ),
             is_ours=None if settings.submission.any_sender else self.domains.holds,
-            proves=self._proves if settings.authserv_id else None,
+            proves=self._proves if self.witness is not None else None,
             mark=lambda recipient: self.notary.mark(recipient),
             room=Room(settings.signing.max_pending),
             finder=ThreadFinder(
@@ -157,6 +173,7 @@ class Application:
                 keep_days=settings.conversations.keep_days,
             ),
             tracking=tracking,
+            spam=self.spam,
             raise_errors=raise_errors,
         )
         self.transactions = Transactions(
@@ -175,6 +192,8 @@ class Application:
             run_dir=settings.run_dir,
             is_inline=self.database is None,
             notary=self.notary if settings.has_milter else None,
+            witness=self.witness,
+            judging=Judging(self.panel, threads=settings.threads) if self.panel else None,
             traffic=traffic,
             outlet=self.relay,
             on_stuck=on_stuck,
@@ -238,7 +257,7 @@ class Application:
 
     def _proves(self, message: MailRequest, domain: str) -> bool:
         assert self.settings.authserv_id is not None
-        return results.proves(message, self.settings.authserv_id, domain)
+        return results.proof(message, self.settings.authserv_id, domain) is not None
 
     @cached_property
     def notary(self) -> Notary:

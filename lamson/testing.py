@@ -106,14 +106,22 @@ class Mailroom:
         self._numbers = count(1)
 
     def deliver(
-        self, sender: str, recipient: str, content: bytes, *, queue_id: str = ""
+        self,
+        sender: str,
+        recipient: str,
+        content: bytes,
+        *,
+        queue_id: str = "",
+        spam: bool | None = None,
     ) -> list[Sent]:
         """Deliver ``content`` as Postfix would; gives what was sent because of it.
 
-        With the queue id of an `offer` the handler finds the notes of the filters. Raises Refused,
-        or whatever the handler raised.
+        With the queue id of an `offer` the handler finds the notes of the filters. ``spam`` says
+        whether it is spam, to handlers with `@spam_filter`; by default the judges do that ask no
+        server. Raises Refused, or whatever the handler raised.
         """
         from lamson.delivery.job import Job
+        from lamson.delivery.spam.opinion import Opinion
         from lamson.message.parsed import ParsedMessage
         from lamson.message.request import MailRequest
         from lamson.smtp import address
@@ -131,8 +139,12 @@ class Mailroom:
             received=time.time(),
             id=queue_id or f"test-{next(self._numbers)}",
         )
-        shared = ParsedMessage(content, self.application.notary)
+        shared = ParsedMessage(content, self.application.notary, self.application.witness)
         job = Job(MailRequest(shared, envelope, Recipient(recipient)), matches, None)
+        if spam is not None:
+            job.opinion = Opinion(spam, "says the test")
+        elif self.application.panel is not None:
+            (job.opinion,) = self.application.panel.opinions([job.message], is_alone=True)
         transactions = self.application.transactions
         transactions.run([job], lambda job, seconds: None)
         outgoing = [transactions.outgoing.popleft() for _ in range(len(transactions.outgoing))]
@@ -211,13 +223,26 @@ class Conversation:
         *,
         headers: Mapping[str, str] | None = None,
         sender: str | None = None,
+        proven: bool = False,
+        spam: bool | None = None,
     ) -> Sent | None:
         """Write to the application; gives its answer to this correspondent, None without one.
 
         ``sender`` is the envelope sender (default: the author; "" for a bounce), ``headers`` are
-        further header fields. Raises Refused, or what a handler raised.
+        further header fields. With ``proven`` our own server says that DMARC proves the author,
+        which needs the setting `authserv_id`; ``spam`` says whether it is spam. Raises Refused, or
+        what a handler raised.
         """
-        return self.deliver(to, self._compose([to], subject, body, headers), sender=sender)
+        if proven:
+            headers = {**(headers or {}), "Authentication-Results": self._testimony()}
+        content = self._compose([to], subject, body, headers)
+        return self.deliver(to, content, sender=sender, spam=spam)
+
+    def _testimony(self) -> str:
+        authserv_id = self._mailroom.application.settings.authserv_id
+        if authserv_id is None:
+            raise LamsonError("nobody is proven: authserv_id is not set")
+        return f"{authserv_id}; dmarc=pass header.from={self.author.rpartition('@')[2]}"
 
     def reply(
         self,
@@ -272,10 +297,12 @@ class Conversation:
                 message[name] = value
         return message.to_bytes()
 
-    def deliver(self, to: str, content: bytes, *, sender: str | None = None) -> Sent | None:
+    def deliver(
+        self, to: str, content: bytes, *, sender: str | None = None, spam: bool | None = None
+    ) -> Sent | None:
         """Like `say`, with a message of the test's own making."""
         envelope_sender = self.author if sender is None else sender
-        return self._answer(self._mailroom.deliver(envelope_sender, to, content))
+        return self._answer(self._mailroom.deliver(envelope_sender, to, content, spam=spam))
 
     def offer(
         self,

@@ -177,9 +177,15 @@ class Filters:
         self.helo = any(one.helo for one in self.all)
 
     @classmethod
-    def collect(cls, modules: Sequence[str], defaults: Mapping[str, str]) -> Filters:
-        """Import the filter modules and build what is in them. Raises RouteError."""
-        return cls([one for module in load(modules, FILTERS) for one in _read(module, defaults)])
+    def collect(
+        cls, modules: Sequence[str], defaults: Mapping[str, str], own: Sequence[Filter] = ()
+    ) -> Filters:
+        """Import the filter modules and build what is in them; ``own`` are asked after those.
+
+        Raises RouteError.
+        """
+        found = [one for module in load(modules, FILTERS) for one in _read(module, defaults)]
+        return cls([*found, *own])
 
     def _of(self, stage: str) -> tuple[Filter, ...]:
         return tuple(one for one in self.all if one.stage == stage)

@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from lamson.delivery.judging import Judging
     from lamson.delivery.transaction import Transactions
     from lamson.message.notes import Notary
+    from lamson.message.witness import Witness
     from lamson.routing.router import Match, Router
     from lamson.smtp.envelope import Envelope
     from lamson.storage.outgoing import Outgoing
@@ -82,6 +84,8 @@ class Dispatcher:
         run_dir: Path | None = None,
         is_inline: bool = False,
         notary: Notary | None = None,
+        witness: Witness | None = None,
+        judging: Judging | None = None,
         traffic: Traffic | None = None,
         outlet: Outlet | None = None,
         on_stuck: Callable[[], None] = lambda: None,
@@ -91,9 +95,10 @@ class Dispatcher:
         With SQLite one thread is right: it has one writer. In ``run_dir`` each thread notes what it
         runs, for the case that the process dies over it; None notes nothing. With ``is_inline``
         handlers that have always been instantaneous run on the loop: right where no database is.
-        ``notary`` verifies the filters' notes. ``traffic`` is for whoever wants to know what is
-        under way. Without an ``outlet`` nobody takes mail on. ``on_stuck`` is called, on the loop's
-        thread, when a handler passed its deadline.
+        ``notary`` verifies the filters' notes, ``witness`` tells what proves an author, and
+        ``judging`` what is spam, to handlers that want that known. ``traffic``
+        is for whoever wants to know what is under way. Without an ``outlet`` nobody takes mail on.
+        ``on_stuck`` is called, on the loop's thread, when a handler passed its deadline.
         """
         # The same few addresses are written to over and over.
         self._match = lru_cache(maxsize=1024)(self._look_up)
@@ -102,6 +107,8 @@ class Dispatcher:
         self._deadline = deadline
         self._is_inline = is_inline
         self._notary = notary
+        self._witness = witness
+        self._judging = judging
         self._traffic = traffic or Traffic()
         self._pending = self._traffic.pending
         self._outlet = outlet
@@ -131,6 +138,8 @@ class Dispatcher:
         """End the threads once they have done what waits. Does not wait for them."""
         self._is_stopped.set()
         self._pool.stop()
+        if self._judging is not None:
+            self._judging.stop()
         if self._watchdog is not None:
             self._watchdog.cancel()
 
@@ -176,7 +185,7 @@ class Dispatcher:
         key's module and the state): the handler meets it there, and where it fails the author stays
         where he is.
         """
-        shared = ParsedMessage(content, self._notary)
+        shared = ParsedMessage(content, self._notary, self._witness)
         source = seen_key.kept_source(again) if again else seen_key.source(envelope, content)
         jobs: dict[str, Job] = {}
         now = self._traffic.came_at = time.monotonic()
@@ -205,8 +214,18 @@ class Dispatcher:
             self._take(list(jobs.values()))
 
     def _take(self, jobs: list[Job]) -> None:
-        """Run the deliveries of one message here and now, or let them wait for a thread."""
+        """Have the deliveries of one message judged that want to be, and go on with the others."""
         self._pending.update(jobs)
+        judging = self._judging
+        judged = [job for job in jobs if judging.wants(job)] if judging is not None else []
+        if judging is not None and judged and self._loop is not None:
+            judging.judge(judged, self._loop, self._go_on)
+            jobs = [job for job in jobs if job not in judged]
+        if jobs:
+            self._go_on(jobs)
+
+    def _go_on(self, jobs: list[Job]) -> None:
+        """Run deliveries here and now, or let them wait for a thread."""
         if self._suspects is not None:
             for job in jobs:
                 message = job.message

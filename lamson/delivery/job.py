@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lamson.delivery.answer_limit import Answer
+    from lamson.delivery.spam.opinion import Opinion
     from lamson.delivery.thread import Thread
     from lamson.routing.router import Match
     from lamson.storage.outgoing import Outgoing
@@ -41,13 +42,16 @@ class Job:
     deaths: int = 0  # of workers that had this delivery under way
     answered: Sequence[Answer] = ()  # its automatic answers
     threads: Mapping[str, Thread] = field(default_factory=dict)  # by the module that asks
+    opinion: Opinion | None = None  # whether it is spam
     reply: Reply | None = None
 
     def message_for(self, match: Match) -> MailRequest:
         """The message as the handler of ``match`` sees it: with that route's captures."""
         message = self.message
         # A copy, as the match stands for every message to this address.
-        recipient = Recipient(message.recipient.address, dict(match.captures))
+        recipient = Recipient(
+            message.recipient.address, dict(match.captures), match.route.is_signed
+        )
         return MailRequest(message.content, message.envelope, recipient)
 
     def is_of_new_thread(self, key: StateKey) -> bool:
@@ -63,11 +67,13 @@ class Job:
 class Result:
     """What handling one job came to, before it is committed.
 
-    ``keys`` say in which state machines its author may stand, in the order of the job's matches:
-    None for a handler that has no states.
+    ``matches`` are those of the job that take it, as far as its author has to be proven. ``keys``
+    say in which state machines its author may stand, in their order: None for a handler that has no
+    states.
     """
 
     job: Job
+    matches: Sequence[Match] = ()
     keys: Sequence[StateKey | None] = ()
     reply: Reply = OK
     outgoing: Sequence[Outgoing] = ()
@@ -77,6 +83,7 @@ class Result:
     kept: Sequence[Pending] = ()  # messages that wait for a token
     spent: tuple[bytes, ...] = ()  # digests of tokens that count once, which handlers got
     state: str = ""  # in which the author's state function ran
+    is_held: bool = False  # as spam, from a handler at least
     seconds: float = 0.0
     failed: bool = False
     error_state: StateKey | None = None  # where to put the author, if the module has ERROR

@@ -27,7 +27,7 @@ from lamson.delivery.signing import Desk
 from lamson.errors import LamsonError
 from lamson.routing.module import START
 from lamson.smtp import address
-from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
+from lamson.smtp.reply import LOCAL_ERROR, OK, UNPROVEN, SMTPError
 from lamson.storage import failure, guard
 from lamson.storage.failure import PrematureEnd, SharedTransactionError
 from lamson.storage.pending import Room
@@ -40,11 +40,13 @@ if TYPE_CHECKING:
 
     from lamson.delivery.job import Job
     from lamson.delivery.session import HandlerSession
+    from lamson.delivery.spam.box import SpamBox
     from lamson.delivery.thread import Thread
     from lamson.delivery.thread_finder import ThreadFinder
     from lamson.delivery.tracking import Tracking
     from lamson.message.request import MailRequest
     from lamson.message.templates import Templates
+    from lamson.routing.declaration import SpamFilter
     from lamson.routing.router import Match, Router
     from lamson.smtp.reply import Reply
     from lamson.storage.maildir import Maildir
@@ -70,6 +72,7 @@ class Handlers:
         room: Room | None = None,
         tracking: Tracking | None = None,
         finder: ThreadFinder | None = None,
+        spam: SpamBox | None = None,
         raise_errors: bool = False,
     ) -> None:
         """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
@@ -77,7 +80,8 @@ class Handlers:
         ``proves`` tells whether a message is proven to be from a domain, None where nothing is;
         ``mark`` makes the mark of what is forwarded from an address; ``room`` is for messages that
         wait for a token, ``tracking`` makes tracked mail, ``finder`` finds threads for handlers
-        that ask. With ``raise_errors`` a handler's exception is raised: for tests.
+        that ask, ``spam`` is where spam is kept, in an application that has mail judged. With
+        ``raise_errors`` a handler's exception is raised: for tests.
         """
         self._router = router
         self._hostname = hostname
@@ -90,6 +94,7 @@ class Handlers:
         self._room = room or Room(_ROOM)
         self._tracking = tracking
         self._finder = finder
+        self._spam = spam
         self._raise_errors = raise_errors
 
     def find_threads(self, connection: Connection | None, jobs: Sequence[Job]) -> None:
@@ -107,7 +112,8 @@ class Handlers:
         result = Result(job)
         process = os.getpid()
         try:
-            result.keys = keys = [self._state_key(match, job) for match in job.matches]
+            result.matches = [match for match in job.matches if _is_proven_enough(job, match)]
+            result.keys = keys = [self._state_key(match, job) for match in result.matches]
             if job.resumes is not None:  # what was kept says for what the state is, not for whom
                 same = (key for key in keys if key and key.module == job.resumes.module)
                 job.resumes = next(same, job.resumes)
@@ -140,7 +146,7 @@ class Handlers:
                 raise LamsonError("sending mail needs a database: set `database` in the settings")
             if run.savepoint is not None:
                 run.savepoint.commit()
-            if not result.handled:
+            if not result.handled and not result.is_held:
                 self._refuse_unhandled(result, states)
             if run.delivery is not None:
                 run.delivery.end()
@@ -222,21 +228,37 @@ class Handlers:
     def _run_all(self, run: _Run, states: Mapping[StateKey, str]) -> None:
         """Every handler without states, and of the others the first one that is in state."""
         result = run.result
-        is_moved = False
-        for match, key in zip(result.job.matches, result.keys, strict=True):
+        is_moved, held = False, ""
+        for match, key in zip(result.matches, result.keys, strict=True):
             if key is None:
                 run.match, run.key = match, None
-                self._call(run, match)
+                if self._held_by(result, match) is None:
+                    self._call(run, match)
             elif not is_moved and states[key] == match.handler.name:
                 run.match, run.key = match, key
                 result.state = states[key]
-                returned = self._call(run, match)
+                returned: object
+                if (filter := self._held_by(result, match)) is not None:
+                    held, returned = f"{key.module} {states[key]}", filter.next_state
+                else:
+                    returned = self._call(run, match)
                 is_moved = True
                 moved = self._router.next_state(match.handler, returned)
                 if moved is None and key == result.job.resumes:
                     moved = states[key]  # where the handler stays is where it was put for this run
                 if moved is not None:
                     result.moves = ((key, moved),)
+        if result.is_held and self._spam is not None and result.job.opinion is not None:
+            self._spam.keep(result.job, f"spam: {result.job.opinion.why}", held)
+
+    @staticmethod
+    def _held_by(result: Result, match: Match) -> SpamFilter | None:
+        """What keeps spam from this handler; None where it runs."""
+        opinion, filter = result.job.opinion, match.handler.spam_filter
+        if filter is None or opinion is None or not opinion.is_spam:
+            return None
+        result.is_held = True
+        return filter
 
     def _call(self, run: _Run, match: Match) -> object:
         """Call one handler with what it asks for; gives what it returned."""
@@ -285,12 +307,23 @@ class Handlers:
         return delivery
 
     def _refuse_unhandled(self, result: Result, states: Mapping[StateKey, str]) -> None:
-        """No handler wants the message: keep it, or refuse it when it was kept before."""
+        """No handler wants the message: keep it, or refuse it when it was kept before.
+
+        What is not proven, and has to be, is refused where the bounce goes to him who wrote: his
+        envelope sender is proven. Any other bounce would be mail to whom a stranger named.
+        """
         job = result.job
         known = ", ".join(sorted({states[key] for key in result.keys if key is not None}))
         reason = f"no handler takes it while {job.message.author} is in state {known}"
+        unproven = [match for match in job.matches if match not in result.matches]
+        if unproven:
+            names = ", ".join(dict.fromkeys(match.handler.full_name for match in unproven))
+            reason = f"nothing proves its author, and {names} wants proof"
         if job.is_again:
             raise SMTPError(550, "5.7.0", reason)
+        if unproven and _is_sender_proven(job.message):
+            log.event("unproven", job.message.envelope.id, recipient=job.message.recipient)
+            raise SMTPError(UNPROVEN.code, UNPROVEN.enhanced, UNPROVEN.text)
         keep(self._undeliverable, job, reason)
 
     def _fail(self, result: Result, error: BaseException, run: _Run | None = None) -> None:
@@ -340,6 +373,15 @@ class Handlers:
 
     def _has_error_state(self, match: Match | None) -> bool:
         return match is not None and self._router.error_state(match.handler.module) is not None
+
+
+def _is_proven_enough(job: Job, match: Match) -> bool:
+    return not match.route.proven or job.message_for(match).proof is not None
+
+
+def _is_sender_proven(message: MailRequest) -> bool:
+    witness = message.content.witness
+    return witness is not None and witness.sender(message)
 
 
 class _Run:

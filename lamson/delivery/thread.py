@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from lamson.errors import LamsonError
-from lamson.message import fragments, mailboxes
-from lamson.message.answering import fewer_references, is_id, one_line
+from lamson.message import fragments, mailboxes, message_ids
+from lamson.message.answering import fewer_references, one_line
 from lamson.message.history import ATTRIBUTION, Said, quoted, quoted_html
 from lamson.smtp import address
 from lamson.storage import threads
@@ -203,7 +203,8 @@ class Thread:
         known = [
             one.message_id
             for one in [*self._kept(), self._own_entry()]
-            if is_id(one.message_id) and (one.said.is_ours or one.said.author in recipients)
+            if message_ids.is_writable(one.message_id)
+            and (one.said.is_ours or one.said.author in recipients)
         ]
         ids = list(dict.fromkeys(known))
         if ids:

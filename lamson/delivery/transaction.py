@@ -52,6 +52,13 @@ class _UnderWay:
     """In which mail was made that `Transactions.outgoing` has not told of (see Untold)."""
 
 
+def _outcome(result: Result) -> str:
+    """What the log calls it."""
+    if result.failed or not (result.handled or result.is_held):
+        return "failed"
+    return "handled" if result.handled else "spam"
+
+
 def _keys(results: Sequence[Result]) -> set[StateKey]:
     return {key for result in results for key in result.keys if key is not None}
 
@@ -332,7 +339,7 @@ class Transactions:
             result.reply = OK
         job.reply = result.reply
         log.event(
-            "handled" if result.handled and not result.failed else "failed",
+            _outcome(result),
             message.envelope.id,
             recipient=message.recipient.address,
             handler=",".join(result.handled) if result.handled else None,

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from lamson.routing.decorators import (
     State,
+    action,
     outcome,
     route,
     route_like,
+    spam_filter,
     state_key_generator,
     stateless,
 )
@@ -25,9 +27,11 @@ __all__ = [
     "Router",
     "Signed",
     "State",
+    "action",
     "outcome",
     "route",
     "route_like",
+    "spam_filter",
     "state_key_generator",
     "stateless",
 ]

@@ -35,6 +35,7 @@ class DeclaredRoute:
     captures: Mapping[str, str | Signed]
     file: str
     line: int
+    proven: bool = False
 
     @property
     def signed(self) -> tuple[tuple[str, Signed], ...]:
@@ -78,11 +79,20 @@ class Declaration(Generic[_Route]):
     routes: list[_Route] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class SpamFilter:
+    """That spam does not reach the function; ``next_state`` is where its author goes, or None."""
+
+    next_state: Callable[..., Any] | str | None = None
+
+
 @dataclass(slots=True)
 class HandlerDeclaration(Declaration[DeclaredRoute]):
     is_stateless: bool = False
     is_state_key_generator: bool = False
     is_outcome: bool = False
+    is_action: bool = False
+    spam_filter: SpamFilter | None = None
 
 
 _Declared = TypeVar("_Declared", bound=Declaration[Any])
@@ -129,7 +139,15 @@ class Declarations(Generic[_Declared]):
 
 HANDLERS = Declarations(
     "handlers",
-    {"route", "route_like", "stateless", "state_key_generator", "outcome"},
+    {
+        "action",
+        "outcome",
+        "route",
+        "route_like",
+        "spam_filter",
+        "stateless",
+        "state_key_generator",
+    },
     HandlerDeclaration,
     noun="route",
     example="@route",

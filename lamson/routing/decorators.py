@@ -16,7 +16,13 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from lamson.errors import RouteError
-from lamson.routing.declaration import HANDLERS, DeclaredRoute, check_format, origin
+from lamson.routing.declaration import (
+    HANDLERS,
+    DeclaredRoute,
+    SpamFilter,
+    check_format,
+    origin,
+)
 
 if TYPE_CHECKING:
     from lamson.routing.signing import Signed
@@ -29,7 +35,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def route(
-    format: str, /, *, engine: str = "re2", **captures: str | Signed
+    format: str, /, *, engine: str = "re2", proven: bool = False, **captures: str | Signed
 ) -> Callable[[_Function], _Function]:
     """Route the addresses that match ``format`` to the function.
 
@@ -37,13 +43,16 @@ def route(
     ``name=...``, else in the setting `route_defaults`. It has to match the whole envelope
     recipient, ignoring case. A capture that is `Signed` matches only what `Delivery.sign` made. May
     stand several times on one function. ``engine="re"`` allows look-around and back-references, at
-    the price of a search that a crafted address may make slow. What cannot be a route (an unknown
-    name, a pattern that RE2 has not, captures that the function has no parameters for, a purpose
-    that another route declares otherwise) is a RouteError with file and line when the application
-    loads.
+    the price of a search that a crafted address may make slow. With ``proven`` the route takes only
+    mail whose author is proven (`MailRequest.proof`); for any other it is as if it did not match,
+    and what no route is left for is refused or kept.
+
+    What cannot be a route (an unknown name, a pattern that RE2 has not, captures that the function
+    has no parameters for, a purpose that another route declares otherwise) is a RouteError with
+    file and line when the application loads.
     """
     check_format(format, "route")
-    declared = DeclaredRoute(format, engine, captures, *origin())
+    declared = DeclaredRoute(format, engine, captures, *origin(), proven)
     return lambda function: HANDLERS.note(function, declared)
 
 
@@ -68,6 +77,32 @@ def stateless(function: _Function) -> _Function:
     """
     HANDLERS.on(function).is_stateless = True
     return function
+
+
+def action(function: _Function) -> _Function:
+    """Say that the function changes something for the author: unsubscribes, closes, orders, pays.
+
+    Anybody can write in anybody's name. So each of its routes must demand proof of the author, by
+    ``proven=True`` or a `Signed` capture; else the application does not start (RouteError), or says
+    so in the log where the setting `unproven_actions` is "warn".
+    """
+    HANDLERS.on(function).is_action = True
+    return function
+
+
+def spam_filter(*, next_state: State = None) -> Callable[[_Function], _Function]:
+    """Keep spam from the function: ``@spam_filter(next_state="SPAMMING")``.
+
+    What a judge of the setting `spam` calls spam is kept in ``run/spam``, and Postfix is told 250.
+    Its author moves to ``next_state``, a function of the module or its name; None leaves him where
+    he is. Without an opinion the function runs.
+    """
+
+    def note(function: _Function) -> _Function:
+        HANDLERS.on(function).spam_filter = SpamFilter(next_state)
+        return function
+
+    return note
 
 
 def state_key_generator(function: _Function) -> _Function:

@@ -20,6 +20,8 @@ from lamson.errors import RouteError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
+    from lamson.routing.declaration import SpamFilter
+
 DELIVERY, SESSION, THREAD, POLICY = "delivery", "session", "thread", "policy"
 CONVERSATIONS = "conversations"
 
@@ -56,6 +58,8 @@ class Handler:
         function: Callable[..., Any],
         *,
         is_stateless: bool = False,
+        is_action: bool = False,
+        spam_filter: SpamFilter | None = None,
         lenient: bool = False,
         injectable: Mapping[str, str] = INJECTED,
     ) -> None:
@@ -64,6 +68,8 @@ class Handler:
         self.name: str = function.__name__
         self.full_name = f"{self.module}.{self.name}"
         self.is_stateless = is_stateless
+        self.is_action = is_action
+        self.spam_filter = spam_filter
         code = inspect.unwrap(function).__code__
         self.file, self.line = code.co_filename, code.co_firstlineno
         self.injected: dict[str, str] = {}

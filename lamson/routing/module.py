@@ -53,12 +53,26 @@ class HandlerModule:
         if not self.declared and self.outcome is None:
             raise nothing_declared(module, HANDLERS)
         self._check_start()
+        self._check_spam_filters()
 
     def _add_handler(self, function: Callable[..., Any], declaration: HandlerDeclaration) -> None:
         is_routed = bool(declaration.routes)
-        handler = Handler(function, is_stateless=declaration.is_stateless, lenient=not is_routed)
+        handler = Handler(
+            function,
+            is_stateless=declaration.is_stateless,
+            is_action=declaration.is_action,
+            spam_filter=declaration.spam_filter,
+            lenient=not is_routed,
+        )
         if is_routed:
             self.declared.append((handler, declaration))
+        elif handler.name != ERROR and (declaration.is_action or declaration.spam_filter):
+            what = "@action" if declaration.is_action else "@spam_filter"
+            raise RouteError(
+                f"{handler.name} is {what} but has no @route, so it would never run",
+                file=handler.file,
+                line=handler.line,
+            )
         elif declaration.is_stateless:
             raise RouteError(
                 f"{handler.name} is @stateless but has no @route, so it would never run",
@@ -116,6 +130,23 @@ class HandlerModule:
                         file=handler.file,
                         line=handler.line,
                     )
+
+    def _check_spam_filters(self) -> None:
+        """Where spammers go is a state of this module, and they are in one where they come from."""
+        handlers = [handler for handler, _ in self.declared]
+        for handler in handlers + ([self.error] if self.error else []):
+            wanted = handler.spam_filter.next_state if handler.spam_filter else None
+            if wanted is None:
+                continue
+            known = [*self.states, *[state.function for state in self.states.values()]]
+            problem = ""
+            if handler.is_stateless:
+                problem = "is @stateless: @spam_filter has no next_state there"
+            elif wanted not in known:
+                shown = wanted if isinstance(wanted, str) else getattr(wanted, "__name__", wanted)
+                problem = f"has next_state={shown}, which is no state of its module"
+            if problem:
+                raise RouteError(f"{handler.name} {problem}", file=handler.file, line=handler.line)
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:

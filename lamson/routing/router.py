@@ -37,6 +37,7 @@ class Route:
     """One format of one handler; ``file`` and ``line`` say where its decorator stands.
 
     ``signed`` are its captures that match only what was signed: ``pattern`` has their form alone.
+    ``proven``: it takes only mail whose author is proven.
     """
 
     format: str
@@ -45,6 +46,12 @@ class Route:
     file: str
     line: int
     signed: tuple[tuple[str, Signed], ...] = field(default=(), kw_only=True)
+    proven: bool = field(default=False, kw_only=True)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether an address matches only with a valid token in it, which is a proof."""
+        return bool(self.signed)
 
 
 class Match:
@@ -114,6 +121,7 @@ class Router:
                 declared.file,
                 declared.line,
                 signed=declared.signed,
+                proven=declared.proven,
             )
             for module in modules
             for handler, declaration in module.declared
@@ -161,6 +169,33 @@ class Router:
                         file=route.file,
                         line=route.line,
                     )
+
+    def refuse_unprovable(self) -> None:
+        """Raise RouteError for a route that would never take mail, as nothing ever proves any."""
+        for route in self.routes:
+            if route.proven and not route.is_signed:
+                raise RouteError(
+                    f"{route.format!r} takes only proven mail, and nothing is proven: set"
+                    " authserv_id to the name that your own server gives itself in"
+                    " Authentication-Results",
+                    file=route.file,
+                    line=route.line,
+                )
+
+    @property
+    def unproven_actions(self) -> tuple[Route, ...]:
+        """The routes by which whoever writes in another's name has an `@action` done to him."""
+        return tuple(
+            route
+            for route in (*self.routes, *self._error_routes.values())
+            if route.handler.is_action and not route.proven and not route.is_signed
+        )
+
+    @property
+    def has_spam_filters(self) -> bool:
+        """There is a handler that spam is kept from."""
+        routes = (*self.routes, *self._error_routes.values())
+        return any(route.handler.spam_filter is not None for route in routes)
 
     def reserve(
         self, prefix: str, takes: Callable[[str], bool], function: Callable[..., Any]

@@ -8,6 +8,7 @@ from lamson.settings.model import Settings
 from lamson.settings.postfix import Postfix
 from lamson.settings.signing import Signing
 from lamson.settings.socketmap import Socketmap
+from lamson.settings.spam import Spam
 from lamson.settings.submission import Submission
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "Settings",
     "Signing",
     "Socketmap",
+    "Spam",
     "Submission",
 ]

@@ -13,7 +13,8 @@ def test_an_inbox_does_not_mind_capitals() -> None:
     message: Any = None
     answer = Sent("", ("zed@example.com",), message)
     mailroom: Any = SimpleNamespace(
-        sent=[answer, Sent("", ("ann@example.com",), message)], deliver=lambda *mail: [answer]
+        sent=[answer, Sent("", ("ann@example.com",), message)],
+        deliver=lambda *mail, **options: [answer],
     )
     zed = Conversation(mailroom, "Zed@Example.com")
     assert zed.deliver("list@test.com", b"") is answer
@@ -23,7 +24,7 @@ def test_an_inbox_does_not_mind_capitals() -> None:
 def test_an_answer_is_as_mail_programs_write_it() -> None:
     written: list[tuple[str, str, bytes]] = []
 
-    def deliver(*mail: Any) -> list[Sent]:
+    def deliver(*mail: Any, **options: Any) -> list[Sent]:
         written.append(mail)
         return []
 

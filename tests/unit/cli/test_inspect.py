@@ -63,7 +63,7 @@ def test_signed_routes_and_why_an_address_is_not_routed(
         '@route("ok-(token)@(host)", token=Signed("post", days=1.5))\n'
         "def START(message, token, host): ...\n"
     )
-    assert lamson("routes").out.endswith("_signed.py:2    (token) signed: post, 1.5 days\n")
+    assert lamson("routes").out.endswith("_signed.py:2  (token) signed: post, 1.5 days\n")
     settings = load(project)
     Notary.of(settings.run_dir, None)
     token = signer_of(settings).sign(Signed("post", days=1.5), "17")
@@ -163,3 +163,28 @@ def test_outside_a_project(lamson: Lamson) -> None:
         done = lamson(name)
         assert done.status == os.EX_CONFIG
         assert "make a project: lamson gen -project NAME" in done.err
+
+
+def test_routes_say_what_they_want_proven(lamson: Lamson, project: Path) -> None:
+    (project / "acting_handlers.py").write_text(
+        "from lamson import action, route, stateless\n"
+        '@route("close@(host)", proven=True)\n@route("leave@(host)")\n'
+        "@action\n@stateless\ndef act(message, host): ...\n"
+    )
+    settings = project / "config/settings.py"
+    settings.write_text(settings.read_text().replace(MODULE, "acting_handlers"))
+    done = lamson("routes")
+    assert done.status == os.EX_CONFIG
+    assert "acting_handlers.py:2: 'close@(host)' takes only proven mail" in done.err
+    settings.write_text(settings.read_text().replace("(hand", "(authserv_id='mx.test', hand"))
+    done = lamson("routes")
+    assert "acting_handlers.py:3: act is marked @action" in done.err
+    settings.write_text(settings.read_text().replace("(auth", "(unproven_actions='warn', auth"))
+    done = lamson("routes")
+    assert (done.status, done.err) == (0, "")
+    assert [line.split()[4:] for line in done.out.splitlines()] == [
+        ["stateless", "proven", "action"],
+        ["stateless", "action", "WITHOUT", "PROOF"],
+    ]
+    assert "close@(host)" in lamson("routes", "-test", "close@test.com").out
+    assert "; only of a proven author" in lamson("routes", "-test", "close@test.com").out

@@ -57,6 +57,7 @@ class Bench:
     def __init__(self, dispatcher: Dispatcher, hooks: Any) -> None:
         self.dispatcher, self.hooks = dispatcher, hooks
         self.replies: dict[tuple[int, int], Reply] = {}
+        self.again = ""
         self._message = 0
         self._changed = asyncio.Event()
 
@@ -71,7 +72,7 @@ class Bench:
             self._changed.set()
 
         routed = [self.dispatcher.route(one) for one in recipients]
-        self.dispatcher.deliver(envelope, CONTENT, routed, done)
+        self.dispatcher.deliver(envelope, CONTENT, routed, done, again=self.again)
         return number
 
     async def wait_for(self, count: int) -> list[int]:

@@ -48,6 +48,19 @@ GOOD = '@route("(user)@(host)")\ndef START(message, user, host): ...\n'
         (2, "@route\ndef START(message): ...", "@route needs a format"),
         (2, "def f(message): ...\n@route_like(f)\ndef g(message): ...", r"@route_like\(f\)"),
         (2, "@stateless\ndef LOG(message): ...", "LOG is @stateless but has no @route"),
+        (4, GOOD + "@spam_filter()\ndef OUT(message): ...", "OUT is @spam_filter but has no"),
+        (
+            2,
+            '@spam_filter(next_state="GONE")\n' + GOOD,
+            "START has next_state=GONE, which is no state of its module",
+        ),
+        (
+            2,
+            '@stateless\n@spam_filter(next_state="START")\n@route("a@x")\ndef LOG(message): ...\n'
+            + GOOD,
+            "LOG is @stateless: @spam_filter has no next_state there",
+        ),
+        (4, GOOD + "@action\ndef OUT(message): ...", "OUT is @action but has no @route"),
         (2, GOOD.replace("def", "async def"), "START is async def"),
         (2, GOOD.replace("START", "POSTING"), "POSTING is a state, but module one has no state"),
         (4, f"{GOOD}@state_key_generator\ndef key(module): ...", "take .module, message."),

@@ -20,8 +20,10 @@ PUBLIC = {
     "Signed": signing.Signed,
     "State": decorators.State,
     "outcome": decorators.outcome,
+    "action": decorators.action,
     "route": decorators.route,
     "route_like": decorators.route_like,
+    "spam_filter": decorators.spam_filter,
     "state_key_generator": decorators.state_key_generator,
     "stateless": decorators.stateless,
 }
