@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
     from lamson.errors import LamsonError, SenderError
+    from lamson.mailer import Mailer
     from lamson.message.attachment import Attachment
     from lamson.message.fragments import Fragment
     from lamson.message.mailboxes import Mailbox
@@ -24,15 +25,18 @@ if TYPE_CHECKING:
     from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
     from lamson.smtp.envelope import Peer
     from lamson.smtp.reply import SMTPError
+    from lamson.storage.keys import Key
 
 __all__ = [
     "Attachment",
     "Delivery",
     "Fragment",
+    "Key",
     "LamsonError",
     "MailRequest",
     "MailResponse",
     "Mailbox",
+    "Mailer",
     "Message",
     "Peer",
     "Report",
@@ -50,10 +54,12 @@ _HOME = {
     "Attachment": "lamson.message.attachment",
     "Delivery": "lamson.delivery.context",
     "Fragment": "lamson.message.fragments",
+    "Key": "lamson.storage.keys",
     "LamsonError": "lamson.errors",
     "MailRequest": "lamson.message.request",
     "MailResponse": "lamson.message.response",
     "Mailbox": "lamson.message.mailboxes",
+    "Mailer": "lamson.mailer",
     "Message": "lamson.message.message",
     "Peer": "lamson.smtp.envelope",
     "Report": "lamson.message.report",
