@@ -26,6 +26,7 @@ from lamson.storage.held import HeldRows
 from lamson.storage.outgoing import fit, from_row, split, to_row
 from lamson.storage.room import parts
 from lamson.storage.tables import content, outbox
+from lamson.storage.tables import scheduled as scheduled_table
 from lamson.storage.untold import Untold
 
 if TYPE_CHECKING:
@@ -221,6 +222,12 @@ class Outbox:
             with self._database.begin_forgettable() as connection:
                 self.delete_rows(connection, ids)
 
+    def drop(self, id: int) -> None:
+        """Delete a row, scheduled or not, for a person who wants it gone."""
+        with self._database.begin() as connection:
+            if not scheduled.drop(connection, id):
+                self.delete_rows(connection, [id])
+
     def defer(self, row: Outgoing, due_at: float) -> None:
         """Give ``row`` back, with its remaining recipients and error, until ``due_at``.
 
@@ -311,22 +318,24 @@ class Outbox:
             return [from_row(row, row["lease_until"]) for row in rows]
 
     def get(self, id: int) -> Outgoing | None:
-        """One row without its content, None where it is gone."""
+        """One row, scheduled or not, without its content; None where it is gone."""
         with self._database.read() as connection:
-            row = (
-                connection.execute(select(*claims.HEAD).where(outbox.c.id == id)).mappings().first()
-            )
+            query = select(*claims.HEAD).where(outbox.c.id == id)
+            row = connection.execute(query).mappings().first() or scheduled.head(connection, id)
             return None if row is None else from_row(row, row["lease_until"])
 
     def content(self, id: int) -> bytes | None:
-        """The content of one row, None where it is gone."""
-        own = select(outbox.c.content, outbox.c.shared).where(outbox.c.id == id)
+        """The content of one row, scheduled or not; None where it is gone."""
         with self._database.read() as connection:
-            row = connection.execute(own).first()
-            if row is None or not row.shared:
-                return None if row is None else bytes(row.content)
-            query = select(content.c.content).where(content.c.id == row.shared)
-            return connection.execute(query).scalar()
+            for table in (outbox, scheduled_table):
+                own = select(table.c.content, table.c.shared).where(table.c.id == id)
+                row = connection.execute(own).first()
+                if row is not None and not row.shared:
+                    return bytes(row.content)
+                if row is not None:
+                    query = select(content.c.content).where(content.c.id == row.shared)
+                    return connection.execute(query).scalar()
+        return None
 
     def scheduled(self, limit: int | None = None) -> list[Outgoing]:
         """What is to leave later, in the order in which it is due: without its content."""
@@ -342,7 +351,9 @@ class Outbox:
             claims.purge(connection)
 
     def retry(self, id: int | None) -> int:
-        """Make a row due now, or all where None, unless it is under way; gives the number.
+        """Make a row due now, or all that were tried where None, unless it is under way.
+
+        Gives the number. One that is scheduled leaves at once, where it is named.
 
         A lease that ends later than any can is that of a process whose clock was ahead: it ends.
         """
@@ -352,10 +363,12 @@ class Outbox:
         if id is not None:
             statement = statement.where(outbox.c.id == id)
         with self._database.begin() as connection:
+            if id is not None and scheduled.hasten(connection, id, now):
+                return 1
             return connection.execute(statement).rowcount
 
     def count(self) -> int:
-        """The number of rows that Postfix has not taken yet."""
+        """The number of rows that are due, and that Postfix has not taken yet."""
         with self._database.read() as connection:
             return connection.execute(select(func.count()).select_from(outbox)).scalar_one()
 

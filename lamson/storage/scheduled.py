@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, Float, Text, delete, func, insert, literal, select, text
+from sqlalchemy import BigInteger, Float, Text, delete, func, insert, literal, select, text, update
 
 from lamson.storage import keys
 from lamson.storage.tables import outbox, scheduled
@@ -78,6 +78,25 @@ def cancel(connection: Connection, key: keys.Key, schema: str | None = None) -> 
     if is_cancelled:
         keys.free(connection, key.digest, schema)
     return is_cancelled
+
+
+def head(connection: Connection, id: int) -> RowMapping | None:
+    """One row without its content, None where it is gone."""
+    return connection.execute(select(*_HEAD).where(scheduled.c.id == id)).mappings().first()
+
+
+def drop(connection: Connection, id: int) -> bool:
+    """Forget one row, and its key, in the caller's transaction; gives whether it was there."""
+    row = head(connection, id)
+    if row is not None and row["key"] is not None:
+        keys.free(connection, bytes(row["key"]))
+    return connection.execute(delete(scheduled).where(scheduled.c.id == id)).rowcount > 0
+
+
+def hasten(connection: Connection, id: int, now: float) -> bool:
+    """Have one row due ``now``, in the caller's transaction; gives whether it was there."""
+    statement = update(scheduled).where(scheduled.c.id == id).values(due_at=now)
+    return connection.execute(statement).rowcount > 0
 
 
 def waiting(connection: Connection, limit: int | None = None) -> list[RowMapping]:
