@@ -27,6 +27,7 @@ from lamson.delivery.transaction import Transactions
 from lamson.errors import SettingsError, UnavailableError
 from lamson.message.notes import Notary
 from lamson.message.templates import Templates
+from lamson.relay.bell import Bell
 from lamson.relay.relay import Relay
 from lamson.relay.submission import Endpoint, Submitter
 from lamson.routing.domains import Domains
@@ -95,6 +96,7 @@ class Application:
         self.clock = ServiceClock()
         self.lease_owners = LeaseOwners(project, settings.run_dir)
         self._housekeeping: Housekeeping | None = None
+        self._bell: Bell | None = None
         traffic = Traffic()
         if settings.database is not None:
             self.database = Database(
@@ -118,6 +120,7 @@ class Application:
                 max_age=submission.max_age,
                 is_busy=traffic.is_busy,
             )
+            self._bell = Bell(self.database, settings.run_dir, self.relay.wake)
             self._housekeeping = Housekeeping(
                 self.database,
                 self.clock,
@@ -227,6 +230,8 @@ class Application:
         self.dispatcher.start(asyncio.get_running_loop())
         if self.relay is not None:
             await self.relay.start()
+        if self._bell is not None:
+            self._bell.start()
         if self._housekeeping is not None:
             self._housekeeping.start()
 
@@ -235,6 +240,8 @@ class Application:
         self.dispatcher.stop()
         if self._housekeeping is not None:
             self._housekeeping.cancel()
+        if self._bell is not None:
+            await self._bell.stop()
         try:
             if self.relay is not None:
                 await self.relay.drain(timeout)

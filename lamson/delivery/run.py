@@ -129,6 +129,8 @@ class Handlers:
                 raise LamsonError("sending mail needs a database: set `database` in the settings")
             if run.savepoint is not None:
                 run.savepoint.commit()
+            if run.delivery is not None:
+                run.delivery.settle()
             if not result.handled:
                 self._refuse_unhandled(result, states)
             if run.delivery is not None:
@@ -137,7 +139,7 @@ class Handlers:
                 result.kept = run.desk.kept
             result.threads = list(run.threads.values())
             for thread in result.threads:
-                thread.settle()
+                thread.settle(result.outgoing)
         except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
             end_if_child(process, run.handler, error)
             self._undo(run, error)
@@ -241,7 +243,7 @@ class Handlers:
         if thread is not None:
             run.threads[thread.module] = thread
         if handler.needs_delivery:
-            delivery = run.delivery = run.delivery or self._delivery(job, run.desk)
+            delivery = run.delivery = run.delivery or self._delivery(job, run)
             delivery.message, delivery.captures, delivery.thread = message, captures, thread
             run.desk.match = match
         return handler.call(message, captures, delivery, session, thread=thread)
@@ -250,7 +252,7 @@ class Handlers:
         """Claim the tokens of ``jobs`` that count once; gives those that are to be run."""
         return redeem(connection, jobs, self._router)
 
-    def _delivery(self, job: Job, desk: Desk) -> Delivery:
+    def _delivery(self, job: Job, run: _Run) -> Delivery:
         delivery = Delivery(
             job.message,
             digest=job.key.name if job.key is not None else None,
@@ -260,7 +262,8 @@ class Handlers:
             is_ours=self._is_ours,
             proves=self._proves,
             mark=self._mark,
-            desk=desk,
+            desk=run.desk,
+            connect=run.connect if run.has_database else None,
         )
         job.answered = delivery.answered
         return delivery
@@ -354,6 +357,16 @@ class _Run:
             return str(self.result.job)
         handler = self.match.handler
         return f"{handler.full_name} ({handler.file}:{handler.line})"
+
+    @property
+    def has_database(self) -> bool:
+        return self._connection is not None
+
+    def connect(self) -> Connection:
+        """The connection, for what is to be undone together with the handlers' own work."""
+        self.session()
+        assert self._connection is not None
+        return self._connection
 
     def session(self) -> HandlerSession:
         """The session that all of them share."""

@@ -221,8 +221,13 @@ class Thread:
         key = threads.digest(row.message_id) if row.message_id else b""
         self._sent.append(_Sent(row, key, taking, entry))
 
-    def settle(self) -> None:
-        """The handlers succeeded: let the next delivery of this batch know what became of it."""
+    def settle(self, outgoing: Collection[Outgoing]) -> None:
+        """The handlers succeeded: let the next delivery of this batch know what became of it.
+
+        ``outgoing`` is what they have sent in the end, and did not cancel.
+        """
+        rows = {id(row) for row in outgoing}
+        self._sent = [one for one in self._sent if id(one.row) in rows]
         if not self._counts(self._sent):
             return
         wanted = {self._writer: True} if self._is_of_person else {}

@@ -19,6 +19,7 @@ from lamson import log
 from lamson.storage import (
     answers,
     failure,
+    keys,
     pending,
     probes,
     redeemed,
@@ -106,6 +107,7 @@ class Housekeeping:
             self._purge(lambda connection: probes.purge(connection, time.time()))
             self._purge(lambda connection: redeemed.purge(connection, time.time()))
             self._purge(lambda connection: pending.purge(connection, time.time()), pending.PIECE)
+            self._purge(lambda connection: keys.purge(connection, time.time()))
 
     def _purge(self, piece: Callable[[Connection], int], size: int = seen.PIECE) -> None:
         """Forget in pieces, each in a transaction of its own: deliveries go on in between.
