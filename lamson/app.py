@@ -126,7 +126,7 @@ class Application:
                 self.clock,
                 self.outbox,
                 self.lease_owners,
-                keep_threads=settings.conversations.keep_days * DAY,
+                keep_threads=settings.mail_threads.keep_days * DAY,
             )
         is_sqlite = self.database is not None and self.database.is_sqlite
         handlers = Handlers(
@@ -145,7 +145,7 @@ class Application:
                 self.router,
                 clock=self.clock,
                 proves=self._proves if settings.authserv_id else None,
-                keep_days=settings.conversations.keep_days,
+                keep_days=settings.mail_threads.keep_days,
             ),
             raise_errors=raise_errors,
         )

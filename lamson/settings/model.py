@@ -19,8 +19,8 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from lamson.settings.answers import Answers
-from lamson.settings.conversations import Conversations
 from lamson.settings.lmtp import Lmtp
+from lamson.settings.mail_threads import MailThreads
 from lamson.settings.milter import Milter
 from lamson.settings.postfix import Postfix
 from lamson.settings.signing import Signing
@@ -64,8 +64,8 @@ class Settings(Group):
     signing: Signing = Field(
         default=Signing(), description="What signed addresses are signed with."
     )
-    conversations: Conversations = Field(
-        default=Conversations(), description="The threads that mail belongs to, and for how long."
+    mail_threads: MailThreads = Field(
+        default=MailThreads(), description="The threads that mail belongs to, and for how long."
     )
     authserv_id: OptionalText = Field(
         default=None,

@@ -216,6 +216,8 @@ def test_a_post_to_a_list_was_written_by_a_person(tmp_path: Path, database: Data
     desk = Desk(tmp_path, database)
     desk.run(desk.job(ZED, fields="List-Id: <a.example.com>"))
     assert len(rows(database, tables.threads)) == 1
+    desk.run(desk.job(ZED, fields="List-Id: <a.lists.example>", sender="a-bounces@lists.example"))
+    assert len(rows(database, tables.threads)) == 1, "nobody is to write to that address"
 
 
 PER_THREAD = """
