@@ -21,7 +21,6 @@ BEFORE_COMMIT = "before-commit"
 AFTER_COMMIT = "after-commit"
 AFTER_FIRST_REPLY = "after-first-reply"
 AFTER_SUBMISSION = "after-submission"
-BEFORE_RING = "before-ring"
 
 ACTIVE = False
 

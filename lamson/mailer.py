@@ -21,7 +21,6 @@ from weakref import WeakKeyDictionary, WeakSet
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
-from lamson import failpoint
 from lamson.delivery.posting import Posting
 from lamson.errors import LamsonError, SenderError, SettingsError
 from lamson.message.templates import Templates
@@ -224,8 +223,6 @@ class Mailer:
             is_ringing = connection in self._ringing
             self._ringing.discard(connection)
         if is_ringing:
-            if failpoint.ACTIVE:
-                failpoint.reach(failpoint.BEFORE_RING)
             doorbell.ring(self._settings.run_dir)
 
     def _known(self) -> tuple[Database, Identity | None, str | None]:

@@ -6,6 +6,7 @@ from tests.faults import (
     clicks,
     commits,
     cuts,
+    elsewhere,
     forgeries,
     kills,
     postgres_faults,
@@ -24,4 +25,5 @@ FAULTS = [
     *storage.FAULTS,
     *commits.FAULTS,
     *submissions.FAULTS,
+    *elsewhere.FAULTS,
 ]

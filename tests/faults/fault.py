@@ -28,6 +28,9 @@ NO_ORDER = "no-order"
 ANY_CONTENT = "any-content"
 NO_REDEMPTION = "no-redemption"
 LATE_THREADS = "late-threads"
+MAIL_APART = "mail-apart"
+NO_KEYS = "no-keys"
+EARLY_DELETES = "early-deletes"
 
 
 def nothing(rig: Rig) -> None:
