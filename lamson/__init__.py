@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lamson.delivery.outcomes import Outcome, SentMail
     from lamson.delivery.thread import Thread, per_thread
     from lamson.errors import LamsonError, PurposeError, SenderError
+    from lamson.mailer import Mailer
     from lamson.message.attachment import Attachment
     from lamson.message.fragments import Fragment
     from lamson.message.mailboxes import Mailbox
@@ -36,15 +37,18 @@ if TYPE_CHECKING:
     from lamson.routing.signing import Signed
     from lamson.smtp.envelope import Peer
     from lamson.smtp.reply import SMTPError
+    from lamson.storage.keys import Key
 
 __all__ = [
     "Attachment",
     "Delivery",
     "Fragment",
+    "Key",
     "LamsonError",
     "MailRequest",
     "MailResponse",
     "Mailbox",
+    "Mailer",
     "Message",
     "Outcome",
     "Peer",
@@ -71,10 +75,12 @@ _HOME = {
     "Attachment": "lamson.message.attachment",
     "Delivery": "lamson.delivery.context",
     "Fragment": "lamson.message.fragments",
+    "Key": "lamson.storage.keys",
     "LamsonError": "lamson.errors",
     "MailRequest": "lamson.message.request",
     "MailResponse": "lamson.message.response",
     "Mailbox": "lamson.message.mailboxes",
+    "Mailer": "lamson.mailer",
     "Message": "lamson.message.message",
     "Outcome": "lamson.delivery.outcomes",
     "Peer": "lamson.smtp.envelope",

@@ -33,6 +33,7 @@ from lamson.delivery.transaction import Transactions
 from lamson.errors import SettingsError, UnavailableError
 from lamson.message.notes import Notary
 from lamson.message.templates import Templates
+from lamson.relay.bell import Bell
 from lamson.relay.relay import Relay
 from lamson.relay.submission import Endpoint, Submitter
 from lamson.routing.bounces import PREFIX as BOUNCES
@@ -115,6 +116,7 @@ class Application:
         self.clock = ServiceClock()
         self.lease_owners = LeaseOwners(project, settings.run_dir)
         self._housekeeping: Housekeeping | None = None
+        self._bell: Bell | None = None
         traffic = Traffic()
         if settings.database is not None:
             self.database = Database(
@@ -138,12 +140,13 @@ class Application:
                 max_age=submission.max_age,
                 is_busy=traffic.is_busy,
             )
+            self._bell = Bell(self.database, settings.run_dir, self.relay.wake)
             self._housekeeping = Housekeeping(
                 self.database,
                 self.clock,
                 self.outbox,
                 self.lease_owners,
-                keep_threads=settings.conversations.keep_days * DAY,
+                keep_threads=settings.mail_threads.keep_days * DAY,
             )
         is_sqlite = self.database is not None and self.database.is_sqlite
         self.spam: SpamBox | None = None
@@ -170,7 +173,7 @@ class Application:
                 self.router,
                 clock=self.clock,
                 proves=self._proves if settings.authserv_id else None,
-                keep_days=settings.conversations.keep_days,
+                keep_days=settings.mail_threads.keep_days,
             ),
             tracking=tracking,
             spam=self.spam,
@@ -278,6 +281,8 @@ class Application:
         self.dispatcher.start(asyncio.get_running_loop())
         if self.relay is not None:
             await self.relay.start()
+        if self._bell is not None:
+            self._bell.start()
         if self._housekeeping is not None:
             self._housekeeping.start()
 
@@ -286,6 +291,8 @@ class Application:
         self.dispatcher.stop()
         if self._housekeeping is not None:
             self._housekeeping.cancel()
+        if self._bell is not None:
+            await self._bell.stop()
         try:
             if self.relay is not None:
                 await self.relay.drain(timeout)

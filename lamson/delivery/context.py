@@ -26,6 +26,9 @@ from lamson.smtp.reply import LOOP_DETECTED, SMTPError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection
 
     from lamson.delivery.answer_limit import AnswerLimit
     from lamson.delivery.signing import Desk
@@ -37,11 +40,13 @@ if TYPE_CHECKING:
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
     from lamson.message.templates import Templates
+    from lamson.storage.keys import Key
     from lamson.storage.outgoing import Outgoing
 
 MAX_HOPS = 50  # Received fields; Postfix's own hopcount_limit is 50 as well
 LOOP_MARK = "X-Lamson-Forwarded"
 TOO_MANY = "too many answers to this correspondent within an hour"
+KEY_WAS_USED = "it was sent before, with the same key"
 
 
 class MailLoop(SMTPError):
@@ -86,6 +91,7 @@ class Delivery(Posting):
         mark: Callable[[str], str] | None = None,
         desk: Desk | None = None,
         tracking: Tracking | None = None,
+        connect: Callable[[], Connection] | None = None,
     ) -> None:
         """``digest`` names the delivery, None where nothing does: it is then made up when needed.
 
@@ -93,7 +99,7 @@ class Delivery(Posting):
         ``proves`` tells whether a message is proven to be from a domain; None where nothing is.
         ``mark`` makes the mark that a message forwarded from an address is known by. ``desk`` makes
         tokens; None where there are no routes that take one. ``tracking`` makes tracked mail; None
-        where there is none.
+        where there is none. ``connect`` is as for a Posting.
         """
         super().__init__(
             id=message.envelope.id,
@@ -102,6 +108,7 @@ class Delivery(Posting):
             templates=templates,
             is_ours=is_ours,
             tracking=tracking,
+            connect=connect,
         )
         self.message = message
         self.thread: Thread | None = None
@@ -165,6 +172,8 @@ class Delivery(Posting):
         attachments: Sequence[Attachable] = (),
         language: str | None = None,
         envelope_sender: str | None = None,
+        at: datetime | float | None = None,
+        key: Key | str | None = None,
         track: bool | None = None,
         **variables: Any,
     ) -> MailResponse | None:
@@ -177,12 +186,14 @@ class Delivery(Posting):
 
         ``sender`` is the From address (default: the address that was written to), ``subject`` by
         default "Re: " and the old one. Bounces of the answer go nowhere unless ``envelope_sender``
-        is given, or it is tracked: see `send`. The rest is as in `compose`.
+        is given, or it is tracked: see `send`, also for ``at`` and ``key``. The rest is as in
+        `compose`.
 
         Gives the message, which has left and cannot be changed; or None, and logs why, where no
         answer may be given: to a bounce, to mail from a list or another program, or beyond the
         limits per hour (the settings `answers`); one that turns out to be beyond them as the
-        transaction ends is not sent. Raises what `compose` raises.
+        transaction ends is not sent. None, too, where ``key`` was used before. Raises what
+        `compose` and `send` raise.
         """
         self._check_open()
         check_names("reply", template, body, variables)
@@ -218,7 +229,11 @@ class Delivery(Posting):
         for name, value in {"Auto-Submitted": "auto-replied", **fields_of_answer(message)}.items():
             if name not in response:
                 response[name] = value
-        self._send(response, envelope_sender, address.NULL_PATH, None, track)
+        number = len(self.outgoing)
+        self._send(response, envelope_sender, address.NULL_PATH, None, track, at, key)
+        if len(self.outgoing) == number:
+            log.event("unanswered", self.id, recipient=message.recipient, reason=KEY_WAS_USED)
+            return None
         if self._answers is not None:
             self._answers.add(caps)
             self.answered.append(Answer(caps, self.outgoing[-1]))
@@ -242,6 +257,8 @@ class Delivery(Posting):
         sender: str | None = None,
         headers: Fields = (),
         subject_prefix: str = "",
+        at: datetime | float | None = None,
+        key: Key | str | None = None,
         track: bool | None = None,
     ) -> None:
         """Send the message on as it is, byte for byte, with one Delivered-To field on top.
@@ -258,8 +275,9 @@ class Delivery(Posting):
         ``to`` are the recipients (default: the address that was written to), ``sender`` is the
         envelope sender. By default that is the message's own, where it is the null one or in one of
         our domains, else the address that was written to: bounces then come back here. With the
-        setting `submission.any_sender` it is always the message's own. For ``track`` see `send`:
-        what has the null sender, as a bounce has, is tracked only where it is asked for here.
+        setting `submission.any_sender` it is always the message's own. For ``at``, ``key`` and
+        ``track`` see `send`: what has the null sender, as a bounce has, is tracked only where it is
+        asked for here.
 
         Raises SMTPError (554 5.4.6) for a message that was forwarded from here before; where that
         would bounce to somebody else than us, or to nobody, it is kept in `run/undeliverable`
@@ -293,11 +311,12 @@ class Delivery(Posting):
             content=self._passed_on(ours, subject_prefix),
             message_id=message.message_id or one_line(message["Message-ID"] or ""),
             smtputf8=message.envelope.smtputf8,
+            at=at,
+            key=key,
             is_tracked=is_tracked,
             subject=message.subject,
             list_id=next(lists, ""),
         )
-        self._note(self.outgoing[-1], None)
 
     def sign(
         self,

@@ -146,6 +146,8 @@ class Handlers:
                 raise LamsonError("sending mail needs a database: set `database` in the settings")
             if run.savepoint is not None:
                 run.savepoint.commit()
+            if run.delivery is not None:
+                run.delivery.settle()
             if not result.handled and not result.is_held:
                 self._refuse_unhandled(result, states)
             if run.delivery is not None:
@@ -154,7 +156,7 @@ class Handlers:
                 result.kept = run.desk.kept
             result.threads = list(run.threads.values())
             for thread in result.threads:
-                thread.settle()
+                thread.settle(result.outgoing)
         except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
             end_if_child(process, run.handler, error)
             self._undo(run, error)
@@ -271,7 +273,7 @@ class Handlers:
         captures = message.recipient.captures
         delivery: Delivery | None = None
         if handler.needs_conversations:
-            run.delivery = run.delivery or self._delivery(job, run.desk)
+            run.delivery = run.delivery or self._delivery(job, run)
             conversations = Conversations(run, run.delivery)
             handler.call(message, captures, None, None, None, conversations)
             run.result.moves = tuple(conversations.moves.items())
@@ -280,7 +282,7 @@ class Handlers:
         if thread is not None:
             run.threads[thread.module] = thread
         if handler.needs_delivery:
-            delivery = run.delivery = run.delivery or self._delivery(job, run.desk)
+            delivery = run.delivery = run.delivery or self._delivery(job, run)
             delivery.message, delivery.captures, delivery.thread = message, captures, thread
             run.desk.match = match
             delivery.module, delivery.state_key = handler.module, run.key
@@ -290,7 +292,7 @@ class Handlers:
         """Claim the tokens of ``jobs`` that count once; gives those that are to be run."""
         return redeem(connection, jobs, self._router)
 
-    def _delivery(self, job: Job, desk: Desk) -> Delivery:
+    def _delivery(self, job: Job, run: _Run) -> Delivery:
         delivery = Delivery(
             job.message,
             digest=job.key.name if job.key is not None else None,
@@ -300,8 +302,9 @@ class Handlers:
             is_ours=self._is_ours,
             proves=self._proves,
             mark=self._mark,
-            desk=desk,
+            desk=run.desk,
             tracking=self._tracking,
+            connect=run.connect if run.has_database else None,
         )
         job.answered = delivery.answered
         return delivery
@@ -423,6 +426,16 @@ class _Run:
             return str(self.result.job)
         handler = self.match.handler
         return f"{handler.full_name} ({handler.file}:{handler.line})"
+
+    @property
+    def has_database(self) -> bool:
+        return self.connection is not None
+
+    def connect(self) -> Connection:
+        """The connection, for what is to be undone together with the handlers' own work."""
+        self.session()
+        assert self.connection is not None
+        return self.connection
 
     def session(self) -> HandlerSession:
         """The session that all of them share."""

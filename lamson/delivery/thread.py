@@ -35,8 +35,8 @@ _MAX_NAME = 100  # characters of how somebody calls himself
 _MAX_SAID = 10  # of what one delivery sends: it must not drive out what others said
 _AHEAD = 86_400  # seconds that a Date field may be ahead
 
-# What people write, though no program may answer it (see lamson.message.autoreply).
-_OF_PEOPLE = frozenset({None, "list", "suppressed"})
+# What people write, though no program may answer some of it (see lamson.message.autoreply).
+_OF_PEOPLE = frozenset({None, "suppressed"})
 
 
 class _Sent(NamedTuple):
@@ -97,7 +97,7 @@ class Thread:
         self._added: dict[str, bool] = {}
         self._entries: list[Entry] | None = None
         self._entry: Entry | None = None
-        self._is_of_person = bool(writer) and message.automatic_kind in _OF_PEOPLE
+        self._is_of_person = bool(writer) and _is_of_person(message, writer)
 
     def __repr__(self) -> str:
         return f"<Thread {self.id}>"
@@ -173,7 +173,7 @@ class Thread:
         """A token for a route with a capture ``Signed("thread")``: who writes there is in.
 
         It counts for as long as a thread is kept without mail (see the setting
-        `conversations.keep_days`), whatever the route says. Raises PurposeError where no route has
+        `mail_threads.keep_days`), whatever the route says. Raises PurposeError where no route has
         such a capture, ValueError where the project has no key to sign with.
         """
         self._check_open()
@@ -222,8 +222,13 @@ class Thread:
         key = threads.digest(row.message_id) if row.message_id else b""
         self._sent.append(_Sent(row, key, taking, entry))
 
-    def settle(self) -> None:
-        """The handlers succeeded: let the next delivery of this batch know what became of it."""
+    def settle(self, outgoing: Collection[Outgoing]) -> None:
+        """The handlers succeeded: let the next delivery of this batch know what became of it.
+
+        ``outgoing`` is what they have sent in the end, and did not cancel.
+        """
+        rows = {id(row) for row in outgoing}
+        self._sent = [one for one in self._sent if id(one.row) in rows]
         if not self._counts(self._sent):
             return
         wanted = {self._writer: True} if self._is_of_person else {}
@@ -327,6 +332,12 @@ def per_thread(module: str, message: MailRequest, thread: Thread) -> str:
     A module takes it over by one line: ``state_key = state_key_generator(per_thread)``.
     """
     return threads.state_of(module, thread.id)
+
+
+def _is_of_person(message: MailRequest, writer: str) -> bool:
+    """A post to a list is, where that is his: else its envelope sender takes the list's bounces."""
+    kind = message.automatic_kind
+    return kind in _OF_PEOPLE or (kind == "list" and writer == message.author)
 
 
 def _dated(date: datetime | None, received: float) -> datetime:

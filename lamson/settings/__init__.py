@@ -1,8 +1,8 @@
 """What a project can set: the vocabulary of ``config/settings.py``."""
 
 from lamson.settings.answers import Answers
-from lamson.settings.conversations import Conversations
 from lamson.settings.lmtp import Lmtp
+from lamson.settings.mail_threads import MailThreads
 from lamson.settings.milter import Milter
 from lamson.settings.model import Settings
 from lamson.settings.postfix import Postfix
@@ -13,8 +13,8 @@ from lamson.settings.submission import Submission
 
 __all__ = [
     "Answers",
-    "Conversations",
     "Lmtp",
+    "MailThreads",
     "Milter",
     "Postfix",
     "Settings",

@@ -20,8 +20,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from lamson.settings.answers import Answers
-from lamson.settings.conversations import Conversations
 from lamson.settings.lmtp import Lmtp
+from lamson.settings.mail_threads import MailThreads
 from lamson.settings.milter import Milter
 from lamson.settings.postfix import Postfix
 from lamson.settings.signing import Signing
@@ -66,8 +66,8 @@ class Settings(Group):
     signing: Signing = Field(
         default=Signing(), description="What signed addresses are signed with."
     )
-    conversations: Conversations = Field(
-        default=Conversations(), description="The threads that mail belongs to, and for how long."
+    mail_threads: MailThreads = Field(
+        default=MailThreads(), description="The threads that mail belongs to, and for how long."
     )
     spam: Spam = Field(default=Spam(), description="What spam is, and where it is kept.")
     authserv_id: OptionalText = Field(

@@ -11,6 +11,7 @@ from tests.bench import (
     crowd,
     database,
     endtoend,
+    mailer,
     messages,
     milter,
     routing,
@@ -130,6 +131,11 @@ def lookups(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     return socketmap.measure(effort.rounds, effort.seconds)
 
 
+def from_elsewhere(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
+    """A Mailer beside the running service, and many scheduled messages."""
+    return mailer.measure(effort)
+
+
 SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "accept": accept,
     "durable": durable,
@@ -141,4 +147,5 @@ SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "command": help_command,
     "milter": milters,
     "socketmap": lookups,
+    "mailer": from_elsewhere,
 }

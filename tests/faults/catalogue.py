@@ -6,6 +6,7 @@ from tests.faults import (
     clicks,
     commits,
     cuts,
+    elsewhere,
     forgeries,
     kills,
     outcomes,
@@ -26,4 +27,5 @@ FAULTS = [
     *commits.FAULTS,
     *submissions.FAULTS,
     *outcomes.FAULTS,
+    *elsewhere.FAULTS,
 ]

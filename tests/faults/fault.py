@@ -29,6 +29,9 @@ ANY_CONTENT = "any-content"
 NO_REDEMPTION = "no-redemption"
 TOLD_AGAIN = "told-again"
 LATE_THREADS = "late-threads"
+MAIL_APART = "mail-apart"
+NO_KEYS = "no-keys"
+EARLY_DELETES = "early-deletes"
 
 
 def nothing(rig: Rig) -> None:

@@ -72,7 +72,7 @@ def _threads_that_differ(rig: Rig) -> str:
 
 def _kill_supervisor(rig: Rig) -> None:
     rig.turn.kill()
-    _start_again(rig)
+    start_again(rig)
 
 
 def _kill_all(rig: Rig) -> None:
@@ -81,10 +81,10 @@ def _kill_all(rig: Rig) -> None:
     for pid in workers:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    _start_again(rig)
+    start_again(rig)
 
 
-def _start_again(rig: Rig) -> None:
+def start_again(rig: Rig) -> None:
     """As systemd does it with Restart=on-failure: again, until it runs."""
 
     def starts() -> bool:

@@ -22,7 +22,7 @@ _THREADS = (
     " (SELECT count(*) FROM lamson_thread_messages WHERE is_ours),"
     " (SELECT count(*) FROM lamson_thread_messages WHERE NOT is_ours)"
 )
-_OUTBOX = "SELECT count(*) FROM lamson_outbox"
+_OUTBOX = "SELECT (SELECT count(*) FROM lamson_outbox) + (SELECT count(*) FROM lamson_scheduled)"
 
 
 class Store(Protocol):
@@ -41,7 +41,7 @@ class Store(Protocol):
         """Each author and his state."""
 
     def waiting(self) -> int:
-        """Rows of the outbox."""
+        """Rows of the outbox, and those that are to be."""
 
     def threads(self) -> tuple[int, ...]:
         """How many rows the handlers left, and threads, mails sent in them, and what was said by

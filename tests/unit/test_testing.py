@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
 from lamson.testing import Conversation, Sent
 from tests.unit.support import make_message
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_an_inbox_does_not_mind_capitals() -> None:
@@ -51,3 +59,27 @@ def test_an_answer_is_as_mail_programs_write_it() -> None:
     unsigned = make_message(b"From: a@test.com\r\n\r\nhi\r\n")
     zed.reply(Sent("", ("zed@example.com",), unsigned))
     assert written[-1][1] == "a@test.com"
+
+
+@pytest.fixture
+def mailer_settings(tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "hello.txt").write_text("Hello ${name}.\n")
+    return {"templates": [tmp_path]}
+
+
+def test_the_mailer_needs_no_project(mailer: Any) -> None:
+    at = datetime(2999, 1, 31, tzinfo=UTC)
+    given = {"to": "zed@example.com", "sender": "shop@test.com", "subject": "x"}
+    engine = create_engine(mailer.url)
+    with Session(engine) as session:
+        mailer.send(mailer.compose("hello.txt", name="Zed", **given), session)
+        assert mailer.sent == []
+        session.rollback()
+        mailer.send(mailer.compose("hello.txt", name="Zed", **given), session)
+        mailer.send(mailer.compose(body="Later.", **given), session, at=at)
+        session.commit()
+    engine.dispose()
+    [sent] = mailer.sent
+    assert (sent.sender, sent.body.strip(), sent["Subject"]) == ("shop@test.com", "Hello Zed.", "x")
+    [(when, later)] = mailer.scheduled
+    assert (when, later.body.strip()) == (at, "Later.")

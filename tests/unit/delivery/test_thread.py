@@ -216,6 +216,8 @@ def test_a_post_to_a_list_was_written_by_a_person(tmp_path: Path, database: Data
     desk = Desk(tmp_path, database)
     desk.run(desk.job(ZED, fields="List-Id: <a.example.com>"))
     assert len(rows(database, tables.threads)) == 1
+    desk.run(desk.job(ZED, fields="List-Id: <a.lists.example>", sender="a-bounces@lists.example"))
+    assert len(rows(database, tables.threads)) == 1, "nobody is to write to that address"
 
 
 PER_THREAD = """
@@ -392,4 +394,37 @@ def test_a_handler_that_ends_the_transaction_costs_no_thread(
     assert [job.reply.code for job in jobs if job.reply] == [250, 451, 250]
     assert len(desk.given) > 3, "those that shared it were handled again"
     assert len(rows(database, tables.threads)) == 2
+    assert len(rows(database, tables.thread_ids)) == 2
+
+
+def test_what_is_not_sent_in_the_end_is_not_said(tmp_path: Path, database: Database) -> None:
+    desk = Desk(
+        tmp_path,
+        database,
+        """
+        given, facts = [], []
+
+        @route("(user)@(host)")
+        @stateless
+        def ask(message, delivery: Delivery, thread: Thread, user, host):
+            facts.append(thread.messages)
+            for key, at in (("once", None), ("once", None), ("reminder", 4e9)):
+                mail = delivery.compose(
+                    to=f"{key}@x.example", sender="a@test.com", subject="x", body=key
+                )
+                delivery.send(mail, key=key, at=at)
+            delivery.cancel("reminder")
+            delivery.send(
+                b"From: a@test.com\\r\\nMessage-ID: <raw@test.com>\\r\\n\\r\\nraw",
+                sender="a@test.com", to="raw@x.example",
+            )
+        """,
+    )
+    once, raw = desk.run(desk.job(ZED))
+    assert once.to == ("once@x.example",)
+    (again,) = desk.run(desk.job("raw@x.example", answers="<raw@test.com>"))
+    assert again.to == raw.to
+    assert [one.text for one in facts(desk)[-1]] == ["It burns.", "once"]
+    taking = {row.address for row in rows(database, tables.thread_participants)}
+    assert taking == {"zed@example.com", "once@x.example", "raw@x.example"}
     assert len(rows(database, tables.thread_ids)) == 2

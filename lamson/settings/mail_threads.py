@@ -1,4 +1,4 @@
-"""The settings of conversations: the threads that mail belongs to."""
+"""The settings of the threads that mail belongs to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pydantic import Field
 from lamson.settings.values import Group
 
 
-class Conversations(Group):
+class MailThreads(Group):
     """The threads that mail belongs to (see `lamson.Thread`); not those that handlers run on."""
 
     keep_days: float = Field(
