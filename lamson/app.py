@@ -52,6 +52,7 @@ from lamson.storage.housekeeping import DAY, Housekeeping
 from lamson.storage.lease_owner import LeaseOwners
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
+from lamson.storage.pace import Pace
 from lamson.storage.pending import Room
 from lamson.storage.room import Budget
 from lamson.storage.service_clock import ServiceClock
@@ -139,6 +140,7 @@ class Application:
                 connections=submission.connections,
                 max_age=submission.max_age,
                 is_busy=traffic.is_busy,
+                pace=Pace(self.database, submission.pace) if submission.pace else None,
             )
             self._bell = Bell(self.database, settings.run_dir, self.relay.wake)
             self._housekeeping = Housekeeping(

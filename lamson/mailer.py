@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import event
-from sqlalchemy.engine import Connection
 
 from lamson.delivery.posting import Posting
 from lamson.errors import LamsonError, SenderError, SettingsError
@@ -27,18 +26,20 @@ from lamson.message.templates import Templates
 from lamson.routing.domains import Domains
 from lamson.settings import loading
 from lamson.settings.routes import collect_routes
-from lamson.storage import doorbell, identity, posted
+from lamson.storage import doorbell, given, identity, posted
 from lamson.storage.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from typing import TypeVar
 
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
     from sqlalchemy.orm import Session, scoped_session
 
+    from lamson.message.attachment import Attachable
+    from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.response import MailResponse
     from lamson.settings.model import Settings
     from lamson.storage.identity import Identity
@@ -96,13 +97,38 @@ class Mailer:
         if database is not None:
             database.close()
 
-    def compose(self, template: str | None = None, **options: Any) -> MailResponse:
+    def compose(
+        self,
+        template: str | None = None,
+        *,
+        to: Addresses,
+        sender: str | Mailbox,
+        subject: str,
+        cc: Addresses | None = None,
+        body: str | None = None,
+        html: str | None = None,
+        headers: Mapping[str, Addresses] | None = None,
+        attachments: Sequence[Attachable] = (),
+        language: str | None = None,
+        **variables: Any,
+    ) -> MailResponse:
         """Make a message from a template or a text, without sending it: as `Delivery.compose` does.
 
-        Templates see the variables that are given here; there is no ``message`` and no
-        ``delivery``.
+        Templates see ``variables``; there is no ``message`` and no ``delivery``.
         """
-        return self._posting().compose(template, **options)
+        return self._posting().compose(
+            template,
+            to=to,
+            sender=sender,
+            subject=subject,
+            cc=cc,
+            body=body,
+            html=html,
+            headers=headers,
+            attachments=attachments,
+            language=language,
+            **variables,
+        )
 
     def send(
         self,
@@ -136,7 +162,7 @@ class Mailer:
         self, message: MailResponse | bytes, session: AsyncGiven | None = None, **options: Any
     ) -> str:
         """`send` for an AsyncSession or AsyncConnection, or for none; the loop is not held up."""
-        return await self._run_async(session, lambda given: self.send(message, given, **options))
+        return await self._run_async(session, lambda one: self.send(message, one, **options))
 
     def cancel(self, key: Key | str, session: Given | None = None) -> bool:
         """Take back mail that waits for its time under ``key``; True where there was some.
@@ -148,7 +174,7 @@ class Mailer:
 
     async def cancel_async(self, key: Key | str, session: AsyncGiven | None = None) -> bool:
         """`cancel` for an AsyncSession or AsyncConnection, or without any."""
-        return await self._run_async(session, lambda given: self.cancel(key, given))
+        return await self._run_async(session, lambda one: self.cancel(key, one))
 
     async def _run_async(self, session: AsyncGiven | None, work: Callable[[Given | None], T]) -> T:
         if session is None:
@@ -185,7 +211,7 @@ class Mailer:
     def _write(self, write: Callable[[Posting], T], session: Given | None) -> T:
         database, _, schema = self._known()
         if session is not None:
-            connection = self._checked(_connection_of(session), database)
+            connection = self._checked(given.connection_of(session), database)
             return self._write_on(connection, write, schema)
         with database.begin() as connection:
             return self._write_on(connection, write, None)
@@ -259,40 +285,12 @@ class Mailer:
                     " session, then send without session=, with a key= so that it can be repeated"
                 )
             self._is_same[engine] = is_same
-        if _commits_each_statement(connection):
+        if given.commits_each_statement(connection):
             raise LamsonError(
                 "this connection commits each statement by itself (AUTOCOMMIT), so that mail could"
                 " not be undone with the rest: give one with a transaction, or none"
             )
         return connection
-
-
-def _connection_of(session: Any) -> Connection:
-    """The connection in whose transaction the session is."""
-    if isinstance(session, Connection):
-        return session
-    if hasattr(session, "sync_session") or hasattr(session, "sync_connection"):
-        raise TypeError(f"send to {type(session).__name__} with `await mailer.send_async(...)`")
-    connect = getattr(session, "connection", None)
-    connection = connect() if callable(connect) else None
-    if not isinstance(connection, Connection):
-        raise TypeError(
-            f"session= is an SQLAlchemy Session or Connection, not {type(session).__name__}"
-        )
-    return connection
-
-
-def _commits_each_statement(connection: Connection) -> bool:
-    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-        return True
-    fairy = connection.connection
-    driver: Any = fairy.driver_connection
-    if True in (getattr(driver, "autocommit", None), getattr(fairy, "autocommit", None)):
-        return True
-    # sqlite3 that is told to begin nothing, where nobody else has begun.
-    return getattr(driver, "isolation_level", "") is None and not getattr(
-        driver, "in_transaction", True
-    )
 
 
 _all: WeakSet[Mailer] = WeakSet()

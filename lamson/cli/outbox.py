@@ -117,6 +117,8 @@ def _line(row: Outgoing) -> str:
     if not row.attempts and row.due_at > max(now, row.created_at):
         age = datetime.fromtimestamp(row.due_at).astimezone().isoformat(" ", "seconds")
         tried = f"due in {_span(row.due_at - now)}"
+        if row.last_error:
+            tried += f": {row.last_error}"
     recipients = few(row.recipients, FEW).replace(",", ", ")
     if len(row.recipients) > FEW:
         recipients = f"{len(row.recipients)} recipients ({recipients})"

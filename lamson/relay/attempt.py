@@ -14,12 +14,15 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from lamson import failpoint, log
 from lamson.relay.submission import SubmitterDown
-from lamson.storage import undeliverable
+from lamson.storage import failure, undeliverable
 from lamson.storage.claims import LONGEST_DELAY
 from lamson.storage.maildir import OversizeError
 from lamson.storage.outgoing import few
+from lamson.storage.patience import patience
 from lamson.storage.quota import QueueFullError
 from lamson.storage.undeliverable import Kept
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from lamson.relay.submission import Outcome, Submitter
     from lamson.storage.maildir import Maildir
     from lamson.storage.outgoing import Outgoing
+    from lamson.storage.pace import Pace
 
 FIRST_DELAY = 5.0  # seconds before the second attempt
 LEASE_MARGIN = 90.0  # seconds of its lease that a row must have left to be submitted
@@ -64,9 +68,11 @@ class Attempts:
         undeliverable: Maildir,
         max_age: float,
         on_refusal: Callable[..., None] = lambda row, recipients, why, *, for_good: None,
+        pace: Pace | None = None,
     ) -> None:
         self._undeliverable = undeliverable
         self._on_refusal = on_refusal
+        self._pace = pace
         self._max_age = max_age
         self._least = _attempts_within(max_age / 2)
         self._down_until = 0.0
@@ -85,6 +91,10 @@ class Attempts:
             if self.is_server_down:
                 reason = row.last_error or "submission does not answer"
                 raise SubmitterDown(reason, is_ours=self._is_ours)
+            if self._pace is not None and self._pace.holds(row):
+                fate = await self._wait_for_turn(self._pace, row)
+                if fate is not None:
+                    return fate
             outcome = await submitter.submit(row)
         except SubmitterDown as error:
             self._is_ours = error.is_ours
@@ -96,6 +106,20 @@ class Attempts:
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_SUBMISSION)
         return await self._conclude(row, outcome)
+
+    @staticmethod
+    async def _wait_for_turn(pace: Pace, row: Outgoing) -> Fate | None:
+        """None where it may go now."""
+        try:
+            with patience():
+                due_at, why = await asyncio.to_thread(pace.turn, row)
+        except SQLAlchemyError as error:
+            log.logger.error("outbox: the database failed: %s", failure.brief(error))
+            return NOT_TRIED
+        if not due_at:
+            return None
+        row.last_error = why
+        return Fate(is_done=False, due_at=due_at)
 
     async def _conclude(self, row: Outgoing, outcome: Outcome) -> Fate:
         """The row keeps the recipients that are to be tried again."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lamson.storage.maildir import Maildir
     from lamson.storage.outbox import Outbox
     from lamson.storage.outgoing import Outgoing
+    from lamson.storage.pace import Pace
 
 SWEEP_INTERVAL = 5.0  # seconds
 SWEEP_PAUSE = 0.1  # seconds, at least, also where there is room again
@@ -57,16 +58,17 @@ class Relay:
         connections: int = 4,
         max_age: float = 5 * 24 * 3600.0,
         is_busy: Callable[[float], bool] = lambda seconds: False,
+        pace: Pace | None = None,
     ) -> None:
         """``max_age``: seconds after which a message that is always deferred is given up.
 
         ``is_busy`` tells whether a delivery is under way, or came within so many seconds: its
-        transaction then deletes what Postfix took.
+        transaction then deletes what Postfix took. ``pace`` says what has to wait for its turn.
         """
         self._outbox = outbox
         self._held = outbox.held
         self._changes = Changes(outbox)
-        self._attempts = Attempts(undeliverable, max_age, outbox.refused)
+        self._attempts = Attempts(undeliverable, max_age, outbox.refused, pace)
         self._make_submitter = make_submitter
         self._connections = connections
         self._is_busy = is_busy

@@ -9,7 +9,8 @@ from pydantic import Field, SecretStr, field_validator
 from lamson.net.endpoint import is_loopback, split_host_port
 from lamson.net.tls import Security  # noqa: TC001 - pydantic reads it
 from lamson.settings import secrets
-from lamson.settings.values import DAY, OptionalPath, OptionalText, Server
+from lamson.settings.values import DAY, OptionalPath, OptionalText, Rates, Server
+from lamson.smtp.address import parse_mailbox
 
 
 def _security_for(values: dict[str, Any]) -> Security:
@@ -60,6 +61,13 @@ class Submission(Server):
         ge=1,
         description="Recipients of one transaction, at most: a message to more leaves in several, "
         "and a kill at the worst moment repeats one of them. Postfix takes a thousand by default.",
+    )
+    pace: Rates = Field(
+        {},
+        description="Messages a minute at most, from all workers and nodes, by destination domain, "
+        'address of an envelope sender, or `"*"` for each domain that is not named: '
+        '`{"example.com": 60, "news@test.com": 600}`. What is beyond them waits in the outbox, and '
+        "holds up nothing of others.",
     )
     timeout: float = Field(60.0, gt=0, description="Seconds to wait for each of its replies.")
     max_age: float = Field(
@@ -113,6 +121,16 @@ class Submission(Server):
         if words != ["NEVER"] and not (words and set(words) <= {"FAILURE", "DELAY", "SUCCESS"}):
             raise ValueError("expected NEVER, or some of FAILURE,DELAY,SUCCESS")
         return ",".join(dict.fromkeys(words))
+
+    @field_validator("pace")
+    @classmethod
+    def _check_pace(cls, value: dict[str, int]) -> dict[str, int]:
+        for name, rate in value.items():
+            if rate < 1:
+                raise ValueError(f"expected 1 message a minute or more for {name!r}, not {rate}")
+            if name != "*":
+                parse_mailbox(name if "@" in name else f"postmaster@{name}", smtputf8=True)
+        return value
 
     @property
     def host(self) -> str:

@@ -47,6 +47,7 @@ def _upper(value: object) -> object:
 Names = Annotated[list[str], NoDecode, BeforeValidator(listed)]
 Paths = Annotated[list[Path], NoDecode, BeforeValidator(listed)]
 Patterns = Annotated[dict[str, str], NoDecode, BeforeValidator(_mapping)]
+Rates = Annotated[dict[str, int], NoDecode, BeforeValidator(_mapping)]
 OptionalText = Annotated[str | None, BeforeValidator(_empty_is_none)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
 Networks = Annotated[list[str], NoDecode, BeforeValidator(listed)]

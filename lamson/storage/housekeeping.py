@@ -22,6 +22,7 @@ from lamson.storage import (
     bounced,
     failure,
     keys,
+    pace,
     pending,
     probes,
     redeemed,
@@ -113,6 +114,7 @@ class Housekeeping:
             self._purge(lambda connection: keys.purge(connection, time.time()))
             self._purge(lambda connection: tracked.purge(connection, time.time()))
             self._purge(lambda connection: bounced.purge(connection, time.time()))
+            self._purge(lambda connection: pace.purge(connection, time.time()))
 
     def _purge(self, piece: Callable[[Connection], int], size: int = seen.PIECE) -> None:
         """Forget in pieces, each in a transaction of its own: deliveries go on in between.

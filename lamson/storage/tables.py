@@ -315,6 +315,16 @@ Index(
     postgresql_where=_IS_SHARED_LATER,
 )
 
+# When the next message may go to a domain, or from a sender, that is paced (see
+# lamson/storage/pace.py); `name` is a digest of it.
+pace = Table(
+    "lamson_pace",
+    metadata,
+    Column("name", LargeBinary(16), primary_key=True),
+    Column("next_at", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
 # What was sent once, and is not to be sent again (see lamson/storage/keys.py): `name` is a digest,
 # `until` is 0 where that holds for ever.
 keys = Table(

@@ -15,12 +15,16 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from lamson import Key, Mailer
+from lamson import Key, Mailer, app
+from lamson.app import Application
 from lamson.errors import DatabaseError, LamsonError, SenderError, SettingsError
+from lamson.relay import relay
+from lamson.relay.submission import Outcome
 from lamson.settings import Settings, Submission
 from lamson.storage import doorbell
 from lamson.storage.outbox import Outbox
 from lamson.storage.tables import SCHEMA_REVISION, VERSION_TABLE
+from tests.unit.relay.rig import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 
     from lamson.message.response import MailResponse
     from lamson.storage.database import Database
+    from lamson.storage.outgoing import Outgoing
 
 
 @pytest.fixture
@@ -381,3 +386,77 @@ def test_nobody_need_hear_it(mailer: Mailer, settings: Settings, database: Datab
     settings.run_dir.rmdir()
     mailer.send(mail(mailer))
     assert len(waiting(database)) == 1
+
+
+@pytest.mark.postgres
+def test_a_role_of_its_own_needs_little(
+    settings: Settings, database: Database, database_url: str
+) -> None:
+    """As docs/how-to/send-from-elsewhere.md says."""
+    if database.is_sqlite:
+        pytest.skip("has no roles")
+    with database.begin() as connection:
+        schema = connection.execute(text("SELECT current_schema()")).scalar()
+        for statement in (
+            f"CREATE ROLE web_{schema} LOGIN",
+            f"GRANT USAGE ON SCHEMA {schema} TO web_{schema}",
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON lamson_outbox, lamson_content,"
+            f" lamson_scheduled, lamson_keys TO web_{schema}",
+            f"GRANT SELECT ON lamson_version TO web_{schema}",
+        ):
+            connection.execute(text(statement))
+    url = make_url(database_url).set(username=f"web_{schema}").render_as_string(False)
+    mailer = Mailer(settings.model_copy(update={"database": url}))
+    try:
+        to = [f"user{number}@example.com" for number in range(60)]
+        mailer.send(mail(mailer, to=to, body="0123456789" * 100), key="one")
+        mailer.send(mail(mailer), key="two", at=time.time() + 3600)
+        assert mailer.cancel("two")
+        assert len(waiting(database)) == 2
+    finally:
+        mailer.close()
+        with database.begin() as connection:
+            connection.execute(text(f"DROP OWNED BY web_{schema}"))
+            connection.execute(text(f"DROP ROLE web_{schema}"))
+
+
+def test_the_running_service_takes_it_at_once(
+    mailer: Mailer, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the next sweep ten minutes away."""
+    monkeypatch.setattr(relay, "SWEEP_INTERVAL", 600.0)
+    taken: list[str] = []
+
+    class Server:
+        async def submit(self, row: Outgoing) -> Outcome:
+            taken.append(row.message_id)
+            return Outcome([], "250 2.0.0 Ok")
+
+        async def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(app, "Submitter", lambda endpoint: Server())
+
+    async def run() -> list[str]:
+        application = Application(settings.run_dir.parent, settings)
+        heard = asyncio.Event()
+        relay_of_it = application.relay
+        assert relay_of_it is not None
+
+        def wake() -> None:
+            relay_of_it.wake()
+            heard.set()
+
+        monkeypatch.setattr(application._bell, "_wake", wake)
+        await application.start()
+        async with asyncio.timeout(30):
+            await heard.wait()  # it listens, and looks once more
+        await until(lambda: not relay_of_it._has_room.is_set())
+        sent = [await mailer.send_async(mail(mailer))]
+        await until(lambda: taken == sent)
+        sent.append(await mailer.send_async(mail(mailer), at=time.time() + 0.5))
+        await until(lambda: taken == sent)
+        await application.stop(5.0)
+        return sent
+
+    assert asyncio.run(run()) == taken

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import ValidationError
 
 from lamson.delivery.context import Delivery
 from lamson.errors import SenderError, SettingsError
-from lamson.settings import Lmtp, Postfix, Settings, Socketmap, loading
+from lamson.settings import Lmtp, Postfix, Settings, Socketmap, Submission, loading
 from tests.unit.support import make_message
 
 if TYPE_CHECKING:
@@ -145,3 +146,17 @@ def test_forward_takes_a_sender_of_ours(sender: str, forwarded: str) -> None:
     one = delivery(sender)
     one.forward("friend@b.example")
     assert [row.sender for row in one.outgoing] == [forwarded]
+
+
+@pytest.mark.parametrize(
+    ("pace", "why"),
+    [
+        ({"example.com": 0}, "expected 1 message a minute or more for 'example.com', not 0"),
+        ({"not a domain": 6}, "not a domain"),
+        ({"@example.com": 6}, "@example.com"),
+    ],
+)
+def test_what_is_no_pace_is_refused(pace: dict[str, int], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Submission(pace=pace)
+    assert Submission(pace={"*": 1, "example.com": 60, "a@test.com": 6}).pace["*"] == 1

@@ -1,4 +1,4 @@
-"""Mail that is sent later, and mail that is sent once."""
+"""Mail that is sent later, mail that is sent once, and mail that is paced."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -42,3 +42,10 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_lamson_keys_until", "lamson_keys", ["until"])
+    op.create_table(
+        "lamson_pace",
+        sa.Column("name", sa.LargeBinary(16), primary_key=True),
+        sa.Column("next_at", sa.Float(), nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_lamson_pace_next_at", "lamson_pace", ["next_at"])
