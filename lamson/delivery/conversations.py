@@ -49,6 +49,6 @@ class Conversations:
         """Where that conversation stands."""
         return self.moves[key] if key in self.moves else self._run.load(key)
 
-    def move(self, key: StateKey, state: str) -> None:
-        """It stands there, if the delivery is committed."""
+    def move(self, key: StateKey, state: str, *, module: str) -> None:
+        """It stands there, in a state of that module, if the delivery is committed."""
         self.moves[key] = state
