@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
+    from lamson.delivery.later import Attempt
+    from lamson.delivery.timers import Expired
     from lamson.errors import LamsonError, SenderError
     from lamson.message.attachment import Attachment
     from lamson.message.fragments import Fragment
@@ -22,12 +24,15 @@ if TYPE_CHECKING:
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
     from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
+    from lamson.routing.timely import background, every, timeout
     from lamson.smtp.envelope import Peer
     from lamson.smtp.reply import SMTPError
 
 __all__ = [
     "Attachment",
+    "Attempt",
     "Delivery",
+    "Expired",
     "Fragment",
     "LamsonError",
     "MailRequest",
@@ -40,15 +45,20 @@ __all__ = [
     "SMTPError",
     "SenderError",
     "State",
+    "background",
+    "every",
     "route",
     "route_like",
     "state_key_generator",
     "stateless",
+    "timeout",
 ]
 
 _HOME = {
     "Attachment": "lamson.message.attachment",
+    "Attempt": "lamson.delivery.later",
     "Delivery": "lamson.delivery.context",
+    "Expired": "lamson.delivery.timers",
     "Fragment": "lamson.message.fragments",
     "LamsonError": "lamson.errors",
     "MailRequest": "lamson.message.request",
@@ -65,6 +75,9 @@ _HOME = {
     "route_like": "lamson.routing.decorators",
     "state_key_generator": "lamson.routing.decorators",
     "stateless": "lamson.routing.decorators",
+    "background": "lamson.routing.timely",
+    "every": "lamson.routing.timely",
+    "timeout": "lamson.routing.timely",
 }
 
 

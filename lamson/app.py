@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,10 +18,19 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from lamson import log, results
+from lamson.delivery import later
+from lamson.delivery import schedules as scheduling
+from lamson.delivery import timers as timing
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.dispatcher import Dispatcher
+from lamson.delivery.errands import Errands
+from lamson.delivery.later import Background
+from lamson.delivery.posting import Posting
 from lamson.delivery.probe import Probe
 from lamson.delivery.run import Handlers
+from lamson.delivery.runner import Runner
+from lamson.delivery.schedules import Schedules
+from lamson.delivery.timers import Timers
 from lamson.delivery.traffic import Traffic
 from lamson.delivery.transaction import Transactions
 from lamson.errors import SettingsError, UnavailableError
@@ -65,11 +75,13 @@ class Application:
         raise_errors: bool = False,
         check_database: bool = False,
         on_stuck: Callable[[], None] = lambda: None,
+        time: Callable[[], float] = time.time,
     ) -> None:
         """``raise_errors``: a handler's exception reaches the caller (see lamson/testing.py).
 
         With ``check_database`` nothing is written to a database whose tables are not as they
-        should be. ``on_stuck`` is called when a handler passed its deadline.
+        should be. ``on_stuck`` is called when a handler passed its deadline. ``time`` is what
+        timers and schedules go by.
         """
         self.project = project
         self.settings = settings
@@ -93,6 +105,15 @@ class Application:
         self.clock = ServiceClock()
         self.lease_owners = LeaseOwners(project, settings.run_dir)
         self._housekeeping: Housekeeping | None = None
+        self.errands: Errands | None = None
+        self.runner: Runner | None = None
+        timers = Timers(self.router)
+        self.schedules = Schedules(self.router)
+        background = Background(self.router)
+        if settings.database is None and (timers or self.schedules or background):
+            raise SettingsError(
+                "@timeout, @every and @background need a database to wait in", setting="database"
+            )
         traffic = Traffic()
         if settings.database is not None:
             self.database = Database(
@@ -139,6 +160,9 @@ class Application:
             outbox=self.outbox,
             undeliverable=self.undeliverable,
             clock=self.clock,
+            timers=timers or None,
+            time=time,
+            on_tasks=lambda: self.runner.poke() if self.runner is not None else None,
         )
         self.dispatcher = Dispatcher(
             self.router,
@@ -153,6 +177,28 @@ class Application:
             outlet=self.relay,
             on_stuck=on_stuck,
         )
+        if self.database is not None:
+            self.errands = Errands(
+                self.database,
+                self.transactions,
+                self._make_mailer,
+                clock=time,
+                deadline=settings.handler_deadline,
+                raise_errors=raise_errors,
+            )
+            self.errands.register(timing.KIND, timers.perform, locks=timers.locks)
+            self.errands.register(
+                scheduling.KIND, self.schedules.perform, failed=self.schedules.failed
+            )
+            self.errands.register_outside(later.KIND, background.perform)
+            self.runner = Runner(
+                self.database,
+                self.errands,
+                self.dispatcher,
+                limit=1 if is_sqlite else max(1, settings.threads // 2),
+                clock=time,
+                prepare=lambda connection: self.schedules.take_up(connection, time()),
+            )
 
     @classmethod
     def load(
@@ -207,11 +253,15 @@ class Application:
         self.dispatcher.start(asyncio.get_running_loop())
         if self.relay is not None:
             await self.relay.start()
+        if self.runner is not None:
+            self.runner.start()
         if self._housekeeping is not None:
             self._housekeeping.start()
 
     async def stop(self, timeout: float) -> None:
         """Stop both; mail committed already is submitted for ``timeout`` seconds at most."""
+        if self.runner is not None:
+            self.runner.stop()
         self.dispatcher.stop()
         if self._housekeeping is not None:
             self._housekeeping.cancel()
@@ -223,6 +273,16 @@ class Application:
                 await self._housekeeping.stop()
             if self.database is not None:
                 self.database.close()
+
+    def _make_mailer(self, id: str, digest: bytes) -> Posting:
+        """What a function sends with that no message called."""
+        return Posting(
+            id=id,
+            digest=digest,
+            hostname=self.hostname,
+            templates=self.templates,
+            is_ours=None if self.settings.submission.any_sender else self.domains.holds,
+        )
 
     def _endpoint(self) -> Endpoint:
         submission = self.settings.submission

@@ -13,6 +13,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from lamson.delivery.later import later
 from lamson.errors import LamsonError, SenderError
 from lamson.message.compose import normalise_newlines
 from lamson.message.response import MailResponse
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.templates import Templates
+    from lamson.storage.tasks import Task
 
 
 class Posting:
@@ -42,6 +44,7 @@ class Posting:
         "_is_over",
         "_templates",
         "outgoing",
+        "todo",
     )
 
     def __init__(
@@ -58,6 +61,7 @@ class Posting:
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
         """
         self.outgoing: list[Outgoing] = []
+        self.todo: list[Task] = []  # after the commit
         self._id = id
         self._digest = digest
         self._hostname = hostname
@@ -176,17 +180,36 @@ class Posting:
         response.freeze()
         return message_id
 
+    def later(
+        self, function: Callable[..., Any], *given: Any, key: str | None = None, **arguments: Any
+    ) -> str:
+        """Have ``function``, which is declared `@background`, called after the commit.
+
+        The arguments are what JSON can hold. It runs outside of a transaction, at least once, and
+        again with back-off where it fails; its `Attempt` has ``key``, by default one that is the
+        same for this call whenever this delivery is repeated. With a ``key`` that waits already
+        nothing is added. Gives the key. Raises TypeError for what is not declared, or cannot be
+        called so.
+        """
+        self._check_open()
+        key = key or f"{self._name()}.{len(self.todo) + 1}"
+        self.todo.append(later(function, given, arguments, key=key))
+        return key
+
     def _may_send(self, sender: str) -> bool:
         return self._is_ours is None or self._is_ours(address.split(sender)[1])
 
     def _next_message_id(self, author: str) -> str:
         """One in the domain of ``author``, the From address."""
-        if self._digest is None:
-            self._digest = secrets.token_bytes(32)
         domain = written_domain(address.split(author)[1])
         if not domain or not domain.isascii():
             domain = self._hostname
-        return f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{domain}>"
+        return f"<{self._name()}.{len(self.outgoing) + 1}@{domain}>"
+
+    def _name(self) -> str:
+        if self._digest is None:
+            self._digest = secrets.token_bytes(32)
+        return self._digest.hex()[:32]
 
     def _post(
         self,

@@ -13,18 +13,17 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SAWarning, SQLAlchemyError
-
 from lamson import failpoint, log
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.context import TOO_MANY, Delivery, MailLoop
 from lamson.delivery.forked import end_if_child
 from lamson.delivery.job import Result
 from lamson.delivery.keeping import keep
+from lamson.delivery.savepoint import Savepoint
 from lamson.errors import LamsonError
 from lamson.smtp import address
 from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
-from lamson.storage import failure, guard
+from lamson.storage import failure
 from lamson.storage.failure import PrematureEnd, SharedTransactionError
 from lamson.storage.state import StateKey
 
@@ -40,6 +39,9 @@ if TYPE_CHECKING:
     from lamson.routing.router import Match, Router
     from lamson.smtp.reply import Reply
     from lamson.storage.maildir import Maildir
+
+
+_NO_DATABASE = "{} needs a database: set `database` in the settings"
 
 
 class Handlers:
@@ -99,15 +101,18 @@ class Handlers:
         try:
             self._run_all(run, states)
             end_if_child(process, run.handler)
-            if run.delivery is not None and run.delivery.outgoing and connection is None:
-                raise LamsonError("sending mail needs a database: set `database` in the settings")
+            if run.delivery is not None and connection is None:
+                if run.delivery.outgoing:
+                    raise LamsonError(_NO_DATABASE.format("sending mail"))
+                if run.delivery.todo:
+                    raise LamsonError(_NO_DATABASE.format("work after the commit"))
             if run.savepoint is not None:
                 run.savepoint.commit()
             if not result.handled:
                 self._refuse_unhandled(result, states)
             if run.delivery is not None:
                 run.delivery.end()
-                result.outgoing = run.delivery.outgoing
+                result.outgoing, result.todo = run.delivery.outgoing, run.delivery.todo
         except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
             end_if_child(process, run.handler, error)
             self._undo(run, error)
@@ -176,7 +181,7 @@ class Handlers:
                 self._call(run, match)
             elif not is_moved and states[key] == match.handler.name:
                 run.match, run.key = match, key
-                result.state = states[key]
+                result.state, result.moved_by = states[key], match
                 returned = self._call(run, match)
                 is_moved = True
                 moved = self._router.next_state(match.handler, returned)
@@ -280,7 +285,7 @@ class _Run:
         self.match: Match | None = None  # the one that runs: what it raises is its module's affair
         self.key: StateKey | None = None
         self.delivery: Delivery | None = None
-        self.savepoint: _Savepoint | None = None
+        self.savepoint: Savepoint | None = None
         self._connection = connection
 
     @property
@@ -294,7 +299,7 @@ class _Run:
     def session(self) -> HandlerSession:
         """The session that all of them share."""
         if self.savepoint is None:
-            self.savepoint = _Savepoint(self._connection)
+            self.savepoint = Savepoint(self._connection)
         return self.savepoint.session
 
     def undo(self, error: BaseException) -> None:
@@ -310,52 +315,3 @@ class _Run:
             self.delivery.end()
         if self.savepoint is not None:
             self.savepoint.session.end()
-
-
-class _Savepoint:
-    """What one delivery's handlers do with their session, in a savepoint of its own."""
-
-    __slots__ = ("_connection", "_driver", "_savepoint", "session")
-
-    def __init__(self, connection: Connection | None) -> None:
-        if connection is None:
-            raise LamsonError("a Session needs a database: set `database` in the settings")
-        # 6 MiB, which an application without one can do without.
-        from lamson.delivery.session import HandlerSession
-
-        self._connection = connection
-        self._driver = guard.driver(connection)
-        self._savepoint = connection.begin_nested()
-        self.session = HandlerSession(connection)
-
-    def commit(self) -> None:
-        """Raises PrematureEnd where a handler ended the transaction and said nothing."""
-        if not self._connection.invalidated:
-            self._check_open()  # before anything else is written to it
-        self.session.commit()
-        self._savepoint.commit()
-        guard.reset_options(self._connection)
-
-    def rollback(self, error: BaseException) -> None:
-        """Undo what was done in it, because of ``error``, which is raised where all is gone.
-
-        Raises PrematureEnd where a handler ended the transaction, or the savepoint, and with it
-        what could be undone.
-        """
-        if self._connection.invalidated and not self._driver.was_dropped:
-            raise error
-        self._check_open()
-        try:
-            self.session.rollback()
-            is_whole = self._savepoint.is_active
-            self._savepoint.rollback()
-        except (SQLAlchemyError, SAWarning) as broken:
-            if self._connection.invalidated:
-                raise
-            raise PrematureEnd from broken
-        if not is_whole:
-            raise PrematureEnd
-
-    def _check_open(self) -> None:
-        if not guard.is_open(self._connection):
-            raise PrematureEnd

@@ -8,6 +8,7 @@ from __future__ import annotations
 from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
 from lamson.routing.handler import Handler
 from lamson.routing.router import Explanation, Match, Route, Router
+from lamson.routing.timely import background, every, timeout
 
 __all__ = [
     "Explanation",
@@ -16,8 +17,11 @@ __all__ = [
     "Route",
     "Router",
     "State",
+    "background",
+    "every",
     "route",
     "route_like",
     "state_key_generator",
     "stateless",
+    "timeout",
 ]

@@ -23,7 +23,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0012"
 VERSION_TABLE = "lamson_version"
 
 metadata = MetaData()
@@ -156,4 +156,21 @@ tasks = Table(
     Column("last_error", Text, nullable=False),
     Index("lamson_tasks_name", "kind", "name", unique=True),
     Index("lamson_tasks_due", "due_at"),
+)
+# Few have been tried; who looks for these does not look at all others.
+_WAS_TRIED = tasks.c.attempts > 0
+Index("lamson_tasks_tried", tasks.c.due_at, sqlite_where=_WAS_TRIED, postgresql_where=_WAS_TRIED)
+
+# What became of schedules (see lamson/storage/schedules.py): when each ran last, for how many
+# seconds, and why it failed, "" where it did not. `failures` are those since it last went well.
+schedules = Table(
+    "lamson_schedules",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("ran_at", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("runs", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )

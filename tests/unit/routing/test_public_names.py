@@ -9,7 +9,7 @@ import pkgutil
 import pytest
 
 import lamson.routing
-from lamson.routing import decorators, handler, router
+from lamson.routing import decorators, handler, router, timely
 
 PUBLIC = {
     "Explanation": router.Explanation,
@@ -18,10 +18,13 @@ PUBLIC = {
     "Route": router.Route,
     "Router": router.Router,
     "State": decorators.State,
+    "background": timely.background,
+    "every": timely.every,
     "route": decorators.route,
     "route_like": decorators.route_like,
     "state_key_generator": decorators.state_key_generator,
     "stateless": decorators.stateless,
+    "timeout": timely.timeout,
 }
 
 
