@@ -76,12 +76,13 @@ class Application:
         check_database: bool = False,
         on_stuck: Callable[[], None] = lambda: None,
         time: Callable[[], float] = time.time,
+        clock: ServiceClock | None = None,
     ) -> None:
         """``raise_errors``: a handler's exception reaches the caller (see lamson/testing.py).
 
         With ``check_database`` nothing is written to a database whose tables are not as they
         should be. ``on_stuck`` is called when a handler passed its deadline. ``time`` is what
-        timers and schedules go by.
+        timers and schedules go by, ``clock`` what the limits of answers do.
         """
         self.project = project
         self.settings = settings
@@ -102,10 +103,12 @@ class Application:
         self.database: Database | None = None
         self.outbox: Outbox | None = None
         self.relay: Relay | None = None
-        self.clock = ServiceClock()
+        self.clock = clock or ServiceClock()
         self.lease_owners = LeaseOwners(project, settings.run_dir)
         self._housekeeping: Housekeeping | None = None
         self.errands: Errands | None = None
+        self.task_errors: list[BaseException] = []
+        """With ``raise_errors``: why tasks failed."""
         self.runner: Runner | None = None
         timers = Timers(self.router)
         self.schedules = Schedules(self.router)
@@ -184,7 +187,7 @@ class Application:
                 self._make_mailer,
                 clock=time,
                 deadline=settings.handler_deadline,
-                raise_errors=raise_errors,
+                on_failure=self.task_errors.append if raise_errors else lambda error: None,
             )
             self.errands.register(timing.KIND, timers.perform, locks=timers.locks)
             self.errands.register(
@@ -246,14 +249,14 @@ class Application:
         """Who signs the filters' notes, and verifies them. Raises OSError, SettingsError."""
         return Notary.of(self.settings.run_dir, self.settings.milter.signing_secret())
 
-    async def start(self) -> None:
-        """Start dispatcher and relay on the running loop."""
+    async def start(self, *, does_tasks: bool = True) -> None:
+        """Start dispatcher and relay on the running loop, and do the tasks that are due."""
         with suppress(OSError):  # run/ is not ours to write: no address is reserved then
             Notary.of(self.settings.run_dir, self.settings.milter.signing_secret())
         self.dispatcher.start(asyncio.get_running_loop())
         if self.relay is not None:
             await self.relay.start()
-        if self.runner is not None:
+        if self.runner is not None and does_tasks:
             self.runner.start()
         if self._housekeeping is not None:
             self._housekeeping.start()

@@ -89,18 +89,17 @@ class Errands:
         *,
         clock: Callable[[], float] = time.time,
         deadline: float = 300.0,
-        raise_errors: bool = False,
+        on_failure: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         """``make_mailer`` makes what an errand sends with, by its id and a digest. ``deadline``:
-        seconds after which what is done has failed. With ``raise_errors`` a function's exception is
-        raised: for tests.
+        seconds after which what is done has failed. ``on_failure`` is told, too, why a task failed.
         """
         self._database = database
         self._transactions = transactions
         self._make_mailer = make_mailer
         self._clock = clock
         self._lease = deadline + LEASE_MARGIN
-        self._raise_errors = raise_errors
+        self._on_failure = on_failure
         self._kinds: dict[str, Kind] = {}
 
     def register(
@@ -148,9 +147,7 @@ class Errands:
             if kind.outside is not None:
                 return self._outside(task, kind.outside)
             return self._in_transaction(task, kind)
-        except BaseException as error:
-            if self._raise_errors:
-                raise
+        except Exception as error:  # noqa: BLE001 - the thread goes on
             return self._fail(task, error, 0.0)
 
     def _in_transaction(self, task: Task, kind: Kind) -> Fate:
@@ -159,9 +156,7 @@ class Errands:
             began = time.perf_counter()
             try:
                 return self._once(task, kind)
-            except BaseException as error:
-                if self._raise_errors:
-                    raise
+            except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
                 if not failure.is_conflict(error) or attempt == CONFLICTS:
                     return self._fail(task, error, time.perf_counter() - began)
             attempt += 1
@@ -248,10 +243,8 @@ class Errands:
         try:
             perform(leased)
             end_if_child(process, _named(task))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
             end_if_child(process, _named(task), error)
-            if self._raise_errors:
-                raise
             return self._fail(leased, error, time.perf_counter() - began)
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_TAKE)
@@ -262,6 +255,7 @@ class Errands:
     def _fail(self, task: Task, error: BaseException, seconds: float) -> Fate:
         """Log it, and have the task wait again."""
         text = failure.brief(error) if isinstance(error, Exception) else repr(error)
+        self._on_failure(error)
         is_gone = isinstance(error, NoSuchFunction)
         is_outage = failure.is_outage(error)
         log.logger.error(

@@ -94,6 +94,17 @@ class Runner:
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._has_news.set)
 
+    async def do(self, task: Task) -> Fate:
+        """Have this one done now, whatever else is due; gives what became of it."""
+        done = asyncio.Event()
+        fates: list[Fate] = []
+        self._hands.do(
+            _chore(task, lambda deaths: fates.append(self.errands.run(task, deaths)), done.set),
+            aside=self.errands.is_outside(task),
+        )
+        await done.wait()
+        return fates[0]
+
     async def _run(self) -> None:
         while True:
             self._has_news.clear()
@@ -186,8 +197,7 @@ class Runner:
             self._count(-1, is_outside=is_outside)
             self._has_news.set()
 
-        name = f"task {task.id} ({task.kind} {task.name})"
-        self._hands.do(Chore(name, crash_key(task), work, done), aside=is_outside)
+        self._hands.do(_chore(task, work, done), aside=is_outside)
 
     def _at_rest(self) -> set[int]:
         """Tasks that it is of no use to look at again at once."""
@@ -200,3 +210,7 @@ class Runner:
             self._outside += number
         else:
             self._inside += number
+
+
+def _chore(task: Task, work: Callable[[int], None], done: Callable[[], None]) -> Chore:
+    return Chore(f"task {task.id} ({task.kind} {task.name})", crash_key(task), work, done)

@@ -86,17 +86,17 @@ class Schedules:
         task = failed.task
         name = task.payload["function"]
         one = self.by_name[name]
-        at = failed.due_at
+        is_there: int | bool
         if slot := task.payload.get("slot"):
             following = one.schedule.next(one.schedule.last(failed.now, slot))
-            if at >= following:
+            if failed.due_at >= following:
                 is_there = tasks.cancel(connection, KIND, [name])
                 if is_there:
                     tasks.add(connection, [_waiting(one, following)])
             else:
-                is_there = tasks.put_off(connection, task, at, failed.error)
-        else:
-            is_there = tasks.put_off(connection, task, at, failed.error)
+                is_there = tasks.put_off(connection, task, failed.due_at, failed.error)
+        else:  # who asked for it is told, and may ask again
+            is_there = tasks.drop(connection, task.id)
         if is_there:
             schedules.record(connection, name, failed.now, failed.seconds, failed.error)
 

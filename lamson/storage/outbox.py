@@ -308,6 +308,12 @@ class Outbox:
             rows = connection.execute(select(*claims.HEAD).order_by(outbox.c.id)).mappings()
             return [from_row(row, row["lease_until"]) for row in rows]
 
+    def planned(self) -> dict[int, float]:
+        """When each row is due, oldest first: for tests, whose outboxes are small."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(outbox.c.id, outbox.c.due_at).order_by(outbox.c.id))
+            return {row.id: row.due_at for row in rows}
+
     def get(self, id: int) -> Outgoing | None:
         """One row without its content, None where it is gone."""
         with self._database.read() as connection:

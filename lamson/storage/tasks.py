@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
 from lamson.storage.outgoing import fit
 from lamson.storage.tables import tasks
@@ -183,6 +183,11 @@ def waiting(connection: Connection, kind: str | None = None, limit: int = 1000) 
     if kind is not None:
         query = query.where(tasks.c.kind == kind)
     return [_task(row) for row in connection.execute(query).mappings()]
+
+
+def count(connection: Connection) -> int:
+    """How many there are."""
+    return connection.execute(select(func.count()).select_from(tasks)).scalar_one()
 
 
 def _insert(connection: Connection, wanted: Sequence[Task], statement: Any) -> None:
