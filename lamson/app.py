@@ -201,6 +201,7 @@ class Application:
                 limit=1 if is_sqlite else max(1, settings.threads // 2),
                 clock=time,
                 prepare=lambda connection: self.schedules.take_up(connection, time()),
+                mend=self.schedules.mend,
             )
 
     @classmethod

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LOOK = 0.5  # seconds between two looks, where nothing is due before
 FOUND = 64  # tasks of one look
 TAKEN = 0.1  # seconds until the next look, where others were quicker
-HURRY = 60.0  # seconds between looks for what waits longer than it could
+MEND = 60.0  # seconds between looks for what waits longer than it could
 OUTAGE = 1.0  # seconds between two looks while the database does not answer
 RESTS = {Fate.GONE: 1.0, Fate.DUE: 5.0}  # seconds before a task is looked at again
 ASIDE = 8  # tasks outside of a transaction at a time: some wait for a thread
@@ -58,8 +58,11 @@ class Runner:
         limit: int = 1,
         clock: Callable[[], float] = time.time,
         prepare: Callable[[Connection], None] = lambda connection: None,
+        mend: Callable[[Connection, float], None] = lambda connection, now: None,
     ) -> None:
-        """``prepare`` is done in a transaction before anything else, once."""
+        """``prepare`` is done in a transaction before anything else, once; ``mend`` is done from
+        time to time, and when the clock went back: it is given the time.
+        """
         self.errands = errands
         self.register = errands.register
         self._database = database
@@ -67,6 +70,7 @@ class Runner:
         self._limit = limit
         self._clock = clock
         self._prepare: Callable[[Connection], None] | None = prepare
+        self._mend = mend
         self._found: deque[Task] = deque()
         self._under_way: dict[int, Fate] = {}
         self._resting: dict[int, float] = {}
@@ -75,7 +79,7 @@ class Runner:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_down = False
-        self._hurried = 0.0
+        self._mended = 0.0
 
     def start(self) -> None:
         """Begin, on the running loop."""
@@ -155,10 +159,11 @@ class Runner:
             with self._database.begin() as connection:
                 self._prepare(connection)
             self._prepare = None
-        if not 0 <= now - self._hurried < HURRY:
-            self._hurried = now
+        if not 0 <= now - self._mended < MEND:
+            self._mended = now
             with self._database.begin() as connection:
                 tasks.hurry(connection, now, 2 * LONGEST_PAUSE)
+                self._mend(connection, now)
         limit = FOUND + len(self._under_way) + len(self._resting)
         kinds = self.errands.kinds_outside
         with self._database.read() as connection:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from lamson.errors import RouteError
-from lamson.routing.function import WITH_ATTEMPT, WITH_EXPIRED, Function
+from lamson.routing.function import WITH_ATTEMPT, WITH_EXPIRED, WITH_SLOT, Function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -66,9 +66,8 @@ class Clockwork:
             one = Function(function, "timeout", injectable=WITH_EXPIRED, takes_more=True)
             self._declared.append((one, declaration.timeouts))
         elif declaration.schedule is not None:
-            self.schedules.append(
-                Scheduled(Function(function, "scheduled function"), declaration.schedule)
-            )
+            one = Function(function, "scheduled function", injectable=WITH_SLOT)
+            self.schedules.append(Scheduled(one, declaration.schedule))
         else:
             self.background.append(
                 Function(function, "background function", injectable=WITH_ATTEMPT, takes_more=True)

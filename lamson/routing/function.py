@@ -16,7 +16,8 @@ from lamson.routing.handler import annotations_of, injection
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-MAILER, SESSION, EXPIRED, ATTEMPT = "mailer", "session", "expired", "attempt"
+MAILER, SESSION = "mailer", "session"
+EXPIRED, SLOT, ATTEMPT = "expired", "slot", "attempt"
 
 # By the path of the class, so that loading routes imports none of them.
 INJECTED: Mapping[str, str] = {
@@ -25,6 +26,7 @@ INJECTED: Mapping[str, str] = {
     "sqlalchemy.orm.session.Session": SESSION,
 }
 WITH_EXPIRED: Mapping[str, str] = {**INJECTED, "lamson.delivery.timers.Expired": EXPIRED}
+WITH_SLOT: Mapping[str, str] = {**INJECTED, "datetime.datetime": SLOT}
 WITH_ATTEMPT: Mapping[str, str] = {"lamson.delivery.later.Attempt": ATTEMPT}
 
 

@@ -69,8 +69,8 @@ def every(
     day for days and weeks ("06:00"), in the time zone ``zone``; or ``cron`` is a line of crontab(5)
     ("0 6 * * mon-fri"). A time that the clocks leave out, or have twice, is one slot. A slot that
     came while nothing ran is caught up with ``missed="once"``, however many there were, and left
-    out with "skip". The function is given a `Mailer` and a `Session` by annotation; it runs in a
-    transaction. Where it fails that is tried again until the next slot comes.
+    out with "skip". The function is given a `Mailer`, a `Session` and, as a `datetime`, the slot by
+    annotation; it runs in a transaction. Where it fails it is tried again until the next slot.
     """
     file, line = origin()
     try:

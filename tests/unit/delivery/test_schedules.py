@@ -155,6 +155,38 @@ def test_a_clock_that_jumps_a_day_and_back_runs_each_slot_once(make_timely: Make
     assert here.words() == ["run 0", "run 1", "run 2", "run 3"]
 
 
+QUARTERS = """
+    from datetime import datetime
+
+    RAN = []
+
+    @every("15 minutes")
+    def tick(slot: datetime, db: Session):
+        RAN.append(slot.timestamp())
+"""
+
+
+def test_a_clock_that_jumps_a_day_and_back_leaves_out_none_between(make_timely: Make) -> None:
+    import sys
+
+    here = make_timely(QUARTERS)
+    began = here.now
+    here.take_up()
+    for minute in (*range(0, 90, 5), *range(90, 140), *range(140, 30 * 60, 5)):
+        ahead = DAY if 100 <= minute <= 130 else 0.0
+        here.now = began + minute * 60 + ahead
+        with here.database.begin() as connection:
+            here.schedules.mend(connection, here.now)
+        here.run_due()
+    ran = sys.modules[here.name].RAN
+    assert len(set(ran)) == len(ran), "none twice"
+    # Those of the half-hour in which the clock was elsewhere were caught up with by one run.
+    away = {began + minute * 60 for minute in (105, 120)}
+    expected = {began + 900 * number for number in range(1, 30 * 4)} - away
+    assert began % 900 == 0
+    assert set(ran) == expected
+
+
 def test_one_is_run_by_hand_besides_its_slots(make_timely: Make, database: Database) -> None:
     here = make_timely(SOURCE)
     here.take_up()
