@@ -41,7 +41,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0  # seconds between two attempts
 CONFLICTS = 3  # attempts at once, where others' transactions were in the way
 UNKNOWN = 5  # attempts at a task whose function is not there, before it is dropped
 ENOUGH = 20  # attempts outside of a transaction: some twelve hours
-LEASE_MARGIN = 60.0  # seconds beyond the deadline of a handler
+LEASE_MARGIN = 10.0  # seconds beyond the deadline of a handler
 
 
 class Fate(Enum):
@@ -169,7 +169,7 @@ class Errands:
             now = self._clock()
             if keys := kind.locks(task):
                 store.load(keys)
-            taken = tasks.take(connection, task.id, now)
+            taken = tasks.take(connection, task.id, now, made_at=task.made_at)
             if failpoint.ACTIVE:
                 failpoint.reach(failpoint.AFTER_TAKE)
             if taken is None:

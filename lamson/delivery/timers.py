@@ -82,7 +82,7 @@ class Timers:
         for entry in entries:
             if entry.module not in self._watched:
                 continue
-            name = _name(entry.key)
+            name = name_of(entry.key)
             ended.add(name)
             begun.pop(name, None)
             timeouts = self._of(entry.module, entry.state)
@@ -147,7 +147,8 @@ def _key(task: Task) -> StateKey:
     return StateKey(task.payload["machine"], task.payload["author"])
 
 
-def _name(key: StateKey) -> str:
+def name_of(key: StateKey) -> str:
+    """What the timer of a correspondent is called."""
     return hashlib.blake2b("\0".join(key).encode(), digest_size=16).hexdigest()
 
 

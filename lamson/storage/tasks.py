@@ -86,11 +86,19 @@ def due(
     return [_task(row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
-def take(connection: Connection, id: int, now: float) -> Task | None:
+def take(
+    connection: Connection, id: int, now: float, *, made_at: float | None = None
+) -> Task | None:
     """Take a task to do it in the caller's transaction; None where somebody else does, or did,
-    and where it is not due any more."""
+    and where it is not due any more.
+
+    An id may be used again when its task has gone: who read the task some time ago gives its
+    ``made_at``, and is not given another one.
+    """
     statement = _TAKE_SQLITE if connection.dialect.name == "sqlite" else _TAKE
-    row = connection.execute(statement, {"id": id, "now": now}).mappings().first()
+    made = {"since": 0.0 if made_at is None else made_at}
+    made["until"] = NEVER if made_at is None else made_at
+    row = connection.execute(statement, {"id": id, "now": now, **made}).mappings().first()
     return None if row is None else _task(row)
 
 
@@ -98,7 +106,7 @@ def put_off(connection: Connection, task: Task, due_at: float, error: str) -> bo
     """After it failed: note that, and have it wait until ``due_at``; False where it has gone."""
     statement = (
         update(tasks)
-        .where(tasks.c.id == task.id, tasks.c.attempts == task.attempts)
+        .where(*_same(task))
         .values(attempts=task.attempts + 1, last_error=fit(error), due_at=due_at)
     )
     return connection.execute(statement).rowcount > 0
@@ -106,18 +114,20 @@ def put_off(connection: Connection, task: Task, due_at: float, error: str) -> bo
 
 def lease(connection: Connection, task: Task, until: float) -> bool:
     """Have nobody else do it before ``until``; False where somebody does, or did."""
-    statement = update(tasks).where(*_same(task)).values(due_at=until)
+    statement = update(tasks).where(*_same(task), tasks.c.due_at == task.due_at)
+    statement = statement.values(due_at=until)
     return connection.execute(statement).rowcount > 0
 
 
 def finish(connection: Connection, task: Task) -> bool:
     """Forget one that was leased; False where it has gone, or was put anew meanwhile."""
-    return connection.execute(delete(tasks).where(*_same(task))).rowcount > 0
+    is_leased = tasks.c.due_at == task.due_at
+    return connection.execute(delete(tasks).where(*_same(task), is_leased)).rowcount > 0
 
 
 def put_aside(connection: Connection, task: Task, error: str) -> bool:
     """Have it wait for a person; False where it has gone, or was put anew meanwhile."""
-    statement = update(tasks).where(tasks.c.id == task.id, tasks.c.attempts == task.attempts)
+    statement = update(tasks).where(*_same(task))
     values = {"due_at": NEVER, "attempts": task.attempts + 1, "last_error": fit(error)}
     return connection.execute(statement.values(values)).rowcount > 0
 
@@ -210,9 +220,9 @@ def _row(task: Task, now: float) -> dict[str, Any]:
 
 
 def _same(task: Task) -> tuple[Any, ...]:
-    """That row, as it stood when it was read: who changes one gives it another time."""
-    is_same = tasks.c.id == task.id, tasks.c.attempts == task.attempts
-    return (*is_same, tasks.c.due_at == task.due_at)
+    """That row, unless it was tried, or put anew, since it was read, or its id used again."""
+    is_old = tasks.c.attempts == task.attempts
+    return (tasks.c.id == task.id, tasks.c.made_at == task.made_at, is_old)
 
 
 def _task(row: RowMapping) -> Task:
@@ -238,6 +248,9 @@ _REPLACE = text(
     _INSERT + "UPDATE SET payload = excluded.payload, made_at = excluded.made_at, "
     "due_at = excluded.due_at, attempts = 0, last_error = ''"
 )
-_DUE = "SELECT id FROM lamson_tasks WHERE id = :id AND due_at <= :now"
+_DUE = (
+    "SELECT id FROM lamson_tasks "
+    "WHERE id = :id AND due_at <= :now AND made_at BETWEEN :since AND :until"
+)
 _TAKE_SQLITE = text(f"DELETE FROM lamson_tasks WHERE id IN ({_DUE}) RETURNING *")
 _TAKE = text(f"DELETE FROM lamson_tasks WHERE id IN ({_DUE} FOR UPDATE SKIP LOCKED) RETURNING *")

@@ -146,3 +146,18 @@ def test_those_of_some_kinds(database: Database) -> None:
         assert [task.kind for task in tasks.due(connection, 60.0, 9, kinds=["later"])] == ["later"]
         assert [task.kind for task in tasks.due(connection, 60.0, 9, but=["later"])] == ["timer"]
         assert list(tasks.named(connection, "timer")) == ["zed"]
+
+
+def test_an_id_that_was_used_again_is_another_task(database: Database) -> None:
+    with database.begin() as connection:
+        tasks.add(connection, [Task("timer", "zed", due_at=50.0)])
+        (old,) = tasks.due(connection, 50.0, 10)
+        tasks.drop(connection, old.id)
+        tasks.add(connection, [Task("later", "ann", due_at=50.0)])
+        (new,) = tasks.due(connection, 50.0, 10)
+        stale = replace(old, id=new.id)  # as SQLite gives them
+        assert tasks.take(connection, new.id, 50.0, made_at=stale.made_at) is None
+        assert not tasks.put_off(connection, stale, 60.0, "broken")
+        assert not tasks.put_aside(connection, stale, "broken")
+        assert not tasks.lease(connection, stale, 60.0)
+        assert tasks.take(connection, new.id, 50.0, made_at=new.made_at) == new
