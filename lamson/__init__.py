@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lamson.delivery.later import Attempt
     from lamson.delivery.timers import Expired
     from lamson.errors import LamsonError, SenderError
+    from lamson.mailer import Mailer
     from lamson.message.attachment import Attachment
     from lamson.message.fragments import Fragment
     from lamson.message.mailboxes import Mailbox
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lamson.routing.timely import background, every, timeout
     from lamson.smtp.envelope import Peer
     from lamson.smtp.reply import SMTPError
+    from lamson.storage.keys import Key
 
 __all__ = [
     "Attachment",
@@ -34,10 +36,12 @@ __all__ = [
     "Delivery",
     "Expired",
     "Fragment",
+    "Key",
     "LamsonError",
     "MailRequest",
     "MailResponse",
     "Mailbox",
+    "Mailer",
     "Message",
     "Peer",
     "Report",
@@ -60,10 +64,12 @@ _HOME = {
     "Delivery": "lamson.delivery.context",
     "Expired": "lamson.delivery.timers",
     "Fragment": "lamson.message.fragments",
+    "Key": "lamson.storage.keys",
     "LamsonError": "lamson.errors",
     "MailRequest": "lamson.message.request",
     "MailResponse": "lamson.message.response",
     "Mailbox": "lamson.message.mailboxes",
+    "Mailer": "lamson.mailer",
     "Message": "lamson.message.message",
     "Peer": "lamson.smtp.envelope",
     "Report": "lamson.message.report",

@@ -36,6 +36,7 @@ from lamson.delivery.transaction import Transactions
 from lamson.errors import SettingsError, UnavailableError
 from lamson.message.notes import Notary
 from lamson.message.templates import Templates
+from lamson.relay.bell import Bell
 from lamson.relay.relay import Relay
 from lamson.relay.submission import Endpoint, Submitter
 from lamson.routing.domains import Domains
@@ -56,6 +57,8 @@ from lamson.storage.service_clock import ServiceClock
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from sqlalchemy.engine import Connection
 
     from lamson.message.request import MailRequest
     from lamson.settings.model import Settings
@@ -117,6 +120,7 @@ class Application:
             raise SettingsError(
                 "@timeout, @every and @background need a database to wait in", setting="database"
             )
+        self._bell: Bell | None = None
         traffic = Traffic()
         if settings.database is not None:
             self.database = Database(
@@ -140,6 +144,7 @@ class Application:
                 max_age=submission.max_age,
                 is_busy=traffic.is_busy,
             )
+            self._bell = Bell(self.database, settings.run_dir, self.relay.wake)
             self._housekeeping = Housekeeping(
                 self.database, self.clock, self.outbox, self.lease_owners
             )
@@ -259,6 +264,8 @@ class Application:
             await self.relay.start()
         if self.runner is not None and does_tasks:
             self.runner.start()
+        if self._bell is not None:
+            self._bell.start()
         if self._housekeeping is not None:
             self._housekeeping.start()
 
@@ -269,6 +276,8 @@ class Application:
         self.dispatcher.stop()
         if self._housekeeping is not None:
             self._housekeeping.cancel()
+        if self._bell is not None:
+            await self._bell.stop()
         try:
             if self.relay is not None:
                 await self.relay.drain(timeout)
@@ -278,11 +287,12 @@ class Application:
             if self.database is not None:
                 self.database.close()
 
-    def _make_mailer(self, id: str, digest: bytes) -> Posting:
+    def _make_mailer(self, id: str, digest: bytes, connect: Callable[[], Connection]) -> Posting:
         """What a function sends with that no message called."""
         return Posting(
             id=id,
             digest=digest,
+            connect=connect,
             hostname=self.hostname,
             templates=self.templates,
             is_ours=None if self.settings.submission.any_sender else self.domains.holds,

@@ -220,26 +220,29 @@ class Mailroom:
 
     def _collect(self) -> list[Sent]:
         """What was sent since: it has left, but for what is to leave later."""
+        from lamson.storage import scheduled
+
         transactions, outbox = self.application.transactions, self.application.outbox
         assert outbox is not None
         outgoing = [transactions.outgoing.popleft() for _ in range(len(transactions.outgoing))]
         outbox.delete([row.id for row in outgoing])
         now = self.clock()
         sent = [_sent(row, now) for row in outgoing]
-        waiting = outbox.planned()
-        for id, due_at in waiting.items():
-            row = outbox.get(id) if id not in self._planned else None
-            if row is not None:
+        waiting = {row.id: row for row in outbox.scheduled()}
+        for id, row in waiting.items():
+            if id not in self._planned:
                 row.content = outbox.content(id) or b""
-                self._planned[id] = _sent(row, max(due_at, now))
+                self._planned[id] = _sent(row, max(row.due_at, now))
                 sent.append(self._planned[id])
-        for id in [id for id in self._planned if id not in waiting]:  # cancelled
+        for id in self._planned.keys() - waiting.keys():  # cancelled
             cancelled = self._planned.pop(id)
             self.sent[:] = [one for one in self.sent if one is not cancelled]
-        left = [id for id, due_at in waiting.items() if due_at <= now]
-        outbox.delete(left)
-        for id in left:
-            del self._planned[id]
+        if left := [id for id, row in waiting.items() if row.due_at <= now]:
+            with self.database.begin() as connection:
+                scheduled.promote(connection, now, len(left), lambda number: time.time_ns())
+            outbox.delete([row.id for row in outbox.all()])
+            for id in left:
+                del self._planned[id]
         self.sent += sent
         for session in self.sessions:
             session.expire_all()
@@ -378,7 +381,7 @@ class Conversation:
         return address.normalise(self.author) in map(address.normalise, one.recipients)
 
 
-def _sent(row: Outgoing, at: float) -> Sent:
+def _sent(row: Outgoing, at: float = 0.0) -> Sent:
     from lamson.message.request import MailRequest
     from lamson.smtp.envelope import Envelope, Recipient
 

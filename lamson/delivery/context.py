@@ -25,6 +25,9 @@ from lamson.smtp.reply import LOOP_DETECTED, SMTPError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection
 
     from lamson.delivery.answer_limit import AnswerLimit
     from lamson.message.attachment import Attachable
@@ -33,10 +36,12 @@ if TYPE_CHECKING:
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
     from lamson.message.templates import Templates
+    from lamson.storage.keys import Key
 
 MAX_HOPS = 50  # Received fields; Postfix's own hopcount_limit is 50 as well
 LOOP_MARK = "X-Lamson-Forwarded"
 TOO_MANY = "too many answers to this correspondent within an hour"
+KEY_WAS_USED = "it was sent before, with the same key"
 
 
 class MailLoop(SMTPError):
@@ -75,12 +80,14 @@ class Delivery(Posting):
         is_ours: Callable[[str], bool] | None = None,
         proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
+        connect: Callable[[], Connection] | None = None,
     ) -> None:
         """``digest`` names the delivery, None where nothing does: it is then made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
         ``proves`` tells whether a message is proven to be from a domain; None where nothing is.
-        ``mark`` makes the mark that a message forwarded from an address is known by.
+        ``mark`` makes the mark that a message forwarded from an address is known by. ``connect`` is
+        as for a Posting.
         """
         super().__init__(
             id=message.envelope.id,
@@ -88,6 +95,7 @@ class Delivery(Posting):
             digest=digest,
             templates=templates,
             is_ours=is_ours,
+            connect=connect,
         )
         self.message = message
         self.captures: Mapping[str, str] = captures or {}
@@ -132,6 +140,8 @@ class Delivery(Posting):
         attachments: Sequence[Attachable] = (),
         language: str | None = None,
         envelope_sender: str = address.NULL_PATH,
+        at: datetime | float | None = None,
+        key: Key | str | None = None,
         **variables: Any,
     ) -> MailResponse | None:
         """Answer the message, as RFC 3834 wants it from a program.
@@ -143,12 +153,13 @@ class Delivery(Posting):
 
         ``sender`` is the From address (default: the address that was written to), ``subject`` by
         default "Re: " and the old one. Bounces of the answer go nowhere unless ``envelope_sender``
-        is given. The rest is as in `compose`.
+        is given. ``at`` and ``key`` are as in `send`, the rest is as in `compose`.
 
         Gives the message, which has left and cannot be changed; or None, and logs why, where no
         answer may be given: to a bounce, to mail from a list or another program, or beyond the
         limits per hour (the settings `answers`); one that turns out to be beyond them as the
-        transaction ends is not sent. Raises what `compose` raises.
+        transaction ends is not sent. None, too, where ``key`` was used before. Raises what
+        `compose` and `send` raise.
         """
         self._check_open()
         check_names("reply", template, body, variables)
@@ -184,7 +195,11 @@ class Delivery(Posting):
         for name, value in {"Auto-Submitted": "auto-replied", **fields_of_answer(message)}.items():
             if name not in response:
                 response[name] = value
-        self.send(response, sender=envelope_sender)
+        number = len(self.outgoing)
+        self.send(response, sender=envelope_sender, at=at, key=key)
+        if len(self.outgoing) == number:
+            log.event("unanswered", self.id, recipient=message.recipient, reason=KEY_WAS_USED)
+            return None
         if self._answers is not None:
             self._answers.add(caps)
             self.answered.append(Answer(caps, self.outgoing[-1]))
@@ -208,6 +223,8 @@ class Delivery(Posting):
         sender: str | None = None,
         headers: Fields = (),
         subject_prefix: str = "",
+        at: datetime | float | None = None,
+        key: Key | str | None = None,
     ) -> None:
         """Send the message on as it is, byte for byte, with one Delivered-To field on top.
 
@@ -226,7 +243,7 @@ class Delivery(Posting):
         setting `submission.any_sender` it is always the message's own. Raises SMTPError (554 5.4.6)
         for a message that was forwarded from here before; where that would bounce to somebody else
         than us, or to nobody, it is kept in `run/undeliverable` instead, and Postfix is told 250.
-        Raises ValueError for what cannot be a field.
+        Raises ValueError for what cannot be a field. ``at`` and ``key`` are as in `send`.
         """
         message = self.message
         here = message.recipient.address
@@ -252,6 +269,8 @@ class Delivery(Posting):
             content=self._passed_on(ours, subject_prefix),
             message_id=message.message_id or one_line(message["Message-ID"] or ""),
             smtputf8=message.envelope.smtputf8,
+            at=at,
+            key=key,
         )
 
     def _passed_on(self, fields: list[tuple[str, Addresses]], prefix: str) -> bytes:

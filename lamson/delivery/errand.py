@@ -7,7 +7,7 @@ commit: where the errand fails, states, mail and rows are as they were, and the 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lamson.delivery.savepoint import Savepoint
 from lamson.delivery.timers import Entry
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from lamson.storage.outgoing import Outgoing
     from lamson.storage.state import StateKey, StateStore
     from lamson.storage.tasks import Task
+
+
+class MakeMailer(Protocol):
+    """Makes what an errand sends with, by its id, a digest, and what gives its connection."""
+
+    def __call__(self, id: str, digest: bytes, connect: Callable[[], Connection], /) -> Posting: ...
 
 
 def crash_key(task: Task) -> bytes:
@@ -43,7 +49,7 @@ class Errand:
         connection: Connection,
         store: StateStore,
         *,
-        make_mailer: Callable[[str, bytes], Posting],
+        make_mailer: MakeMailer,
         now: float,
     ) -> None:
         self.task = task
@@ -75,7 +81,7 @@ class Errand:
         self._check_open()
         if self._mailer is None:
             digest = crash_key(self.task)  # a repetition makes the same Message-IDs
-            self._mailer = self._make_mailer(self.id, digest)
+            self._mailer = self._make_mailer(self.id, digest, lambda: self.connection)
         return self._mailer
 
     def session(self) -> Session:
@@ -111,6 +117,8 @@ class Errand:
 
         Raises PrematureEnd where the transaction is not ours any more.
         """
+        if self._mailer is not None:
+            self._mailer.settle()
         if self._savepoint is not None:
             self._savepoint.commit()
         return self.sent

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from lamson.delivery.posting import Posting
+    from lamson.delivery.errand import MakeMailer
     from lamson.delivery.transaction import Transactions
     from lamson.storage.database import Database
     from lamson.storage.outgoing import Outgoing
@@ -85,14 +85,14 @@ class Errands:
         self,
         database: Database,
         transactions: Transactions,
-        make_mailer: Callable[[str, bytes], Posting],
+        make_mailer: MakeMailer,
         *,
         clock: Callable[[], float] = time.time,
         deadline: float = 300.0,
         on_failure: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
-        """``make_mailer`` makes what an errand sends with, by its id and a digest. ``deadline``:
-        seconds after which what is done has failed. ``on_failure`` is told, too, why a task failed.
+        """``make_mailer`` makes what an errand sends with. ``deadline``: seconds after which what
+        is done has failed. ``on_failure`` is told, too, why a task failed.
         """
         self._database = database
         self._transactions = transactions

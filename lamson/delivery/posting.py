@@ -7,8 +7,10 @@ is done in.
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
+from datetime import datetime
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,18 +18,26 @@ from typing import TYPE_CHECKING, Any
 from lamson.delivery.later import later
 from lamson.errors import LamsonError, SenderError
 from lamson.message.compose import normalise_newlines
+from lamson.message.message import Message
 from lamson.message.response import MailResponse
 from lamson.smtp import address
 from lamson.smtp.folding import written_domain
+from lamson.storage import keys, scheduled
+from lamson.storage.keys import Key
 from lamson.storage.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from sqlalchemy.engine import Connection
+
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.templates import Templates
     from lamson.storage.tasks import Task
+
+
+_LONG_AGO = 1e8  # seconds since the epoch: who means a duration does not mean the seventies
 
 
 class Posting:
@@ -37,11 +47,14 @@ class Posting:
     """
 
     __slots__ = (
+        "_claimed",
+        "_connect",
         "_digest",
         "_hostname",
         "_id",
         "_is_ours",
         "_is_over",
+        "_schema",
         "_templates",
         "outgoing",
         "todo",
@@ -55,10 +68,14 @@ class Posting:
         digest: bytes | None = None,
         templates: Templates | None = None,
         is_ours: Callable[[str], bool] | None = None,
+        connect: Callable[[], Connection] | None = None,
+        schema: str | None = None,
     ) -> None:
         """``digest`` is what Message-IDs derive from; None where it is made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
+        ``connect`` gives the connection on which the rows will be inserted, within what is undone
+        where they are not; ``schema`` is that of our tables, where its search path is another.
         """
         self.outgoing: list[Outgoing] = []
         self.todo: list[Task] = []  # after the commit
@@ -68,6 +85,9 @@ class Posting:
         self._templates = templates
         self._is_ours = is_ours
         self._is_over = False
+        self._claimed: list[tuple[Key, Outgoing]] = []
+        self._connect = connect
+        self._schema = schema
 
     @property
     def id(self) -> str:
@@ -148,10 +168,12 @@ class Posting:
 
     def send(
         self,
-        response: MailResponse,
+        response: MailResponse | bytes,
         *,
         sender: str | None = None,
         to: str | Sequence[str] | None = None,
+        at: datetime | float | None = None,
+        key: Key | str | None = None,
     ) -> str:
         """Send ``response``, which cannot be changed any more then; gives its Message-ID.
 
@@ -159,7 +181,29 @@ class Posting:
         envelope sender (default: the response's own, else its From address; "" is the null
         reverse-path). Raises AddressError for an address that is none, SenderError for a sender
         in a domain that is not ours (see the setting `submission.any_sender`).
+
+        ``at`` is when it leaves: a datetime with a time zone, or seconds since the epoch; a time
+        that has passed is now. Later mail of its conversation does not wait for it. Raises
+        TypeError for a datetime without a time zone.
+
+        ``key`` makes it once, whatever sends it: where mail was sent with that key before, nothing
+        is, and this gives the Message-ID of that mail. A text holds for ever, a `Key` for as long
+        as it says. `cancel` takes back what waits under a key.
+
+        A message in bytes, which needs ``sender`` and ``to``, is sent as it is.
         """
+        if isinstance(response, bytes):
+            if sender is None or to is None:
+                raise TypeError("a message in bytes needs sender= and to=")
+            return self._post(
+                sender=sender,
+                recipients=[to] if isinstance(to, str) else list(to),
+                content=response,
+                message_id=Message(response).message_id or "",
+                smtputf8=not response.partition(b"\r\n\r\n")[0].isascii(),
+                at=at,
+                key=key,
+            )
         if response["Message-ID"] is None:
             response["Message-ID"] = self._next_message_id(response.author)
         if response["Date"] is None:
@@ -169,13 +213,14 @@ class Posting:
         recipients = (
             [to] if isinstance(to, str) else list(response.recipients if to is None else to)
         )
-        message_id = str(response["Message-ID"])
-        self._post(
+        message_id = self._post(
             sender=sender,
             recipients=recipients,
             content=response.to_bytes(),
-            message_id=message_id,
+            message_id=str(response["Message-ID"]),
             smtputf8=response.needs_smtputf8,
+            at=at,
+            key=key,
         )
         response.freeze()
         return message_id
@@ -195,6 +240,40 @@ class Posting:
         key = key or f"{self._name()}.{len(self.todo) + 1}"
         self.todo.append(later(function, given, arguments, key=key))
         return key
+
+    def cancel(self, key: Key | str) -> bool:
+        """Take back mail that waits for its time under ``key``; True where there was some.
+
+        It is as if it had never been sent: the key is free. What is due is not taken back.
+        """
+        self._check_open()
+        wanted = Key.of(key)
+        kept = [row for row in self.outgoing if not row.due_at or row.key != wanted.digest]
+        is_cancelled = len(kept) < len(self.outgoing)
+        connection = self._connected("cancel")
+        if is_cancelled:
+            self.outgoing[:] = kept
+            keys.free(connection, wanted.digest, self._schema)
+        return scheduled.cancel(connection, wanted, self._schema) or is_cancelled
+
+    def settle(self) -> None:
+        """Who sends has returned: claim again what he may have rolled back meanwhile, by himself.
+
+        What another one has claimed since then is not sent.
+        """
+        if self._claimed:
+            connection = self._connected("key=")
+            for key, row in self._claimed:
+                if any(row is one for one in self.outgoing):
+                    mine = row.message_id
+                    holder = keys.claim(connection, key, mine, time.time(), self._schema)
+                    if holder not in (None, mine):
+                        self.outgoing[:] = [one for one in self.outgoing if one is not row]
+
+    def _connected(self, what: str) -> Connection:
+        if self._connect is None:
+            raise LamsonError(f"{what} needs a database: set `database` in the settings")
+        return self._connect()
 
     def _may_send(self, sender: str) -> bool:
         return self._is_ours is None or self._is_ours(address.split(sender)[1])
@@ -219,8 +298,13 @@ class Posting:
         content: bytes,
         message_id: str,
         smtputf8: bool,
-    ) -> None:
+        at: datetime | float | None = None,
+        key: Key | str | None = None,
+    ) -> str:
+        """Gives the Message-ID: that of other mail where ``key`` was used."""
         self._check_open()
+        due_at = 0.0 if at is None else seconds_of(at)
+        once = None if key is None else Key.of(key)
         checked = _each_once(map(_written, recipients))
         if not checked:
             raise ValueError("a message needs at least one recipient")
@@ -231,16 +315,40 @@ class Posting:
                     f"the envelope sender {sender} is in none of our domains; give sender=, or"
                     " name its domain in the setting domains, or set submission.any_sender"
                 )
-        self.outgoing.append(
-            Outgoing(
-                source=self.id,
-                message_id=message_id,
-                sender=sender,
-                recipients=tuple(checked),
-                content=normalise_newlines(content),
-                smtputf8=smtputf8 or not all(map(str.isascii, (sender, *checked))),
-            )
+        row = Outgoing(
+            source=self.id,
+            message_id=message_id,
+            sender=sender,
+            recipients=tuple(checked),
+            content=normalise_newlines(content),
+            smtputf8=smtputf8 or not all(map(str.isascii, (sender, *checked))),
+            due_at=due_at,
         )
+        if once is not None:  # last: what fails above must not leave it used
+            row.key = once.digest
+            connection = self._connected("key=")
+            holder = keys.claim(connection, once, message_id, time.time(), self._schema)
+            if holder is not None:
+                return holder
+            self._claimed.append((once, row))
+        self.outgoing.append(row)
+        return message_id
+
+
+def seconds_of(at: datetime | float) -> float:
+    """A time as seconds since the epoch. Raises TypeError or ValueError for what is none."""
+    if isinstance(at, datetime):
+        if at.utcoffset() is None:
+            raise TypeError(
+                f"at={at!r} has no time zone, so nobody knows when that is: give it one, as in"
+                ' datetime(2027, 1, 31, 9, tzinfo=ZoneInfo("Europe/Berlin"))'
+            )
+        return at.timestamp()
+    if isinstance(at, bool) or not isinstance(at, int | float):
+        raise TypeError(f"at= is a datetime or seconds since the epoch, not {at!r}")
+    if not math.isfinite(at) or at < _LONG_AGO:
+        raise ValueError(f"at={at!r} is no time in seconds since the epoch, as time.time() gives")
+    return float(at)
 
 
 @lru_cache(maxsize=8)

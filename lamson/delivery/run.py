@@ -108,6 +108,8 @@ class Handlers:
                     raise LamsonError(_NO_DATABASE.format("work after the commit"))
             if run.savepoint is not None:
                 run.savepoint.commit()
+            if run.delivery is not None:
+                run.delivery.settle()
             if not result.handled:
                 self._refuse_unhandled(result, states)
             if run.delivery is not None:
@@ -199,11 +201,11 @@ class Handlers:
         captures = message.recipient.captures
         delivery: Delivery | None = None
         if handler.needs_delivery:
-            delivery = run.delivery = run.delivery or self._delivery(job)
+            delivery = run.delivery = run.delivery or self._delivery(job, run)
             delivery.message, delivery.captures = message, captures
         return handler.call(message, captures, delivery, session)
 
-    def _delivery(self, job: Job) -> Delivery:
+    def _delivery(self, job: Job, run: _Run) -> Delivery:
         delivery = Delivery(
             job.message,
             digest=job.key.name if job.key is not None else None,
@@ -213,6 +215,7 @@ class Handlers:
             is_ours=self._is_ours,
             proves=self._proves,
             mark=self._mark,
+            connect=run.connect if run.has_database else None,
         )
         job.answered = delivery.answered
         return delivery
@@ -295,6 +298,16 @@ class _Run:
             return str(self.result.job)
         handler = self.match.handler
         return f"{handler.full_name} ({handler.file}:{handler.line})"
+
+    @property
+    def has_database(self) -> bool:
+        return self._connection is not None
+
+    def connect(self) -> Connection:
+        """The connection, for what is to be undone together with the handlers' own work."""
+        self.session()
+        assert self._connection is not None
+        return self._connection
 
     def session(self) -> HandlerSession:
         """The session that all of them share."""

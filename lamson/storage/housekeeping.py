@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lamson import log
-from lamson.storage import answers, failure, probes, seen, seen_before
+from lamson.storage import answers, failure, keys, probes, seen, seen_before
 from lamson.storage.far_leases import FarLeases
 from lamson.storage.patience import patience
 
@@ -84,6 +84,7 @@ class Housekeeping:
             self._purge(lambda connection: seen_before.purge(connection, self._clock()))
             self._purge(lambda connection: answers.purge(connection, self._clock()))
             self._purge(lambda connection: probes.purge(connection, time.time()))
+            self._purge(lambda connection: keys.purge(connection, time.time()))
 
     def _purge(self, piece: Callable[[Connection], int]) -> None:
         """Forget in pieces, each in a transaction of its own: deliveries go on in between.

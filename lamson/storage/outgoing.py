@@ -45,6 +45,8 @@ class Outgoing:
     lease_until: float = 0.0
     shared: int = 0  # the row of the table of contents, where others have the same content
     conversation: str = field(default="", compare=False)
+    due_at: float = field(default=0.0, compare=False)  # when it is to leave; 0 is at once
+    key: bytes = field(default=b"", compare=False)  # the digest of what it can be cancelled by
 
     def __post_init__(self) -> None:
         if len(self.content) > MAX_CONTENT:
@@ -103,7 +105,7 @@ def to_row(row: Outgoing, owner: str) -> tuple[object, ...]:
         b"" if row.shared else row.content,
         row.created_at,
         0,  # attempts
-        row.created_at,  # due_at
+        max(row.due_at, row.created_at),
         owner,
         row.lease_until,
         "",  # last_error
@@ -127,4 +129,5 @@ def from_row(row: Any, lease_until: float) -> Outgoing:
         lease_until=lease_until,
         shared=row["shared"],
         conversation=row["conversation"],
+        due_at=row["due_at"],
     )

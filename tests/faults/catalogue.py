@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.faults import (
     commits,
     cuts,
+    elsewhere,
     forgeries,
     kills,
     postgres_faults,
@@ -22,4 +23,5 @@ FAULTS = [
     *storage.FAULTS,
     *commits.FAULTS,
     *submissions.FAULTS,
+    *elsewhere.FAULTS,
 ]

@@ -26,6 +26,9 @@ LOST_DELETES = "lost-deletes"
 FORGETFUL_STATES = "forgetful-states"
 NO_ORDER = "no-order"
 ANY_CONTENT = "any-content"
+MAIL_APART = "mail-apart"
+NO_KEYS = "no-keys"
+EARLY_DELETES = "early-deletes"
 
 
 def nothing(rig: Rig) -> None:

@@ -8,11 +8,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import update
 
 from lamson.routing.signing import Signed, Signer
-from lamson.storage import tables
-from lamson.storage.outgoing import Outgoing
 from lamson.testing import Conversation, Mailroom, Sent
 
 if TYPE_CHECKING:
@@ -32,34 +29,45 @@ def test_an_inbox_does_not_mind_capitals() -> None:
 
 
 SOURCE = """
-from lamson import Attempt, Delivery, Expired, MailRequest, background, every, route, timeout
-from lamson.delivery.posting import Posting
+import time
+
+from lamson import Attempt, Delivery, Expired, Mailer, MailRequest
+from lamson import background, every, route, stateless, timeout
 
 CALLS = []
 FAILS = []
 
 
-@route("(user)@test.com", user="[a-z]+")
+@route("(user)@test.com", user="later|other|cancel")
+@stateless
+def plan(message: MailRequest, delivery: Delivery, user: str):
+    if user == "cancel":
+        assert delivery.cancel("later")
+    else:
+        delivery.reply(subject="Later", body="!", at=time.time() + 7200, key=user)
+
+
+@route("(user)@test.com", user="list")
 def START(message: MailRequest, delivery: Delivery, user: str):
     delivery.reply(subject="Hello", body="?")
     delivery.later(tell, user)
     return WAITING
 
 
-@route("(user)@test.com", user="[a-z]+")
+@route("(user)@test.com", user="list")
 def WAITING(message: MailRequest, user: str):
     return START
 
 
 @timeout(WAITING, days=3)
-def remind(expired: Expired, mailer: Posting, user: str):
+def remind(expired: Expired, mailer: Mailer, user: str):
     mailer.send(
         mailer.compose(to=expired.author, sender=f"{user}@test.com", subject="Still?", body="?")
     )
 
 
 @every("1 day", at="06:00")
-def digest(mailer: Posting):
+def digest(mailer: Mailer):
     mailer.send(mailer.compose(to="ann@example.com", sender="a@test.com", subject="Day", body="!"))
 
 
@@ -125,26 +133,20 @@ def test_work_after_a_commit_is_done_when_time_passes(timely: Mailroom) -> None:
 
 
 def test_what_is_to_leave_later_is_there_with_its_time(timely: Mailroom) -> None:
-    """As mail is planned in the outbox: rows that are due later."""
+    zed = Conversation(timely, "zed@example.com")
+    zed.say("later@test.com")
+    zed.say("other@test.com")
+    later = [one for one in timely.sent if one["Subject"] == "Later"]
+    assert [round(one.at - timely.clock(), -1) for one in later] == [7200, 7200]
+    zed.say("cancel@test.com")
+    timely.wait(hours=1)
+    assert [one for one in timely.sent if one["Subject"] == "Later"] == later[1:]
+    timely.wait(hours=1, seconds=10)
     outbox = timely.application.outbox
     assert outbox is not None
-    at = timely.clock() + 3600
-    rows = [
-        Outgoing("x", f"<{n}@x>", "a@test.com", (f"{n}@example.com",), b"Subject: later\r\n\r\n")
-        for n in range(2)
-    ]
-    with timely.database.begin() as connection:
-        outbox.insert(connection, rows)
-        connection.execute(update(tables.outbox).values(due_at=at))
-    assert [one.at for one in timely.wait()] == [at, at]
-    outbox.delete([rows[0].id])  # cancelled
-    timely.wait(minutes=30)
-    assert [one.recipients for one in timely.sent] == [("1@example.com",)]
-    timely.wait(minutes=31)
+    assert outbox.scheduled() == []
     assert outbox.count() == 0
-    assert [one.recipients for one in timely.sent if one["Subject"] == "later"] == [
-        ("1@example.com",)
-    ]
+    assert [one for one in timely.sent if one["Subject"] == "Later"] == later[1:]
 
 
 def test_limits_of_answers_and_tokens_go_by_the_same_time(timely: Mailroom) -> None:

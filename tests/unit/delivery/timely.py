@@ -21,7 +21,10 @@ from lamson.storage.tables import outbox, state
 from tests.unit.support import make_message, make_router
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from sqlalchemy.engine import Connection
 
     from lamson.storage.database import Database
     from lamson.storage.tasks import Task
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
 START = 1_800_000_000.0  # a Friday, 08:00 UTC
 
 
-def make_mailer(id: str, digest: bytes) -> Posting:
-    return Posting(id=id, hostname="mx.test.com", digest=digest)
+def make_mailer(id: str, digest: bytes, connect: Callable[[], Connection]) -> Posting:
+    return Posting(id=id, hostname="mx.test.com", digest=digest, connect=connect)
 
 
 class Timely:

@@ -12,10 +12,11 @@ from functools import partial
 from typing import Any
 
 from lamson.delivery.dispatcher import Dispatcher
+from lamson.mailer import Mailer
 from lamson.relay.attempt import Attempts
 from lamson.smtp.envelope import Envelope
 from lamson.smtp.reply import OK, Reply
-from lamson.storage import outgoing, seen
+from lamson.storage import keys, outgoing, seen
 from lamson.storage.held import HeldRows
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
@@ -37,6 +38,9 @@ def commit(name: str) -> None:
             "forgetful-states": _forget_states,
             "no-order": _forget_order,
             "any-content": _compare_no_content,
+            "mail-apart": _send_apart,
+            "no-keys": _forget_keys,
+            "early-deletes": _delete_early,
         }[name]()
 
 
@@ -140,3 +144,31 @@ def _compare_no_content() -> None:
         return {key: entry for key, entry in claimed.items() if entry == key.entry}
 
     seen.claim = claim_by_entry
+
+
+def _send_apart() -> None:
+    """Mail from elsewhere is committed by itself, whatever becomes of the caller's transaction."""
+    send = Mailer.send
+
+    def send_apart(mailer: Mailer, message: Any, session: Any, **options: Any) -> str:
+        return send(mailer, message, None, **options)
+
+    Mailer.send = send_apart  # type: ignore[assignment,method-assign]
+
+
+def _forget_keys() -> None:
+    """Every key is free."""
+    keys.claim = lambda *arguments: None
+
+
+def _delete_early() -> None:
+    """What is claimed is deleted before it is submitted."""
+    claim = Outbox.claim
+
+    def claim_and_delete(outbox: Outbox, limit: int) -> list[Outgoing]:
+        rows = claim(outbox, limit)
+        outbox.delete([row.id for row in rows])
+        time.sleep(LATE)
+        return rows
+
+    Outbox.claim = claim_and_delete  # type: ignore[method-assign]
