@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
+    from lamson.delivery.later import Attempt
     from lamson.delivery.outcomes import Outcome, SentMail
+    from lamson.delivery.timers import Expired
     from lamson.errors import LamsonError, SenderError
+    from lamson.mailer import Mailer
     from lamson.message.attachment import Attachment
     from lamson.message.fragments import Fragment
     from lamson.message.mailboxes import Mailbox
@@ -30,17 +33,23 @@ if TYPE_CHECKING:
         state_key_generator,
         stateless,
     )
+    from lamson.routing.timely import background, every, timeout
     from lamson.smtp.envelope import Peer
     from lamson.smtp.reply import SMTPError
+    from lamson.storage.keys import Key
 
 __all__ = [
     "Attachment",
+    "Attempt",
     "Delivery",
+    "Expired",
     "Fragment",
+    "Key",
     "LamsonError",
     "MailRequest",
     "MailResponse",
     "Mailbox",
+    "Mailer",
     "Message",
     "Outcome",
     "Peer",
@@ -50,21 +59,28 @@ __all__ = [
     "SenderError",
     "SentMail",
     "State",
+    "background",
+    "every",
     "outcome",
     "route",
     "route_like",
     "state_key_generator",
     "stateless",
+    "timeout",
 ]
 
 _HOME = {
     "Attachment": "lamson.message.attachment",
+    "Attempt": "lamson.delivery.later",
     "Delivery": "lamson.delivery.context",
+    "Expired": "lamson.delivery.timers",
     "Fragment": "lamson.message.fragments",
+    "Key": "lamson.storage.keys",
     "LamsonError": "lamson.errors",
     "MailRequest": "lamson.message.request",
     "MailResponse": "lamson.message.response",
     "Mailbox": "lamson.message.mailboxes",
+    "Mailer": "lamson.mailer",
     "Message": "lamson.message.message",
     "Outcome": "lamson.delivery.outcomes",
     "Peer": "lamson.smtp.envelope",
@@ -79,6 +95,9 @@ _HOME = {
     "route_like": "lamson.routing.decorators",
     "state_key_generator": "lamson.routing.decorators",
     "stateless": "lamson.routing.decorators",
+    "background": "lamson.routing.timely",
+    "every": "lamson.routing.timely",
+    "timeout": "lamson.routing.timely",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ from lamson.cli.options import command, entered, option, printable
 from lamson.errors import LamsonError, SettingsError
 
 FEW = 5  # recipients that are shown
+MOST = 1000  # messages that wait for their time that are shown
 
 if TYPE_CHECKING:
     from lamson.storage.outbox import Outbox
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 @command("outbox")
 @option("list", dest="listing", is_flag=True, help="List the messages (what happens by default).")
-@option("count", is_flag=True, help="Print how many there are.")
+@option("count", is_flag=True, help="Print how many there are that are due.")
 @option("show", type=int, metavar="ID", help="Print a message.")
 @option("retry", metavar="ID|ALL", help="Have a message tried again now, or all of them.")
 @option("drop", type=int, metavar="ID", help="Delete a message unsent; asks first.")
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 def outbox_command(
     listing: bool, count: bool, show: int | None, retry: str | None, drop: int | None, force: bool
 ) -> None:
-    """Look into the outbox: what handlers sent and Postfix has not taken yet.
+    """Look into the outbox: what was sent and Postfix has not taken yet, and what is due later.
 
     \b
     Example:
@@ -49,11 +51,16 @@ def outbox_command(
         row = _get(outbox, drop)
         if not force:
             click.confirm(f"Delete {_line(row)}?", abort=True)
-        outbox.delete([drop])
+        outbox.drop(drop)
         click.echo(f"dropped {drop}")
     else:
         for row in outbox.all():
             click.echo(printable(_line(row)))
+        later = outbox.scheduled(MOST + 1)
+        for row in later[:MOST]:
+            click.echo(printable(_line(row)))
+        if len(later) > MOST:
+            click.echo("... and more that is due after that")
 
 
 def _outbox() -> Outbox:
@@ -100,10 +107,22 @@ def _retry(outbox: Outbox, which: str) -> None:
 def _line(row: Outgoing) -> str:
     from lamson.storage.outgoing import few
 
-    age = time.time() - row.created_at
+    now = time.time()
+    age = f"{now - row.created_at:.0f}s old"
     tried = f"tried {row.attempts} times: {row.last_error}" if row.attempts else "not tried yet"
+    if not row.attempts and row.due_at > max(now, row.created_at):
+        age = datetime.fromtimestamp(row.due_at).astimezone().isoformat(" ", "seconds")
+        tried = f"due in {_span(row.due_at - now)}"
     recipients = few(row.recipients, FEW).replace(",", ", ")
     if len(row.recipients) > FEW:
         recipients = f"{len(row.recipients)} recipients ({recipients})"
     name = row.message_id or "(no Message-ID)"
-    return f"{row.id}  {age:.0f}s old  <{row.sender}> to {recipients}  {name}  {tried}"
+    return f"{row.id}  {age}  <{row.sender}> to {recipients}  {name}  {tried}"
+
+
+def _span(seconds: float) -> str:
+    """A time to wait, as people say it."""
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s"

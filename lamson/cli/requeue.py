@@ -49,7 +49,7 @@ def requeue_command(keys: tuple[str, ...], recipient: str | None) -> None:
 
 async def _requeue(application: Application, keys: tuple[str, ...], recipient: str | None) -> bool:
     """Requeue each, and say what became of it. False when one stays."""
-    await application.start()
+    await application.start(does_tasks=False)
     try:
         succeeded = True
         for key in keys:

@@ -1,16 +1,21 @@
-"""`lamson send`: one message to a server, and what it answers for each recipient."""
+"""`lamson send`: one message to a server, and what it answers for each recipient.
+
+Or into the outbox of the project, for its service to submit.
+"""
 
 from __future__ import annotations
 
 import mimetypes
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from lamson.cli.options import command, option, port, printable
+from lamson.cli.options import command, entered, option, port, printable
 from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
@@ -45,7 +50,12 @@ REFUSED = 1
     show_default=True,
     help="auto tries LMTP first.",
 )
+@option("outbox", is_flag=True, help="Put it into the outbox of this project instead.")
+@option("at", metavar="TIME", help="With -outbox: when it leaves, such as 2027-01-31T09:00+01:00.")
+@option("key", metavar="TEXT", help="With -outbox: send nothing where this key was used before.")
+@click.pass_context
 def send_command(
+    context: click.Context,
     sender: str,
     to: tuple[str, ...],
     subject: str,
@@ -55,16 +65,22 @@ def send_command(
     host: str,
     port: int,
     protocol: str,
+    outbox: bool,
+    at: str | None,
+    key: str | None,
 ) -> int:
     """Send a message to a server and show what it answers for each recipient.
 
     Exits with 1 where a recipient is refused for good, 75 where only for now, 69 where the server
-    cannot be reached.
+    cannot be reached. With -outbox the service of the project sends it, now or when it runs; the
+    Message-ID is shown.
 
     \b
     Example:
       lamson send -sender me@mydomain.com -to test@test.com -subject "My test." \\
                   -body "Hi there." -port 8823
+      lamson send -outbox -key report-2027-01-31 -sender report@test.com \\
+                  -to boss@example.com -subject "Report" -body - < report.txt
     """
     from lamson.cli.client import submit
 
@@ -79,7 +95,38 @@ def send_command(
     else:
         text = _read("-").decode("utf-8", "replace") if body == "-" else body
         content = compose(sender, recipients, subject, text or "", attach)
+    if outbox:
+        for name in ("host", "port", "protocol"):
+            if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+                raise click.UsageError(f"-outbox cannot go with -{name}: the service knows")
+        click.echo(_put(sender, recipients, content, at, key))
+        return os.EX_OK
+    if at is not None or key is not None:
+        raise click.UsageError("-at and -key go with -outbox")
     return report(submit(host, port, protocol, sender, recipients, content))
+
+
+def _put(
+    sender: str, recipients: list[str], content: bytes, at: str | None, key: str | None
+) -> str:
+    """Put a message into the outbox of the project; gives its Message-ID."""
+    from lamson.errors import SenderError
+    from lamson.mailer import Mailer
+
+    try:
+        when = None if at is None else datetime.fromisoformat(at)
+    except ValueError:
+        problem = f"expected a time such as 2027-01-31T09:00+01:00, got {at!r}"
+        raise click.BadParameter(problem, param_hint="-at") from None
+    if when is not None and when.utcoffset() is None:
+        when = when.astimezone()  # as the clock on the wall here says
+    mailer = Mailer(entered())
+    try:
+        return mailer.send(content, sender=sender, to=recipients, at=when, key=key)
+    except SenderError as error:
+        raise click.BadParameter(str(error), param_hint="-sender") from None
+    finally:
+        mailer.close()
 
 
 def checked_sender(text: str) -> str:
@@ -114,7 +161,10 @@ def compose(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     message["Date"] = formatdate(localtime=True)
-    message["Message-ID"] = make_msgid(domain="localhost")
+    domain = sender.rpartition("@")[2]
+    if not domain or not domain.isascii():
+        domain = "localhost"
+    message["Message-ID"] = make_msgid(domain=domain)
     for file in files:
         kind, encoding = mimetypes.guess_type(file)
         message.attach(

@@ -25,6 +25,9 @@ from lamson.smtp.reply import LOOP_DETECTED, SMTPError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection
 
     from lamson.delivery.answer_limit import AnswerLimit
     from lamson.delivery.tracking import Tracking
@@ -34,10 +37,12 @@ if TYPE_CHECKING:
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
     from lamson.message.templates import Templates
+    from lamson.storage.keys import Key
 
 MAX_HOPS = 50  # Received fields; Postfix's own hopcount_limit is 50 as well
 LOOP_MARK = "X-Lamson-Forwarded"
 TOO_MANY = "too many answers to this correspondent within an hour"
+KEY_WAS_USED = "it was sent before, with the same key"
 
 
 class MailLoop(SMTPError):
@@ -76,14 +81,15 @@ class Delivery(Posting):
         is_ours: Callable[[str], bool] | None = None,
         proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
+        connect: Callable[[], Connection] | None = None,
         tracking: Tracking | None = None,
     ) -> None:
         """``digest`` names the delivery, None where nothing does: it is then made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
         ``proves`` tells whether a message is proven to be from a domain; None where nothing is.
-        ``mark`` makes the mark that a message forwarded from an address is known by. ``tracking``
-        makes tracked mail; None where there is none.
+        ``mark`` makes the mark that a message forwarded from an address is known by. The rest is as
+        for a Posting.
         """
         super().__init__(
             id=message.envelope.id,
@@ -92,6 +98,7 @@ class Delivery(Posting):
             templates=templates,
             is_ours=is_ours,
             tracking=tracking,
+            connect=connect,
         )
         self.message = message
         self.captures: Mapping[str, str] = captures or {}
@@ -140,6 +147,8 @@ class Delivery(Posting):
         attachments: Sequence[Attachable] = (),
         language: str | None = None,
         envelope_sender: str | None = None,
+        at: datetime | float | None = None,
+        key: Key | str | None = None,
         track: bool | None = None,
         **variables: Any,
     ) -> MailResponse | None:
@@ -152,12 +161,14 @@ class Delivery(Posting):
 
         ``sender`` is the From address (default: the address that was written to), ``subject`` by
         default "Re: " and the old one. Bounces of the answer go nowhere unless ``envelope_sender``
-        is given, or it is tracked: see `send`. The rest is as in `compose`.
+        is given, or it is tracked: see `send`. ``at`` and ``key`` are as in `send`, the rest as in
+        `compose`.
 
         Gives the message, which has left and cannot be changed; or None, and logs why, where no
         answer may be given: to a bounce, to mail from a list or another program, or beyond the
         limits per hour (the settings `answers`); one that turns out to be beyond them as the
-        transaction ends is not sent. Raises what `compose` raises.
+        transaction ends is not sent. None, too, where ``key`` was used before. Raises what
+        `compose` and `send` raise.
         """
         self._check_open()
         check_names("reply", template, body, variables)
@@ -193,7 +204,11 @@ class Delivery(Posting):
         for name, value in {"Auto-Submitted": "auto-replied", **fields_of_answer(message)}.items():
             if name not in response:
                 response[name] = value
-        self._send(response, envelope_sender, address.NULL_PATH, None, track)
+        number = len(self.outgoing)
+        self._send(response, envelope_sender, address.NULL_PATH, None, at=at, key=key, track=track)
+        if len(self.outgoing) == number:
+            log.event("unanswered", self.id, recipient=message.recipient, reason=KEY_WAS_USED)
+            return None
         if self._answers is not None:
             self._answers.add(caps)
             self.answered.append(Answer(caps, self.outgoing[-1]))
@@ -217,6 +232,8 @@ class Delivery(Posting):
         sender: str | None = None,
         headers: Fields = (),
         subject_prefix: str = "",
+        at: datetime | float | None = None,
+        key: Key | str | None = None,
         track: bool | None = None,
     ) -> None:
         """Send the message on as it is, byte for byte, with one Delivered-To field on top.
@@ -233,8 +250,9 @@ class Delivery(Posting):
         ``to`` are the recipients (default: the address that was written to), ``sender`` is the
         envelope sender. By default that is the message's own, where it is the null one or in one of
         our domains, else the address that was written to: bounces then come back here. With the
-        setting `submission.any_sender` it is always the message's own. For ``track`` see `send`:
-        what has the null sender, as a bounce has, is tracked only where it is asked for here.
+        setting `submission.any_sender` it is always the message's own. ``at``, ``key`` and
+        ``track`` are as in `send`; what has the null sender, as a bounce has, is tracked only where
+        it is asked for here.
 
         Raises SMTPError (554 5.4.6) for a message that was forwarded from here before; where that
         would bounce to somebody else than us, or to nobody, it is kept in `run/undeliverable`
@@ -270,6 +288,8 @@ class Delivery(Posting):
             is_tracked=is_tracked,
             subject=message.subject,
             list_id=next(lists, ""),
+            at=at,
+            key=key,
         )
 
     def _passed_on(self, fields: list[tuple[str, Addresses]], prefix: str) -> bytes:

@@ -35,6 +35,7 @@ class Conversations:
         self._run = run
         self.mailer = mailer
         self.moves: dict[StateKey, str] = {}
+        self.module = ""  # in whose states
 
     @property
     def connection(self) -> Connection:
@@ -52,3 +53,4 @@ class Conversations:
     def move(self, key: StateKey, state: str, *, module: str) -> None:
         """It stands there, in a state of that module, if the delivery is committed."""
         self.moves[key] = state
+        self.module = module

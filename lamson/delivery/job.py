@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lamson.storage.outgoing import Outgoing
     from lamson.storage.seen_key import Key
     from lamson.storage.state import StateKey
+    from lamson.storage.tasks import Task
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +64,10 @@ class Result:
     keys: Sequence[StateKey | None] = ()
     reply: Reply = OK
     outgoing: Sequence[Outgoing] = ()
+    todo: Sequence[Task] = ()
     moves: tuple[tuple[StateKey, str], ...] = ()  # where to put the author; one at most
+    moved_by: Match | None = None  # whose state function ran
+    moved_in: str = ""  # the handler module whose states those are, where none ran
     handled: tuple[str, ...] = ()
     state: str = ""  # in which the author's state function ran
     seconds: float = 0.0

@@ -7,29 +7,41 @@ is done in.
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
+from datetime import datetime
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from lamson.delivery.later import later
 from lamson.delivery.tracking import list_of
 from lamson.errors import LamsonError, SenderError
 from lamson.message.compose import normalise_newlines
+from lamson.message.message import Message
 from lamson.message.response import MailResponse
 from lamson.smtp import address
 from lamson.smtp.folding import written_domain
+from lamson.storage import keys, scheduled
+from lamson.storage.keys import Key
 from lamson.storage.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from sqlalchemy.engine import Connection
 
     from lamson.delivery.tracking import Tracking
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.templates import Templates
     from lamson.storage.state import StateKey
+    from lamson.storage.tasks import Task
     from lamson.storage.tracked import Tracked
+
+
+_LONG_AGO = 1e8  # seconds since the epoch: who means a duration does not mean the seventies
 
 
 class Posting:
@@ -39,16 +51,20 @@ class Posting:
     """
 
     __slots__ = (
+        "_claimed",
+        "_connect",
         "_digest",
         "_hostname",
         "_id",
         "_is_ours",
         "_is_over",
+        "_schema",
         "_templates",
         "_tracking",
         "module",
         "outgoing",
         "state_key",
+        "todo",
     )
 
     def __init__(
@@ -59,16 +75,21 @@ class Posting:
         digest: bytes | None = None,
         templates: Templates | None = None,
         is_ours: Callable[[str], bool] | None = None,
+        connect: Callable[[], Connection] | None = None,
+        schema: str | None = None,
         tracking: Tracking | None = None,
     ) -> None:
         """``digest`` is what Message-IDs derive from; None where it is made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
+        ``connect`` gives the connection on which the rows will be inserted, within what is undone
+        where they are not; ``schema`` is that of our tables, where its search path is another.
         ``tracking`` makes tracked mail; None where there is none.
         """
         self.module = ""  # whose @outcome function is told what became of tracked mail,
         self.state_key: StateKey | None = None  # and in whose conversation
         self.outgoing: list[Outgoing] = []
+        self.todo: list[Task] = []  # after the commit
         self._id = id
         self._digest = digest
         self._hostname = hostname
@@ -76,6 +97,9 @@ class Posting:
         self._is_ours = is_ours
         self._tracking = tracking
         self._is_over = False
+        self._claimed: list[tuple[Key, Outgoing]] = []
+        self._connect = connect
+        self._schema = schema
 
     @property
     def id(self) -> str:
@@ -161,10 +185,12 @@ class Posting:
 
     def send(
         self,
-        response: MailResponse,
+        response: MailResponse | bytes,
         *,
         sender: str | None = None,
         to: str | Sequence[str] | None = None,
+        at: datetime | float | None = None,
+        key: Key | str | None = None,
         track: bool | None = None,
     ) -> str:
         """Send ``response``, which cannot be changed any more then; gives its Message-ID.
@@ -174,14 +200,38 @@ class Posting:
         reverse-path). Raises AddressError for an address that is none, SenderError for a sender
         in a domain that is not ours (see the setting `submission.any_sender`).
 
+        ``at`` is when it leaves: a datetime with a time zone, or seconds since the epoch; a time
+        that has passed is now. Later mail of its conversation does not wait for it. Raises
+        TypeError for a datetime without a time zone.
+
+        ``key`` makes it once, whatever sends it: where mail was sent with that key before, nothing
+        is, and this gives the Message-ID of that mail. A text holds for ever, a `Key` for as long
+        as it says. `cancel` takes back what waits under a key.
+
         With ``track`` the `@outcome` function of the module is told what became of it: the envelope
         sender is a bounce address then, in the domain of From where that is ours. By default that
         is so where the setting `submission.track` says so, and no envelope sender is given. Raises
         ValueError where both are.
+
+        A message in bytes, which needs ``sender`` and ``to``, is sent as it is.
         """
+        if isinstance(response, bytes):
+            if sender is None or to is None:
+                raise TypeError("a message in bytes needs sender= and to=")
+            self._is_tracked(track, sender)
+            return self._post(
+                sender=sender,
+                recipients=[to] if isinstance(to, str) else list(to),
+                content=response,
+                message_id=Message(response).message_id or "",
+                smtputf8=not response.partition(b"\r\n\r\n")[0].isascii(),
+                at=at,
+                key=key,
+            )
         own = None if response.envelope_sender == response.author else response.envelope_sender
         given = own if sender is None else sender
-        return self._send(response, given, response.envelope_sender, to, track)
+        default = response.envelope_sender
+        return self._send(response, given, default, to, at=at, key=key, track=track)
 
     def _send(
         self,
@@ -189,6 +239,9 @@ class Posting:
         given: str | None,
         default: str,
         to: str | Sequence[str] | None,
+        *,
+        at: datetime | float | None,
+        key: Key | str | None,
         track: bool | None,
     ) -> str:
         """``given`` is the envelope sender that was asked for, ``default`` the one for None."""
@@ -199,13 +252,14 @@ class Posting:
         recipients = (
             [to] if isinstance(to, str) else list(response.recipients if to is None else to)
         )
-        message_id = str(response["Message-ID"])
-        self._post(
+        message_id = self._post(
             sender=default if given is None else given,
             recipients=recipients,
             content=response.to_bytes(),
-            message_id=message_id,
+            message_id=str(response["Message-ID"]),
             smtputf8=response.needs_smtputf8,
+            at=at,
+            key=key,
             is_tracked=self._is_tracked(track, given),
             author=response.author,
             subject=response["Subject"] or "",
@@ -226,17 +280,70 @@ class Posting:
             return False
         return self._tracking.is_default and sender is None if track is None else track
 
+    def later(
+        self, function: Callable[..., Any], *given: Any, key: str | None = None, **arguments: Any
+    ) -> str:
+        """Have ``function``, which is declared `@background`, called after the commit.
+
+        The arguments are what JSON can hold. It runs outside of a transaction, at least once, and
+        again with back-off where it fails; its `Attempt` has ``key``, by default one that is the
+        same for this call whenever this delivery is repeated. With a ``key`` that waits already
+        nothing is added. Gives the key. Raises TypeError for what is not declared, or cannot be
+        called so.
+        """
+        self._check_open()
+        key = key or f"{self._name()}.{len(self.todo) + 1}"
+        self.todo.append(later(function, given, arguments, key=key))
+        return key
+
+    def cancel(self, key: Key | str) -> bool:
+        """Take back mail that waits for its time under ``key``; True where there was some.
+
+        It is as if it had never been sent: the key is free. What is due is not taken back.
+        """
+        self._check_open()
+        wanted = Key.of(key)
+        kept = [row for row in self.outgoing if not row.due_at or row.key != wanted.digest]
+        is_cancelled = len(kept) < len(self.outgoing)
+        connection = self._connected("cancel")
+        if is_cancelled:
+            self.outgoing[:] = kept
+            keys.free(connection, wanted.digest, self._schema)
+        return scheduled.cancel(connection, wanted, self._schema) or is_cancelled
+
+    def settle(self) -> None:
+        """Who sends has returned: claim again what he may have rolled back meanwhile, by himself.
+
+        What another one has claimed since then is not sent.
+        """
+        if self._claimed:
+            connection = self._connected("key=")
+            for key, row in self._claimed:
+                if any(row is one for one in self.outgoing):
+                    mine = row.message_id
+                    holder = keys.claim(connection, key, mine, time.time(), self._schema)
+                    if holder not in (None, mine):
+                        self.outgoing[:] = [one for one in self.outgoing if one is not row]
+
+    def _connected(self, what: str) -> Connection:
+        if self._connect is None:
+            raise LamsonError(f"{what} needs a database: set `database` in the settings")
+        return self._connect()
+
     def _may_send(self, sender: str) -> bool:
         return self._is_ours is None or self._is_ours(address.split(sender)[1])
 
     def _next_message_id(self, author: str) -> str:
         """One in the domain of ``author``, the From address."""
-        if self._digest is None:
-            self._digest = secrets.token_bytes(32)
         domain = written_domain(address.split(author)[1])
         if not domain or not domain.isascii():
             domain = self._hostname
-        return f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{domain}>"
+        return f"<{self._name()}.{len(self.outgoing) + 1}@{domain}>"
+
+    def _name(self) -> str:
+        if self._digest is None:
+            self._digest = secrets.token_bytes(32)
+        return self._digest.hex()[:32]
 
     def _post(
         self,
@@ -246,12 +353,17 @@ class Posting:
         content: bytes,
         message_id: str,
         smtputf8: bool,
+        at: datetime | float | None = None,
+        key: Key | str | None = None,
         is_tracked: bool = False,
         author: str = "",
         subject: str = "",
         list_id: str = "",
-    ) -> None:
+    ) -> str:
+        """Gives the Message-ID: that of other mail where ``key`` was used."""
         self._check_open()
+        due_at = 0.0 if at is None else seconds_of(at)
+        once = None if key is None else Key.of(key)
         checked = _each_once(map(_written, recipients))
         if not checked:
             raise ValueError("a message needs at least one recipient")
@@ -265,6 +377,7 @@ class Posting:
                 module=self.module,
                 key=self.state_key,
                 scope=scope,
+                leaves_at=due_at,
             )
             sender = self._tracking.sender(mail, author, self._here)
         elif sender != address.NULL_PATH:
@@ -274,20 +387,44 @@ class Posting:
                     f"the envelope sender {sender} is in none of our domains; give sender=, or"
                     " name its domain in the setting domains, or set submission.any_sender"
                 )
-        self.outgoing.append(
-            Outgoing(
-                source=self.id,
-                message_id=message_id,
-                sender=sender,
-                recipients=tuple(checked),
-                content=normalise_newlines(content),
-                smtputf8=smtputf8 or not all(map(str.isascii, (sender, *checked))),
-                envid="" if mail is None else mail.id,
-                notify="" if mail is None or self._tracking is None else self._tracking.notify,
-                tracked=mail,
-                scope=scope,
-            )
+        row = Outgoing(
+            source=self.id,
+            message_id=message_id,
+            sender=sender,
+            recipients=tuple(checked),
+            content=normalise_newlines(content),
+            smtputf8=smtputf8 or not all(map(str.isascii, (sender, *checked))),
+            due_at=due_at,
+            envid="" if mail is None else mail.id,
+            notify="" if mail is None or self._tracking is None else self._tracking.notify,
+            tracked=mail,
+            scope=scope,
         )
+        if once is not None:  # last: what fails above must not leave it used
+            row.key = once.digest
+            connection = self._connected("key=")
+            holder = keys.claim(connection, once, message_id, time.time(), self._schema)
+            if holder is not None:
+                return holder
+            self._claimed.append((once, row))
+        self.outgoing.append(row)
+        return message_id
+
+
+def seconds_of(at: datetime | float) -> float:
+    """A time as seconds since the epoch. Raises TypeError or ValueError for what is none."""
+    if isinstance(at, datetime):
+        if at.utcoffset() is None:
+            raise TypeError(
+                f"at={at!r} has no time zone, so nobody knows when that is: give it one, as in"
+                ' datetime(2027, 1, 31, 9, tzinfo=ZoneInfo("Europe/Berlin"))'
+            )
+        return at.timestamp()
+    if isinstance(at, bool) or not isinstance(at, int | float):
+        raise TypeError(f"at= is a datetime or seconds since the epoch, not {at!r}")
+    if not math.isfinite(at) or at < _LONG_AGO:
+        raise ValueError(f"at={at!r} is no time in seconds since the epoch, as time.time() gives")
+    return float(at)
 
 
 @lru_cache(maxsize=8)

@@ -13,8 +13,6 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SAWarning, SQLAlchemyError
-
 from lamson import failpoint, log
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.context import TOO_MANY, Delivery, MailLoop
@@ -22,11 +20,12 @@ from lamson.delivery.conversations import Conversations
 from lamson.delivery.forked import end_if_child
 from lamson.delivery.job import Result
 from lamson.delivery.keeping import keep
+from lamson.delivery.savepoint import Savepoint
 from lamson.errors import LamsonError
 from lamson.routing.module import START
 from lamson.smtp import address
 from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
-from lamson.storage import failure, guard
+from lamson.storage import failure
 from lamson.storage.failure import PrematureEnd, SharedTransactionError
 from lamson.storage.state import StateKey
 
@@ -43,6 +42,9 @@ if TYPE_CHECKING:
     from lamson.routing.router import Match, Router
     from lamson.smtp.reply import Reply
     from lamson.storage.maildir import Maildir
+
+
+_NO_DATABASE = "{} needs a database: set `database` in the settings"
 
 
 class Handlers:
@@ -109,15 +111,20 @@ class Handlers:
         try:
             self._run_all(run, states)
             end_if_child(process, run.handler)
-            if run.delivery is not None and run.delivery.outgoing and connection is None:
-                raise LamsonError("sending mail needs a database: set `database` in the settings")
+            if run.delivery is not None and connection is None:
+                if run.delivery.outgoing:
+                    raise LamsonError(_NO_DATABASE.format("sending mail"))
+                if run.delivery.todo:
+                    raise LamsonError(_NO_DATABASE.format("work after the commit"))
             if run.savepoint is not None:
                 run.savepoint.commit()
+            if run.delivery is not None:
+                run.delivery.settle()
             if not result.handled:
                 self._refuse_unhandled(result, states)
             if run.delivery is not None:
                 run.delivery.end()
-                result.outgoing = run.delivery.outgoing
+                result.outgoing, result.todo = run.delivery.outgoing, run.delivery.todo
         except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
             end_if_child(process, run.handler, error)
             self._undo(run, error)
@@ -186,7 +193,7 @@ class Handlers:
                 self._call(run, match)
             elif not is_moved and states[key] == match.handler.name:
                 run.match, run.key = match, key
-                result.state = states[key]
+                result.state, result.moved_by = states[key], match
                 returned = self._call(run, match)
                 is_moved = True
                 moved = self._router.next_state(match.handler, returned)
@@ -204,18 +211,19 @@ class Handlers:
         captures = message.recipient.captures
         delivery: Delivery | None = None
         if handler.needs_conversations:
-            run.delivery = run.delivery or self._delivery(job)
+            run.delivery = run.delivery or self._delivery(job, run)
             conversations = Conversations(run, run.delivery)
             handler.call(message, captures, None, None, None, conversations)
             run.result.moves = tuple(conversations.moves.items())
+            run.result.moved_in = conversations.module
             return None
         if handler.needs_delivery:
-            delivery = run.delivery = run.delivery or self._delivery(job)
+            delivery = run.delivery = run.delivery or self._delivery(job, run)
             delivery.message, delivery.captures = message, captures
             delivery.module, delivery.state_key = handler.module, run.key
         return handler.call(message, captures, delivery, session)
 
-    def _delivery(self, job: Job) -> Delivery:
+    def _delivery(self, job: Job, run: _Run) -> Delivery:
         delivery = Delivery(
             job.message,
             digest=job.key.name if job.key is not None else None,
@@ -226,6 +234,7 @@ class Handlers:
             proves=self._proves,
             mark=self._mark,
             tracking=self._tracking,
+            connect=run.connect if run.has_database else None,
         )
         job.answered = delivery.answered
         return delivery
@@ -301,7 +310,7 @@ class _Run:
         self.match: Match | None = None  # the one that runs: what it raises is its module's affair
         self.key: StateKey | None = None
         self.delivery: Delivery | None = None
-        self.savepoint: _Savepoint | None = None
+        self.savepoint: Savepoint | None = None
         self.connection = connection
 
     @property
@@ -312,10 +321,20 @@ class _Run:
         handler = self.match.handler
         return f"{handler.full_name} ({handler.file}:{handler.line})"
 
+    @property
+    def has_database(self) -> bool:
+        return self.connection is not None
+
+    def connect(self) -> Connection:
+        """The connection, for what is to be undone together with the handlers' own work."""
+        self.session()
+        assert self.connection is not None
+        return self.connection
+
     def session(self) -> HandlerSession:
         """The session that all of them share."""
         if self.savepoint is None:
-            self.savepoint = _Savepoint(self.connection)
+            self.savepoint = Savepoint(self.connection)
         return self.savepoint.session
 
     def undo(self, error: BaseException) -> None:
@@ -331,52 +350,3 @@ class _Run:
             self.delivery.end()
         if self.savepoint is not None:
             self.savepoint.session.end()
-
-
-class _Savepoint:
-    """What one delivery's handlers do with their session, in a savepoint of its own."""
-
-    __slots__ = ("_connection", "_driver", "_savepoint", "session")
-
-    def __init__(self, connection: Connection | None) -> None:
-        if connection is None:
-            raise LamsonError("a Session needs a database: set `database` in the settings")
-        # 6 MiB, which an application without one can do without.
-        from lamson.delivery.session import HandlerSession
-
-        self._connection = connection
-        self._driver = guard.driver(connection)
-        self._savepoint = connection.begin_nested()
-        self.session = HandlerSession(connection)
-
-    def commit(self) -> None:
-        """Raises PrematureEnd where a handler ended the transaction and said nothing."""
-        if not self._connection.invalidated:
-            self._check_open()  # before anything else is written to it
-        self.session.commit()
-        self._savepoint.commit()
-        guard.reset_options(self._connection)
-
-    def rollback(self, error: BaseException) -> None:
-        """Undo what was done in it, because of ``error``, which is raised where all is gone.
-
-        Raises PrematureEnd where a handler ended the transaction, or the savepoint, and with it
-        what could be undone.
-        """
-        if self._connection.invalidated and not self._driver.was_dropped:
-            raise error
-        self._check_open()
-        try:
-            self.session.rollback()
-            is_whole = self._savepoint.is_active
-            self._savepoint.rollback()
-        except (SQLAlchemyError, SAWarning) as broken:
-            if self._connection.invalidated:
-                raise
-            raise PrematureEnd from broken
-        if not is_whole:
-            raise PrematureEnd
-
-    def _check_open(self) -> None:
-        if not guard.is_open(self._connection):
-            raise PrematureEnd

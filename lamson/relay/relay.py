@@ -2,10 +2,10 @@
 
 It runs on the event loop of its process. Rows come from the dispatcher right after their commit,
 and from a sweep of the table at the start, every few seconds (rows whose time has come, rows that a
-dead process left), and as soon as there is room in memory for what was left there. One message of a
-conversation is under way at a time, so their order is kept. Where a row stands is known by
-`lamson.storage.held` alone; `lamson.relay.attempt` makes an attempt and tells what becomes of the
-row.
+dead process left), when the next scheduled one is due, when somebody says that he put mail there,
+and as soon as there is room in memory for what was left there. One message of a conversation is
+under way at a time, so their order is kept. Where a row stands is known by `lamson.storage.held`
+alone; `lamson.relay.attempt` makes an attempt and tells what becomes of the row.
 
 A row is deleted only after Postfix's 250. What could not be written to the table while the database
 was down is written later, before anything else is taken from it (`lamson.relay.changes`): so an
@@ -80,12 +80,17 @@ class Relay:
         self._keepers: list[asyncio.Task[None]] = []
         self._loose: set[asyncio.Task[object]] = set()  # changes that nobody else awaits
         self._is_stopping = False
+        self._next_due: float | None = None  # of what is scheduled
 
     async def start(self) -> None:
         """Begin to sweep and to submit."""
         connections = [*range(self._connections)] * IN_FLIGHT  # to a free one first
         self._workers = [self._begin(partial(self._submit_for_ever, one)) for one in connections]
         self._keepers = [self._begin(self._delete_for_ever), self._begin(self._sweep_for_ever)]
+
+    def wake(self) -> None:
+        """Look into the table now: somebody put mail there. On the loop's thread."""
+        self._has_room.set()
 
     async def drain(self, timeout: float) -> None:
         """Submit what waits in memory for up to ``timeout`` seconds; give the rest back; stop.
@@ -221,11 +226,17 @@ class Relay:
                 await self.sweep()
             await asyncio.sleep(min(SWEEP_PAUSE, SWEEP_INTERVAL))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._has_room.wait(), SWEEP_INTERVAL)
+                await asyncio.wait_for(self._has_room.wait(), self._pause())
             self._has_room.clear()
             if self._held.has_deletions and not self._held.is_behind:
                 self._has_taken.set()  # what was to delete them was cut off
             self._look()
+
+    def _pause(self) -> float:
+        """Seconds until the next sweep, where nothing happens before."""
+        if self._next_due is None:
+            return SWEEP_INTERVAL
+        return min(max(self._next_due - time.time(), 0.0), SWEEP_INTERVAL)
 
     async def _renew(self) -> None:
         """Keep the lease of what is under way: a slow server must not be given it twice.
@@ -250,7 +261,7 @@ class Relay:
             self._held.begin_look()
             try:
                 with patience():
-                    rows = await asyncio.to_thread(self._outbox.claim, SWEEP_LIMIT)
+                    rows = await asyncio.to_thread(self._take)
             except Exception as error:  # noqa: BLE001 - the next sweep tries again
                 explain(error)
                 self._held.end_claim()
@@ -265,3 +276,8 @@ class Relay:
             if len(rows) < SWEEP_LIMIT:
                 return
             wanted = None
+
+    def _take(self) -> list[Outgoing]:
+        """What is due, and what has become so. On a thread."""
+        self._next_due = self._outbox.call()
+        return self._outbox.claim(SWEEP_LIMIT)

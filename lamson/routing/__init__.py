@@ -15,6 +15,7 @@ from lamson.routing.decorators import (
 )
 from lamson.routing.handler import Handler
 from lamson.routing.router import Explanation, Match, Route, Router
+from lamson.routing.timely import background, every, timeout
 
 __all__ = [
     "Explanation",
@@ -23,9 +24,12 @@ __all__ = [
     "Route",
     "Router",
     "State",
+    "background",
+    "every",
     "outcome",
     "route",
     "route_like",
     "state_key_generator",
     "stateless",
+    "timeout",
 ]

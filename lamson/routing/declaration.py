@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from lamson.routing.handler import Handler
     from lamson.routing.pattern import Pattern
+    from lamson.routing.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,16 @@ class DeclaredRoute:
         return pattern
 
 
+@dataclass(frozen=True, slots=True)
+class DeclaredTimeout:
+    """One `@timeout`: the names of the states, none for any but START, and the seconds."""
+
+    states: tuple[str, ...]
+    seconds: float
+    file: str
+    line: int
+
+
 _Route = TypeVar("_Route", bound=DeclaredRoute)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -69,6 +80,14 @@ class HandlerDeclaration(Declaration[DeclaredRoute]):
     is_stateless: bool = False
     is_state_key_generator: bool = False
     is_outcome: bool = False
+    timeouts: list[DeclaredTimeout] = field(default_factory=list)
+    schedule: Schedule | None = None
+    is_background: bool = False
+
+    @property
+    def is_timely(self) -> bool:
+        """Whether no message calls it, but the time, or a commit."""
+        return bool(self.timeouts) or self.schedule is not None or self.is_background
 
 
 _Declared = TypeVar("_Declared", bound=Declaration[Any])
@@ -115,7 +134,16 @@ class Declarations(Generic[_Declared]):
 
 HANDLERS = Declarations(
     "handlers",
-    {"route", "route_like", "stateless", "state_key_generator", "outcome"},
+    {
+        "route",
+        "route_like",
+        "stateless",
+        "state_key_generator",
+        "timeout",
+        "every",
+        "background",
+        "outcome",
+    },
     HandlerDeclaration,
     noun="route",
     example="@route",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, case, delete, func, or_, select
 
 from lamson.storage.room import parts
-from lamson.storage.tables import content, outbox
+from lamson.storage.tables import content, outbox, scheduled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,12 +74,19 @@ def load(connection: Connection, rows: Sequence[Outgoing], sizes: Sequence[int])
 def purge(connection: Connection) -> None:
     """Delete contents of which no row is left.
 
-    A transaction makes a content and its rows together, and no row comes to one later: what this
-    statement sees without a row has none, also where others write at the same time.
+    A transaction makes a content and its rows together, and no row comes to one later, but from
+    among those that are scheduled, in one transaction too: what this statement sees without a row
+    has none, also where others write at the same time.
     """
     # That it is not 0 is known; said, it lets a database use the index of such rows.
     is_used = and_(outbox.c.shared != 0, outbox.c.shared == content.c.id)
-    connection.execute(delete(content).where(~select(outbox.c.id).where(is_used).exists()))
+    is_used_later = and_(scheduled.c.shared != 0, scheduled.c.shared == content.c.id)
+    connection.execute(
+        delete(content).where(
+            ~select(outbox.c.id).where(is_used).exists(),
+            ~select(scheduled.c.id).where(is_used_later).exists(),
+        )
+    )
 
 
 def _first(

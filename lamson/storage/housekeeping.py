@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lamson import log
-from lamson.storage import answers, bounced, failure, probes, seen, seen_before, tracked
+from lamson.storage import answers, bounced, failure, keys, probes, seen, seen_before, tracked
 from lamson.storage.far_leases import FarLeases
 from lamson.storage.patience import patience
 
@@ -87,6 +87,7 @@ class Housekeeping:
             self._purge(lambda connection: probes.purge(connection, time.time()))
             self._purge(lambda connection: tracked.purge(connection, time.time()))
             self._purge(lambda connection: bounced.purge(connection, time.time()))
+            self._purge(lambda connection: keys.purge(connection, time.time()))
 
     def _purge(self, piece: Callable[[Connection], int]) -> None:
         """Forget in pieces, each in a transaction of its own: deliveries go on in between.

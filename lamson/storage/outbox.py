@@ -14,19 +14,20 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, func, or_, select, text, update
 
 from lamson import log
-from lamson.storage import claims, sqlite, tasks, tracked
+from lamson.storage import claims, posted, scheduled, sqlite, tasks
 from lamson.storage.held import HeldRows
 from lamson.storage.outgoing import fit, from_row, split, to_row
 from lamson.storage.room import parts
 from lamson.storage.suppressed import Suppression, task_of
 from lamson.storage.tables import content, outbox
+from lamson.storage.tables import scheduled as scheduled_table
 from lamson.storage.untold import Untold
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 LEASE = 300.0  # seconds
 MAX_RECIPIENTS = 50  # of one row
-SHARED_FROM = 512  # octets of a content that is stored once for several rows
+PROMOTED = 500  # rows that come due in one transaction
 
 
 class Outbox:
@@ -83,12 +84,17 @@ class Outbox:
 
         Gives back those that are leased to us and may be submitted as soon as that transaction is
         committed; the others stand behind an earlier row and are claimed later, as are those of
-        the conversations ``apart``. Suppressed recipients get nothing; tracked mail is noted.
+        the conversations ``apart``, or their time has not come. Suppressed recipients get nothing;
+        tracked mail is noted.
         """
-        if mails := {row.envid: row.tracked for row in rows if row.tracked is not None}:
-            tracked.insert(connection, [*filter(None, mails.values())])
-        rows = self._suppression.applied(connection, rows)
+        rows = posted.admitted(connection, rows, self._suppression)
         now = time.time()
+        posted.share(connection, rows)
+        for row in rows:
+            row.created_at = now
+            if row.due_at > now:
+                posted.put(connection, row)
+        rows = [row for row in rows if row.due_at <= now]
         elsewhere = self._held_elsewhere(connection, {row.conversation for row in rows}, now)
         elsewhere.update(apart)
         is_full = self.held.is_full  # once: one row of a conversation must not skip another
@@ -97,7 +103,6 @@ class Outbox:
             self.held.budget.want()
         mine = []
         for row in rows:
-            row.created_at = now
             if is_full or row.conversation in elsewhere:
                 continue
             if room.take(len(row.content)):
@@ -106,27 +111,11 @@ class Outbox:
             else:
                 elsewhere.add(row.conversation)
                 self.held.budget.want(len(row.content))
-        self._share(connection, rows)
         for part in parts(rows, lambda row: len(row.content)):
             left = part
             while left:
                 left = self._insert(connection, left)
         return mine
-
-    def _share(self, connection: Connection, rows: Sequence[Outgoing]) -> None:
-        """Store once what several of ``rows`` have for their content."""
-        if len(rows) < 2:
-            return
-        numbers = Counter(row.content for row in rows if len(row.content) >= SHARED_FROM)
-        ids: dict[bytes, int] = {}
-        for octets, number in numbers.items():
-            while number > 1 and octets not in ids:
-                id = self._next_id()
-                values = {"id": id, "content": octets}
-                if connection.execute(_INSERT_CONTENT, values).rowcount:
-                    ids[octets] = id
-        for row in rows if ids else ():
-            row.shared = ids.get(row.content, 0)
 
     def _insert(self, connection: Connection, rows: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """Insert ``rows``; gives those whose new id another node has used already."""
@@ -140,6 +129,19 @@ class Outbox:
         arrays = dict(zip(outbox.columns.keys(), columns, strict=True))
         made = set(connection.execute(_INSERT, arrays).scalars())
         return [row for row in rows if row.id not in made]
+
+    def call(self) -> float | None:
+        """Let what is due by now take its place in the table, or some of it where that is much.
+
+        Gives when the next one of the others is due, None where none waits.
+        """
+        with self._database.read() as connection:
+            due_at = scheduled.next_due(connection)
+        if due_at is None or due_at > time.time():
+            return due_at
+        with self._database.begin() as connection:
+            scheduled.promote(connection, time.time(), PROMOTED, self._next_id)
+            return scheduled.next_due(connection)
 
     def claim(self, limit: int) -> list[Outgoing]:
         """Lease and give rows that are due, in order: whole conversations, as far as they are.
@@ -248,6 +250,12 @@ class Outbox:
             with self._database.begin_forgettable() as connection:
                 self.delete_rows(connection, ids)
 
+    def drop(self, id: int) -> None:
+        """Delete a row, scheduled or not, for a person who wants it gone."""
+        with self._database.begin() as connection:
+            if not scheduled.drop(connection, id):
+                self.delete_rows(connection, [id])
+
     def defer(self, row: Outgoing, due_at: float) -> None:
         """Give ``row`` back, with its remaining recipients and error, until ``due_at``.
 
@@ -340,22 +348,29 @@ class Outbox:
             return [from_row(row, row["lease_until"]) for row in rows]
 
     def get(self, id: int) -> Outgoing | None:
-        """One row without its content, None where it is gone."""
+        """One row, scheduled or not, without its content; None where it is gone."""
         with self._database.read() as connection:
-            row = (
-                connection.execute(select(*claims.HEAD).where(outbox.c.id == id)).mappings().first()
-            )
+            query = select(*claims.HEAD).where(outbox.c.id == id)
+            row = connection.execute(query).mappings().first() or scheduled.head(connection, id)
             return None if row is None else from_row(row, row["lease_until"])
 
     def content(self, id: int) -> bytes | None:
-        """The content of one row, None where it is gone."""
-        own = select(outbox.c.content, outbox.c.shared).where(outbox.c.id == id)
+        """The content of one row, scheduled or not; None where it is gone."""
         with self._database.read() as connection:
-            row = connection.execute(own).first()
-            if row is None or not row.shared:
-                return None if row is None else bytes(row.content)
-            query = select(content.c.content).where(content.c.id == row.shared)
-            return connection.execute(query).scalar()
+            for table in (outbox, scheduled_table):
+                own = select(table.c.content, table.c.shared).where(table.c.id == id)
+                row = connection.execute(own).first()
+                if row is not None and not row.shared:
+                    return bytes(row.content)
+                if row is not None:
+                    query = select(content.c.content).where(content.c.id == row.shared)
+                    return connection.execute(query).scalar()
+        return None
+
+    def scheduled(self, limit: int | None = None) -> list[Outgoing]:
+        """What is to leave later, in the order in which it is due: without its content."""
+        with self._database.read() as connection:
+            return [from_row(row, 0.0) for row in scheduled.waiting(connection, limit)]
 
     def purge(self) -> None:
         """Delete what rows shared that have left."""
@@ -366,7 +381,9 @@ class Outbox:
             claims.purge(connection)
 
     def retry(self, id: int | None) -> int:
-        """Make a row due now, or all where None, unless it is under way; gives the number.
+        """Make a row due now, or all that were tried where None, unless it is under way.
+
+        Gives the number. One that is scheduled leaves at once, where it is named.
 
         A lease that ends later than any can is that of a process whose clock was ahead: it ends.
         """
@@ -376,17 +393,21 @@ class Outbox:
         if id is not None:
             statement = statement.where(outbox.c.id == id)
         with self._database.begin() as connection:
+            if id is not None and scheduled.hasten(connection, id, now):
+                return 1
             return connection.execute(statement).rowcount
 
     def count(self) -> int:
-        """The number of rows that Postfix has not taken yet."""
+        """The number of rows that are due, and that Postfix has not taken yet."""
         with self._database.read() as connection:
             return connection.execute(select(func.count()).select_from(outbox)).scalar_one()
 
-    def _next_id(self) -> int:
+    def _next_id(self, number: int = 1) -> int:
+        """The first of ``number`` new ones."""
         with self._id_lock:
-            self._last_id = max(self._last_id + 1, time.time_ns())
-            return self._last_id
+            first = max(self._last_id + 1, time.time_ns())
+            self._last_id = first + number - 1
+            return first
 
     def _held_elsewhere(self, connection: Connection, names: set[str], now: float) -> set[str]:
         """Those conversations whose newest row is not on its way from this process.
@@ -424,11 +445,6 @@ _ARRAYS = [
 _INSERT = text(
     f"INSERT INTO {_INTO} SELECT * FROM unnest({', '.join(_ARRAYS)}) "
     "ON CONFLICT DO NOTHING RETURNING id"
-)
-
-
-_INSERT_CONTENT = text(
-    "INSERT INTO lamson_content (id, content) VALUES (:id, :content) ON CONFLICT DO NOTHING"
 )
 
 

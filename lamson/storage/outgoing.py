@@ -53,6 +53,8 @@ class Outgoing:
     conversation: str = field(default="", compare=False)
     tracked: Tracked | None = field(default=None, compare=False)
     scope: str = field(default="", compare=False)
+    due_at: float = field(default=0.0, compare=False)  # when it is to leave; 0 is at once
+    key: bytes = field(default=b"", compare=False)  # the digest of what it can be cancelled by
 
     def __post_init__(self) -> None:
         if len(self.content) > MAX_CONTENT:
@@ -113,7 +115,7 @@ def to_row(row: Outgoing, owner: str) -> tuple[object, ...]:
         b"" if row.shared else row.content,
         row.created_at,
         0,  # attempts
-        row.created_at,  # due_at
+        max(row.due_at, row.created_at),
         owner,
         row.lease_until,
         "",  # last_error
@@ -141,4 +143,5 @@ def from_row(row: Any, lease_until: float) -> Outgoing:
         envid=row["envid"],
         notify=row["notify"],
         conversation=row["conversation"],
+        due_at=row["due_at"],
     )

@@ -1,9 +1,9 @@
 """The tables that the framework itself keeps, beside those of the application.
 
 All small: what was handled already, where each conversation stands, the mail that waits to be
-submitted, the work that waits for its time, how many answers went out this hour, what filters
-remember, what arrived of the doctor's probes, what becomes of mail that is tracked and who gets
-none any more, and the clock by which most of this is forgotten.
+submitted or for its time, the work that waits for its time, what is sent once, how many answers
+went out this hour, what filters remember, what arrived of the doctor's probes, what becomes of mail
+that is tracked and who gets none any more, and the clock by which most of this is forgotten.
 Times are seconds since the epoch. Texts have no limit, so that no mail can be too long for a
 column; those in an index are kept short where they are made. `SCHEMA_REVISION` is the newest
 migration under ``migrations/versions``.
@@ -24,7 +24,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0010"
+SCHEMA_REVISION = "0012"
 VERSION_TABLE = "lamson_version"
 
 metadata = MetaData()
@@ -211,5 +211,60 @@ suppressed = Table(
     Column("reason", Text, nullable=False),
     Column("diagnostic", Text, nullable=False),
     Column("since", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+# Few have been tried; who looks for these does not look at all others.
+_WAS_TRIED = tasks.c.attempts > 0
+Index("lamson_tasks_tried", tasks.c.due_at, sqlite_where=_WAS_TRIED, postgresql_where=_WAS_TRIED)
+
+# What became of schedules (see lamson/storage/schedules.py): when each ran last, for how many
+# seconds, and why it failed, "" where it did not. `failures` are those since it last went well.
+schedules = Table(
+    "lamson_schedules",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("ran_at", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("runs", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Mail whose time has not come (see lamson/storage/scheduled.py): rows of the outbox to be, with all
+# columns of it. `key` is the digest of what it can be cancelled by.
+scheduled = Table(
+    "lamson_scheduled",
+    metadata,
+    *(
+        Column(
+            column.name,
+            column.type,
+            primary_key=column.primary_key,
+            autoincrement=False,
+            nullable=column.nullable,
+        )
+        for column in outbox.columns
+    ),
+    Column("key", LargeBinary(16)),
+    Index("lamson_scheduled_due", "due_at", "id"),
+    Index("lamson_scheduled_key", "key"),
+)
+_IS_SHARED_LATER = scheduled.c.shared != 0
+Index(
+    "lamson_scheduled_shared",
+    scheduled.c.shared,
+    sqlite_where=_IS_SHARED_LATER,
+    postgresql_where=_IS_SHARED_LATER,
+)
+
+# What was sent once, and is not to be sent again (see lamson/storage/keys.py): `name` is a digest,
+# `until` is 0 where that holds for ever.
+keys = Table(
+    "lamson_keys",
+    metadata,
+    Column("name", LargeBinary(16), primary_key=True),
+    Column("message_id", Text, nullable=False),
+    Column("until", Float, nullable=False, index=True),
     sqlite_with_rowid=False,
 )

@@ -6,7 +6,17 @@ import shutil
 import statistics
 from typing import TYPE_CHECKING
 
-from tests.bench import command, crowd, database, endtoend, milter, routing, socketmap, source
+from tests.bench import (
+    command,
+    crowd,
+    database,
+    endtoend,
+    mailer,
+    milter,
+    routing,
+    socketmap,
+    source,
+)
 from tests.bench.comparison import Effort, compare
 from tests.bench.dovecot import Dovecot
 from tests.bench.lamsons import Lamson, LamsonDurable, TwoLamsons
@@ -104,6 +114,11 @@ def lookups(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     return socketmap.measure(effort.rounds, effort.seconds)
 
 
+def from_elsewhere(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
+    """A Mailer beside the running service, and many scheduled messages."""
+    return mailer.measure(effort)
+
+
 SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "accept": accept,
     "durable": durable,
@@ -114,4 +129,5 @@ SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "command": help_command,
     "milter": milters,
     "socketmap": lookups,
+    "mailer": from_elsewhere,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.faults import (
     commits,
     cuts,
+    elsewhere,
     forgeries,
     kills,
     outcomes,
@@ -24,4 +25,5 @@ FAULTS = [
     *commits.FAULTS,
     *submissions.FAULTS,
     *outcomes.FAULTS,
+    *elsewhere.FAULTS,
 ]

@@ -27,6 +27,9 @@ FORGETFUL_STATES = "forgetful-states"
 NO_ORDER = "no-order"
 ANY_CONTENT = "any-content"
 TOLD_AGAIN = "told-again"
+MAIL_APART = "mail-apart"
+NO_KEYS = "no-keys"
+EARLY_DELETES = "early-deletes"
 
 
 def nothing(rig: Rig) -> None:

@@ -55,7 +55,7 @@ def killed_at(name: str, title: str, weakness: str = NO_SEEN_CHECK, why: str = "
 
 def _kill_supervisor(rig: Rig) -> None:
     rig.turn.kill()
-    _start_again(rig)
+    start_again(rig)
 
 
 def _kill_all(rig: Rig) -> None:
@@ -64,10 +64,10 @@ def _kill_all(rig: Rig) -> None:
     for pid in workers:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    _start_again(rig)
+    start_again(rig)
 
 
-def _start_again(rig: Rig) -> None:
+def start_again(rig: Rig) -> None:
     """As systemd does it with Restart=on-failure: again, until it runs."""
 
     def starts() -> bool:

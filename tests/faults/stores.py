@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _EFFECTS = "SELECT message, recipient, token, author, step FROM effect ORDER BY id"
 _STATES = "SELECT author, state FROM lamson_state"
-_OUTBOX = "SELECT count(*) FROM lamson_outbox"
+_OUTBOX = "SELECT (SELECT count(*) FROM lamson_outbox) + (SELECT count(*) FROM lamson_scheduled)"
 
 
 class Store(Protocol):
@@ -31,7 +31,7 @@ class Store(Protocol):
         """Each author and his state."""
 
     def waiting(self) -> int:
-        """Rows of the outbox."""
+        """Rows of the outbox, and those that are to be."""
 
     def close(self) -> None: ...
 

@@ -26,6 +26,10 @@ def reporting(make_stage: Callable[..., Stage]) -> Stage:
             "delay_warning_time": "1s",
             "maximal_queue_lifetime": "5s",
         },
+        submission={
+            "smtpd_recipient_restrictions": "check_recipient_access inline:{"
+            "{refused@world.test = 550 5.1.1 nobody here by that name}}"
+        },
         environment={
             "LAMSON_SOCKETMAP__LISTEN": f"127.0.0.1:{port}",
             "LAMSON_SUBMISSION__NOTIFY": "FAILURE,DELAY,SUCCESS",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,3 +60,35 @@ def test_what_postfix_reports_is_told(reporting: Stage) -> None:
     invite(stage, "joe@sender.test", "gone@world.test")
     stage.sink.wait(to="gone@world.test")
     assert everybody_else(stage) == [], "nobody was written to about all that"
+
+
+def test_what_submission_refuses_is_told_too(reporting: Stage) -> None:
+    """At once, in the state of the conversation; and what a script sent, in none."""
+    stage = reporting
+    invite(stage, "ann@sender.test", "refused@world.test", "here@world.test")
+    wait_for(lambda: told(stage, "refused"), lambda: f"the refusal: {everything(stage)}")
+    subject = "Come, ann@sender.test"
+    assert told(stage, "refused") == [("refused@world.test", "5.1.1", "INVITED", subject)]
+    stage.sink.wait(to="here@world.test")
+    states = stage.query("select author, state from lamson_state")
+    assert states == [("ann@sender.test", "GONE")]
+    assert stage.query("select address from lamson_suppressed") == [("refused@world.test",)]
+
+    invite(stage, "bob@sender.test", "refused@world.test")
+    wait_for(
+        lambda: told(stage, "suppressed"), lambda: f"that it was not sent: {everything(stage)}"
+    )
+
+    stage.sink.refuse("gone@world.test", "550 5.1.1 No such user here")
+    script = (
+        "from lamson import Mailer, MailResponse\n"
+        "mail = MailResponse(to='gone@world.test', sender='team@app.test',"
+        " subject='Come, all', body='x')\n"
+        "Mailer.of().send(mail, track=True, module='app.handlers.invitations')\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=stage.lamson.project, check=True,
+                   env={**os.environ, **stage.lamson.environment})  # fmt: skip
+    wait_for(lambda: told(stage, "failed"), lambda: f"the bounce: {everything(stage)}")
+    assert told(stage, "failed") == [("gone@world.test", "5.1.1", "", "Come, all")]
+    stage.settle()
+    assert everybody_else(stage) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,3 +82,25 @@ def test_of_many_recipients_the_first_few_are_shown(lamson: Lamson, database: Da
     assert " to 40 recipients (0@example.com, 1@example.com, " in listed
     assert "4@example.com, ...)" in listed
     assert "5@example.com" not in listed
+
+
+def test_what_waits_for_its_time_is_shown_with_it(lamson: Lamson, database: Database) -> None:
+    outbox = Outbox(database, "service")
+    row = Outgoing("4Qz", "<1@test>", "l@test.com", ("zed@example.com",), b"Subject: x\r\n\r\n")
+    row.due_at = time.time() + 3 * 3600 + 30
+    later = Outgoing("4Qz", "<2@test>", "l@test.com", ("zed@example.com",), b"Subject: y\r\n\r\n")
+    later.due_at = row.due_at + 86400 * 9
+    with database.begin() as connection:
+        outbox.insert(connection, [later, row])
+    assert lamson("outbox", "-count").out == "0\n"
+    first, second = lamson("outbox").out.splitlines()
+    when = datetime.fromtimestamp(row.due_at).astimezone().isoformat(" ", "seconds")
+    assert first.startswith(f"{row.id}  {when}  <l@test.com> to zed@example.com  <1@test>")
+    assert first.endswith("due in 3 h")
+    assert second.endswith("due in 9 d")
+    assert lamson("outbox", "-show", str(row.id)).out == "Subject: x\r\n\r\n"
+    assert lamson("outbox", "-retry", "ALL").out.startswith("0 message(s)")
+    assert lamson("outbox", "-drop", str(later.id), "-FORCE").status == 0
+    assert lamson("outbox", "-retry", str(row.id)).out.startswith("1 message(s)")
+    outbox.call()
+    assert [one.message_id for one in outbox.claim(10)] == ["<1@test>"]

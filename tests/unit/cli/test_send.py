@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import os
+from datetime import datetime
 from email.policy import default
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,13 @@ import pytest
 
 from lamson.cli import client
 from lamson.cli.client import Outcome
+from lamson.storage.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lamson.storage.database import Database
     from tests.unit.cli.conftest import Done, Server
 
     Lamson = Callable[..., Done]
@@ -118,3 +121,33 @@ def test_an_unreachable_server(lamson: Lamson, server: type[Server]) -> None:
         f"lamson: 127.0.0.1:{scripted.port}: Connection refused; is it started?"
         " (lamson start, or lamson log)\n"
     )
+
+
+def test_a_message_is_put_into_the_outbox(lamson: Lamson, database: Database) -> None:
+    line = ("send", "-outbox", "-sender", "me@test.com", "-to", "zed@example.com", "-body", "Hi.")
+    done = lamson(*line)
+    assert done.status == 0
+    outbox = Outbox(database, "service")
+    [row] = outbox.claim(10)
+    assert done.out == f"{row.message_id}\n"
+    assert row.message_id.endswith("@test.com>")
+    assert (row.sender, row.recipients) == ("me@test.com", ("zed@example.com",))
+    first = lamson(*line, "-key", "report")
+    assert lamson(*line, "-key", "report").out == first.out != done.out
+    assert lamson(*line, "-at", "2999-01-31T09:00").status == 0
+    [later] = outbox.scheduled()
+    assert later.due_at == datetime(2999, 1, 31, 9).timestamp()
+
+
+def test_what_cannot_be_put_into_the_outbox(lamson: Lamson, database: Database) -> None:
+    line = ("send", "-outbox", "-to", "zed@example.com", "-sender")
+    for arguments, why in (
+        ((*line, "me@example.com"), "in none of our domains"),
+        ((*line, "me@test.com", "-port", "25"), "-outbox cannot go with -port"),
+        ((*line, "me@test.com", "-at", "noon"), "expected a time such as"),
+        (("send", "-to", "a@b.c", "-sender", "a@b.c", "-key", "x"), "-at and -key go with -outbox"),
+    ):
+        done = lamson(*arguments)
+        assert done.status == os.EX_USAGE
+        assert why in done.err
+    assert Outbox(database, "service").all() == []

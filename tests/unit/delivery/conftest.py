@@ -17,6 +17,7 @@ from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 from lamson.storage.seen_key import Key
 from tests.unit.delivery.jobs import Run
+from tests.unit.delivery.timely import Timely
 from tests.unit.support import make_key, make_router
 
 
@@ -87,3 +88,9 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Call
         return run
 
     return make
+
+
+@pytest.fixture
+def make_timely(tmp_path: Path, database: Database) -> Callable[..., Timely]:
+    """``make_timely(source)`` is an application whose time the test sets."""
+    return lambda source, **options: Timely(tmp_path, database, source, **options)

@@ -9,7 +9,7 @@ import pkgutil
 import pytest
 
 import lamson.routing
-from lamson.routing import decorators, handler, router
+from lamson.routing import decorators, handler, router, timely
 
 PUBLIC = {
     "Explanation": router.Explanation,
@@ -19,10 +19,13 @@ PUBLIC = {
     "Router": router.Router,
     "State": decorators.State,
     "outcome": decorators.outcome,
+    "background": timely.background,
+    "every": timely.every,
     "route": decorators.route,
     "route_like": decorators.route_like,
     "state_key_generator": decorators.state_key_generator,
     "stateless": decorators.stateless,
+    "timeout": timely.timeout,
 }
 
 

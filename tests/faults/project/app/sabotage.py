@@ -12,10 +12,11 @@ from functools import partial
 from typing import Any
 
 from lamson.delivery.dispatcher import Dispatcher
+from lamson.mailer import Mailer
 from lamson.relay.attempt import Attempts
 from lamson.smtp.envelope import Envelope
 from lamson.smtp.reply import OK, Reply
-from lamson.storage import outgoing, seen, tracked
+from lamson.storage import keys, outgoing, seen, tracked
 from lamson.storage.held import HeldRows
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
@@ -38,6 +39,9 @@ def commit(name: str) -> None:
             "no-order": _forget_order,
             "any-content": _compare_no_content,
             "told-again": _tell_again,
+            "mail-apart": _send_apart,
+            "no-keys": _forget_keys,
+            "early-deletes": _delete_early,
         }[name]()
 
 
@@ -146,3 +150,31 @@ def _compare_no_content() -> None:
 def _tell_again() -> None:
     """Nothing counts as told before: each report is told of."""
     tracked.is_first = lambda connection, mail, *what: True
+
+
+def _send_apart() -> None:
+    """Mail from elsewhere is committed by itself, whatever becomes of the caller's transaction."""
+    send = Mailer.send
+
+    def send_apart(mailer: Mailer, message: Any, session: Any, **options: Any) -> str:
+        return send(mailer, message, None, **options)
+
+    Mailer.send = send_apart  # type: ignore[assignment,method-assign]
+
+
+def _forget_keys() -> None:
+    """Every key is free."""
+    keys.claim = lambda *arguments: None
+
+
+def _delete_early() -> None:
+    """What is claimed is deleted before it is submitted."""
+    claim = Outbox.claim
+
+    def claim_and_delete(outbox: Outbox, limit: int) -> list[Outgoing]:
+        rows = claim(outbox, limit)
+        outbox.delete([row.id for row in rows])
+        time.sleep(LATE)
+        return rows
+
+    Outbox.claim = claim_and_delete  # type: ignore[method-assign]

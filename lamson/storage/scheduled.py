@@ -1,0 +1,108 @@
+"""Mail whose time has not come: it waits apart from the outbox, and takes its place when it is due.
+
+For the outbox and for who writes into it. What waits here costs the outbox nothing, however much it
+is: the outbox has what is due, in the order in which it became so. A row that is due moves there in
+one transaction, with a new id: so it stands behind all mail of its conversation that was sent
+before its time, holds up none of that, and keeps its place from then on. Its age counts from when
+it was due. One process at a time lets rows move, over all nodes: else two could change their order.
+
+Nothing here asks by how much the clock went on since the last time. One that jumps ahead makes rows
+leave early, and one that goes back makes them wait; none is lost, and none leaves twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import BigInteger, Float, Text, delete, func, insert, literal, select, text, update
+
+from lamson.storage import keys
+from lamson.storage.tables import outbox, scheduled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Connection, RowMapping
+
+_OF_THE_PLACE = ("id", "created_at", "lease_owner", "lease_until")  # what is new in the outbox
+_MOVED = [column.name for column in outbox.columns if column.name not in _OF_THE_PLACE]
+_HEAD = [column for column in scheduled.columns if column is not scheduled.c.content]
+_TURN = text("SELECT pg_try_advisory_xact_lock(CAST('lamson_scheduled'::regclass AS oid)::int, 1)")
+
+
+def next_due(connection: Connection) -> float | None:
+    """When the next one is due, None where none waits."""
+    return connection.execute(_NEXT).scalar()
+
+
+def promote(connection: Connection, now: float, limit: int, first_id: Callable[[int], int]) -> int:
+    """Move rows that are due to the outbox, in the caller's transaction; gives how many.
+
+    ``first_id`` gives the first of so many new ids. None are moved while another process does so.
+    """
+    query = (
+        select(scheduled.c.id)
+        .where(scheduled.c.due_at <= now)
+        .order_by(scheduled.c.due_at, scheduled.c.id)
+        .limit(limit)
+    )
+    if connection.dialect.name != "sqlite":
+        if not connection.execute(_TURN).scalar():
+            return 0
+        query = query.with_for_update(skip_locked=True)  # that is being cancelled
+    ids = list(connection.execute(query).scalars())
+    if not ids:
+        return 0
+    these = scheduled.c.id.in_(ids)
+    place = func.row_number().over(order_by=(scheduled.c.due_at, scheduled.c.id))
+    rows = select(
+        literal(first_id(len(ids)) - 1, BigInteger) + place,
+        scheduled.c.due_at,
+        literal("", Text),
+        literal(0.0, Float),
+        *(scheduled.c[name] for name in _MOVED),
+    ).where(these)
+    connection.execute(insert(outbox).from_select([*_OF_THE_PLACE, *_MOVED], rows))
+    connection.execute(delete(scheduled).where(these))
+    return len(ids)
+
+
+def cancel(connection: Connection, key: keys.Key, schema: str | None = None) -> bool:
+    """Forget what waits under ``key``, in the caller's transaction; gives whether anything did.
+
+    The key is free then: mail can be sent under it anew.
+    """
+    options = keys.in_schema(schema)
+    statement = delete(scheduled).where(scheduled.c.key == key.digest)
+    is_cancelled = connection.execute(statement, execution_options=options).rowcount > 0
+    if is_cancelled:
+        keys.free(connection, key.digest, schema)
+    return is_cancelled
+
+
+def head(connection: Connection, id: int) -> RowMapping | None:
+    """One row without its content, None where it is gone."""
+    return connection.execute(select(*_HEAD).where(scheduled.c.id == id)).mappings().first()
+
+
+def drop(connection: Connection, id: int) -> bool:
+    """Forget one row, and its key, in the caller's transaction; gives whether it was there."""
+    row = head(connection, id)
+    if row is not None and row["key"] is not None:
+        keys.free(connection, bytes(row["key"]))
+    return connection.execute(delete(scheduled).where(scheduled.c.id == id)).rowcount > 0
+
+
+def hasten(connection: Connection, id: int, now: float) -> bool:
+    """Have one row due ``now``, in the caller's transaction; gives whether it was there."""
+    statement = update(scheduled).where(scheduled.c.id == id).values(due_at=now)
+    return connection.execute(statement).rowcount > 0
+
+
+def waiting(connection: Connection, limit: int | None = None) -> list[RowMapping]:
+    """What waits, in the order in which it is due, without its content, for people to look at."""
+    query = select(*_HEAD).order_by(scheduled.c.due_at, scheduled.c.id)
+    return list(connection.execute(query.limit(limit)).mappings())
+
+
+_NEXT = select(scheduled.c.due_at).order_by(scheduled.c.due_at).limit(1)

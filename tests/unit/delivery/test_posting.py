@@ -1,0 +1,168 @@
+"""lamson.delivery.posting: what is sent later, what is sent once, and what is taken back."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lamson.delivery.job import Job
+from lamson.delivery.posting import Posting, seconds_of
+from lamson.delivery.run import Handlers
+from lamson.delivery.transaction import Transactions
+from lamson.errors import LamsonError
+from lamson.smtp.reply import OK
+from lamson.storage.outbox import Outbox
+from tests.unit.support import make_message, make_router
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lamson.storage.database import Database
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("at", "error", "why"),
+    [
+        (datetime(2030, 1, 1), TypeError, "has no time zone"),
+        ("tomorrow", TypeError, "a datetime or seconds since the epoch, not 'tomorrow'"),
+        (True, TypeError, "not True"),
+        (float("nan"), ValueError, "no time in seconds since the epoch"),
+        (3600, ValueError, "no time in seconds since the epoch"),
+    ],
+)
+def test_what_is_no_time_is_refused(at: Any, error: type[Exception], why: str) -> None:
+    with pytest.raises(error, match=why):
+        seconds_of(at)
+
+
+def test_a_time_is_a_datetime_or_seconds() -> None:
+    assert seconds_of(datetime(2030, 1, 1, tzinfo=UTC)) == 1893456000.0
+    assert seconds_of(1893456000) == 1893456000.0
+
+
+def test_a_key_needs_a_database() -> None:
+    posting = Posting(id="x", hostname="mx.test.com")
+    mail = posting.compose(to="zed@example.com", sender="a@test.com", subject="x", body="y")
+    with pytest.raises(LamsonError, match="key= needs a database"):
+        posting.send(mail, key="a")
+    with pytest.raises(LamsonError, match="cancel needs a database"):
+        posting.cancel("a")
+    assert posting.outgoing == []
+    posting.end()
+    with pytest.raises(LamsonError, match="a Posting must not be kept for later"):
+        posting.cancel("a")
+
+
+HANDLERS = """
+    import time
+
+    given = []
+
+    @route("(name)@test.com", name="[a-z]+")
+    @stateless
+    def START(message, delivery: Delivery, db: Session, name):
+        number = len(given)
+        if name == "reply":
+            given.append(delivery.reply(body=f"{number}", key="one"))
+        elif name == "failing":
+            given.append(_send(delivery, key="one"))
+            raise SMTPError(550, "5.7.1", "no")
+        elif name == "rolling":
+            db.execute(text("SELECT 1"))
+            given.append(_send(delivery, key="one"))
+            db.rollback()
+        elif name == "cancelling":
+            given.append(delivery.cancel("one"))
+        elif name == "undecided":
+            _send(delivery, key="one", at=time.time() + 3600)
+            given.append(delivery.cancel("one"))
+        elif name == "later":
+            given.append(_send(delivery, key="one", at=time.time() + 3600))
+        elif name == "forward":
+            delivery.forward("ann@example.com", at=time.time() + 3600, key="one")
+        else:
+            given.append(_send(delivery, key="one"))
+
+    def _send(delivery, **options):
+        mail = delivery.compose(to="zed@example.com", sender="a@test.com", subject="x", body="y")
+        return delivery.send(mail, **options)
+"""
+
+
+class Bench:
+    def __init__(self, database: Database, directory: Path) -> None:
+        self.router = make_router(directory, HANDLERS)
+        self.outbox = Outbox(database, "test")
+        handlers = Handlers(self.router, hostname="mx.test.com")
+        self.transactions = Transactions(handlers, database=database, outbox=self.outbox)
+
+    @property
+    def given(self) -> list[Any]:
+        [match] = self.router.match("x@test.com")
+        given: list[Any] = match.handler.function.__globals__["given"]
+        return given
+
+    def write_to(self, *names: str) -> list[Any]:
+        """Deliver to each, in one transaction; gives what is in the outbox."""
+        jobs = []
+        for name in names:
+            message = make_message(recipient=f"{name}@test.com")
+            jobs.append(Job(message, self.router.match(f"{name}@test.com"), None))
+        self.transactions.run(jobs, lambda job, seconds: None)
+        self.replies = [job.reply for job in jobs]
+        return [row.message_id for row in self.outbox.all()]
+
+
+@pytest.fixture
+def bench(database: Database, tmp_path: Path) -> Bench:
+    return Bench(database, tmp_path)
+
+
+def test_a_key_makes_it_once(bench: Bench) -> None:
+    [first] = bench.write_to("x", "x")
+    assert bench.write_to("x", "reply") == [first]
+    assert bench.given == [first, first, first, None]
+    assert bench.replies == [OK, OK]
+
+
+def test_what_failed_used_no_key(bench: Bench) -> None:
+    failing, sending = (bench.write_to("failing"), bench.write_to("failing", "x"))
+    assert failing == []
+    assert sending == [bench.given[-1]]
+
+
+def test_a_key_stays_used_where_the_handler_rolls_back(bench: Bench) -> None:
+    [first] = bench.write_to("rolling")
+    assert bench.write_to("x") == [first]
+
+
+def test_what_is_to_leave_later_can_be_taken_back(bench: Bench) -> None:
+    assert bench.write_to("later", "x") == []
+    [waiting] = bench.outbox.scheduled()
+    assert waiting.due_at > time.time() + HOUR - 60
+    assert bench.given == [waiting.message_id, waiting.message_id]
+    assert bench.write_to("cancelling", "cancelling") == []
+    assert bench.given[2:] == [True, False]
+    assert bench.outbox.scheduled() == []
+    assert bench.write_to("undecided") == []
+    assert bench.given[4:] == [True]
+    assert bench.write_to("x") == bench.given[5:]
+
+
+def test_a_message_can_be_forwarded_later(bench: Bench) -> None:
+    assert bench.write_to("forward", "forward") == []
+    assert [row.recipients for row in bench.outbox.scheduled()] == [("ann@example.com",)]
+
+
+def test_a_time_that_has_passed_is_now(database: Database, tmp_path: Path) -> None:
+    outbox = Outbox(database, "test")
+    posting = Posting(id="x", hostname="mx.test.com")
+    mail = posting.compose(to="zed@example.com", sender="a@test.com", subject="x", body="y")
+    posting.send(mail, at=datetime.now(UTC) - timedelta(days=1))
+    with database.begin() as connection:
+        assert outbox.insert(connection, posting.outgoing) == posting.outgoing

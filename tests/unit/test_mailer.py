@@ -1,0 +1,383 @@
+"""lamson.mailer: mail in the caller's transaction or one of its own, from any thread or process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+from lamson import Key, Mailer
+from lamson.errors import DatabaseError, LamsonError, SenderError, SettingsError
+from lamson.settings import Settings, Submission
+from lamson.storage import doorbell
+from lamson.storage.outbox import Outbox
+from lamson.storage.tables import SCHEMA_REVISION, VERSION_TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sqlalchemy.engine import Engine
+
+    from lamson.message.response import MailResponse
+    from lamson.storage.database import Database
+
+
+@pytest.fixture
+def settings(database: Database, database_url: str, tmp_path: Path) -> Settings:
+    with database.begin() as connection:  # as migrations leave it
+        connection.execute(text(f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32))"))
+        connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES ('{SCHEMA_REVISION}')"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "templates").mkdir()
+    return Settings(
+        database=database_url,
+        handlers=[],
+        domains=["test.com"],
+        run_dir=tmp_path / "run",
+        templates=[tmp_path / "templates"],
+    )
+
+
+@pytest.fixture
+def mailer(settings: Settings) -> Iterator[Mailer]:
+    mailer = Mailer(settings)
+    yield mailer
+    mailer.close()
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """One of a web application, on the same database by other words."""
+    url = make_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        assert url.database is not None
+        engine = create_engine(f"sqlite:///file:{os.path.relpath(url.database)}?uri=true")
+    else:  # where our tables are is for the mailer to know
+        engine = create_engine(url.set(query={}, drivername="postgresql+psycopg"))
+    yield engine
+    engine.dispose()
+
+
+def mail(mailer: Mailer, body: str = "Hello.", **options: Any) -> MailResponse:
+    given = {"to": "zed@example.com", "sender": "shop@test.com", "subject": "Your order"}
+    return mailer.compose(body=body, **(given | options))
+
+
+def waiting(database: Database) -> list[str]:
+    return [row.message_id for row in Outbox(database, "look").all()]
+
+
+def test_mail_is_committed_by_itself(mailer: Mailer, database: Database) -> None:
+    message = mail(mailer)
+    message_id = mailer.send(message)
+    [row] = Outbox(database, "look").all()
+    assert (row.message_id, row.sender, row.recipients) == (
+        message_id,
+        "shop@test.com",
+        ("zed@example.com",),
+    )
+    assert (row.lease_until, row.attempts) == (0, 0)
+    assert row.source.startswith("mailer-")
+    [claimed] = Outbox(database, "service").claim(10)
+    assert b"Hello." in claimed.content
+    with pytest.raises(LamsonError, match="was sent and cannot be changed"):
+        message["Subject"] = "late"
+
+
+def test_mail_is_committed_with_the_callers_work(
+    mailer: Mailer, database: Database, engine: Engine
+) -> None:
+    with Session(engine) as session:
+        mailer.send(mail(mailer), session)
+        assert waiting(database) == []
+        session.rollback()
+        sent = [mailer.send(mail(mailer), session), mailer.send(mail(mailer), session)]
+        session.commit()
+        assert waiting(database) == sent
+        mailer.send(mail(mailer), session)
+    with engine.connect() as connection:
+        sent.append(mailer.send(mail(mailer), connection))
+        connection.commit()
+        mailer.send(mail(mailer), connection)
+    registry = scoped_session(sessionmaker(engine))
+    sent.append(mailer.send(mail(mailer), registry))
+    registry.commit()
+    registry.remove()
+    assert waiting(database) == sent
+
+
+def test_mail_is_committed_with_the_callers_work_on_a_loop(
+    mailer: Mailer, database: Database, database_url: str
+) -> None:
+    url = database_url.replace("sqlite:", "sqlite+aiosqlite:")
+    url = url.replace("postgresql:", "postgresql+psycopg:")
+
+    async def work() -> list[str]:
+        engine = create_async_engine(url)
+        async with AsyncSession(engine) as session:
+            await mailer.send_async(mail(mailer), session)
+            await session.rollback()
+            with pytest.raises(TypeError, match=r"send to AsyncSession with `await mailer\.send_a"):
+                mailer.send(mail(mailer), session)  # type: ignore[arg-type]
+            sent = [await mailer.send_async(mail(mailer), session, key="one")]
+            assert await mailer.send_async(mail(mailer), session, key="one") == sent[0]
+            await session.commit()
+        async with engine.begin() as connection:
+            sent.append(await mailer.send_async(mail(mailer), connection))
+            later = time.time() + 3600
+            await mailer.send_async(mail(mailer), connection, key="two", at=later)
+            assert await mailer.cancel_async("two", connection)
+        sent.append(await mailer.send_async(mail(mailer)))
+        assert not await mailer.cancel_async("two")
+        await engine.dispose()
+        return sent
+
+    assert asyncio.run(work()) == waiting(database)
+
+
+def test_a_key_makes_it_once_across_transactions(
+    mailer: Mailer, database: Database, engine: Engine, settings: Settings
+) -> None:
+    with Session(engine) as session:
+        mailer.send(mail(mailer), session, key="invoice-17")
+        session.rollback()
+        first = mailer.send(mail(mailer), session, key="invoice-17")
+        session.commit()
+    other = Mailer(settings)
+    assert other.send(mail(other), key=Key("invoice-17", days=1)) == first
+    assert other.send(mail(other), key=Key("invoice-18", days=1)) != first
+    other.close()
+    assert len(waiting(database)) == 2
+
+
+def test_many_at_once_send_it_once(mailer: Mailer, database: Database, engine: Engine) -> None:
+    given: list[str] = []
+
+    def send(number: int) -> None:
+        if number % 2:
+            given.append(mailer.send(mail(mailer), key="one"))
+        else:
+            with Session(engine) as session:
+                given.append(mailer.send(mail(mailer), session, key="one"))
+                session.commit()
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert waiting(database) == [given[0]]
+    assert given == [given[0]] * 6
+
+
+def test_what_fails_uses_no_key(mailer: Mailer, database: Database) -> None:
+    with pytest.raises(SenderError, match="in none of our domains"):
+        mailer.send(mail(mailer, sender="eve@example.com"), key="one")
+    with pytest.raises(ValueError, match="at least one recipient"):
+        mailer.send(mail(mailer), key="one", to=[])
+    assert waiting(database) == []
+    assert [mailer.send(mail(mailer), key="one")] == waiting(database)
+
+
+def test_mail_waits_for_its_time_and_is_taken_back(
+    mailer: Mailer, database: Database, engine: Engine
+) -> None:
+    at = time.time() + 3600
+    first = mailer.send(mail(mailer), at=at, key="remind")
+    assert waiting(database) == []
+    [row] = Outbox(database, "look").scheduled()
+    assert (row.message_id, row.due_at) == (first, at)
+    with Session(engine) as session:
+        assert mailer.cancel("remind", session)
+        session.rollback()
+        assert mailer.cancel("remind", session)
+        assert mailer.send(mail(mailer), session, at=at, key="remind") != first
+        session.commit()
+    assert mailer.cancel("remind")
+    assert not mailer.cancel("remind")
+
+
+def test_a_message_is_sent_as_it_is(mailer: Mailer, database: Database) -> None:
+    content = b"Message-ID: <mine@test.com>\r\nSubject: x\r\n\r\ny\r\n"
+    with pytest.raises(TypeError, match="needs sender= and to="):
+        mailer.send(content)
+    assert mailer.send(content, sender="", to="zed@example.com") == "<mine@test.com>"
+    [row] = Outbox(database, "service").claim(10)
+    assert (row.content, row.sender, row.recipients) == (content, "", ("zed@example.com",))
+
+
+def test_mail_to_many_is_stored_once(settings: Settings, database: Database) -> None:
+    few = settings.model_copy(update={"submission": Submission(max_recipients=2)})
+    mailer = Mailer(few)
+    to = [f"user{number}@example.com" for number in range(5)]
+    mailer.send(mail(mailer, to=to, body="0123456789" * 100))
+    rows = Outbox(database, "service").claim(10)
+    assert [len(row.recipients) for row in rows] == [2, 2, 1]
+    assert len({row.shared for row in rows} - {0}) == 1
+    assert len({row.content for row in rows}) == 1
+    mailer.close()
+
+
+def test_templates_are_those_of_the_project(mailer: Mailer, settings: Settings) -> None:
+    [directory] = settings.templates
+    (directory / "hello.txt").write_text("Hello ${name}.\n")
+    (directory / "hello.de.txt").write_text("Hallo ${name}.\n")
+    (directory / "note.md").write_text("# Hello ${name}\n")
+    given: dict[str, Any] = {"to": "z@example.com", "sender": "a@test.com", "subject": "x"}
+    assert mailer.compose("hello.txt", name="Zed", **given).body == "Hello Zed.\n"
+    assert mailer.compose("hello.txt", name="Zed", language="de", **given).body == "Hallo Zed.\n"
+    assert "<h1>Hello Zed</h1>" in (mailer.compose("note.md", name="Zed", **given).html or "")
+    with pytest.raises(LamsonError, match="'name' is not defined"):
+        mailer.compose("hello.txt", **given)
+
+
+def test_the_routes_are_asked_where_no_setting_names_the_domain(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "handlers_of_mailer.py").write_text(
+        "from lamson import route\n@route(r'a@other\\.com')\ndef START(message): pass\n"
+    )
+    with_routes = settings.model_copy(update={"handlers": ["handlers_of_mailer"]})
+    mailer = Mailer(with_routes)
+    mailer.send(mail(mailer))
+    assert "handlers_of_mailer" not in sys.modules
+    mailer.send(mail(mailer, sender="a@other.com"))
+    assert sys.modules.pop("handlers_of_mailer")
+    with pytest.raises(SenderError, match="in none of our domains"):
+        mailer.send(mail(mailer, sender="a@third.com"))
+    mailer.close()
+    lost = Mailer(settings.model_copy(update={"handlers": ["no_such_module"]}))
+    with pytest.raises(SenderError, match=r"third\.com is ours cannot be told.*no_such_module"):
+        lost.send(mail(lost, sender="a@third.com"))
+    anybody = settings.model_copy(update={"submission": Submission(any_sender=True)})
+    free = Mailer(anybody)
+    free.send(mail(free, sender="a@third.com"))
+    lost.close()
+    free.close()
+
+
+def test_a_session_on_another_database_is_refused(mailer: Mailer, tmp_path: Path) -> None:
+    other = create_engine(f"sqlite:///{tmp_path}/other.db")
+    why = "on another database than the outbox"
+    with Session(other) as session, pytest.raises(LamsonError, match=why):
+        mailer.send(mail(mailer), session)
+    memory = create_engine("sqlite://")
+    with memory.connect() as connection, pytest.raises(LamsonError, match=why):
+        mailer.send(mail(mailer), connection)
+    memory.dispose()
+    with pytest.raises(TypeError, match="an SQLAlchemy Session or Connection, not str"):
+        mailer.send(mail(mailer), "session")  # type: ignore[arg-type]
+    other.dispose()
+
+
+def test_a_connection_without_transactions_is_refused(mailer: Mailer, engine: Engine) -> None:
+    options = {"isolation_level": "AUTOCOMMIT"}
+    made = create_engine(engine.url, **options)
+    for connection in (engine.connect().execution_options(**options), made.connect()):
+        with connection, pytest.raises(LamsonError, match="commits each statement by itself"):
+            mailer.send(mail(mailer), connection)
+    made.dispose()
+
+
+def test_a_database_without_our_tables_is_told(tmp_path: Path, settings: Settings) -> None:
+    empty = settings.model_copy(update={"database": f"sqlite:///{tmp_path}/empty.db"})
+    mailer = Mailer(empty)
+    with pytest.raises(DatabaseError, match="run `lamson syncdb`"):
+        mailer.send(mail(mailer))
+    mailer.close()
+    with pytest.raises(SettingsError, match="there is no outbox to put mail into"):
+        Mailer(settings.model_copy(update={"database": None}))
+
+
+def test_a_forked_process_has_connections_of_its_own(mailer: Mailer, database: Database) -> None:
+    mailer.send(mail(mailer))
+    with mailer._lock:  # as another thread may have it
+        pid = os.fork()
+        if pid == 0:
+            try:
+                mailer.send(mail(mailer))
+                os._exit(0)
+            finally:
+                os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    mailer.send(mail(mailer))
+    assert len(waiting(database)) == 3
+
+
+@pytest.fixture
+def rings(settings: Settings, database: Database) -> Iterator[Callable[[], int]]:
+    """How often the bell rang since the last time that this was asked."""
+    if database.is_sqlite:
+        bell = doorbell.listen(settings.run_dir)
+
+        def count() -> int:
+            number = 0
+            while True:
+                try:
+                    bell.recv(1)
+                except BlockingIOError:
+                    return number
+                number += 1
+
+        yield count
+        bell.close()
+    else:
+        with database.read() as connection:
+            schema = connection.execute(text("SELECT current_schema()")).scalar()
+            connection.execute(text(f"LISTEN {doorbell.channel(schema)}"))
+            driver: Any = connection.connection.driver_connection
+            heard: list[str] = []
+            driver.add_notify_handler(lambda notification: heard.append(notification.payload))
+
+            def count() -> int:
+                ours = {"channel": doorbell.channel(schema)}  # it comes behind all earlier ones
+                connection.execute(text("SELECT pg_notify(:channel, 'mine')"), ours)
+                number = heard.count("")
+                heard.clear()
+                return number
+
+            yield count
+            connection.invalidate()
+
+
+def test_the_service_is_told_with_the_commit(
+    mailer: Mailer, engine: Engine, rings: Callable[[], int]
+) -> None:
+    mailer.send(mail(mailer))
+    assert rings() == 1
+    with engine.connect() as connection:
+        mailer.send(mail(mailer), connection)
+        mailer.send(mail(mailer), connection)
+        assert rings() == 0
+        connection.commit()
+        assert rings() == 1
+        connection.execute(text("SELECT 1"))
+        connection.commit()
+        assert rings() == 0
+        mailer.send(mail(mailer), connection, at=time.time() + 3600)
+        connection.commit()
+        assert rings() == 0
+        mailer.send(mail(mailer), connection)
+        connection.rollback()
+    assert rings() == 0
+    with Session(engine) as session:
+        mailer.send(mail(mailer), session)
+        session.commit()
+    assert rings() == 1
+
+
+def test_nobody_need_hear_it(mailer: Mailer, settings: Settings, database: Database) -> None:
+    settings.run_dir.rmdir()
+    mailer.send(mail(mailer))
+    assert len(waiting(database)) == 1
