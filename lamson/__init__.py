@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
+    from lamson.delivery.later import Attempt
     from lamson.delivery.outcomes import Outcome, SentMail
     from lamson.delivery.thread import Thread, per_thread
+    from lamson.delivery.timers import Expired
     from lamson.errors import LamsonError, PurposeError, SenderError
     from lamson.mailer import Mailer
     from lamson.message.attachment import Attachment
@@ -35,13 +37,16 @@ if TYPE_CHECKING:
         stateless,
     )
     from lamson.routing.signing import Signed
+    from lamson.routing.timely import background, every, timeout
     from lamson.smtp.envelope import Peer
     from lamson.smtp.reply import SMTPError
     from lamson.storage.keys import Key
 
 __all__ = [
     "Attachment",
+    "Attempt",
     "Delivery",
+    "Expired",
     "Fragment",
     "Key",
     "LamsonError",
@@ -62,6 +67,8 @@ __all__ = [
     "State",
     "Thread",
     "action",
+    "background",
+    "every",
     "outcome",
     "per_thread",
     "route",
@@ -69,11 +76,14 @@ __all__ = [
     "spam_filter",
     "state_key_generator",
     "stateless",
+    "timeout",
 ]
 
 _HOME = {
     "Attachment": "lamson.message.attachment",
+    "Attempt": "lamson.delivery.later",
     "Delivery": "lamson.delivery.context",
+    "Expired": "lamson.delivery.timers",
     "Fragment": "lamson.message.fragments",
     "Key": "lamson.storage.keys",
     "LamsonError": "lamson.errors",
@@ -101,6 +111,9 @@ _HOME = {
     "spam_filter": "lamson.routing.decorators",
     "state_key_generator": "lamson.routing.decorators",
     "stateless": "lamson.routing.decorators",
+    "background": "lamson.routing.timely",
+    "every": "lamson.routing.timely",
+    "timeout": "lamson.routing.timely",
 }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,16 +18,25 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from lamson import log, results
+from lamson.delivery import later
+from lamson.delivery import schedules as scheduling
+from lamson.delivery import timers as timing
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.dispatcher import Dispatcher
+from lamson.delivery.errands import Errands
 from lamson.delivery.judging import Judging
+from lamson.delivery.later import Background
 from lamson.delivery.outcomes import Outcomes
+from lamson.delivery.posting import Posting
 from lamson.delivery.probe import Probe
 from lamson.delivery.reports import Reports
 from lamson.delivery.run import Handlers
+from lamson.delivery.runner import Runner
+from lamson.delivery.schedules import Schedules
 from lamson.delivery.spam.box import SpamBox
 from lamson.delivery.spam.panel import Panel, judge_of
 from lamson.delivery.thread_finder import ThreadFinder
+from lamson.delivery.timers import Timers
 from lamson.delivery.tracking import Tracking
 from lamson.delivery.traffic import Traffic
 from lamson.delivery.transaction import Transactions
@@ -45,7 +55,7 @@ from lamson.settings.keys import signer_of
 from lamson.settings.model import TEMPLATES
 from lamson.settings.reserved import reserved_of
 from lamson.settings.routes import collect_routes, unproven_action
-from lamson.storage import failure, revisions
+from lamson.storage import failure, revisions, suppressed
 from lamson.storage.database import Database
 from lamson.storage.held import HeldRows
 from lamson.storage.housekeeping import DAY, Housekeeping
@@ -60,6 +70,8 @@ from lamson.storage.service_clock import ServiceClock
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from sqlalchemy.engine import Connection
 
     from lamson.message.request import MailRequest
     from lamson.settings.model import Settings
@@ -80,11 +92,14 @@ class Application:
         raise_errors: bool = False,
         check_database: bool = False,
         on_stuck: Callable[[], None] = lambda: None,
+        time: Callable[[], float] = time.time,
+        clock: ServiceClock | None = None,
     ) -> None:
         """``raise_errors``: a handler's exception reaches the caller (see lamson/testing.py).
 
         With ``check_database`` nothing is written to a database whose tables are not as they
-        should be. ``on_stuck`` is called when a handler passed its deadline.
+        should be. ``on_stuck`` is called when a handler passed its deadline. ``time`` is what
+        timers and schedules go by, ``clock`` what the limits of answers do.
         """
         self.project = project
         self.settings = settings
@@ -108,15 +123,26 @@ class Application:
             settings.run_dir / "undeliverable", quota=settings.max_undeliverable
         )
         self.outcomes: Outcomes | None = None
-        tracking: Tracking | None = None
+        self.tracking: Tracking | None = None
         if settings.database is not None:
-            tracking = self._track(settings.submission)
+            self.tracking = self._track(settings.submission)
         self.database: Database | None = None
         self.outbox: Outbox | None = None
         self.relay: Relay | None = None
-        self.clock = ServiceClock()
+        self.clock = clock or ServiceClock()
         self.lease_owners = LeaseOwners(project, settings.run_dir)
         self._housekeeping: Housekeeping | None = None
+        self.errands: Errands | None = None
+        self.task_errors: list[BaseException] = []
+        """With ``raise_errors``: why tasks failed."""
+        self.runner: Runner | None = None
+        timers = Timers(self.router)
+        self.schedules = Schedules(self.router)
+        background = Background(self.router)
+        if settings.database is None and (timers or self.schedules or background):
+            raise SettingsError(
+                "@timeout, @every and @background need a database to wait in", setting="database"
+            )
         self._bell: Bell | None = None
         traffic = Traffic()
         if settings.database is not None:
@@ -177,7 +203,7 @@ class Application:
                 proves=self._proves if settings.authserv_id else None,
                 keep_days=settings.mail_threads.keep_days,
             ),
-            tracking=tracking,
+            tracking=self.tracking,
             spam=self.spam,
             raise_errors=raise_errors,
         )
@@ -187,6 +213,9 @@ class Application:
             outbox=self.outbox,
             undeliverable=self.undeliverable,
             clock=self.clock,
+            timers=timers or None,
+            time=time,
+            on_tasks=lambda: self.runner.poke() if self.runner is not None else None,
         )
         self.dispatcher = Dispatcher(
             self.router,
@@ -203,6 +232,31 @@ class Application:
             outlet=self.relay,
             on_stuck=on_stuck,
         )
+        if self.database is not None:
+            self.errands = Errands(
+                self.database,
+                self.transactions,
+                self._make_mailer,
+                clock=time,
+                deadline=settings.handler_deadline,
+                on_failure=self.task_errors.append if raise_errors else lambda error: None,
+            )
+            self.errands.register(timing.KIND, timers.perform, locks=timers.locks)
+            self.errands.register(
+                scheduling.KIND, self.schedules.perform, failed=self.schedules.failed
+            )
+            self.errands.register_outside(later.KIND, background.perform)
+            assert self.outcomes is not None
+            self.errands.register(suppressed.TASK, self.outcomes.perform)
+            self.runner = Runner(
+                self.database,
+                self.errands,
+                self.dispatcher,
+                limit=1 if is_sqlite else max(1, settings.threads // 2),
+                clock=time,
+                prepare=lambda connection: self.schedules.take_up(connection, time()),
+                mend=self.schedules.mend,
+            )
 
     def _track(self, submission: Submission) -> Tracking:
         """Take what comes to bounce addresses; gives what makes them."""
@@ -277,12 +331,14 @@ class Application:
         with suppress(OSError):
             Notary.of(self.settings.run_dir, self.settings.milter.signing_secret())
 
-    async def start(self) -> None:
-        """Start dispatcher and relay on the running loop."""
+    async def start(self, *, does_tasks: bool = True) -> None:
+        """Start dispatcher and relay on the running loop, and do the tasks that are due."""
         self.make_key()
         self.dispatcher.start(asyncio.get_running_loop())
         if self.relay is not None:
             await self.relay.start()
+        if self.runner is not None and does_tasks:
+            self.runner.start()
         if self._bell is not None:
             self._bell.start()
         if self._housekeeping is not None:
@@ -290,6 +346,8 @@ class Application:
 
     async def stop(self, timeout: float) -> None:
         """Stop both; mail committed already is submitted for ``timeout`` seconds at most."""
+        if self.runner is not None:
+            self.runner.stop()
         self.dispatcher.stop()
         if self._housekeeping is not None:
             self._housekeeping.cancel()
@@ -303,6 +361,18 @@ class Application:
                 await self._housekeeping.stop()
             if self.database is not None:
                 self.database.close()
+
+    def _make_mailer(self, id: str, digest: bytes, connect: Callable[[], Connection]) -> Posting:
+        """What a function sends with that no message called."""
+        return Posting(
+            id=id,
+            digest=digest,
+            connect=connect,
+            hostname=self.hostname,
+            templates=self.templates,
+            is_ours=None if self.settings.submission.any_sender else self.domains.holds,
+            tracking=self.tracking,
+        )
 
     def _endpoint(self) -> Endpoint:
         submission = self.settings.submission

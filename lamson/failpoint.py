@@ -21,6 +21,7 @@ BEFORE_COMMIT = "before-commit"
 AFTER_COMMIT = "after-commit"
 AFTER_FIRST_REPLY = "after-first-reply"
 AFTER_SUBMISSION = "after-submission"
+AFTER_TAKE = "after-take"
 
 ACTIVE = False
 

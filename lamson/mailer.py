@@ -21,10 +21,13 @@ from weakref import WeakKeyDictionary, WeakSet
 from sqlalchemy import event
 
 from lamson.delivery.posting import Posting
+from lamson.delivery.tracking import Tracking
 from lamson.errors import LamsonError, SenderError, SettingsError
 from lamson.message.templates import Templates
+from lamson.routing.bounces import BounceAddresses
 from lamson.routing.domains import Domains
 from lamson.settings import loading
+from lamson.settings.keys import signer_of
 from lamson.settings.routes import collect_routes
 from lamson.storage import doorbell, given, identity, posted
 from lamson.storage.database import Database
@@ -66,7 +69,15 @@ class Mailer:
             raise SettingsError("database: none is set, so there is no outbox to put mail into")
         self._settings = settings
         self._templates = Templates(settings.templates)
-        self._declared = Domains((), settings.domains).holds
+        declared = Domains((), settings.domains)
+        self._declared = declared.holds
+        self._tracking = Tracking(
+            BounceAddresses(signer_of(settings)),
+            is_ours=self._is_ours,
+            domains=declared.listed,
+            is_default=settings.submission.track,
+            notify=settings.submission.notify,
+        )
         self._begin_anew()
         _all.add(self)
 
@@ -139,6 +150,8 @@ class Mailer:
         key: Key | str | None = None,
         sender: str | None = None,
         to: str | Sequence[str] | None = None,
+        track: bool | None = None,
+        module: str = "",
     ) -> str:
         """Put ``message`` into the outbox; gives its Message-ID. It cannot be changed any more.
 
@@ -147,6 +160,9 @@ class Mailer:
         this returns; where this raises SQLAlchemy's exceptions, that may have happened all the
         same: with a ``key`` it can be tried again.
 
+        With ``track`` the `@outcome` function of the handler module called ``module`` is told what
+        became of it, in no conversation.
+
         The rest is as for `Delivery.send`, ``at`` and ``key`` included. A message in bytes, with
         ``sender`` and ``to``, is sent as it is. Raises what that raises, LamsonError for a session
         on another database or that commits each statement by itself, and DatabaseError where the
@@ -154,7 +170,8 @@ class Mailer:
         """
 
         def write(posting: Posting) -> str:
-            return posting.send(message, sender=sender, to=to, at=at, key=key)
+            posting.module = module
+            return posting.send(message, sender=sender, to=to, at=at, key=key, track=track)
 
         return self._write(write, session)
 
@@ -191,6 +208,7 @@ class Mailer:
             is_ours=None if settings.submission.any_sender else self._is_ours,
             connect=None if connection is None else lambda: connection,
             schema=schema,
+            tracking=self._tracking,
         )
 
     def _is_ours(self, domain: str) -> bool:

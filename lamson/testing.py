@@ -11,6 +11,14 @@ Mail goes through the real routes, handlers, states and templates, one transacti
 database of its own in memory. What handlers send is kept in ``sent``; nothing leaves. An exception
 in a handler reaches the test; a refusal raises `Refused`.
 
+Time is the test's own: ``mailroom.wait(days=3)`` lets it pass, and does what is due meanwhile
+(timeouts, schedules, work after a commit, mail that was to leave later), each at its time::
+
+    def test_nobody_answers(conversation, mailroom):
+        zed = conversation("zed@example.com")
+        zed.say("users-subscribe@test.com")
+        mailroom.wait(days=3)
+        assert "still" in zed.inbox[-1]["Subject"]
 The fixture ``mailer`` is for web applications and scripts, which have no handlers: a
 `lamson.Mailer` on a database of its own, which tells what was sent.
 
@@ -47,7 +55,7 @@ if TYPE_CHECKING:
     from lamson_milter.offer import Offer
 
 
-__all__ = ["Conversation", "Mailroom", "Refused", "Sent"]
+__all__ = ["Clock", "Conversation", "Mailroom", "Refused", "Sent"]
 
 HELD = Reply(450, "4.7.1", "The message was discarded or is on hold")
 
@@ -64,12 +72,14 @@ class Refused(LamsonError):
 class Sent:
     """One message that the application sent: its envelope and, as ``message``, its content.
 
-    ``sent["Subject"]`` and ``sent.body`` are short for the same of ``sent.message``.
+    ``sent["Subject"]`` and ``sent.body`` are short for the same of ``sent.message``. ``at`` is when
+    it leaves, in seconds since the epoch by the test's clock: now, or when it was to be sent.
     """
 
     sender: str
     recipients: tuple[str, ...]
     message: MailRequest
+    at: float = 0.0
 
     def __getitem__(self, name: str) -> str | None:
         return self.message[name]
@@ -80,14 +90,37 @@ class Sent:
         return self.message.body
 
 
+class Clock:
+    """The time of a test, in seconds since the epoch: it goes as ours does, and can be moved on."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self._ahead
+
+    def monotonic(self) -> float:
+        """What never goes back, as `time.monotonic`."""
+        return time.monotonic() + self._ahead
+
+    def go_to(self, moment: float) -> None:
+        """Let time pass until ``moment``; it does not go back."""
+        self._ahead += max(0.0, moment - self())
+
+
 class Mailroom:
-    """One application under test, with a database in memory that is thrown away."""
+    """One application under test, with a database in memory that is thrown away.
+
+    ``sent`` is all that it sent, also what is to leave later; ``clock`` is its time.
+    """
 
     def __init__(self, project: Path, run_dir: Path) -> None:
         """Raises what `lamson.settings.loading.load` and `Application` raise."""
         from lamson.app import Application
         from lamson.settings import loading
+        from lamson.storage.service_clock import ServiceClock
 
+        self.clock = Clock()
         # pytest has run code of this project already, whosever it is, as in a container of a CI.
         settings = loading.load(project, is_trusted=True).model_copy(
             update={"database": "sqlite://", "run_dir": run_dir}
@@ -95,7 +128,13 @@ class Mailroom:
         # A message to many is one in ``sent``.
         submission = settings.submission.model_copy(update={"max_recipients": sys.maxsize})
         settings = settings.model_copy(update={"submission": submission})
-        self.application: Application = Application(project, settings, raise_errors=True)
+        self.application: Application = Application(
+            project,
+            settings,
+            raise_errors=True,
+            time=self.clock,
+            clock=ServiceClock(self.clock.monotonic),
+        )
         assert self.application.database is not None
         self.application.make_key()
         self.database = self.application.database
@@ -107,6 +146,9 @@ class Mailroom:
         self.sent: list[Sent] = []
         self.sessions: list[Session] = []  # of the test: what they know is old after a delivery
         self._numbers = count(1)
+        self._planned: dict[int, Sent] = {}  # by their rows in the outbox
+        with self.database.begin() as connection:
+            self.application.schedules.take_up(connection, self.clock())
 
     def deliver(
         self,
@@ -139,7 +181,7 @@ class Mailroom:
             sender,
             (recipient,),
             Peer(ident=QueueId(queue_id)),
-            received=time.time(),
+            received=self.clock(),
             id=queue_id or f"test-{next(self._numbers)}",
         )
         shared = ParsedMessage(content, self.application.notary, self.application.witness)
@@ -150,13 +192,72 @@ class Mailroom:
             (job.opinion,) = self.application.panel.opinions([job.message], is_alone=True)
         transactions = self.application.transactions
         transactions.run([job], lambda job, seconds: None)
-        outgoing = [transactions.outgoing.popleft() for _ in range(len(transactions.outgoing))]
+        sent = self._collect()
         if job.reply is not None and not job.reply.is_positive:
             raise Refused(job.reply)
-        sent = [_sent(row) for row in outgoing]
-        if outgoing:
-            assert self.application.outbox is not None
-            self.application.outbox.delete([row.id for row in outgoing])
+        return sent
+
+    def wait(
+        self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0
+    ) -> list[Sent]:
+        """Let so much time pass, and do what is due by then, each at its time.
+
+        Gives what was sent by that. Without any time it does what is due now, such as work after a
+        commit. What a function raises reaches the test; the rest is done by another `wait`, and
+        what failed when it is to be tried again.
+        """
+        until = self.clock() + ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        sent: list[Sent] = []
+        while self._advance(until):
+            sent += self._collect()
+            if errors := self.application.task_errors:
+                error = errors.pop(0)
+                errors.clear()
+                raise error
+        self.clock.go_to(until)
+        return sent + self._collect()
+
+    def _advance(self, until: float) -> bool:
+        """Let time pass until the next task is due, and do it; False where that is later."""
+        from lamson.storage import tasks
+
+        errands = self.application.errands
+        assert errands is not None
+        with self.database.read() as connection:
+            due_at = tasks.next_due(connection)
+            if due_at is None or due_at > until:
+                return False
+            self.clock.go_to(due_at)
+            found = tasks.due(connection, self.clock(), 1)
+        for task in found:
+            errands.run(task)
+        return True
+
+    def _collect(self) -> list[Sent]:
+        """What was sent since: it has left, but for what is to leave later."""
+        from lamson.storage import scheduled
+
+        transactions, outbox = self.application.transactions, self.application.outbox
+        assert outbox is not None
+        outgoing = [transactions.outgoing.popleft() for _ in range(len(transactions.outgoing))]
+        outbox.delete([row.id for row in outgoing])
+        now = self.clock()
+        sent = [_sent(row, now) for row in outgoing]
+        waiting = {row.id: row for row in outbox.scheduled()}
+        for id, row in waiting.items():
+            if id not in self._planned:
+                row.content = outbox.content(id) or b""
+                self._planned[id] = _sent(row, max(row.due_at, now))
+                sent.append(self._planned[id])
+        for id in self._planned.keys() - waiting.keys():  # cancelled
+            cancelled = self._planned.pop(id)
+            self.sent[:] = [one for one in self.sent if one is not cancelled]
+        if left := [id for id, row in waiting.items() if row.due_at <= now]:
+            with self.database.begin() as connection:
+                scheduled.promote(connection, now, len(left), lambda number: time.time_ns())
+            outbox.delete([row.id for row in outbox.all()])
+            for id in left:
+                del self._planned[id]
         self.sent += sent
         for session in self.sessions:
             session.expire_all()
@@ -383,13 +484,13 @@ Diagnostic-Code: smtp; {said}
 """
 
 
-def _sent(row: Outgoing) -> Sent:
+def _sent(row: Outgoing, at: float = 0.0) -> Sent:
     from lamson.message.request import MailRequest
     from lamson.smtp.envelope import Envelope, Recipient
 
     envelope = Envelope(row.sender, row.recipients, smtputf8=row.smtputf8)
     message = MailRequest(row.content, envelope, Recipient(row.recipients[0]))
-    return Sent(row.sender, row.recipients, message)
+    return Sent(row.sender, row.recipients, message, at)
 
 
 @pytest.fixture

@@ -34,6 +34,8 @@ COMMANDS = {
     "log": Entry("sink", _SERVICE, "start a server that stores all mail in a queue, for a look"),
     "outbox": Entry("outbox", _MAIL, "look at the mail that waits to be submitted"),
     "suppressed": Entry("suppressed", _MAIL, "show who gets no mail any more, or change that"),
+    "tasks": Entry("tasks", _MAIL, "look at the work that waits for its time"),
+    "schedule": Entry("schedule", _MAIL, "show what runs at which times, or run it now"),
     "requeue": Entry("requeue", _MAIL, "give an undeliverable message to its handler again"),
     "send": Entry("send", _MAIL, "send a message to a server and show what it answers"),
     "sendmail": Entry("sendmail", _MAIL, "send a message from standard input, as sendmail(1) does"),

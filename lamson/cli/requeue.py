@@ -61,7 +61,7 @@ async def _requeue(
     application: Application, queue: Maildir, keys: tuple[str, ...], recipient: str | None
 ) -> bool:
     """Requeue each, and say what became of it. False when one stays."""
-    await application.start()
+    await application.start(does_tasks=False)
     try:
         succeeded = True
         for key in keys:

@@ -98,8 +98,7 @@ class Delivery(Posting):
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
         ``proves`` tells whether a message is proven to be from a domain; None where nothing is.
         ``mark`` makes the mark that a message forwarded from an address is known by. ``desk`` makes
-        tokens; None where there are no routes that take one. ``tracking`` makes tracked mail; None
-        where there is none. ``connect`` is as for a Posting.
+        tokens; None where there are no routes that take one. The rest is as for a Posting.
         """
         super().__init__(
             id=message.envelope.id,
@@ -186,7 +185,7 @@ class Delivery(Posting):
 
         ``sender`` is the From address (default: the address that was written to), ``subject`` by
         default "Re: " and the old one. Bounces of the answer go nowhere unless ``envelope_sender``
-        is given, or it is tracked: see `send`, also for ``at`` and ``key``. The rest is as in
+        is given, or it is tracked: see `send`. ``at`` and ``key`` are as in `send`, the rest as in
         `compose`.
 
         Gives the message, which has left and cannot be changed; or None, and logs why, where no
@@ -230,7 +229,7 @@ class Delivery(Posting):
             if name not in response:
                 response[name] = value
         number = len(self.outgoing)
-        self._send(response, envelope_sender, address.NULL_PATH, None, track, at, key)
+        self._send(response, envelope_sender, address.NULL_PATH, None, at=at, key=key, track=track)
         if len(self.outgoing) == number:
             log.event("unanswered", self.id, recipient=message.recipient, reason=KEY_WAS_USED)
             return None
@@ -279,9 +278,9 @@ class Delivery(Posting):
         ``to`` are the recipients (default: the address that was written to), ``sender`` is the
         envelope sender. By default that is the message's own, where it is the null one or in one of
         our domains, else the address that was written to: bounces then come back here. With the
-        setting `submission.any_sender` it is always the message's own. For ``at``, ``key`` and
-        ``track`` see `send`: what has the null sender, as a bounce has, is tracked only where it is
-        asked for here.
+        setting `submission.any_sender` it is always the message's own. ``at``, ``key`` and
+        ``track`` are as in `send`; what has the null sender, as a bounce has, is tracked only where
+        it is asked for here.
 
         Raises SMTPError (554 5.4.6) for a message that was forwarded from here before; where that
         would bounce to somebody else than us, or to nobody, it is kept in `run/undeliverable`
@@ -317,11 +316,11 @@ class Delivery(Posting):
             content=self._passed_on(message, ours, subject_prefix),
             message_id=message.message_id or one_line(message["Message-ID"] or ""),
             smtputf8=message.envelope.smtputf8,
-            at=at,
-            key=key,
             is_tracked=is_tracked,
             subject=message.subject,
             list_id=next(lists, ""),
+            at=at,
+            key=key,
         )
 
     def sign(

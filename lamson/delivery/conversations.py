@@ -35,6 +35,7 @@ class Conversations:
         self._run = run
         self.mailer = mailer
         self.moves: dict[StateKey, str] = {}
+        self.module = ""  # in whose states
 
     @property
     def connection(self) -> Connection:
@@ -49,6 +50,7 @@ class Conversations:
         """Where that conversation stands."""
         return self.moves[key] if key in self.moves else self._run.load(key)
 
-    def move(self, key: StateKey, state: str) -> None:
-        """It stands there, if the delivery is committed."""
+    def move(self, key: StateKey, state: str, *, module: str) -> None:
+        """It stands there, in a state of that module, if the delivery is committed."""
         self.moves[key] = state
+        self.module = module

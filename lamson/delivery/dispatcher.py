@@ -17,10 +17,11 @@ import time
 from collections import deque
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from lamson import log
 from lamson.delivery.batches import Batches
+from lamson.delivery.chore import Chore
 from lamson.delivery.costs import Costs
 from lamson.delivery.gathering import Gathering
 from lamson.delivery.job import Job
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lamson.delivery.judging import Judging
+    from lamson.delivery.pool import Work
     from lamson.delivery.transaction import Transactions
     from lamson.message.notes import Notary
     from lamson.message.witness import Witness
@@ -49,6 +51,9 @@ if TYPE_CHECKING:
     from lamson.smtp.envelope import Envelope
     from lamson.storage.outgoing import Outgoing
     from lamson.storage.seen_key import Key
+
+
+ASIDE = 4  # threads for what is done outside of transactions
 
 
 class Outlet(Protocol):
@@ -118,8 +123,11 @@ class Dispatcher:
         self._batches = Batches(transactions, self._costs.record)
         self._pool = Pool(self._run, threads=threads, batch_limit=batch_limit, run_dir=run_dir)
         self._gathering = Gathering(self._traffic, batch_limit, self._hand_over)
+        # What makes calls to the world is not to keep deliveries waiting.
+        self._aside = Pool(self._run, threads=ASIDE, batch_limit=1, run_dir=run_dir, name="aside")
         self._running: set[Key] = set()
-        self._finished: deque[Job] = deque()
+        self._chores: set[Chore] = set()
+        self._finished: deque[Work] = deque()
         self._is_report_due = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watchdog: asyncio.TimerHandle | None = None
@@ -132,6 +140,7 @@ class Dispatcher:
         if self._is_inline:
             threading.Thread(target=self._guard_loop, daemon=True).start()
         self._pool.start()
+        self._aside.start()
         self._watch()
 
     def stop(self) -> None:
@@ -140,6 +149,7 @@ class Dispatcher:
         self._pool.stop()
         if self._judging is not None:
             self._judging.stop()
+        self._aside.stop()
         if self._watchdog is not None:
             self._watchdog.cancel()
 
@@ -213,6 +223,17 @@ class Dispatcher:
         if jobs:
             self._take(list(jobs.values()))
 
+    def do(self, chore: Chore, *, aside: bool = False) -> None:
+        """Have a thread do ``chore``, under the deadline of a handler; on the loop's thread.
+
+        What holds no transaction is done ``aside``: deliveries do not wait for it.
+        """
+        if self._suspects is not None:
+            self._suspects.refresh()
+            chore.deaths = self._suspects.deaths(chore.crash_key)
+        self._chores.add(chore)
+        (self._aside if aside else self._pool).put([chore], is_quick=False)
+
     def _take(self, jobs: list[Job]) -> None:
         """Have the deliveries of one message judged that want to be, and go on with the others."""
         self._pending.update(jobs)
@@ -260,10 +281,13 @@ class Dispatcher:
         if together:
             self._pool.put(together, is_quick=True)
 
-    def _run(self, batch: Sequence[Job]) -> None:
+    def _run(self, batch: Sequence[Work]) -> None:
         """On a thread of the pool: run a batch, and hand the replies to the loop."""
         try:
-            self._batches.run(batch)
+            if isinstance(batch[0], Chore):  # is alone
+                batch[0].run()
+            else:
+                self._batches.run(cast("Sequence[Job]", batch))
         finally:
             self._finished.extend(batch)
             if not self._is_report_due and self._loop is not None:
@@ -281,6 +305,10 @@ class Dispatcher:
         finished = self._finished
         for _ in range(len(finished)):
             job = finished.popleft()
+            if isinstance(job, Chore):
+                self._chores.discard(job)
+                job.done()
+                continue
             if job.key is not None:
                 self._running.discard(job.key)
             self._answer(job, job.reply or LOCAL_ERROR)
@@ -320,9 +348,17 @@ class Dispatcher:
                 "late", message.envelope.id, recipient=message.recipient, seconds=self._deadline
             )
             self._answer(job, LOCAL_ERROR)
-        if late:
+        if self._are_late(limit) or late:
             self._on_stuck()
         log.flush()
+
+    def _are_late(self, limit: float) -> bool:
+        """Whether a chore has passed its deadline since this was asked last."""
+        late = [one for one in self._chores if 0 < one.started < limit and not one.is_late]
+        for chore in late:
+            chore.is_late = True
+            log.logger.error("%s passed its deadline of %g s", chore.name, self._deadline)
+        return bool(late)
 
     def _guard_loop(self) -> None:
         """End the process when a handler on the loop passes its deadline: nothing else can.

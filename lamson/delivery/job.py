@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lamson.storage.pending import Pending
     from lamson.storage.seen_key import Key
     from lamson.storage.state import StateKey
+    from lamson.storage.tasks import Task
 
 
 @dataclass(slots=True, eq=False)
@@ -78,7 +79,10 @@ class Result:
     reply: Reply = OK
     outgoing: Sequence[Outgoing] = ()
     threads: Sequence[Thread] = ()  # that it belongs to
+    todo: Sequence[Task] = ()
     moves: tuple[tuple[StateKey, str], ...] = ()  # where to put the author; one at most
+    moved_by: Match | None = None  # whose state function ran
+    moved_in: str = ""  # the handler module whose states those are, where none ran
     handled: tuple[str, ...] = ()
     kept: Sequence[Pending] = ()  # messages that wait for a token
     spent: tuple[bytes, ...] = ()  # digests of tokens that count once, which handlers got

@@ -116,7 +116,8 @@ class Means(Protocol):
 
     def state(self, key: StateKey) -> str: ...
 
-    def move(self, key: StateKey, state: str) -> None: ...
+    def move(self, key: StateKey, state: str, *, module: str) -> None:
+        """``module`` is the handler module whose state that is."""
 
 
 class Outcomes:
@@ -200,7 +201,7 @@ class Outcomes:
         returned = handler.call(outcome, {}, sender, session)
         moved = None if mail.key is None else self._router.next_state(handler, returned)
         if mail.key is not None and moved is not None:
-            means.move(mail.key, moved)
+            means.move(mail.key, moved, module=mail.module)
         return handler.full_name, moved
 
     def _remember(self, connection: Connection, outcome: Outcome) -> None:

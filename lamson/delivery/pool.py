@@ -10,7 +10,7 @@ import queue
 import threading
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lamson.storage.suspects import LOOP, ROUTING, InFlight
 
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from lamson.delivery.chore import Chore
     from lamson.delivery.job import Job
 
+Work: TypeAlias = "Job | Chore"
+
 # Whether more may be added, and what runs together; [] ends a thread.
-_Work = tuple[bool, list["Job"]]
+_Work = tuple[bool, list[Work]]
 
 
 class Pool:
@@ -29,27 +32,32 @@ class Pool:
 
     def __init__(
         self,
-        run: Callable[[Sequence[Job]], None],
+        run: Callable[[Sequence[Any]], None],
         *,
         threads: int,
         batch_limit: int,
         run_dir: Path | None,
+        name: str = "",
     ) -> None:
-        """``run`` must not raise. Without ``run_dir`` nothing is noted."""
+        """``run`` must not raise. Without ``run_dir`` nothing is noted. ``name`` tells the threads
+        of one pool from those of another; only a pool without one works for the loop, too.
+        """
         self._run = run
         self._batch_limit = batch_limit
         self._run_dir = run_dir
         self._loop_in_flight: InFlight | None = None
+        self._is_the_loops = not name
         self._queue: queue.SimpleQueue[_Work] = queue.SimpleQueue()
-        self._suspected: deque[list[Job]] = deque()  # each waits for its turn to run alone
+        self._suspected: deque[list[Work]] = deque()  # each waits for its turn to run alone
         self._suspect_turn = threading.Lock()
         self._threads = [
-            threading.Thread(target=self._work, args=(str(number),), daemon=True)
+            threading.Thread(target=self._work, args=(f"{name}{number}",), daemon=True)
             for number in range(threads)
         ]
 
     def start(self) -> None:
-        self._loop_in_flight = self._make_in_flight(LOOP)
+        if self._is_the_loops:
+            self._loop_in_flight = self._make_in_flight(LOOP)
         for thread in self._threads:
             thread.start()
 
@@ -58,11 +66,11 @@ class Pool:
         for _ in self._threads:
             self._queue.put((False, []))
 
-    def put(self, batch: list[Job], *, is_quick: bool) -> None:
+    def put(self, batch: Sequence[Work], *, is_quick: bool) -> None:
         """Have a thread run ``batch``; where ``is_quick``, with what else is quick."""
-        self._queue.put((is_quick, batch))
+        self._queue.put((is_quick, list(batch)))
 
-    def run_here(self, batch: Sequence[Job]) -> None:
+    def run_here(self, batch: Sequence[Work]) -> None:
         """Run ``batch`` on the thread of the caller, which is the loop's."""
         self._run_noted(batch, self._loop_in_flight)
 
@@ -104,7 +112,7 @@ class Pool:
             else:
                 self._run_noted(batch, in_flight)
 
-    def _run_suspects(self, batch: list[Job], in_flight: InFlight | None) -> None:
+    def _run_suspects(self, batch: list[Work], in_flight: InFlight | None) -> None:
         """Run a suspect while no other thread runs one, else leave it to the thread that does.
 
         Those that came back together would be under way together again, and should one of them
@@ -118,7 +126,7 @@ class Pool:
             finally:
                 self._suspect_turn.release()
 
-    def _run_noted(self, batch: Sequence[Job], in_flight: InFlight | None) -> None:
+    def _run_noted(self, batch: Sequence[Work], in_flight: InFlight | None) -> None:
         if in_flight is None:
             self._run(batch)
         else:

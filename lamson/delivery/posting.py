@@ -15,6 +15,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from lamson.delivery.later import later
 from lamson.delivery.tracking import list_of
 from lamson.errors import LamsonError, SenderError
 from lamson.message.compose import normalise_newlines
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.templates import Templates
     from lamson.storage.state import StateKey
+    from lamson.storage.tasks import Task
     from lamson.storage.tracked import Tracked
 
 
@@ -62,6 +64,7 @@ class Posting:
         "module",
         "outgoing",
         "state_key",
+        "todo",
     )
 
     def __init__(
@@ -72,20 +75,21 @@ class Posting:
         digest: bytes | None = None,
         templates: Templates | None = None,
         is_ours: Callable[[str], bool] | None = None,
-        tracking: Tracking | None = None,
         connect: Callable[[], Connection] | None = None,
         schema: str | None = None,
+        tracking: Tracking | None = None,
     ) -> None:
         """``digest`` is what Message-IDs derive from; None where it is made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
-        ``tracking`` makes tracked mail; None where there is none.
         ``connect`` gives the connection on which the rows will be inserted, within what is undone
         where they are not; ``schema`` is that of our tables, where its search path is another.
+        ``tracking`` makes tracked mail; None where there is none.
         """
         self.module = ""  # whose @outcome function is told what became of tracked mail,
         self.state_key: StateKey | None = None  # and in whose conversation
         self.outgoing: list[Outgoing] = []
+        self.todo: list[Task] = []  # after the commit
         self._id = id
         self._digest = digest
         self._hostname = hostname
@@ -210,11 +214,12 @@ class Posting:
         is so where the setting `submission.track` says so, and no envelope sender is given. Raises
         ValueError where both are.
 
-        A message in bytes, which needs ``sender`` and ``to``, is sent as it is, and not tracked.
+        A message in bytes, which needs ``sender`` and ``to``, is sent as it is.
         """
         if isinstance(response, bytes):
-            if sender is None or to is None or track:
-                raise TypeError("a message in bytes needs sender= and to=, and is not tracked")
+            if sender is None or to is None:
+                raise TypeError("a message in bytes needs sender= and to=")
+            self._is_tracked(track, sender)
             return self._post(
                 sender=sender,
                 recipients=[to] if isinstance(to, str) else list(to),
@@ -226,7 +231,8 @@ class Posting:
             )
         own = None if response.envelope_sender == response.author else response.envelope_sender
         given = own if sender is None else sender
-        return self._send(response, given, response.envelope_sender, to, track, at, key)
+        default = response.envelope_sender
+        return self._send(response, given, default, to, at=at, key=key, track=track)
 
     def _send(
         self,
@@ -234,9 +240,10 @@ class Posting:
         given: str | None,
         default: str,
         to: str | Sequence[str] | None,
-        track: bool | None,
+        *,
         at: datetime | float | None,
         key: Key | str | None,
+        track: bool | None,
     ) -> str:
         """``given`` is the envelope sender that was asked for, ``default`` the one for None."""
         if response["Message-ID"] is None:
@@ -270,6 +277,34 @@ class Posting:
 
     def _note(self, row: Outgoing, response: MailResponse | None) -> None:
         """For who has to know what is sent; ``response`` is None where it was made by another."""
+
+    def _is_tracked(self, track: bool | None, sender: str | None) -> bool:
+        """Raises ValueError, LamsonError where it cannot be."""
+        if track and sender is not None:
+            raise ValueError(
+                "tracked mail has an envelope sender of its own: give no other one, or no track"
+            )
+        if self._tracking is None:
+            if track:
+                raise LamsonError("tracking mail needs a database: set `database` in the settings")
+            return False
+        return self._tracking.is_default and sender is None if track is None else track
+
+    def later(
+        self, function: Callable[..., Any], *given: Any, key: str | None = None, **arguments: Any
+    ) -> str:
+        """Have ``function``, which is declared `@background`, called after the commit.
+
+        The arguments are what JSON can hold. It runs outside of a transaction, at least once, and
+        again with back-off where it fails; its `Attempt` has ``key``, by default one that is the
+        same for this call whenever this delivery is repeated. With a ``key`` that waits already
+        nothing is added. Gives the key. Raises TypeError for what is not declared, or cannot be
+        called so.
+        """
+        self._check_open()
+        key = key or f"{self._name()}.{len(self.todo) + 1}"
+        self.todo.append(later(function, given, arguments, key=key))
+        return key
 
     def cancel(self, key: Key | str) -> bool:
         """Take back mail that waits for its time under ``key``; True where there was some.
@@ -305,29 +340,20 @@ class Posting:
             raise LamsonError(f"{what} needs a database: set `database` in the settings")
         return self._connect()
 
-    def _is_tracked(self, track: bool | None, sender: str | None) -> bool:
-        """Raises ValueError, LamsonError where it cannot be."""
-        if track and sender is not None:
-            raise ValueError(
-                "tracked mail has an envelope sender of its own: give no other one, or no track"
-            )
-        if self._tracking is None:
-            if track:
-                raise LamsonError("tracking mail needs a database: set `database` in the settings")
-            return False
-        return self._tracking.is_default and sender is None if track is None else track
-
     def _may_send(self, sender: str) -> bool:
         return self._is_ours is None or self._is_ours(address.split(sender)[1])
 
     def _next_message_id(self, author: str) -> str:
         """One in the domain of ``author``, the From address."""
-        if self._digest is None:
-            self._digest = secrets.token_bytes(32)
         domain = written_domain(address.split(author)[1])
         if not domain or not domain.isascii():
             domain = self._hostname
-        return f"<{self._digest.hex()[:32]}.{len(self.outgoing) + 1}@{domain}>"
+        return f"<{self._name()}.{len(self.outgoing) + 1}@{domain}>"
+
+    def _name(self) -> str:
+        if self._digest is None:
+            self._digest = secrets.token_bytes(32)
+        return self._digest.hex()[:32]
 
     def _post(
         self,
@@ -362,6 +388,7 @@ class Posting:
                 module=self.module,
                 key=self.state_key,
                 scope=scope,
+                leaves_at=due_at,
             )
             sender = self._tracking.sender(mail, author, self._here)
         elif sender != address.NULL_PATH:

@@ -66,7 +66,7 @@ class Reports:
             self._keep(connection, mail, message, "it is no report, and came to a bounce address")
             return
         told = 0
-        for kind, found in _findings(mail, report):
+        for kind, found in findings(mail, report):
             told += 1
             self._outcomes.tell(
                 mail,
@@ -94,7 +94,7 @@ class Reports:
         )
 
 
-def _findings(mail: Tracked, report: Report) -> Iterator[tuple[OutcomeKind, ReportedRecipient]]:
+def findings(mail: Tracked, report: Report) -> Iterator[tuple[OutcomeKind, ReportedRecipient]]:
     """What the report says of each recipient of the mail, under the address that it was sent to.
 
     Where it had only one, whoever is named is he: an alias of his, or where he has it forwarded.

@@ -13,8 +13,6 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SAWarning, SQLAlchemyError
-
 from lamson import failpoint, log
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.context import TOO_MANY, Delivery, MailLoop
@@ -23,12 +21,13 @@ from lamson.delivery.forked import end_if_child
 from lamson.delivery.job import Result
 from lamson.delivery.keeping import keep
 from lamson.delivery.redeeming import redeem
+from lamson.delivery.savepoint import Savepoint
 from lamson.delivery.signing import Desk
 from lamson.errors import LamsonError
 from lamson.routing.module import START
 from lamson.smtp import address
 from lamson.smtp.reply import LOCAL_ERROR, OK, UNPROVEN, SMTPError
-from lamson.storage import failure, guard
+from lamson.storage import failure
 from lamson.storage.failure import PrematureEnd, SharedTransactionError
 from lamson.storage.pending import Room
 from lamson.storage.state import StateKey
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
 
 
 _ROOM = 256 << 20  # octets, where nothing else is said
+_NO_DATABASE = "{} needs a database: set `database` in the settings"
 
 
 class Handlers:
@@ -142,8 +142,11 @@ class Handlers:
         try:
             self._run_all(run, states)
             end_if_child(process, run.handler)
-            if run.delivery is not None and run.delivery.outgoing and connection is None:
-                raise LamsonError("sending mail needs a database: set `database` in the settings")
+            if run.delivery is not None and connection is None:
+                if run.delivery.outgoing:
+                    raise LamsonError(_NO_DATABASE.format("sending mail"))
+                if run.delivery.todo:
+                    raise LamsonError(_NO_DATABASE.format("work after the commit"))
             if run.savepoint is not None:
                 run.savepoint.commit()
             if run.delivery is not None:
@@ -152,7 +155,7 @@ class Handlers:
                 self._refuse_unhandled(result, states)
             if run.delivery is not None:
                 run.delivery.end()
-                result.outgoing = run.delivery.outgoing
+                result.outgoing, result.todo = run.delivery.outgoing, run.delivery.todo
                 result.kept = run.desk.kept
             result.threads = list(run.threads.values())
             for thread in result.threads:
@@ -238,7 +241,7 @@ class Handlers:
                     self._call(run, match)
             elif not is_moved and states[key] == match.handler.name:
                 run.match, run.key = match, key
-                result.state = states[key]
+                result.state, result.moved_by = states[key], match
                 returned: object
                 if (filter := self._held_by(result, match)) is not None:
                     held, returned = f"{key.module} {states[key]}", filter.next_state
@@ -277,6 +280,7 @@ class Handlers:
             conversations = Conversations(run, run.delivery)
             handler.call(message, captures, None, None, None, conversations)
             run.result.moves = tuple(conversations.moves.items())
+            run.result.moved_in = conversations.module
             return None
         thread = self._thread(match, job)
         if thread is not None:
@@ -416,7 +420,7 @@ class _Run:
         self.key: StateKey | None = None
         self.delivery: Delivery | None = None
         self.threads: dict[str, Thread] = {}  # by module
-        self.savepoint: _Savepoint | None = None
+        self.savepoint: Savepoint | None = None
         self.connection = connection
 
     @property
@@ -440,7 +444,7 @@ class _Run:
     def session(self) -> HandlerSession:
         """The session that all of them share."""
         if self.savepoint is None:
-            self.savepoint = _Savepoint(self.connection)
+            self.savepoint = Savepoint(self.connection)
         return self.savepoint.session
 
     def undo(self, error: BaseException) -> None:
@@ -458,52 +462,3 @@ class _Run:
             thread.end()
         if self.savepoint is not None:
             self.savepoint.session.end()
-
-
-class _Savepoint:
-    """What one delivery's handlers do with their session, in a savepoint of its own."""
-
-    __slots__ = ("_connection", "_driver", "_savepoint", "session")
-
-    def __init__(self, connection: Connection | None) -> None:
-        if connection is None:
-            raise LamsonError("a Session needs a database: set `database` in the settings")
-        # 6 MiB, which an application without one can do without.
-        from lamson.delivery.session import HandlerSession
-
-        self._connection = connection
-        self._driver = guard.driver(connection)
-        self._savepoint = connection.begin_nested()
-        self.session = HandlerSession(connection)
-
-    def commit(self) -> None:
-        """Raises PrematureEnd where a handler ended the transaction and said nothing."""
-        if not self._connection.invalidated:
-            self._check_open()  # before anything else is written to it
-        self.session.commit()
-        self._savepoint.commit()
-        guard.reset_options(self._connection)
-
-    def rollback(self, error: BaseException) -> None:
-        """Undo what was done in it, because of ``error``, which is raised where all is gone.
-
-        Raises PrematureEnd where a handler ended the transaction, or the savepoint, and with it
-        what could be undone.
-        """
-        if self._connection.invalidated and not self._driver.was_dropped:
-            raise error
-        self._check_open()
-        try:
-            self.session.rollback()
-            is_whole = self._savepoint.is_active
-            self._savepoint.rollback()
-        except (SQLAlchemyError, SAWarning) as broken:
-            if self._connection.invalidated:
-                raise
-            raise PrematureEnd from broken
-        if not is_whole:
-            raise PrematureEnd
-
-    def _check_open(self) -> None:
-        if not guard.is_open(self._connection):
-            raise PrematureEnd

@@ -60,9 +60,10 @@ class Tracking:
         module: str,
         key: StateKey | None,
         scope: str,
+        leaves_at: float = 0.0,
     ) -> Tracked:
-        """A mail that is sent now."""
-        now = self._clock()
+        """A mail that is sent now, or leaves later."""
+        now = max(self._clock(), leaves_at)
         id = base64.b32encode(secrets.token_bytes(_ID)).decode().lower()
         until = now + DAYS * 86400
         return Tracked(id, message_id, subject, recipients, module, key, scope, now, until)
@@ -84,7 +85,7 @@ class Tracking:
                 " domains"
             )
         try:
-            return self._addresses.address(mail.id, domain)
+            return self._addresses.address(mail.id, domain, until=mail.until)
         except ValueError as error:
             raise LamsonError(f"mail cannot be tracked: {error}") from error
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from lamson import failpoint, log
 from lamson.delivery.keeping import keep
+from lamson.delivery.timers import Entry
 from lamson.routing.module import ERROR
 from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
-from lamson.storage import failure, pending, redeemed, seen
+from lamson.storage import failure, pending, redeemed, seen, tasks
 from lamson.storage.failure import AlteredConnection, PrematureEnd
 from lamson.storage.seen_before import SeenBefore
 from lamson.storage.state import MemoryStateStore, SqlStateStore, StateKey, StateStore
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+    from lamson.delivery.errand import Errand
     from lamson.delivery.job import Job, Result
     from lamson.delivery.run import Handlers
+    from lamson.delivery.timers import Timers
     from lamson.storage.database import Database
     from lamson.storage.maildir import Maildir
     from lamson.storage.outbox import Outbox
@@ -50,6 +53,7 @@ class _UnderWay:
     done: list[Result] = field(default_factory=list)
     conversations: set[str] = field(default_factory=set)
     """In which mail was made that `Transactions.outgoing` has not told of (see Untold)."""
+    has_tasks: bool = False
 
 
 def _outcome(result: Result) -> str:
@@ -80,15 +84,23 @@ class Transactions:
         outbox: Outbox | None = None,
         undeliverable: Maildir | None = None,
         clock: Callable[[], float] = time.monotonic,
+        timers: Timers | None = None,
+        time: Callable[[], float] = time.time,
+        on_tasks: Callable[[], None] = lambda: None,
     ) -> None:
         """``clock`` is the service clock. Where there is a database and handlers send, an outbox
-        has to be there too.
+        has to be there too. ``timers`` are those of the states, None where no state has any;
+        ``time`` is what they are counted by, in seconds since the epoch. ``on_tasks`` is called
+        when work was committed that can be done now.
         """
         self._handlers = handlers
         self._database = database
         self._outbox = outbox
         self._undeliverable = undeliverable
         self._clock = clock
+        self._timers = timers
+        self._time = time
+        self._on_tasks = on_tasks
         self.outgoing: deque[Outgoing] = deque()
         """Mail that was committed; the relay takes it over, in this order."""
         self.doubtful: deque[Outgoing] = deque()
@@ -155,6 +167,8 @@ class Transactions:
             self._undone(jobs, outgoing)
             raise
         self.outgoing.extend(outgoing)
+        if under_way.has_tasks:
+            self._on_tasks()
         return results
 
     def _tell(self, under_way: _UnderWay) -> None:
@@ -196,6 +210,40 @@ class Transactions:
         self._undone([job for job in jobs if job not in completed], ())
         return done, outgoing
 
+    def run_errand(self, work: Callable[[Connection, StateStore], Sequence[Outgoing]]) -> None:
+        """Run ``work`` in a transaction of its own: commit, and tell of the mail that it gives.
+
+        For what no message asked for. ``work`` saves the states itself (see `settle`). Raises what
+        it raises, and SQLAlchemy's exceptions; nothing was committed then, or it is not known.
+        """
+        assert self._database is not None
+        under_way = _UnderWay()
+        outgoing: list[Outgoing] = []
+        try:
+            with (
+                self._deleting() as delete,
+                self._in_database(self._database) as (connection, store),
+            ):
+                outgoing = self._insert(connection, list(work(connection, store)), under_way)
+                delete(connection)
+                if failpoint.ACTIVE:
+                    failpoint.reach(failpoint.BEFORE_COMMIT)
+            self.outgoing.extend(outgoing)
+        except BaseException:
+            self.doubtful.extend(outgoing)
+            raise
+        finally:
+            self._tell(under_way)
+        if failpoint.ACTIVE:
+            failpoint.reach(failpoint.AFTER_COMMIT)
+
+    def settle(self, connection: Connection, store: StateStore, errand: Errand) -> None:
+        """Save the states that were entered, with their timers, and what is to be done later."""
+        store.save({entry.key: entry.state for entry in errand.entries})
+        if self._timers is not None and errand.entries:
+            self._timers.note(connection, errand.entries, errand.now)
+        tasks.add(connection, errand.todo)
+
     def give_up(self, job: Job) -> None:
         """Keep a message whose handling kills workers, and answer 250, without running it."""
         reason = f"its handling ended {job.deaths} worker processes"
@@ -226,7 +274,7 @@ class Transactions:
 
     @staticmethod
     @contextmanager
-    def _in_database(database: Database) -> Iterator[tuple[Connection | None, StateStore]]:
+    def _in_database(database: Database) -> Iterator[tuple[Connection, StateStore]]:
         with database.begin_shared() as connection:
             yield connection, SqlStateStore(connection)
 
@@ -315,13 +363,25 @@ class Transactions:
                 outgoing += result.outgoing
         self._handlers.write_threads(connection, results)
         store.save(states)
-        if connection is not None:
-            seen.forget(connection, failed)
-            redeemed.forget(connection, unused)
-            done = [result for result in results if not result.failed]
-            pending.keep(connection, [one for result in done for one in result.kept])
-            pending.forget(connection, [one for result in done for one in result.spent])
-        if connection is None or not outgoing:
+        if connection is None:
+            return []
+        seen.forget(connection, failed)
+        redeemed.forget(connection, unused)
+        done = [result for result in results if not result.failed]
+        pending.keep(connection, [one for result in done for one in result.kept])
+        pending.forget(connection, [one for result in done for one in result.spent])
+        if self._timers is not None and states:
+            self._timers.note(connection, _entries(results), self._time())
+        todo = [task for result in done for task in result.todo]
+        tasks.add(connection, todo)
+        under_way.has_tasks = bool(todo)
+        return self._insert(connection, outgoing, under_way)
+
+    def _insert(
+        self, connection: Connection, outgoing: list[Outgoing], under_way: _UnderWay
+    ) -> list[Outgoing]:
+        """Put mail into the outbox; gives what the relay may take as soon as it is committed."""
+        if not outgoing:
             return []
         assert self._outbox is not None
         outgoing = self._outbox.split(outgoing)
@@ -335,7 +395,7 @@ class Transactions:
         if result.retry:
             return
         if result.error_state is not None and not job.is_again:
-            self._enter_error_state(job, result.error_state, result.state)
+            self._enter_error_state(job, result)
             result.reply = OK
         job.reply = result.reply
         log.event(
@@ -349,11 +409,29 @@ class Transactions:
             ms=f"{result.seconds * 1000:.1f}",
         )
 
-    def _enter_error_state(self, job: Job, state_key: StateKey, state: str) -> None:
+    def _enter_error_state(self, job: Job, result: Result) -> None:
         """Keep the message, and move its author to ERROR in a fresh transaction."""
         reason = "its handler raised an exception; see the log"
+        key, match = result.error_state, result.moved_by
+        assert key is not None
+        assert match is not None
         with self._transaction([job]) as (connection, store):
             if self._claim(connection, [job]):
-                keep(self._undeliverable, job, reason, f"{state_key.module} {state}")
-                if not job.is_of_new_thread(state_key):  # which is not kept: nobody comes back
-                    store.save({state_key: ERROR})
+                keep(self._undeliverable, job, reason, f"{key.module} {result.state}")
+                if job.is_of_new_thread(key):  # which is not kept: nobody comes back
+                    return
+                store.save({key: ERROR})
+                if self._timers is not None and connection is not None:
+                    entry = Entry(key, ERROR, match.handler.module, match.captures)
+                    self._timers.note(connection, [entry], self._time())
+
+
+def _entries(results: Sequence[Result]) -> list[Entry]:
+    """Who entered which state, in order."""
+    found = []
+    for result in results:
+        by = result.moved_by
+        module = result.moved_in if by is None else by.handler.module
+        for key, state in () if result.failed else result.moves:
+            found.append(Entry(key, state, module, {} if by is None else by.captures))
+    return found

@@ -18,6 +18,7 @@ from lamson.routing.decorators import (
 from lamson.routing.handler import Handler
 from lamson.routing.router import Explanation, Match, Route, Router
 from lamson.routing.signing import Signed
+from lamson.routing.timely import background, every, timeout
 
 __all__ = [
     "Explanation",
@@ -28,10 +29,13 @@ __all__ = [
     "Signed",
     "State",
     "action",
+    "background",
+    "every",
     "outcome",
     "route",
     "route_like",
     "spam_filter",
     "state_key_generator",
     "stateless",
+    "timeout",
 ]

@@ -8,11 +8,14 @@ application takes it, and else unknown (550).
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from lamson.routing.signing import Signed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lamson.routing.signing import Signer
 
 PREFIX = "bounces+"
@@ -23,12 +26,19 @@ _SIGNED = Signed("bounce", days=DAYS)
 class BounceAddresses:
     """Makes and knows them, with the keys of ``signer``."""
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: Signer, *, clock: Callable[[], float] = time.time) -> None:
         self._signer = signer
+        self._clock = clock
 
-    def address(self, id: str, domain: str) -> str:
-        """That of the mail ``id``. Raises ValueError where the project has no key."""
-        return f"{PREFIX}{self._signer.sign(_SIGNED, id)}@{domain}"
+    def address(self, id: str, domain: str, *, until: float | None = None) -> str:
+        """That of the mail ``id``, which counts for so long, by default for `DAYS`.
+
+        Raises ValueError where the project has no key.
+        """
+        signed = _SIGNED
+        if until is not None:
+            signed = Signed(_SIGNED.purpose, days=max((until - self._clock()) / 86400, 1.0))
+        return f"{PREFIX}{self._signer.sign(signed, id)}@{domain}"
 
     def read(self, address: str) -> str | None:
         """The id of the mail whose bounce address it is; None for any other address."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from lamson.routing.handler import Handler
     from lamson.routing.pattern import Pattern
+    from lamson.routing.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,16 @@ def threads_among(signed: Iterable[tuple[str, Signed]]) -> tuple[str, ...]:
     return tuple(name for name, one in signed if one.purpose == THREAD)
 
 
+@dataclass(frozen=True, slots=True)
+class DeclaredTimeout:
+    """One `@timeout`: the names of the states, none for any but START, and the seconds."""
+
+    states: tuple[str, ...]
+    seconds: float
+    file: str
+    line: int
+
+
 _Route = TypeVar("_Route", bound=DeclaredRoute)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -93,6 +104,14 @@ class HandlerDeclaration(Declaration[DeclaredRoute]):
     is_outcome: bool = False
     is_action: bool = False
     spam_filter: SpamFilter | None = None
+    timeouts: list[DeclaredTimeout] = field(default_factory=list)
+    schedule: Schedule | None = None
+    is_background: bool = False
+
+    @property
+    def is_timely(self) -> bool:
+        """Whether no message calls it, but the time, or a commit."""
+        return bool(self.timeouts) or self.schedule is not None or self.is_background
 
 
 _Declared = TypeVar("_Declared", bound=Declaration[Any])
@@ -141,12 +160,15 @@ HANDLERS = Declarations(
     "handlers",
     {
         "action",
+        "background",
+        "every",
         "outcome",
         "route",
         "route_like",
         "spam_filter",
         "stateless",
         "state_key_generator",
+        "timeout",
     },
     HandlerDeclaration,
     noun="route",

@@ -175,12 +175,12 @@ class Handler:
         if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
             raise self._error("takes no message: its first parameter is the message")
         self._message = first.name if first.kind is first.POSITIONAL_OR_KEYWORD else ""
-        hints = _annotations(function)
-        if _injection(hints.get(first.name), injectable):
+        hints = annotations_of(function)
+        if injection(hints.get(first.name), injectable):
             raise self._error(f"has {first.name!r} first: the first parameter is the message")
         for parameter in parameters[1:]:
             name = parameter.name
-            what = _injection(hints.get(name), injectable)
+            what = injection(hints.get(name), injectable)
             if parameter.kind is parameter.VAR_KEYWORD:
                 self.takes_any = True
             elif parameter.kind is parameter.POSITIONAL_ONLY:
@@ -200,11 +200,11 @@ class Handler:
 
 def thread_parameter(function: Callable[..., Any]) -> str:
     """The parameter of a `@state_key_generator` that is annotated `Thread`; "" without one."""
-    hints = _annotations(inspect.unwrap(function))
-    return next((name for name, hint in hints.items() if _injection(hint, INJECTED) == THREAD), "")
+    hints = annotations_of(inspect.unwrap(function))
+    return next((name for name, hint in hints.items() if injection(hint, INJECTED) == THREAD), "")
 
 
-def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
+def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
     """The annotations, resolved where that is possible.
 
     A name imported under ``if TYPE_CHECKING:`` does not exist at run time. It spoils
@@ -220,14 +220,14 @@ def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
         }
 
 
-def _injection(hint: Any, injectable: Mapping[str, str]) -> str | None:
+def injection(hint: Any, injectable: Mapping[str, str]) -> str | None:
     """What a parameter with this annotation is given; None where a capture is to fill it."""
     if isinstance(hint, str):
         ours = {path.rpartition(".")[2]: what for path, what in injectable.items()}
         words = (word.strip().rpartition(".")[2] for word in hint.split("|"))
         return next((ours[word] for word in words if word in ours), None)
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        found = (_injection(member, injectable) for member in typing.get_args(hint))
+        found = (injection(member, injectable) for member in typing.get_args(hint))
         return next(filter(None, found), None)
     if isinstance(hint, type):
         return injectable.get(f"{hint.__module__}.{hint.__qualname__}")

@@ -11,6 +11,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from lamson.errors import RouteError
+from lamson.routing.clockwork import Clockwork
 from lamson.routing.declaration import HANDLERS, HandlerDeclaration
 from lamson.routing.handler import INJECTED_WITHOUT_MESSAGE, Handler, thread_parameter
 from lamson.routing.loader import file_of, functions_of, nothing_declared
@@ -30,7 +31,8 @@ class HandlerModule:
     ``declared`` are its routed handlers in source order; ``states`` those by name that are states,
     `ERROR` included; ``error`` is that one, which needs no route: it then has those of all states
     of the module; ``state_key_generator`` and ``outcome`` are the functions so declared, and
-    ``thread_parameter`` is what that generator takes the thread as, "" where it takes none.
+    ``thread_parameter`` is what that generator takes the thread as, "" where it takes none;
+    ``clockwork`` has those that no message calls but the time, or a commit.
     """
 
     def __init__(self, module: ModuleType) -> None:
@@ -42,18 +44,22 @@ class HandlerModule:
         self.state_key_generator: Callable[..., Any] | None = None
         self.outcome: Handler | None = None
         self.thread_parameter = ""
+        self.clockwork = Clockwork()
         for function in functions_of(module):
             declaration = HANDLERS.of(function)
             if declaration is not None and declaration.is_state_key_generator:
                 self._add_state_key_generator(function, declaration)
             elif declaration is not None and declaration.is_outcome:
                 self._add_outcome(function, declaration)
+            elif declaration is not None and declaration.is_timely:
+                self.clockwork.add(function, declaration)
             elif declaration is not None or function.__name__ == ERROR:
                 self._add_handler(function, declaration or HandlerDeclaration())
-        if not self.declared and self.outcome is None:
+        if not self.declared and not self.clockwork and self.outcome is None:
             raise nothing_declared(module, HANDLERS)
         self._check_start()
         self._check_spam_filters()
+        self.clockwork.settle(self.states, START)
 
     def _add_handler(self, function: Callable[..., Any], declaration: HandlerDeclaration) -> None:
         is_routed = bool(declaration.routes)
@@ -92,7 +98,12 @@ class HandlerModule:
         if self.state_key_generator is not None:
             first = self.state_key_generator.__name__
             problem = f"is a second @state_key_generator; {first} is one already"
-        elif declaration.routes or declaration.is_stateless or declaration.is_outcome:
+        elif (
+            declaration.routes
+            or declaration.is_stateless
+            or declaration.is_timely
+            or declaration.is_outcome
+        ):
             problem = "is @state_key_generator and a handler; it can be only one of them"
         elif not _takes_two(function):
             problem = "is @state_key_generator, so it has to take (module, message)"

@@ -25,6 +25,8 @@ from lamson.routing.why_not import why_not
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from lamson.routing.clockwork import Scheduled, Timeout
+    from lamson.routing.function import Function
     from lamson.routing.pattern import Pattern
     from lamson.routing.purposes import Verified
     from lamson.routing.signing import Signed, Signer, Token
@@ -292,6 +294,26 @@ class Router:
         module = self._modules.get(handler.module)
         return module is not None and bool(module.thread_parameter)
 
+    @property
+    def timeouts(self) -> dict[str, dict[str, list[Timeout]]]:
+        """The timeouts by module and state, of the modules that have some."""
+        found = {name: module.clockwork.timeouts for name, module in self._modules.items()}
+        return {name: timeouts for name, timeouts in found.items() if timeouts}
+
+    @property
+    def schedules(self) -> list[Scheduled]:
+        """The functions that run at their times, in definition order."""
+        return [one for module in self._modules.values() for one in module.clockwork.schedules]
+
+    @property
+    def background(self) -> list[Function]:
+        """The functions that do work after a commit."""
+        return [one for module in self._modules.values() for one in module.clockwork.background]
+
+    def shares_states(self, module: str) -> bool:
+        """Whether another module may move the correspondents of this one, by the same keys."""
+        return self._modules[module].state_key_generator is not None
+
     def state_key(self, match: Match, message: object, thread: object = None) -> str:
         """What the sender's state is kept for: the module's name, or what the module makes of it.
 
@@ -310,7 +332,7 @@ class Router:
             )
         return key
 
-    def next_state(self, handler: Handler, returned: object) -> str | None:
+    def next_state(self, handler: Handler | Function, returned: object) -> str | None:
         """The name of the state that a handler asked for by what it returned; None to stay.
 
         Raises RouteError where that is neither a state of its module nor the name of one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from lamson.message.notes import Notary
 from lamson.routing.signing import Signer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lamson.settings.model import Settings
 
 _PURPOSE = "signed addresses"
@@ -20,7 +23,7 @@ class _NoneYet(Exception):
     """No key has been made."""
 
 
-def signer_of(settings: Settings) -> Signer:
+def signer_of(settings: Settings, *, clock: Callable[[], float] = time.time) -> Signer:
     """Where there is no key, or none that can be read, no address verifies; the latter is logged.
 
     Nothing is read before somebody signs, or asks for an address that looks signed; and only once,
@@ -52,4 +55,4 @@ def signer_of(settings: Settings) -> Signer:
             tell(str(error))
             return ()
 
-    return Signer(keys)
+    return Signer(keys, clock=clock)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, func, or_, select, text, update
 
 from lamson import log
-from lamson.storage import claims, posted, scheduled, sqlite, tasks, tracked
+from lamson.storage import claims, posted, scheduled, sqlite, tasks
 from lamson.storage.held import HeldRows
 from lamson.storage.outgoing import fit, from_row, split, to_row
 from lamson.storage.room import parts
@@ -87,9 +87,7 @@ class Outbox:
         the conversations ``apart``, or their time has not come. Suppressed recipients get nothing;
         tracked mail is noted.
         """
-        if mails := {row.envid: row.tracked for row in rows if row.tracked is not None}:
-            tracked.insert(connection, [*filter(None, mails.values())])
-        rows = self._suppression.applied(connection, rows)
+        rows = posted.admitted(connection, rows, self._suppression)
         now = time.time()
         posted.share(connection, rows)
         for row in rows:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.dialects import postgresql, sqlite
 
-from lamson.storage import keys
+from lamson.storage import keys, tracked
 from lamson.storage.outgoing import split, to_row
+from lamson.storage.suppressed import Suppression
 from lamson.storage.tables import content, outbox, scheduled
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from lamson.storage.outgoing import Outgoing
 
+_suppression = Suppression(is_own=False)
 SHARED_FROM = 512  # octets of a content that is stored once for several rows
 
 
@@ -38,11 +40,24 @@ def post(
 ) -> None:
     """Insert ``rows`` in the caller's transaction: to so many recipients each, due or not."""
     now = time.time()
-    parts = [part for row in rows for part in split(row, max_recipients)]
+    kept = admitted(connection, rows, _suppression, schema)
+    parts = [part for row in kept for part in split(row, max_recipients)]
     share(connection, parts, schema)
     for row in parts:
         row.created_at = now
         put(connection, row, schema)
+
+
+def admitted(
+    connection: Connection,
+    rows: Sequence[Outgoing],
+    suppression: Suppression,
+    schema: str | None = None,
+) -> list[Outgoing]:
+    """Note what is tracked of ``rows``; gives them without recipients that are suppressed."""
+    if mails := {row.envid: row.tracked for row in rows if row.tracked is not None}:
+        tracked.insert(connection, [*filter(None, mails.values())], schema)
+    return suppression.applied(connection, rows, schema)
 
 
 def put(connection: Connection, row: Outgoing, schema: str | None = None) -> None:

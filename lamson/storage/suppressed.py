@@ -16,10 +16,10 @@ from sqlalchemy import delete, select, text
 from lamson import log
 from lamson.smtp import address
 from lamson.storage import sqlite, tracked
+from lamson.storage.keys import in_schema
 from lamson.storage.outgoing import few, fit
-from lamson.storage.tables import suppressed
+from lamson.storage.tables import suppressed, tasks
 from lamson.storage.tasks import Task
-from lamson.storage.tasks import add as add_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -83,15 +83,19 @@ class Suppression:
     taken for empty. Where mail is tracked it is looked at each time.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, is_own: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
+        """``is_own`` says that all connections are our own, to one database."""
+        self._is_own = is_own
         self._clock = clock
         self._empty_until = 0.0
 
-    def applied(self, connection: Connection, rows: Sequence[Outgoing]) -> list[Outgoing]:
+    def applied(
+        self, connection: Connection, rows: Sequence[Outgoing], schema: str | None = None
+    ) -> list[Outgoing]:
         """``rows`` without those recipients, and without rows that have no others.
 
         They keep their place among the mail to those whom they were for. Of tracked mail the
-        application is told.
+        application is told. ``schema`` is that of our tables, where the connection has another.
         """
         is_tracked = any(row.envid for row in rows)
         if not is_tracked and self._clock() < self._empty_until:
@@ -102,20 +106,28 @@ class Suppression:
             for one in row.recipients
             for scope in {"", row.scope}
         }
-        found = set(self._among(connection, list(dict.fromkeys(keys.values()))))
+        found = set(self._among(connection, list(dict.fromkeys(keys.values())), schema))
         if not found:
             return list(rows)
         kept: list[Outgoing] = []
         for row in rows:
             gone = [one for one in row.recipients if {keys[one, ""], keys[one, row.scope]} & found]
             if gone:
-                _tell(connection, row, gone)
+                _tell(connection, row, gone, schema)
                 row.recipients = tuple(one for one in row.recipients if one not in gone)
             if row.recipients:
                 kept.append(row)
         return kept
 
-    def _among(self, connection: Connection, keys: Sequence[str]) -> list[str]:
+    def _among(self, connection: Connection, keys: Sequence[str], schema: str | None) -> list[str]:
+        found: list[str] = []
+        if not self._is_own:  # of any driver, with a search path of its own
+            for at in range(0, len(keys), _AT_ONCE):
+                asked = suppressed.c.key.in_(keys[at : at + _AT_ONCE])
+                query = select(suppressed.c.key).where(asked)
+                rows = connection.execute(query, execution_options=in_schema(schema))
+                found += rows.scalars()
+            return found
         if connection.dialect.name == "sqlite":
             found = [row[0] for row in sqlite.execute(connection, _SQLITE, (json.dumps(keys),))]
         else:
@@ -125,12 +137,25 @@ class Suppression:
         return found
 
 
-def _tell(connection: Connection, row: Outgoing, recipients: Sequence[str]) -> None:
+def _tell(
+    connection: Connection, row: Outgoing, recipients: Sequence[str], schema: str | None
+) -> None:
     log.event(
         "suppressed", row.source, message_id=row.message_id or None, recipients=few(recipients)
     )
     if row.envid:
-        add_tasks(connection, [task_of(row, recipients, "suppressed", "", is_permanent=True)])
+        task = task_of(row, recipients, "suppressed", "", is_permanent=True)
+        now = time.time()
+        values = {
+            "kind": task.kind,
+            "name": task.name,
+            "payload": json.dumps(task.payload),
+            "made_at": now,
+            "due_at": now,
+            "attempts": 0,
+            "last_error": "",
+        }
+        connection.execute(tasks.insert(), values, execution_options=in_schema(schema))
 
 
 def task_of(
@@ -154,4 +179,5 @@ _ADD = text(
 )
 _SQLITE = "SELECT key FROM lamson_suppressed WHERE key IN (SELECT value FROM json_each(?))"
 _POSTGRES = text("SELECT key FROM lamson_suppressed WHERE key = ANY(:keys)")
-_ANY = text("SELECT 1 FROM lamson_suppressed LIMIT 1")
+_ANY = select(suppressed.c.key).limit(1)
+_AT_ONCE = 500  # parameters of a statement

@@ -24,7 +24,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0011"
+SCHEMA_REVISION = "0012"
 VERSION_TABLE = "lamson_version"
 
 metadata = MetaData()
@@ -287,6 +287,24 @@ thread_messages = Table(
     Column("is_ours", Boolean, nullable=False),
     Column("text", Text, nullable=False),
     Index("lamson_thread_messages_digest", "thread", "digest", unique=True),
+)
+
+# Few have been tried; who looks for these does not look at all others.
+_WAS_TRIED = tasks.c.attempts > 0
+Index("lamson_tasks_tried", tasks.c.due_at, sqlite_where=_WAS_TRIED, postgresql_where=_WAS_TRIED)
+
+# What became of schedules (see lamson/storage/schedules.py): when each ran last, for how many
+# seconds, and why it failed, "" where it did not. `failures` are those since it last went well.
+schedules = Table(
+    "lamson_schedules",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("ran_at", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("runs", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # Mail whose time has not come (see lamson/storage/scheduled.py): rows of the outbox to be, with all

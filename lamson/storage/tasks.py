@@ -3,7 +3,9 @@
 For timers of conversations, schedules, work after a commit, and what became of mail that submission
 refused. A task has a ``kind``, which says who does it, and a ``name``, which is the only one of its
 kind: that it is put twice makes it one. It is taken in the transaction that does it: so it is done
-once, whoever else looks at the same time, and is there again where that transaction fails.
+once, whoever else looks at the same time, and is there again where that transaction fails. What is
+done outside of a transaction is leased meanwhile: it is due again later. A task that is put aside
+waits for a person: it is due never.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
 from lamson.storage.outgoing import fit
 from lamson.storage.tables import tasks
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from sqlalchemy.engine import Connection, RowMapping
+
+
+NEVER = 1e12  # due then is what was put aside; no clock comes that far
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,11 @@ class Task:
     made_at: float = 0.0
     attempts: int = 0
     last_error: str = ""
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether it waits for a person, and for no time."""
+        return self.due_at >= NEVER
 
 
 def put(connection: Connection, wanted: Sequence[Task]) -> None:
@@ -56,17 +66,39 @@ def cancel(connection: Connection, kind: str, names: Collection[str]) -> int:
     return connection.execute(statement).rowcount
 
 
-def due(connection: Connection, now: float, limit: int) -> list[Task]:
-    """Tasks whose time has come, the one that waits longest first; none is held by that."""
+def due(
+    connection: Connection,
+    now: float,
+    limit: int,
+    *,
+    kinds: Collection[str] = (),
+    but: Collection[str] = (),
+) -> list[Task]:
+    """Tasks whose time has come, the one that waits longest first; none is held by that.
+
+    Where there are ``kinds``, of these alone; none of those in ``but``.
+    """
     query = select(tasks).where(tasks.c.due_at <= now).order_by(tasks.c.due_at, tasks.c.id)
+    if kinds:
+        query = query.where(tasks.c.kind.in_(kinds))
+    if but:
+        query = query.where(tasks.c.kind.not_in(but))
     return [_task(row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
-def take(connection: Connection, id: int, now: float) -> Task | None:
+def take(
+    connection: Connection, id: int, now: float, *, made_at: float | None = None
+) -> Task | None:
     """Take a task to do it in the caller's transaction; None where somebody else does, or did,
-    and where it is not due any more."""
+    and where it is not due any more.
+
+    An id may be used again when its task has gone: who read the task some time ago gives its
+    ``made_at``, and is not given another one.
+    """
     statement = _TAKE_SQLITE if connection.dialect.name == "sqlite" else _TAKE
-    row = connection.execute(statement, {"id": id, "now": now}).mappings().first()
+    made = {"since": 0.0 if made_at is None else made_at}
+    made["until"] = NEVER if made_at is None else made_at
+    row = connection.execute(statement, {"id": id, "now": now, **made}).mappings().first()
     return None if row is None else _task(row)
 
 
@@ -74,15 +106,84 @@ def put_off(connection: Connection, task: Task, due_at: float, error: str) -> bo
     """After it failed: note that, and have it wait until ``due_at``; False where it has gone."""
     statement = (
         update(tasks)
-        .where(tasks.c.id == task.id, tasks.c.attempts == task.attempts)
+        .where(*_same(task))
         .values(attempts=task.attempts + 1, last_error=fit(error), due_at=due_at)
     )
     return connection.execute(statement).rowcount > 0
 
 
+def lease(connection: Connection, task: Task, until: float) -> bool:
+    """Have nobody else do it before ``until``; False where somebody does, or did."""
+    statement = update(tasks).where(*_same(task), tasks.c.due_at == task.due_at)
+    statement = statement.values(due_at=until)
+    return connection.execute(statement).rowcount > 0
+
+
+def finish(connection: Connection, task: Task) -> bool:
+    """Forget one that was leased; False where it has gone, or was put anew meanwhile."""
+    is_leased = tasks.c.due_at == task.due_at
+    return connection.execute(delete(tasks).where(*_same(task), is_leased)).rowcount > 0
+
+
+def put_aside(connection: Connection, task: Task, error: str) -> bool:
+    """Have it wait for a person; False where it has gone, or was put anew meanwhile."""
+    statement = update(tasks).where(*_same(task))
+    values = {"due_at": NEVER, "attempts": task.attempts + 1, "last_error": fit(error)}
+    return connection.execute(statement.values(values)).rowcount > 0
+
+
+def restore(connection: Connection, task: Task, due_at: float, error: str) -> None:
+    """Have one wait again that was taken, and failed though that was committed."""
+    row = _row(task, time.time())
+    row |= {"due_at": due_at, "attempts": task.attempts + 1, "last_error": fit(error)}
+    connection.execute(_RESTORE, row | {"made_at": task.made_at})
+
+
+def retry(connection: Connection, now: float, id: int | None = None) -> int:
+    """Make one due now, or all that failed and wait for another attempt; gives their number.
+
+    It counts as new: what it did to processes before is not held against it any more.
+    """
+    statement = update(tasks).values(due_at=now, made_at=now)
+    if id is None:
+        statement = statement.where(tasks.c.attempts > 0, tasks.c.due_at > now)
+    else:
+        statement = statement.where(tasks.c.id == id)
+    return connection.execute(statement).rowcount
+
+
+def hurry(connection: Connection, now: float, most: float) -> int:
+    """Make those due now that failed and wait longer for another attempt than ``most`` seconds.
+
+    So does nobody wait, but for a clock that was ahead when they failed.
+    """
+    statement = update(tasks).where(
+        tasks.c.attempts > 0, tasks.c.due_at > now + most, tasks.c.due_at < NEVER
+    )
+    return connection.execute(statement.values(due_at=now)).rowcount
+
+
+def drop(connection: Connection, id: int) -> bool:
+    """Forget one; False where it is not there."""
+    return connection.execute(delete(tasks).where(tasks.c.id == id)).rowcount > 0
+
+
+def get(connection: Connection, id: int) -> Task | None:
+    """One, for people to look at; None where it is not there."""
+    row = connection.execute(select(tasks).where(tasks.c.id == id)).mappings().first()
+    return None if row is None else _task(row)
+
+
+def named(connection: Connection, kind: str) -> dict[str, Task]:
+    """All of a kind of which there are few, by name."""
+    rows = connection.execute(select(tasks).where(tasks.c.kind == kind)).mappings()
+    return {row["name"]: _task(row) for row in rows}
+
+
 def next_due(connection: Connection) -> float | None:
     """When the next one is due, None where none waits."""
-    query = select(tasks.c.due_at).order_by(tasks.c.due_at).limit(1)
+    query = select(tasks.c.due_at).where(tasks.c.due_at < NEVER)
+    query = query.order_by(tasks.c.due_at).limit(1)
     return connection.execute(query).scalar()
 
 
@@ -94,20 +195,34 @@ def waiting(connection: Connection, kind: str | None = None, limit: int = 1000) 
     return [_task(row) for row in connection.execute(query).mappings()]
 
 
+def count(connection: Connection) -> int:
+    """How many there are."""
+    return connection.execute(select(func.count()).select_from(tasks)).scalar_one()
+
+
 def _insert(connection: Connection, wanted: Sequence[Task], statement: Any) -> None:
     now = time.time()
-    rows = [
-        {
-            "kind": task.kind,
-            "name": task.name,
-            "payload": json.dumps(task.payload),
-            "made_at": now,
-            "due_at": task.due_at or now,
-        }
-        for task in wanted
-    ]
+    rows = [_row(task, now) for task in wanted]
     if rows:
         connection.execute(statement, rows)
+
+
+def _row(task: Task, now: float) -> dict[str, Any]:
+    return {
+        "kind": task.kind,
+        "name": task.name,
+        "payload": json.dumps(task.payload),
+        "made_at": task.made_at or now,
+        "due_at": task.due_at or now,
+        "attempts": 0,
+        "last_error": "",
+    }
+
+
+def _same(task: Task) -> tuple[Any, ...]:
+    """That row, unless it was tried, or put anew, since it was read, or its id used again."""
+    is_old = tasks.c.attempts == task.attempts
+    return (tasks.c.id == task.id, tasks.c.made_at == task.made_at, is_old)
 
 
 def _task(row: RowMapping) -> Task:
@@ -125,13 +240,17 @@ def _task(row: RowMapping) -> Task:
 
 _INSERT = (
     "INSERT INTO lamson_tasks (kind, name, payload, made_at, due_at, attempts, last_error) "
-    "VALUES (:kind, :name, :payload, :made_at, :due_at, 0, '') ON CONFLICT (kind, name) DO "
+    "VALUES (:kind, :name, :payload, :made_at, :due_at, :attempts, :last_error) "
+    "ON CONFLICT (kind, name) DO "
 )
-_KEEP = text(_INSERT + "NOTHING")
+_KEEP = _RESTORE = text(_INSERT + "NOTHING")
 _REPLACE = text(
     _INSERT + "UPDATE SET payload = excluded.payload, made_at = excluded.made_at, "
     "due_at = excluded.due_at, attempts = 0, last_error = ''"
 )
-_DUE = "SELECT id FROM lamson_tasks WHERE id = :id AND due_at <= :now"
+_DUE = (
+    "SELECT id FROM lamson_tasks "
+    "WHERE id = :id AND due_at <= :now AND made_at BETWEEN :since AND :until"
+)
 _TAKE_SQLITE = text(f"DELETE FROM lamson_tasks WHERE id IN ({_DUE}) RETURNING *")
 _TAKE = text(f"DELETE FROM lamson_tasks WHERE id IN ({_DUE} FOR UPDATE SKIP LOCKED) RETURNING *")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, text
 
 from lamson.smtp import address
+from lamson.storage.keys import in_schema
 from lamson.storage.outgoing import fit
 from lamson.storage.seen import PIECE
 from lamson.storage.state import StateKey
@@ -45,8 +46,9 @@ class Tracked:
     until: float
 
 
-def insert(connection: Connection, mails: Sequence[Tracked]) -> None:
-    """Keep them, in the caller's transaction."""
+def insert(connection: Connection, mails: Sequence[Tracked], schema: str | None = None) -> None:
+    """Keep them, in the caller's transaction; ``schema`` is that of our tables, where it has
+    another."""
     rows = [
         {
             "id": mail.id,
@@ -63,7 +65,7 @@ def insert(connection: Connection, mails: Sequence[Tracked]) -> None:
         for mail in mails
     ]
     if rows:
-        connection.execute(_INSERT, rows)
+        connection.execute(tracked.insert(), rows, execution_options=in_schema(schema))
 
 
 def get(connection: Connection, id: str) -> Tracked | None:
@@ -116,12 +118,6 @@ def _purge(connection: Connection, table: Table, name: str, now: float) -> int:
     return connection.execute(delete(table).where(key.in_(some))).rowcount
 
 
-_COLUMNS = tracked.columns.keys()
-_NAMES = ", ".join(_COLUMNS)
-_VALUES = ", ".join(f":{name}" for name in _COLUMNS)
-_INSERT = text(
-    f"INSERT INTO lamson_tracked ({_NAMES}) VALUES ({_VALUES}) ON CONFLICT (id) DO NOTHING"
-)
 _TELL = text(
     "INSERT INTO lamson_outcomes (key, until) VALUES (:key, :until) ON CONFLICT (key) DO NOTHING"
 )

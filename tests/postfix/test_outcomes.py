@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-import smtplib
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.postfix.sender import letter
-from tests.unit.delivery.tracked import complaint, dsn, failed
-from tests.waiting import free_port, listening, wait_for
+from tests.postfix.reporting import everybody_else, everything, invite, reporting, told
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.postfix.sink import Delivered
     from tests.postfix.stage import Stage
 
+__all__ = ["reporting"]  # a fixture
+
 pytestmark = [pytest.mark.postfix, pytest.mark.slow]
-
-
-@pytest.fixture
-def reporting(make_stage: Callable[..., Stage]) -> Stage:
-    """A stage whose Postfix gives up soon, asks the socketmap, and is asked for all reports."""
-    port = free_port()
-    stage = make_stage(
-        main={
-            "relay_recipient_maps": f"socketmap:inet:127.0.0.1:{port}:recipient",
-            "delay_warning_time": "1s",
-            "maximal_queue_lifetime": "5s",
-        },
-        environment={
-            "LAMSON_SOCKETMAP__LISTEN": f"127.0.0.1:{port}",
-            "LAMSON_SUBMISSION__NOTIFY": "FAILURE,DELAY,SUCCESS",
-        },
-    )
-    wait_for(lambda: listening(port), "the socketmap")
-    return stage
-
-
-def told(stage: Stage, kind: str) -> list[tuple[object, ...]]:
-    return stage.query(
-        "select recipient, status, state, subject from told where kind = ? order by id", kind
-    )
-
-
-def invite(stage: Stage, who: str, *people: str) -> None:
-    stage.write(
-        who, "invite@app.test", content=letter(who, "invite@app.test", who, " ".join(people))
-    )
 
 
 def test_what_postfix_reports_is_told(reporting: Stage) -> None:
@@ -93,47 +62,33 @@ def test_what_postfix_reports_is_told(reporting: Stage) -> None:
     assert everybody_else(stage) == [], "nobody was written to about all that"
 
 
-def test_what_a_stranger_reports(reporting: Stage) -> None:
-    """A forged address is unknown at RCPT; who has the mail counts for himself, and once."""
+def test_what_submission_refuses_is_told_too(reporting: Stage) -> None:
+    """At once, in the state of the conversation; and what a script sent, in none."""
     stage = reporting
-    invite(stage, "ann@sender.test", "zed@world.test")
-    (invitation,) = stage.sink.wait(to="zed@world.test")
-    wait_for(lambda: told(stage, "relayed"), "the success to be told")
-    address = invitation.sender
-    forged = [
-        f"bounces+{'a' * 47}@app.test",
-        address.replace("bounces+", "bounces+a"),
-        address.replace("@app.test", "") + "a@app.test",
-        "bounces+@app.test",
-    ]
-    with smtplib.SMTP("127.0.0.1", stage.postfix.smtp_port) as client:
-        client.ehlo("stranger.test")
-        client.mail("")
-        for one in forged:
-            code, text = client.rcpt(one)
-            assert (code, b"User unknown" in text) == (550, True), one
-    with smtplib.LMTP("127.0.0.1", stage.lamson.port) as direct:
-        direct.ehlo("stranger.test")
-        direct.mail("")
-        assert {direct.rcpt(one)[0] for one in forged} == {550}
+    invite(stage, "ann@sender.test", "refused@world.test", "here@world.test")
+    wait_for(lambda: told(stage, "refused"), lambda: f"the refusal: {everything(stage)}")
+    subject = "Come, ann@sender.test"
+    assert told(stage, "refused") == [("refused@world.test", "5.1.1", "INVITED", subject)]
+    stage.sink.wait(to="here@world.test")
+    states = stage.query("select author, state from lamson_state")
+    assert states == [("ann@sender.test", "GONE")]
+    assert stage.query("select address from lamson_suppressed") == [("refused@world.test",)]
 
-    stage.write("", address, content=dsn(failed("boss@elsewhere.test"), failed("zed@world.test")))
-    stage.write("", address.upper(), content=dsn(failed("zed@world.test")))
-    stage.write("fbl@provider.test", address, content=complaint("zed@world.test"))
-    stage.write("zed@world.test", address, content=letter("zed@world.test", address, "Thank you"))
-    wait_for(lambda: told(stage, "complaint"), lambda: f"the complaint: {everything(stage)}")
-    stage.lamson.wait_log("kept", "it is no report")
+    invite(stage, "bob@sender.test", "refused@world.test")
+    wait_for(
+        lambda: told(stage, "suppressed"), lambda: f"that it was not sent: {everything(stage)}"
+    )
+
+    stage.sink.refuse("gone@world.test", "550 5.1.1 No such user here")
+    script = (
+        "from lamson import Mailer, MailResponse\n"
+        "mail = MailResponse(to='gone@world.test', sender='team@app.test',"
+        " subject='Come, all', body='x')\n"
+        "Mailer.of().send(mail, track=True, module='app.handlers.invitations')\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=stage.lamson.project, check=True,
+                   env={**os.environ, **stage.lamson.environment})  # fmt: skip
+    wait_for(lambda: told(stage, "failed"), lambda: f"the bounce: {everything(stage)}")
+    assert told(stage, "failed") == [("gone@world.test", "5.1.1", "", "Come, all")]
     stage.settle()
-    assert [row[0] for row in told(stage, "failed")] == ["zed@world.test"]
-    assert len(told(stage, "complaint")) == 1
-    assert stage.query("select address from lamson_suppressed") == [("zed@world.test",)]
-    assert everybody_else(stage) == [], "nobody was answered"
-
-
-def everything(stage: Stage) -> list[tuple[object, ...]]:
-    return [*stage.query("select * from told"), *map(tuple, map(str, stage.postfix.queue()))]
-
-
-def everybody_else(stage: Stage) -> list[Delivered]:
-    """What left that is no invitation."""
-    return [one for one in stage.sink.messages if not one.message["Subject"].startswith("Come")]
+    assert everybody_else(stage) == []

@@ -13,10 +13,14 @@ from lamson.app import Application
 from lamson.delivery.job import Job
 from lamson.errors import DatabaseError, RouteError, SettingsError, UnavailableError
 from lamson.relay.relay import Relay
+from lamson.routing.bounces import BounceAddresses
+from lamson.settings.keys import signer_of
 from lamson.settings.model import Settings
+from lamson.settings.submission import Submission
 from lamson.smtp.envelope import Envelope, Peer, QueueId
 from lamson.storage import migrate
 from lamson.storage.database import Database
+from lamson_milter.rules import recipient_check
 from tests.unit.support import make_message
 
 if TYPE_CHECKING:
@@ -217,3 +221,25 @@ def test_no_environment_makes_it_handle_a_message_twice(
 
     assert asyncio.run(story()) == [250, 250]
     assert sys.modules["counting"].ran == ["a"]
+
+
+def test_bounce_addresses_are_known_at_every_door(tmp_path: Path) -> None:
+    """At RCPT of LMTP and in the milter's check, which both ask the router."""
+    settings = Settings(
+        handlers=[],
+        database="sqlite://",
+        run_dir=tmp_path / "run",
+        domains=["test.com"],
+        submission=Submission(track=True, notify="success, failure"),
+    )
+    application = Application(tmp_path, settings)
+    assert application.database is not None
+    application.notary  # noqa: B018 - which makes the key, as the start of the service does
+    check = recipient_check(application.router, application.domains)
+    good = BounceAddresses(signer_of(settings)).address("a" * 16, "test.com")
+    assert check(good) is None
+    assert check(good.replace("bounces+", "bounces+a")) is not None
+    (match,) = application.router.match(good)
+    assert match.handler.full_name == "lamson.delivery.reports.take"
+    assert settings.submission.notify == "SUCCESS,FAILURE"
+    application.database.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -10,10 +12,12 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from lamson.testing import Conversation, Sent
+from lamson.routing.signing import Signed, Signer
+from lamson.testing import Conversation, Mailroom, Sent
 from tests.unit.support import make_message
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -83,3 +87,136 @@ def test_the_mailer_needs_no_project(mailer: Any) -> None:
     assert (sent.sender, sent.body.strip(), sent["Subject"]) == ("shop@test.com", "Hello Zed.", "x")
     [(when, later)] = mailer.scheduled
     assert (when, later.body.strip()) == (at, "Later.")
+
+
+SOURCE = """
+import time
+
+from lamson import Attempt, Delivery, Expired, Mailer, MailRequest
+from lamson import background, every, route, stateless, timeout
+
+CALLS = []
+FAILS = []
+
+
+@route("(user)@test.com", user="later|other|cancel")
+@stateless
+def plan(message: MailRequest, delivery: Delivery, user: str):
+    if user == "cancel":
+        assert delivery.cancel("later")
+    else:
+        delivery.reply(subject="Later", body="!", at=time.time() + 7200, key=user)
+
+
+@route("(user)@test.com", user="list")
+def START(message: MailRequest, delivery: Delivery, user: str):
+    delivery.reply(subject="Hello", body="?")
+    delivery.later(tell, user)
+    return WAITING
+
+
+@route("(user)@test.com", user="list")
+def WAITING(message: MailRequest, user: str):
+    return START
+
+
+@timeout(WAITING, days=3)
+def remind(expired: Expired, mailer: Mailer, user: str):
+    mailer.send(
+        mailer.compose(to=expired.author, sender=f"{user}@test.com", subject="Still?", body="?")
+    )
+
+
+@every("1 day", at="06:00")
+def digest(mailer: Mailer):
+    mailer.send(mailer.compose(to="ann@example.com", sender="a@test.com", subject="Day", body="!"))
+
+
+@background
+def tell(user: str, attempt: Attempt):
+    CALLS.append((user, attempt.number))
+    if FAILS:
+        raise ValueError(FAILS.pop())
+"""
+
+
+@pytest.fixture
+def timely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailroom]:
+    name = f"handlers_{secrets.token_hex(8)}"
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "settings.py").write_text(
+        "from lamson.settings import Settings\n"
+        f'settings = Settings(handlers=["{name}"], metadata=None)\n'
+    )
+    (tmp_path / f"{name}.py").write_text(SOURCE)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    made = Mailroom(tmp_path, tmp_path / "run")
+    yield made
+    made.close()
+
+
+def handlers(mailroom: Mailroom) -> Any:
+    return sys.modules[mailroom.application.router.modules[0]]
+
+
+def subjects(sent: Sequence[Sent]) -> list[str | None]:
+    return [one["Subject"] for one in sent]
+
+
+def test_time_passes_and_what_is_due_is_done_at_its_time(timely: Mailroom) -> None:
+    zed = Conversation(timely, "zed@example.com")
+    began = timely.clock()
+    zed.say("list@test.com")
+    timely.wait(days=2, hours=23)
+    assert subjects(zed.inbox) == ["Hello"]
+    timely.wait(hours=2)
+    assert subjects(zed.inbox) == ["Hello", "Still?"]
+    assert began + 3 * 86400 <= zed.inbox[-1].at < began + 3 * 86400 + 60
+    days = [one.at for one in timely.sent if one["Subject"] == "Day"]
+    assert len(days) in (3, 4)  # as six o'clock lies
+    assert all(at % 86400 - 6 * 3600 < 60 for at in days)
+    timely.wait(days=10)
+    assert len(zed.inbox) == 2
+
+
+def test_work_after_a_commit_is_done_when_time_passes(timely: Mailroom) -> None:
+    zed = Conversation(timely, "zed@example.com")
+    calls = handlers(timely).CALLS
+    zed.say("list@test.com")
+    assert calls == []
+    handlers(timely).FAILS.append("no answer")
+    with pytest.raises(ValueError, match="no answer"):
+        timely.wait()
+    timely.wait()
+    assert calls == [("list", 1)]
+    timely.wait(seconds=5)
+    assert calls == [("list", 1), ("list", 2)]
+
+
+def test_what_is_to_leave_later_is_there_with_its_time(timely: Mailroom) -> None:
+    zed = Conversation(timely, "zed@example.com")
+    zed.say("later@test.com")
+    zed.say("other@test.com")
+    later = [one for one in timely.sent if one["Subject"] == "Later"]
+    assert [round(one.at - timely.clock(), -1) for one in later] == [7200, 7200]
+    zed.say("cancel@test.com")
+    timely.wait(hours=1)
+    assert [one for one in timely.sent if one["Subject"] == "Later"] == later[1:]
+    timely.wait(hours=1, seconds=10)
+    outbox = timely.application.outbox
+    assert outbox is not None
+    assert outbox.scheduled() == []
+    assert outbox.count() == 0
+    assert [one for one in timely.sent if one["Subject"] == "Later"] == later[1:]
+
+
+def test_limits_of_answers_and_tokens_go_by_the_same_time(timely: Mailroom) -> None:
+    clock = timely.application.clock
+    before, keys = clock(), Signer(lambda: [b"secret"], clock=timely.clock)
+    signed = Signed("subscribe", days=3)
+    token = keys.sign(signed, "zed")
+    timely.wait(days=2)
+    assert keys.read(signed, token) is not None
+    timely.wait(days=2)
+    assert keys.read(signed, token) is None
+    assert clock() - before >= 4 * 86400

@@ -21,6 +21,7 @@ from lamson.storage.outbox import Outbox
 from lamson.storage.pending import Room
 from lamson.storage.seen_key import Key
 from tests.unit.delivery.jobs import Run
+from tests.unit.delivery.timely import Timely
 from tests.unit.support import make_key, make_router
 
 
@@ -100,3 +101,9 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Call
         return run
 
     return make
+
+
+@pytest.fixture
+def make_timely(tmp_path: Path, database: Database) -> Callable[..., Timely]:
+    """``make_timely(source)`` is an application whose time the test sets."""
+    return lambda source, **options: Timely(tmp_path, database, source, **options)

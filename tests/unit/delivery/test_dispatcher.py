@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from lamson.delivery.chore import Chore
 from lamson.delivery.dispatcher import Dispatcher
 from lamson.delivery.job import Job
 from lamson.delivery.run import Handlers
@@ -417,5 +418,37 @@ def test_no_other_suspect_is_under_way_when_one_kills_the_worker(tmp_path: Path)
                 assert name_of(innocent) not in noted
             bench.hooks.gate.set()
             assert await bench.wait_for(5) == [250] * 5
+
+    asyncio.run(story())
+
+
+def test_a_chore_is_done_by_a_thread_under_the_same_deadline(tmp_path: Path) -> None:
+    async def story() -> None:
+        stuck: list[bool] = []
+        async with running(
+            tmp_path, threads=1, deadline=0.5, on_stuck=lambda: stuck.append(True)
+        ) as bench:
+            here = threading.current_thread()
+            ran: list[object] = []
+            done = asyncio.Event()
+
+            def work(deaths: int) -> None:
+                ran.append((deaths, threading.current_thread() is here))
+                bench.hooks.gate.wait(20)
+
+            def aside(deaths: int) -> None:
+                ran.append("aside")
+
+            async with asyncio.timeout(20):
+                bench.dispatcher.do(Chore("slow", b"x" * 32, work, done.set))
+                bench.dispatcher.do(Chore("quick", b"y" * 32, aside, done.set), aside=True)
+                await done.wait()
+                assert set(ran) == {(0, False), "aside"}, "it does not wait for the slow one"
+                done.clear()
+                while not stuck:
+                    await asyncio.sleep(0.05)
+                bench.hooks.gate.set()
+                await done.wait()
+            assert stuck == [True]
 
     asyncio.run(story())

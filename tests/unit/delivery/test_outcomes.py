@@ -276,7 +276,7 @@ class Errand:
     def state(self, key: Any) -> str:
         return "INVITED"
 
-    def move(self, key: Any, state: str) -> None:
+    def move(self, key: Any, state: str, *, module: str) -> None:
         self.moves[key] = state
 
 

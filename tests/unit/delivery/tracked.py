@@ -54,7 +54,7 @@ class Room:
         self.router = make_router(directory, source)
         clocks: dict[str, Any] = {} if clock is None else {"clock": clock}
         signer = Signer(lambda: [b"k" * 32], **clocks)
-        self.addresses = BounceAddresses(signer)
+        self.addresses = BounceAddresses(signer, **clocks)
         self.outcomes = Outcomes(self.router, **options, **clocks)
         reports = Reports(self.addresses, self.outcomes, self.undeliverable)
         self.router.reserve(PREFIX, self.addresses.takes, reports.take)

@@ -9,7 +9,7 @@ import pkgutil
 import pytest
 
 import lamson.routing
-from lamson.routing import decorators, handler, router, signing
+from lamson.routing import decorators, handler, router, signing, timely
 
 PUBLIC = {
     "Explanation": router.Explanation,
@@ -21,11 +21,14 @@ PUBLIC = {
     "State": decorators.State,
     "outcome": decorators.outcome,
     "action": decorators.action,
+    "background": timely.background,
+    "every": timely.every,
     "route": decorators.route,
     "route_like": decorators.route_like,
     "spam_filter": decorators.spam_filter,
     "state_key_generator": decorators.state_key_generator,
     "stateless": decorators.stateless,
+    "timeout": timely.timeout,
 }
 
 

@@ -106,3 +106,9 @@ def test_a_secret_file_is_read_when_it_is_needed(tmp_path: Path) -> None:
     assert submission.password() == "old"
     file.write_text("new")
     assert submission.password() == "new"
+
+
+@pytest.mark.parametrize("value", ["", "ALWAYS", "FAILURE,NEVER", "FAILURE;DELAY"])
+def test_what_is_to_be_reported_is_of_rfc_3461(value: str) -> None:
+    with pytest.raises(ValidationError, match="expected NEVER, or some of"):
+        Submission(notify=value)

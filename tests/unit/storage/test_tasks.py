@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lamson.storage import tasks
@@ -83,3 +84,80 @@ def test_two_take_it_at_the_same_moment(database: Database) -> None:
     for thread in threads:
         thread.join()
     assert sorted(map(bool, taken)) == [False, True]
+
+
+def test_one_is_leased_while_it_is_done_outside(database: Database) -> None:
+    with database.begin() as connection:
+        tasks.add(connection, [Task("later", "zed", due_at=50.0)])
+        (task,) = tasks.due(connection, 50.0, 10)
+        assert tasks.lease(connection, task, 90.0)
+        assert not tasks.lease(connection, task, 95.0), "somebody else has it"
+        assert tasks.due(connection, 60.0, 10) == []
+        assert not tasks.finish(connection, task)
+        assert tasks.finish(connection, replace(task, due_at=90.0))
+        assert tasks.waiting(connection) == []
+
+
+def test_what_is_put_aside_waits_for_a_person(database: Database) -> None:
+    with database.begin() as connection:
+        tasks.add(connection, [Task("later", "zed", due_at=50.0)])
+        (task,) = tasks.due(connection, 50.0, 10)
+        assert tasks.put_aside(connection, task, "too often")
+        assert not tasks.put_aside(connection, task, "again")
+        assert tasks.due(connection, 5e9, 10) == []
+        assert tasks.next_due(connection) is None
+        (kept,) = tasks.waiting(connection)
+        assert kept.is_aside
+        assert kept.last_error == "too often"
+        assert tasks.get(connection, task.id) == kept
+        assert tasks.retry(connection, 60.0) == 1
+        assert tasks.due(connection, 60.0, 10)[0].made_at == 60.0
+        assert tasks.drop(connection, task.id)
+        assert not tasks.drop(connection, task.id)
+        assert tasks.get(connection, task.id) is None
+
+
+def test_only_what_failed_is_tried_at_once(database: Database) -> None:
+    with database.begin() as connection:
+        tasks.add(connection, [Task("timer", "failed", due_at=50.0)])
+        tasks.add(connection, [Task("timer", "planned", due_at=9000.0)])
+        (task,) = tasks.due(connection, 50.0, 10)
+        tasks.put_off(connection, task, 9000.0, "broken")
+        assert tasks.hurry(connection, 60.0, 9000.0) == 0
+        assert tasks.hurry(connection, 60.0, 7200.0) == 1
+        assert [task.name for task in tasks.due(connection, 60.0, 10)] == ["failed"]
+        assert tasks.retry(connection, 60.0) == 0, "none waits for another attempt"
+
+
+def test_what_was_taken_and_failed_comes_back(database: Database) -> None:
+    with database.begin() as connection:
+        tasks.add(connection, [Task("timer", "zed", [1], 50.0)])
+        (task,) = tasks.due(connection, 50.0, 10)
+        assert tasks.take(connection, task.id, 50.0)
+        tasks.restore(connection, task, 60.0, "broken")
+        (back,) = tasks.waiting(connection)
+        assert (back.payload, back.due_at, back.attempts) == ([1], 60.0, 1)
+        assert back.made_at == task.made_at
+
+
+def test_those_of_some_kinds(database: Database) -> None:
+    with database.begin() as connection:
+        tasks.add(connection, [Task("timer", "zed", due_at=50.0), Task("later", "ann", None, 50.0)])
+        assert [task.kind for task in tasks.due(connection, 60.0, 9, kinds=["later"])] == ["later"]
+        assert [task.kind for task in tasks.due(connection, 60.0, 9, but=["later"])] == ["timer"]
+        assert list(tasks.named(connection, "timer")) == ["zed"]
+
+
+def test_an_id_that_was_used_again_is_another_task(database: Database) -> None:
+    with database.begin() as connection:
+        tasks.add(connection, [Task("timer", "zed", due_at=50.0)])
+        (old,) = tasks.due(connection, 50.0, 10)
+        tasks.drop(connection, old.id)
+        tasks.add(connection, [Task("later", "ann", due_at=50.0)])
+        (new,) = tasks.due(connection, 50.0, 10)
+        stale = replace(old, id=new.id)  # as SQLite gives them
+        assert tasks.take(connection, new.id, 50.0, made_at=stale.made_at) is None
+        assert not tasks.put_off(connection, stale, 60.0, "broken")
+        assert not tasks.put_aside(connection, stale, "broken")
+        assert not tasks.lease(connection, stale, 60.0)
+        assert tasks.take(connection, new.id, 50.0, made_at=new.made_at) == new

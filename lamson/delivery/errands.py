@@ -1,0 +1,296 @@
+"""Errands: does tasks, each in the transaction that takes it from the table.
+
+For the runner, which finds tasks that are due, and for commands and tests that have one done. Two
+who try the same task do it once: one of them finds it gone. A task that fails is rolled back, and
+waits again: five seconds, then twice as long each time, up to an hour. One that killed five workers
+is put aside, with the reason, for a person to look at.
+
+What makes calls to the world is done outside of a transaction: it is leased meanwhile, done at
+least once, and put aside when it has failed too often.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from lamson import failpoint, log
+from lamson.delivery.errand import Errand
+from lamson.delivery.forked import end_if_child
+from lamson.delivery.gone import NoSuchFunction
+from lamson.storage import failure, tasks
+from lamson.storage.failure import AlteredConnection, PrematureEnd
+from lamson.storage.suspects import TOO_OFTEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from sqlalchemy.engine import Connection
+
+    from lamson.delivery.errand import MakeMailer
+    from lamson.delivery.transaction import Transactions
+    from lamson.storage.database import Database
+    from lamson.storage.outgoing import Outgoing
+    from lamson.storage.state import StateKey, StateStore
+    from lamson.storage.tasks import Task
+
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 3600.0  # seconds between two attempts
+CONFLICTS = 3  # attempts at once, where others' transactions were in the way
+UNKNOWN = 5  # attempts at a task whose function is not there, before it is dropped
+ENOUGH = 20  # attempts outside of a transaction: some twelve hours
+LEASE_MARGIN = 10.0  # seconds beyond the deadline of a handler
+
+
+class Fate(Enum):
+    """What became of a task that was looked at."""
+
+    DONE = "done"
+    GONE = "somebody does it, or did"
+    PUT_OFF = "it failed, and waits"
+    DUE = "it is due still: nothing could be written"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """How an attempt failed: at what task, why, when, after how long, and when the next is due."""
+
+    task: Task
+    error: str
+    now: float
+    seconds: float
+    due_at: float
+
+
+def _put_off(connection: Connection, failed: Failed) -> None:
+    tasks.put_off(connection, failed.task, failed.due_at, failed.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Who does a kind of tasks. What is ``outside`` gets no errand, and no transaction."""
+
+    perform: Callable[[Task, Errand], None] | None = None
+    outside: Callable[[Task], None] | None = None
+    locks: Callable[[Task], Collection[StateKey]] = lambda task: ()
+    failed: Callable[[Connection, Failed], None] = _put_off
+
+
+class Errands:
+    """Knows how to do tasks; holds none itself. Used by all threads of the dispatcher at once."""
+
+    def __init__(
+        self,
+        database: Database,
+        transactions: Transactions,
+        make_mailer: MakeMailer,
+        *,
+        clock: Callable[[], float] = time.time,
+        deadline: float = 300.0,
+        on_failure: Callable[[BaseException], None] = lambda error: None,
+    ) -> None:
+        """``make_mailer`` makes what an errand sends with. ``deadline``: seconds after which what
+        is done has failed. ``on_failure`` is told, too, why a task failed.
+        """
+        self._database = database
+        self._transactions = transactions
+        self._make_mailer = make_mailer
+        self._clock = clock
+        self._lease = deadline + LEASE_MARGIN
+        self._on_failure = on_failure
+        self._kinds: dict[str, Kind] = {}
+
+    def register(
+        self,
+        kind: str,
+        perform: Callable[[Task, Errand], None],
+        *,
+        locks: Callable[[Task], Collection[StateKey]] = lambda task: (),
+        failed: Callable[[Connection, Failed], None] = _put_off,
+    ) -> None:
+        """Have tasks of ``kind`` done by ``perform``, in the transaction that takes them.
+
+        ``locks`` names states to lock before a task is taken: who puts or cancels tasks while it
+        holds a state needs that, so that the two lock in one order. ``failed`` is called, in a
+        transaction of its own, instead of having the task wait until `Failed.due_at`.
+        """
+        self._kinds[kind] = Kind(perform, locks=locks, failed=failed)
+
+    def register_outside(self, kind: str, perform: Callable[[Task], None]) -> None:
+        """Have tasks of ``kind`` done by ``perform`` outside of a transaction, at least once."""
+        self._kinds[kind] = Kind(outside=perform)
+
+    @property
+    def kinds_outside(self) -> list[str]:
+        """The kinds that are done outside of a transaction."""
+        return [name for name, kind in self._kinds.items() if kind.outside is not None]
+
+    def is_outside(self, task: Task) -> bool:
+        """Whether it is done outside of a transaction."""
+        return task.kind in self._kinds and self._kinds[task.kind].outside is not None
+
+    def run(self, task: Task, deaths: int = 0) -> Fate:
+        """Do ``task``, unless somebody does or did; gives what became of it. Raises nothing.
+
+        ``deaths`` is how many workers died over it. Nothing is done where the database does not
+        answer: the task is there still.
+        """
+        try:
+            if deaths >= TOO_OFTEN:
+                self._give_up(task, f"it ended {deaths} worker processes")
+                return Fate.PUT_OFF
+            kind = self._kinds.get(task.kind)
+            if kind is None:
+                raise NoSuchFunction(f"nothing here does tasks of the kind {task.kind}")
+            if kind.outside is not None:
+                return self._outside(task, kind.outside)
+            return self._in_transaction(task, kind)
+        except Exception as error:  # noqa: BLE001 - the thread goes on
+            return self._fail(task, error, 0.0)
+
+    def _in_transaction(self, task: Task, kind: Kind) -> Fate:
+        attempt = 1
+        while True:
+            began = time.perf_counter()
+            try:
+                return self._once(task, kind)
+            except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
+                if not failure.is_conflict(error) or attempt == CONFLICTS:
+                    return self._fail(task, error, time.perf_counter() - began)
+            attempt += 1
+
+    def _once(self, task: Task, kind: Kind) -> Fate:
+        """One attempt. Raises what it failed with; the task is there then, or is put off."""
+        made: list[Errand] = []
+
+        def work(connection: Connection, store: StateStore) -> Sequence[Outgoing]:
+            now = self._clock()
+            if keys := kind.locks(task):
+                store.load(keys)
+            taken = tasks.take(connection, task.id, now, made_at=task.made_at)
+            if failpoint.ACTIVE:
+                failpoint.reach(failpoint.AFTER_TAKE)
+            if taken is None:
+                store.save({})
+                return ()
+            errand = Errand(taken, connection, store, make_mailer=self._make_mailer, now=now)
+            made.append(errand)
+            try:
+                self._perform(kind, errand)
+                sent = errand.finish()
+            except BaseException as error:
+                errand.undo(error)
+                raise
+            finally:
+                errand.end()
+            self._transactions.settle(connection, store, errand)
+            return sent
+
+        try:
+            self._transactions.run_errand(work)
+        except AlteredConnection as altered:
+            raise altered.__cause__ or altered from altered
+        except PrematureEnd as end:
+            self._complete(made[0], end)
+        for errand in made:
+            for event, fields in errand.notes:
+                log.event(event, errand.id, **fields)
+        return Fate.DONE if made else Fate.GONE
+
+    def _perform(self, kind: Kind, errand: Errand) -> None:
+        assert kind.perform is not None
+        process = os.getpid()
+        try:
+            kind.perform(errand.task, errand)
+            end_if_child(process, _named(errand.task))
+            errand.is_performed = True
+        except BaseException as error:
+            end_if_child(process, _named(errand.task), error)
+            raise
+
+    def _complete(self, errand: Errand, end: PrematureEnd) -> None:
+        """After its function ended the transaction: write what is missing, where that committed.
+
+        Else, or where the function failed as well, raises ``end``; the task waits then.
+        """
+        task = errand.task
+        is_done = errand.is_performed
+
+        def work(connection: Connection, store: StateStore) -> Sequence[Outgoing]:
+            if tasks.get(connection, task.id) is not None:
+                raise end  # it was rolled back: the task is there
+            if not is_done:
+                tasks.restore(connection, task, self._pause(task), failure.brief(end))
+                return ()
+            store.load({entry.key for entry in errand.entries})
+            self._transactions.settle(connection, store, errand)
+            return errand.sent
+
+        self._transactions.run_errand(work)
+        if not is_done:
+            raise end
+
+    def _outside(self, task: Task, perform: Callable[[Task], None]) -> Fate:
+        until = self._clock() + self._lease
+        with self._database.begin() as connection:
+            if not tasks.lease(connection, task, until):
+                return Fate.GONE
+        leased = replace(task, due_at=until)
+        process = os.getpid()
+        began = time.perf_counter()
+        try:
+            perform(leased)
+            end_if_child(process, _named(task))
+        except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
+            end_if_child(process, _named(task), error)
+            return self._fail(leased, error, time.perf_counter() - began)
+        if failpoint.ACTIVE:
+            failpoint.reach(failpoint.AFTER_TAKE)
+        with self._database.begin() as connection:
+            tasks.finish(connection, leased)
+        return Fate.DONE
+
+    def _fail(self, task: Task, error: BaseException, seconds: float) -> Fate:
+        """Log it, and have the task wait again."""
+        text = failure.brief(error) if isinstance(error, Exception) else repr(error)
+        self._on_failure(error)
+        is_gone = isinstance(error, NoSuchFunction)
+        is_outage = failure.is_outage(error)
+        log.logger.error(
+            "%s failed: %s", _named(task), text, exc_info=None if is_gone or is_outage else error
+        )
+        try:
+            kind = self._kinds.get(task.kind)
+            if is_gone and kind is not None and task.attempts + 1 >= UNKNOWN:
+                with self._database.begin() as connection:
+                    tasks.drop(connection, task.id)
+                log.logger.error("%s is dropped: %s", _named(task), text)
+                return Fate.DONE
+            if self.is_outside(task) and task.attempts + 1 >= ENOUGH:
+                self._give_up(task, f"failed {ENOUGH} times: {text}")
+                return Fate.PUT_OFF
+            failed = Failed(task, text, self._clock(), seconds, self._pause(task))
+            with self._database.begin() as connection:
+                (_put_off if kind is None or is_gone else kind.failed)(connection, failed)
+        except Exception as problem:  # noqa: BLE001 - it is due still, and tried again
+            if not (is_outage and failure.is_outage(problem)):
+                why = failure.brief(problem)
+                log.logger.error("%s cannot be put off: %s", _named(task), why)
+            return Fate.DUE
+        return Fate.PUT_OFF
+
+    def _give_up(self, task: Task, reason: str) -> None:
+        with self._database.begin() as connection:
+            is_there = tasks.put_aside(connection, task, reason)
+        if is_there:
+            log.logger.error("%s is put aside: %s", _named(task), reason)
+
+    def _pause(self, task: Task) -> float:
+        """When the next attempt is due."""
+        return self._clock() + min(FIRST_PAUSE * 2.0 ** min(task.attempts, 20), LONGEST_PAUSE)
+
+
+def _named(task: Task) -> str:
+    return f"task {task.id} ({task.kind} {task.name})"

@@ -1,0 +1,221 @@
+"""The runner: finds tasks that are due, and has the dispatcher's threads do them.
+
+One in each process, on its loop; all processes of all nodes look into the same table, and each task
+is done once (see lamson/delivery/errands.py). It looks twice a second, and at once when it is told
+that something waits: so a timer wakes no earlier than it is due, and within a second. It hands over
+a few tasks at a time: the mail that comes meanwhile does not wait behind all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from lamson import log
+from lamson.delivery.chore import Chore
+from lamson.delivery.errand import crash_key
+from lamson.delivery.errands import LONGEST_PAUSE, Fate
+from lamson.storage import failure, tasks
+from lamson.storage.patience import patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Connection
+
+    from lamson.delivery.errands import Errands
+    from lamson.storage.database import Database
+    from lamson.storage.tasks import Task
+
+LOOK = 0.5  # seconds between two looks, where nothing is due before
+FOUND = 64  # tasks of one look
+TAKEN = 0.1  # seconds until the next look, where others were quicker
+MEND = 60.0  # seconds between looks for what waits longer than it could
+OUTAGE = 1.0  # seconds between two looks while the database does not answer
+RESTS = {Fate.GONE: 1.0, Fate.DUE: 5.0}  # seconds before a task is looked at again
+ASIDE = 8  # tasks outside of a transaction at a time: some wait for a thread
+
+
+class Hands(Protocol):
+    """Who does chores: the dispatcher."""
+
+    def do(self, chore: Chore, *, aside: bool = False) -> None: ...
+
+
+class Runner:
+    """``limit`` tasks at a time are handed over; ``clock`` gives seconds since the epoch."""
+
+    def __init__(
+        self,
+        database: Database,
+        errands: Errands,
+        hands: Hands,
+        *,
+        limit: int = 1,
+        clock: Callable[[], float] = time.time,
+        prepare: Callable[[Connection], None] = lambda connection: None,
+        mend: Callable[[Connection, float], None] = lambda connection, now: None,
+    ) -> None:
+        """``prepare`` is done in a transaction before anything else, once; ``mend`` is done from
+        time to time, and when the clock went back: it is given the time.
+        """
+        self.errands = errands
+        self.register = errands.register
+        self._database = database
+        self._hands = hands
+        self._limit = limit
+        self._clock = clock
+        self._prepare: Callable[[Connection], None] | None = prepare
+        self._mend = mend
+        self._found: deque[Task] = deque()
+        self._under_way: dict[int, Fate] = {}
+        self._resting: dict[int, float] = {}
+        self._inside = self._outside = 0  # of those
+        self._has_news = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._is_down = False
+        self._mended = 0.0
+
+    def start(self) -> None:
+        """Begin, on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.create_task(self._run())
+
+    def stop(self) -> None:
+        """Hand over no other task."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def poke(self) -> None:
+        """Something may be due now. From any thread."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._has_news.set)
+
+    async def do(self, task: Task) -> Fate:
+        """Have this one done now, whatever else is due; gives what became of it."""
+        done = asyncio.Event()
+        fates: list[Fate] = []
+        self._hands.do(
+            _chore(task, lambda deaths: fates.append(self.errands.run(task, deaths)), done.set),
+            aside=self.errands.is_outside(task),
+        )
+        await done.wait()
+        return fates[0]
+
+    async def _run(self) -> None:
+        while True:
+            self._has_news.clear()
+            pause = await self._turn()
+            if pause > 0:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._has_news.wait(), pause)
+
+    async def _turn(self) -> float:
+        """Hand over what there is; gives the seconds to wait."""
+        self._hand_over()
+        inside = self._inside < self._limit and not self._found
+        outside = self._outside < ASIDE and bool(self.errands.kinds_outside)
+        if not inside and not outside:
+            return LOOK  # a chore that is done wakes it
+        try:
+            with patience():
+                found, due_at = await asyncio.to_thread(self._look, inside, outside)
+            self._is_down = False
+        except Exception as error:  # noqa: BLE001 - the next look comes all the same
+            self._explain(error)
+            return OUTAGE
+        known = self._under_way.keys() | self._at_rest()
+        fresh = [task for task in found if task.id not in known]
+        random.shuffle(fresh)  # others look, too: each begins elsewhere
+        self._found.extend(fresh)
+        self._hand_over()
+        if fresh:
+            return LOOK
+        if found:
+            return TAKEN
+        return LOOK if due_at is None else min(max(due_at - self._clock(), 0.001), LOOK)
+
+    def _explain(self, error: Exception) -> None:
+        """Once for each outage."""
+        if not self._is_down:
+            is_known = failure.is_known(error)
+            text = failure.brief(error)
+            log.logger.error(
+                "no task is done for now: %s", text, exc_info=None if is_known else error
+            )
+        self._is_down = True
+
+    def _look(self, inside: bool, outside: bool) -> tuple[list[Task], float | None]:
+        """On a thread: what is due, of those kinds that there are hands for, and the next time."""
+        now = self._clock()
+        if self._prepare is not None:
+            with self._database.begin() as connection:
+                self._prepare(connection)
+            self._prepare = None
+        if not 0 <= now - self._mended < MEND:
+            self._mended = now
+            with self._database.begin() as connection:
+                tasks.hurry(connection, now, 2 * LONGEST_PAUSE)
+                self._mend(connection, now)
+        limit = FOUND + len(self._under_way) + len(self._resting)
+        kinds = self.errands.kinds_outside
+        with self._database.read() as connection:
+            found = tasks.due(
+                connection,
+                now,
+                limit,
+                kinds=() if inside else kinds,
+                but=() if outside else kinds,
+            )
+            return found, None if found else tasks.next_due(connection)
+
+    def _hand_over(self) -> None:
+        """What runs in a transaction, as far as there are hands; of the rest what there is now."""
+        waiting, self._found = self._found, deque()
+        for task in waiting:
+            if self.errands.is_outside(task):
+                if self._outside < ASIDE:  # else it is found again
+                    self._begin(task, is_outside=True)
+            elif self._inside < self._limit:
+                self._begin(task, is_outside=False)
+            else:
+                self._found.append(task)
+
+    def _begin(self, task: Task, *, is_outside: bool) -> None:
+        self._under_way[task.id] = Fate.DUE
+        self._count(1, is_outside=is_outside)
+
+        def work(deaths: int) -> None:
+            self._under_way[task.id] = self.errands.run(task, deaths)
+
+        def done() -> None:
+            rest = RESTS.get(self._under_way.pop(task.id), 0.0)
+            if rest:
+                self._resting[task.id] = time.monotonic() + rest
+            self._count(-1, is_outside=is_outside)
+            self._has_news.set()
+
+        self._hands.do(_chore(task, work, done), aside=is_outside)
+
+    def _at_rest(self) -> set[int]:
+        """Tasks that it is of no use to look at again at once."""
+        now = time.monotonic()
+        self._resting = {id: until for id, until in self._resting.items() if until > now}
+        return set(self._resting)
+
+    def _count(self, number: int, *, is_outside: bool) -> None:
+        if is_outside:
+            self._outside += number
+        else:
+            self._inside += number
+
+
+def _chore(task: Task, work: Callable[[int], None], done: Callable[[], None]) -> Chore:
+    return Chore(f"task {task.id} ({task.kind} {task.name})", crash_key(task), work, done)

@@ -1,0 +1,228 @@
+"""lamson.delivery.runner: what is due is handed over, no earlier, a few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from lamson.delivery.runner import ASIDE, Runner
+from lamson.storage import tasks
+from lamson.storage.tasks import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from lamson.delivery.chore import Chore
+    from lamson.delivery.errand import Errand
+    from lamson.storage.database import Database
+    from tests.unit.delivery.timely import Timely
+
+    Make = Callable[..., Timely]
+
+SOURCE = """
+    @route("list@(host)")
+    def START(message, host):
+        pass
+"""
+
+
+class Threads:
+    """Hands of as many threads as there are chores."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self.aside: list[bool] = []
+        self._running = 0
+        self._threads: list[threading.Thread] = []
+
+    def do(self, chore: Chore, *, aside: bool = False) -> None:
+        self._running += 1
+        self.most = max(self.most, self._running)
+        self.aside.append(aside)
+        loop = asyncio.get_running_loop()
+
+        def done() -> None:
+            self._running -= 1
+            chore.done()
+
+        def run() -> None:
+            chore.run()
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(done)
+
+        self._threads.append(threading.Thread(target=run))
+        self._threads[-1].start()
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+
+def run(
+    *runners: Runner, until: Callable[[], bool], begin: Callable[[], None] = lambda: None
+) -> None:
+    async def story() -> None:
+        for runner in runners:
+            runner.start()
+        begin()
+        async with asyncio.timeout(30):
+            while not until():
+                await asyncio.sleep(0.01)
+        for runner in runners:
+            runner.stop()
+
+    asyncio.run(story())
+    for runner in runners:
+        assert isinstance(runner._hands, Threads)
+        runner._hands.join()
+
+
+def add(database: Database, *wanted: Task) -> None:
+    with database.begin() as connection:
+        tasks.add(connection, wanted)
+
+
+def count(database: Database) -> int:
+    with database.read() as connection:
+        return len(tasks.waiting(connection))
+
+
+def test_two_processes_do_each_task_once(make_timely: Make, database: Database) -> None:
+    done: list[str] = []
+    hands = Threads()
+    runners = []
+    for _ in range(2):
+        here = make_timely(SOURCE)
+        here.errands.register("test", lambda task, errand: done.append(task.name))
+        runners.append(Runner(database, here.errands, hands, limit=1))
+    names = [f"number {number}" for number in range(150)]
+    add(database, *(Task("test", name) for name in names))
+    run(*runners, until=lambda: count(database) == 0)
+    assert sorted(done) == sorted(names)
+    assert hands.most <= 2
+
+
+def test_none_is_early_and_none_waits_for_the_next_look(
+    make_timely: Make, database: Database
+) -> None:
+    late: list[float] = []
+    here = make_timely(SOURCE)
+    here.errands._clock = time.time
+    here.errands.register("test", lambda task, errand: late.append(time.time() - task.due_at))
+    runner = Runner(database, here.errands, Threads())
+    now = time.time()
+    # Not through this process: nobody tells the runner.
+    run(
+        runner,
+        until=lambda: len(late) == 5,
+        begin=lambda: add(
+            database,
+            *(Task("test", str(number), due_at=now + number / 4) for number in range(1, 6)),
+        ),
+    )
+    assert all(one >= 0 for one in late)
+    assert max(late) < 10
+
+
+def test_it_is_told_of_what_can_be_done_now(make_timely: Make, database: Database) -> None:
+    done: list[str] = []
+    here = make_timely(SOURCE)
+    here.errands._clock = time.time
+    here.errands.register("test", lambda task, errand: done.append(task.name))
+    runner = Runner(database, here.errands, Threads())
+
+    def begin() -> None:
+        add(database, Task("test", "one"))
+        threading.Thread(target=runner.poke).start()
+
+    run(runner, until=lambda: bool(done), begin=begin)
+    runner.poke()  # nothing runs any more
+
+
+def test_what_makes_calls_to_the_world_holds_up_nothing(
+    make_timely: Make, database: Database
+) -> None:
+    done: list[str] = []
+    is_over = threading.Event()
+
+    def wait(task: Task) -> None:
+        assert is_over.wait(20)
+
+    here = make_timely(SOURCE)
+    here.errands._clock = time.time
+    here.errands.register("test", lambda task, errand: done.append(task.name))
+    here.errands.register_outside("outside", wait)
+    add(database, *(Task("outside", str(number)) for number in range(200)))
+    add(database, Task("test", "one"))
+    hands = Threads()
+    runner = Runner(database, here.errands, hands)
+
+    def is_done() -> bool:
+        if done:
+            is_over.set()
+        return count(database) == 0
+
+    run(runner, until=is_done)
+    assert hands.most <= ASIDE + 1
+    assert hands.aside.count(True) == 200
+    assert hands.aside.count(False) == 1
+
+
+def test_an_outage_ends(
+    make_timely: Make, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[str] = []
+    here = make_timely(SOURCE)
+    here.errands._clock = time.time
+    here.errands.register("test", lambda task, errand: done.append(task.name))
+    add(database, Task("test", "one"))
+    with database.begin() as connection:
+        connection.execute(text("ALTER TABLE lamson_tasks RENAME TO lamson_elsewhere"))
+    runner = Runner(database, here.errands, Threads())
+
+    def mended() -> bool:
+        if "no task is done for now" in caplog.text and not done:
+            with database.begin() as connection:
+                connection.execute(text("ALTER TABLE lamson_elsewhere RENAME TO lamson_tasks"))
+            caplog.clear()
+        return bool(done)
+
+    run(runner, until=mended)
+
+
+def test_what_was_put_off_by_a_clock_that_was_ahead_does_not_wait(
+    make_timely: Make, database: Database
+) -> None:
+    done: list[str] = []
+    here = make_timely(SOURCE)
+    here.errands._clock = time.time
+
+    def perform(task: Task, errand: Errand) -> None:
+        done.append(task.name)
+
+    here.errands.register("test", perform)
+    add(database, Task("test", "failed"), Task("test", "planned", due_at=time.time() + 86400))
+    with database.begin() as connection:
+        (task,) = tasks.due(connection, time.time() + 1, 10)
+        tasks.put_off(connection, task, time.time() + 86400, "broken")
+    run(Runner(database, here.errands, Threads()), until=lambda: done == ["failed"])
+    assert count(database) == 1
+
+
+def test_preparing_comes_first_and_once(make_timely: Make, database: Database) -> None:
+    prepared: list[object] = []
+    done: list[object] = []
+    here = make_timely(SOURCE)
+    here.errands._clock = time.time
+    here.errands.register("test", lambda task, errand: done.append(list(prepared)))
+    add(database, *(Task("test", str(number)) for number in range(3)))
+    runner = Runner(database, here.errands, Threads(), prepare=lambda _: prepared.append(1))
+    run(runner, until=lambda: len(done) == 3)
+    assert done == [[1]] * 3
