@@ -167,6 +167,9 @@ class Runner:
         limit = FOUND + len(self._under_way) + len(self._resting)
         kinds = self.errands.kinds_outside
         with self._database.read() as connection:
+            due_at = tasks.next_due(connection)
+            if due_at is None or due_at > now:
+                return [], due_at
             found = tasks.due(
                 connection,
                 now,
@@ -174,7 +177,7 @@ class Runner:
                 kinds=() if inside else kinds,
                 but=() if outside else kinds,
             )
-            return found, None if found else tasks.next_due(connection)
+            return found, None
 
     def _hand_over(self) -> None:
         """What runs in a transaction, as far as there are hands; of the rest what there is now."""
