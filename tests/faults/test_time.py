@@ -32,6 +32,7 @@ pytestmark = [
 
 
 def _kill(rig: TimeRig) -> None:
+    rig.wait_for_some()
     rig.kill_at_failpoint()
 
 
