@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 LOOK = 0.5  # seconds between two looks, where nothing is due before
 FOUND = 64  # tasks of one look
+WINDOW = 16  # of these, whose order counts for nothing
+QUICK = 0.02  # seconds: where tasks take less, more of them are handed over at a time:
+AT_ONCE = 16  # so many times as many
 TAKEN = 0.1  # seconds until the next look, where others were quicker
 MEND = 60.0  # seconds between looks for what waits longer than it could
 OUTAGE = 1.0  # seconds between two looks while the database does not answer
@@ -47,7 +50,8 @@ class Hands(Protocol):
 
 
 class Runner:
-    """``limit`` tasks at a time are handed over; ``clock`` gives seconds since the epoch."""
+    """``limit`` tasks at a time are handed over, more where they are quick; ``clock`` gives seconds
+    since the epoch."""
 
     def __init__(
         self,
@@ -78,6 +82,7 @@ class Runner:
         self._has_news = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
+        self._seconds = QUICK  # that a task takes: slowness is learnt at once
         self._is_down = False
         self._mended = 0.0
 
@@ -120,7 +125,7 @@ class Runner:
     async def _turn(self) -> float:
         """Hand over what there is; gives the seconds to wait."""
         self._hand_over()
-        inside = self._inside < self._limit and not self._found
+        inside = self._inside < self._most and not self._found
         outside = self._outside < ASIDE and bool(self.errands.kinds_outside)
         if not inside and not outside:
             return LOOK  # a chore that is done wakes it
@@ -133,8 +138,10 @@ class Runner:
             return OUTAGE
         known = self._under_way.keys() | self._at_rest()
         fresh = [task for task in found if task.id not in known]
-        random.shuffle(fresh)  # others look, too: each begins elsewhere
-        self._found.extend(fresh)
+        for at in range(0, len(fresh), WINDOW):
+            window = fresh[at : at + WINDOW]
+            random.shuffle(window)  # others look, too: each begins elsewhere
+            self._found.extend(window)
         self._hand_over()
         if fresh:
             return LOOK
@@ -167,6 +174,9 @@ class Runner:
         limit = FOUND + len(self._under_way) + len(self._resting)
         kinds = self.errands.kinds_outside
         with self._database.read() as connection:
+            due_at = tasks.next_due(connection)
+            if due_at is None or due_at > now:
+                return [], due_at
             found = tasks.due(
                 connection,
                 now,
@@ -174,7 +184,7 @@ class Runner:
                 kinds=() if inside else kinds,
                 but=() if outside else kinds,
             )
-            return found, None if found else tasks.next_due(connection)
+            return found, None
 
     def _hand_over(self) -> None:
         """What runs in a transaction, as far as there are hands; of the rest what there is now."""
@@ -183,17 +193,26 @@ class Runner:
             if self.errands.is_outside(task):
                 if self._outside < ASIDE:  # else it is found again
                     self._begin(task, is_outside=True)
-            elif self._inside < self._limit:
+            elif self._inside < self._most:
                 self._begin(task, is_outside=False)
             else:
                 self._found.append(task)
+
+    @property
+    def _most(self) -> int:
+        """How many may be under way: slow ones leave threads to the mail."""
+        return self._limit * (AT_ONCE if self._seconds < QUICK else 1)
 
     def _begin(self, task: Task, *, is_outside: bool) -> None:
         self._under_way[task.id] = Fate.DUE
         self._count(1, is_outside=is_outside)
 
         def work(deaths: int) -> None:
+            began = time.perf_counter()
             self._under_way[task.id] = self.errands.run(task, deaths)
+            if not is_outside:
+                took = time.perf_counter() - began
+                self._seconds = max(took, 0.9 * self._seconds + 0.1 * took)
 
         def done() -> None:
             rest = RESTS.get(self._under_way.pop(task.id), 0.0)

@@ -58,6 +58,7 @@ class Schedules:
             if name not in self.by_name and "schedule" in task.payload
         ]
         if tasks.cancel(connection, KIND, gone):
+            schedules.forget(connection, gone)
             log.logger.info("schedules that are gone: %s", ", ".join(gone))
 
     def now(self, connection: Connection, name: str) -> Task:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 
 from lamson.storage.outgoing import fit
 from lamson.storage.tables import schedules
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy.engine import Connection
 
 
@@ -39,6 +41,12 @@ def record(
     """Note how a run went, in the caller's transaction."""
     values = {"name": name, "ran_at": ran_at, "seconds": seconds, "error": fit(error)}
     connection.execute(_RECORD, values | {"failed": 1 if error else 0})
+
+
+def forget(connection: Connection, names: Collection[str]) -> None:
+    """Forget schedules that are gone from the code, in the caller's transaction."""
+    if names:
+        connection.execute(delete(schedules).where(schedules.c.name.in_(list(names))))
 
 
 def all_of(connection: Connection) -> dict[str, Ran]:

@@ -1,8 +1,8 @@
 """The installation whose time faults strike: Lamson as a service, a database, and the world.
 
-Before it starts, timers and work after a commit wait in the database, due within some seconds; a
-schedule has a slot each second. Afterwards each timer must have been done once, with its state, its
-row and its mail; each piece of work at least once; no slot twice, and slots go on.
+Once it has started, timers and work after a commit wait in the database, due within some seconds;
+a schedule has a slot each second. Afterwards each timer must have been done once, with its state,
+its row and its mail; each piece of work at least once; no slot twice, and slots go on.
 """
 
 from __future__ import annotations
@@ -153,7 +153,6 @@ class TimeRig:
             migrate.upgrade_ours(self.database)
         model = runpy.run_path(str(projects[0] / "app" / "model.py"))
         model["Base"].metadata.create_all(self.database.engine)
-        self._fill()
         self.nodes = [
             LamsonService(
                 project,
@@ -165,6 +164,7 @@ class TimeRig:
         ]
         for node in self.nodes:
             enter(node)
+        self._fill()  # not before: what is due is to be under way when the fault strikes
 
     def _fill(self) -> None:
         """As deliveries would, which entered a state just now, and asked for work."""

@@ -21,3 +21,6 @@ def test_runs_and_failures_are_counted(database: Database) -> None:
         }
         schedules.record(connection, "digest", 40.0, 1.0)
         assert schedules.all_of(connection)["digest"] == Ran("digest", 40.0, 1.0, "", 4, 0)
+        schedules.forget(connection, [])
+        schedules.forget(connection, ["digest"])
+        assert schedules.all_of(connection) == {}

@@ -41,7 +41,7 @@ def _take_early() -> None:
 
 
 def _delete_late() -> None:
-    """A task is deleted after its work was committed, and nobody looks at the state."""
+    """A timer is deleted after its work was committed, and nobody looks at the state."""
     once = Errands._once
 
     def do_and_delete(errands: Errands, task: Task, kind: Any) -> Fate:
@@ -64,6 +64,7 @@ def _delete_late() -> None:
     _replace(Errands, "_once", do_and_delete)
     _replace(Errand, "state", lambda errand, key: "WAITING")
     _replace(tasks, "take", only_look)
+    _replace(tasks, "cancel", lambda connection, kind, names: 0)
 
 
 def _never_mend() -> None:
