@@ -24,7 +24,7 @@ from lamson.delivery.keeping import keep
 from lamson.errors import LamsonError
 from lamson.smtp import address
 from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
-from lamson.storage import failure, guard
+from lamson.storage import failure, guard, keys
 from lamson.storage.failure import PrematureEnd, SharedTransactionError
 from lamson.storage.state import StateKey
 
@@ -153,6 +153,9 @@ class Handlers:
         excess = {id(row) for row in self._answers.settle(connection, given)}
         for result in results if excess else ():
             kept = [row for row in result.outgoing if id(row) not in excess]
+            for row in result.outgoing:
+                if row.key and id(row) in excess:  # it was not sent: another time it may be
+                    keys.free(connection, row.key)
             for _ in range(len(result.outgoing) - len(kept)):
                 log.event(
                     "unanswered",
