@@ -36,7 +36,7 @@ help:
 	@echo "make bench     measure, and print ratios against peers measured in the same run (a quarter"
 	@echo "               of an hour; ARGS='--json FILE --plot FILE' keeps the numbers and a picture)"
 	@echo "make faults    kill, cut and fill what can fail, count what comes out, and write the table"
-	@echo "               of docs/delivery.md (half an hour; ARGS='--messages 100 --injections 3')"
+	@echo "               of docs/delivery.md (an hour or more; ARGS='--messages 250 --injections 6')"
 	@echo "make fuzz      throw octets at what strangers reach, guided by coverage, five minutes in all"
 	@echo "               (ARGS='--seconds 600 mail' for one target, longer)"
 	@echo "make clean     remove what the above made"

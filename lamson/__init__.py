@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lamson.delivery.context import Delivery
-    from lamson.errors import LamsonError, SenderError
+    from lamson.delivery.outcomes import Outcome, SentMail
+    from lamson.delivery.thread import Thread, per_thread
+    from lamson.errors import LamsonError, PurposeError, SenderError
     from lamson.mailer import Mailer
     from lamson.message.attachment import Attachment
     from lamson.message.fragments import Fragment
@@ -22,7 +24,17 @@ if TYPE_CHECKING:
     from lamson.message.report import Report, ReportedRecipient
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
-    from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
+    from lamson.routing.decorators import (
+        State,
+        action,
+        outcome,
+        route,
+        route_like,
+        spam_filter,
+        state_key_generator,
+        stateless,
+    )
+    from lamson.routing.signing import Signed
     from lamson.smtp.envelope import Peer
     from lamson.smtp.reply import SMTPError
     from lamson.storage.keys import Key
@@ -38,14 +50,23 @@ __all__ = [
     "Mailbox",
     "Mailer",
     "Message",
+    "Outcome",
     "Peer",
+    "PurposeError",
     "Report",
     "ReportedRecipient",
     "SMTPError",
     "SenderError",
+    "SentMail",
+    "Signed",
     "State",
+    "Thread",
+    "action",
+    "outcome",
+    "per_thread",
     "route",
     "route_like",
+    "spam_filter",
     "state_key_generator",
     "stateless",
 ]
@@ -61,14 +82,23 @@ _HOME = {
     "Mailbox": "lamson.message.mailboxes",
     "Mailer": "lamson.mailer",
     "Message": "lamson.message.message",
+    "Outcome": "lamson.delivery.outcomes",
     "Peer": "lamson.smtp.envelope",
+    "PurposeError": "lamson.errors",
     "Report": "lamson.message.report",
     "ReportedRecipient": "lamson.message.report",
     "SMTPError": "lamson.smtp.reply",
     "SenderError": "lamson.errors",
+    "SentMail": "lamson.delivery.outcomes",
+    "Signed": "lamson.routing.signing",
     "State": "lamson.routing.decorators",
+    "outcome": "lamson.routing.decorators",
+    "Thread": "lamson.delivery.thread",
+    "per_thread": "lamson.delivery.thread",
+    "action": "lamson.routing.decorators",
     "route": "lamson.routing.decorators",
     "route_like": "lamson.routing.decorators",
+    "spam_filter": "lamson.routing.decorators",
     "state_key_generator": "lamson.routing.decorators",
     "stateless": "lamson.routing.decorators",
 }

@@ -19,8 +19,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from lamson import log, results
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.dispatcher import Dispatcher
+from lamson.delivery.judging import Judging
+from lamson.delivery.outcomes import Outcomes
 from lamson.delivery.probe import Probe
+from lamson.delivery.reports import Reports
 from lamson.delivery.run import Handlers
+from lamson.delivery.spam.box import SpamBox
+from lamson.delivery.spam.panel import Panel, judge_of
+from lamson.delivery.thread_finder import ThreadFinder
+from lamson.delivery.tracking import Tracking
 from lamson.delivery.traffic import Traffic
 from lamson.delivery.transaction import Transactions
 from lamson.errors import SettingsError, UnavailableError
@@ -29,19 +36,24 @@ from lamson.message.templates import Templates
 from lamson.relay.bell import Bell
 from lamson.relay.relay import Relay
 from lamson.relay.submission import Endpoint, Submitter
+from lamson.routing.bounces import PREFIX as BOUNCES
+from lamson.routing.bounces import BounceAddresses
 from lamson.routing.domains import Domains
+from lamson.routing.reserved import PREFIX as PROBES
 from lamson.settings import loading
+from lamson.settings.keys import signer_of
 from lamson.settings.model import TEMPLATES
 from lamson.settings.reserved import reserved_of
-from lamson.settings.routes import collect_routes
+from lamson.settings.routes import collect_routes, unproven_action
 from lamson.storage import failure, revisions
 from lamson.storage.database import Database
 from lamson.storage.held import HeldRows
-from lamson.storage.housekeeping import Housekeeping
+from lamson.storage.housekeeping import DAY, Housekeeping
 from lamson.storage.lease_owner import LeaseOwners
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 from lamson.storage.pace import Pace
+from lamson.storage.pending import Room
 from lamson.storage.room import Budget
 from lamson.storage.service_clock import ServiceClock
 
@@ -51,6 +63,7 @@ if TYPE_CHECKING:
 
     from lamson.message.request import MailRequest
     from lamson.settings.model import Settings
+    from lamson.settings.submission import Submission
 
 BATCH_LIMIT = 256  # deliveries that share a commit on SQLite, at most
 BATCH_LIMIT_SERVER = 16  # and on a database server, where other connections commit beside
@@ -77,9 +90,14 @@ class Application:
         self.settings = settings
         self.hostname = settings.lmtp.hostname or socket.getfqdn()
         self.router = collect_routes(settings)
+        for route in self.router.unproven_actions:
+            log.logger.warning("%s:%s: %s", route.file, route.line, unproven_action(route))
+        self.witness: results.OwnServer | None = None
+        if settings.authserv_id is not None:
+            self.witness = results.OwnServer(settings.authserv_id)
         if settings.database is not None:
             reserved = reserved_of(settings)
-            self.router.reserve(reserved.takes, Probe(reserved).answer)
+            self.router.reserve(PROBES, reserved.takes, Probe(reserved).answer)
         self.domains = Domains(self.router.routes, settings.domains)
         for directory in settings.templates:
             if not directory.is_dir() and project / directory != project / TEMPLATES:
@@ -89,6 +107,10 @@ class Application:
         self.undeliverable = Maildir(
             settings.run_dir / "undeliverable", quota=settings.max_undeliverable
         )
+        self.outcomes: Outcomes | None = None
+        tracking: Tracking | None = None
+        if settings.database is not None:
+            tracking = self._track(settings.submission)
         self.database: Database | None = None
         self.outbox: Outbox | None = None
         self.relay: Relay | None = None
@@ -122,9 +144,21 @@ class Application:
             )
             self._bell = Bell(self.database, settings.run_dir, self.relay.wake)
             self._housekeeping = Housekeeping(
-                self.database, self.clock, self.outbox, self.lease_owners
+                self.database,
+                self.clock,
+                self.outbox,
+                self.lease_owners,
+                keep_threads=settings.mail_threads.keep_days * DAY,
             )
         is_sqlite = self.database is not None and self.database.is_sqlite
+        self.spam: SpamBox | None = None
+        self.panel: Panel | None = None
+        if self.router.has_spam_filters:
+            wanted = settings.spam
+            queue = Maildir(settings.run_dir / "spam", quota=wanted.max_kept)
+            self.spam = SpamBox(queue, days=wanted.days)
+            judges = [judge_of(one, max_size=wanted.max_size) for one in wanted.judges]
+            self.panel = Panel(judges, timeout=wanted.timeout)
         handlers = Handlers(
             self.router,
             hostname=self.hostname,
@@ -134,8 +168,17 @@ class Application:
                 settings.answers.per_mailbox, settings.answers.per_domain, clock=self.clock
             ),
             is_ours=None if settings.submission.any_sender else self.domains.holds,
-            proves=self._proves if settings.authserv_id else None,
+            proves=self._proves if self.witness is not None else None,
             mark=lambda recipient: self.notary.mark(recipient),
+            room=Room(settings.signing.max_pending),
+            finder=ThreadFinder(
+                self.router,
+                clock=self.clock,
+                proves=self._proves if settings.authserv_id else None,
+                keep_days=settings.mail_threads.keep_days,
+            ),
+            tracking=tracking,
+            spam=self.spam,
             raise_errors=raise_errors,
         )
         self.transactions = Transactions(
@@ -154,9 +197,30 @@ class Application:
             run_dir=settings.run_dir,
             is_inline=self.database is None,
             notary=self.notary if settings.has_milter else None,
+            witness=self.witness,
+            judging=Judging(self.panel, threads=settings.threads) if self.panel else None,
             traffic=traffic,
             outlet=self.relay,
             on_stuck=on_stuck,
+        )
+
+    def _track(self, submission: Submission) -> Tracking:
+        """Take what comes to bounce addresses; gives what makes them."""
+        addresses = BounceAddresses(signer_of(self.settings))
+        self.outcomes = outcomes = Outcomes(
+            self.router,
+            suppresses=submission.suppress == "hard",
+            soft_limit=submission.soft_limit,
+            soft_days=submission.soft_days,
+        )
+        reports = Reports(addresses, outcomes, self.undeliverable)
+        self.router.reserve(BOUNCES, addresses.takes, reports.take)
+        return Tracking(
+            addresses,
+            is_ours=self.domains.holds,
+            domains=self.domains.listed,
+            is_default=submission.track,
+            notify=submission.notify,
         )
 
     @classmethod
@@ -198,17 +262,24 @@ class Application:
 
     def _proves(self, message: MailRequest, domain: str) -> bool:
         assert self.settings.authserv_id is not None
-        return results.proves(message, self.settings.authserv_id, domain)
+        return results.proof(message, self.settings.authserv_id, domain) is not None
 
     @cached_property
     def notary(self) -> Notary:
         """Who signs the filters' notes, and verifies them. Raises OSError, SettingsError."""
         return Notary.of(self.settings.run_dir, self.settings.milter.signing_secret())
 
+    def make_key(self) -> None:
+        """Have the project a key, which all its processes sign addresses with, and know them by.
+
+        Where run/ is not ours to write there may be none: no address is signed, or reserved, then.
+        """
+        with suppress(OSError):
+            Notary.of(self.settings.run_dir, self.settings.milter.signing_secret())
+
     async def start(self) -> None:
         """Start dispatcher and relay on the running loop."""
-        with suppress(OSError):  # run/ is not ours to write: no address is reserved then
-            Notary.of(self.settings.run_dir, self.settings.milter.signing_secret())
+        self.make_key()
         self.dispatcher.start(asyncio.get_running_loop())
         if self.relay is not None:
             await self.relay.start()

@@ -42,6 +42,10 @@ class SenderError(LamsonError, ValueError):
     """
 
 
+class PurposeError(LamsonError, LookupError):
+    """A handler wants a token for a purpose that no route has. Names those that there are."""
+
+
 class SettingsError(LamsonError):
     """The configuration is wrong: names the file, the key and what is expected."""
 

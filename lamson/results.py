@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import authres
 
 from lamson import log
 from lamson.message.defects import Defects
 from lamson.message.encoded_words import decode_words
+from lamson.smtp import address
 from lamson.smtp.folding import fold_domain
 from lamson.smtp.organisation import is_aligned
 
@@ -110,8 +111,8 @@ def authentication(message: MailRequest, authserv_id: str) -> Authentication:
     return known[authserv_id]
 
 
-def proves(message: MailRequest, authserv_id: str, domain: str) -> bool:
-    """True where that server proved the message to be from ``domain``, that of its From address.
+def proof(message: MailRequest, authserv_id: str, domain: str) -> Literal["dmarc", "dkim"] | None:
+    """What that server proved the message by to be from ``domain``, that of its From address.
 
     By DMARC for exactly this domain, or by a DKIM signature of the same organisation (RFC 7489
     section 3.1). Where DMARC failed as well, nothing is proven: the owner of the domain wants it
@@ -121,10 +122,41 @@ def proves(message: MailRequest, authserv_id: str, domain: str) -> bool:
     folded = fold_domain(domain)
     dmarc = [one.value for one in found.of("dmarc") if _domain(one) == folded]
     if "fail" in dmarc:
-        return False
-    return "pass" in dmarc or any(
+        return None
+    if "pass" in dmarc:
+        return "dmarc"
+    is_signed = any(
         one.value == "pass" and is_aligned(_domain(one), folded) for one in found.of("dkim")
     )
+    return "dkim" if is_signed else None
+
+
+class OwnServer:
+    """What the application's own server, known by its authserv-id, testifies to about a message.
+
+    The `lamson.message.witness.Witness` of the messages that come in. Never raises.
+    """
+
+    def __init__(self, authserv_id: str) -> None:
+        self._authserv_id = authserv_id
+
+    def author(self, message: MailRequest) -> Literal["dmarc", "dkim"] | None:
+        """What proves the domain of the single From address; None without one."""
+        domain = address.split(message.content.from_address)[1]
+        return proof(message, self._authserv_id, domain) if domain else None
+
+    def sender(self, message: MailRequest) -> bool:
+        """Whether SPF (RFC 7208) proves the domain of the envelope sender: whom a bounce reaches.
+
+        It says nothing of From, so it is no proof of the author.
+        """
+        domain = address.split(message.sender)[1]
+        return bool(domain) and authentication(message, self._authserv_id).passed("spf", domain)
+
+    def has_looked(self, message: MailRequest) -> bool:
+        """Whether it has judged the author at all, by DMARC or DKIM, with whatever result."""
+        found = authentication(message, self._authserv_id)
+        return bool(found.of("dmarc") or found.of("dkim"))
 
 
 def spam(message: MailRequest) -> Spam | None:

@@ -97,6 +97,7 @@ class Mailroom:
         settings = settings.model_copy(update={"submission": submission})
         self.application: Application = Application(project, settings, raise_errors=True)
         assert self.application.database is not None
+        self.application.make_key()
         self.database = self.application.database
         self.database.create_all()
         if settings.metadata is not None:
@@ -108,14 +109,22 @@ class Mailroom:
         self._numbers = count(1)
 
     def deliver(
-        self, sender: str, recipient: str, content: bytes, *, queue_id: str = ""
+        self,
+        sender: str,
+        recipient: str,
+        content: bytes,
+        *,
+        queue_id: str = "",
+        spam: bool | None = None,
     ) -> list[Sent]:
         """Deliver ``content`` as Postfix would; gives what was sent because of it.
 
-        With the queue id of an `offer` the handler finds the notes of the filters. Raises Refused,
-        or whatever the handler raised.
+        With the queue id of an `offer` the handler finds the notes of the filters. ``spam`` says
+        whether it is spam, to handlers with `@spam_filter`; by default the judges do that ask no
+        server. Raises Refused, or whatever the handler raised.
         """
         from lamson.delivery.job import Job
+        from lamson.delivery.spam.opinion import Opinion
         from lamson.message.parsed import ParsedMessage
         from lamson.message.request import MailRequest
         from lamson.smtp import address
@@ -133,8 +142,12 @@ class Mailroom:
             received=time.time(),
             id=queue_id or f"test-{next(self._numbers)}",
         )
-        shared = ParsedMessage(content, self.application.notary)
+        shared = ParsedMessage(content, self.application.notary, self.application.witness)
         job = Job(MailRequest(shared, envelope, Recipient(recipient)), matches, None)
+        if spam is not None:
+            job.opinion = Opinion(spam, "says the test")
+        elif self.application.panel is not None:
+            (job.opinion,) = self.application.panel.opinions([job.message], is_alone=True)
         transactions = self.application.transactions
         transactions.run([job], lambda job, seconds: None)
         outgoing = [transactions.outgoing.popleft() for _ in range(len(transactions.outgoing))]
@@ -148,6 +161,24 @@ class Mailroom:
         for session in self.sessions:
             session.expire_all()
         return sent
+
+    def report(
+        self,
+        sent: Sent,
+        *,
+        action: str = "failed",
+        status: str = "5.1.1",
+        diagnostic: str = "550 5.1.1 no such user",
+        recipient: str | None = None,
+    ) -> list[Sent]:
+        """Have a mail server report what became of ``sent`` (RFC 3464), by default that its first
+        recipient does not exist; gives what was sent because of it.
+
+        Raises Refused where that was not tracked, or whatever the `@outcome` function raised.
+        """
+        who = recipient or sent.recipients[0]
+        content = _REPORT.format(who=who, action=action, status=status, said=diagnostic)
+        return self.deliver("", sent.sender, content.replace("\n", "\r\n").encode())
 
     def offer(
         self, sender: str, recipients: Sequence[str], content: bytes, *, client: Peer | None = None
@@ -195,13 +226,57 @@ class Conversation:
         *,
         headers: Mapping[str, str] | None = None,
         sender: str | None = None,
+        proven: bool = False,
+        spam: bool | None = None,
     ) -> Sent | None:
         """Write to the application; gives its answer to this correspondent, None without one.
 
         ``sender`` is the envelope sender (default: the author; "" for a bounce), ``headers`` are
-        further header fields. Raises Refused, or what a handler raised.
+        further header fields. With ``proven`` our own server says that DMARC proves the author,
+        which needs the setting `authserv_id`; ``spam`` says whether it is spam. Raises Refused, or
+        what a handler raised.
         """
-        return self.deliver(to, self._compose([to], subject, body, headers), sender=sender)
+        if proven:
+            headers = {**(headers or {}), "Authentication-Results": self._testimony()}
+        content = self._compose([to], subject, body, headers)
+        return self.deliver(to, content, sender=sender, spam=spam)
+
+    def _testimony(self) -> str:
+        authserv_id = self._mailroom.application.settings.authserv_id
+        if authserv_id is None:
+            raise LamsonError("nobody is proven: authserv_id is not set")
+        return f"{authserv_id}; dmarc=pass header.from={self.author.rpartition('@')[2]}"
+
+    def reply(
+        self,
+        sent: Sent,
+        body: str = "",
+        *,
+        subject: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        sender: str | None = None,
+    ) -> Sent | None:
+        """Answer a mail of the application as mail programs do; gives its answer, as `say` does.
+
+        It goes to the Reply-To of ``sent``, else to its From, says what it answers (In-Reply-To and
+        References) and quotes it below ``body``. ``headers`` may say otherwise.
+        """
+        from datetime import UTC, datetime
+
+        from lamson.message.answering import fields_of_answer, subject_of_answer
+        from lamson.message.history import Said, quoted
+
+        message = sent.message
+        to = (message.reply_to or message.from_)[0].address
+        date = message.date or datetime.now(UTC)
+        below = quoted([Said("", message["From"] or "", date, message.body)])
+        return self.say(
+            to,
+            subject_of_answer(message.subject) if subject is None else subject,
+            f"{body}\n\n{below}",
+            headers={**fields_of_answer(message), **(headers or {})},
+            sender=sender,
+        )
 
     def _compose(
         self,
@@ -225,10 +300,12 @@ class Conversation:
                 message[name] = value
         return message.to_bytes()
 
-    def deliver(self, to: str, content: bytes, *, sender: str | None = None) -> Sent | None:
+    def deliver(
+        self, to: str, content: bytes, *, sender: str | None = None, spam: bool | None = None
+    ) -> Sent | None:
         """Like `say`, with a message of the test's own making."""
         envelope_sender = self.author if sender is None else sender
-        return self._answer(self._mailroom.deliver(envelope_sender, to, content))
+        return self._answer(self._mailroom.deliver(envelope_sender, to, content, spam=spam))
 
     def offer(
         self,
@@ -280,6 +357,30 @@ class Conversation:
         from lamson.smtp import address
 
         return address.normalise(self.author) in map(address.normalise, one.recipients)
+
+
+_REPORT = """\
+From: MAILER-DAEMON@mx.test.invalid
+Subject: Delivery Status Notification
+Auto-Submitted: auto-replied
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+
+This is what became of your mail.
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.test.invalid
+
+Final-Recipient: rfc822; {who}
+Action: {action}
+Status: {status}
+Diagnostic-Code: smtp; {said}
+
+--b--
+"""
 
 
 def _sent(row: Outgoing) -> Sent:

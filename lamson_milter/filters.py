@@ -30,6 +30,7 @@ from lamson.routing.handler import POLICY, SESSION, Handler
 from lamson.routing.loader import functions_of, load, nothing_declared
 from lamson.routing.matcher import Matcher
 from lamson.routing.router import Route
+from lamson.routing.signing import PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -176,9 +177,15 @@ class Filters:
         self.helo = any(one.helo for one in self.all)
 
     @classmethod
-    def collect(cls, modules: Sequence[str], defaults: Mapping[str, str]) -> Filters:
-        """Import the filter modules and build what is in them. Raises RouteError."""
-        return cls([one for module in load(modules, FILTERS) for one in _read(module, defaults)])
+    def collect(
+        cls, modules: Sequence[str], defaults: Mapping[str, str], own: Sequence[Filter] = ()
+    ) -> Filters:
+        """Import the filter modules and build what is in them; ``own`` are asked after those.
+
+        Raises RouteError.
+        """
+        found = [one for module in load(modules, FILTERS) for one in _read(module, defaults)]
+        return cls([*found, *own])
 
     def _of(self, stage: str) -> tuple[Filter, ...]:
         return tuple(one for one in self.all if one.stage == stage)
@@ -197,6 +204,13 @@ def _read(module: ModuleType, defaults: Mapping[str, str]) -> Iterator[Filter]:
                 raise RouteError(
                     f"{one.file}:{one.line}: {handler} takes a Session or a Policy, which wait for"
                     " the database: leave out inline=True"
+                )
+            if one.signed:
+                raise RouteError(
+                    f"{handler}: a filter's capture cannot be Signed; give it the form of a token,"
+                    f" {PATTERN!r}: the routes verify it",
+                    file=one.file,
+                    line=one.line,
                 )
             yield Filter(
                 one.format,

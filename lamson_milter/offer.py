@@ -131,9 +131,8 @@ def offer(
         # What XFORWARD tells the handler; SASL, TLS and the daemon it does not.
         told = Peer(peer.name, peer.addr, peer.port, ident=QueueId(queue_id))
         envelope = Envelope(sender, tuple(people), told, received=now, id=queue_id)
-        message = MailRequest(
-            ParsedMessage(raw, rules.notary), envelope, Recipient(people[0] if people else "")
-        )
+        shared = ParsedMessage(raw, rules.notary, rules.witness)
+        message = MailRequest(shared, envelope, Recipient(people[0] if people else ""))
         offered.queued = Queued(sender, tuple(people), message, outcome.quarantine)
     return offered
 

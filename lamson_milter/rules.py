@@ -20,6 +20,7 @@ from lamson_milter.actions import MAX_LINES, Defer, Reject, decision
 from lamson_milter.decision.limits import SizeLimits
 from lamson_milter.decision.transaction import Rules
 from lamson_milter.filters import Filters
+from lamson_milter.proving import filters_for_proof
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -42,7 +43,8 @@ def rules_of(application: Application, *, raise_errors: bool = False) -> Rules:
     """What decides about mail to this application. Raises what `Filters.collect` raises."""
     settings = application.settings
     check = recipient_check(application.router, application.domains)
-    filters = Filters.collect(settings.filters, settings.route_defaults)
+    own = filters_for_proof(application.router, application.witness)
+    filters = Filters.collect(settings.filters, settings.route_defaults, own)
     policy = None
     if filters.needs_policy and application.database is not None:
         policy = Policy.beside(application.database)
@@ -51,6 +53,7 @@ def rules_of(application: Application, *, raise_errors: bool = False) -> Rules:
         ask=Asking(application.database, policy, raise_errors=raise_errors),
         refuse=check if settings.milter.check_recipients else lambda recipient: None,
         notary=application.notary,
+        witness=application.witness,
         limits=SizeLimits(
             settings.milter.max_body,
             settings.milter.oversized_header,

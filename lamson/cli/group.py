@@ -33,6 +33,7 @@ COMMANDS = {
     "status": Entry("servers", _SERVICE, "show which servers run and where they listen"),
     "log": Entry("sink", _SERVICE, "start a server that stores all mail in a queue, for a look"),
     "outbox": Entry("outbox", _MAIL, "look at the mail that waits to be submitted"),
+    "suppressed": Entry("suppressed", _MAIL, "show who gets no mail any more, or change that"),
     "requeue": Entry("requeue", _MAIL, "give an undeliverable message to its handler again"),
     "send": Entry("send", _MAIL, "send a message to a server and show what it answers"),
     "sendmail": Entry("sendmail", _MAIL, "send a message from standard input, as sendmail(1) does"),
@@ -82,7 +83,7 @@ def overview() -> str:
         if entry.section != section:
             section = entry.section
             lines.append(f"{section}:")
-        lines.append(f"  {name:10}{entry.summary}")
+        lines.append(f"  {name:12}{entry.summary}")
     lines += ["", "Options take one dash or two. How a command is used: lamson help -for NAME"]
     return "\n".join(lines) + "\n"
 

@@ -12,7 +12,7 @@ from lamson.cli.options import command, option, project, settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lamson.routing.router import Router
+    from lamson.routing.router import Route, Router
     from lamson_milter.filters import Filter, Filters
 
 NOT_ROUTED = 1
@@ -63,7 +63,7 @@ def _list(router: Router, filters: Filters | None) -> int:
             route.format,
             str(route.handler),
             _place(route.file, route.line),
-            "stateless" if route.handler.is_stateless else "",
+            _kind(route),
         )
         for number, route in enumerate(router.routes, 1)
     )
@@ -74,6 +74,24 @@ def _list(router: Router, filters: Filters | None) -> int:
             for one in filters.all
         )
     return os.EX_OK
+
+
+def _kind(route: Route) -> str:
+    """What else its decorators say."""
+    kinds = {
+        "stateless": route.handler.is_stateless,
+        "proven": route.proven,
+        "action": route.handler.is_action,
+        "WITHOUT PROOF": route.handler.is_action and not (route.proven or route.is_signed),
+    }
+    if route.handler.spam_filter is not None:
+        kinds["no spam"] = True
+    signed = [
+        f"({name}) signed: {one.purpose}, {one.days:g} days" + (", once" if one.once else "")
+        for name, one in route.signed
+    ]
+    words = " ".join(kind for kind, applies in kinds.items() if applies)
+    return ", ".join(filter(None, (words, *signed)))
 
 
 def _reads(one: Filter) -> str:
@@ -103,6 +121,8 @@ def _test(router: Router, address: str) -> int:
             verdict = "yes" if route in found else "yes, but its handler was found already"
             values = ", ".join(f"{name}={value}" for name, value in captures.items())
             verdict += f": {values}" if values else ""
+            if route.proven:
+                verdict += "; only of a proven author"
         rows.append((str(number), route.format, str(route.handler), verdict))
     _print(rows)
     if not found:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @command("outbox")
 @option("list", dest="listing", is_flag=True, help="List the messages (what happens by default).")
 @option("count", is_flag=True, help="Print how many there are that are due.")
-@option("show", type=int, metavar="ID", help="Print a message.")
+@option("show", type=int, metavar="ID", help="Print a message; whom it is for to standard error.")
 @option("retry", metavar="ID|ALL", help="Have a message tried again now, or all of them.")
 @option("drop", type=int, metavar="ID", help="Delete a message unsent; asks first.")
 @option("FORCE", is_flag=True, help="Drop without asking.")
@@ -83,10 +83,14 @@ def _get(outbox: Outbox, id: int) -> Outgoing:
 
 
 def _show(outbox: Outbox, id: int) -> None:
-    content = outbox.content(id)
+    row, content = _get(outbox, id), outbox.content(id)
     if content is None:
         raise _gone(id)
     sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+    click.echo(f"from <{printable(row.sender)}> to {len(row.recipients)} recipient(s):", err=True)
+    for recipient in row.recipients:
+        click.echo(f"  <{printable(recipient)}>", err=True)
 
 
 def _gone(id: int) -> LamsonError:

@@ -78,9 +78,17 @@ def maps_command(config: str | None, directory: str | None, kind: str) -> None:
     effective = settings()
     router, domains = _routes(effective)
     target = Path(directory) if directory else _tables(effective, _postconf(effective, config))
-    made = tables.make(router, domains, effective.next_hop)
+    made = tables.make(router, domains, effective.next_hop, tracks=effective.submission.track)
     for path in tables.write(target.absolute(), kind, made):
         click.echo(f"wrote {kind}:{path}")
+    for route in router.routes:
+        if route.signed:
+            names = ", ".join(f"({name})" for name, _ in route.signed)
+            click.echo(
+                f"# {route.format}: a table knows only what {names} looks like. Postfix takes a"
+                " forged or expired one, and bounces it when the application refuses it; with the"
+                " socketmap, or milter.check_recipients, it is refused at once"
+            )
 
 
 def _routes(effective: Settings) -> tuple[Router, Domains]:

@@ -52,7 +52,7 @@ def queue_command(
     """
     if sum(map(bool, (listing, count, show, pop, remove, clear))) > 1:
         raise click.UsageError("expected one of -list, -count, -show, -pop, -remove and -clear")
-    directory = _directory(name)
+    directory = directory_of(name)
     from lamson.service import premises
     from lamson.storage.maildir import Maildir
 
@@ -93,7 +93,7 @@ def _pop(queue: Maildir) -> None:
     raise LamsonError(f"{queue.path}: there is no message", exit_code=os.EX_NOINPUT)
 
 
-def _directory(name: str) -> Path:
+def directory_of(name: str) -> Path:
     """The queue, by its path from here or from the project. Raises LamsonError without one."""
     directory = Path(name)
     if not directory.is_dir() and not directory.is_absolute():

@@ -15,13 +15,17 @@ from lamson.errors import LamsonError
 if TYPE_CHECKING:
     from lamson.app import Application
     from lamson.smtp.reply import Reply
+    from lamson.storage.maildir import Maildir
 
 
 @command("requeue")
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@option("name", default="run/undeliverable", show_default=True, metavar="DIR", help="The queue.")
 @option("recipient", metavar="ADDRESS", help="Deliver to this address instead of the former one.")
-def requeue_command(keys: tuple[str, ...], recipient: str | None) -> None:
+def requeue_command(keys: tuple[str, ...], name: str, recipient: str | None) -> None:
     """Run the handler again for messages in run/undeliverable, and remove those that succeed.
+
+    With -name run/spam it is run for what was taken for spam and is none; nobody is asked again.
 
     A message that was handled before is handled again: that is what is asked for here. After an
     exception its author is put back into the state that the handler met. What fails stays in the
@@ -35,26 +39,34 @@ def requeue_command(keys: tuple[str, ...], recipient: str | None) -> None:
     """
     from lamson import log
     from lamson.app import Application
+    from lamson.cli.queue import directory_of
+    from lamson.service import premises
+    from lamson.storage.maildir import Maildir
     from lamson.storage.suspects import Suspects
 
     entered()
     application = Application.load(project())
+    directory = directory_of(name)
+    premises.own(directory)
+    queue = Maildir(directory)
     log.configure(application.settings.log_file, level=application.settings.log_level)
-    succeeded = asyncio.run(_requeue(application, keys, recipient))
+    succeeded = asyncio.run(_requeue(application, queue, keys, recipient))
     Suspects(application.settings.run_dir).forget(os.getpid())  # no supervisor does
     log.flush()
     if not succeeded:
         click.get_current_context().exit(1)
 
 
-async def _requeue(application: Application, keys: tuple[str, ...], recipient: str | None) -> bool:
+async def _requeue(
+    application: Application, queue: Maildir, keys: tuple[str, ...], recipient: str | None
+) -> bool:
     """Requeue each, and say what became of it. False when one stays."""
     await application.start()
     try:
         succeeded = True
         for key in keys:
             try:
-                outcome = await _one(application, key, recipient)
+                outcome = await _one(application, queue, key, recipient)
             except LamsonError as error:
                 if len(keys) == 1:
                     raise
@@ -68,13 +80,12 @@ async def _requeue(application: Application, keys: tuple[str, ...], recipient: s
         await application.stop(10.0)
 
 
-async def _one(application: Application, key: str, recipient: str | None) -> Reply:
+async def _one(application: Application, queue: Maildir, key: str, recipient: str | None) -> Reply:
     from lamson.smtp import address
     from lamson.smtp.envelope import Envelope, Peer, QueueId
     from lamson.storage import seen_key
     from lamson.storage.undeliverable import read
 
-    queue = application.undeliverable
     stored = queue.get(key)
     if stored is None:
         raise LamsonError(f"{queue.path}: there is no message {key}", exit_code=os.EX_NOINPUT)

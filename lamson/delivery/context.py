@@ -15,6 +15,7 @@ from lamson.delivery.answer_limit import Answer
 from lamson.delivery.correspondent import Correspondent, correspondent_of
 from lamson.delivery.posting import Posting, check_names
 from lamson.delivery.tokens import holds_token
+from lamson.errors import LamsonError
 from lamson.message import mailboxes
 from lamson.message.answering import fields_of_answer, one_line, subject_of_answer
 from lamson.message.compose import normalise_newlines
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from lamson.delivery.answer_limit import AnswerLimit
+    from lamson.delivery.signing import Desk
+    from lamson.delivery.thread import Thread
+    from lamson.delivery.tracking import Tracking
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.passing_on import Fields
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from lamson.message.response import MailResponse
     from lamson.message.templates import Templates
     from lamson.storage.keys import Key
+    from lamson.storage.outgoing import Outgoing
 
 MAX_HOPS = 50  # Received fields; Postfix's own hopcount_limit is 50 as well
 LOOP_MARK = "X-Lamson-Forwarded"
@@ -55,17 +60,21 @@ class Delivery(Posting):
     """One message on its way to one recipient, as a handler sees it.
 
     ``message`` is the message, ``captures`` what the route captured, ``id`` how log lines call the
-    mail (Postfix's queue id, where known).
+    mail (Postfix's queue id, where known). ``thread`` is the thread that what is sent belongs to:
+    that of the message, where the handler or its module asks for one. A handler may set it to None
+    for mail that does not belong there.
     """
 
     __slots__ = (
         "_answers",
+        "_desk",
         "_mark",
         "_passed",
         "_proves",
         "answered",
         "captures",
         "message",
+        "thread",
     )
 
     def __init__(
@@ -80,14 +89,17 @@ class Delivery(Posting):
         is_ours: Callable[[str], bool] | None = None,
         proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
+        desk: Desk | None = None,
+        tracking: Tracking | None = None,
         connect: Callable[[], Connection] | None = None,
     ) -> None:
         """``digest`` names the delivery, None where nothing does: it is then made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
         ``proves`` tells whether a message is proven to be from a domain; None where nothing is.
-        ``mark`` makes the mark that a message forwarded from an address is known by. ``connect`` is
-        as for a Posting.
+        ``mark`` makes the mark that a message forwarded from an address is known by. ``desk`` makes
+        tokens; None where there are no routes that take one. ``tracking`` makes tracked mail; None
+        where there is none. ``connect`` is as for a Posting.
         """
         super().__init__(
             id=message.envelope.id,
@@ -95,14 +107,17 @@ class Delivery(Posting):
             digest=digest,
             templates=templates,
             is_ours=is_ours,
+            tracking=tracking,
             connect=connect,
         )
         self.message = message
+        self.thread: Thread | None = None
         self.captures: Mapping[str, str] = captures or {}
         self.answered: list[Answer] = []  # what `answers` has counted
         self._answers = answers
         self._proves = proves
         self._mark = mark
+        self._desk = desk
         self._passed: tuple[object, bytes] | None = None  # as it was forwarded last
 
     @property
@@ -113,8 +128,25 @@ class Delivery(Posting):
         """
         return self.message.envelope.id
 
+    @property
+    def _here(self) -> str:
+        return self.message.recipient.address
+
     def _names(self) -> dict[str, Any]:
-        return {"message": self.message, "delivery": self, **self.captures}
+        names = {"message": self.message, "delivery": self, **self.captures}
+        if self.thread is not None:
+            names["thread"] = self.thread
+        return names
+
+    def _prepare(self, response: MailResponse, sender: str) -> None:
+        if self._desk is not None:
+            self._desk.check_fits((sender, response["From"], response["Reply-To"]))
+        if self.thread is not None:
+            self.thread.refer(response)
+
+    def _note(self, row: Outgoing, response: MailResponse | None) -> None:
+        if self.thread is not None:
+            self.thread.note(row, response)
 
     @property
     def correspondent(self) -> Correspondent:
@@ -139,9 +171,10 @@ class Delivery(Posting):
         headers: Mapping[str, Addresses] | None = None,
         attachments: Sequence[Attachable] = (),
         language: str | None = None,
-        envelope_sender: str = address.NULL_PATH,
+        envelope_sender: str | None = None,
         at: datetime | float | None = None,
         key: Key | str | None = None,
+        track: bool | None = None,
         **variables: Any,
     ) -> MailResponse | None:
         """Answer the message, as RFC 3834 wants it from a program.
@@ -153,7 +186,8 @@ class Delivery(Posting):
 
         ``sender`` is the From address (default: the address that was written to), ``subject`` by
         default "Re: " and the old one. Bounces of the answer go nowhere unless ``envelope_sender``
-        is given. ``at`` and ``key`` are as in `send`, the rest is as in `compose`.
+        is given, or it is tracked: see `send`, also for ``at`` and ``key``. The rest is as in
+        `compose`.
 
         Gives the message, which has left and cannot be changed; or None, and logs why, where no
         answer may be given: to a bounce, to mail from a list or another program, or beyond the
@@ -196,7 +230,7 @@ class Delivery(Posting):
             if name not in response:
                 response[name] = value
         number = len(self.outgoing)
-        self.send(response, sender=envelope_sender, at=at, key=key)
+        self._send(response, envelope_sender, address.NULL_PATH, None, track, at, key)
         if len(self.outgoing) == number:
             log.event("unanswered", self.id, recipient=message.recipient, reason=KEY_WAS_USED)
             return None
@@ -225,6 +259,7 @@ class Delivery(Posting):
         subject_prefix: str = "",
         at: datetime | float | None = None,
         key: Key | str | None = None,
+        track: bool | None = None,
     ) -> None:
         """Send the message on as it is, byte for byte, with one Delivered-To field on top.
 
@@ -240,10 +275,13 @@ class Delivery(Posting):
         ``to`` are the recipients (default: the address that was written to), ``sender`` is the
         envelope sender. By default that is the message's own, where it is the null one or in one of
         our domains, else the address that was written to: bounces then come back here. With the
-        setting `submission.any_sender` it is always the message's own. Raises SMTPError (554 5.4.6)
-        for a message that was forwarded from here before; where that would bounce to somebody else
-        than us, or to nobody, it is kept in `run/undeliverable` instead, and Postfix is told 250.
-        Raises ValueError for what cannot be a field. ``at`` and ``key`` are as in `send`.
+        setting `submission.any_sender` it is always the message's own. For ``at``, ``key`` and
+        ``track`` see `send`: what has the null sender, as a bounce has, is tracked only where it is
+        asked for here.
+
+        Raises SMTPError (554 5.4.6) for a message that was forwarded from here before; where that
+        would bounce to somebody else than us, or to nobody, it is kept in `run/undeliverable`
+        instead, and Postfix is told 250. Raises ValueError for what cannot be a field.
         """
         message = self.message
         here = message.recipient.address
@@ -252,17 +290,21 @@ class Delivery(Posting):
         if (mark and mark in message.get_all(LOOP_MARK)) or len(hops) > MAX_HOPS:
             raise MailLoop
         recipients = [to] if isinstance(to, str) else list(to if to is not None else [here])
+        is_null = message.sender == address.NULL_PATH
+        is_tracked = self._is_tracked(track, sender) and not (is_null and track is None)
         if sender is None:
             own = message.sender
             sender = own if own == address.NULL_PATH or self._may_send(own) else here
         ours: list[tuple[str, Addresses]] = []
-        if recipients == [here] or not holds_token(here, self.captures):
+        is_signed = self._desk is not None and self._desk.has_token
+        if recipients == [here] or not (is_signed or holds_token(here, self.captures)):
             ours.append(("Delivered-To", here))
         if mark:
             ours.append((LOOP_MARK, mark))
         for name, value in headers.items() if isinstance(headers, Mapping) else headers:
             # What is kept to be compared next time must not change with the caller's list.
             ours.append((name, tuple(value) if isinstance(value, list) else value))
+        lists = (str(value) for name, value in ours if name.lower() == "list-id")
         self._post(
             sender=sender,
             recipients=recipients,
@@ -271,7 +313,45 @@ class Delivery(Posting):
             smtputf8=message.envelope.smtputf8,
             at=at,
             key=key,
+            is_tracked=is_tracked,
+            subject=message.subject,
+            list_id=next(lists, ""),
         )
+
+    def sign(
+        self,
+        purpose: str,
+        payload: str = "",
+        *,
+        days: float | None = None,
+        keep: bool | MailRequest = False,
+    ) -> str:
+        """A token for the routes that have a capture ``Signed(purpose)``: they match with it.
+
+        The handler that gets it finds ``payload`` as the value of that capture. It may have 24
+        octets; with 12 the token has 40 characters, 45 where it counts once, and a local part has
+        room for 64. ``days`` is for how long it counts, by default as the routes say.
+
+        With ``keep`` the message, or another one that is given, waits in the database for who comes
+        with the token, which has to count once: see `pending`. Raises PurposeError for a purpose
+        that no route has, ValueError for a payload that is too long, or where the project has no
+        key yet, SMTPError (451 4.3.1) where too much waits already (the setting
+        `signing.max_pending`).
+        """
+        self._check_open()
+        if self._desk is None:
+            raise LamsonError("there are no routes to sign an address for")
+        kept = self.message if keep is True else keep or None
+        return self._desk.sign(purpose, payload, days=days, keep=kept)
+
+    @property
+    def pending(self) -> MailRequest | None:
+        """The message that was kept for the token in the address that was written to (see `sign`).
+
+        None where none was kept. It has its envelope sender and recipient, and no captures.
+        """
+        self._check_open()
+        return None if self._desk is None else self._desk.pending()
 
     def _passed_on(self, fields: list[tuple[str, Addresses]], prefix: str) -> bytes:
         """The message with ``fields``; the same object as last time where those are the same.

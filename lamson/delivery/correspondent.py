@@ -47,5 +47,20 @@ def correspondent_of(
     return Correspondent(sender, is_proven and is_aligned(envelope, claimed))
 
 
+def writer_of(message: MailRequest, proves: Callable[[MailRequest, str], bool] | None) -> str:
+    """Who wrote it, in the form in which addresses are compared, by the same measure as above.
+
+    The From address where somebody vouches for it, else the envelope sender; "" where there is
+    neither. So nobody gets into a conversation by a From that its answers would not go to.
+    """
+    sender, author = message.sender, message.content.from_address
+    claimed = _domain(author)
+    if claimed and (
+        is_aligned(claimed, _domain(sender)) or (proves is not None and proves(message, claimed))
+    ):
+        return address.normalise(author)
+    return address.normalise(sender)
+
+
 def _domain(mailbox: str) -> str:
     return address.split(mailbox)[1]

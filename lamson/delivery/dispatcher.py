@@ -28,6 +28,7 @@ from lamson.delivery.pool import Pool
 from lamson.delivery.traffic import Traffic
 from lamson.message.parsed import ParsedMessage
 from lamson.message.request import MailRequest
+from lamson.routing.router import Momentary
 from lamson.smtp import address
 from lamson.smtp.envelope import Recipient
 from lamson.smtp.reply import BUSY, LOCAL_ERROR, Reply
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from lamson.delivery.judging import Judging
     from lamson.delivery.transaction import Transactions
     from lamson.message.notes import Notary
+    from lamson.message.witness import Witness
     from lamson.routing.router import Match, Router
     from lamson.smtp.envelope import Envelope
     from lamson.storage.outgoing import Outgoing
@@ -58,6 +61,15 @@ class Outlet(Protocol):
         """Let go of rows that may be in the table, leased to us, though their commit failed."""
 
 
+class _NotKept(Exception):
+    """Carries matches past the cache: a token may end at any time, and anybody can make up more
+    addresses that look as if they had one than the cache holds."""
+
+    def __init__(self, found: Sequence[Match]) -> None:
+        super().__init__()
+        self.found = found
+
+
 class Dispatcher:
     """Runs deliveries for one process."""
 
@@ -72,6 +84,8 @@ class Dispatcher:
         run_dir: Path | None = None,
         is_inline: bool = False,
         notary: Notary | None = None,
+        witness: Witness | None = None,
+        judging: Judging | None = None,
         traffic: Traffic | None = None,
         outlet: Outlet | None = None,
         on_stuck: Callable[[], None] = lambda: None,
@@ -81,9 +95,10 @@ class Dispatcher:
         With SQLite one thread is right: it has one writer. In ``run_dir`` each thread notes what it
         runs, for the case that the process dies over it; None notes nothing. With ``is_inline``
         handlers that have always been instantaneous run on the loop: right where no database is.
-        ``notary`` verifies the filters' notes. ``traffic`` is for whoever wants to know what is
-        under way. Without an ``outlet`` nobody takes mail on. ``on_stuck`` is called, on the loop's
-        thread, when a handler passed its deadline.
+        ``notary`` verifies the filters' notes, ``witness`` tells what proves an author, and
+        ``judging`` what is spam, to handlers that want that known. ``traffic``
+        is for whoever wants to know what is under way. Without an ``outlet`` nobody takes mail on.
+        ``on_stuck`` is called, on the loop's thread, when a handler passed its deadline.
         """
         # The same few addresses are written to over and over.
         self._match = lru_cache(maxsize=1024)(self._look_up)
@@ -92,6 +107,8 @@ class Dispatcher:
         self._deadline = deadline
         self._is_inline = is_inline
         self._notary = notary
+        self._witness = witness
+        self._judging = judging
         self._traffic = traffic or Traffic()
         self._pending = self._traffic.pending
         self._outlet = outlet
@@ -121,6 +138,8 @@ class Dispatcher:
         """End the threads once they have done what waits. Does not wait for them."""
         self._is_stopped.set()
         self._pool.stop()
+        if self._judging is not None:
+            self._judging.stop()
         if self._watchdog is not None:
             self._watchdog.cancel()
 
@@ -131,11 +150,17 @@ class Dispatcher:
 
     def route(self, recipient: str) -> Sequence[Match]:
         """The routes that ``recipient`` matches; none means that it must be refused."""
-        return self._match(recipient)
+        try:
+            return self._match(recipient)
+        except _NotKept as passing:
+            return passing.found
 
     def _look_up(self, recipient: str) -> Sequence[Match]:
         with self._pool.routing():
-            return self._router.match(recipient)
+            found = self._router.match(recipient)
+        if isinstance(found, Momentary):
+            raise _NotKept(found)
+        return found
 
     def deliver(
         self,
@@ -160,7 +185,7 @@ class Dispatcher:
         key's module and the state): the handler meets it there, and where it fails the author stays
         where he is.
         """
-        shared = ParsedMessage(content, self._notary)
+        shared = ParsedMessage(content, self._notary, self._witness)
         source = seen_key.kept_source(again) if again else seen_key.source(envelope, content)
         jobs: dict[str, Job] = {}
         now = self._traffic.came_at = time.monotonic()
@@ -189,8 +214,18 @@ class Dispatcher:
             self._take(list(jobs.values()))
 
     def _take(self, jobs: list[Job]) -> None:
-        """Run the deliveries of one message here and now, or let them wait for a thread."""
+        """Have the deliveries of one message judged that want to be, and go on with the others."""
         self._pending.update(jobs)
+        judging = self._judging
+        judged = [job for job in jobs if judging.wants(job)] if judging is not None else []
+        if judging is not None and judged and self._loop is not None:
+            judging.judge(judged, self._loop, self._go_on)
+            jobs = [job for job in jobs if job not in judged]
+        if jobs:
+            self._go_on(jobs)
+
+    def _go_on(self, jobs: list[Job]) -> None:
+        """Run deliveries here and now, or let them wait for a thread."""
         if self._suspects is not None:
             for job in jobs:
                 message = job.message

@@ -13,6 +13,7 @@ from lamson.storage.undeliverable import Kept
 
 if TYPE_CHECKING:
     from lamson.delivery.job import Job
+    from lamson.message.request import MailRequest
     from lamson.storage.maildir import Maildir
 
 _MARK = 32  # hexadecimal digits of the key
@@ -26,13 +27,20 @@ def keep(queue: Maildir | None, job: Job, reason: str, state: str = "") -> None:
     UnavailableError where it cannot be written, SMTPError (451 4.3.1) where the queue is full:
     Postfix then has it still, and asks again.
     """
+    mark = job.key.name.hex()[:_MARK] if job.key else ""
+    keep_message(queue, job.message, reason, state=state, mark=mark)
+
+
+def keep_message(
+    queue: Maildir | None, message: MailRequest, reason: str, *, state: str = "", mark: str = ""
+) -> None:
+    """Keep a message in the place of one that was kept with the same ``mark``. Raises as `keep`."""
     if queue is None:
         raise LamsonError(f"nowhere to keep a message: {reason}")
-    message = job.message
     envelope, recipient = message.envelope, message.recipient.address
     entry = Kept(message.raw, reason, envelope.sender, recipient, envelope.id, state)
     try:
-        key = undeliverable.write(queue, entry, job.key.name.hex()[:_MARK] if job.key else "")
+        key = undeliverable.write(queue, entry, mark)
     except QueueFullError as error:
         raise SMTPError(451, "4.3.1", "Insufficient storage; try again later") from error
     except OSError as error:

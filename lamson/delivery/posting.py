@@ -15,6 +15,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from lamson.delivery.tracking import list_of
 from lamson.errors import LamsonError, SenderError
 from lamson.message.compose import normalise_newlines
 from lamson.message.message import Message
@@ -30,9 +31,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+    from lamson.delivery.tracking import Tracking
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.templates import Templates
+    from lamson.storage.state import StateKey
+    from lamson.storage.tracked import Tracked
 
 
 _LONG_AGO = 1e8  # seconds since the epoch: who means a duration does not mean the seventies
@@ -54,7 +58,10 @@ class Posting:
         "_is_over",
         "_schema",
         "_templates",
+        "_tracking",
+        "module",
         "outgoing",
+        "state_key",
     )
 
     def __init__(
@@ -65,21 +72,26 @@ class Posting:
         digest: bytes | None = None,
         templates: Templates | None = None,
         is_ours: Callable[[str], bool] | None = None,
+        tracking: Tracking | None = None,
         connect: Callable[[], Connection] | None = None,
         schema: str | None = None,
     ) -> None:
         """``digest`` is what Message-IDs derive from; None where it is made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
+        ``tracking`` makes tracked mail; None where there is none.
         ``connect`` gives the connection on which the rows will be inserted, within what is undone
         where they are not; ``schema`` is that of our tables, where its search path is another.
         """
+        self.module = ""  # whose @outcome function is told what became of tracked mail,
+        self.state_key: StateKey | None = None  # and in whose conversation
         self.outgoing: list[Outgoing] = []
         self._id = id
         self._digest = digest
         self._hostname = hostname
         self._templates = templates
         self._is_ours = is_ours
+        self._tracking = tracking
         self._is_over = False
         self._claimed: list[tuple[Key, Outgoing]] = []
         self._connect = connect
@@ -89,6 +101,11 @@ class Posting:
     def id(self) -> str:
         """How log lines call what it is sent by."""
         return self._id
+
+    @property
+    def _here(self) -> str:
+        """An address of ours that it is sent from, besides that of From; "" for none."""
+        return ""
 
     def end(self) -> None:
         """Who was given it has returned: kept for later, it can send nothing more."""
@@ -170,13 +187,15 @@ class Posting:
         to: str | Sequence[str] | None = None,
         at: datetime | float | None = None,
         key: Key | str | None = None,
+        track: bool | None = None,
     ) -> str:
         """Send ``response``, which cannot be changed any more then; gives its Message-ID.
 
         ``to`` are the envelope recipients (default: those of its To, Cc and Bcc), ``sender`` is the
         envelope sender (default: the response's own, else its From address; "" is the null
-        reverse-path). Raises AddressError for an address that is none, SenderError for a sender
-        in a domain that is not ours (see the setting `submission.any_sender`).
+        reverse-path). Raises AddressError for an address that is none, or that has a token in it
+        and more than 64 octets before the @, SenderError for a sender in a domain that is not ours
+        (see the setting `submission.any_sender`).
 
         ``at`` is when it leaves: a datetime with a time zone, or seconds since the epoch; a time
         that has passed is now. Later mail of its conversation does not wait for it. Raises
@@ -186,11 +205,16 @@ class Posting:
         is, and this gives the Message-ID of that mail. A text holds for ever, a `Key` for as long
         as it says. `cancel` takes back what waits under a key.
 
-        A message in bytes, which needs ``sender`` and ``to``, is sent as it is.
+        With ``track`` the `@outcome` function of the module is told what became of it: the envelope
+        sender is a bounce address then, in the domain of From where that is ours. By default that
+        is so where the setting `submission.track` says so, and no envelope sender is given. Raises
+        ValueError where both are.
+
+        A message in bytes, which needs ``sender`` and ``to``, is sent as it is, and not tracked.
         """
         if isinstance(response, bytes):
-            if sender is None or to is None:
-                raise TypeError("a message in bytes needs sender= and to=")
+            if sender is None or to is None or track:
+                raise TypeError("a message in bytes needs sender= and to=, and is not tracked")
             return self._post(
                 sender=sender,
                 recipients=[to] if isinstance(to, str) else list(to),
@@ -200,15 +224,30 @@ class Posting:
                 at=at,
                 key=key,
             )
+        own = None if response.envelope_sender == response.author else response.envelope_sender
+        given = own if sender is None else sender
+        return self._send(response, given, response.envelope_sender, to, track, at, key)
+
+    def _send(
+        self,
+        response: MailResponse,
+        given: str | None,
+        default: str,
+        to: str | Sequence[str] | None,
+        track: bool | None,
+        at: datetime | float | None,
+        key: Key | str | None,
+    ) -> str:
+        """``given`` is the envelope sender that was asked for, ``default`` the one for None."""
         if response["Message-ID"] is None:
             response["Message-ID"] = self._next_message_id(response.author)
         if response["Date"] is None:
             response["Date"] = _date(int(time.time()))
-        if sender is None:
-            sender = response.envelope_sender
         recipients = (
             [to] if isinstance(to, str) else list(response.recipients if to is None else to)
         )
+        sender = default if given is None else given
+        self._prepare(response, sender)
         message_id = self._post(
             sender=sender,
             recipients=recipients,
@@ -217,9 +256,20 @@ class Posting:
             smtputf8=response.needs_smtputf8,
             at=at,
             key=key,
+            is_tracked=self._is_tracked(track, given),
+            author=response.author,
+            subject=response["Subject"] or "",
+            list_id=response["List-Id"] or "",
+            response=response,
         )
         response.freeze()
         return message_id
+
+    def _prepare(self, response: MailResponse, sender: str) -> None:
+        """For who knows what else belongs to a message, before it is final."""
+
+    def _note(self, row: Outgoing, response: MailResponse | None) -> None:
+        """For who has to know what is sent; ``response`` is None where it was made by another."""
 
     def cancel(self, key: Key | str) -> bool:
         """Take back mail that waits for its time under ``key``; True where there was some.
@@ -255,6 +305,18 @@ class Posting:
             raise LamsonError(f"{what} needs a database: set `database` in the settings")
         return self._connect()
 
+    def _is_tracked(self, track: bool | None, sender: str | None) -> bool:
+        """Raises ValueError, LamsonError where it cannot be."""
+        if track and sender is not None:
+            raise ValueError(
+                "tracked mail has an envelope sender of its own: give no other one, or no track"
+            )
+        if self._tracking is None:
+            if track:
+                raise LamsonError("tracking mail needs a database: set `database` in the settings")
+            return False
+        return self._tracking.is_default and sender is None if track is None else track
+
     def _may_send(self, sender: str) -> bool:
         return self._is_ours is None or self._is_ours(address.split(sender)[1])
 
@@ -277,6 +339,11 @@ class Posting:
         smtputf8: bool,
         at: datetime | float | None = None,
         key: Key | str | None = None,
+        is_tracked: bool = False,
+        author: str = "",
+        subject: str = "",
+        list_id: str = "",
+        response: MailResponse | None = None,
     ) -> str:
         """Gives the Message-ID: that of other mail where ``key`` was used."""
         self._check_open()
@@ -285,7 +352,19 @@ class Posting:
         checked = _each_once(map(_written, recipients))
         if not checked:
             raise ValueError("a message needs at least one recipient")
-        if sender != address.NULL_PATH:
+        scope = list_of(list_id) if list_id else ""
+        mail: Tracked | None = None
+        if is_tracked and self._tracking is not None:
+            mail = self._tracking.mail(
+                message_id=message_id,
+                subject=subject,
+                recipients=tuple(checked),
+                module=self.module,
+                key=self.state_key,
+                scope=scope,
+            )
+            sender = self._tracking.sender(mail, author, self._here)
+        elif sender != address.NULL_PATH:
             sender = _written(sender)
             if not self._may_send(sender):
                 raise SenderError(
@@ -299,6 +378,10 @@ class Posting:
             recipients=tuple(checked),
             content=normalise_newlines(content),
             smtputf8=smtputf8 or not all(map(str.isascii, (sender, *checked))),
+            envid="" if mail is None else mail.id,
+            notify="" if mail is None or self._tracking is None else self._tracking.notify,
+            tracked=mail,
+            scope=scope,
             due_at=due_at,
         )
         if once is not None:  # last: what fails above must not leave it used
@@ -309,6 +392,7 @@ class Posting:
                 return holder
             self._claimed.append((once, row))
         self.outgoing.append(row)
+        self._note(row, response)
         return message_id
 
 

@@ -18,14 +18,19 @@ from sqlalchemy.exc import SAWarning, SQLAlchemyError
 from lamson import failpoint, log
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.context import TOO_MANY, Delivery, MailLoop
+from lamson.delivery.conversations import Conversations
 from lamson.delivery.forked import end_if_child
 from lamson.delivery.job import Result
 from lamson.delivery.keeping import keep
+from lamson.delivery.redeeming import redeem
+from lamson.delivery.signing import Desk
 from lamson.errors import LamsonError
+from lamson.routing.module import START
 from lamson.smtp import address
-from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
+from lamson.smtp.reply import LOCAL_ERROR, OK, UNPROVEN, SMTPError
 from lamson.storage import failure, guard, keys
 from lamson.storage.failure import PrematureEnd, SharedTransactionError
+from lamson.storage.pending import Room
 from lamson.storage.state import StateKey
 
 if TYPE_CHECKING:
@@ -35,11 +40,19 @@ if TYPE_CHECKING:
 
     from lamson.delivery.job import Job
     from lamson.delivery.session import HandlerSession
+    from lamson.delivery.spam.box import SpamBox
+    from lamson.delivery.thread import Thread
+    from lamson.delivery.thread_finder import ThreadFinder
+    from lamson.delivery.tracking import Tracking
     from lamson.message.request import MailRequest
     from lamson.message.templates import Templates
+    from lamson.routing.declaration import SpamFilter
     from lamson.routing.router import Match, Router
     from lamson.smtp.reply import Reply
     from lamson.storage.maildir import Maildir
+
+
+_ROOM = 256 << 20  # octets, where nothing else is said
 
 
 class Handlers:
@@ -56,13 +69,19 @@ class Handlers:
         is_ours: Callable[[str], bool] | None = None,
         proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
+        room: Room | None = None,
+        tracking: Tracking | None = None,
+        finder: ThreadFinder | None = None,
+        spam: SpamBox | None = None,
         raise_errors: bool = False,
     ) -> None:
         """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
 
         ``proves`` tells whether a message is proven to be from a domain, None where nothing is;
-        ``mark`` makes the mark of what is forwarded from an address. With ``raise_errors`` a
-        handler's exception is raised: for tests.
+        ``mark`` makes the mark of what is forwarded from an address; ``room`` is for messages that
+        wait for a token, ``tracking`` makes tracked mail, ``finder`` finds threads for handlers
+        that ask, ``spam`` is where spam is kept, in an application that has mail judged. With
+        ``raise_errors`` a handler's exception is raised: for tests.
         """
         self._router = router
         self._hostname = hostname
@@ -72,14 +91,32 @@ class Handlers:
         self._is_ours = is_ours
         self._proves = proves
         self._mark = mark
+        self._room = room or Room(_ROOM)
+        self._tracking = tracking
+        self._finder = finder
+        self._spam = spam
         self._raise_errors = raise_errors
+
+    def find_threads(self, connection: Connection | None, jobs: Sequence[Job]) -> None:
+        """Find what `begin` and the handlers of ``jobs`` are asking for, a batch at a time."""
+        if self._finder is not None:
+            self._finder.find(connection, jobs)
+
+    def write_threads(self, connection: Connection | None, results: Sequence[Result]) -> None:
+        """Write what was said in them, in the transaction of ``results``."""
+        if self._finder is not None:
+            self._finder.write(connection, results)
 
     def begin(self, job: Job) -> Result:
         """A result with the keys of the states that the handlers of ``job`` depend on."""
         result = Result(job)
         process = os.getpid()
         try:
-            result.keys = [self._state_key(match, job) for match in job.matches]
+            result.matches = [match for match in job.matches if _is_proven_enough(job, match)]
+            result.keys = keys = [self._state_key(match, job) for match in result.matches]
+            if job.resumes is not None:  # what was kept says for what the state is, not for whom
+                same = (key for key in keys if key and key.module == job.resumes.module)
+                job.resumes = next(same, job.resumes)
             end_if_child(process, str(job))
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything
             end_if_child(process, str(job), error)
@@ -87,13 +124,19 @@ class Handlers:
         return result
 
     def run(
-        self, result: Result, states: Mapping[StateKey, str], connection: Connection | None
+        self,
+        result: Result,
+        states: Mapping[StateKey, str],
+        connection: Connection | None,
+        load: Callable[[StateKey], str] = lambda key: START,
     ) -> None:
-        """Run them, and complete the ``result``. ``states`` has the states of all its keys.
+        """Run them, and complete the ``result``. ``states`` has the states of all its keys, and
+        ``load`` gives that of another one.
 
         Raises PrematureEnd where the transaction is not ours any more.
         """
-        run = _Run(result, connection)
+        desk = Desk(self._router.purposes, self._room, connection)
+        run = _Run(result, connection, desk, load)
         process = os.getpid()
         began = time.perf_counter()
         try:
@@ -105,11 +148,15 @@ class Handlers:
                 run.savepoint.commit()
             if run.delivery is not None:
                 run.delivery.settle()
-            if not result.handled:
+            if not result.handled and not result.is_held:
                 self._refuse_unhandled(result, states)
             if run.delivery is not None:
                 run.delivery.end()
                 result.outgoing = run.delivery.outgoing
+                result.kept = run.desk.kept
+            result.threads = list(run.threads.values())
+            for thread in result.threads:
+                thread.settle(result.outgoing)
         except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
             end_if_child(process, run.handler, error)
             self._undo(run, error)
@@ -169,39 +216,84 @@ class Handlers:
         if match.handler.is_stateless:
             return None
         message = job.message_for(match)
+        if self._router.is_per_thread(match.handler):
+            thread = self._thread(match, job)
+            return StateKey.make(self._router.state_key(match, message, thread), "")
         return StateKey.make(self._router.state_key(match, message), message.author)
+
+    def _thread(self, match: Match, job: Job) -> Thread | None:
+        """The one that the handler of ``match`` is given, None where it does not ask."""
+        if match.handler not in self._router.threaded:
+            return None
+        found = job.threads.get(match.handler.module)
+        if found is None:
+            raise LamsonError("a Thread needs a database: set `database` in the settings")
+        return found
 
     def _run_all(self, run: _Run, states: Mapping[StateKey, str]) -> None:
         """Every handler without states, and of the others the first one that is in state."""
         result = run.result
-        is_moved = False
-        for match, key in zip(result.job.matches, result.keys, strict=True):
+        is_moved, held = False, ""
+        for match, key in zip(result.matches, result.keys, strict=True):
             if key is None:
                 run.match, run.key = match, None
-                self._call(run, match)
+                if self._held_by(result, match) is None:
+                    self._call(run, match)
             elif not is_moved and states[key] == match.handler.name:
                 run.match, run.key = match, key
                 result.state = states[key]
-                returned = self._call(run, match)
+                returned: object
+                if (filter := self._held_by(result, match)) is not None:
+                    held, returned = f"{key.module} {states[key]}", filter.next_state
+                else:
+                    returned = self._call(run, match)
                 is_moved = True
                 moved = self._router.next_state(match.handler, returned)
                 if moved is None and key == result.job.resumes:
                     moved = states[key]  # where the handler stays is where it was put for this run
                 if moved is not None:
                     result.moves = ((key, moved),)
+        if result.is_held and self._spam is not None and result.job.opinion is not None:
+            self._spam.keep(result.job, f"spam: {result.job.opinion.why}", held)
+
+    @staticmethod
+    def _held_by(result: Result, match: Match) -> SpamFilter | None:
+        """What keeps spam from this handler; None where it runs."""
+        opinion, filter = result.job.opinion, match.handler.spam_filter
+        if filter is None or opinion is None or not opinion.is_spam:
+            return None
+        result.is_held = True
+        return filter
 
     def _call(self, run: _Run, match: Match) -> object:
         """Call one handler with what it asks for; gives what it returned."""
         handler, job = match.handler, run.result.job
         run.result.handled += (handler.full_name,)
+        if match.redeems:
+            run.result.spent += tuple([token.digest for token in match.redeems])
         session = run.session() if handler.needs_session else None
         message = job.message_for(match)
         captures = message.recipient.captures
         delivery: Delivery | None = None
+        if handler.needs_conversations:
+            run.delivery = run.delivery or self._delivery(job, run)
+            conversations = Conversations(run, run.delivery)
+            handler.call(message, captures, None, None, None, conversations)
+            run.result.moves = tuple(conversations.moves.items())
+            return None
+        thread = self._thread(match, job)
+        if thread is not None:
+            run.threads[thread.module] = thread
         if handler.needs_delivery:
             delivery = run.delivery = run.delivery or self._delivery(job, run)
-            delivery.message, delivery.captures = message, captures
-        return handler.call(message, captures, delivery, session)
+            delivery.message, delivery.captures, delivery.thread = message, captures, thread
+            run.desk.match = match
+            delivery.module, delivery.state_key = handler.module, run.key
+        return handler.call(message, captures, delivery, session, thread=thread)
+
+    def redeem(self, connection: Connection | None, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Claim the tokens of ``jobs`` that count once; gives those that are to be run."""
+        return redeem(connection, jobs, self._router)
 
     def _delivery(self, job: Job, run: _Run) -> Delivery:
         delivery = Delivery(
@@ -213,18 +305,31 @@ class Handlers:
             is_ours=self._is_ours,
             proves=self._proves,
             mark=self._mark,
+            desk=run.desk,
+            tracking=self._tracking,
             connect=run.connect if run.has_database else None,
         )
         job.answered = delivery.answered
         return delivery
 
     def _refuse_unhandled(self, result: Result, states: Mapping[StateKey, str]) -> None:
-        """No handler wants the message: keep it, or refuse it when it was kept before."""
+        """No handler wants the message: keep it, or refuse it when it was kept before.
+
+        What is not proven, and has to be, is refused where the bounce goes to him who wrote: his
+        envelope sender is proven. Any other bounce would be mail to whom a stranger named.
+        """
         job = result.job
         known = ", ".join(sorted({states[key] for key in result.keys if key is not None}))
         reason = f"no handler takes it while {job.message.author} is in state {known}"
+        unproven = [match for match in job.matches if match not in result.matches]
+        if unproven:
+            names = ", ".join(dict.fromkeys(match.handler.full_name for match in unproven))
+            reason = f"nothing proves its author, and {names} wants proof"
         if job.is_again:
             raise SMTPError(550, "5.7.0", reason)
+        if unproven and _is_sender_proven(job.message):
+            log.event("unproven", job.message.envelope.id, recipient=job.message.recipient)
+            raise SMTPError(UNPROVEN.code, UNPROVEN.enhanced, UNPROVEN.text)
         keep(self._undeliverable, job, reason)
 
     def _fail(self, result: Result, error: BaseException, run: _Run | None = None) -> None:
@@ -276,18 +381,46 @@ class Handlers:
         return match is not None and self._router.error_state(match.handler.module) is not None
 
 
+def _is_proven_enough(job: Job, match: Match) -> bool:
+    return not match.route.proven or job.message_for(match).proof is not None
+
+
+def _is_sender_proven(message: MailRequest) -> bool:
+    witness = message.content.witness
+    return witness is not None and witness.sender(message)
+
+
 class _Run:
     """What the handlers of one delivery have in hand while they run."""
 
-    __slots__ = ("_connection", "delivery", "key", "match", "result", "savepoint")
+    __slots__ = (
+        "connection",
+        "delivery",
+        "desk",
+        "key",
+        "load",
+        "match",
+        "result",
+        "savepoint",
+        "threads",
+    )
 
-    def __init__(self, result: Result, connection: Connection | None) -> None:
+    def __init__(
+        self,
+        result: Result,
+        connection: Connection | None,
+        desk: Desk,
+        load: Callable[[StateKey], str],
+    ) -> None:
         self.result = result
+        self.desk = desk
+        self.load = load
         self.match: Match | None = None  # the one that runs: what it raises is its module's affair
         self.key: StateKey | None = None
         self.delivery: Delivery | None = None
+        self.threads: dict[str, Thread] = {}  # by module
         self.savepoint: _Savepoint | None = None
-        self._connection = connection
+        self.connection = connection
 
     @property
     def handler(self) -> str:
@@ -299,31 +432,33 @@ class _Run:
 
     @property
     def has_database(self) -> bool:
-        return self._connection is not None
+        return self.connection is not None
 
     def connect(self) -> Connection:
         """The connection, for what is to be undone together with the handlers' own work."""
         self.session()
-        assert self._connection is not None
-        return self._connection
+        assert self.connection is not None
+        return self.connection
 
     def session(self) -> HandlerSession:
         """The session that all of them share."""
         if self.savepoint is None:
-            self.savepoint = _Savepoint(self._connection)
+            self.savepoint = _Savepoint(self.connection)
         return self.savepoint.session
 
     def undo(self, error: BaseException) -> None:
         """Roll back to the savepoint. Raises where that is not possible, or not enough."""
         if self.savepoint is not None:
             self.savepoint.rollback(error)
-        elif self._connection is not None and self._connection.invalidated:
+        elif self.connection is not None and self.connection.invalidated:
             raise error  # the whole transaction is gone
 
     def end(self) -> None:
         """Whoever kept what it was given can do nothing with it from now on."""
         if self.delivery is not None:
             self.delivery.end()
+        for thread in self.threads.values():
+            thread.end()
         if self.savepoint is not None:
             self.savepoint.session.end()
 

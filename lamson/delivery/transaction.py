@@ -18,7 +18,7 @@ from lamson import failpoint, log
 from lamson.delivery.keeping import keep
 from lamson.routing.module import ERROR
 from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
-from lamson.storage import failure, seen
+from lamson.storage import failure, pending, redeemed, seen
 from lamson.storage.failure import AlteredConnection, PrematureEnd
 from lamson.storage.seen_before import SeenBefore
 from lamson.storage.state import MemoryStateStore, SqlStateStore, StateKey, StateStore
@@ -50,6 +50,13 @@ class _UnderWay:
     done: list[Result] = field(default_factory=list)
     conversations: set[str] = field(default_factory=set)
     """In which mail was made that `Transactions.outgoing` has not told of (see Untold)."""
+
+
+def _outcome(result: Result) -> str:
+    """What the log calls it."""
+    if result.failed or not (result.handled or result.is_held):
+        return "failed"
+    return "handled" if result.handled else "spam"
 
 
 def _keys(results: Sequence[Result]) -> set[StateKey]:
@@ -129,7 +136,7 @@ class Transactions:
             with self._deleting() as delete, self._transaction(jobs) as (connection, store):
                 if failpoint.ACTIVE:
                     failpoint.reach(failpoint.AFTER_BEGIN)
-                fresh = self._claim(connection, jobs)
+                fresh = self._handlers.redeem(connection, self._claim(connection, jobs))
                 results = self._handle_all(fresh, connection, store, under_way)
                 outgoing = self._write(results, connection, store, under_way)
                 if connection is not None:
@@ -180,6 +187,7 @@ class Transactions:
                     finished = {result.job for result in done}
                     others = [job for job in jobs if job not in finished]
                     seen.forget(connection, [entry for job in others for entry in job.entries])
+                    redeemed.forget(connection, [one for job in others for one in job.redeems])
                     outgoing = self._write(done, connection, store, under_way)
         except Exception:
             self._undone(jobs, outgoing)
@@ -264,12 +272,18 @@ class Transactions:
         under_way: _UnderWay,
     ) -> list[Result]:
         """Run the handlers of ``jobs``. ``under_way`` knows how far that came, if it raises."""
+        self._handlers.find_threads(connection, jobs)
         results = under_way.begun = [self._handlers.begin(job) for job in jobs]
         wanted = _keys(results)
         states = store.load(wanted) if wanted else {}
+
+        def load(key: StateKey) -> str:
+            """That of a conversation of another than the author."""
+            return states[key] if key in states else store.load([key])[key]
+
         for result in results:
             if not result.failed:
-                self._handlers.run(result, _resumed(result, states), connection)
+                self._handlers.run(result, _resumed(result, states), connection, load)
                 if result.moves and not result.failed:
                     states.update(result.moves)
             under_way.done.append(result)
@@ -287,17 +301,26 @@ class Transactions:
         states: dict[StateKey, str] = {}
         outgoing: list[Outgoing] = []
         failed: list[bytes] = []
+        unused: list[bytes] = []
         for result in results:
             if result.failed:
                 failed += result.job.entries
+                unused += result.job.redeems
                 continue
+            if result.job.redeems:
+                unused += set(result.job.redeems).difference(result.spent)
             if result.moves:
                 states.update(result.moves)
             if result.outgoing:
                 outgoing += result.outgoing
+        self._handlers.write_threads(connection, results)
         store.save(states)
         if connection is not None:
             seen.forget(connection, failed)
+            redeemed.forget(connection, unused)
+            done = [result for result in results if not result.failed]
+            pending.keep(connection, [one for result in done for one in result.kept])
+            pending.forget(connection, [one for result in done for one in result.spent])
         if connection is None or not outgoing:
             return []
         assert self._outbox is not None
@@ -316,7 +339,7 @@ class Transactions:
             result.reply = OK
         job.reply = result.reply
         log.event(
-            "handled" if result.handled and not result.failed else "failed",
+            _outcome(result),
             message.envelope.id,
             recipient=message.recipient.address,
             handler=",".join(result.handled) if result.handled else None,
@@ -332,4 +355,5 @@ class Transactions:
         with self._transaction([job]) as (connection, store):
             if self._claim(connection, [job]):
                 keep(self._undeliverable, job, reason, f"{state_key.module} {state}")
-                store.save({state_key: ERROR})
+                if not job.is_of_new_thread(state_key):  # which is not kept: nobody comes back
+                    store.save({state_key: ERROR})

@@ -1,7 +1,6 @@
 """What an answer takes over from the message that it answers: its subject and its thread.
 
-For `Delivery.reply`. Ids are taken whole, from the fields as they came: decoded, or cut, they would
-be the ids of nothing (RFC 5322 section 3.6.4).
+For `Delivery.reply`.
 """
 
 from __future__ import annotations
@@ -9,14 +8,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from lamson.message import message_ids
+
 if TYPE_CHECKING:
     from lamson.message.request import MailRequest
 
 MAX_REFERENCES = 4000  # octets; beyond them the ids in the middle are left out
 _MAX_SUBJECT = 900  # characters
 
-_ID = re.compile(r"<[!-;=?-~]{1,900}>")
-_FOLD = re.compile(r"\r?\n(?=[ \t])")
 # "Re:" as mail programs say it in other languages; with a number, as some count.
 _ANSWER = re.compile(
     r"(?:re|aw|antw|sv|vs|rif|r|res|odp|bls|ynt|atb|vá|αντ|απ|σχετ|отв|回复|回覆|答复|答覆|返信|회신|رد"
@@ -36,22 +35,23 @@ def subject_of_answer(subject: str) -> str:
 
 def fields_of_answer(message: MailRequest) -> dict[str, str]:
     """In-Reply-To and References; {} where the message has no id."""
-    own = _ids(message, "Message-ID")
+    own = message_ids.writable(message.raw_header("Message-ID"))
     if not own:
         return {}
     # RFC 5322 section 3.6.4: where there are no references, its own parent is one.
-    before = _ids(message, "References") or _ids(message, "In-Reply-To")
-    if len(before) > 1 and not _ids(message, "References"):
-        before = []
-    ids = list(dict.fromkeys(one for one in before if one != own[0]))
-    return {"In-Reply-To": own[0], "References": " ".join((*_fewer(ids, len(own[0])), own[0]))}
+    before = message_ids.writable(message.raw_header("References"))
+    if not before:
+        parents = message_ids.writable(message.raw_header("In-Reply-To"))
+        before = parents if len(parents) == 1 else []
+    ids = [one for one in before if one != own[0]]
+    return {"In-Reply-To": own[0], "References": " ".join(fewer_references([*ids, own[0]]))}
 
 
-def _fewer(ids: list[str], octets: int) -> list[str]:
-    """The first id, and of the others the newest that there is room for beside ``octets``."""
-    octets += sum(len(one) + 1 for one in ids)
+def fewer_references(ids: list[str]) -> list[str]:
+    """The first id, and of the others the newest that there is room for."""
+    octets = sum(len(one) + 1 for one in ids) - 1
     cut = 1
-    while octets > MAX_REFERENCES and cut < len(ids):
+    while octets > MAX_REFERENCES and cut < len(ids) - 1:
         octets -= len(ids[cut]) + 1
         cut += 1
     return ids[:1] + ids[cut:]
@@ -60,8 +60,3 @@ def _fewer(ids: list[str], octets: int) -> list[str]:
 def one_line(value: str) -> str:
     """A header value of a stranger's message, made safe to stand in one of ours."""
     return " ".join(value.replace("\0", " ").split())[:_MAX_SUBJECT]
-
-
-def _ids(message: MailRequest, name: str) -> list[str]:
-    raw = (message.raw_header(name) or b"").decode("latin-1")
-    return _ID.findall(_FOLD.sub("", raw))

@@ -2,9 +2,9 @@
 
 For `MailRequest.fragments`, of a body that was made from HTML. Mail programs name the elements that
 they write: ``gmail_signature``, ``divRplyFwdMsg``, ``yahoo_quoted``. Each such element gets a
-character that the markup does not have, the markup is made into text a second time, and the lines
+character that the markup does not have, that markup is made into text, and the lines of the body
 in which these characters come out are those that are marked. So the renderer needs to know nothing
-of it. Where the two texts differ in anything else there are no marks. Linear; nothing raises.
+of it. Where the text has letters that the body has not there are no marks. Linear; nothing raises.
 """
 
 from __future__ import annotations
@@ -61,14 +61,10 @@ def of(content: ParsedMessage) -> dict[int, Kind]:
     marked = _marked(html[: html_text.MAX_HTML])
     if marked is None:
         return {}
-    plain = html_text.text_of(html).strip()
-    at = body.find(plain) if plain else -1
-    if at < 0:
-        return {}
     rendered = html_text.text_of(marked)
-    if _bare(_ANY.sub("", rendered)) != _bare(plain):
-        return {}
-    return _lines_of(rendered, body, at)
+    letters = _bare(_ANY.sub("", rendered))
+    at = _bare(body).find(letters) if letters else -1
+    return _lines_of(rendered, body, at) if at >= 0 else {}
 
 
 def _marked(html: str) -> str | None:
@@ -122,7 +118,10 @@ def _bare(text: str) -> str:
 
 
 def _lines_of(rendered: str, body: str, at: int) -> dict[int, Kind]:
-    """The line of ``body`` in which each mark stands, by the letters before it."""
+    """The line of ``body`` in which each mark stands, by the letters before it.
+
+    ``at`` is how many letters the body has before those that were ``rendered``.
+    """
     letters: list[tuple[int, str]] = []
     count = 0
     start = 0
@@ -133,9 +132,8 @@ def _lines_of(rendered: str, body: str, at: int) -> dict[int, Kind]:
     marks: dict[int, Kind] = {}
     waiting = iter(letters)
     mark = next(waiting, None)
-    first = body.count("\n", 0, at)
-    seen = 0
-    for number, line in enumerate(body[at:].split("\n", MAX_LINES), first):
+    seen = -at
+    for number, line in enumerate(body.split("\n", MAX_LINES)):
         width = len(_bare(line))
         # A mark belongs to the line that its next letter is in.
         while mark is not None and width and seen <= mark[0] < seen + width:

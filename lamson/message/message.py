@@ -7,11 +7,9 @@ can be had, and `Message.defects` says what is wrong.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from lamson.message import fragments, html_marks
-from lamson.message.encoded_words import unfold
+from lamson.message import message_ids
 from lamson.message.parsed import ParsedMessage
 
 if TYPE_CHECKING:
@@ -23,10 +21,6 @@ if TYPE_CHECKING:
     from lamson.message.mailboxes import Mailbox
     from lamson.message.part import Part
 
-# RFC 5322 section 3.6.4, and what is sent in practice: a line may be folded within an id.
-_MESSAGE_ID = re.compile(r"<[^<>\s]{1,900}>")
-_BARE_ID = re.compile(r"[^<>\s\"(),;]{1,400}@[^<>\s\"(),;]{1,400}")
-_MAX_IDS = 1 << 16  # octets of a field that are looked at for ids
 _MAX_DATE = 200  # characters
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 
@@ -129,28 +123,17 @@ class Message:
     @property
     def message_id(self) -> str | None:
         """The Message-ID with its angle brackets; None where there is no usable one."""
-        return next(iter(self._ids("Message-ID", is_strict=True)), None)
+        return next(iter(message_ids.read(self.raw_header("Message-ID"))), None)
 
     @property
     def references(self) -> list[str]:
         """The ids in the References field, with angle brackets, in order: the parent is last."""
-        return self._ids("References")
+        return message_ids.read(self.raw_header("References"), bare=True)
 
     @property
     def in_reply_to(self) -> list[str]:
         """The ids in the In-Reply-To field, with angle brackets; most often one."""
-        return self._ids("In-Reply-To")
-
-    def _ids(self, name: str, *, is_strict: bool = False) -> list[str]:
-        """The ids as they were written: what looks like an encoded word in one is none."""
-        raw = self.raw_header(name)
-        if raw is None:
-            return []
-        text = unfold(raw[:_MAX_IDS]).decode("utf-8", "replace").replace("\0", "")
-        found = _MESSAGE_ID.findall(text)
-        if not found and not is_strict:
-            found = [f"<{one}>" for one in _BARE_ID.findall(text)]
-        return list(dict.fromkeys(found))
+        return message_ids.read(self.raw_header("In-Reply-To"), bare=True)
 
     # The body
 
@@ -169,7 +152,7 @@ class Message:
 
         The kinds are "new", "quote", "signature", "forwarded" and "footer".
         """
-        return fragments.split(self.body, self.subject, html_marks.of(self.content))
+        return list(self.content.fragments)
 
     @property
     def new_text(self) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from lamson.message import address_list, shown
+from lamson.message import address_list, fragments, html_marks, shown
 from lamson.message.defects import Defects
 from lamson.message.encoded_words import unfold
 from lamson.message.header import Header
@@ -19,21 +19,25 @@ from lamson.message.mime import cut
 from lamson.smtp import address
 
 if TYPE_CHECKING:
+    from lamson.message.fragments import Fragment
     from lamson.message.mailboxes import Mailbox
     from lamson.message.notes import Notary
     from lamson.message.part import Part
+    from lamson.message.witness import Witness
 
 
 class ParsedMessage:
     """A message's bytes, ``raw``, kept as they came, and their lazily parsed form.
 
-    ``notary`` verifies the notes on it; without one there are none. ``results`` is where
-    `lamson.results` keeps what it has read, by authserv-id.
+    ``notary`` verifies the notes on it; without one there are none. ``witness`` tells what proves
+    its author; without one nothing does. ``results`` is where `lamson.results` keeps what it has
+    read, by authserv-id.
     """
 
     __slots__ = (
         "_body",
         "_defects",
+        "_fragments",
         "_from",
         "_header",
         "_of_cr",
@@ -41,17 +45,22 @@ class ParsedMessage:
         "notary",
         "raw",
         "results",
+        "witness",
     )
 
-    def __init__(self, raw: bytes, notary: Notary | None = None) -> None:
+    def __init__(
+        self, raw: bytes, notary: Notary | None = None, witness: Witness | None = None
+    ) -> None:
         self.raw = raw
         self.notary = notary
+        self.witness = witness
         self.results: dict[str, Any] = {}
         self._defects = Defects()
         self._header: Header | None = None
         self._parts: list[Part] | None = None
         self._from: str | None = None
         self._body: str | None = None
+        self._fragments: tuple[Fragment, ...] | None = None
         self._of_cr: bytes | None = None
 
     def cut_off(self, defect: str) -> None:
@@ -123,6 +132,16 @@ class ParsedMessage:
         if body is None:
             body = self._body = shown.text_of(self.parts, self._defects)
         return body
+
+    @property
+    def fragments(self) -> tuple[Fragment, ...]:
+        """What `body` is made of."""
+        found = self._fragments
+        if found is None:
+            subject = self.header.get("Subject") or ""
+            found = tuple(fragments.split(self.body, subject, html_marks.of(self)))
+            self._fragments = found
+        return found
 
     @property
     def html(self) -> str | None:

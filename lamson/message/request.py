@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lamson.message.notes import Note
     from lamson.message.parsed import ParsedMessage
     from lamson.message.report import Report
+    from lamson.message.witness import Proof
     from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
 
 
@@ -77,6 +78,22 @@ class MailRequest(Message):
         address: what readers show as its author then is not `author`.
         """
         return "From" if self.content.from_address else "envelope"
+
+    @property
+    def proof(self) -> Proof | None:
+        """What proves `author`: "dmarc", "dkim" or "token"; None where nothing does.
+
+        "dmarc" and "dkim" are said by our own server (the setting `authserv_id`) of the domain of
+        the From address. "token": the route that took the message has a `Signed` capture, so
+        whoever wrote it has the address that the application gave somebody. That speaks for whom
+        the token was made for, its payload, and not for what From says. SPF, a login (SASL) and
+        the filters' notes prove no author.
+        """
+        witness = self.content.witness
+        found = None if witness is None else witness.author(self)
+        if found is None and self.recipient.is_signed:
+            return "token"
+        return found
 
     # What the filters found
 

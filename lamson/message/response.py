@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
+from lamson import log
 from lamson.errors import AddressError, LamsonError
 from lamson.message import attachment, compose, mailboxes, structured
 from lamson.message.attachment import Attachment
@@ -206,6 +207,11 @@ class MailResponse:
         return self._addresses("to")
 
     @property
+    def cc(self) -> list[str]:
+        """The addresses of the Cc field, without display names."""
+        return self._addresses("cc")
+
+    @property
     def recipients(self) -> list[str]:
         """The addresses of To, Cc and Bcc, each once."""
         return list(dict.fromkeys(self._addresses("to", "cc", "bcc")))
@@ -300,15 +306,26 @@ class MailResponse:
         """The text, and the HTML with the pictures that it shows."""
         if self._html is None:
             return [compose.text_entity(self._body or "")]
-        from lamson.message.html_text import text_of
         from lamson.message.styles import inlined
 
-        text = text_of(self._html) if self._body is None else self._body
+        text = _text_of(self._html) if self._body is None else self._body
         page = compose.text_entity(inlined(self._html), "text/html")
         shown = [one.entity() for one in self._attachments if one.inline and not one.is_alternative]
         if shown:  # RFC 2387 section 3.1: the type of the part that shows the others
             page = compose.multipart("related", [page, *shown], '; type="text/html"')
         return [compose.text_entity(text), page]
+
+
+def _text_of(html: str) -> str:
+    from lamson.message.html_text import render
+
+    text, is_whole = render(html)
+    if not is_whole:
+        log.logger.warning(
+            "the HTML of a message is longer than is made into text: its text/plain ends early;"
+            " give it a body, or a text template"
+        )
+    return text
 
 
 def written_field(name: str, value: Addresses, *, utf8: bool = False) -> bytes:

@@ -1,7 +1,7 @@
 """What a person has to weigh, since it is everybody's who uses this Postfix; `apply` leaves it.
 
-Its limit of size, whether it takes addresses beyond ASCII, and how it refuses whom it has verified
-not to be there. For `plan` and the doctor.
+Its limit of size, whether it takes addresses beyond ASCII, how it refuses whom it has verified not
+to be there; and what tables cannot know. For `plan` and the doctor.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
+from lamson.postfix import ours
 from lamson.postfix.configuration import words
 from lamson.postfix.finding import Finding
 from lamson.postfix.want import number
@@ -49,6 +50,18 @@ def remarks(site: Site) -> Iterator[str]:
         if value := site.get(name):
             yield f"{name} is {value}: a copy of mail to and from us goes there"
     yield from _verified(site)
+    yield from _forged(site)
+
+
+def _forged(site: Site) -> Iterator[str]:
+    """Tables know only what a token looks like."""
+    signed = [route for route in site.router.routes if route.signed]
+    if signed and not ours.has_socketmap(site) and not site.settings.milter.check_recipients:
+        yield (
+            f"{signed[0].format} has a signed capture, and Postfix reads tables: it takes what was"
+            " forged or has expired, and bounces it, unless you set socketmap.listen or"
+            " milter.check_recipients"
+        )
 
 
 def _verified(site: Site) -> Iterator[str]:

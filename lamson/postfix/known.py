@@ -1,7 +1,8 @@
 """Addresses that the application takes, for the doctor to follow.
 
-One for each route and each domain of ours that it names. They are made up from the patterns: what
-they are for, a conversation or a list, need not be there, and no message is sent to them.
+One for each route and each domain of ours that it names, but for those that take a signed token.
+They are made up from the patterns: what they are for, a conversation or a list, need not be there,
+and no message is sent to them.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def addresses(site: Site) -> list[str]:
     by_route = [
         [one for one in sample.addresses(route.pattern, site.domains.listed) if one.isascii()]
         for route in site.router.routes
+        if not route.signed  # what is made up was not signed
     ]
     found = filter(None, chain.from_iterable(zip_longest(*by_route)))
     return list(dict.fromkeys(found))[:MOST]

@@ -3,13 +3,16 @@
 For `lamson postfix maps`, for sites that want Postfix to run without asking a socketmap. They say
 what `lamson_lmtp.socketmap.answers` would answer, until the routes change: then they are to be made
 anew. Each is tried out with postmap(1) before it replaces the old one; a file is replaced as a
-whole, or not at all. What cannot be written down as a table raises RouteError.
+whole, or not at all. What cannot be written down as a table raises RouteError. Of a signed capture
+a table has the form alone: a token that was forged, or has expired, Postfix takes, and our reply to
+its RCPT has it bounce.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -22,6 +25,8 @@ from lamson.errors import LamsonError, RouteError, UnavailableError
 from lamson.postfix.expression import expression, literal
 from lamson.postfix.spellings import as_written, twins
 from lamson.routing import syntax
+from lamson.routing.bounces import PREFIX
+from lamson.routing.signing import PATTERN
 from lamson.routing.syntax import SyntaxUnknown
 
 if TYPE_CHECKING:
@@ -38,6 +43,7 @@ _HEAD = """\
 # Do not edit; make it anew when the routes or the settings have changed.
 """
 _DELIMITERS = b"/%~,;=:&<>'\""
+_BOUNCES = b"^" + re.escape(PREFIX).encode() + PATTERN.encode() + b"@"
 _STRANGER = "lamson-tries-this-address-that-nobody-has@%s"
 
 
@@ -50,16 +56,28 @@ class Table:
     probes: dict[str, bool]
 
 
-def make(router: Router, domains: Domains, next_hop: str) -> tuple[Table, Table, Table]:
-    """The three tables. Raises RouteError where a route or the domains cannot be written down."""
+def make(
+    router: Router, domains: Domains, next_hop: str, *, tracks: bool = False
+) -> tuple[Table, Table, Table]:
+    """The three tables. Raises RouteError where a route or the domains cannot be written down.
+
+    Where mail is tracked, as by default with ``tracks`` or where a module has an @outcome function,
+    they have its bounce addresses. A table cannot tell a forged one: that Lamson refuses itself.
+    """
     lines = [
         (wanted, "routed")
         for route in router.routes
         for wanted in (_of_route(route), *twins(route.pattern))
     ]
     ours = domains.complete()
+    if tracks or router.has_outcomes:
+        lines += [(_BOUNCES + literal(one) + b"$", "bounces") for one in ours]
     strangers = [_STRANGER % domain for domain in ours]
-    routed = {address: bool(router.match(address)) for address in strangers}
+    signed = [route for route in router.routes if route.signed]
+    routed = {
+        address: bool(router.match(address)) or any(one.pattern.match(address) for one in signed)
+        for address in strangers
+    }
     unlisted = {route for route, _ in domains.unlisted}
     elsewhere = [(_of_route(route), next_hop) for route in router.routes if route in unlisted]
     return (

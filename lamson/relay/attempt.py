@@ -27,7 +27,7 @@ from lamson.storage.quota import QueueFullError
 from lamson.storage.undeliverable import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lamson.relay.submission import Outcome, Submitter
     from lamson.storage.maildir import Maildir
@@ -59,11 +59,19 @@ class Attempts:
 
     A row is given up that is older than ``max_age``, in seconds, and was tried as often as half of
     that time allows for: the wall clock alone may have been set wrong for a moment, and a service
-    that did not run for days has not tried.
+    that did not run for days has not tried. ``on_refusal`` is told of those that a row is given up
+    for: the row, the recipients, what the server said and, as ``for_good``, whether it refused.
     """
 
-    def __init__(self, undeliverable: Maildir, max_age: float, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        undeliverable: Maildir,
+        max_age: float,
+        on_refusal: Callable[..., None] = lambda row, recipients, why, *, for_good: None,
+        pace: Pace | None = None,
+    ) -> None:
         self._undeliverable = undeliverable
+        self._on_refusal = on_refusal
         self._pace = pace
         self._max_age = max_age
         self._least = _attempts_within(max_age / 2)
@@ -131,6 +139,8 @@ class Attempts:
                 row, [refusal.recipient], reason
             ):
                 later.append(refusal)
+            else:
+                self._on_refusal(row, [refusal.recipient], refusal.reply, for_good=True)
         if not later:
             return DONE
         row.recipients = tuple(refusal.recipient for refusal in later)
@@ -149,6 +159,7 @@ class Attempts:
         if is_old and row.attempts >= self._least:  # else the clock may have jumped
             why = f"given up after {row.attempts} attempts: {reason}"
             if await self._give_up(row, row.recipients, why):
+                self._on_refusal(row, row.recipients, reason, for_good=False)
                 return DONE
         delay = _back_off(row.attempts if counts else 1)
         log.event(

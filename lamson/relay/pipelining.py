@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lamson.smtp.dots import PIECE, stuffed, stuffed_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
 _MAX_REPLY = 64 * 1024  # octets of one reply
 _START_DATA = 354
@@ -109,16 +109,22 @@ class Pipeline(asyncio.Protocol):
         return bool(self._active)
 
     async def send(
-        self, sender: str, recipients: Sequence[str], content: bytes, options: str = ""
+        self,
+        sender: str,
+        recipients: Sequence[str],
+        content: bytes,
+        options: str = "",
+        option_of: Callable[[str], str] = lambda recipient: "",
     ) -> Answers:
         """One transaction. ``content`` has CRLF line ends; addresses were checked before.
+        ``options`` follow the sender, what ``option_of`` gives each recipient.
 
         Gives the recipients that were refused, with the answer to each, and the answer to the
         whole; a positive one means that the server has the message for the other recipients.
         Several may be under way at a time: they are sent one behind the other. Raises
         ConnectionBroken.
         """
-        return await self._run(_deliver(sender, recipients, content, options))
+        return await self._run(_deliver(sender, recipients, content, options, option_of))
 
     async def check(self) -> None:
         """Ask whether the server is still there. Raises ConnectionBroken."""
@@ -289,9 +295,15 @@ class Pipeline(asyncio.Protocol):
         self._waiting.clear()
 
 
-def _deliver(sender: str, recipients: Sequence[str], content: bytes, options: str) -> _Dialogue:
+def _deliver(
+    sender: str,
+    recipients: Sequence[str],
+    content: bytes,
+    options: str,
+    option_of: Callable[[str], str],
+) -> _Dialogue:
     commands = [f"MAIL FROM:<{sender}>{options}\r\n".encode()]
-    commands += [f"RCPT TO:<{one}>\r\n".encode() for one in recipients]
+    commands += [f"RCPT TO:<{one}>{option_of(one)}\r\n".encode() for one in recipients]
     commands.append(b"DATA\r\n")
     mail, *rcpts, data = yield commands
     answers = zip(recipients, rcpts, strict=True)

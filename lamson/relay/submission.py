@@ -11,6 +11,7 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import aiosmtplib
@@ -18,11 +19,12 @@ from aiosmtplib import errors
 
 from lamson.errors import SettingsError
 from lamson.net import descriptors, tls
+from lamson.relay import wanted_reports
 from lamson.relay.pipelining import Answer, Answers, ConnectionBroken, Pipeline
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lamson.net.tls import Security
@@ -84,6 +86,7 @@ class Submitter:
         self._endpoint = endpoint
         self._pipeline: Pipeline | None = None
         self._offers_smtputf8 = False
+        self._offers_dsn = False
         self._used_at = 0.0
         self._connecting = asyncio.Lock()
 
@@ -110,13 +113,17 @@ class Submitter:
                 answer = Answer(550, "5.6.7 the submission server does not offer SMTPUTF8")
                 return [(one, answer) for one in row.recipients], answer
             options += " SMTPUTF8"
+        option_of: Callable[[str], str] = wanted_reports.of_nobody
+        if row.envid and self._offers_dsn:
+            options += wanted_reports.of_mail(row.envid)
+            option_of = partial(wanted_reports.of_recipient, row.notify)
         try:
-            return await pipeline.send(row.sender, row.recipients, row.content, options)
+            return await pipeline.send(row.sender, row.recipients, row.content, options, option_of)
         except ConnectionBroken as error:
             if error.is_doubtful:
                 raise
         pipeline = await self._connected()  # another one: that one ended before our turn
-        return await pipeline.send(row.sender, row.recipients, row.content, options)
+        return await pipeline.send(row.sender, row.recipients, row.content, options, option_of)
 
     async def close(self) -> None:
         """Say QUIT where somebody listens still."""
@@ -161,6 +168,7 @@ class Submitter:
             raise SubmitterDown(f"{self}: {_reason(error)}", is_ours=is_ours) from error
         assert isinstance(client.transport, asyncio.Transport)
         self._offers_smtputf8 = client.supports_extension("smtputf8")
+        self._offers_dsn = client.supports_extension("dsn")
         self._pipeline = Pipeline(
             client.transport, end.timeout, is_pipelining=client.supports_extension("pipelining")
         )

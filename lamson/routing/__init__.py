@@ -5,9 +5,19 @@ These names are public, as are those of `lamson`; the modules beside may change.
 
 from __future__ import annotations
 
-from lamson.routing.decorators import State, route, route_like, state_key_generator, stateless
+from lamson.routing.decorators import (
+    State,
+    action,
+    outcome,
+    route,
+    route_like,
+    spam_filter,
+    state_key_generator,
+    stateless,
+)
 from lamson.routing.handler import Handler
 from lamson.routing.router import Explanation, Match, Route, Router
+from lamson.routing.signing import Signed
 
 __all__ = [
     "Explanation",
@@ -15,9 +25,13 @@ __all__ = [
     "Match",
     "Route",
     "Router",
+    "Signed",
     "State",
+    "action",
+    "outcome",
     "route",
     "route_like",
+    "spam_filter",
     "state_key_generator",
     "stateless",
 ]

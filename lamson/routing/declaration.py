@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lamson.errors import RouteError
+from lamson.routing.handler import THREAD
 from lamson.routing.pattern import PatternError, compile_format
+from lamson.routing.signing import PATTERN, Signed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from lamson.routing.handler import Handler
     from lamson.routing.pattern import Pattern
@@ -30,16 +32,23 @@ class DeclaredRoute:
 
     format: str
     engine: str
-    captures: Mapping[str, str]
+    captures: Mapping[str, str | Signed]
     file: str
     line: int
+    proven: bool = False
+
+    @property
+    def signed(self) -> tuple[tuple[str, Signed], ...]:
+        """The captures that match only what was signed, by name."""
+        return tuple((name, one) for name, one in self.captures.items() if isinstance(one, Signed))
 
     def compile(self, handler: Handler, defaults: Mapping[str, str]) -> Pattern:
         """The pattern of the format; ``defaults`` are for the captures that it says nothing of.
 
         Raises RouteError where it is of no use, or the handler cannot take what it captures.
         """
-        captures = {**defaults, **self.captures}
+        captures: dict[str, Any] = {**defaults, **self.captures}
+        captures.update((name, PATTERN) for name, _ in self.signed)
         try:
             pattern = compile_format(self.format, captures, engine=self.engine)
         except PatternError as problem:
@@ -49,8 +58,14 @@ class DeclaredRoute:
                 raise RouteError(
                     f"{self.format!r} has no capture ({name})", file=self.file, line=self.line
                 )
-        handler.check_captures(pattern.names, file=self.file, line=self.line)
+        threads = threads_among(self.signed)
+        handler.check_captures(pattern.names, file=self.file, line=self.line, threads=threads)
         return pattern
+
+
+def threads_among(signed: Iterable[tuple[str, Signed]]) -> tuple[str, ...]:
+    """The names of the captures that a thread is found by: ``Signed("thread")``."""
+    return tuple(name for name, one in signed if one.purpose == THREAD)
 
 
 _Route = TypeVar("_Route", bound=DeclaredRoute)
@@ -64,10 +79,20 @@ class Declaration(Generic[_Route]):
     routes: list[_Route] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class SpamFilter:
+    """That spam does not reach the function; ``next_state`` is where its author goes, or None."""
+
+    next_state: Callable[..., Any] | str | None = None
+
+
 @dataclass(slots=True)
 class HandlerDeclaration(Declaration[DeclaredRoute]):
     is_stateless: bool = False
     is_state_key_generator: bool = False
+    is_outcome: bool = False
+    is_action: bool = False
+    spam_filter: SpamFilter | None = None
 
 
 _Declared = TypeVar("_Declared", bound=Declaration[Any])
@@ -114,7 +139,15 @@ class Declarations(Generic[_Declared]):
 
 HANDLERS = Declarations(
     "handlers",
-    {"route", "route_like", "stateless", "state_key_generator"},
+    {
+        "action",
+        "outcome",
+        "route",
+        "route_like",
+        "spam_filter",
+        "stateless",
+        "state_key_generator",
+    },
     HandlerDeclaration,
     noun="route",
     example="@route",

@@ -18,13 +18,27 @@ from typing import TYPE_CHECKING, Any
 from lamson.errors import RouteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-DELIVERY, SESSION, POLICY = "delivery", "session", "policy"
+    from lamson.routing.declaration import SpamFilter
+
+DELIVERY, SESSION, THREAD, POLICY = "delivery", "session", "thread", "policy"
+CONVERSATIONS = "conversations"
 
 # Compared by name, so that loading routes imports neither SQLAlchemy nor the deliveries.
 INJECTED: Mapping[str, str] = {
     "lamson.delivery.context.Delivery": DELIVERY,
+    "lamson.delivery.thread.Thread": THREAD,
+    "sqlalchemy.orm.session.Session": SESSION,
+}
+# Of those that are our own, for reserved addresses.
+INJECTED_IN_OURS: Mapping[str, str] = {
+    **INJECTED,
+    "lamson.delivery.conversations.Conversations": CONVERSATIONS,
+}
+# Of a function that no message came for.
+INJECTED_WITHOUT_MESSAGE: Mapping[str, str] = {
+    "lamson.mailer.Mailer": DELIVERY,
     "sqlalchemy.orm.session.Session": SESSION,
 }
 
@@ -33,10 +47,10 @@ class Handler:
     """A function of a handler module, ready to be called.
 
     ``injected`` says what its annotated parameters are given (parameter name to `DELIVERY`,
-    `SESSION` or, of a filter, `POLICY`); ``required`` and ``optional`` are the parameters that
-    captures fill. With ``lenient`` it is called with the routes of other handlers, and spared the
-    captures that it has no parameter for. Raises RouteError where the function cannot be a handler
-    at all.
+    `SESSION`, `THREAD` or, of a filter, `POLICY`); ``required`` and ``optional`` are the parameters
+    that captures fill. With ``lenient`` it is called with the routes of other handlers, and spared
+    the captures that it has no parameter for. Raises RouteError where the function cannot be a
+    handler at all.
     """
 
     def __init__(
@@ -44,6 +58,8 @@ class Handler:
         function: Callable[..., Any],
         *,
         is_stateless: bool = False,
+        is_action: bool = False,
+        spam_filter: SpamFilter | None = None,
         lenient: bool = False,
         injectable: Mapping[str, str] = INJECTED,
     ) -> None:
@@ -52,6 +68,8 @@ class Handler:
         self.name: str = function.__name__
         self.full_name = f"{self.module}.{self.name}"
         self.is_stateless = is_stateless
+        self.is_action = is_action
+        self.spam_filter = spam_filter
         code = inspect.unwrap(function).__code__
         self.file, self.line = code.co_filename, code.co_firstlineno
         self.injected: dict[str, str] = {}
@@ -61,10 +79,14 @@ class Handler:
         self._read_parameters(injectable)
         self.needs_session = SESSION in self.injected.values()
         self.needs_delivery = DELIVERY in self.injected.values()
+        self.needs_thread = THREAD in self.injected.values()
         self.needs_policy = POLICY in self.injected.values()
+        self.needs_conversations = CONVERSATIONS in self.injected.values()
         self._deliveries = tuple(n for n, what in self.injected.items() if what == DELIVERY)
         self._sessions = tuple(n for n, what in self.injected.items() if what == SESSION)
+        self._threads = tuple(n for n, what in self.injected.items() if what == THREAD)
         self._policies = tuple(n for n, what in self.injected.items() if what == POLICY)
+        self._conversations = tuple(n for n, w in self.injected.items() if w == CONVERSATIONS)
         drops_some = lenient and not self.takes_any
         known: frozenset[str] = frozenset(self.required + self.optional)
         self._only = known if drops_some else None
@@ -82,6 +104,8 @@ class Handler:
         delivery: object,
         session: object,
         policy: object = None,
+        conversations: object = None,
+        thread: object = None,
     ) -> Any:
         """Call the function and give back what it returns; raises what it raises.
 
@@ -98,12 +122,24 @@ class Handler:
             arguments[name] = session
         for name in self._policies:
             arguments[name] = policy
+        for name in self._conversations:
+            arguments[name] = conversations
+        for name in self._threads:
+            arguments[name] = thread
         return self.function(message, **arguments)
 
-    def check_captures(self, names: Iterable[str], *, file: str, line: int) -> None:
-        """Raise RouteError where a route with these captures, standing there, could not call it."""
+    def check_captures(
+        self, names: Iterable[str], *, file: str, line: int, threads: Collection[str] = ()
+    ) -> None:
+        """Raise RouteError where a route with these captures, standing there, could not call it.
+
+        ``threads`` are those that a thread is found by: one may be called like the parameter that
+        is given the thread.
+        """
         names = tuple(names)
         for name in names:
+            if name in self._threads and name in threads:
+                continue
             if name == self._message or name in self.injected:
                 raise RouteError(
                     f"{self.name}'s parameter {name!r} is not for a capture; rename one of them",
@@ -122,7 +158,8 @@ class Handler:
             if name not in names:
                 raise RouteError(
                     f"{self.name} needs {name!r}, which the route does not capture; capture it,"
-                    " give it a default, or annotate it as Delivery or sqlalchemy.orm.Session",
+                    " give it a default, or annotate it as Delivery, Thread or"
+                    " sqlalchemy.orm.Session",
                     file=file,
                     line=line,
                 )
@@ -159,6 +196,12 @@ class Handler:
 
     def _error(self, problem: str) -> RouteError:
         return RouteError(f"{self.name} {problem}", file=self.file, line=self.line)
+
+
+def thread_parameter(function: Callable[..., Any]) -> str:
+    """The parameter of a `@state_key_generator` that is annotated `Thread`; "" without one."""
+    hints = _annotations(inspect.unwrap(function))
+    return next((name for name, hint in hints.items() if _injection(hint, INJECTED) == THREAD), "")
 
 
 def _annotations(function: Callable[..., Any]) -> dict[str, Any]:

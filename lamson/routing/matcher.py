@@ -41,14 +41,17 @@ class Matcher(Generic[_Routed]):
 
         Takes microseconds whatever the number of routes, and never raises.
         """
-        numbers = self._set.match(address)
-        if len(numbers) == 1:
-            return [self.routes[numbers[0]]]
+        routes = self.find_all(address)
+        if len(routes) < 2:
+            return routes
         found: dict[Handler, _Routed] = {}
-        for number in numbers:
-            route = self.routes[number]
+        for route in routes:
             found.setdefault(route.handler, route)
         return list(found.values())
+
+    def find_all(self, address: str) -> list[_Routed]:
+        """As `find`, with all routes of each function."""
+        return [self.routes[number] for number in self._set.match(address)]
 
     def match(self, address: str) -> list[tuple[_Routed, dict[str, str]]]:
         """As `find`, each with what it captures."""

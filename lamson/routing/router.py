@@ -9,46 +9,68 @@ find.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamson.errors import RouteError
-from lamson.routing.declaration import HANDLERS
-from lamson.routing.handler import Handler
+from lamson.routing.declaration import HANDLERS, threads_among
+from lamson.routing.handler import INJECTED_IN_OURS, Handler
 from lamson.routing.loader import load
 from lamson.routing.matcher import Matcher
 from lamson.routing.module import HandlerModule
 from lamson.routing.pattern import compile_format
-from lamson.routing.reserved import PREFIX, is_like_one
+from lamson.routing.purposes import Purposes
 from lamson.routing.why_not import why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from lamson.routing.pattern import Pattern
+    from lamson.routing.purposes import Verified
+    from lamson.routing.signing import Signed, Signer, Token
+
+_NOTHING = "(?!)"  # matches no address
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Route:
-    """One format of one handler; ``file`` and ``line`` say where its decorator stands."""
+    """One format of one handler; ``file`` and ``line`` say where its decorator stands.
+
+    ``signed`` are its captures that match only what was signed: ``pattern`` has their form alone.
+    ``proven``: it takes only mail whose author is proven.
+    """
 
     format: str
     handler: Handler
     pattern: Pattern
     file: str
     line: int
+    signed: tuple[tuple[str, Signed], ...] = field(default=(), kw_only=True)
+    proven: bool = field(default=False, kw_only=True)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether an address matches only with a valid token in it, which is a proof."""
+        return bool(self.signed)
 
 
 class Match:
-    """A route that an address matches, and what it captured of the address."""
+    """A route that an address matches, and what it captured of the address.
 
-    __slots__ = ("_address", "_captures", "handler", "route")
+    ``tokens`` were verified, of which ``redeems`` count once: their payloads are in the captures.
+    """
 
-    def __init__(self, route: Route, address: str) -> None:
+    __slots__ = ("_address", "_captures", "handler", "redeems", "route", "tokens")
+
+    def __init__(self, route: Route, address: str, verified: Verified | None = None) -> None:
         self.route = route
         self.handler = route.handler
         self._address = address
         self._captures: dict[str, str] | None = None
+        self.tokens: tuple[Token, ...] = ()
+        self.redeems: tuple[Token, ...] = ()
+        if verified is not None:
+            self._captures, self.tokens, self.redeems = verified
 
     @property
     def captures(self) -> dict[str, str]:
@@ -59,6 +81,12 @@ class Match:
 
     def __repr__(self) -> str:
         return f"<Match {self.handler} {self.captures}>"
+
+
+class Momentary(tuple[Match, ...]):
+    """What matches now, and perhaps not later: a token in the address ends. None may be so, too."""
+
+    __slots__ = ()
 
 
 class Explanation(NamedTuple):
@@ -72,10 +100,17 @@ class Explanation(NamedTuple):
 class Router:
     """All routes of an application, in the order of the modules and of their functions.
 
-    ``modules`` are the names of the handler modules.
+    ``modules`` are the names of the handler modules, ``purposes`` what its addresses are signed
+    for; ``threaded`` are the handlers that a thread has to be found for.
     """
 
-    def __init__(self, modules: Sequence[HandlerModule], defaults: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        modules: Sequence[HandlerModule],
+        defaults: Mapping[str, str],
+        *,
+        signer: Signer | None = None,
+    ) -> None:
         self._modules = {module.name: module for module in modules}
         self.modules = tuple(self._modules)
         self.routes = tuple(
@@ -85,23 +120,40 @@ class Router:
                 declared.compile(handler, defaults),
                 declared.file,
                 declared.line,
+                signed=declared.signed,
+                proven=declared.proven,
             )
             for module in modules
             for handler, declaration in module.declared
             for declared in declaration.routes
         )
+        self.purposes = Purposes(self.routes, signer)
+        self._is_signed = bool(self.purposes)
         self._error_routes = dict(self._routes_of_errors())
+        handlers = {route.handler for route in (*self.routes, *self._error_routes.values())}
+        self.threaded = frozenset(
+            one for one in handlers if one.needs_thread or self.is_per_thread(one)
+        )
         self._matcher = Matcher(self.routes)
-        self._reserved: tuple[Callable[[str], bool], Route] | None = None
+        self._reserved: dict[str, tuple[Callable[[str], bool], Route]] = {}
+        self._begin = re.compile(_NOTHING)
 
     @classmethod
-    def collect(cls, modules: Sequence[str], defaults: Mapping[str, str]) -> Router:
+    def collect(
+        cls,
+        modules: Sequence[str],
+        defaults: Mapping[str, str],
+        *,
+        signer: Signer | None = None,
+    ) -> Router:
         """Import the handler modules and build their Router.
 
         ``defaults`` are the patterns of the captures for which a decorator gives none, the setting
-        `route_defaults`. Raises RouteError for whatever could not work.
+        `route_defaults`. ``signer`` verifies the signed ones: without it no address of such a route
+        matches. Raises RouteError for whatever could not work.
         """
-        return cls([HandlerModule(module) for module in load(modules, HANDLERS)], defaults)
+        found = [HandlerModule(module) for module in load(modules, HANDLERS)]
+        return cls(found, defaults, signer=signer)
 
     def refuse_captures(self, reserved: Collection[str]) -> None:
         """Raise RouteError for a capture with one of these names, which templates need themselves.
@@ -118,25 +170,64 @@ class Router:
                         line=route.line,
                     )
 
-    def reserve(self, takes: Callable[[str], bool], function: Callable[..., Any]) -> None:
+    def refuse_unprovable(self) -> None:
+        """Raise RouteError for a route that would never take mail, as nothing ever proves any."""
+        for route in self.routes:
+            if route.proven and not route.is_signed:
+                raise RouteError(
+                    f"{route.format!r} takes only proven mail, and nothing is proven: set"
+                    " authserv_id to the name that your own server gives itself in"
+                    " Authentication-Results",
+                    file=route.file,
+                    line=route.line,
+                )
+
+    @property
+    def unproven_actions(self) -> tuple[Route, ...]:
+        """The routes by which whoever writes in another's name has an `@action` done to him."""
+        return tuple(
+            route
+            for route in (*self.routes, *self._error_routes.values())
+            if route.handler.is_action and not route.proven and not route.is_signed
+        )
+
+    @property
+    def has_spam_filters(self) -> bool:
+        """There is a handler that spam is kept from."""
+        routes = (*self.routes, *self._error_routes.values())
+        return any(route.handler.spam_filter is not None for route in routes)
+
+    def reserve(
+        self, prefix: str, takes: Callable[[str], bool], function: Callable[..., Any]
+    ) -> None:
         """Have ``function`` handle the reserved addresses that ``takes`` knows, before all routes.
 
-        They are no addresses of the application: none of its routes and domains shows them.
+        They begin with ``prefix``. They are no addresses of the application: none of its routes and
+        domains shows them.
         """
-        handler = Handler(function, is_stateless=True)
-        pattern = compile_format(re.escape(PREFIX) + ".+", {})
-        self._reserved = takes, Route(pattern.format, handler, pattern, handler.file, handler.line)
+        handler = Handler(function, is_stateless=True, injectable=INJECTED_IN_OURS)
+        pattern = compile_format(re.escape(prefix) + ".+", {})
+        route = Route(pattern.format, handler, pattern, handler.file, handler.line)
+        self._reserved[prefix] = takes, route
+        begins = "|".join(map(re.escape, self._reserved))
+        self._begin = re.compile(begins, re.IGNORECASE | re.ASCII)
 
-    def match(self, address: str) -> tuple[Match, ...]:
+    def match(self, address: str, redeemed: Collection[bytes] = ()) -> tuple[Match, ...]:
         """The routes of an address, one per handler, in definition order; () if it is not routed.
 
-        Where a state matches, the ERROR state of its module does too, after all others.
-        Takes microseconds whatever the number of routes, and never raises.
+        Where a state matches, the ERROR state of its module does too, after all others. Where a
+        token was looked at, it is a `Momentary`; ``redeemed`` are the digests of tokens that count
+        no more. Takes microseconds whatever the number of routes, and never raises.
         """
-        if self._reserved is not None and is_like_one(address):
-            takes, route = self._reserved
+        if begun := self._begin.match(address):
+            takes, route = self._reserved[begun[0].lower()]
             if takes(address):
-                return (Match(route, address),)
+                return Momentary((Match(route, address),))
+        if self._is_signed:
+            found = self._matcher.find_all(address)
+            for route in found:
+                if route.signed:
+                    return self._match_signed(found, address, redeemed)
         routes = self._matcher.find(address)
         if len(routes) == 1 and not self._error_routes:
             return (Match(routes[0], address),)
@@ -147,19 +238,61 @@ class Router:
                 errors.setdefault(error.handler, error)
         return tuple([Match(route, address) for route in (*routes, *errors.values())])
 
+    def _match_signed(
+        self, routes: Sequence[Route], address: str, redeemed: Collection[bytes]
+    ) -> Momentary:
+        """Those of the ``routes`` whose signed captures hold what was signed."""
+        found: dict[Handler, Match] = {}
+        errors: dict[Handler, Match] = {}
+        for route in routes:
+            if route.handler in found:
+                continue
+            verified = None
+            if route.signed:
+                verified = self.purposes.verify(route, address, redeemed)
+                if verified is None:
+                    continue
+            found[route.handler] = Match(route, address, verified)
+            error = self._error_routes.get(route)
+            if error is not None:
+                errors.setdefault(error.handler, Match(error, address, verified))
+        return Momentary((*found.values(), *errors.values()))
+
     def explain(self, address: str) -> list[Explanation]:
-        """What becomes of each route for this address, in definition order."""
-        return [
-            Explanation(route, route.pattern.match(address), why_not(route.pattern, address))
-            for route in self.routes
-        ]
+        """What becomes of each route for this address, in definition order. For the operator."""
+        return [self._explain(route, address) for route in self.routes]
+
+    def _explain(self, route: Route, address: str) -> Explanation:
+        captures = route.pattern.match(address)
+        if captures is None or not route.signed:
+            return Explanation(route, captures, why_not(route.pattern, address))
+        verified = self.purposes.verify(route, address)
+        if verified is None:
+            names = " or ".join(name for name, _ in route.signed)
+            return Explanation(route, None, f"{names}: forged or expired")
+        return Explanation(route, verified.captures, "")
 
     def error_state(self, module: str) -> Handler | None:
         """The function ERROR of a handler module, None where it has none."""
         known = self._modules.get(module)  # none where the handler is of ours, not of the project
         return None if known is None else known.error
 
-    def state_key(self, match: Match, message: object) -> str:
+    def outcome(self, module: str) -> Handler | None:
+        """The @outcome function of a handler module, None where it has none, or is gone."""
+        known = self._modules.get(module)
+        return None if known is None else known.outcome
+
+    @property
+    def has_outcomes(self) -> bool:
+        """Whether a module wants to know what became of its mail."""
+        return any(module.outcome is not None for module in self._modules.values())
+
+    def is_per_thread(self, handler: Handler) -> bool:
+        """Whether the states of its module are kept for threads, not for authors."""
+        module = self._modules.get(handler.module)
+        return module is not None and bool(module.thread_parameter)
+
+    def state_key(self, match: Match, message: object, thread: object = None) -> str:
         """What the sender's state is kept for: the module's name, or what the module makes of it.
 
         Raises what the module's `@state_key_generator` raises, RouteError if it gives no text.
@@ -168,7 +301,8 @@ class Router:
         generate = module.state_key_generator
         if generate is None:
             return module.name
-        key = generate(module.name, message)
+        named = {module.thread_parameter: thread} if module.thread_parameter else {}
+        key = generate(module.name, message, **named)
         if not isinstance(key, str) or not key:
             raise RouteError(
                 f"{module.name}.{generate.__name__} returned {key!r}: a state key is a text",
@@ -207,5 +341,10 @@ class Router:
         for route in self.routes:
             error = self._modules[route.handler.module].error
             if error is not None and error not in routed and not route.handler.is_stateless:
-                error.check_captures(route.pattern.names, file=error.file, line=error.line)
+                error.check_captures(
+                    route.pattern.names,
+                    file=error.file,
+                    line=error.line,
+                    threads=threads_among(route.signed),
+                )
                 yield route, replace(route, handler=error)

@@ -2,11 +2,24 @@
 
 from lamson.settings.answers import Answers
 from lamson.settings.lmtp import Lmtp
+from lamson.settings.mail_threads import MailThreads
 from lamson.settings.milter import Milter
 from lamson.settings.model import Settings
 from lamson.settings.postfix import Postfix
 from lamson.settings.signing import Signing
 from lamson.settings.socketmap import Socketmap
+from lamson.settings.spam import Spam
 from lamson.settings.submission import Submission
 
-__all__ = ["Answers", "Lmtp", "Milter", "Postfix", "Settings", "Signing", "Socketmap", "Submission"]
+__all__ = [
+    "Answers",
+    "Lmtp",
+    "MailThreads",
+    "Milter",
+    "Postfix",
+    "Settings",
+    "Signing",
+    "Socketmap",
+    "Spam",
+    "Submission",
+]

@@ -15,15 +15,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from lamson.settings.answers import Answers
 from lamson.settings.lmtp import Lmtp
+from lamson.settings.mail_threads import MailThreads
 from lamson.settings.milter import Milter
 from lamson.settings.postfix import Postfix
 from lamson.settings.signing import Signing
 from lamson.settings.socketmap import Socketmap
+from lamson.settings.spam import Spam
 from lamson.settings.submission import Submission
 from lamson.settings.values import (
     Group,
@@ -63,12 +66,21 @@ class Settings(Group):
     signing: Signing = Field(
         default=Signing(), description="What signed addresses are signed with."
     )
+    mail_threads: MailThreads = Field(
+        default=MailThreads(), description="The threads that mail belongs to, and for how long."
+    )
+    spam: Spam = Field(default=Spam(), description="What spam is, and where it is kept.")
     authserv_id: OptionalText = Field(
         default=None,
         description="The authserv-id of your own server, whose Authentication-Results are believed "
         "(RFC 8601): the name that it gives itself there. It has to remove fields with that name "
         "from what comes in. Default: none; nothing is proven then, and an answer goes to a From "
         "or Reply-To address only where the envelope sender is of the same organisation.",
+    )
+    unproven_actions: Literal["refuse", "warn"] = Field(
+        default="refuse",
+        description="What becomes of a route that has an `@action` done without proof of the "
+        "author: `refuse` to start, or `warn` in the log.",
     )
     database: OptionalText = Field(
         default=None,

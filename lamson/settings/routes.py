@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lamson.errors import RouteError
 from lamson.message.templates import RESERVED
 from lamson.routing.router import Router
+from lamson.settings.keys import signer_of
 
 if TYPE_CHECKING:
+    from lamson.routing.router import Route
     from lamson.settings.model import Settings
 
 
@@ -18,7 +21,31 @@ def collect_routes(settings: Settings) -> Router:
     """Import the handler modules and build their Router. Raises RouteError.
 
     Captures are given to templates, so none may have a name that templates need for themselves.
+    A token that counts once is noted in the database, so there has to be one. What acts for an
+    author wants him proven, and somebody has to be there who proves.
     """
-    router = Router.collect(settings.handlers, settings.route_defaults)
+    signer = signer_of(settings)
+    router = Router.collect(settings.handlers, settings.route_defaults, signer=signer)
     router.refuse_captures(RESERVED)
+    route = router.purposes.once()
+    if route is not None and settings.database is None:
+        raise RouteError(
+            "a token that counts once needs a database: set `database` in the settings, or leave"
+            " out once=True",
+            file=route.file,
+            line=route.line,
+        )
+    if settings.authserv_id is None:
+        router.refuse_unprovable()
+    for route in router.unproven_actions if settings.unproven_actions == "refuse" else ():
+        raise RouteError(unproven_action(route), file=route.file, line=route.line)
     return router
+
+
+def unproven_action(route: Route) -> str:
+    """What is wrong with it, and what to do."""
+    return (
+        f"{route.handler.name} is marked @action, and {route.format!r} has it done for whoever"
+        " writes in somebody's name: add proven=True to the route, or capture a Signed token in it"
+        ' (or set unproven_actions to "warn")'
+    )

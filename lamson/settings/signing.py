@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, SecretStr
 
 from lamson.settings import secrets
-from lamson.settings.values import Group, OptionalPath
+from lamson.settings.values import MIB, Group, OptionalPath
 
 _LEAST = 16  # characters of a key
 
@@ -26,6 +26,13 @@ class Signing(Group):
     )
     secret_file: OptionalPath = Field(
         None, description="File that holds them; refused where everybody can read it."
+    )
+
+    max_pending: int = Field(
+        256 * MIB,
+        ge=1,
+        description="Octets that messages which wait for a token may take (`delivery.sign` with "
+        "`keep`); 451 4.3.1 beyond.",
     )
 
     def __init__(self, **values: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -78,6 +78,33 @@ class Submission(Server):
         "Postfix's own queue.",
     )
 
+    track: bool = Field(
+        False,
+        description="Track mail of which its handler says nothing (`track=`): it gets a bounce "
+        "address of its own as its envelope sender, and the `@outcome` function of the module is "
+        "told what became of it.",
+    )
+    notify: str = Field(
+        "FAILURE,DELAY",
+        description="What the server is asked to report of tracked mail, where it offers DSN (RFC "
+        "3461): `FAILURE`, `DELAY` and `SUCCESS`, with commas between them, or `NEVER`.",
+    )
+    suppress: Literal["hard", "never"] = Field(
+        "hard",
+        description="Who gets no mail any more by what became of tracked mail: with `hard` whose "
+        "mailbox does not exist, who complained, and whose mail failed too often; with `never` "
+        "nobody. `lamson suppressed` shows and changes the list, which counts in any case.",
+    )
+    soft_limit: int = Field(
+        5,
+        ge=0,
+        description="How many failures of other kinds (a mailbox that is full, a server that was "
+        "not reached for days) suppress an address; 0 for none.",
+    )
+    soft_days: float = Field(
+        30.0, gt=0, description="Days within which they have to come for that."
+    )
+
     def __init__(self, server: str | None = None, /, **values: Any) -> None:
         super().__init__(server, **values)
 
@@ -86,6 +113,14 @@ class Submission(Server):
     def _check_server(cls, value: str) -> str:
         split_host_port(value)
         return value
+
+    @field_validator("notify")
+    @classmethod
+    def _check_notify(cls, value: str) -> str:
+        words = [word.strip().upper() for word in value.split(",")]
+        if words != ["NEVER"] and not (words and set(words) <= {"FAILURE", "DELAY", "SUCCESS"}):
+            raise ValueError("expected NEVER, or some of FAILURE,DELAY,SUCCESS")
+        return ",".join(dict.fromkeys(words))
 
     @field_validator("pace")
     @classmethod

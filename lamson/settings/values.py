@@ -23,7 +23,7 @@ def _json(text: str) -> object:
         raise ValueError("expected valid JSON") from None
 
 
-def _list(value: object) -> object:
+def listed(value: object) -> object:
     """The environment gives a text: a JSON list, or items with commas between them."""
     if not isinstance(value, str):
         return value
@@ -44,13 +44,13 @@ def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
-Names = Annotated[list[str], NoDecode, BeforeValidator(_list)]
-Paths = Annotated[list[Path], NoDecode, BeforeValidator(_list)]
+Names = Annotated[list[str], NoDecode, BeforeValidator(listed)]
+Paths = Annotated[list[Path], NoDecode, BeforeValidator(listed)]
 Patterns = Annotated[dict[str, str], NoDecode, BeforeValidator(_mapping)]
 Rates = Annotated[dict[str, int], NoDecode, BeforeValidator(_mapping)]
 OptionalText = Annotated[str | None, BeforeValidator(_empty_is_none)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
-Networks = Annotated[list[str], NoDecode, BeforeValidator(_list)]
+Networks = Annotated[list[str], NoDecode, BeforeValidator(listed)]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 
 

@@ -155,10 +155,14 @@ NOBODY = Peer()
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One envelope recipient (RCPT TO) and what the matching route captured from it."""
+    """One envelope recipient (RCPT TO) and what the matching route captured from it.
+
+    It ``is_signed`` where that route found a valid token in it, which only we can have made.
+    """
 
     address: str
     captures: Mapping[str, str] = field(default_factory=lambda: _NO_CAPTURES)
+    is_signed: bool = False
 
     def __str__(self) -> str:
         return self.address

@@ -136,5 +136,10 @@ BAD_ARGUMENTS = Reply(501, "5.5.4", "Syntax error in arguments")
 NOT_IMPLEMENTED = Reply(502, "5.5.1", "Command not implemented")
 UNKNOWN_PARAMETER = Reply(555, "5.5.4", "Parameter not recognised")
 NO_SUCH_RECIPIENT = Reply(550, "5.1.1", "No route for this recipient")
+UNPROVEN = Reply(
+    550,
+    "5.7.1",
+    "This address takes mail only where DMARC or DKIM proves its author; yours is not proven",
+)
 TOO_BIG = Reply(552, "5.3.4", "Message too big")
 LOOP_DETECTED = Reply(554, "5.4.6", "Mail loop detected")

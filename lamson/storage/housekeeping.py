@@ -2,8 +2,9 @@
 
 It gives back what dead processes leased (those of this machine, and any whose clock was far ahead),
 deletes contents that rows of the outbox shared, saves the service clock, and forgets what was
-handled long ago and how many answers went out in past hours. A turn that fails is logged, and the
-next one comes all the same.
+handled long ago, how many answers went out in past hours, mail that nobody reports about any more,
+and threads that no mail comes to any more. A turn that fails is logged, and the next one comes all
+the same.
 """
 
 from __future__ import annotations
@@ -16,7 +17,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lamson import log
-from lamson.storage import answers, failure, keys, pace, probes, seen, seen_before
+from lamson.storage import (
+    answers,
+    bounced,
+    failure,
+    keys,
+    pace,
+    pending,
+    probes,
+    redeemed,
+    seen,
+    seen_before,
+    threads,
+    tracked,
+)
 from lamson.storage.far_leases import FarLeases
 from lamson.storage.patience import patience
 
@@ -33,6 +47,7 @@ if TYPE_CHECKING:
 LOOK_FOR_DEAD = 10.0  # seconds between looks for rows that a dead process leased
 FAR_TURNS = 6  # of those, between looks for leases that end too late
 TURNS = 60  # of those, between two savings of the service clock
+DAY = 86_400.0  # seconds
 PAUSE = 0.01  # seconds between two pieces: who waits for SQLite's writer gets it
 
 
@@ -40,8 +55,16 @@ class Housekeeping:
     """A task on the loop; the work itself is done on threads."""
 
     def __init__(
-        self, database: Database, clock: ServiceClock, outbox: Outbox, owners: LeaseOwners
+        self,
+        database: Database,
+        clock: ServiceClock,
+        outbox: Outbox,
+        owners: LeaseOwners,
+        *,
+        keep_threads: float = 365 * DAY,
     ) -> None:
+        """``keep_threads`` is for how many seconds threads without mail are kept."""
+        self._keep_threads = keep_threads
         self._database = database
         self._clock = clock
         self._outbox = outbox
@@ -83,11 +106,17 @@ class Housekeeping:
             self._purge(lambda connection: seen.purge(connection, self._clock(), time.time()))
             self._purge(lambda connection: seen_before.purge(connection, self._clock()))
             self._purge(lambda connection: answers.purge(connection, self._clock()))
+            keep = self._keep_threads
+            self._purge(lambda connection: threads.purge(connection, self._clock(), keep))
             self._purge(lambda connection: probes.purge(connection, time.time()))
+            self._purge(lambda connection: redeemed.purge(connection, time.time()))
+            self._purge(lambda connection: pending.purge(connection, time.time()), pending.PIECE)
             self._purge(lambda connection: keys.purge(connection, time.time()))
+            self._purge(lambda connection: tracked.purge(connection, time.time()))
+            self._purge(lambda connection: bounced.purge(connection, time.time()))
             self._purge(lambda connection: pace.purge(connection, time.time()))
 
-    def _purge(self, piece: Callable[[Connection], int]) -> None:
+    def _purge(self, piece: Callable[[Connection], int], size: int = seen.PIECE) -> None:
         """Forget in pieces, each in a transaction of its own: deliveries go on in between.
 
         At the end it is one piece, since nobody is to wait for that.
@@ -95,7 +124,7 @@ class Housekeeping:
         is_done = False
         while not is_done:
             with self._database.begin() as connection:
-                is_done = piece(connection) < seen.PIECE
+                is_done = piece(connection) < size
             is_done |= self._is_ending.wait(PAUSE)
 
 

@@ -156,6 +156,14 @@ class Maildir:
         self._quota.forget()
         return number
 
+    def expire(self, before: float) -> int:
+        """Delete the messages put in before that time (seconds since 1970); gives how many."""
+        old = [file for key, file in self._files() if _age(key)[0] < int(before)]
+        number = sum(map(_unlinked, old))
+        if number:
+            self._quota.forget()
+        return number
+
     def count(self) -> int:
         """How many messages there are."""
         return len(self._files())

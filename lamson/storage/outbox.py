@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, func, or_, select, text, update
 
 from lamson import log
-from lamson.storage import claims, posted, scheduled, sqlite
+from lamson.storage import claims, posted, scheduled, sqlite, tasks, tracked
 from lamson.storage.held import HeldRows
 from lamson.storage.outgoing import fit, from_row, split, to_row
 from lamson.storage.room import parts
+from lamson.storage.suppressed import Suppression, task_of
 from lamson.storage.tables import content, outbox
 from lamson.storage.tables import scheduled as scheduled_table
 from lamson.storage.untold import Untold
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from lamson.storage.database import Database
     from lamson.storage.outgoing import Outgoing
+    from lamson.storage.tasks import Task
 
 LEASE = 300.0  # seconds
 MAX_RECIPIENTS = 50  # of one row
@@ -64,6 +66,8 @@ class Outbox:
         self._max_recipients = max_recipients
         self._last_id = 0
         self._id_lock = threading.Lock()
+        self._suppression = Suppression()
+        self._to_tell: dict[int, list[Task]] = {}  # by row, with whose change each is written
         self.untold = Untold()
         """For who calls `insert` from several threads, and tells the relay of what it gave."""
         self.doubtful: deque[Outgoing] = deque()
@@ -80,8 +84,12 @@ class Outbox:
 
         Gives back those that are leased to us and may be submitted as soon as that transaction is
         committed; the others stand behind an earlier row and are claimed later, as are those of
-        the conversations ``apart``, or their time has not come.
+        the conversations ``apart``, or their time has not come. Suppressed recipients get nothing;
+        tracked mail is noted.
         """
+        if mails := {row.envid: row.tracked for row in rows if row.tracked is not None}:
+            tracked.insert(connection, [*filter(None, mails.values())])
+        rows = self._suppression.applied(connection, rows)
         now = time.time()
         posted.share(connection, rows)
         for row in rows:
@@ -179,12 +187,15 @@ class Outbox:
         def delete(connection: Connection) -> None:
             ids.extend(self.held.begin_deletion())
             gone.update(set(ids) - self.delete_rows(connection, ids))
+            self._tell(connection, ids)
 
         is_committed = False
         try:
             yield delete
             is_committed = True
         finally:
+            if is_committed:
+                self._told(ids)
             found = [id for id in ids if id not in gone]
             self.held.deleted(found, is_committed=is_committed)
             self.held.deleted(gone, is_committed=is_committed and is_alone)
@@ -194,6 +205,25 @@ class Outbox:
                 len(gone),
                 ": another process had them too" if is_alone else "; looking again",
             )
+
+    def refused(
+        self, row: Outgoing, recipients: Sequence[str], why: str, *, for_good: bool
+    ) -> None:
+        """Submission did not take it for them: where it is tracked, the application is told.
+
+        That is written with what becomes of the row: both, or neither.
+        """
+        if row.envid:
+            task = task_of(row, recipients, "refused", why, is_permanent=for_good)
+            self._to_tell.setdefault(row.id, []).append(task)
+
+    def _tell(self, connection: Connection, ids: Iterable[int]) -> None:
+        if self._to_tell:
+            tasks.add(connection, [task for id in ids for task in self._to_tell.get(id, ())])
+
+    def _told(self, ids: Iterable[int]) -> None:
+        for id in ids if self._to_tell else ():
+            self._to_tell.pop(id, None)
 
     def delete_rows(self, connection: Connection, ids: Collection[int]) -> set[int]:
         """Delete rows in the caller's transaction; gives those that were there for it.
@@ -246,6 +276,8 @@ class Outbox:
                     lease_until=0,
                 )
             )
+            self._tell(connection, [row.id])
+        self._told([row.id])
 
     def release(self, ids: Collection[int]) -> None:
         """Give rows back untouched, so that the next process need not wait for the lease."""

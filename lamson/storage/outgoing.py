@@ -17,6 +17,8 @@ from lamson.storage.maildir import MAX_SIZE, OversizeError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from lamson.storage.tracked import Tracked
+
 MAX_CONTENT = MAX_SIZE - 64 * 1024
 """Octets of a message, so that it can be kept as undeliverable too, with our fields on top."""
 
@@ -28,8 +30,10 @@ _LONGEST_NAME = 1000  # octets of a conversation's name: an index takes 2,700 at
 class Outgoing:
     """One message to submit. ``source`` is how log lines call the mail that it came from.
 
-    ``content`` is b"" where it is in the database alone. Raises OversizeError for a message that is
-    larger than the outbox takes: in the line of the handler that sends it.
+    ``content`` is b"" where it is in the database alone. ``envid`` is the id of tracked mail, and
+    ``notify`` when submission is to report; ``tracked`` is what is kept of that mail, from the
+    handler to the table alone, as ``scope`` is: the list that it is mail of. Raises OversizeError
+    for a message that is larger than the outbox takes: in the line of the handler that sends it.
     """
 
     source: str
@@ -44,7 +48,11 @@ class Outgoing:
     last_error: str = ""
     lease_until: float = 0.0
     shared: int = 0  # the row of the table of contents, where others have the same content
+    envid: str = ""
+    notify: str = ""
     conversation: str = field(default="", compare=False)
+    tracked: Tracked | None = field(default=None, compare=False)
+    scope: str = field(default="", compare=False)
     due_at: float = field(default=0.0, compare=False)  # when it is to leave; 0 is at once
     key: bytes = field(default=b"", compare=False)  # the digest of what it can be cancelled by
 
@@ -55,7 +63,9 @@ class Outgoing:
                 f"the outbox takes {MAX_CONTENT}"
             )
         if not self.conversation:
-            self.conversation = _conversation(self.sender, self.recipients)
+            # Each tracked mail has a sender of its own: what they share is their order.
+            sender = self.sender.rpartition("@")[2] if self.envid else self.sender
+            self.conversation = _conversation(sender, self.recipients)
 
 
 def split(row: Outgoing, most: int) -> list[Outgoing]:
@@ -110,6 +120,8 @@ def to_row(row: Outgoing, owner: str) -> tuple[object, ...]:
         row.lease_until,
         "",  # last_error
         row.shared,
+        row.envid,
+        row.notify,
     )
 
 
@@ -128,6 +140,8 @@ def from_row(row: Any, lease_until: float) -> Outgoing:
         last_error=row["last_error"],
         lease_until=lease_until,
         shared=row["shared"],
+        envid=row["envid"],
+        notify=row["notify"],
         conversation=row["conversation"],
         due_at=row["due_at"],
     )

@@ -2,11 +2,11 @@
 
 All small: what was handled already, where each conversation stands, the mail that waits to be
 submitted or for its time, the work that waits for its time, what is sent once, how many answers
-went out this hour, what filters remember, what arrived of the doctor's probes, and the clock by
-which most of this is forgotten.
-Times are seconds since the epoch. Texts have no limit, so that no mail can be too long for a
-column; those in an index are kept short where they are made. `SCHEMA_REVISION` is the newest
-migration under ``migrations/versions``.
+went out this hour, what filters remember, what arrived of the doctor's probes, what becomes of mail
+that is tracked and who gets none any more, the threads that mail belongs to, and the clock by which
+most of this is forgotten. Times are seconds since the epoch. Texts have no limit, so that no mail
+can be too long for a column; those in an index are kept short where they are made.
+`SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
 """
 
 from __future__ import annotations
@@ -102,6 +102,9 @@ outbox = Table(
     Column("last_error", Text, nullable=False, default=""),
     # The row of `content` that this one shares with others; 0 where `content` is its own.
     Column("shared", BigInteger, nullable=False, server_default="0"),
+    # What submission is asked to report (RFC 3461): under which id, and when. "" where nothing.
+    Column("envid", Text, nullable=False, server_default=""),
+    Column("notify", Text, nullable=False, server_default=""),
     Index("lamson_outbox_conversation", "conversation", "id"),
     Index("lamson_outbox_due", "due_at"),
 )
@@ -157,6 +160,132 @@ tasks = Table(
     Column("last_error", Text, nullable=False),
     Index("lamson_tasks_name", "kind", "name", unique=True),
     Index("lamson_tasks_due", "due_at"),
+)
+
+# Tokens of addresses that counted once, and were used (see lamson/storage/redeemed.py).
+redeemed = Table(
+    "lamson_redeemed",
+    metadata,
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("until", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# Messages that wait for who comes with a token (see lamson/storage/pending.py). `size` is what one
+# counts; with `until` it stands in an index, so that to add it up reads no message.
+pending = Table(
+    "lamson_pending",
+    metadata,
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("until", Float, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Index("lamson_pending_until", "until", "size"),
+)
+
+# Mail of which the application wants to know what became (see lamson/storage/tracked.py).
+tracked = Table(
+    "lamson_tracked",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("message_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("recipients", Text, nullable=False),
+    Column("module", Text, nullable=False),
+    # Whose conversation it was sent in: a key of `state`; "" where in none.
+    Column("state_module", Text, nullable=False),
+    Column("state_author", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("sent_at", Float, nullable=False),
+    Column("until", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# What the application was told of it already; `key` is a digest of mail, recipient and outcome.
+outcomes = Table(
+    "lamson_outcomes",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("until", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# How often mail to an address failed (see lamson/storage/bounced.py); `key` is its digest.
+bounced = Table(
+    "lamson_bounced",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("hard", Integer, nullable=False),
+    Column("soft", Integer, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("last", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# Who gets no mail any more (see lamson/storage/suppressed.py); `key` is a digest of both.
+suppressed = Table(
+    "lamson_suppressed",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("diagnostic", Text, nullable=False),
+    Column("since", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Conversations about one thing (see lamson/storage/threads.py). `modules` are those whose handlers
+# were given it, `used_at` is in seconds of the service clock.
+threads = Table(
+    "lamson_threads",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("modules", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("used_at", Float, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# Who takes part in them, in the order of `number`; `is_open` as the others may know that.
+thread_participants = Table(
+    "lamson_thread_participants",
+    metadata,
+    Column("thread", Text, primary_key=True),
+    Column("address", Text, primary_key=True),
+    Column("is_open", Boolean, nullable=False),
+    Column("number", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The Message-IDs of what was sent in them, as digests. One belongs to the thread that had it first.
+thread_ids = Table(
+    "lamson_thread_ids",
+    metadata,
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("thread", Text, nullable=False, index=True),
+    Column("sent_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The newest of what was said in them. `digest` is that of the message, so that it is there once.
+thread_messages = Table(
+    "lamson_thread_messages",
+    metadata,
+    Column("id", _ROW, primary_key=True),
+    Column("thread", Text, nullable=False),
+    Column("digest", LargeBinary(16), nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("said_at", Float, nullable=False),
+    Column("kept_at", Float, nullable=False),
+    Column("is_ours", Boolean, nullable=False),
+    Column("text", Text, nullable=False),
+    Index("lamson_thread_messages_digest", "thread", "digest", unique=True),
 )
 
 # Mail whose time has not come (see lamson/storage/scheduled.py): rows of the outbox to be, with all

@@ -13,9 +13,11 @@ import signal
 from typing import TYPE_CHECKING
 
 from lamson.net import descriptors
+from lamson.routing.bounces import BounceAddresses
 from lamson.routing.domains import Domains
 from lamson.service.worker import Group, Listener
 from lamson.settings import loading
+from lamson.settings.keys import signer_of
 from lamson.settings.reserved import reserved_of
 from lamson.settings.routes import collect_routes
 from lamson_lmtp.socketmap.answers import Socketmap
@@ -52,10 +54,11 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     with loading.placing(project):
         router = collect_routes(settings)
     domains = Domains(router.routes, settings.domains)
-    reserved = reserved_of(settings)
+    reserved, bounces = reserved_of(settings), BounceAddresses(signer_of(settings))
+    has_reserved = settings.database is not None
 
     def routes(address: str) -> bool:
-        is_reserved = settings.database is not None and reserved.takes(address)
+        is_reserved = has_reserved and (reserved.takes(address) or bounces.takes(address))
         return is_reserved or bool(router.match(address))
 
     server = SocketmapServer(

@@ -88,6 +88,7 @@ class Inquiry:
                 if refusal is not None:
                     return refusal
                 shared = content()
+                shared.witness = self._connection.rules.witness
                 if is_header_cut:
                     shared.cut_off(HEADER_DEFECT)
                 if is_body_cut:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from lamson.message.notes import Notary, Note
     from lamson.message.parsed import ParsedMessage
+    from lamson.message.witness import Witness
     from lamson.smtp.reply import Reply
     from lamson_milter.actions import Decision, Edit
     from lamson_milter.decision.verdicts import Subject
@@ -43,13 +44,14 @@ class Rules:
     """What all transactions of a process share.
 
     ``ask(filter, subject, captures, id)`` runs a filter. ``refuse`` gives the reply for a recipient
-    that the application has no route for, None for any other.
+    that the application has no route for, None for any other. ``witness`` proves authors.
     """
 
     filters: Filters
     ask: Ask
     refuse: Callable[[str], Reply | None] = lambda recipient: None
     notary: Notary | None = None
+    witness: Witness | None = None
     limits: SizeLimits = _DEFAULT_LIMITS
 
     @property

@@ -12,6 +12,7 @@ from tests.bench import (
     database,
     endtoend,
     mailer,
+    messages,
     milter,
     routing,
     socketmap,
@@ -78,12 +79,28 @@ def routes(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     costs = routing.measure()
     section = Section("Routing one address")
     section.remarks = [f"{name} routes: {us:,.1f} µs" for name, us in costs.items()]
+    tokens = routing.verification()
+    section.remarks += [f"{name}: {us:,.1f} µs" for name, us in tokens.items()]
     few, many = routing.SIZES[0], routing.SIZES[-1]
     ratio = costs[f"router {many}"] / costs[f"router {few}"]
     section.goals = [Goal(f"{many:,} routes / {few:,} routes", ratio, goal=8.0, at_least=False)]
+    beside = max(tokens.values()) - tokens["a token, not verified"]
+    section.goals.append(Goal("µs to verify a token", beside, goal=10.0, at_least=False))
     if salmon := costs.get(f"salmon {many}"):
         times = salmon / costs[f"router {many}"]
         section.goals.append(Goal(f"times as fast as Salmon, {many:,} routes", times, goal=100.0))
+    return [section]
+
+
+def reading_and_writing(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
+    """A message read and one composed, beside the standard library's package."""
+    costs = messages.measure()
+    section = Section("Reading and composing")
+    section.remarks = [f"{what}, {who}: {us:.1f} µs" for (what, who), us in costs.items()]
+    section.goals = [
+        Goal(f"{what}, lamson / email", costs[what, "lamson"] / costs[what, "email"], goal, False)
+        for what, goal in ((messages.READING, 0.1), (messages.COMPOSING, 0.05))
+    ]
     return [section]
 
 
@@ -126,6 +143,7 @@ SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "crowd": crowds,
     "postgres": postgres,
     "routing": routes,
+    "messages": reading_and_writing,
     "command": help_command,
     "milter": milters,
     "socketmap": lookups,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
+import sqlite3
 import ssl
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
+from lamson.routing.signing import Signed, Signer
 from tests.certificates import Authority
 from tests.docs.project import Project
 from tests.waiting import free_port, wait_for
@@ -110,6 +114,67 @@ def test_the_password_for_submission(project: Project) -> None:
         project.send(3)
         wait_for(lambda: len(relay.taken) == 3, "both answers that waited")
     assert project.counted() == [1, 2, 3]
+
+
+SIGNED = """\
+from lamson import Delivery, MailRequest, Signed, route, stateless
+
+
+@stateless
+@route("ask@(host)")
+@route("ok-(token)@(host)", token=Signed("ok", days=3))
+def ASK(message: MailRequest, delivery: Delivery, host: str, token: str = "") -> None:
+    delivery.reply(body="x", sender=f"ok-{delivery.sign('ok', 'x')}@{host}", subject="signed")
+"""
+OK = Signed("ok", days=3)
+
+
+def codes(project: Project, *tokens: str) -> list[int]:
+    """What RCPT is answered for addresses with these."""
+    with smtplib.LMTP("127.0.0.1", project.port, timeout=60) as client:
+        client.ehlo()
+        client.mail("zed@example.com")
+        return [client.rcpt(f"ok-{token}@test.com")[0] for token in tokens]
+
+
+def asked(project: Project, number: int) -> str:
+    """A token that the service has made."""
+    project.send(number, user="ask")
+    with closing(sqlite3.connect(project.directory / "run/lamson.db")) as connection:
+        rows = connection.execute("SELECT content FROM lamson_outbox ORDER BY id DESC LIMIT 1")
+        (content,) = rows.fetchone()
+    found = re.search(rb"From: ok-(\w+)@", content)
+    assert found is not None
+    return found[1].decode()
+
+
+def test_the_keys_of_signed_addresses(project: Project) -> None:
+    secret = project.directory / "signing-secret"
+    secret.write_text(f"{'old ' * 8}\n".replace(" ", ""))
+    secret.chmod(0o600)
+    (project.directory / "app/handlers/counting.py").write_text(SIGNED)
+    project.type(f"export LAMSON_SIGNING__SECRET_FILE={secret}", "lamson start")
+    place = {
+        "/etc/lamson/mymailserver": str(project.directory),
+        "chgrp lamson-mymailserver": "chgrp $(id -g)",
+    }
+
+    def signer() -> Signer:
+        keys = [key.encode() for key in secret.read_text().split()]
+        return Signer(lambda: keys)
+
+    old = asked(project, 1)
+    for count, step in enumerate(("signing", "signing-first"), 1):
+        project.follow(PAGE, step, **place, **RELOAD)
+        reloaded(project, count)
+        newest = asked(project, count + 1)
+        both = signer()
+        assert codes(project, old, newest, both.sign(OK, "y"), old[::-1]) == [250, 250, 250, 550]
+    assert secret.stat().st_mode & 0o777 == 0o640
+    project.follow(PAGE, "signing-last", **place, **RELOAD)
+    reloaded(project, 3)
+    assert len(secret.read_text().split()) == 1
+    assert codes(project, old, newest) == [550, 250]
 
 
 def shown_certificate(project: Project) -> bytes:

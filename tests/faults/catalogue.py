@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from tests.faults import (
+    clicks,
     commits,
     cuts,
     elsewhere,
     forgeries,
     kills,
+    outcomes,
     postgres_faults,
     stops,
     storage,
@@ -19,9 +21,11 @@ FAULTS = [
     *stops.FAULTS,
     *cuts.FAULTS,
     *forgeries.FAULTS,
+    *clicks.FAULTS,
     *postgres_faults.FAULTS,
     *storage.FAULTS,
     *commits.FAULTS,
     *submissions.FAULTS,
+    *outcomes.FAULTS,
     *elsewhere.FAULTS,
 ]

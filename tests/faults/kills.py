@@ -13,8 +13,10 @@ from tests.faults.fault import (
     EARLY_REPLY,
     FORGETFUL_OUTBOX,
     FORGETFUL_STATES,
+    LATE_THREADS,
     NO_SEEN_CHECK,
     Fault,
+    no_complaint,
 )
 from tests.waiting import wait_for
 
@@ -29,8 +31,14 @@ MEANWHILE = 60  # more messages to each of them
 _ROLLED_BACK = "nothing was committed when it strikes"
 
 
-def _at(name: str, title: str, weakness: str = NO_SEEN_CHECK, why: str = "") -> Fault:
+def killed_at(
+    name: str, title: str, weakness: str = NO_SEEN_CHECK, why: str = "", *, threads: bool = False
+) -> Fault:
+    """With ``threads`` each message begins one, and answers and messages are counted there too."""
+
     def prepare(rig: Rig) -> None:
+        if threads:
+            rig.environment["FAULTS_THREADS"] = "yes"
         tokens = rig.project.parent / "tokens"
         tokens.mkdir()
         rig.environment["FAULTS_FAILPOINT"] = name
@@ -43,14 +51,23 @@ def _at(name: str, title: str, weakness: str = NO_SEEN_CHECK, why: str = "") -> 
         wait_for(lambda: not token.exists(), f"a worker to die at {name}", timeout=rig.patience)
 
     return Fault(
-        name=f"killed-{name}",
+        name=f"killed-{name}" + ("-in-threads" if threads else ""),
         title=f"`kill -9` of a worker {title}",
         prepare=prepare,
         inject=inject,
         weakness=weakness,
         why_not_twice=why,
         nodes=2,
+        check=_threads_that_differ if threads else no_complaint,
     )
+
+
+def _threads_that_differ(rig: Rig) -> str:
+    """Each row that a handler left has one thread, in which one mail came and one was sent."""
+    rows, *others = rig.store.threads()
+    if set(others) == {rows}:
+        return ""
+    return f"of {rows} deliveries there are {', '.join(map(str, others))} threads, ids, messages"
 
 
 def _kill_supervisor(rig: Rig) -> None:
@@ -110,13 +127,21 @@ def _put_off(rig: Rig) -> str:
 
 
 FAULTS = [
-    _at(failpoint.AFTER_BEGIN, "after BEGIN", EARLY_REPLY, _ROLLED_BACK),
-    _at(failpoint.AFTER_SEEN, "after the seen check", EARLY_REPLY, _ROLLED_BACK),
-    _at(failpoint.AFTER_HANDLER, "after the handler", EARLY_REPLY, _ROLLED_BACK),
-    _at(failpoint.BEFORE_COMMIT, "before COMMIT", EARLY_REPLY, _ROLLED_BACK),
-    _at(failpoint.AFTER_COMMIT, "after COMMIT"),
-    _at(failpoint.AFTER_FIRST_REPLY, "after the first of three replies"),
-    _at(
+    killed_at(failpoint.AFTER_BEGIN, "after BEGIN", EARLY_REPLY, _ROLLED_BACK),
+    killed_at(failpoint.AFTER_SEEN, "after the seen check", EARLY_REPLY, _ROLLED_BACK),
+    killed_at(failpoint.AFTER_HANDLER, "after the handler", EARLY_REPLY, _ROLLED_BACK),
+    killed_at(failpoint.BEFORE_COMMIT, "before COMMIT", EARLY_REPLY, _ROLLED_BACK),
+    killed_at(
+        failpoint.BEFORE_COMMIT,
+        "before COMMIT, in threads",
+        LATE_THREADS,
+        _ROLLED_BACK,
+        threads=True,
+    ),
+    killed_at(failpoint.AFTER_COMMIT, "after COMMIT"),
+    killed_at(failpoint.AFTER_COMMIT, "after COMMIT, in threads", threads=True),
+    killed_at(failpoint.AFTER_FIRST_REPLY, "after the first of three replies"),
+    killed_at(
         failpoint.AFTER_SUBMISSION,
         "after submission's 250, before the row is deleted",
         FORGETFUL_OUTBOX,

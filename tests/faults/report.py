@@ -11,8 +11,10 @@ from tests.faults.fault import (
     EARLY_REPLY,
     FORGETFUL_OUTBOX,
     FORGETFUL_STATES,
+    LATE_THREADS,
     LOST_DELETES,
     NO_ORDER,
+    NO_REDEMPTION,
     NO_SEEN_CHECK,
     NOTHING_KEPT,
 )
@@ -44,7 +46,9 @@ _WEAKNESSES = {
     NOTHING_KEPT: "refused mail thrown away",
     FORGETFUL_STATES: "states in memory",
     NO_ORDER: "no order in a conversation",
+    LATE_THREADS: "threads written with the next batch",
     ANY_CONTENT: "a note for any content",
+    NO_REDEMPTION: "a token counts each time",
     LOST_DELETES: "deletes of a failed transaction forgotten",
 }
 

@@ -89,6 +89,7 @@ class Rig:
         self.database_options = ""
         self.disk_size = 0  # octets; the project then has a file system of its own
         self.injected = 0
+        self.is_tracked = False  # each reply is, and what became of it is to be told
         self.forged: list[Effect] = []  # that somebody else than Postfix brought
         self.held_back = 0  # messages of this round that are not sent yet
         self.policy = Policy()

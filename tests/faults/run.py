@@ -100,6 +100,7 @@ def run(
             rig.store.states(),
             list(rig.sink.messages),
             rig.forged,
+            is_tracked=rig.is_tracked,
         )
         complaint = fault.check(rig)
         if not fault.keeps and (kept := rig.undeliverable()):

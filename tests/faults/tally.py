@@ -81,15 +81,22 @@ def count(
     states: Iterable[tuple[str, str]],
     arrived: Iterable[Delivered],
     others: Collection[Effect] = (),
+    *,
+    is_tracked: bool = False,
 ) -> Tally:
     """Compare the ``numbers`` of the messages sent with the ``rows`` and what ``arrived``.
 
     ``rows`` are in order; ``states`` are those of all authors. ``others`` are deliveries that were
-    not sent through Postfix, and are to be handled too.
+    not sent through Postfix, and are to be handled too. Where replies are tracked, a row without a
+    token says what became of one: there has to be one for each reply.
     """
     sent = {(load.name(number), to) for number in numbers for to in load.recipients(number)}
     sent.update(others)
-    handled = Counter((row.message, row.recipient) for row in rows)
+    ran = Counter((row.message, row.recipient) for row in rows if row.token)
+    became = [(row.message, f"reply-of-{row.recipient}") for row in rows if not row.token]
+    handled = ran + Counter(became)
+    if is_tracked:
+        sent.update([(message, f"reply-of-{to}") for message, to in sent])
     authors = strayed(rows, states)
     replies: Counter[tuple[str, Effect]] = Counter()
     contents: defaultdict[str, set[bytes]] = defaultdict(set)  # by Message-ID
@@ -115,7 +122,7 @@ def count(
         lost=sent - handled.keys(),
         duplicated=handled - Counter(handled.keys()),
         unknown=handled.keys() - sent,
-        unanswered=handled.keys() - answered,
+        unanswered=ran.keys() - answered,
         contradictions=(
             abs(len(message_ids) - len(answered))
             + abs(len(message_ids) - len(replies))

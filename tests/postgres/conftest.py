@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from lamson.routing.signing import Signer
 from lamson.storage.database import Database
 from tests.node import Node
 from tests.unit.support import make_router
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy.engine import Connection
+
+SIGNER = Signer(lambda: (b"the key of all nodes",))
 
 
 class MakeNode(Protocol):
@@ -43,7 +46,7 @@ def make_node(url: str, tmp_path: Path) -> Iterator[MakeNode]:
 
         def make(source: str = "", *, options: str = "", **more: Any) -> Node:
             if source:
-                routers.append(make_router(tmp_path, source))
+                routers.append(make_router(tmp_path, source, SIGNER))
             settings = f"-c lock_timeout=5s -c deadlock_timeout=50ms {options}"
             node = Node(routers[-1], f"{url}?options={settings}", tmp_path, **more)
             return stack.enter_context(node)

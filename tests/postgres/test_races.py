@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.routing.signing import Signed
 from tests.node import Node, codes, queue_id
+from tests.postgres.conftest import SIGNER
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -100,6 +102,38 @@ def test_an_attempt_on_another_node_waits_and_is_a_duplicate(
     hooks(one).gate.set()
     assert codes(first + second) == [250, 250]
     assert runs(connection) == ["wait"]
+
+
+CLICK = """
+import threading
+arrived, gate = threading.Semaphore(0), threading.Event()
+
+@stateless
+@route("(token)@(host)", token=Signed("confirm", once=True))
+def CONFIRM(message, session: Session, token, host):
+    session.execute(text("INSERT INTO run VALUES (:s)"), {"s": message.subject})
+    arrived.release()
+    assert gate.wait(30)
+    if message.subject == "fails":
+        raise RuntimeError("broken")
+"""
+
+
+@pytest.mark.usefixtures("run_table")
+@pytest.mark.parametrize(("first", "expected"), [("wait", [250, 550]), ("fails", [451, 250])])
+def test_of_two_clicks_at_the_same_moment_on_two_nodes_one_runs(
+    make_node: MakeNode, connection: Connection, first: str, expected: list[int]
+) -> None:
+    address = f"{SIGNER.sign(Signed('confirm', once=True), 'zed')}@test.com"
+    one, other = make_node(CLICK), make_node()
+    module = sys.modules[one.dispatcher.route(address)[0].handler.module]
+    replies = one.begin(first, recipient=address)
+    assert module.arrived.acquire(timeout=10)
+    replies += other.begin("other", recipient=address)
+    wait_for_a_lock(connection)
+    module.gate.set()
+    assert codes(replies) == expected
+    assert runs(connection) == ["wait" if first == "wait" else "other"]
 
 
 @pytest.mark.usefixtures("run_table")

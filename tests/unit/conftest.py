@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from lamson.routing.signing import Signer
+
 
 class Collect(Protocol):
-    def __call__(self, *sources: str) -> Router: ...
+    def __call__(self, *sources: str, signer: Signer | None = None) -> Router: ...
 
 
 @pytest.fixture
@@ -30,13 +32,14 @@ def collect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collect
     names = ["one", "two", "three"]
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def write_and_collect(*sources: str) -> Router:
+    def write_and_collect(*sources: str, signer: Signer | None = None) -> Router:
         chosen = names[: len(sources)]
         for name, source in zip(chosen, sources, strict=True):
             sys.modules.pop(name, None)
             (tmp_path / f"{name}.py").write_text(imports + textwrap.dedent(source).lstrip("\n"))
         importlib.invalidate_caches()
-        return Router.collect(chosen, {"host": r"(localhost|test\.com)", "user": "[a-z]+"})
+        defaults = {"host": r"(localhost|test\.com)", "user": "[a-z]+"}
+        return Router.collect(chosen, defaults, signer=signer)
 
     yield write_and_collect
     for name in names:

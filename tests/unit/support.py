@@ -16,10 +16,12 @@ from lamson.storage.seen_key import Key, Source
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lamson.routing.signing import Signer
+
 DEFAULTS = {"host": r"test\.com", "user": "[a-z0-9.]+"}
 
 
-def make_router(directory: Path, source: str) -> Router:
+def make_router(directory: Path, source: str, signer: Signer | None = None) -> Router:
     """A Router over one handler module with ``source``, written into ``directory``."""
     # Tests of other folders import this file by another name: a number would not be unique.
     name = f"handlers_under_test_{secrets.token_hex(8)}"
@@ -28,7 +30,7 @@ def make_router(directory: Path, source: str) -> Router:
     importlib.invalidate_caches()
     sys.path.insert(0, str(directory))
     try:
-        return Router.collect([name], DEFAULTS)
+        return Router.collect([name], DEFAULTS, signer=signer)
     finally:
         sys.path.remove(str(directory))
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lamson.results import Authentication, Spam, authentication, proves, spam
+from lamson.results import Authentication, OwnServer, Spam, authentication, proof, spam
 from tests.unit.support import make_message
 
 
@@ -161,8 +161,34 @@ def test_one_domain_has_several_spellings() -> None:
 )
 def test_what_proves_an_author(results: str, domain: str, proven: bool) -> None:
     made = make_message(message(f"Authentication-Results: mx.test.com; {results}"))
-    assert proves(made, "mx.test.com", domain) is proven
-    assert not proves(made, "mx.other.example", domain)
+    assert (proof(made, "mx.test.com", domain) is not None) is proven
+    assert proof(made, "mx.other.example", domain) is None
+
+
+@pytest.mark.parametrize(
+    ("results", "author", "sender", "has_looked"),
+    [
+        ("dmarc=pass header.from=example.org", "dmarc", False, True),
+        ("dkim=pass header.d=example.org; dmarc=none header.from=example.org", "dkim", False, True),
+        ("dkim=none", None, False, True),
+        ("spf=pass smtp.mailfrom=bounces@list.example", None, True, False),
+        ("spf=pass smtp.mailfrom=example.org", None, False, False),
+        ("none", None, False, False),
+    ],
+)
+def test_what_our_own_server_testifies_to(
+    results: str, author: str | None, sender: bool, has_looked: bool
+) -> None:
+    fields = f"Authentication-Results: mx.test.com; {results}\r\nFrom: zed@example.org"
+    made = make_message(message(fields), sender="bounces@list.example")
+    server = OwnServer("mx.test.com")
+    assert (server.author(made), server.sender(made), server.has_looked(made)) == (
+        author,
+        sender,
+        has_looked,
+    )
+    nobody = make_message(message(fields + "\r\nFrom: ann@example.net"), sender="")
+    assert (server.author(nobody), server.sender(nobody)) == (None, False)
 
 
 def test_they_are_read_once_for_all_recipients() -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lamson.postfix.site import Site
+    from lamson.postfix.tables import Table
 
 # Where they may be named.
 _MAPS = (
@@ -45,7 +46,7 @@ def findings(site: Site) -> Iterator[Finding]:
         return
     hops = {site.settings.next_hop, transport.of(site).next_hop}  # of former versions, which do
     try:
-        made = [table for hop in hops for table in tables.make(site.router, site.domains, hop)]
+        made = [table for hop in hops for table in _made(site, hop)]
     except RouteError as problem:
         yield Finding(
             "tables-cannot-be-made",
@@ -73,3 +74,8 @@ def findings(site: Site) -> Iterator[Finding]:
                 " or brings it to where we were",
                 mend,
             )
+
+
+def _made(site: Site, next_hop: str) -> tuple[Table, Table, Table]:
+    tracks = site.settings.submission.track
+    return tables.make(site.router, site.domains, next_hop, tracks=tracks)

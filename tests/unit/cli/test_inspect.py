@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.message.notes import Notary
+from lamson.routing.signing import Signed
+from lamson.settings.keys import signer_of
+from lamson.settings.loading import load
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -47,6 +52,26 @@ def test_why_an_address_is_not_routed(lamson: Lamson) -> None:
     assert "no: host: 'example.com' does not match" in first
     assert "no: " in second
     assert verdict == "zed@example.com is not routed: it is refused with 550 5.1.1"
+
+
+def test_signed_routes_and_why_an_address_is_not_routed(
+    lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAMSON_HANDLERS", "handlers_that_are_signed")
+    (project / "handlers_that_are_signed.py").write_text(
+        "from lamson import Signed, route\n"
+        '@route("ok-(token)@(host)", token=Signed("post", days=1.5))\n'
+        "def START(message, token, host): ...\n"
+    )
+    assert lamson("routes").out.endswith("_signed.py:2  (token) signed: post, 1.5 days\n")
+    settings = load(project)
+    Notary.of(settings.run_dir, None)
+    token = signer_of(settings).sign(Signed("post", days=1.5), "17")
+    done = lamson("routes", "-test", f"ok-{token}@test.com")
+    assert (done.status, "yes: token=17, host=test.com" in done.out) == (0, True)
+    done = lamson("routes", "-test", f"ok-{token[::-1]}@test.com")
+    assert done.status == 1
+    assert "no: token: forged or expired" in done.out
 
 
 @pytest.mark.usefixtures("project")
@@ -138,3 +163,28 @@ def test_outside_a_project(lamson: Lamson) -> None:
         done = lamson(name)
         assert done.status == os.EX_CONFIG
         assert "make a project: lamson gen -project NAME" in done.err
+
+
+def test_routes_say_what_they_want_proven(lamson: Lamson, project: Path) -> None:
+    (project / "acting_handlers.py").write_text(
+        "from lamson import action, route, stateless\n"
+        '@route("close@(host)", proven=True)\n@route("leave@(host)")\n'
+        "@action\n@stateless\ndef act(message, host): ...\n"
+    )
+    settings = project / "config/settings.py"
+    settings.write_text(settings.read_text().replace(MODULE, "acting_handlers"))
+    done = lamson("routes")
+    assert done.status == os.EX_CONFIG
+    assert "acting_handlers.py:2: 'close@(host)' takes only proven mail" in done.err
+    settings.write_text(settings.read_text().replace("(hand", "(authserv_id='mx.test', hand"))
+    done = lamson("routes")
+    assert "acting_handlers.py:3: act is marked @action" in done.err
+    settings.write_text(settings.read_text().replace("(auth", "(unproven_actions='warn', auth"))
+    done = lamson("routes")
+    assert (done.status, done.err) == (0, "")
+    assert [line.split()[4:] for line in done.out.splitlines()] == [
+        ["stateless", "proven", "action"],
+        ["stateless", "action", "WITHOUT", "PROOF"],
+    ]
+    assert "close@(host)" in lamson("routes", "-test", "close@test.com").out
+    assert "; only of a proven author" in lamson("routes", "-test", "close@test.com").out

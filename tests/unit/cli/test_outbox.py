@@ -82,6 +82,13 @@ def test_of_many_recipients_the_first_few_are_shown(lamson: Lamson, database: Da
     assert " to 40 recipients (0@example.com, 1@example.com, " in listed
     assert "4@example.com, ...)" in listed
     assert "5@example.com" not in listed
+    shown = lamson("outbox", "-show", listed.split()[0])
+    assert shown.err.startswith("from <")
+    assert "to 40 recipient(s):" in shown.err
+    assert [line.strip() for line in shown.err.splitlines()[1:]] == [
+        f"<{number}@example.com>" for number in range(40)
+    ]
+    assert "@example.com" not in shown.out
 
 
 def test_what_waits_for_its_time_is_shown_with_it(lamson: Lamson, database: Database) -> None:

@@ -11,10 +11,14 @@ from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.batches import Batches
 from lamson.delivery.job import Job
 from lamson.delivery.run import Handlers
+from lamson.delivery.spam.box import SpamBox
+from lamson.delivery.spam.opinion import Opinion
 from lamson.delivery.transaction import Transactions
+from lamson.routing.signing import Signer
 from lamson.storage.database import Database
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
+from lamson.storage.pending import Room
 from lamson.storage.seen_key import Key
 from tests.unit.delivery.jobs import Run
 from tests.unit.support import make_key, make_router
@@ -37,8 +41,9 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Call
     """``make_run(source, **options)`` gives a function that runs messages in one batch.
 
     With ``to_the_end`` what that leaves without a reply is run again, as the dispatcher does.
-    ``raise_errors``, ``answers``, ``is_ours`` and ``mark`` are the handlers', other options those
-    of `Transactions`.
+    ``raise_errors``, ``answers``, ``is_ours``, ``mark``, ``room`` and ``spam`` are the handlers',
+    ``signer`` is the router's, ``opinion`` is that on each message, other options are those of
+    `Transactions`.
     """
 
     def make(
@@ -48,9 +53,13 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Call
         answers: AnswerLimit | None = None,
         is_ours: Callable[[str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
+        signer: Signer | None = None,
+        room: Room | None = None,
+        spam: SpamBox | None = None,
+        opinion: Opinion | None = None,
         **more: Any,
     ) -> Run:
-        router = make_router(tmp_path, source)
+        router = make_router(tmp_path, source, signer)
         handlers = Handlers(
             router,
             hostname="mx.test.com",
@@ -58,6 +67,8 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Call
             answers=answers,
             is_ours=is_ours,
             mark=mark,
+            room=room,
+            spam=spam,
             raise_errors=raise_errors,
         )
         options: dict[str, Any] = {
@@ -78,6 +89,8 @@ def make_run(tmp_path: Path, database: Database, undeliverable: Maildir) -> Call
                 )
                 for message, key in zip(messages, keys or [None] * len(messages), strict=True)
             ]
+            for job in jobs:
+                job.opinion = opinion
             if to_the_end:
                 Batches(transactions, lambda job, seconds: None).run(jobs)
             else:

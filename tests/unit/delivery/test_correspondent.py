@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.delivery.correspondent import correspondent_of
+from lamson.delivery.correspondent import correspondent_of, writer_of
 from tests.unit.support import make_message
 
 if TYPE_CHECKING:
@@ -74,3 +74,21 @@ def test_an_envelope_sender_of_a_proven_domain_is_proven() -> None:
 def test_without_anybody_to_prove_it() -> None:
     message = make_message(f"From: {VICTIM}\r\n\r\n".encode(), sender=EVIL)
     assert correspondent_of(message, None) == (EVIL, False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sender", "expected"),
+    [
+        ("From: Zed@Example.com", "zed@example.com", "zed@example.com"),
+        ("From: zed@example.com\r\nReply-To: x@example.com", "b@m.example.com", "zed@example.com"),
+        (f"From: {VICTIM}", EVIL, EVIL),
+        (f"From: {VICTIM}", "", ""),
+        ("From: zed@proven.example", EVIL, "zed@proven.example"),
+        (f"From: {EVIL}, {VICTIM}", "Zed@example.com", "zed@example.com"),
+        ("Subject: x", "", ""),
+    ],
+)
+def test_who_wrote_is_whom_an_answer_would_go_to(fields: str, sender: str, expected: str) -> None:
+    message = make_message(f"{fields}\r\n\r\n".encode(), sender=sender)
+    assert writer_of(message, lambda message, domain: domain == "proven.example") == expected
+    assert writer_of(message, None) in (expected, EVIL)

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lamson.delivery.dispatcher import Dispatcher
 from lamson.delivery.job import Job
 from lamson.delivery.run import Handlers
 from lamson.delivery.transaction import Transactions
+from lamson.routing.signing import Signer
 from lamson.smtp.envelope import Envelope, Peer, QueueId
 from lamson.smtp.reply import OK, Reply
 from lamson.storage import seen_key
@@ -55,6 +57,7 @@ class Bench:
     def __init__(self, dispatcher: Dispatcher, hooks: Any) -> None:
         self.dispatcher, self.hooks = dispatcher, hooks
         self.replies: dict[tuple[int, int], Reply] = {}
+        self.again = ""
         self._message = 0
         self._changed = asyncio.Event()
 
@@ -69,7 +72,7 @@ class Bench:
             self._changed.set()
 
         routed = [self.dispatcher.route(one) for one in recipients]
-        self.dispatcher.deliver(envelope, CONTENT, routed, done)
+        self.dispatcher.deliver(envelope, CONTENT, routed, done, again=self.again)
         return number
 
     async def wait_for(self, count: int) -> list[int]:
@@ -109,6 +112,28 @@ def test_each_recipient_has_one_reply(tmp_path: Path) -> None:
             assert bench.dispatcher.pending == 0
 
     asyncio.run(story())
+
+
+def test_what_a_token_matches_is_asked_anew_each_time(tmp_path: Path) -> None:
+    source = """
+        @stateless
+        @route("(user)-(token)@(host)", token=Signed("a"))
+        @route("(user)@(host)")
+        def handle(message, user, host, token=""): ...
+    """
+    signer = Signer(lambda: (b"k",), clock=lambda: now)
+    router = make_router(tmp_path, source, signer)
+    dispatcher = Dispatcher(router, Transactions(Handlers(router, hostname="mx.test.com")))
+    now = 1_700_000_000.0
+    token, said = router.purposes.sign("a", "payload")
+    (match,) = dispatcher.route(f"zed-{token}@test.com")
+    assert match.captures["token"] == "payload"
+    now = said.expires
+    assert dispatcher.route(f"zed-{token}@test.com") == ()
+    assert dispatcher.route("zed@test.com")
+    for letters in product("abc", repeat=5):
+        assert not dispatcher.route(f"zed-{token}{''.join(letters)}@test.com")
+    assert dispatcher._match.cache_info().currsize == 1
 
 
 def test_one_recipient_twice_runs_once_and_is_answered_twice(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lamson.message import html_marks
+from lamson.message import html_marks, html_text
 from lamson.message.parsed import ParsedMessage
 from tests.unit.message.test_fragments import request
 
@@ -74,3 +74,18 @@ def test_hostile_markup(markup: bytes) -> None:
 def test_hostile_attributes_take_linear_time(piece: bytes) -> None:
     element = b"<div " + piece * (980 // len(piece)) + b">"
     assert marks(element * 10_000) == {}
+
+
+def test_the_page_is_made_into_text_once_more_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = ParsedMessage(HTML + b"<p>Hi<div class=gmail_signature>Zed</div>")
+    assert content.body
+    seen: list[str] = []
+    text_of = html_text.text_of
+
+    def counted(html: str) -> str:
+        seen.append(html)
+        return text_of(html)
+
+    monkeypatch.setattr(html_text, "text_of", counted)
+    assert set(html_marks.of(content).values()) == {"signature"}
+    assert len(seen) == 1

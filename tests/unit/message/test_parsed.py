@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from lamson.message import fragments
+from lamson.message.message import Message
 from lamson.message.parsed import ParsedMessage
 
 ALTERNATIVE = (
@@ -74,3 +76,16 @@ def test_defects_are_those_of_the_whole_message() -> None:
         "part text/plain: unknown charset 'x-no'",
     ]
     assert ParsedMessage(ALTERNATIVE).defects == []
+
+
+def test_fragments_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = ParsedMessage(b"Subject: x\r\n\r\nYes.\r\n> No?\r\n")
+    first = content.fragments
+    monkeypatch.delattr(fragments, "split")
+    assert content.fragments is first
+    message = Message(content)
+    message.fragments.clear()  # a copy: the other recipients have it too
+    assert (message.new_text, [kind for kind, _ in message.fragments]) == (
+        "Yes.\n",
+        ["new", "quote"],
+    )

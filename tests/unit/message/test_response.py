@@ -271,3 +271,13 @@ def test_no_address_becomes_an_encoded_word(name: str) -> None:
     assert message[name] == "anything@all, in ASCII: is left"
     with pytest.raises(AddressError):
         message[name] = "J\u00fcrgen"
+
+
+def test_html_that_is_too_long_for_a_text_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    made = MailResponse(to="a@b.example", sender="c@d.example", subject="x", html="<p>word " * 150)
+    made.to_bytes()
+    assert caplog.text == ""
+    long = "<p>word</p>" * 100_000
+    made = MailResponse(to="a@b.example", sender="c@d.example", subject="x", html=long)
+    made.to_bytes()
+    assert "its text/plain ends early" in caplog.text

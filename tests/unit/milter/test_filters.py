@@ -37,6 +37,18 @@ def test_all_stages(tmp_path: Path) -> None:
     assert filters.recipient.match("zed@elsewhere.test") == []
 
 
+def test_a_filter_verifies_no_token(tmp_path: Path) -> None:
+    with pytest.raises(RouteError, match=r"py:5: .*\.a: a filter's capture cannot be Signed"):
+        make_filters(
+            tmp_path,
+            """
+            from lamson import Signed
+            @filter_recipient("(token)@(host)", token=Signed("a"))
+            def a(mail, token, host): ...
+            """,
+        )
+
+
 def test_each_filter_says_where_its_decorator_stands(tmp_path: Path) -> None:
     filters = make_filters(
         tmp_path,

@@ -17,6 +17,7 @@ from lamson.smtp.reply import NO_SUCH_RECIPIENT, SMTPError
 from lamson.storage.database import Database
 from lamson.storage.policy import Policy
 from lamson_milter.actions import Defer, Quarantine, Reject
+from lamson_milter.offer import offer
 from lamson_milter.rules import FAILED, Asking, recipient_check, rules_of
 from lamson_milter.subjects import Connection
 from tests.unit.milter.support import BY_NAME, Dialogue, make_filters, names
@@ -130,6 +131,42 @@ def test_the_rules_of_an_application(
     assert rules.filters.all == ()
     assert rules.refuse("zed@test.com") is None
     assert rules.refuse("bob@test.com") is (NO_SUCH_RECIPIENT if checks else None)
+
+
+PROVEN = """
+    @route("leave@(host)", proven=True)
+    @stateless
+    def leave(message, host): ...
+"""
+
+
+def test_routes_that_want_proof_have_a_filter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings = Settings(
+        handlers=[make_router(tmp_path, PROVEN).modules[0]],
+        route_defaults={"host": r"test\.com"},
+        run_dir=tmp_path / "run",
+        authserv_id="mx.test",
+    )
+    rules = rules_of(Application(tmp_path, settings))
+    assert [str(one) for one in rules.filters.all] == ["lamson_milter.proving.refuse_unproven"]
+    content = (
+        b"Authentication-Results: mx.test; dmarc=pass header.from=example.com\r\n"
+        b"From: zed@example.com\r\n\r\n"
+    )
+    offered = offer(rules, "zed@example.com", ["leave@test.com"], content, queue_id="4tst")
+    assert offered.queued is not None
+    assert offered.queued.message.proof == "dmarc"
+    offered = offer(
+        rules,
+        "zed@example.com",
+        ["leave@test.com"],
+        content.replace(b"=pass", b"=fail"),
+        queue_id="4tst",
+    )
+    assert str(offered.refusal).startswith("550 5.7.1 This address takes mail only")
 
 
 GREYLIST = """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from types import ModuleType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lamson.postfix import apply, plan, submission, transport, wanted
 from lamson.postfix.checks import inspection
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from lamson.postfix.finding import Finding
     from lamson.postfix.postconf import Postconf
+    from lamson.routing.signing import Signed
 
 ROUTE = r".+@(?:lists|app)\.test"
 WORLD = "127.0.0.1:2525"
@@ -134,16 +135,19 @@ def project(**changes: object) -> Settings:
     return Settings.model_validate(values)
 
 
-def make_router(formats: Sequence[str]) -> Router:
+def make_router(formats: Sequence[str], **captures: Signed) -> Router:
     """The routes of a handler module with one handler, for all the ``formats``."""
 
     @stateless
-    def handle(message: object) -> None: ...
+    def handle(message: object, **captures: str) -> None: ...
 
     module = ModuleType("app")
     handle.__module__ = module.__name__
     for one in reversed(formats):  # decorators apply from the last to the first
-        route(one)(handle)
+        own: dict[str, Any] = {
+            name: signed for name, signed in captures.items() if f"({name})" in one
+        }
+        route(one, **own)(handle)
     vars(module)[handle.__name__] = handle
     return Router([HandlerModule(module)], {})
 
@@ -196,8 +200,8 @@ class Paper:
         self.has_routes(ROUTE)
         self.apply()
 
-    def has_routes(self, *formats: str, domains: Sequence[str] = ()) -> None:
-        self.router = make_router(formats)
+    def has_routes(self, *formats: str, domains: Sequence[str] = (), **captures: Signed) -> None:
+        self.router = make_router(formats, **captures)
         self.domains = Domains(self.router.routes, domains)
 
     # What is seen of it.

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.postfix import advice
-from lamson.settings import Lmtp
+from lamson.postfix import advice, known
+from lamson.routing.signing import Signed
+from lamson.settings import Lmtp, Milter, Socketmap
 from tests.unit.postfix.paper import project
 
 if TYPE_CHECKING:
@@ -62,4 +63,17 @@ def test_verification_that_puts_off_is_worth_a_remark(paper: Callable[..., Paper
     assert remark == "reject_unverified_recipient answers 450"
     assert one.findings() == []
     one.run("-e", f"smtpd_recipient_restrictions=reject_unlisted_recipient, {restrictions}")
+    assert list(advice.remarks(one.site())) == []
+
+
+def test_tables_do_not_know_what_was_signed(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    formats = r"plain@app\.test", r"ok-(token)@app\.test"
+    one.has_routes(*formats, token=Signed("ok"))
+    assert known.addresses(one.site()) == ["plain@app.test"], "what is made up was not signed"
+    assert list(advice.remarks(one.site())) == []
+    one.settings = project(socketmap=Socketmap(""))
+    (remark,) = advice.remarks(one.site())
+    assert remark.startswith(r"ok-(token)@app\.test has a signed capture, and Postfix reads tables")
+    one.settings = project(socketmap=Socketmap(""), milter=Milter(check_recipients=True))
     assert list(advice.remarks(one.site())) == []

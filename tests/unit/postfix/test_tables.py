@@ -59,6 +59,35 @@ def test_what_they_say(collect: Collect) -> None:
     ]
 
 
+@needs_postmap
+def test_of_a_signed_capture_they_have_the_form_alone(collect: Collect, tmp_path: Path) -> None:
+    router = collect(
+        """
+        @stateless
+        @route("(user)-(token)@(host)", token=Signed("a"))
+        @route("[a-z-]*(token)@(host)", token=Signed("a"))
+        def LIST(message, token, host, user=""): ...
+        """
+    )
+    found = made(router)
+    first, _ = lines(found["recipients"])
+    assert first == r"/^(([a-z])+-([2-7a-z]){21,64}@(localhost|test\.com))$/ routed"
+    tables.write(tmp_path / "tables", "regexp", list(found.values()))
+    forged = f"users-{'a2' * 20}@test.com"
+    assert not router.match(forged)
+    assert tables.query(f"regexp:{tmp_path}/tables/recipients", [forged])[0]
+
+
+def test_bounce_addresses_are_in_them_where_mail_is_tracked(collect: Collect) -> None:
+    source = '@route(r"a@test\\.com")\n@stateless\ndef A(message): ...\n'
+    bounces = r"/^bounces\+[a-z2-7]{21,64}@test\.com$/ bounces"
+    plain, telling = collect(source), f"{source}@outcome\ndef BOUNCED(outcome): ...\n"
+    assert bounces not in lines(made(plain)["recipients"])
+    assert bounces in lines(made(collect(telling))["recipients"])
+    (_, by_default, _) = tables.make(plain, Domains(plain.routes), "lmtp:x", tracks=True)
+    assert bounces in lines(by_default)
+
+
 def test_a_host_that_is_no_list_is_an_error(collect: Collect) -> None:
     router = collect('@route("(user)@[a-z]+")\n@stateless\ndef A(message, user): ...')
     with pytest.raises(RouteError, match=r"one\.py:2: the domains of .* are no finite list"):

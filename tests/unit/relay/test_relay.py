@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from lamson.relay.submission import Refusal, SubmitterDown
+from lamson.storage import tasks
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
+from lamson.storage.tasks import Task
 from tests.unit.relay.rig import GatedOutbox, Rig, row, until
 
 
@@ -514,3 +517,35 @@ def test_when_a_refusal_cannot_be_kept_only_the_refused_are_tried_again(rig: Rig
     asyncio.run(story())
     (left,) = rig.outbox.all()
     assert left.recipients == ("no@example.com",)
+
+
+def test_of_tracked_mail_a_refusal_is_told_with_the_deletion(rig: Rig) -> None:
+    """One recipient is refused for good, one for now; then that one is given up, as too old."""
+    answers = {"a@b.example": "550 5.1.1 nobody", "c@d.example": "451 4.2.1 busy"}
+    rig.server.answer = lambda row: [
+        Refusal(one, answers[one], answers[one].startswith("5")) for one in row.recipients
+    ]
+    tracked = replace(row(1, *answers), envid="abc")
+    untracked = row(2, "a@b.example")
+
+    def told() -> list[Task]:
+        with rig.database.read() as connection:
+            return tasks.waiting(connection)
+
+    async def story() -> None:
+        async with rig.relay() as relay:
+            relay.submit(rig.commit(tracked, untracked))
+            await until(lambda: len(told()) == 1)
+            await until(lambda: rig.outbox.count() == 1)
+        rig.outbox.retry(None)
+        async with rig.relay(max_age=0.0):
+            await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert [(task.kind, task.payload) for task in told()] == [
+        ("outcome", {"id": "abc", "recipients": ["a@b.example"], "kind": "refused",
+                     "diagnostic": "550 5.1.1 nobody", "is_permanent": True}),
+        ("outcome", {"id": "abc", "recipients": ["c@d.example"], "kind": "refused",
+                     "diagnostic": "451 4.2.1 busy", "is_permanent": False}),
+    ]  # fmt: skip
+    assert rig.undeliverable.count() == 3, "a person can still see each of them"

@@ -156,3 +156,46 @@ def test_without_smtputf8_such_mail_is_refused_for_good() -> None:
     with listening(server, enable_SMTPUTF8=False) as endpoint:
         (refusals,) = submit(endpoint, outgoing("jos\u00e9@b.example", smtputf8=True))
     assert [one.is_permanent for one in refusals] == [True]
+
+
+def test_reports_are_asked_for_where_the_server_gives_them() -> None:
+    tracked: dict[str, Any] = {"envid": "abc", "notify": "FAILURE,DELAY"}
+    asked = asyncio.run(commands(b"DSN", outgoing("a+b=c@d.example", "e@f.example", **tracked)))
+    assert asked == [
+        "MAIL FROM:<list@test.com> RET=HDRS ENVID=abc",
+        "RCPT TO:<a+b=c@d.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;a+2Bb+3Dc@d.example",
+        "RCPT TO:<e@f.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;e@f.example",
+    ]
+    plain = ["MAIL FROM:<list@test.com>", "RCPT TO:<a@b.example>"]
+    assert asyncio.run(commands(b"DSN", outgoing("a@b.example"))) == plain
+    assert asyncio.run(commands(b"HELP", outgoing("a@b.example", **tracked))) == plain
+
+
+async def commands(extension: bytes, row: Outgoing) -> list[str]:
+    """What a server with that extension is told of the envelope."""
+    told: list[str] = []
+    served = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        is_content = False
+        while octets := await reader.readline():
+            line = octets.decode().rstrip()
+            if is_content and line != ".":
+                continue
+            is_content = line == "DATA"
+            if line.startswith(("MAIL", "RCPT")):
+                told.append(line)
+            replies = {"EHLO": b"250-here\r\n250 " + extension, "DATA": b"354 go on"}
+            writer.write(replies.get(line[:4], b"250 Ok") + b"\r\n")
+        writer.close()
+        served.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        submitter = Submitter(Endpoint("127.0.0.1", port, timeout=5.0))
+        await submitter.submit(row)
+        await submitter.close()
+        await served.wait()
+    return told

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy.orm import Session
 
 from lamson.delivery.context import Delivery
+from lamson.delivery.thread import Thread
 from lamson.errors import RouteError
-from lamson.routing.handler import DELIVERY, SESSION, Handler
+from lamson.routing.handler import DELIVERY, SESSION, THREAD, Handler
 
 if TYPE_CHECKING:
     from nowhere import Missing  # type: ignore[import-not-found]
@@ -33,6 +34,10 @@ def half_resolved(message: object, db: "Session", d: "renamed.Delivery", other: 
     return message, db, d, other
 
 
+def threaded(message: object, talk: Thread) -> Any:
+    return message, talk
+
+
 @functools.wraps(both)
 def wrapped(*args: Any, **kw: Any) -> Any:
     return both(*args, **kw)
@@ -45,6 +50,7 @@ def wrapped(*args: Any, **kw: Any) -> Any:
         (both, {"d": DELIVERY, "db": SESSION}, ("user",), (), False),
         (wrapped, {"d": DELIVERY, "db": SESSION}, ("user",), (), False),
         (optional, {"db": SESSION}, (), (), True),
+        (threaded, {"talk": THREAD}, (), (), False),
         (half_resolved, {"db": SESSION, "d": DELIVERY}, ("other",), (), False),
     ],
 )
@@ -92,6 +98,12 @@ def test_a_lenient_handler_is_spared_what_it_has_no_parameter_for() -> None:
         lenient.check_captures(["token"], file="", line=0)
 
 
+def test_a_thread_stands_in_the_place_of_the_capture_that_it_was_found_by() -> None:
+    handler = Handler(threaded)
+    handler.check_captures(["talk"], file="", line=0, threads=["talk"])
+    assert handler.call("m", {"talk": "t1"}, None, None, thread="a thread") == ("m", "a thread")
+
+
 @pytest.mark.parametrize(
     ("function", "names", "message"),
     [
@@ -99,6 +111,7 @@ def test_a_lenient_handler_is_spared_what_it_has_no_parameter_for() -> None:
         (plain, ["host"], "plain needs 'user', which the route does not capture"),
         (plain, ["user", "message"], "parameter 'message' is not for a capture"),
         (both, ["user", "db"], "parameter 'db' is not for a capture"),
+        (threaded, ["talk"], "parameter 'talk' is not for a capture"),
     ],
 )
 def test_captures_that_do_not_fit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,6 +48,19 @@ GOOD = '@route("(user)@(host)")\ndef START(message, user, host): ...\n'
         (2, "@route\ndef START(message): ...", "@route needs a format"),
         (2, "def f(message): ...\n@route_like(f)\ndef g(message): ...", r"@route_like\(f\)"),
         (2, "@stateless\ndef LOG(message): ...", "LOG is @stateless but has no @route"),
+        (4, GOOD + "@spam_filter()\ndef OUT(message): ...", "OUT is @spam_filter but has no"),
+        (
+            2,
+            '@spam_filter(next_state="GONE")\n' + GOOD,
+            "START has next_state=GONE, which is no state of its module",
+        ),
+        (
+            2,
+            '@stateless\n@spam_filter(next_state="START")\n@route("a@x")\ndef LOG(message): ...\n'
+            + GOOD,
+            "LOG is @stateless: @spam_filter has no next_state there",
+        ),
+        (4, GOOD + "@action\ndef OUT(message): ...", "OUT is @action but has no @route"),
         (2, GOOD.replace("def", "async def"), "START is async def"),
         (2, GOOD.replace("START", "POSTING"), "POSTING is a state, but module one has no state"),
         (4, f"{GOOD}@state_key_generator\ndef key(module): ...", "take .module, message."),
@@ -74,6 +88,85 @@ def test_modules_that_cannot_be_used(
         assert f"one.py:{refused.value.line}: " in str(refused.value)
 
 
+def test_a_state_key_generator_of_another_module_is_taken_over(collect: Collect) -> None:
+    theirs = """
+        def shared(module, message): return "all of " + module
+
+        @state_key_generator
+        def not_for_two(module, message): return "one"
+
+        @route("(user)@one")
+        def START(message, user): ...
+    """
+    router = collect(
+        theirs,
+        """
+        from one import not_for_two, shared
+        key = state_key_generator(shared)
+
+        @route("(user)@two")
+        def POSTING(message, user): ...
+        """,
+        """
+        from one import not_for_two, START as other
+
+        @route("(user)@three")
+        def START(message, user): ...
+        """,
+    )
+    keys = {}
+    for place in ("one", "two", "three"):
+        (match,) = router.match(f"zed@{place}")
+        keys[place] = router.state_key(match, "m")
+    assert keys == {"one": "one", "two": "all of two", "three": "three"}
+
+
+def test_a_state_key_may_be_made_of_the_thread(collect: Collect) -> None:
+    router = collect(
+        """
+        from lamson import Delivery, Thread, per_thread
+
+        state_key = state_key_generator(per_thread)
+
+        @route("(user)@one")
+        def START(message, user): ...
+
+        @route("log@one")
+        @stateless
+        def LOG(message): ...
+        """,
+        """
+        from lamson import Thread
+
+        @state_key_generator
+        def key(module, message, thread: Thread): return thread.id + message
+
+        @route("(user)@two")
+        def START(message, user): ...
+        """,
+        """
+        from lamson import Thread
+
+        @route("(user)@three")
+        def START(message, user, thread: Thread | None = None): ...
+
+        @route("log@three")
+        def LOG(message): ...
+        """,
+    )
+    thread = SimpleNamespace(id="t1")
+    one, log = router.match("log@one")
+    assert router.state_key(one, "m", thread) == "one t1"
+    (two,) = router.match("zed@two")
+    assert router.state_key(two, "m", thread) == "t1m"
+    (three,) = router.match("zed@three")
+    assert router.state_key(three, "m") == "three"
+    threaded = {one.handler, log.handler, two.handler, three.handler}
+    assert router.threaded == threaded, "all of a module that keeps a state for each, and who asks"
+    assert router.is_per_thread(two.handler)
+    assert not router.is_per_thread(three.handler)
+
+
 def test_a_shared_state_key_does_without_a_start(collect: Collect) -> None:
     router = collect(
         """
@@ -88,3 +181,52 @@ def test_a_shared_state_key_does_without_a_start(collect: Collect) -> None:
     assert router.next_state(match.handler, "POSTING") == "POSTING"
     with pytest.raises(RouteError, match=r"it has POSTING$"):
         router.next_state(match.handler, "START")
+
+
+OUTCOME = "@outcome\ndef BOUNCED(outcome): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (OUTCOME + OUTCOME.replace("BOUNCED", "FAILED"), "FAILED is a second @outcome; BOUNCED"),
+        (OUTCOME.replace("\ndef", '\n@route("a@x")\ndef'), "BOUNCED is @outcome and a handler"),
+        (OUTCOME.replace("(outcome)", "(outcome, list_name)"), "nobody gives it 'list_name'"),
+        (OUTCOME.replace("(outcome)", "()"), "BOUNCED takes no message"),
+        (OUTCOME.replace("def", "async def"), "BOUNCED is async def"),
+        (OUTCOME.replace("\ndef", "\n@state_key_generator\ndef"), "and a handler"),
+    ],
+)
+def test_an_outcome_function_that_cannot_be_used(
+    collect: Collect, source: str, message: str
+) -> None:
+    with pytest.raises(RouteError, match=message):
+        collect(GOOD + source)
+
+
+def test_an_outcome_function_is_no_state(collect: Collect) -> None:
+    router = collect(GOOD + OUTCOME, OUTCOME)
+    assert router.has_outcomes
+    found = router.outcome("one")
+    assert found is not None
+    assert found.full_name == "one.BOUNCED"
+    assert router.outcome("nowhere") is None
+    assert [match.handler.name for match in router.match("zed@test.com")] == ["START"]
+    with pytest.raises(RouteError, match="which is no state of its module"):
+        router.next_state(found, "BOUNCED")
+
+
+def test_a_reserved_prefix_comes_before_all_routes(collect: Collect) -> None:
+    router = collect(GOOD.replace("(user)", "[a-z+]+").replace("user, ", ""))
+    router.reserve("bounces+", lambda one: one.startswith("bounces+ok"), lambda message: "b")
+    router.reserve("probe+", lambda one: True, lambda message: "p")
+    for address, expected in {
+        "bounces+ok@test.com": "b",
+        "probe+x@test.com": "p",
+        "PROBE+x@test.com": "p",
+        "bounces+no@test.com": None,
+        "bounces@test.com": None,
+    }.items():
+        (match,) = router.match(address)
+        assert match.handler.function("m", **match.captures) == expected, address
+    assert len(router.routes) == 1

@@ -9,7 +9,7 @@ import pkgutil
 import pytest
 
 import lamson.routing
-from lamson.routing import decorators, handler, router
+from lamson.routing import decorators, handler, router, signing
 
 PUBLIC = {
     "Explanation": router.Explanation,
@@ -17,9 +17,13 @@ PUBLIC = {
     "Match": router.Match,
     "Route": router.Route,
     "Router": router.Router,
+    "Signed": signing.Signed,
     "State": decorators.State,
+    "outcome": decorators.outcome,
+    "action": decorators.action,
     "route": decorators.route,
     "route_like": decorators.route_like,
+    "spam_filter": decorators.spam_filter,
     "state_key_generator": decorators.state_key_generator,
     "stateless": decorators.stateless,
 }

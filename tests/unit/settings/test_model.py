@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import ValidationError
 
-from lamson.settings import Lmtp, Settings, Submission
+from lamson.settings import Lmtp, Settings, Spam, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,15 @@ def test_the_defaults_need_only_handlers() -> None:
     assert settings.templates == [Path("app/templates")]
 
 
+def test_judges_are_names_and_functions() -> None:
+    names = ["notes:junk", "field:X-Ours", "rspamd:http://[::1]:11333", "spamd:localhost:783"]
+    assert Spam(judges=[*names, print]).judges == [*names, print]
+    assert Spam.model_validate({"judges": "fields,spamd:mx:783"}).judges == [
+        "fields",
+        "spamd:mx:783",
+    ]
+
+
 def test_nothing_changes_after_the_start() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Lmtp().listen = "127.0.0.1:1"
@@ -57,6 +66,11 @@ def test_security_follows_from_where_the_server_is() -> None:
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
+        (lambda: Spam(judges=["bogofilter"]), "expected notes, fields, field:NAME, rspamd:"),
+        (lambda: Spam(judges=["spamd:localhost"]), "expected notes, fields, field:NAME, rspamd:"),
+        (lambda: Spam(judges=["rspamd:https://mx:1"]), "expected notes, fields, field:NAME"),
+        (lambda: Spam(judges=[3]), r"expected judges, or functions \(message\), not 3"),
+        (lambda: Spam(timeout=0), "greater than 0"),
         (lambda: Lmtp("8823"), "expected host:port or unix:path"),
         (lambda: Lmtp("unix:"), "expected host:port or unix:path"),
         (lambda: Lmtp(socket_mode="rw"), "expected an octal mode"),

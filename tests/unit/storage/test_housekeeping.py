@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import select
 
-from lamson.storage import seen, tables
-from lamson.storage.housekeeping import Housekeeping
+from lamson.storage import pending, redeemed, seen, tables
+from lamson.storage.housekeeping import DAY, Housekeeping
 from lamson.storage.lease_owner import LeaseOwners
 from lamson.storage.outbox import Outbox
 from lamson.storage.service_clock import ServiceClock
@@ -90,6 +91,24 @@ def test_the_end_saves_the_clock_and_forgets_what_was_handled_long_ago(
         assert list(connection.execute(select(tables.seen_before.c.key)).scalars()) == [b"now"]
 
 
+def test_the_end_forgets_tokens_and_what_waited_for_them(
+    database: Database, tmp_path: Path
+) -> None:
+    now = time.time()
+    with database.begin() as connection:
+        redeemed.claim(connection, {b"1" * 16: now - 2 * redeemed.SLACK, b"2" * 16: now})
+        for name, until in ((b"1", now - 1), (b"2", now + 60)):
+            message = pending.Pending(name * 16, until, "id", "", "x@test.com", b"x")
+            pending.keep(connection, [message])
+    clock = ServiceClock(lambda: 5.0)
+    with database.read() as connection:
+        clock.read(connection)
+    keep_house(database, clock, LeaseOwners(tmp_path, tmp_path), lambda: True)
+    with database.read() as connection:
+        for table in (tables.redeemed, tables.pending):
+            assert list(connection.execute(select(table.c.digest)).scalars()) == [b"2" * 16]
+
+
 def test_a_clock_that_was_never_read_is_not_saved(database: Database, tmp_path: Path) -> None:
     keep_house(database, ServiceClock(), LeaseOwners(tmp_path, tmp_path), lambda: True)
     with database.read() as connection:
@@ -107,3 +126,13 @@ def test_it_forgets_piece_by_piece_unless_it_is_to_end(
     left = [seen.PIECE, seen.PIECE, 5]
     housekeeping._purge(lambda connection: left.pop(0))
     assert len(left) == (2 if is_ending else 0)
+
+
+def test_threads_are_forgotten(database: Database, clock: ServiceClock) -> None:
+    with database.begin() as connection:
+        for name, used_at in (("old", clock() - 400 * DAY), ("new", clock())):
+            row = {"id": name, "modules": "m", "subject": "", "used_at": used_at}
+            connection.execute(tables.threads.insert().values(row))
+    keep_house(database, clock, Surprising(), lambda: True)
+    with database.read() as connection:
+        assert connection.execute(select(tables.threads.c.id)).scalars().all() == ["new"]

@@ -41,6 +41,16 @@ def test_pop_gives_the_oldest_first(queue: Maildir) -> None:
     assert queue.pop() is None
 
 
+def test_what_is_old_expires(queue: Maildir) -> None:
+    old, new = queue.push(MESSAGE), queue.push(MESSAGE)
+    seconds, _, rest = old.partition(".")
+    file = queue.path / "new" / old
+    file.rename(file.with_name(f"{int(seconds) - 100}.{rest}"))
+    assert queue.expire(int(seconds) - 100) == 0
+    assert queue.expire(int(seconds) - 99) == 1
+    assert queue.keys() == [new]
+
+
 def test_clear(queue: Maildir) -> None:
     queue.push(MESSAGE)
     queue.push(MESSAGE)

@@ -23,3 +23,11 @@ def test_a_conversation_is_one_however_its_addresses_are_spelt() -> None:
         )
     )
     assert one.conversation == other.conversation
+
+
+def test_tracked_mail_to_one_is_a_conversation_though_its_senders_differ() -> None:
+    one, other = (
+        Outgoing("4Qz", "<1@test>", f"bounces+{id}@test.com", ("a@b.example",), b"", envid=id)
+        for id in ("one", "other")
+    )
+    assert one.conversation == other.conversation

@@ -18,5 +18,4 @@ class Entry(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     author: Mapped[str] = mapped_column(Text, index=True)
-    token: Mapped[str] = mapped_column(Text, unique=True)
     words: Mapped[str] = mapped_column(Text, default="")

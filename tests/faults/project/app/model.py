@@ -21,6 +21,15 @@ class Effect(Base):
     step: Mapped[int]  # of the author, beginning with 0
 
 
+class Click(Base):
+    """The handler of signed addresses ran for this payload."""
+
+    __tablename__ = "click"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    payload: Mapped[str]
+
+
 class Violation(Base):
     """A row that belongs to one that is not there; the database notices at COMMIT."""
 

@@ -12,11 +12,12 @@ from functools import partial
 from typing import Any
 
 from lamson.delivery.dispatcher import Dispatcher
+from lamson.delivery.thread_finder import ThreadFinder
 from lamson.mailer import Mailer
 from lamson.relay.attempt import Attempts
 from lamson.smtp.envelope import Envelope
 from lamson.smtp.reply import OK, Reply
-from lamson.storage import keys, outgoing, seen
+from lamson.storage import keys, outgoing, redeemed, seen, tracked
 from lamson.storage.held import HeldRows
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
@@ -38,6 +39,9 @@ def commit(name: str) -> None:
             "forgetful-states": _forget_states,
             "no-order": _forget_order,
             "any-content": _compare_no_content,
+            "no-redemption": _redeem_nothing,
+            "told-again": _tell_again,
+            "late-threads": _write_threads_late,
             "mail-apart": _send_apart,
             "no-keys": _forget_keys,
             "early-deletes": _delete_early,
@@ -144,6 +148,32 @@ def _compare_no_content() -> None:
         return {key: entry for key, entry in claimed.items() if entry == key.entry}
 
     seen.claim = claim_by_entry
+
+
+def _redeem_nothing() -> None:
+    """A token that counts once counts each time."""
+
+    def claim_all(connection: Any, tokens: Mapping[bytes, float]) -> set[bytes]:
+        return set(tokens)
+
+    redeemed.claim = claim_all
+
+
+def _tell_again() -> None:
+    """Nothing counts as told before: each report is told of."""
+    tracked.is_first = lambda connection, mail, *what: True
+
+
+def _write_threads_late() -> None:
+    """What was said is written with the next batch: who dies before that forgets it."""
+    write, waiting = ThreadFinder.write, []
+
+    def write_later(finder: ThreadFinder, connection: Any, results: Sequence[Any]) -> None:
+        while waiting:
+            write(finder, connection, waiting.pop())
+        waiting.append(results)
+
+    ThreadFinder.write = write_later  # type: ignore[method-assign]
 
 
 def _send_apart() -> None:

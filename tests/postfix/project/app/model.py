@@ -38,3 +38,17 @@ class Effect(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     queue_id: Mapped[str]
     recipient: Mapped[str]
+
+
+class Told(Base):
+    """What became of an invitation."""
+
+    __tablename__ = "told"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    recipient: Mapped[str]
+    status: Mapped[str]
+    diagnostic: Mapped[str]
+    state: Mapped[str]
+    subject: Mapped[str]

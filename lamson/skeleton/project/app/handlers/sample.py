@@ -4,9 +4,7 @@ Write to guestbook@test.com, and answer the answer. Each function with a capital
 the conversation with one person; what it returns is the state that the person's next message meets.
 """
 
-import secrets
-
-from lamson import Delivery, MailRequest, State, route, route_like, stateless
+from lamson import Delivery, MailRequest, Signed, State, route, route_like, stateless
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -19,21 +17,23 @@ def START(message: MailRequest, delivery: Delivery, db: Session, host: str) -> S
 
     Anybody can write in anybody's name. Only who gets our answer knows the address it comes from.
     """
-    entry = Entry(author=delivery.correspondent.folded, token=secrets.token_hex(8))
-    sender = f"guestbook-{entry.token}@{host}"
-    if delivery.reply("mail/welcome.txt", sender=sender, subject="Please sign our guest book"):
-        db.add(entry)
+    entry = Entry(author=delivery.correspondent.folded)
+    db.add(entry)
+    db.flush()  # now it has its number
+    sender = f"guestbook-{delivery.sign('entry', str(entry.id))}@{host}"
+    if not delivery.reply("mail/welcome.txt", sender=sender, subject="Please sign our guest book"):
+        db.delete(entry)
     return SIGNING
 
 
 @route_like(START)
-@route("guestbook-(token)@(host)", token="[0-9a-f]+")
+@route("guestbook-(number)@(host)", number=Signed("entry", days=7))
 def SIGNING(
-    message: MailRequest, delivery: Delivery, db: Session, host: str, token: str = ""
+    message: MailRequest, delivery: Delivery, db: Session, host: str, number: str = "0"
 ) -> State:
     """The first line of the answer is the entry. Nobody is sent what others wrote."""
-    entry = db.scalar(select(Entry).filter_by(token=token, words=""))
-    if entry is None or message.is_automatic:
+    entry = db.get(Entry, int(number))  # which nobody could make up: it was signed
+    if entry is None or entry.words or message.is_automatic:
         return START(message, delivery, db, host)
     entry.words = message.body.strip().partition("\n")[0][:200]
     theirs = select(Entry).filter_by(author=entry.author).order_by(Entry.id.desc()).limit(10)

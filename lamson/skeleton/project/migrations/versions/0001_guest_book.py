@@ -12,9 +12,7 @@ def upgrade() -> None:
         "entry",
         sa.Column("id", sa.Integer(), primary_key=True),
         sa.Column("author", sa.Text(), nullable=False),
-        sa.Column("token", sa.Text(), nullable=False),
         sa.Column("words", sa.Text(), nullable=False),
-        sa.UniqueConstraint("token"),
     )
     op.create_index("ix_entry_author", "entry", ["author"])
 

@@ -14,15 +14,17 @@ from sqlalchemy.orm import Session
 
 from app import sabotage
 from app.model import Effect, Violation
-from lamson import Delivery, MailRequest, failpoint, route
+from lamson import Delivery, MailRequest, Outcome, Thread, failpoint, outcome, route
 
-STEPS = 24  # more than one author comes to
+STEPS = 48  # more than one author comes to
 # A test makes a handler slow by putting files here: each is used up by one run of the handler.
 SLOW = Path(os.environ.get("FAULTS_SLOW", "/nonexistent"))
 SECONDS = float(os.environ.get("FAULTS_SLOW_SECONDS", "0"))
 # What it does for recipients at a place that this file names cannot be committed.
 VIOLATING = os.environ.get("FAULTS_VIOLATING", "")
+TRACKED = bool(os.environ.get("FAULTS_TRACK"))  # whether replies are
 COPY = os.environ.get("FAULTS_COPY", "")  # a second recipient of every reply
+THREADS = os.environ.get("FAULTS_THREADS", "")  # the handlers ask for the thread of each message
 
 sabotage.commit(os.environ.get("FAULTS_SABOTAGE", ""))
 if FAILPOINT := os.environ.get("FAULTS_FAILPOINT"):
@@ -42,8 +44,14 @@ def _state(step: int) -> Callable[..., str]:
         _count(step, message, delivery, db, number)
         return _name(min(step + 1, STEPS))
 
-    state.__name__ = state.__qualname__ = _name(step)
-    return route(r"[abcd]-(number)@count\.test", number="[0-9]+")(state)
+    def in_thread(
+        message: MailRequest, delivery: Delivery, db: Session, thread: Thread, number: str
+    ) -> str:
+        return state(message, delivery, db, number)
+
+    function = in_thread if THREADS else state
+    function.__name__ = function.__qualname__ = _name(step)
+    return route(r"[abcd]-(number)@count\.test", number="[0-9]+")(function)
 
 
 globals().update({_name(step): _state(step) for step in range(STEPS + 1)})
@@ -73,9 +81,19 @@ def _count(step: int, message: MailRequest, delivery: Delivery, db: Session, num
         )
         delivery.send(response, sender="")
     else:
-        delivery.reply(subject=f"{message.subject} {here}", body=body)
+        delivery.reply(subject=f"{message.subject} {here}", body=body, track=TRACKED)
     if SECONDS and any(_take(one) for one in SLOW.glob("*")):
         time.sleep(SECONDS)
+
+
+@outcome
+def told(outcome: Outcome, db: Session) -> str:
+    """A step too: the state tells how many replies were told of."""
+    step = int(outcome.state.removeprefix("STEP_"))
+    message, recipient = outcome.mail.subject.split()
+    author = outcome.recipient
+    db.add(Effect(message=message, recipient=recipient, token="", author=author, step=step))
+    return _name(min(step + 1, STEPS))
 
 
 def _violates(place: str) -> bool:

@@ -1,0 +1,113 @@
+"""The handler of bounce addresses: it reads what comes, and has it told what became of a mail.
+
+Who writes there has seen the mail that it is about, and no more is known of him. So a report counts
+for those whom that mail was sent to, and for nobody else; nothing that comes is answered. What
+cannot be understood, such as a letter of a person who answered the bounce address, is kept in
+`run/undeliverable` for one to read: of each mail a few, since anybody who has it could fill that
+up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import TYPE_CHECKING
+
+from lamson import log
+from lamson.delivery.keeping import keep_message
+from lamson.delivery.outcomes import is_permanent
+from lamson.message.report import ReportedRecipient
+from lamson.routing.bounces import DAYS
+from lamson.smtp import address
+from lamson.smtp.reply import SMTPError
+from lamson.storage import tracked
+from lamson.storage.tracked import Tracked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Connection
+
+    from lamson.delivery.conversations import Conversations
+    from lamson.delivery.outcomes import OutcomeKind, Outcomes
+    from lamson.message.report import Report
+    from lamson.message.request import MailRequest
+    from lamson.routing.bounces import BounceAddresses
+    from lamson.storage.maildir import Maildir
+
+MOST_KEPT = 10  # of what could not be understood about one mail
+_OF_DELIVERY = {"failed", "delayed", "delivered", "relayed", "expanded"}
+
+
+class Reports:
+    """Takes what comes to the addresses that ``addresses`` knows."""
+
+    def __init__(
+        self, addresses: BounceAddresses, outcomes: Outcomes, undeliverable: Maildir
+    ) -> None:
+        self._addresses = addresses
+        self._outcomes = outcomes
+        self._undeliverable = undeliverable
+
+    def take(self, message: MailRequest, conversations: Conversations) -> None:
+        """Tell what it reports. Raises SMTPError where it has come too late, or cannot be kept."""
+        id = self._addresses.read(message.recipient.address)
+        if id is None:
+            raise SMTPError(550, "5.1.1", "this address is no longer valid")
+        connection = conversations.connection
+        mail = tracked.get(connection, id)
+        report = message.report
+        if mail is None:
+            now = time.time()
+            nothing = Tracked(id, "", "", (), "", None, "", now, now + DAYS * 86400)
+            self._keep(connection, nothing, message, "it is about a mail that is not known here")
+            return
+        if report is None:
+            self._keep(connection, mail, message, "it is no report, and came to a bounce address")
+            return
+        told = 0
+        for kind, found in _findings(mail, report):
+            told += 1
+            self._outcomes.tell(
+                mail,
+                kind,
+                found,
+                conversations,
+                id=message.envelope.id,
+                is_permanent=is_permanent(kind, found),
+                report=report,
+            )
+        if not told and report.kind not in ("vacation", "disposition"):
+            why = "it is a report about nobody whom that mail was sent to"
+            self._keep(connection, mail, message, why)
+
+    def _keep(
+        self, connection: Connection, mail: Tracked, message: MailRequest, reason: str
+    ) -> None:
+        for number in range(MOST_KEPT):
+            if tracked.is_first(connection, mail, "kept", str(number)):
+                mark = hashlib.sha256(f"{mail.id} {number}".encode()).hexdigest()[:32]
+                keep_message(self._undeliverable, message, reason, mark=mark)
+                return
+        log.event(
+            "dropped", message.envelope.id, recipient=message.recipient.address, reason=reason
+        )
+
+
+def _findings(mail: Tracked, report: Report) -> Iterator[tuple[OutcomeKind, ReportedRecipient]]:
+    """What the report says of each recipient of the mail, under the address that it was sent to.
+
+    Where it had only one, whoever is named is he: an alias of his, or where he has it forwarded.
+    """
+    sent_to = {address.normalise(one): one for one in mail.recipients}
+    only = mail.recipients[0] if len(mail.recipients) == 1 else None
+    named = report.recipients
+    if not named and only is not None:
+        named = [ReportedRecipient(only, report.kind if report.kind in _OF_DELIVERY else "")]
+    for one in named:
+        found = sent_to.get(address.normalise(one.address), only)
+        if found is not None:
+            kind: OutcomeKind = report.kind
+            if report.kind in _OF_DELIVERY and one.action in _OF_DELIVERY:
+                kind = one.action  # type: ignore[assignment]
+            yield kind, one._replace(address=found)

@@ -1,0 +1,1 @@
+"""Whether a mail is spam, by whose word, and where it is kept then."""

@@ -1,0 +1,172 @@
+"""lamson.delivery.redeeming, on both databases: a token that counts once runs handlers once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lamson.errors import LamsonError
+from lamson.routing.signing import Signed, Signer
+from lamson.smtp.reply import NO_SUCH_RECIPIENT
+from lamson.storage.tables import redeemed, seen
+from tests.unit.delivery.jobs import codes, rows, states, words
+from tests.unit.support import make_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lamson.storage.database import Database
+    from lamson.storage.maildir import Maildir
+    from tests.unit.delivery.jobs import Run
+
+ONCE = Signed("confirm", days=3, once=True)
+SIGNER = Signer(lambda: (b"k" * 32,))
+CONFIRM = """
+    @stateless
+    @route("confirm-(token)@(host)", token=Signed("confirm", days=3, once=True))
+    def CONFIRM(message, session: Session, token, host):
+        session.execute(text("INSERT INTO note VALUES (:word)"), {"word": message.subject})
+        if message.body.startswith("refuse"):
+            raise SMTPError(550, "5.7.1", "no")
+        if message.body.startswith("break"):
+            raise RuntimeError("broken")
+        if message.body.startswith("commit"):
+            session.connection().connection.driver_connection.commit()
+            raise SystemExit(3)
+"""
+ELSE = """
+    @stateless
+    @route("(any)@(host)", any=".+")
+    def ELSE(message, session: Session, any, host):
+        word = "else " + message.subject
+        session.execute(text("INSERT INTO note VALUES (:word)"), {"word": word})
+"""
+
+
+def click(token: str, word: str, body: str = "") -> Any:
+    content = f"From: z@e.example\r\nSubject: {word}\r\n\r\n{body}\r\n".encode()
+    return make_message(content, recipient=f"confirm-{token}@test.com")
+
+
+@pytest.fixture
+def run(make_run: Callable[..., Run]) -> Run:
+    return make_run(CONFIRM, signer=SIGNER)
+
+
+@pytest.fixture
+def token() -> str:
+    return SIGNER.sign(ONCE, "zed")
+
+
+def test_the_second_click_is_answered_like_any_unknown_address(
+    run: Run, token: str, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert codes(run(click(token, "one"), keys=[b"1"])) == [250]
+    (job,) = run(click(token.upper(), "two"), keys=[b"2"])
+    assert job.reply == NO_SUCH_RECIPIENT
+    assert words(database) == ["one"]
+    assert len(rows(database, seen)) == 1, "what was refused was not handled"
+
+
+def test_the_same_queue_entry_is_a_repetition_as_ever(
+    run: Run, token: str, database: Database
+) -> None:
+    for _ in range(2):
+        assert codes(run(click(token, "one"), keys=[b"1"])) == [250]
+    assert words(database) == ["one"]
+
+
+@pytest.mark.parametrize("body", ["refuse", "break"])
+def test_what_failed_redeems_nothing(run: Run, token: str, database: Database, body: str) -> None:
+    assert codes(run(click(token, "one", body), keys=[b"1"])) == [550 if body == "refuse" else 451]
+    assert rows(database, redeemed) == []
+    assert codes(run(click(token, "two"), keys=[b"2"])) == [250]
+    assert words(database) == ["two"]
+
+
+def test_of_two_clicks_in_a_batch_one_runs(run: Run, token: str, database: Database) -> None:
+    clicks = [click(token, word) for word in ("one", "two", "three")]
+    other = click(SIGNER.sign(ONCE, "zed"), "other")
+    jobs = run(*clicks, other, keys=[b"1", b"2", b"3", b"4"], to_the_end=True)
+    assert codes(jobs) == [250, 550, 550, 250]
+    assert words(database) == ["one", "other"]
+
+
+def test_where_the_first_in_a_batch_fails_the_second_runs(
+    run: Run, token: str, database: Database
+) -> None:
+    jobs = run(
+        click(token, "one", "break"), click(token, "two"), keys=[b"1", b"2"], to_the_end=True
+    )
+    assert codes(jobs) == [451, 250]
+    assert words(database) == ["two"]
+
+
+def test_the_next_route_takes_what_was_redeemed(
+    make_run: Callable[..., Run], token: str, database: Database
+) -> None:
+    run = make_run(CONFIRM + ELSE, signer=SIGNER)
+    assert codes(run(click(token, "one"), click(token, "two"), to_the_end=True)) == [250, 250]
+    assert words(database) == ["else one", "else two", "one"]
+
+
+def test_a_route_of_the_same_function_takes_it_too(
+    make_run: Callable[..., Run], token: str, database: Database
+) -> None:
+    run = make_run(
+        """
+        @stateless
+        @route("confirm-(token)@(host)", token=Signed("confirm", days=3, once=True))
+        @route("confirm-(other)@(host)", other="[a-z0-9]+")
+        def CONFIRM(message, session: Session, host, token="", other=""):
+            session.execute(text("INSERT INTO note VALUES (:word)"), {"word": token or other})
+        """,
+        signer=SIGNER,
+    )
+    run(click(token, ""), click(token, ""), to_the_end=True)
+    assert words(database) == sorted(["zed", token])
+
+
+def test_what_no_handler_got_is_not_redeemed(
+    make_run: Callable[..., Run], token: str, database: Database, undeliverable: Maildir
+) -> None:
+    run = make_run(
+        """
+        @route("(user)@(host)")
+        def START(message, user, host):
+            return CONFIRMING
+
+        @route("confirm-(token)@(host)", token=Signed("confirm", days=3, once=True))
+        def CONFIRMING(message, token, host):
+            return "DONE"
+
+        @route("never@(host)")
+        def DONE(message, host): ...
+        """,
+        signer=SIGNER,
+    )
+    assert codes(run(click(token, "one"))) == [250], "in START nobody takes it: it is kept"
+    assert rows(database, redeemed) == []
+    run(make_message(b"From: z@e.example\r\n\r\n", recipient="zed@test.com"))
+    assert codes(run(click(token, "one"))) == [250]
+    assert states(database) == {"z@e.example": "DONE"}
+    assert len(rows(database, redeemed)) == 1
+
+
+def test_a_handler_that_ends_the_transaction_uses_up_no_other_token(
+    run: Run, token: str, database: Database
+) -> None:
+    other = SIGNER.sign(ONCE, "joe")
+    jobs = run(
+        click(token, "one", "commit"), click(other, "two"), keys=[b"1", b"2"], to_the_end=True
+    )
+    assert codes(jobs) == [451, 250]
+    assert "two" in words(database)
+    assert codes(run(click(other, "three"), keys=[b"3"])) == [550]
+
+
+def test_without_a_database_nothing_counts_once(make_run: Callable[..., Run], token: str) -> None:
+    run = make_run(CONFIRM, signer=SIGNER, database=None, outbox=None)
+    with pytest.raises(LamsonError, match="needs a database"):
+        run(click(token, "one"))
