@@ -260,6 +260,7 @@ class Delivery(Posting):
         at: datetime | float | None = None,
         key: Key | str | None = None,
         track: bool | None = None,
+        message: MailRequest | None = None,
     ) -> None:
         """Send the message on as it is, byte for byte, with one Delivered-To field on top.
 
@@ -272,6 +273,9 @@ class Delivery(Posting):
         5322, and those of lists) replaces the one that is there; nothing else is taken away.
         ``subject_prefix``, such as "[users]", is put into the Subject field, unless it is there.
 
+        ``message`` is another message, such as `pending`: it is as if that were forwarded, but for
+        the Delivered-To field, which it has only on its way to where it was written to.
+
         ``to`` are the recipients (default: the address that was written to), ``sender`` is the
         envelope sender. By default that is the message's own, where it is the null one or in one of
         our domains, else the address that was written to: bounces then come back here. With the
@@ -283,7 +287,8 @@ class Delivery(Posting):
         would bounce to somebody else than us, or to nobody, it is kept in `run/undeliverable`
         instead, and Postfix is told 250. Raises ValueError for what cannot be a field.
         """
-        message = self.message
+        is_other = message is not None and message is not self.message
+        message = message or self.message
         here = message.recipient.address
         mark = None if self._mark is None else self._mark(address.normalise(here))
         hops = message.get_all("Received")
@@ -297,7 +302,8 @@ class Delivery(Posting):
             sender = own if own == address.NULL_PATH or self._may_send(own) else here
         ours: list[tuple[str, Addresses]] = []
         is_signed = self._desk is not None and self._desk.has_token
-        if recipients == [here] or not (is_signed or holds_token(here, self.captures)):
+        is_secret = is_other or is_signed or holds_token(here, self.captures)
+        if recipients == [here] or not is_secret:
             ours.append(("Delivered-To", here))
         if mark:
             ours.append((LOOP_MARK, mark))
@@ -308,7 +314,7 @@ class Delivery(Posting):
         self._post(
             sender=sender,
             recipients=recipients,
-            content=self._passed_on(ours, subject_prefix),
+            content=self._passed_on(message, ours, subject_prefix),
             message_id=message.message_id or one_line(message["Message-ID"] or ""),
             smtputf8=message.envelope.smtputf8,
             at=at,
@@ -353,13 +359,15 @@ class Delivery(Posting):
         self._check_open()
         return None if self._desk is None else self._desk.pending()
 
-    def _passed_on(self, fields: list[tuple[str, Addresses]], prefix: str) -> bytes:
-        """The message with ``fields``; the same object as last time where those are the same.
+    def _passed_on(
+        self, message: MailRequest, fields: list[tuple[str, Addresses]], prefix: str
+    ) -> bytes:
+        """A message with ``fields``; the same object as last time where those are the same.
 
         A handler that sends it to each member apart has it in memory, and in the database, once.
         """
-        if self._passed is None or self._passed[0] != (fields, prefix):
-            message = self.message
+        asked = (message.content, fields, prefix)
+        if self._passed is None or self._passed[0] != asked:
             content = with_fields(
                 without_notes(message.raw),
                 fields,
@@ -367,5 +375,5 @@ class Delivery(Posting):
                 prefix=prefix,
                 utf8=message.envelope.smtputf8 or not message.recipient.address.isascii(),
             )
-            self._passed = ((fields, prefix), normalise_newlines(content))
+            self._passed = (asked, normalise_newlines(content))
         return self._passed[1]

@@ -70,6 +70,7 @@ class Desk:
                 envelope.id,
                 envelope.sender,
                 keep.recipient.address,
+                envelope.smtputf8,
                 keep.raw,
             )
             self._take_room(row)
@@ -115,5 +116,5 @@ class Desk:
         row = None if self._connection is None else pending.find(self._connection, digest)
         if row is None:
             return None
-        envelope = Envelope(row.sender, (row.recipient,), id=row.source)
+        envelope = Envelope(row.sender, (row.recipient,), smtputf8=row.smtputf8, id=row.source)
         return MailRequest(row.content, envelope, Recipient(row.recipient))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lamson import log
 from lamson.errors import SettingsError
 from lamson.message.notes import Notary
 from lamson.routing.signing import Signer
@@ -15,8 +16,12 @@ if TYPE_CHECKING:
 _PURPOSE = "signed addresses"
 
 
+class _NoneYet(Exception):
+    """No key has been made."""
+
+
 def signer_of(settings: Settings) -> Signer:
-    """Where there is no key, or none that can be read, no address verifies.
+    """Where there is no key, or none that can be read, no address verifies; the latter is logged.
 
     Nothing is read before somebody signs, or asks for an address that looks signed; and only once,
     so that a new key counts from the next reload on.
@@ -28,14 +33,23 @@ def signer_of(settings: Settings) -> Signer:
         if not keys:
             notary = Notary.known(settings.run_dir, settings.milter.signing_secret())
             if notary is None:
-                raise SettingsError("no key has been made yet")
+                raise _NoneYet
             keys = [notary.key(_PURPOSE)]
         return tuple(keys)
+
+    @cache
+    def tell(reason: str) -> None:
+        log.logger.error(
+            "no signed address is known, so mail to all of them is refused: %s", reason
+        )
 
     def keys() -> tuple[bytes, ...]:
         try:
             return found()
-        except (OSError, SettingsError):
+        except _NoneYet:
+            return ()
+        except (OSError, SettingsError) as error:
+            tell(str(error))
             return ()
 
     return Signer(keys)

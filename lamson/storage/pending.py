@@ -48,6 +48,7 @@ class Pending:
     source: str
     sender: str
     recipient: str
+    smtputf8: bool
     content: bytes
 
     @property
@@ -67,6 +68,7 @@ def keep(connection: Connection, messages: Sequence[Pending]) -> None:
                 "source": one.source,
                 "sender": one.sender,
                 "recipient": one.recipient,
+                "smtputf8": one.smtputf8,
                 "content": one.content,
             }
             for one in messages
@@ -79,9 +81,8 @@ def find(connection: Connection, digest: bytes) -> Pending | None:
     row = connection.execute(select(pending).where(pending.c.digest == digest)).mappings().first()
     if row is None:
         return None
-    return Pending(
-        digest, row["until"], row["source"], row["sender"], row["recipient"], row["content"]
-    )
+    values = {name: row[name] for name in row if name != "size"}
+    return Pending(**values)
 
 
 def forget(connection: Connection, digests: Collection[bytes]) -> None:

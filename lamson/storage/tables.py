@@ -182,6 +182,7 @@ pending = Table(
     Column("source", Text, nullable=False),
     Column("sender", Text, nullable=False),
     Column("recipient", Text, nullable=False),
+    Column("smtputf8", Boolean, nullable=False),
     Column("content", LargeBinary, nullable=False),
     Index("lamson_pending_until", "until", "size"),
 )

@@ -166,10 +166,15 @@ def write(connection: Connection, changes: Sequence[Change], now: float, keep: f
     )
     _insert(connection, _PARTICIPANT, _participants(changes))
     digests = {one: change.thread.id for change in reversed(changes) for one in change.sent}
+    # What was sent at one time is told apart, so that the newest of it are those sent last.
+    order = {one: n for n, one in enumerate(one for change in changes for one in change.sent)}
     _insert(
         connection,
         _ID,
-        [{"digest": one, "thread": digests[one], "now": now} for one in sorted(digests)],
+        [
+            {"digest": one, "thread": digests[one], "now": now + order[one] * 1e-6}
+            for one in sorted(digests)
+        ],
     )
     _insert(
         connection,

@@ -154,6 +154,27 @@ def test_what_no_handler_got_is_not_redeemed(
     assert len(rows(database, redeemed)) == 1
 
 
+def test_who_comes_to_the_error_state_may_come_again_with_his_token(
+    make_run: Callable[..., Run], token: str, database: Database
+) -> None:
+    run = make_run(
+        """
+        @route("confirm-(token)@(host)", token=Signed("confirm", days=3, once=True))
+        def START(message, token, host):
+            raise RuntimeError("broken")
+
+        def ERROR(message, session: Session, token):
+            session.execute(text("INSERT INTO note VALUES (:word)"), {"word": token})
+            return START
+        """,
+        signer=SIGNER,
+    )
+    for _ in range(2):
+        assert codes(run(click(token, "one"))) == [250]
+    assert words(database) == ["zed"], "ERROR has redeemed it"
+    assert codes(run(click(token, "one"))) == [550]
+
+
 def test_a_handler_that_ends_the_transaction_uses_up_no_other_token(
     run: Run, token: str, database: Database
 ) -> None:

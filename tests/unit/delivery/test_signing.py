@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lamson.message.request import MailRequest
 from lamson.routing.signing import Signed, Signer
+from lamson.smtp.envelope import Envelope, Recipient
 from lamson.storage.pending import BLOCK, Room
 from lamson.storage.tables import outbox, pending
 from tests.unit.delivery.jobs import codes, rows, words
@@ -51,6 +53,12 @@ MODERATE = """
             delivery.sign("peek", keep=message)
         word = f"{token} {delivery.pending}"
         session.execute(text("INSERT INTO note VALUES (:word)"), {"word": word})
+
+    @stateless
+    @route("release-(token)@(host)", token=MODERATE)
+    def RELEASE(message, delivery: Delivery, token, host):
+        delivery.forward("joe@example.com", message=delivery.pending, headers={"List-Id": "<l>"})
+        delivery.forward("ann@example.com", headers={"List-Id": "<l>"})
 
     @stateless
     @route("long-(size)@(host)", size="[0-9]+")
@@ -137,3 +145,21 @@ def test_an_address_that_others_would_not_take_is_not_sent(
     assert "has 65 octets before the @" in caplog.text
     assert "sign a shorter payload" in caplog.text
     assert len(rows(database, outbox)) == 1
+
+
+def test_what_waited_is_forwarded_as_it_came(run: Run, database: Database) -> None:
+    utf8 = "Subject: Zürich\r\n\r\nbody\r\n".encode()
+    post = MailRequest(
+        utf8,
+        Envelope("zed@test.com", ("list@test.com",), smtputf8=True, id="4id"),
+        Recipient("list@test.com"),
+    )
+    assert codes(run(post)) == [250]
+    token = asked(database).removeprefix("ok-")
+    assert codes(run(mail(f"release-{token}"))) == [250]
+    _, released, other = rows(database, outbox)
+    assert (released.sender, released.smtputf8) == ("zed@test.com", True)
+    assert released.content.startswith(b"List-Id: <l>\r\n")
+    assert released.content.endswith(utf8)
+    assert b"hello" in other.content
+    assert b"Delivered-To" not in released.content + other.content, "neither tells the token"

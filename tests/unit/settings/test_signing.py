@@ -35,6 +35,20 @@ def test_the_key_of_the_run_directory_signs_where_none_is_set(tmp_path: Path) ->
     assert signer.read(REPLY, token), "it has been read already"
 
 
+def test_a_key_that_cannot_be_read_is_told_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    signer = signer_of(settings(tmp_path))
+    assert signer.read(REPLY, "a" * 32) is None
+    assert not caplog.records, "none has been made yet"
+    (tmp_path / "notes.key").touch()
+    for _ in range(3):
+        assert signer.read(REPLY, "a" * 32) is None
+    (line,) = caplog.messages
+    assert line.startswith("no signed address is known, so mail to all of them is refused: /")
+    assert line.endswith("there is no secret in it; remove it, and one is made")
+
+
 def test_a_key_is_changed_without_losing_what_the_old_one_signed(tmp_path: Path) -> None:
     token = signer_of(settings(tmp_path, OLD)).sign(REPLY, "7")
     both = settings(tmp_path, f"{NEW} {OLD}\n")

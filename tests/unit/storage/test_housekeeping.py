@@ -98,7 +98,7 @@ def test_the_end_forgets_tokens_and_what_waited_for_them(
     with database.begin() as connection:
         redeemed.claim(connection, {b"1" * 16: now - 2 * redeemed.SLACK, b"2" * 16: now})
         for name, until in ((b"1", now - 1), (b"2", now + 60)):
-            message = pending.Pending(name * 16, until, "id", "", "x@test.com", b"x")
+            message = pending.Pending(name * 16, until, "id", "", "x@test.com", False, b"x")
             pending.keep(connection, [message])
     clock = ServiceClock(lambda: 5.0)
     with database.read() as connection:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def make(
     name: bytes, *, content: bytes = b"From: z\r\n\r\n\xff\x00", until: float = 100.0
 ) -> Pending:
-    return Pending(name * 16, until, "4id", "zed@example.com", "users@test.com", content)
+    return Pending(name * 16, until, "4id", "zed@example.com", "users@test.com", True, content)
 
 
 def test_it_is_found_by_its_token_as_it_was(database: Database) -> None:

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("sender", sa.Text(), nullable=False),
         sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("smtputf8", sa.Boolean(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
     )
     op.create_index("lamson_pending_until", "lamson_pending", ["until", "size"])
