@@ -21,10 +21,13 @@ from weakref import WeakKeyDictionary, WeakSet
 from sqlalchemy import event
 
 from lamson.delivery.posting import Posting
+from lamson.delivery.tracking import Tracking
 from lamson.errors import LamsonError, SenderError, SettingsError
 from lamson.message.templates import Templates
+from lamson.routing.bounces import BounceAddresses
 from lamson.routing.domains import Domains
 from lamson.settings import loading
+from lamson.settings.keys import signer_of
 from lamson.settings.routes import collect_routes
 from lamson.storage import doorbell, given, identity, posted
 from lamson.storage.database import Database
@@ -66,7 +69,14 @@ class Mailer:
             raise SettingsError("database: none is set, so there is no outbox to put mail into")
         self._settings = settings
         self._templates = Templates(settings.templates)
-        self._declared = Domains((), settings.domains).holds
+        declared = Domains((), settings.domains)
+        self._declared = declared.holds
+        self._tracking = Tracking(
+            BounceAddresses(signer_of(settings)),
+            is_ours=self._is_ours,
+            domains=declared.listed,
+            notify=settings.submission.notify,
+        )
         self._begin_anew()
         _all.add(self)
 
@@ -137,6 +147,7 @@ class Mailer:
         *,
         at: datetime | float | None = None,
         key: Key | str | None = None,
+        track: str | None = None,
         sender: str | None = None,
         to: str | Sequence[str] | None = None,
     ) -> str:
@@ -147,14 +158,17 @@ class Mailer:
         this returns; where this raises SQLAlchemy's exceptions, that may have happened all the
         same: with a ``key`` it can be tried again.
 
-        The rest is as for `Delivery.send`, ``at`` and ``key`` included. A message in bytes, with
-        ``sender`` and ``to``, is sent as it is. Raises what that raises, LamsonError for a session
-        on another database or that commits each statement by itself, and DatabaseError where the
-        project's tables are not there.
+        ``track`` is the name of a handler module, whose `@outcome` function is told what becomes of
+        it. The rest is as for `Delivery.send`, ``at`` and ``key`` included. A message in bytes,
+        with ``sender`` and ``to``, is sent as it is. Raises what that raises, LamsonError for a
+        session on another database or that commits each statement by itself, and DatabaseError
+        where the project's tables are not there.
         """
 
         def write(posting: Posting) -> str:
-            return posting.send(message, sender=sender, to=to, at=at, key=key)
+            posting.module = track or ""
+            is_tracked = track is not None
+            return posting.send(message, sender=sender, to=to, at=at, key=key, track=is_tracked)
 
         return self._write(write, session)
 
@@ -191,6 +205,7 @@ class Mailer:
             is_ours=None if settings.submission.any_sender else self._is_ours,
             connect=None if connection is None else lambda: connection,
             schema=schema,
+            tracking=self._tracking,
         )
 
     def _is_ours(self, domain: str) -> bool:

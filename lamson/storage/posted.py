@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.dialects import postgresql, sqlite
 
-from lamson.storage import keys
+from lamson.storage import keys, tracked
 from lamson.storage.outgoing import split, to_row
 from lamson.storage.tables import content, outbox, scheduled
 
@@ -38,6 +38,7 @@ def post(
 ) -> None:
     """Insert ``rows`` in the caller's transaction: to so many recipients each, due or not."""
     now = time.time()
+    tracked.insert(connection, [row.tracked for row in rows if row.tracked], schema)
     parts = [part for row in rows for part in split(row, max_recipients)]
     share(connection, parts, schema)
     for row in parts:

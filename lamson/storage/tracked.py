@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, text
 
 from lamson.smtp import address
+from lamson.storage.keys import in_schema
 from lamson.storage.outgoing import fit
 from lamson.storage.seen import PIECE
 from lamson.storage.state import StateKey
@@ -45,8 +46,8 @@ class Tracked:
     until: float
 
 
-def insert(connection: Connection, mails: Sequence[Tracked]) -> None:
-    """Keep them, in the caller's transaction."""
+def insert(connection: Connection, mails: Sequence[Tracked], schema: str | None = None) -> None:
+    """Keep them, in the caller's transaction; ``schema`` is as for `lamson.storage.posted`."""
     rows = [
         {
             "id": mail.id,
@@ -62,8 +63,10 @@ def insert(connection: Connection, mails: Sequence[Tracked]) -> None:
         }
         for mail in mails
     ]
-    if rows:
+    if rows and schema is None:
         connection.execute(_INSERT, rows)
+    elif rows:
+        connection.execute(tracked.insert(), rows, execution_options=in_schema(schema))
 
 
 def get(connection: Connection, id: str) -> Tracked | None:

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -21,7 +22,7 @@ from lamson.errors import DatabaseError, LamsonError, SenderError, SettingsError
 from lamson.relay import relay
 from lamson.relay.submission import Outcome
 from lamson.settings import Settings, Submission
-from lamson.storage import doorbell
+from lamson.storage import doorbell, tracked
 from lamson.storage.outbox import Outbox
 from lamson.storage.tables import SCHEMA_REVISION, VERSION_TABLE
 from tests.unit.relay.rig import until
@@ -219,6 +220,24 @@ def test_a_message_is_sent_as_it_is(mailer: Mailer, database: Database) -> None:
     assert mailer.send(content, sender="", to="zed@example.com") == "<mine@test.com>"
     [row] = Outbox(database, "service").claim(10)
     assert (row.content, row.sender, row.recipients) == (content, "", ("zed@example.com",))
+
+
+def test_mail_is_tracked_for_a_module(
+    settings: Settings, database: Database, engine: Engine
+) -> None:
+    signing = settings.signing.model_copy(update={"secret": SecretStr("k" * 40)})
+    mailer = Mailer(settings.model_copy(update={"signing": signing}))
+    with Session(engine) as session:
+        mailer.send(mail(mailer), session, track="app.handlers.shop")
+        session.commit()
+    [row] = Outbox(database, "look").all()
+    assert row.sender.startswith("bounces+")
+    assert row.sender.endswith("@test.com")
+    with database.begin() as connection:
+        kept = tracked.get(connection, row.envid)
+    assert kept is not None
+    assert (kept.module, kept.recipients) == ("app.handlers.shop", ("zed@example.com",))
+    mailer.close()
 
 
 def test_mail_to_many_is_stored_once(settings: Settings, database: Database) -> None:
