@@ -372,6 +372,7 @@ class Application:
             templates=self.templates,
             is_ours=None if self.settings.submission.any_sender else self.domains.holds,
             tracking=self.tracking,
+            purposes=self.router.purposes,
         )
 
     def _endpoint(self) -> Endpoint:

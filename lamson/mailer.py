@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.response import MailResponse
+    from lamson.routing.router import Router
     from lamson.settings.model import Settings
     from lamson.storage.identity import Identity
     from lamson.storage.keys import Key
@@ -99,6 +100,7 @@ class Mailer:
         self._is_same: WeakKeyDictionary[Engine, bool] = WeakKeyDictionary()
         self._ringing: WeakSet[Connection] = WeakSet()  # those that ring when they are committed
         self._heard: WeakSet[Connection] = WeakSet()  # those whose commits we hear of
+        self._routes: Router | None = None
         self._routed: Domains | None = None
 
     def close(self) -> None:
@@ -175,6 +177,15 @@ class Mailer:
 
         return self._write(write, session)
 
+    def sign(self, purpose: str, payload: str = "", *, days: float | None = None) -> str:
+        """A token for the routes that have a capture ``Signed(purpose)``: as `Delivery.sign`.
+
+        The handler modules are imported for that: raises what they raise, RouteError among it. The
+        project's key is there once its service has run, unless the setting `signing` has one.
+        """
+        text, _ = self._router().purposes.sign(purpose, payload, days)
+        return text
+
     async def send_async(
         self, message: MailResponse | bytes, session: AsyncGiven | None = None, **options: Any
     ) -> str:
@@ -218,13 +229,20 @@ class Mailer:
         with self._lock:
             if self._routed is None:
                 try:
-                    self._routed = Domains(collect_routes(self._settings).routes)
+                    self._routed = Domains(self._router().routes)
                 except LamsonError as error:
                     raise SenderError(
                         f"whether {domain} is ours cannot be told, as the handlers cannot be"
                         f" imported here; name it in the setting domains ({error})"
                     ) from error
         return self._routed.holds(domain)
+
+    def _router(self) -> Router:
+        """The routes of the handlers, which are imported here."""
+        with self._lock:
+            if self._routes is None:
+                self._routes = collect_routes(self._settings)
+            return self._routes
 
     def _write(self, write: Callable[[Posting], T], session: Given | None) -> T:
         database, _, schema = self._known()

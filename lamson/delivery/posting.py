@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.templates import Templates
+    from lamson.routing.purposes import Purposes
     from lamson.storage.state import StateKey
     from lamson.storage.tasks import Task
     from lamson.storage.tracked import Tracked
@@ -58,6 +59,7 @@ class Posting:
         "_id",
         "_is_ours",
         "_is_over",
+        "_purposes",
         "_schema",
         "_templates",
         "_tracking",
@@ -78,13 +80,14 @@ class Posting:
         connect: Callable[[], Connection] | None = None,
         schema: str | None = None,
         tracking: Tracking | None = None,
+        purposes: Purposes | None = None,
     ) -> None:
         """``digest`` is what Message-IDs derive from; None where it is made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
         ``connect`` gives the connection on which the rows will be inserted, within what is undone
         where they are not; ``schema`` is that of our tables, where its search path is another.
-        ``tracking`` makes tracked mail; None where there is none.
+        ``tracking`` makes tracked mail, ``purposes`` signs; None where there is none.
         """
         self.module = ""  # whose @outcome function is told what became of tracked mail,
         self.state_key: StateKey | None = None  # and in whose conversation
@@ -96,6 +99,7 @@ class Posting:
         self._templates = templates
         self._is_ours = is_ours
         self._tracking = tracking
+        self._purposes = purposes
         self._is_over = False
         self._claimed: list[tuple[Key, Outgoing]] = []
         self._connect = connect
@@ -289,6 +293,21 @@ class Posting:
                 raise LamsonError("tracking mail needs a database: set `database` in the settings")
             return False
         return self._tracking.is_default and sender is None if track is None else track
+
+    def sign(self, purpose: str, payload: str = "", *, days: float | None = None) -> str:
+        """A token for the routes that have a capture ``Signed(purpose)``: they match with it.
+
+        The handler that gets it finds ``payload`` as the value of that capture. It may have 24
+        octets; with 12 the token has 40 characters, 45 where it counts once, and a local part has
+        room for 64. ``days`` is for how long it counts, by default as the routes say.
+
+        Raises PurposeError for a purpose that no route has, ValueError for a payload that is too
+        long, or where the project has no key yet.
+        """
+        self._check_open()
+        if self._purposes is None:
+            raise LamsonError("there are no routes to sign an address for")
+        return self._purposes.sign(purpose, payload, days)[0]
 
     def later(
         self, function: Callable[..., Any], *given: Any, key: str | None = None, **arguments: Any

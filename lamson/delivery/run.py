@@ -27,7 +27,7 @@ from lamson.errors import LamsonError
 from lamson.routing.module import START
 from lamson.smtp import address
 from lamson.smtp.reply import LOCAL_ERROR, OK, UNPROVEN, SMTPError
-from lamson.storage import failure
+from lamson.storage import failure, keys
 from lamson.storage.failure import PrematureEnd, SharedTransactionError
 from lamson.storage.pending import Room
 from lamson.storage.state import StateKey
@@ -203,6 +203,9 @@ class Handlers:
         excess = {id(row) for row in self._answers.settle(connection, given)}
         for result in results if excess else ():
             kept = [row for row in result.outgoing if id(row) not in excess]
+            for row in result.outgoing:
+                if row.key and id(row) in excess:  # it was not sent: another time it may be
+                    keys.free(connection, row.key)
             for _ in range(len(result.outgoing) - len(kept)):
                 log.event(
                     "unanswered",

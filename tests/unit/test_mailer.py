@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -17,11 +18,12 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from lamson import Key, Mailer, app
 from lamson.app import Application
-from lamson.errors import DatabaseError, LamsonError, SenderError, SettingsError
+from lamson.errors import DatabaseError, LamsonError, PurposeError, SenderError, SettingsError
 from lamson.relay import relay
 from lamson.relay.submission import Outcome
 from lamson.settings import Settings, Submission
-from lamson.storage import doorbell
+from lamson.settings.routes import collect_routes
+from lamson.storage import doorbell, tracked
 from lamson.storage.outbox import Outbox
 from lamson.storage.tables import SCHEMA_REVISION, VERSION_TABLE
 from tests.unit.relay.rig import until
@@ -219,6 +221,46 @@ def test_a_message_is_sent_as_it_is(mailer: Mailer, database: Database) -> None:
     assert mailer.send(content, sender="", to="zed@example.com") == "<mine@test.com>"
     [row] = Outbox(database, "service").claim(10)
     assert (row.content, row.sender, row.recipients) == (content, "", ("zed@example.com",))
+
+
+def test_mail_is_tracked_for_a_module(
+    settings: Settings, database: Database, engine: Engine
+) -> None:
+    signing = settings.signing.model_copy(update={"secret": SecretStr("k" * 40)})
+    mailer = Mailer(settings.model_copy(update={"signing": signing}))
+    with Session(engine) as session:
+        mailer.send(mail(mailer), session, track=True, module="app.handlers.shop")
+        session.commit()
+    [row] = Outbox(database, "look").all()
+    assert row.sender.startswith("bounces+")
+    assert row.sender.endswith("@test.com")
+    with database.begin() as connection:
+        kept = tracked.get(connection, row.envid)
+    assert kept is not None
+    assert (kept.module, kept.recipients) == ("app.handlers.shop", ("zed@example.com",))
+    mailer.close()
+
+
+def test_it_signs_for_the_routes_of_the_project(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "handlers_that_confirm.py").write_text(
+        "from lamson import Signed, route, stateless\n"
+        '@route("ok-(token)@(host)", token=Signed("confirm", days=3))\n'
+        "@stateless\ndef confirm(message, token, host): ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    more = {
+        "handlers": ["handlers_that_confirm"],
+        "route_defaults": {"host": "test.com"},
+        "signing": settings.signing.model_copy(update={"secret": SecretStr("k" * 40)}),
+    }
+    wanted = settings.model_copy(update=more)
+    token = Mailer(wanted).sign("confirm", "zed")
+    (match,) = collect_routes(wanted).match(f"ok-{token}@test.com")
+    assert match.captures["token"] == "zed"
+    with pytest.raises(PurposeError, match="confirm"):
+        Mailer(wanted).sign("subscribe")
 
 
 def test_mail_to_many_is_stored_once(settings: Settings, database: Database) -> None:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.job import Job
 from lamson.delivery.posting import Posting, seconds_of
 from lamson.delivery.run import Handlers
 from lamson.delivery.transaction import Transactions
 from lamson.errors import LamsonError
 from lamson.smtp.reply import OK
+from lamson.storage import keys
+from lamson.storage.keys import Key
 from lamson.storage.outbox import Outbox
 from tests.unit.support import make_message, make_router
 
@@ -67,7 +70,9 @@ HANDLERS = """
     @stateless
     def START(message, delivery: Delivery, db: Session, name):
         number = len(given)
-        if name == "reply":
+        if name == "answer":
+            given.append(delivery.reply(body=f"{number}"))
+        elif name == "reply":
             given.append(delivery.reply(body=f"{number}", key="one"))
         elif name == "failing":
             given.append(_send(delivery, key="one"))
@@ -95,10 +100,12 @@ HANDLERS = """
 
 
 class Bench:
-    def __init__(self, database: Database, directory: Path) -> None:
+    def __init__(
+        self, database: Database, directory: Path, answers: AnswerLimit | None = None
+    ) -> None:
         self.router = make_router(directory, HANDLERS)
         self.outbox = Outbox(database, "test")
-        handlers = Handlers(self.router, hostname="mx.test.com")
+        handlers = Handlers(self.router, hostname="mx.test.com", answers=answers)
         self.transactions = Transactions(handlers, database=database, outbox=self.outbox)
 
     @property
@@ -157,6 +164,17 @@ def test_what_is_to_leave_later_can_be_taken_back(bench: Bench) -> None:
 def test_a_message_can_be_forwarded_later(bench: Bench) -> None:
     assert bench.write_to("forward", "forward") == []
     assert [row.recipients for row in bench.outbox.scheduled()] == [("ann@example.com",)]
+
+
+def test_an_answer_that_turns_out_to_be_too_many_used_no_key(
+    database: Database, tmp_path: Path
+) -> None:
+    here, there = (Bench(database, tmp_path, AnswerLimit(1, 1000)) for _ in range(2))
+    first = here.write_to("answer")
+    assert len(first) == 1
+    assert there.write_to("reply") == first  # that process has not heard of the first one
+    with database.begin() as connection:
+        assert keys.claim(connection, Key("one"), "<x@test>", time.time()) is None
 
 
 def test_a_time_that_has_passed_is_now(database: Database, tmp_path: Path) -> None:
