@@ -31,22 +31,22 @@ class DeclaredRoute:
 
     format: str
     engine: str
-    captures: Mapping[str, str]
+    captures: Mapping[str, str | Signed]
     file: str
     line: int
     proven: bool = False
 
     @property
-    def is_signed(self) -> bool:
-        """Whether an address matches only with a token that we made."""
-        return any(isinstance(pattern, Signed) for pattern in self.captures.values())
+    def signed(self) -> tuple[tuple[str, Signed], ...]:
+        """The captures that match only what was signed, by name."""
+        return tuple((name, one) for name, one in self.captures.items() if isinstance(one, Signed))
 
     def compile(self, handler: Handler, defaults: Mapping[str, str]) -> Pattern:
         """The pattern of the format; ``defaults`` are for the captures that it says nothing of.
 
         Raises RouteError where it is of no use, or the handler cannot take what it captures.
         """
-        captures = {**defaults, **self.captures}
+        captures: dict[str, Any] = {**defaults, **self.captures}
         try:
             pattern = compile_format(self.format, captures, engine=self.engine)
         except PatternError as problem:

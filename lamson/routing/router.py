@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from lamson.routing.pattern import Pattern
+    from lamson.routing.signing import Signed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Route:
     """One format of one handler; ``file`` and ``line`` say where its decorator stands.
 
-    ``proven``: it takes only mail whose author is proven. It ``is_signed`` where an address matches
-    only with a valid token in it, which is a proof.
+    ``signed`` are its captures that match only what was signed. ``proven``: it takes only mail
+    whose author is proven.
     """
 
     format: str
@@ -41,8 +42,13 @@ class Route:
     pattern: Pattern
     file: str
     line: int
+    signed: tuple[tuple[str, Signed], ...] = field(default=(), kw_only=True)
     proven: bool = field(default=False, kw_only=True)
-    is_signed: bool = field(default=False, kw_only=True)
+
+    @property
+    def is_signed(self) -> bool:
+        """An address matches only with a valid token in it, which is a proof."""
+        return bool(self.signed)
 
 
 class Match:
@@ -91,8 +97,8 @@ class Router:
                 declared.compile(handler, defaults),
                 declared.file,
                 declared.line,
+                signed=declared.signed,
                 proven=declared.proven,
-                is_signed=declared.is_signed,
             )
             for module in modules
             for handler, declaration in module.declared

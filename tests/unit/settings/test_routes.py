@@ -8,6 +8,7 @@ import pytest
 
 from lamson.errors import RouteError
 from lamson.routing.declaration import DeclaredRoute
+from lamson.routing.signing import Signed
 from lamson.settings import Settings
 from lamson.settings.routes import collect_routes
 
@@ -76,7 +77,7 @@ def test_a_token_in_the_address_is_proof_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = acting("acting_3", "", tmp_path, monkeypatch, authserv_id="mx.test")
-    monkeypatch.setattr(DeclaredRoute, "is_signed", True)
+    monkeypatch.setattr(DeclaredRoute, "signed", (("token", Signed("leave")),))
     assert collect_routes(settings).unproven_actions == ()
     unset = settings.model_copy(update={"authserv_id": None})
     assert collect_routes(unset).unproven_actions == ()
