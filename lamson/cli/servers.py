@@ -10,7 +10,7 @@ import click
 
 from lamson.cli.options import command, option, project, settings
 from lamson.errors import LamsonError, SettingsError, UnavailableError
-from lamson.service import daemon, premises
+from lamson.service import daemon, pidfile, premises
 
 if TYPE_CHECKING:
     from lamson.service.worker import Group
@@ -57,7 +57,7 @@ def restart_command(timeout: float) -> None:
     run_dir = settings().run_dir
     premises.own(run_dir)  # it could not be started again
     _rehearse()
-    _stop([run_dir / daemon.PID_FILE], timeout, kill=False)
+    _stop([run_dir / pidfile.PID_FILE], timeout, kill=False)
     _start(foreground=False)
 
 
@@ -142,14 +142,14 @@ def stop_command(every: str | None, pid: str | None, kill: bool, timeout: float)
             raise click.BadParameter(f"{every}: no such directory", param_hint="-ALL")
         files = sorted(Path(every).glob("*.pid"))
     else:
-        files = [_run_dir() / daemon.PID_FILE]
+        files = [_run_dir() / pidfile.PID_FILE]
     if not _stop(files, timeout, kill=kill):
         click.echo("nothing is running")
 
 
 def _stop(files: list[Path], timeout: float, *, kill: bool) -> bool:
     """Stop the servers; True where one was running. Raises UnavailableError if one goes on."""
-    running = [(file, pid) for file in files if (pid := daemon.read(file)) is not None]
+    running = [(file, pid) for file in files if (pid := pidfile.read(file)) is not None]
     for file, pid in running:
         if not daemon.terminate(file, timeout, kill=kill):
             raise UnavailableError(
@@ -218,12 +218,12 @@ def _health(late: float | None) -> int:
 
 
 def _status() -> int:
-    server = _run_dir() / daemon.PID_FILE
+    server = _run_dir() / pidfile.PID_FILE
     for file in sorted({server, *server.parent.glob("*.pid")}):
-        pid = daemon.read(file)
+        pid = pidfile.read(file)
         if pid is not None:
-            said = daemon.read_description(file)
-            click.echo(f"{file.stem}: running ({daemon.named(pid)}), {said}")
+            said = pidfile.read_description(file)
+            click.echo(f"{file.stem}: running ({pidfile.named(pid)}), {said}")
         elif file == server:
             click.echo(f"{file.stem}: not running")
-    return os.EX_OK if daemon.read(server) is not None else NOT_RUNNING
+    return os.EX_OK if pidfile.read(server) is not None else NOT_RUNNING

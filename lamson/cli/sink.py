@@ -23,7 +23,7 @@ from lamson.message.compose import prepend_headers
 from lamson.net.accept import AllowList
 from lamson.net.endpoint import is_loopback, join_host_port
 from lamson.net.listen import bind, describe
-from lamson.service import daemon, premises
+from lamson.service import daemon, pidfile, premises
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ def log_command(
         logs = Path("logs").absolute()
         tell(daemon.daemonise(pid_file, run, logs / "log.log" if logs.is_dir() else None))
         return
-    with daemon.PidFile(pid_file) as lock:
+    with pidfile.PidFile(pid_file) as lock:
 
         def ready(text: str) -> None:
             lock.describe(text)

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from lamson.errors import LamsonError
-from lamson.service import asking, daemon
+from lamson.service import asking, pidfile
 from lamson.storage import revisions
 from lamson.storage.database import Database
 from lamson.storage.tables import outbox
@@ -73,9 +73,9 @@ class Health:
 
 def look(project: Path, settings: Settings, late: float | None = None) -> Health:
     """How the service is now; what has waited for ``late`` seconds is late."""
-    pid_file = settings.run_dir / daemon.PID_FILE
-    is_running = daemon.read(pid_file) is not None
-    health = Health(is_running, daemon.read_description(pid_file))
+    pid_file = settings.run_dir / pidfile.PID_FILE
+    is_running = pidfile.read(pid_file) is not None
+    health = Health(is_running, pidfile.read_description(pid_file))
     if is_running:
         for name, listen, ask in _servers(settings):
             health.servers[name] = _try(health.problems, f"{name} on {listen}", ask)

@@ -6,7 +6,7 @@ that could be named, and one that only reads the file can take it; so can whoeve
 description (F_OFD_SETLK), of which F_GETLK tells -1.
 
 The price: a process loses its lock as soon as it closes *any* descriptor of that file. So a file
-that this process has locked must not be opened by it once more (`lamson.service.daemon` keeps a
+that this process has locked must not be opened by it once more (`lamson.service.pidfile` keeps a
 list).
 
 Version 0.1 took locks of flock(2). One of its servers that runs on while a new version is installed

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from lamson import log
 from lamson.errors import LamsonError, UnavailableError
-from lamson.service import cpu, daemon, premises
+from lamson.service import cpu, daemon, pidfile, premises
 from lamson.service.forks import let_go
 from lamson.service.heartbeat import Heartbeat
 from lamson.service.memory import give_back_large
@@ -434,7 +434,7 @@ def start(
     """
     settings = loading.load(project)
     remarks = [*premises.enter(project, settings), *premises.as_root(), *strays(project)]
-    pid_file = settings.run_dir / daemon.PID_FILE
+    pid_file = settings.run_dir / pidfile.PID_FILE
 
     def run(is_ready: Callable[[str], None]) -> None:
         log.configure(settings.log_file, level=settings.log_level, console=foreground)
@@ -448,7 +448,7 @@ def start(
         for text in remarks:
             remark(text)
         return
-    with daemon.PidFile(pid_file) as lock:
+    with pidfile.PidFile(pid_file) as lock:
 
         def tell(text: str) -> None:
             lock.describe(text)

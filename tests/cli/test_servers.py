@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lamson.service import daemon
+from lamson.service import daemon, pidfile
 from lamson.storage.maildir import Maildir
 from tests.server_process import ServerProcess
 from tests.waiting import free_port, listening, wait_for
@@ -102,9 +102,9 @@ def test_mail_goes_through_both_servers(shell: Shell) -> None:
     assert [line.split()[0] for line in lines] == ["lamson:", "log:"]
     assert all("running (pid " in line for line in lines)
 
-    before = daemon.read(shell.project / "run" / "lamson.pid")
+    before = pidfile.read(shell.project / "run" / "lamson.pid")
     assert shell.out("restart", "-timeout", "60") == f"stopped lamson (pid {before})\n{started}"
-    assert daemon.read(shell.project / "run" / "lamson.pid") not in (None, before)
+    assert pidfile.read(shell.project / "run" / "lamson.pid") not in (None, before)
 
     stopped = shell.out("stop", "-ALL", "run").splitlines()
     assert [line.split()[1] for line in stopped] == ["lamson", "log"]
@@ -136,7 +136,7 @@ def test_the_status_tells_how_the_service_is(shell: Shell) -> None:
     assert told["healthy"]
     late = status(75, "-late", "0")
     assert late["late"][0].startswith("1 message(s) wait to be submitted")
-    pid = daemon.read(shell.project / "run" / "lamson.pid")
+    pid = pidfile.read(shell.project / "run" / "lamson.pid")
     for worker in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         os.kill(int(worker), signal.SIGSTOP)
     told = status(69)

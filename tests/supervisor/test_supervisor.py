@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from lamson.service import daemon
+from lamson.service import pidfile
 from tests.server_process import ServerProcess
 from tests.service import LamsonService
 from tests.waiting import free_port, wait_for
@@ -158,7 +158,7 @@ def test_sigterm_lets_a_transaction_finish_and_ends_idle_sessions(
     busy.join(60)
     assert b"VERSION 1" in results[0]
     service.stop()
-    assert daemon.read(project / "run" / "lamson.pid") is None
+    assert pidfile.read(project / "run" / "lamson.pid") is None
 
 
 def test_sighup_brings_new_handlers_without_refusing_a_connection(
@@ -313,7 +313,7 @@ def test_a_port_in_use_starts_nothing(project: Path) -> None:
         )
     assert done.returncode == os.EX_UNAVAILABLE
     assert f"127.0.0.1:{port}" in done.stderr
-    assert daemon.read(project / "run" / "lamson.pid") is None
+    assert pidfile.read(project / "run" / "lamson.pid") is None
 
 
 def test_systemd_passes_the_socket_and_is_told(project: Path, tmp_path: Path) -> None:
@@ -372,5 +372,5 @@ def test_a_restart_with_a_mistake_in_a_handler_leaves_the_service_running(
     assert done.returncode == os.EX_CONFIG
     assert "nonsuch" in done.stderr
     assert "not stopped" in done.stderr
-    assert daemon.read(project / "run" / "lamson.pid") == pid
+    assert pidfile.read(project / "run" / "lamson.pid") == pid
     assert b"VERSION 1" in send(service, "a")

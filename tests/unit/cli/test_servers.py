@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.service import daemon
+from lamson.service import daemon, pidfile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ def launch(project: Path) -> Iterator[Callable[..., int]]:
             signal.sigwait({signal.SIGTERM})
 
         daemon.daemonise(run / f"{name}.pid", serve, None)
-        pid = daemon.read(run / f"{name}.pid")
+        pid = pidfile.read(run / f"{name}.pid")
         assert pid is not None
         return pid
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.cli.sink import stored
-from lamson.service import daemon
+from lamson.service import daemon, pidfile
 from lamson.storage.maildir import Maildir
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def test_a_second_one_and_a_port_in_use_are_refused(log: Lamson, tmp_path: Path)
         refused = log("-pid", "run/other.pid", "-port", str(port))
     assert refused.status == os.EX_UNAVAILABLE
     assert f"lamson: cannot listen on 127.0.0.1:{port}: it is in use" in refused.err
-    assert daemon.read(tmp_path / "run" / "other.pid") is None
+    assert pidfile.read(tmp_path / "run" / "other.pid") is None
 
 
 def test_a_queue_that_cannot_be_made(log: Lamson, tmp_path: Path) -> None:

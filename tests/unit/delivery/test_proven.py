@@ -127,7 +127,8 @@ def test_a_person_who_has_it_run_again_is_told_and_it_is_not_kept_twice(
 def test_a_signed_address_is_a_proof(tmp_path: Path) -> None:
     router = make_router(tmp_path, PROVEN)
     (match,) = router.match("leave@test.com")
-    signed = Match(replace(match.route, signed=(("token", Signed("leave")),)), "leave@test.com")
+    route = replace(match.route, signed=(("token", Signed("leave")),))
+    signed = Match(route, "leave@test.com")
     message = mail()
     job = Job(message, [signed], None)
     assert job.message_for(match).proof is None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.service import daemon, health
+from lamson.service import health, pidfile
 from lamson.settings import Lmtp, Settings
 from lamson.storage import migrate
 from lamson.storage.database import Database
@@ -37,7 +37,7 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[None]:
-    with daemon.PidFile(tmp_path / daemon.PID_FILE) as lock:
+    with pidfile.PidFile(tmp_path / pidfile.PID_FILE) as lock:
         lock.describe("LMTP on somewhere")
         yield
 
