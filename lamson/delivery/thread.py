@@ -61,6 +61,7 @@ class Thread:
         "_entry",
         "_is_of_person",
         "_is_over",
+        "_is_routed",
         "_known",
         "_message",
         "_own",
@@ -81,14 +82,19 @@ class Thread:
         writer: str,
         sign: Callable[[str], str],
         connection: Connection,
+        is_routed: Callable[[str], bool] = lambda address: False,
     ) -> None:
-        """``writer`` is who wrote the message, as far as that is vouched for; "" for nobody."""
+        """``writer`` is who wrote the message, as far as that is vouched for; "" for nobody.
+
+        ``is_routed`` tells whether mail to an address would come back to the application.
+        """
         self.module = module
         self.is_new = known.is_new
         self._known = known
         self._message = message
         self._writer = writer
         self._sign = sign
+        self._is_routed = is_routed
         self._connection = connection
         self._is_over = False
         self._own: Entry | None = None
@@ -97,7 +103,9 @@ class Thread:
         self._added: dict[str, bool] = {}
         self._entries: list[Entry] | None = None
         self._entry: Entry | None = None
-        self._is_of_person = bool(writer) and _is_of_person(message, writer)
+        self._is_of_person = (
+            bool(writer) and _is_of_person(message, writer) and not is_routed(writer)
+        )
 
     def __repr__(self) -> str:
         return f"<Thread {self.id}>"
@@ -122,6 +130,7 @@ class Thread:
 
         Those are who wrote, this message's writer too, and whom was written to in To or Cc. Who was
         written to otherwise (Bcc) takes part as well, but stands here only when he has written.
+        Addresses of the application itself never do: mail to them would come back.
         """
         found = dict(self._known.participants)
         if self._is_of_person:
@@ -218,7 +227,11 @@ class Thread:
         if response is not None:
             named = set(map(address.normalise, [*response.to, *response.cc]))
             entry = self._entry_of(row, response)
-        taking = {one: one in named for one in map(address.normalise, row.recipients)}
+        taking = {
+            one: one in named
+            for one in map(address.normalise, row.recipients)
+            if one in self._known.participants or not self._is_routed(one)
+        }
         key = threads.digest(row.message_id) if row.message_id else b""
         self._sent.append(_Sent(row, key, taking, entry))
 

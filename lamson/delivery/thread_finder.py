@@ -61,6 +61,7 @@ class ThreadFinder:
     ) -> None:
         """``clock`` is the service clock. ``proves`` tells whether a message is proven to be from a
         domain, None where nothing is. Without mail a thread is kept for ``keep_days``."""
+        self._router = router
         self._threaded = router.threaded
         self._purposes = router.purposes
         self._clock = clock
@@ -87,6 +88,7 @@ class ThreadFinder:
                 writer=one.writer,
                 sign=self._sign,
                 connection=connection,
+                is_routed=self._is_routed,
             )
         for job in jobs:
             job.threads = found[id(job)]
@@ -103,6 +105,9 @@ class ThreadFinder:
         ]
         if made := [change for change in changes if change is not None]:
             threads.write(connection, made, self._clock(), self._keep_days * _DAY)
+
+    def _is_routed(self, address: str) -> bool:
+        return bool(self._router.match(address))
 
     def _sign(self, name: str) -> str:
         return self._purposes.sign(THREAD, name, self._keep_days)[0]

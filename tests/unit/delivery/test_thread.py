@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lamson.storage.database import Database
 
-ZED, AGENT = "Zed <zed@example.com>", "Ann <ann@test.com>"
+ZED, AGENT = "Zed <zed@example.com>", "Ann <ann@agents.example>"
 
 # A customer asks, an agent answers: what either writes goes to the other.
 RELAY = """
@@ -38,7 +38,7 @@ RELAY = """
         facts.append((thread.participants, thread.messages, thread.latest, thread.history()))
         others = [one for one in thread.participants if one != message.author]
         answer = delivery.compose(
-            to=others or ["ann@test.com"],
+            to=others or ["ann@agents.example"],
             sender=thread.address("support@test.com"),
             subject=f"Re: {thread.subject}",
             body=f"{message.new_text}\\n{thread.history()}",
@@ -71,10 +71,10 @@ def test_a_conversation(tmp_path: Path, database: Database) -> None:
         "On 28 November 2026, Zed wrote:\n> It burns.\n"
     )
     participants, before, latest, _ = facts(desk)[-1]
-    assert participants == ("zed@example.com", "ann@test.com")
+    assert participants == ("zed@example.com", "ann@agents.example")
     assert [(one.author, one.name, one.text, one.is_ours) for one in before] == [
         ("zed@example.com", "Zed", "It burns.", False),
-        ("ann@test.com", "Ann", "Which?", False),
+        ("ann@agents.example", "Ann", "Which?", False),
     ], "what was passed on is not there once more"
     assert (latest.author, latest.text) == ("zed@example.com", "The big one.")
     assert latest.date.isoformat() == "2026-11-28T09:00:00+00:00"
@@ -99,7 +99,7 @@ def test_what_we_say_is_said(tmp_path: Path, database: Database) -> None:
                 ))
             delivery.thread = None
             delivery.send(delivery.compose(
-                to="boss@test.com", sender="a@test.com", subject="x", body="Look at this",
+                to="boss@agents.example", sender="a@test.com", subject="x", body="Look at this",
             ))
         """,
     )
@@ -110,7 +110,7 @@ def test_what_we_say_is_said(tmp_path: Path, database: Database) -> None:
         ("desk@test.com", "Desk", "We know.", True),
     ]
     assert desk.thread_of("8@x.example", answers=sent[9].id) == desk.given[0].id
-    assert desk.thread_of("boss@test.com", answers=sent[10].id) != desk.given[0].id
+    assert desk.thread_of("boss@agents.example", answers=sent[10].id) != desk.given[0].id
     assert sent[10].message["References"] is None
 
 
@@ -367,7 +367,9 @@ def test_many_mails_of_one_delivery(tmp_path: Path, database: Database) -> None:
     assert len(sent) == 1200
     assert len(rows(database, tables.thread_ids)) == threads.MAX_IDS
     assert len(rows(database, tables.thread_participants)) == threads.MAX_PARTICIPANTS
-    desk.run(desk.job("5@x.example", answers=sent[1199].id))
+    kept = {row.digest for row in rows(database, tables.thread_ids)}
+    answer = next(mail.id for mail in sent if threads.digest(mail.id) in kept)
+    desk.run(desk.job("5@x.example", answers=answer))
     assert [one.text[:5] for one in facts(desk)[-1]] == ["long ", *map(str, range(10))]
 
 
@@ -428,3 +430,15 @@ def test_what_is_not_sent_in_the_end_is_not_said(tmp_path: Path, database: Datab
     taking = {row.address for row in rows(database, tables.thread_participants)}
     assert taking == {"zed@example.com", "once@x.example", "raw@x.example"}
     assert len(rows(database, tables.thread_ids)) == 2
+
+
+def test_the_application_itself_takes_no_part(tmp_path: Path, database: Database) -> None:
+    desk = Desk(tmp_path, database, RELAY)
+    (to_agent,) = desk.run(desk.job("sales@test.com"))
+    assert desk.given[0].writer == "sales@test.com"
+    assert to_agent.to == ("ann@agents.example",)
+    desk.run(desk.job(AGENT, answers=to_agent.id))
+    assert facts(desk)[-1][0] == ("ann@agents.example",), "an answer to it would come back"
+    desk.run(desk.job("sales@test.com", subject="Alone"))
+    taking = {row.address for row in rows(database, tables.thread_participants)}
+    assert taking == {"ann@agents.example"}

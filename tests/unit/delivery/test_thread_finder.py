@@ -132,7 +132,7 @@ def test_who_was_written_to_may_answer(tmp_path: Path, database: Database) -> No
                 if bcc:
                     answer["Bcc"] = bcc
                 delivery.send(answer)
-            delivery.forward("agent@test.com")
+            delivery.forward("agent@agents.example")
         """,
     )
     to_ann, to_zed, forwarded = desk.run(desk.job(ZED))
@@ -141,13 +141,13 @@ def test_who_was_written_to_may_answer(tmp_path: Path, database: Database) -> No
     assert desk.given[0].participants == ("zed@example.com", "ann@example.org")
     assert desk.thread_of(ANN, answers=to_ann.id) == thread
     assert desk.thread_of("bob@example.org", answers=to_zed.id) == thread, "a blind copy"
-    assert desk.thread_of("agent@test.com", answers=forwarded.id) == thread
+    assert desk.thread_of("agent@agents.example", answers=forwarded.id) == thread
     assert desk.thread_of(ZED, answers=forwarded.id) == thread
     assert desk.given[-1].participants[:4] == (
         "zed@example.com",
         "ann@example.org",
         "bob@example.org",
-        "agent@test.com",
+        "agent@agents.example",
     ), "known to the others since they have written"
     assert desk.thread_of(EVE, answers=to_zed.id) != thread
 
