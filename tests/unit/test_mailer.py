@@ -444,7 +444,8 @@ def test_a_role_of_its_own_needs_little(
             f"GRANT USAGE ON SCHEMA {schema} TO web_{schema}",
             "GRANT SELECT, INSERT, UPDATE, DELETE ON lamson_outbox, lamson_content,"
             f" lamson_scheduled, lamson_keys TO web_{schema}",
-            f"GRANT SELECT ON lamson_version TO web_{schema}",
+            f"GRANT SELECT ON lamson_suppressed, lamson_version TO web_{schema}",
+            f"GRANT SELECT, INSERT ON lamson_tracked, lamson_tasks TO web_{schema}",
         ):
             connection.execute(text(statement))
     url = make_url(database_url).set(username=f"web_{schema}").render_as_string(False)
