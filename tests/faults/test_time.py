@@ -77,7 +77,8 @@ FAULTS = {
 }
 
 
-def _cases() -> list[object]:
+def _cases(*, wrong: bool = False) -> list[object]:
+    """A wrong Lamson is found out on one database: what it does wrong is the same on the other."""
     return [
         pytest.param(
             fault,
@@ -86,7 +87,7 @@ def _cases() -> list[object]:
             marks=[pytest.mark.postgres] if kind == "postgres" else [],
         )
         for name, fault in FAULTS.items()
-        for kind in fault.databases
+        for kind in (fault.databases[:1] if wrong else fault.databases)
     ]
 
 
@@ -110,7 +111,7 @@ def test_nothing_is_lost_and_nothing_happens_twice(
         assert count.is_clean, (count, rig.log())
 
 
-@pytest.mark.parametrize(("fault", "kind"), _cases())
+@pytest.mark.parametrize(("fault", "kind"), _cases(wrong=True))
 def test_the_count_notices_a_lamson_that_is_wrong(
     fault: TimeFault, kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
