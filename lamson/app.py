@@ -99,12 +99,13 @@ class Application:
 
         With ``check_database`` nothing is written to a database whose tables are not as they
         should be. ``on_stuck`` is called when a handler passed its deadline. ``time`` is what
-        timers and schedules go by, ``clock`` what the limits of answers do.
+        timers, schedules, keys and tokens go by, ``clock`` what the limits of answers do.
         """
         self.project = project
         self.settings = settings
         self.hostname = settings.lmtp.hostname or socket.getfqdn()
-        self.router = collect_routes(settings)
+        self.router = collect_routes(settings, clock=time)
+        self._time = time
         for route in self.router.unproven_actions:
             log.logger.warning("%s:%s: %s", route.file, route.line, unproven_action(route))
         self.witness: results.OwnServer | None = None
@@ -206,6 +207,7 @@ class Application:
             tracking=self.tracking,
             spam=self.spam,
             raise_errors=raise_errors,
+            time=time,
         )
         self.transactions = Transactions(
             handlers,
@@ -260,12 +262,14 @@ class Application:
 
     def _track(self, submission: Submission) -> Tracking:
         """Take what comes to bounce addresses; gives what makes them."""
-        addresses = BounceAddresses(signer_of(self.settings))
+        clock = self._time
+        addresses = BounceAddresses(signer_of(self.settings, clock=clock), clock=clock)
         self.outcomes = outcomes = Outcomes(
             self.router,
             suppresses=submission.suppress == "hard",
             soft_limit=submission.soft_limit,
             soft_days=submission.soft_days,
+            clock=clock,
         )
         reports = Reports(addresses, outcomes, self.undeliverable)
         self.router.reserve(BOUNCES, addresses.takes, reports.take)
@@ -275,6 +279,7 @@ class Application:
             domains=self.domains.listed,
             is_default=submission.track,
             notify=submission.notify,
+            clock=clock,
         )
 
     @classmethod
@@ -373,6 +378,7 @@ class Application:
             is_ours=None if self.settings.submission.any_sender else self.domains.holds,
             tracking=self.tracking,
             purposes=self.router.purposes,
+            clock=self._time,
         )
 
     def _endpoint(self) -> Endpoint:

@@ -74,6 +74,7 @@ class Handlers:
         finder: ThreadFinder | None = None,
         spam: SpamBox | None = None,
         raise_errors: bool = False,
+        time: Callable[[], float] = time.time,
     ) -> None:
         """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
 
@@ -81,7 +82,8 @@ class Handlers:
         ``mark`` makes the mark of what is forwarded from an address; ``room`` is for messages that
         wait for a token, ``tracking`` makes tracked mail, ``finder`` finds threads for handlers
         that ask, ``spam`` is where spam is kept, in an application that has mail judged. With
-        ``raise_errors`` a handler's exception is raised: for tests.
+        ``raise_errors`` a handler's exception is raised: for tests. ``time`` gives seconds since
+        the epoch.
         """
         self._router = router
         self._hostname = hostname
@@ -96,6 +98,7 @@ class Handlers:
         self._finder = finder
         self._spam = spam
         self._raise_errors = raise_errors
+        self._time = time
 
     def find_threads(self, connection: Connection | None, jobs: Sequence[Job]) -> None:
         """Find what `begin` and the handlers of ``jobs`` are asking for, a batch at a time."""
@@ -147,10 +150,7 @@ class Handlers:
                     raise LamsonError(_NO_DATABASE.format("sending mail"))
                 if run.delivery.todo:
                     raise LamsonError(_NO_DATABASE.format("work after the commit"))
-            if run.savepoint is not None:
-                run.savepoint.commit()
-            if run.delivery is not None:
-                run.delivery.settle()
+            run.commit()
             if not result.handled and not result.is_held:
                 self._refuse_unhandled(result, states)
             if run.delivery is not None:
@@ -177,6 +177,8 @@ class Handlers:
         try:
             run.undo(error)
         except PrematureEnd as end:
+            if run.delivery is not None:
+                run.result.claimed = run.delivery.claimed
             if self._raise_errors:
                 raise SharedTransactionError from (end.__cause__ or error)
             job = run.result.job
@@ -312,6 +314,7 @@ class Handlers:
             desk=run.desk,
             tracking=self._tracking,
             connect=run.connect if run.has_database else None,
+            clock=self._time,
         )
         job.answered = delivery.answered
         return delivery
@@ -449,6 +452,15 @@ class _Run:
         if self.savepoint is None:
             self.savepoint = Savepoint(self.connection)
         return self.savepoint.session
+
+    def commit(self) -> None:
+        """Keep what was done, the keys of what is sent included: all of it, or nothing."""
+        if self.savepoint is not None:
+            self.savepoint.check()
+        if self.delivery is not None:
+            self.delivery.settle()
+        if self.savepoint is not None:
+            self.savepoint.commit()
 
     def undo(self, error: BaseException) -> None:
         """Roll back to the savepoint. Raises where that is not possible, or not enough."""

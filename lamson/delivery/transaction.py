@@ -19,7 +19,7 @@ from lamson.delivery.keeping import keep
 from lamson.delivery.timers import Entry
 from lamson.routing.module import ERROR
 from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
-from lamson.storage import failure, pending, redeemed, seen, tasks
+from lamson.storage import failure, keys, pending, redeemed, seen, tasks
 from lamson.storage.failure import AlteredConnection, PrematureEnd
 from lamson.storage.seen_before import SeenBefore
 from lamson.storage.state import MemoryStateStore, SqlStateStore, StateKey, StateStore
@@ -192,16 +192,18 @@ class Transactions:
         done: list[Result] = []
         outgoing: list[Outgoing] = []
         jobs = [result.job for result in under_way.begun]
-        keys = [job.key for job in jobs if job.key is not None]
+        known = [job.key for job in jobs if job.key is not None]
         try:
             with self._transaction(jobs) as (connection, store):
-                if connection is not None and keys and seen.is_claimed(connection, keys[0]):
+                if connection is not None and known and seen.is_claimed(connection, known[0]):
                     done = under_way.done
                     store.load(_keys(under_way.begun))
                     finished = {result.job for result in done}
                     others = [job for job in jobs if job not in finished]
                     seen.forget(connection, [entry for job in others for entry in job.entries])
                     redeemed.forget(connection, [one for job in others for one in job.redeems])
+                    for claimed in [one for result in under_way.begun for one in result.claimed]:
+                        keys.free(connection, claimed)
                     outgoing = self._write(done, connection, store, under_way)
         except Exception:
             self._undone(jobs, outgoing)
@@ -290,10 +292,10 @@ class Transactions:
         kept though its commit failed, Postfix still has the message, and asks again.
         """
         wanted = [key for job in jobs for key in (job.key, job.original)]
-        keys = [key for key in wanted if key is not None] if connection is not None else []
-        if connection is None or not keys:
+        known = [key for key in wanted if key is not None] if connection is not None else []
+        if connection is None or not known:
             return jobs
-        new = seen.claim(connection, keys, self._clock())
+        new = seen.claim(connection, known, self._clock())
         before = self._seen_before.among(connection, new)
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_SEEN)

@@ -87,10 +87,11 @@ def head(connection: Connection, id: int) -> RowMapping | None:
 
 def drop(connection: Connection, id: int) -> bool:
     """Forget one row, and its key, in the caller's transaction; gives whether it was there."""
-    row = head(connection, id)
-    if row is not None and row["key"] is not None:
-        keys.free(connection, bytes(row["key"]))
-    return connection.execute(delete(scheduled).where(scheduled.c.id == id)).rowcount > 0
+    statement = delete(scheduled).where(scheduled.c.id == id).returning(scheduled.c.key)
+    row = connection.execute(statement).first()
+    if row is not None and row.key is not None:
+        keys.free(connection, bytes(row.key))
+    return row is not None
 
 
 def hasten(connection: Connection, id: int, now: float) -> bool:

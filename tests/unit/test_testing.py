@@ -13,7 +13,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from lamson.routing.signing import Signed, Signer
-from lamson.testing import Conversation, Mailroom, Sent
+from lamson.testing import Conversation, Mailroom, Refused, Sent
 from tests.unit.support import make_message
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ def test_the_mailer_needs_no_project(mailer: Any) -> None:
 SOURCE = """
 import time
 
-from lamson import Attempt, Delivery, Expired, Mailer, MailRequest
-from lamson import background, every, route, stateless, timeout
+from lamson import Attempt, Delivery, Expired, Key, Mailer, MailRequest, Outcome, Signed
+from lamson import background, every, outcome, route, stateless, timeout
 
 CALLS = []
 FAILS = []
@@ -123,13 +123,35 @@ def WAITING(message: MailRequest, user: str):
 @timeout(WAITING, days=3)
 def remind(expired: Expired, mailer: Mailer, user: str):
     mailer.send(
-        mailer.compose(to=expired.author, sender=f"{user}@test.com", subject="Still?", body="?")
+        mailer.compose(to=expired.author, sender=f"{user}@test.com", subject="Still?", body="?"),
+        track=True,
     )
+
+
+@outcome
+def told(outcome: Outcome):
+    CALLS.append((outcome.mail.subject, outcome.kind, outcome.state))
+
+
+@route("(user)@test.com", user="daily")
+@stateless
+def once(message: MailRequest, delivery: Delivery, user: str):
+    delivery.reply(subject="Once", body="?", key=Key("once", days=1))
+    CALLS.append(delivery.sign("try", days=2))
+
+
+@route("try-(token)@test.com", token=Signed("try"))
+@stateless
+def given(message: MailRequest, token: str):
+    CALLS.append("came")
 
 
 @every("1 day", at="06:00")
 def digest(mailer: Mailer):
-    mailer.send(mailer.compose(to="ann@example.com", sender="a@test.com", subject="Day", body="!"))
+    mailer.send(
+        mailer.compose(to="ann@example.com", sender="a@test.com", subject="Day", body="!"),
+        track=True,
+    )
 
 
 @background
@@ -208,6 +230,33 @@ def test_what_is_to_leave_later_is_there_with_its_time(timely: Mailroom) -> None
     assert outbox.scheduled() == []
     assert outbox.count() == 0
     assert [one for one in timely.sent if one["Subject"] == "Later"] == later[1:]
+
+
+def test_who_sent_it_is_told_what_became_of_it_also_without_a_message(timely: Mailroom) -> None:
+    Conversation(timely, "zed@example.com").say("list@test.com")
+    timely.wait(days=3, hours=1)
+    mails = {str(one["Subject"]): one for one in timely.sent}
+    for subject in ("Still?", "Day"):
+        timely.report(mails[subject])
+    calls = handlers(timely).CALLS
+    assert calls[-2:] == [("Still?", "failed", "WAITING"), ("Day", "failed", "")]
+
+
+def test_keys_tokens_and_bounces_end_by_that_time(timely: Mailroom) -> None:
+    zed = Conversation(timely, "zed@example.com")
+    for hours in (0, 23, 2):
+        timely.wait(hours=hours)
+        zed.say("daily@test.com")
+    assert subjects(zed.inbox) == ["Once", "Once"]
+    *_, token = handlers(timely).CALLS
+    zed.say(f"try-{token}@test.com")
+    timely.wait(days=3)
+    with pytest.raises(Refused):
+        zed.say(f"try-{token}@test.com")
+    [day, *_] = [one for one in timely.sent if one["Subject"] == "Day"]
+    timely.wait(days=40)
+    with pytest.raises(Refused):
+        timely.report(day)
 
 
 def test_limits_of_answers_and_tokens_go_by_the_same_time(timely: Mailroom) -> None:
