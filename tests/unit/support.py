@@ -8,6 +8,8 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+import sqlalchemy
+
 from lamson.message.request import MailRequest
 from lamson.routing.router import Router
 from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
@@ -15,6 +17,8 @@ from lamson.storage.seen_key import Key, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sqlalchemy.engine import Connection
 
     from lamson.routing.signing import Signer
 
@@ -50,3 +54,9 @@ def make_message(
 ) -> MailRequest:
     envelope = Envelope(sender, (recipient,), Peer(ident=QueueId(queue_id)), id=queue_id or "local")
     return MailRequest(content, envelope, Recipient(recipient, captures or {}))
+
+
+def others_wait(connection: Connection) -> bool:
+    """Whether somebody waits for a lock, on PostgreSQL."""
+    asked = sqlalchemy.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    return bool(connection.execute(asked).scalar())

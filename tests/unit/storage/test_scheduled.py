@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from lamson.storage import keys, scheduled
 from lamson.storage.keys import Key
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
+from tests.unit.support import others_wait
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from lamson.storage.database import Database
@@ -151,6 +154,33 @@ def test_one_process_at_a_time_lets_rows_move(database: Database, clock: Clock) 
         assert due_at <= time.time()
         connection.rollback()
     assert leave(outbox) == ["one"]
+
+
+def test_what_left_before_it_was_dropped_keeps_its_key(database: Database, clock: Clock) -> None:
+    """Else it could be sent again under that key."""
+    if database.is_sqlite:
+        pytest.skip("has one writer at a time")
+    outbox, key = Outbox(database, "test"), Key("one")
+    with database.begin() as connection:
+        assert keys.claim(connection, key, "<1@test>", time.time()) is None
+    commit(outbox, database, row("one", HOUR, key=key.digest))
+    [waiting] = outbox.scheduled()
+    clock.ahead = HOUR + 1
+    dropped: list[bool] = []
+
+    def drop() -> None:
+        with database.begin() as connection:
+            dropped.append(scheduled.drop(connection, waiting.id))
+
+    thread = threading.Thread(target=drop)
+    with database.begin() as connection:
+        assert scheduled.promote(connection, time.time(), 10, lambda number: 1) == 1
+        thread.start()
+        wait_for(lambda: dropped or others_wait(connection), "the other")
+    thread.join(10)
+    assert dropped == [False]
+    with database.begin() as connection:
+        assert keys.claim(connection, key, "<2@test>", time.time()) == "<1@test>"
 
 
 def test_what_is_being_cancelled_stays(database: Database, clock: Clock) -> None:
