@@ -94,17 +94,23 @@ class ThreadFinder:
             job.threads = found[id(job)]
 
     def write(self, connection: Connection | None, results: Sequence[Result]) -> None:
-        """Write what the handlers did in their threads, where they succeeded."""
+        """Write what the handlers did in their threads, where they succeeded.
+
+        A thread that is not kept has no state either: nobody would ever forget that.
+        """
         if connection is None or not self._threaded:
             return
-        changes = [
-            thread.change(result.outgoing)
-            for result in results
-            if not result.failed
-            for thread in result.threads
-        ]
-        if made := [change for change in changes if change is not None]:
-            threads.write(connection, made, self._clock(), self._keep_days * _DAY)
+        changes = []
+        for result in results:
+            for thread in () if result.failed else result.threads:
+                change = thread.change(result.outgoing)
+                if change is not None:
+                    changes.append(change)
+                else:
+                    moves = result.moves
+                    result.moves = tuple(one for one in moves if thread.id not in one[0].module)
+        if changes:
+            threads.write(connection, changes, self._clock(), self._keep_days * _DAY)
 
     def _is_routed(self, address: str) -> bool:
         return bool(self._router.match(address))

@@ -348,6 +348,7 @@ class Transactions:
     ) -> list[Outgoing]:
         if connection is not None:
             self._handlers.count_answers(connection, results)
+        self._handlers.write_threads(connection, results)
         states: dict[StateKey, str] = {}
         outgoing: list[Outgoing] = []
         failed: list[bytes] = []
@@ -363,7 +364,6 @@ class Transactions:
                 states.update(result.moves)
             if result.outgoing:
                 outgoing += result.outgoing
-        self._handlers.write_threads(connection, results)
         store.save(states)
         if connection is None:
             return []

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.storage import keys, scheduled
+from lamson.storage import keys, scheduled, suppressed, tasks
 from lamson.storage.keys import Key
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
+from lamson.storage.suppressed import Suppressed
 from tests.unit.support import others_wait
 from tests.waiting import wait_for
 
@@ -119,6 +120,31 @@ def test_mail_to_many_is_stored_once_until_it_leaves(database: Database, clock: 
     outbox.call()
     outbox.purge()
     assert leave(outbox) == ["many"] * 3
+
+
+def test_who_is_suppressed_meanwhile_gets_nothing(database: Database, clock: Clock) -> None:
+    outbox = Outbox(database, "test")
+    both = ("ann@example.com", "zed@example.com")
+    commit(
+        outbox,
+        database,
+        row("to both", HOUR, to=both),
+        row("of the list", HOUR, to=both, scope="users"),
+        row("to one", HOUR, to=("ann@example.com",)),
+        row("tracked", HOUR, to=("ann@example.com",), envid="abc"),
+    )
+    with database.begin() as connection:
+        suppressed.add(connection, Suppressed("ann@example.com", "", "by hand"))
+        suppressed.add(connection, Suppressed("zed@example.com", "users", "complaint"))
+    clock.ahead = HOUR + 1
+    assert outbox.call() is None
+    assert [(one.message_id, one.recipients) for one in outbox.all()] == [
+        ("to both", ("zed@example.com",))
+    ]
+    assert outbox.scheduled() == []
+    with database.read() as connection:
+        [told] = tasks.waiting(connection)
+    assert (told.payload["id"], told.payload["kind"]) == ("abc", "suppressed")
 
 
 def test_it_can_be_cancelled_until_it_is_due(database: Database, clock: Clock) -> None:
