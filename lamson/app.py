@@ -95,7 +95,7 @@ class Application:
         time: Callable[[], float] = time.time,
         clock: ServiceClock | None = None,
     ) -> None:
-        """``raise_errors``: a handler's exception reaches the caller (see lamson/testing.py).
+        """``raise_errors``: a handler's exception reaches the caller (see lamson/testing).
 
         With ``check_database`` nothing is written to a database whose tables are not as they
         should be. ``on_stuck`` is called when a handler passed its deadline. ``time`` is what

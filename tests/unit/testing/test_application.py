@@ -1,93 +1,19 @@
-"""lamson.testing; what a project's tests do with it is in tests/intro and in the skeleton."""
+"""lamson.testing.application: its time, and what is due by it; tests/intro has the rest."""
 
 from __future__ import annotations
 
 import secrets
 import sys
-from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine
-from sqlalchemy.orm import Session
 
 from lamson.routing.signing import Signed, Signer
 from lamson.testing import Conversation, Mailroom, Refused, Sent
-from tests.unit.support import make_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-
-def test_an_inbox_does_not_mind_capitals() -> None:
-    message: Any = None
-    answer = Sent("", ("zed@example.com",), message)
-    mailroom: Any = SimpleNamespace(
-        sent=[answer, Sent("", ("ann@example.com",), message)],
-        deliver=lambda *mail, **options: [answer],
-    )
-    zed = Conversation(mailroom, "Zed@Example.com")
-    assert zed.deliver("list@test.com", b"") is answer
-    assert zed.inbox == [answer]
-
-
-def test_an_answer_is_as_mail_programs_write_it() -> None:
-    written: list[tuple[str, str, bytes]] = []
-
-    def deliver(*mail: Any, **options: Any) -> list[Sent]:
-        written.append(mail)
-        return []
-
-    mailroom: Any = SimpleNamespace(sent=[], deliver=deliver)
-    zed = Conversation(mailroom, "zed@example.com")
-    fields = (
-        "From: Desk <desk@test.com>\r\nReply-To: desk+x@test.com\r\nSubject: Re: Printer\r\n"
-        "Date: Sat, 28 Nov 2026 10:00:00 +0000\r\nMessage-ID: <2@test.com>\r\n"
-        "References: <1@example.com>\r\n"
-    )
-    sent = Sent("", ("zed@example.com",), make_message(f"{fields}\r\nWhich?\r\n".encode()))
-    assert zed.reply(sent, "The big one.") is None
-    assert zed.reply(sent, "Again.", subject="Toner", headers={"References": "<9@x>"}) is None
-    one, two = (make_message(content) for _, _, content in written)
-    assert [(sender, to) for sender, to, _ in written] == [
-        ("zed@example.com", "desk+x@test.com")
-    ] * 2
-    assert (one.subject, two.subject) == ("Re: Printer", "Toner")
-    assert one.in_reply_to == two.in_reply_to == ["<2@test.com>"]
-    assert one.references == ["<1@example.com>", "<2@test.com>"]
-    assert two.references == ["<9@x>"]
-    assert one.new_text.strip() == "The big one."
-    assert "> Which?" in one.body
-    unsigned = make_message(b"From: a@test.com\r\n\r\nhi\r\n")
-    zed.reply(Sent("", ("zed@example.com",), unsigned))
-    assert written[-1][1] == "a@test.com"
-
-
-@pytest.fixture
-def mailer_settings(tmp_path: Path) -> dict[str, Any]:
-    (tmp_path / "hello.txt").write_text("Hello ${name}.\n")
-    return {"templates": [tmp_path]}
-
-
-def test_the_mailer_needs_no_project(mailer: Any) -> None:
-    at = datetime(2999, 1, 31, tzinfo=UTC)
-    given = {"to": "zed@example.com", "sender": "shop@test.com", "subject": "x"}
-    engine = create_engine(mailer.url)
-    with Session(engine) as session:
-        mailer.send(mailer.compose("hello.txt", name="Zed", **given), session)
-        assert mailer.sent == []
-        session.rollback()
-        mailer.send(mailer.compose("hello.txt", name="Zed", **given), session)
-        mailer.send(mailer.compose(body="Later.", **given), session, at=at)
-        session.commit()
-    engine.dispose()
-    [sent] = mailer.sent
-    assert (sent.sender, sent.body.strip(), sent["Subject"]) == ("shop@test.com", "Hello Zed.", "x")
-    [(when, later)] = mailer.scheduled
-    assert (when, later.body.strip()) == (at, "Later.")
-
 
 SOURCE = """
 import time
