@@ -1,4 +1,4 @@
-"""lamson.testing.correspondent: who writes to the application; the tests of projects do the rest."""
+"""lamson.testing.correspondent: who writes to the application. Projects' tests do the rest."""
 
 from __future__ import annotations
 
