@@ -150,6 +150,14 @@ class Delivery(Posting):
         if self.thread is not None:
             self.thread.note(row, response)
 
+    def settle(self) -> None:
+        super().settle()
+        rows = {id(row) for row in self.outgoing}
+        for answer in [one for one in self.answered if id(one.row) not in rows]:
+            self.answered.remove(answer)  # it was taken back: another one may be given
+            if self._answers is not None:
+                self._answers.add(answer.caps, -1)
+
     @property
     def correspondent(self) -> Correspondent:
         """Whom `reply` answers: ``.address``, "" for nobody, and ``.is_proven``.

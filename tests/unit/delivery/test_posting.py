@@ -89,6 +89,9 @@ HANDLERS = """
             given.append(delivery.cancel("one"))
         elif name == "later":
             given.append(_send(delivery, key="one", at=time.time() + 3600))
+        elif name == "undone":
+            delivery.reply(body="x", key="one", at=time.time() + 3600)
+            delivery.cancel("one")
         elif name == "ending":
             _send(delivery, key="one")
             driver = db.connection().connection.driver_connection
@@ -220,6 +223,15 @@ def test_an_answer_that_turns_out_to_be_too_many_used_no_key(
     assert there.write_to("reply") == first  # that process has not heard of the first one
     with database.begin() as connection:
         assert keys.claim(connection, Key("one"), "<x@test>", time.time()) is None
+
+
+def test_an_answer_that_was_taken_back_counts_for_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    here, there = (Bench(database, tmp_path, AnswerLimit(1, 1000)) for _ in range(2))
+    assert here.write_to("undone") == []
+    assert there.write_to("undone") == []
+    assert len(here.write_to("answer")) == 1
 
 
 def test_a_time_that_has_passed_is_now(database: Database, tmp_path: Path) -> None:
