@@ -18,10 +18,10 @@ from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.context import TOO_MANY, Delivery, MailLoop
 from lamson.delivery.conversations import Conversations
 from lamson.delivery.forked import end_if_child
+from lamson.delivery.hand import Hand
 from lamson.delivery.job import Result
 from lamson.delivery.keeping import keep
 from lamson.delivery.redeeming import redeem
-from lamson.delivery.savepoint import Savepoint
 from lamson.delivery.signing import Desk
 from lamson.errors import LamsonError
 from lamson.routing.module import START
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from lamson.delivery.job import Job
-    from lamson.delivery.session import HandlerSession
     from lamson.delivery.spam.box import SpamBox
     from lamson.delivery.thread import Thread
     from lamson.delivery.thread_finder import ThreadFinder
@@ -139,7 +138,7 @@ class Handlers:
         Raises PrematureEnd where the transaction is not ours any more.
         """
         desk = Desk(self._router.purposes, self._room, connection)
-        run = _Run(result, connection, desk, load)
+        run = Hand(result, connection, desk, load)
         process = os.getpid()
         began = time.perf_counter()
         try:
@@ -172,7 +171,7 @@ class Handlers:
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_HANDLER)
 
-    def _undo(self, run: _Run, error: BaseException) -> None:
+    def _undo(self, run: Hand, error: BaseException) -> None:
         """Roll back what the handlers did; raises where that is not possible, or not enough."""
         try:
             run.undo(error)
@@ -235,7 +234,7 @@ class Handlers:
             raise LamsonError("a Thread needs a database: set `database` in the settings")
         return found
 
-    def _run_all(self, run: _Run, states: Mapping[StateKey, str]) -> None:
+    def _run_all(self, run: Hand, states: Mapping[StateKey, str]) -> None:
         """Every handler without states, and of the others the first one that is in state."""
         result = run.result
         is_moved, held = False, ""
@@ -270,7 +269,7 @@ class Handlers:
         result.is_held = True
         return filter
 
-    def _call(self, run: _Run, match: Match) -> object:
+    def _call(self, run: Hand, match: Match) -> object:
         """Call one handler with what it asks for; gives what it returned."""
         handler, job = match.handler, run.result.job
         run.result.handled += (handler.full_name,)
@@ -301,7 +300,7 @@ class Handlers:
         """Claim the tokens of ``jobs`` that count once; gives those that are to be run."""
         return redeem(connection, jobs, self._router)
 
-    def _delivery(self, job: Job, run: _Run) -> Delivery:
+    def _delivery(self, job: Job, run: Hand) -> Delivery:
         delivery = Delivery(
             job.message,
             digest=job.key.name if job.key is not None else None,
@@ -339,7 +338,7 @@ class Handlers:
             raise SMTPError(UNPROVEN.code, UNPROVEN.enhanced, UNPROVEN.text)
         keep(self._undeliverable, job, reason)
 
-    def _fail(self, result: Result, error: BaseException, run: _Run | None = None) -> None:
+    def _fail(self, result: Result, error: BaseException, run: Hand | None = None) -> None:
         """Say in ``result`` what an exception means: the reply, another attempt, state ERROR."""
         if isinstance(error, SMTPError) and run is not None:
             result.failed, result.reply = True, error.reply
@@ -395,85 +394,3 @@ def _is_proven_enough(job: Job, match: Match) -> bool:
 def _is_sender_proven(message: MailRequest) -> bool:
     witness = message.content.witness
     return witness is not None and witness.sender(message)
-
-
-class _Run:
-    """What the handlers of one delivery have in hand while they run."""
-
-    __slots__ = (
-        "connection",
-        "delivery",
-        "desk",
-        "key",
-        "load",
-        "match",
-        "result",
-        "savepoint",
-        "threads",
-    )
-
-    def __init__(
-        self,
-        result: Result,
-        connection: Connection | None,
-        desk: Desk,
-        load: Callable[[StateKey], str],
-    ) -> None:
-        self.result = result
-        self.desk = desk
-        self.load = load
-        self.match: Match | None = None  # the one that runs: what it raises is its module's affair
-        self.key: StateKey | None = None
-        self.delivery: Delivery | None = None
-        self.threads: dict[str, Thread] = {}  # by module
-        self.savepoint: Savepoint | None = None
-        self.connection = connection
-
-    @property
-    def handler(self) -> str:
-        """The one that runs, or ran last, and where it stands: for the log."""
-        if self.match is None:
-            return str(self.result.job)
-        handler = self.match.handler
-        return f"{handler.full_name} ({handler.file}:{handler.line})"
-
-    @property
-    def has_database(self) -> bool:
-        return self.connection is not None
-
-    def connect(self) -> Connection:
-        """The connection, for what is to be undone together with the handlers' own work."""
-        self.session()
-        assert self.connection is not None
-        return self.connection
-
-    def session(self) -> HandlerSession:
-        """The session that all of them share."""
-        if self.savepoint is None:
-            self.savepoint = Savepoint(self.connection)
-        return self.savepoint.session
-
-    def commit(self) -> None:
-        """Keep what was done, the keys of what is sent included: all of it, or nothing."""
-        if self.savepoint is not None:
-            self.savepoint.check()
-        if self.delivery is not None:
-            self.delivery.settle()
-        if self.savepoint is not None:
-            self.savepoint.commit()
-
-    def undo(self, error: BaseException) -> None:
-        """Roll back to the savepoint. Raises where that is not possible, or not enough."""
-        if self.savepoint is not None:
-            self.savepoint.rollback(error)
-        elif self.connection is not None and self.connection.invalidated:
-            raise error  # the whole transaction is gone
-
-    def end(self) -> None:
-        """Whoever kept what it was given can do nothing with it from now on."""
-        if self.delivery is not None:
-            self.delivery.end()
-        for thread in self.threads.values():
-            thread.end()
-        if self.savepoint is not None:
-            self.savepoint.session.end()
