@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from lamson.delivery.spam.box import SpamBox
     from lamson.delivery.spam.panel import Panel
     from lamson.delivery.tracking import Tracking
-    from lamson.message.request import MailRequest
     from lamson.relay.relay import Relay
     from lamson.settings.model import Settings
     from lamson.storage.outbox import Outbox
@@ -154,13 +153,11 @@ class Application:
                 settings.answers.per_mailbox, settings.answers.per_domain, clock=self.clock
             ),
             is_ours=None if settings.submission.any_sender else self.domains.holds,
-            proves=self._proves if self.witness is not None else None,
             mark=lambda recipient: self.notary.mark(recipient),
             room=Room(settings.signing.max_pending),
             finder=ThreadFinder(
                 self.router,
                 clock=self.clock,
-                proves=self._proves if settings.authserv_id else None,
                 keep_days=settings.mail_threads.keep_days,
             ),
             tracking=self._tracking,
@@ -251,10 +248,6 @@ class Application:
                 self.clock.read(connection)
         except SQLAlchemyError as error:
             raise database.unavailable(error) from error
-
-    def _proves(self, message: MailRequest, domain: str) -> bool:
-        assert self.settings.authserv_id is not None
-        return results.proof(message, self.settings.authserv_id, domain) is not None
 
     @cached_property
     def notary(self) -> Notary:

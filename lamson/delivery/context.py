@@ -71,7 +71,6 @@ class Delivery(Posting):
         "_desk",
         "_mark",
         "_passed",
-        "_proves",
         "answered",
         "captures",
         "message",
@@ -88,7 +87,6 @@ class Delivery(Posting):
         answers: AnswerLimit | None = None,
         captures: Mapping[str, str] | None = None,
         is_ours: Callable[[str], bool] | None = None,
-        proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
         desk: Desk | None = None,
         tracking: Tracking | None = None,
@@ -98,7 +96,6 @@ class Delivery(Posting):
         """``digest`` names the delivery, None where nothing does: it is then made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
-        ``proves`` tells whether a message is proven to be from a domain; None where nothing is.
         ``mark`` makes the mark that a message forwarded from an address is known by. ``desk`` makes
         tokens; None where there are no routes that take one. The rest is as for a Posting.
         """
@@ -117,7 +114,6 @@ class Delivery(Posting):
         self.captures: Mapping[str, str] = captures or {}
         self.answered: list[Answer] = []  # what `answers` has counted
         self._answers = answers
-        self._proves = proves
         self._mark = mark
         self._desk = desk
         self._passed: tuple[object, bytes] | None = None  # as it was forwarded last
@@ -166,7 +162,7 @@ class Delivery(Posting):
         From domain, and the address is in a domain of the same organisation. It may be the Reply-To
         then, who has not written: where that counts compare it with `MailRequest.author`.
         """
-        return correspondent_of(self.message, self._proves)
+        return correspondent_of(self.message)
 
     def reply(
         self,

@@ -66,7 +66,6 @@ class Handlers:
         undeliverable: Maildir | None = None,
         answers: AnswerLimit | None = None,
         is_ours: Callable[[str], bool] | None = None,
-        proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
         room: Room | None = None,
         tracking: Tracking | None = None,
@@ -77,7 +76,6 @@ class Handlers:
     ) -> None:
         """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
 
-        ``proves`` tells whether a message is proven to be from a domain, None where nothing is;
         ``mark`` makes the mark of what is forwarded from an address; ``room`` is for messages that
         wait for a token, ``tracking`` makes tracked mail, ``finder`` finds threads for handlers
         that ask, ``spam`` is where spam is kept, in an application that has mail judged. With
@@ -90,7 +88,6 @@ class Handlers:
         self._undeliverable = undeliverable
         self._answers = answers or AnswerLimit()
         self._is_ours = is_ours
-        self._proves = proves
         self._mark = mark
         self._room = room or Room(_ROOM)
         self._tracking = tracking
@@ -308,7 +305,6 @@ class Handlers:
             templates=self._templates,
             answers=self._answers,
             is_ours=self._is_ours,
-            proves=self._proves,
             mark=self._mark,
             desk=run.desk,
             tracking=self._tracking,

@@ -56,16 +56,13 @@ class ThreadFinder:
         router: Router,
         *,
         clock: Callable[[], float],
-        proves: Callable[[MailRequest, str], bool] | None = None,
         keep_days: float = 365.0,
     ) -> None:
-        """``clock`` is the service clock. ``proves`` tells whether a message is proven to be from a
-        domain, None where nothing is. Without mail a thread is kept for ``keep_days``."""
+        """``clock`` is the service clock. Without mail a thread is kept for ``keep_days``."""
         self._router = router
         self._threaded = router.threaded
         self._purposes = router.purposes
         self._clock = clock
-        self._proves = proves
         self._keep_days = keep_days
 
     def find(self, connection: Connection | None, jobs: Sequence[Job]) -> None:
@@ -125,7 +122,7 @@ class ThreadFinder:
                 module = match.handler.module
                 modules[module] = modules.get(module) or _signed(match)
         if modules:
-            writer = writer_of(job.message, self._proves)
+            writer = writer_of(job.message)
             digests = [threads.digest(one) for one in _answered(job.message)] if writer else []
             for module, signed in modules.items():
                 yield _Wanted(job, module, signed, () if signed else digests, writer)
