@@ -7,15 +7,14 @@ is done in.
 
 from __future__ import annotations
 
-import math
 import secrets
 import time
-from datetime import datetime
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lamson.delivery.later import later
+from lamson.delivery.moment import seconds_of
 from lamson.delivery.tracking import list_of
 from lamson.errors import LamsonError, SenderError
 from lamson.message.compose import normalise_newlines
@@ -29,6 +28,7 @@ from lamson.storage.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy.engine import Connection
 
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from lamson.storage.state import StateKey
     from lamson.storage.tasks import Task
     from lamson.storage.tracked import Tracked
-
-
-_LONG_AGO = 1e8  # seconds since the epoch: who means a duration does not mean the seventies
 
 
 class Posting:
@@ -452,22 +449,6 @@ class Posting:
         self._number += 1
         self._note(row, response)
         return message_id
-
-
-def seconds_of(at: datetime | float) -> float:
-    """A time as seconds since the epoch. Raises TypeError or ValueError for what is none."""
-    if isinstance(at, datetime):
-        if at.utcoffset() is None:
-            raise TypeError(
-                f"at={at!r} has no time zone, so nobody knows when that is: give it one, as in"
-                ' datetime(2027, 1, 31, 9, tzinfo=ZoneInfo("Europe/Berlin"))'
-            )
-        return at.timestamp()
-    if isinstance(at, bool) or not isinstance(at, int | float):
-        raise TypeError(f"at= is a datetime or seconds since the epoch, not {at!r}")
-    if not math.isfinite(at) or at < _LONG_AGO:
-        raise ValueError(f"at={at!r} is no time in seconds since the epoch, as time.time() gives")
-    return float(at)
 
 
 @lru_cache(maxsize=8)

@@ -11,7 +11,7 @@ import pytest
 
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.job import Job
-from lamson.delivery.posting import Posting, seconds_of
+from lamson.delivery.posting import Posting
 from lamson.delivery.run import Handlers
 from lamson.delivery.transaction import Transactions
 from lamson.errors import LamsonError
@@ -27,26 +27,6 @@ if TYPE_CHECKING:
     from lamson.storage.database import Database
 
 HOUR = 3600.0
-
-
-@pytest.mark.parametrize(
-    ("at", "error", "why"),
-    [
-        (datetime(2030, 1, 1), TypeError, "has no time zone"),
-        ("tomorrow", TypeError, "a datetime or seconds since the epoch, not 'tomorrow'"),
-        (True, TypeError, "not True"),
-        (float("nan"), ValueError, "no time in seconds since the epoch"),
-        (3600, ValueError, "no time in seconds since the epoch"),
-    ],
-)
-def test_what_is_no_time_is_refused(at: Any, error: type[Exception], why: str) -> None:
-    with pytest.raises(error, match=why):
-        seconds_of(at)
-
-
-def test_a_time_is_a_datetime_or_seconds() -> None:
-    assert seconds_of(datetime(2030, 1, 1, tzinfo=UTC)) == 1893456000.0
-    assert seconds_of(1893456000) == 1893456000.0
 
 
 def test_a_key_needs_a_database() -> None:
