@@ -7,6 +7,7 @@ the process dies later, the same bytes go out with the same Message-ID.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,6 @@ class Delivery(Posting):
         "_desk",
         "_mark",
         "_passed",
-        "_proves",
         "answered",
         "captures",
         "message",
@@ -87,16 +87,15 @@ class Delivery(Posting):
         answers: AnswerLimit | None = None,
         captures: Mapping[str, str] | None = None,
         is_ours: Callable[[str], bool] | None = None,
-        proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
         desk: Desk | None = None,
         tracking: Tracking | None = None,
         connect: Callable[[], Connection] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """``digest`` names the delivery, None where nothing does: it is then made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
-        ``proves`` tells whether a message is proven to be from a domain; None where nothing is.
         ``mark`` makes the mark that a message forwarded from an address is known by. ``desk`` makes
         tokens; None where there are no routes that take one. The rest is as for a Posting.
         """
@@ -108,13 +107,13 @@ class Delivery(Posting):
             is_ours=is_ours,
             tracking=tracking,
             connect=connect,
+            clock=clock,
         )
         self.message = message
         self.thread: Thread | None = None
         self.captures: Mapping[str, str] = captures or {}
         self.answered: list[Answer] = []  # what `answers` has counted
         self._answers = answers
-        self._proves = proves
         self._mark = mark
         self._desk = desk
         self._passed: tuple[object, bytes] | None = None  # as it was forwarded last
@@ -147,6 +146,14 @@ class Delivery(Posting):
         if self.thread is not None:
             self.thread.note(row, response)
 
+    def settle(self) -> None:
+        super().settle()
+        rows = {id(row) for row in self.outgoing}
+        for answer in [one for one in self.answered if id(one.row) not in rows]:
+            self.answered.remove(answer)  # it was taken back: another one may be given
+            if self._answers is not None:
+                self._answers.add(answer.caps, -1)
+
     @property
     def correspondent(self) -> Correspondent:
         """Whom `reply` answers: ``.address``, "" for nobody, and ``.is_proven``.
@@ -155,7 +162,7 @@ class Delivery(Posting):
         From domain, and the address is in a domain of the same organisation. It may be the Reply-To
         then, who has not written: where that counts compare it with `MailRequest.author`.
         """
-        return correspondent_of(self.message, self._proves)
+        return correspondent_of(self.message)
 
     def reply(
         self,

@@ -15,8 +15,6 @@ from lamson.smtp import address
 from lamson.smtp.organisation import is_aligned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lamson.message.request import MailRequest
 
 
@@ -32,13 +30,11 @@ class Correspondent(NamedTuple):
         return address.normalise(self.address)
 
 
-def correspondent_of(
-    message: MailRequest, proves: Callable[[MailRequest, str], bool] | None
-) -> Correspondent:
-    """Whom to answer; ``proves`` tells of a domain whether the message is proven to be from it."""
+def correspondent_of(message: MailRequest) -> Correspondent:
+    """Whom to answer."""
     sender, author = message.sender, message.content.from_address
     envelope, claimed = _domain(sender), _domain(author)
-    is_proven = bool(proves is not None and claimed and proves(message, claimed))
+    is_proven = _is_proven(message)
     for candidate in (message.content.reply_to, author):
         domain = _domain(candidate)
         is_claimed = is_proven and is_aligned(domain, claimed)
@@ -47,7 +43,7 @@ def correspondent_of(
     return Correspondent(sender, is_proven and is_aligned(envelope, claimed))
 
 
-def writer_of(message: MailRequest, proves: Callable[[MailRequest, str], bool] | None) -> str:
+def writer_of(message: MailRequest) -> str:
     """Who wrote it, in the form in which addresses are compared, by the same measure as above.
 
     The From address where somebody vouches for it, else the envelope sender; "" where there is
@@ -55,11 +51,14 @@ def writer_of(message: MailRequest, proves: Callable[[MailRequest, str], bool] |
     """
     sender, author = message.sender, message.content.from_address
     claimed = _domain(author)
-    if claimed and (
-        is_aligned(claimed, _domain(sender)) or (proves is not None and proves(message, claimed))
-    ):
+    if claimed and (is_aligned(claimed, _domain(sender)) or _is_proven(message)):
         return address.normalise(author)
     return address.normalise(sender)
+
+
+def _is_proven(message: MailRequest) -> bool:
+    """Whether our own server has proved the From domain; a token says nothing of that."""
+    return message.proof in ("dmarc", "dkim")
 
 
 def _domain(mailbox: str) -> str:

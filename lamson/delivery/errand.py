@@ -63,6 +63,7 @@ class Errand:
         self._store = store
         self._make_mailer = make_mailer
         self._mailer: Posting | None = None
+        self._sender: tuple[str, StateKey | None] = "", None
         self._savepoint: Savepoint | None = None
         self._is_over = False
 
@@ -82,7 +83,13 @@ class Errand:
         if self._mailer is None:
             digest = crash_key(self.task)  # a repetition makes the same Message-IDs
             self._mailer = self._make_mailer(self.id, digest, lambda: self.connection)
+            self._mailer.module, self._mailer.state_key = self._sender
         return self._mailer
+
+    def act_for(self, module: str, key: StateKey | None = None) -> None:
+        """What is sent by it is mail of this handler module, in that conversation: whoever wants to
+        know what became of it is asked there."""
+        self._sender = module, key
 
     def session(self) -> Session:
         """The session that all share who work for this errand."""
@@ -117,6 +124,8 @@ class Errand:
 
         Raises PrematureEnd where the transaction is not ours any more.
         """
+        if self._savepoint is not None:
+            self._savepoint.check()
         if self._mailer is not None:
             self._mailer.settle()
         if self._savepoint is not None:
@@ -132,6 +141,11 @@ class Errand:
     def sent(self) -> list[Outgoing]:
         """The mail that was made."""
         return [] if self._mailer is None else list(self._mailer.outgoing)
+
+    @property
+    def claimed(self) -> list[bytes]:
+        """The digests of the keys that mail was sent with."""
+        return [] if self._mailer is None else self._mailer.claimed
 
     @property
     def todo(self) -> list[Task]:

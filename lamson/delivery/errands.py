@@ -21,7 +21,7 @@ from lamson import failpoint, log
 from lamson.delivery.errand import Errand
 from lamson.delivery.forked import end_if_child
 from lamson.delivery.gone import NoSuchFunction
-from lamson.storage import failure, tasks
+from lamson.storage import failure, keys, tasks
 from lamson.storage.failure import AlteredConnection, PrematureEnd
 from lamson.storage.suspects import TOO_OFTEN
 
@@ -167,8 +167,8 @@ class Errands:
 
         def work(connection: Connection, store: StateStore) -> Sequence[Outgoing]:
             now = self._clock()
-            if keys := kind.locks(task):
-                store.load(keys)
+            if locked := kind.locks(task):
+                store.load(locked)
             taken = tasks.take(connection, task.id, now, made_at=task.made_at)
             if failpoint.ACTIVE:
                 failpoint.reach(failpoint.AFTER_TAKE)
@@ -219,9 +219,12 @@ class Errands:
         is_done = errand.is_performed
 
         def work(connection: Connection, store: StateStore) -> Sequence[Outgoing]:
-            if tasks.get(connection, task.id) is not None:
+            there = tasks.get(connection, task.id)
+            if there is not None and there.made_at == task.made_at:  # else its id was used again
                 raise end  # it was rolled back: the task is there
             if not is_done:
+                for claimed in errand.claimed:
+                    keys.free(connection, claimed)
                 tasks.restore(connection, task, self._pause(task), failure.brief(end))
                 return ()
             store.load({entry.key for entry in errand.entries})

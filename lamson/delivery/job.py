@@ -85,6 +85,7 @@ class Result:
     moved_in: str = ""  # the handler module whose states those are, where none ran
     handled: tuple[str, ...] = ()
     kept: Sequence[Pending] = ()  # messages that wait for a token
+    claimed: Sequence[bytes] = ()  # keys of mail, by one that ended the transaction
     spent: tuple[bytes, ...] = ()  # digests of tokens that count once, which handlers got
     state: str = ""  # in which the author's state function ran
     is_held: bool = False  # as spam, from a handler at least

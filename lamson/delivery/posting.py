@@ -7,15 +7,14 @@ is done in.
 
 from __future__ import annotations
 
-import math
 import secrets
 import time
-from datetime import datetime
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lamson.delivery.later import later
+from lamson.delivery.moment import seconds_of
 from lamson.delivery.tracking import list_of
 from lamson.errors import LamsonError, SenderError
 from lamson.message.compose import normalise_newlines
@@ -29,6 +28,7 @@ from lamson.storage.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy.engine import Connection
 
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from lamson.storage.tracked import Tracked
 
 
-_LONG_AGO = 1e8  # seconds since the epoch: who means a duration does not mean the seventies
-
-
 class Posting:
     """Mail that is sent together with other work, or not at all.
 
@@ -53,12 +50,14 @@ class Posting:
 
     __slots__ = (
         "_claimed",
+        "_clock",
         "_connect",
         "_digest",
         "_hostname",
         "_id",
         "_is_ours",
         "_is_over",
+        "_number",
         "_purposes",
         "_schema",
         "_templates",
@@ -81,13 +80,15 @@ class Posting:
         schema: str | None = None,
         tracking: Tracking | None = None,
         purposes: Purposes | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """``digest`` is what Message-IDs derive from; None where it is made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
         ``connect`` gives the connection on which the rows will be inserted, within what is undone
         where they are not; ``schema`` is that of our tables, where its search path is another.
-        ``tracking`` makes tracked mail, ``purposes`` signs; None where there is none.
+        ``tracking`` makes tracked mail, ``purposes`` signs; None where there is none. ``clock``
+        gives seconds since the epoch.
         """
         self.module = ""  # whose @outcome function is told what became of tracked mail,
         self.state_key: StateKey | None = None  # and in whose conversation
@@ -104,6 +105,8 @@ class Posting:
         self._claimed: list[tuple[Key, Outgoing]] = []
         self._connect = connect
         self._schema = schema
+        self._clock = clock
+        self._number = 0  # of messages that were sent, also of those that were taken back
 
     @property
     def id(self) -> str:
@@ -253,7 +256,7 @@ class Posting:
         if response["Message-ID"] is None:
             response["Message-ID"] = self._next_message_id(response.author)
         if response["Date"] is None:
-            response["Date"] = _date(int(time.time()))
+            response["Date"] = _date(int(self._clock()))
         recipients = (
             [to] if isinstance(to, str) else list(response.recipients if to is None else to)
         )
@@ -340,6 +343,11 @@ class Posting:
             keys.free(connection, wanted.digest, self._schema)
         return scheduled.cancel(connection, wanted, self._schema) or is_cancelled
 
+    @property
+    def claimed(self) -> list[bytes]:
+        """The digests of the keys that it has claimed."""
+        return [key.digest for key, _ in self._claimed]
+
     def settle(self) -> None:
         """Who sends has returned: claim again what he may have rolled back meanwhile, by himself.
 
@@ -350,7 +358,7 @@ class Posting:
             for key, row in self._claimed:
                 if any(row is one for one in self.outgoing):
                     mine = row.message_id
-                    holder = keys.claim(connection, key, mine, time.time(), self._schema)
+                    holder = keys.claim(connection, key, mine, self._clock(), self._schema)
                     if holder not in (None, mine):
                         self.outgoing[:] = [one for one in self.outgoing if one is not row]
 
@@ -367,7 +375,7 @@ class Posting:
         domain = written_domain(address.split(author)[1])
         if not domain or not domain.isascii():
             domain = self._hostname
-        return f"<{self._name()}.{len(self.outgoing) + 1}@{domain}>"
+        return f"<{self._name()}.{self._number + 1}@{domain}>"
 
     def _name(self) -> str:
         if self._digest is None:
@@ -433,29 +441,14 @@ class Posting:
         if once is not None:  # last: what fails above must not leave it used
             row.key = once.digest
             connection = self._connected("key=")
-            holder = keys.claim(connection, once, message_id, time.time(), self._schema)
+            holder = keys.claim(connection, once, message_id, self._clock(), self._schema)
             if holder is not None:
                 return holder
             self._claimed.append((once, row))
         self.outgoing.append(row)
+        self._number += 1
         self._note(row, response)
         return message_id
-
-
-def seconds_of(at: datetime | float) -> float:
-    """A time as seconds since the epoch. Raises TypeError or ValueError for what is none."""
-    if isinstance(at, datetime):
-        if at.utcoffset() is None:
-            raise TypeError(
-                f"at={at!r} has no time zone, so nobody knows when that is: give it one, as in"
-                ' datetime(2027, 1, 31, 9, tzinfo=ZoneInfo("Europe/Berlin"))'
-            )
-        return at.timestamp()
-    if isinstance(at, bool) or not isinstance(at, int | float):
-        raise TypeError(f"at= is a datetime or seconds since the epoch, not {at!r}")
-    if not math.isfinite(at) or at < _LONG_AGO:
-        raise ValueError(f"at={at!r} is no time in seconds since the epoch, as time.time() gives")
-    return float(at)
 
 
 @lru_cache(maxsize=8)

@@ -18,10 +18,10 @@ from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.context import TOO_MANY, Delivery, MailLoop
 from lamson.delivery.conversations import Conversations
 from lamson.delivery.forked import end_if_child
+from lamson.delivery.hand import Hand
 from lamson.delivery.job import Result
 from lamson.delivery.keeping import keep
 from lamson.delivery.redeeming import redeem
-from lamson.delivery.savepoint import Savepoint
 from lamson.delivery.signing import Desk
 from lamson.errors import LamsonError
 from lamson.routing.module import START
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from lamson.delivery.job import Job
-    from lamson.delivery.session import HandlerSession
     from lamson.delivery.spam.box import SpamBox
     from lamson.delivery.thread import Thread
     from lamson.delivery.thread_finder import ThreadFinder
@@ -67,21 +66,21 @@ class Handlers:
         undeliverable: Maildir | None = None,
         answers: AnswerLimit | None = None,
         is_ours: Callable[[str], bool] | None = None,
-        proves: Callable[[MailRequest, str], bool] | None = None,
         mark: Callable[[str], str] | None = None,
         room: Room | None = None,
         tracking: Tracking | None = None,
         finder: ThreadFinder | None = None,
         spam: SpamBox | None = None,
         raise_errors: bool = False,
+        time: Callable[[], float] = time.time,
     ) -> None:
         """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
 
-        ``proves`` tells whether a message is proven to be from a domain, None where nothing is;
         ``mark`` makes the mark of what is forwarded from an address; ``room`` is for messages that
         wait for a token, ``tracking`` makes tracked mail, ``finder`` finds threads for handlers
         that ask, ``spam`` is where spam is kept, in an application that has mail judged. With
-        ``raise_errors`` a handler's exception is raised: for tests.
+        ``raise_errors`` a handler's exception is raised: for tests. ``time`` gives seconds since
+        the epoch.
         """
         self._router = router
         self._hostname = hostname
@@ -89,13 +88,13 @@ class Handlers:
         self._undeliverable = undeliverable
         self._answers = answers or AnswerLimit()
         self._is_ours = is_ours
-        self._proves = proves
         self._mark = mark
         self._room = room or Room(_ROOM)
         self._tracking = tracking
         self._finder = finder
         self._spam = spam
         self._raise_errors = raise_errors
+        self._time = time
 
     def find_threads(self, connection: Connection | None, jobs: Sequence[Job]) -> None:
         """Find what `begin` and the handlers of ``jobs`` are asking for, a batch at a time."""
@@ -136,7 +135,7 @@ class Handlers:
         Raises PrematureEnd where the transaction is not ours any more.
         """
         desk = Desk(self._router.purposes, self._room, connection)
-        run = _Run(result, connection, desk, load)
+        run = Hand(result, connection, desk, load)
         process = os.getpid()
         began = time.perf_counter()
         try:
@@ -147,10 +146,7 @@ class Handlers:
                     raise LamsonError(_NO_DATABASE.format("sending mail"))
                 if run.delivery.todo:
                     raise LamsonError(_NO_DATABASE.format("work after the commit"))
-            if run.savepoint is not None:
-                run.savepoint.commit()
-            if run.delivery is not None:
-                run.delivery.settle()
+            run.commit()
             if not result.handled and not result.is_held:
                 self._refuse_unhandled(result, states)
             if run.delivery is not None:
@@ -172,11 +168,13 @@ class Handlers:
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_HANDLER)
 
-    def _undo(self, run: _Run, error: BaseException) -> None:
+    def _undo(self, run: Hand, error: BaseException) -> None:
         """Roll back what the handlers did; raises where that is not possible, or not enough."""
         try:
             run.undo(error)
         except PrematureEnd as end:
+            if run.delivery is not None:
+                run.result.claimed = run.delivery.claimed
             if self._raise_errors:
                 raise SharedTransactionError from (end.__cause__ or error)
             job = run.result.job
@@ -233,7 +231,7 @@ class Handlers:
             raise LamsonError("a Thread needs a database: set `database` in the settings")
         return found
 
-    def _run_all(self, run: _Run, states: Mapping[StateKey, str]) -> None:
+    def _run_all(self, run: Hand, states: Mapping[StateKey, str]) -> None:
         """Every handler without states, and of the others the first one that is in state."""
         result = run.result
         is_moved, held = False, ""
@@ -268,7 +266,7 @@ class Handlers:
         result.is_held = True
         return filter
 
-    def _call(self, run: _Run, match: Match) -> object:
+    def _call(self, run: Hand, match: Match) -> object:
         """Call one handler with what it asks for; gives what it returned."""
         handler, job = match.handler, run.result.job
         run.result.handled += (handler.full_name,)
@@ -299,7 +297,7 @@ class Handlers:
         """Claim the tokens of ``jobs`` that count once; gives those that are to be run."""
         return redeem(connection, jobs, self._router)
 
-    def _delivery(self, job: Job, run: _Run) -> Delivery:
+    def _delivery(self, job: Job, run: Hand) -> Delivery:
         delivery = Delivery(
             job.message,
             digest=job.key.name if job.key is not None else None,
@@ -307,11 +305,11 @@ class Handlers:
             templates=self._templates,
             answers=self._answers,
             is_ours=self._is_ours,
-            proves=self._proves,
             mark=self._mark,
             desk=run.desk,
             tracking=self._tracking,
             connect=run.connect if run.has_database else None,
+            clock=self._time,
         )
         job.answered = delivery.answered
         return delivery
@@ -336,7 +334,7 @@ class Handlers:
             raise SMTPError(UNPROVEN.code, UNPROVEN.enhanced, UNPROVEN.text)
         keep(self._undeliverable, job, reason)
 
-    def _fail(self, result: Result, error: BaseException, run: _Run | None = None) -> None:
+    def _fail(self, result: Result, error: BaseException, run: Hand | None = None) -> None:
         """Say in ``result`` what an exception means: the reply, another attempt, state ERROR."""
         if isinstance(error, SMTPError) and run is not None:
             result.failed, result.reply = True, error.reply
@@ -392,76 +390,3 @@ def _is_proven_enough(job: Job, match: Match) -> bool:
 def _is_sender_proven(message: MailRequest) -> bool:
     witness = message.content.witness
     return witness is not None and witness.sender(message)
-
-
-class _Run:
-    """What the handlers of one delivery have in hand while they run."""
-
-    __slots__ = (
-        "connection",
-        "delivery",
-        "desk",
-        "key",
-        "load",
-        "match",
-        "result",
-        "savepoint",
-        "threads",
-    )
-
-    def __init__(
-        self,
-        result: Result,
-        connection: Connection | None,
-        desk: Desk,
-        load: Callable[[StateKey], str],
-    ) -> None:
-        self.result = result
-        self.desk = desk
-        self.load = load
-        self.match: Match | None = None  # the one that runs: what it raises is its module's affair
-        self.key: StateKey | None = None
-        self.delivery: Delivery | None = None
-        self.threads: dict[str, Thread] = {}  # by module
-        self.savepoint: Savepoint | None = None
-        self.connection = connection
-
-    @property
-    def handler(self) -> str:
-        """The one that runs, or ran last, and where it stands: for the log."""
-        if self.match is None:
-            return str(self.result.job)
-        handler = self.match.handler
-        return f"{handler.full_name} ({handler.file}:{handler.line})"
-
-    @property
-    def has_database(self) -> bool:
-        return self.connection is not None
-
-    def connect(self) -> Connection:
-        """The connection, for what is to be undone together with the handlers' own work."""
-        self.session()
-        assert self.connection is not None
-        return self.connection
-
-    def session(self) -> HandlerSession:
-        """The session that all of them share."""
-        if self.savepoint is None:
-            self.savepoint = Savepoint(self.connection)
-        return self.savepoint.session
-
-    def undo(self, error: BaseException) -> None:
-        """Roll back to the savepoint. Raises where that is not possible, or not enough."""
-        if self.savepoint is not None:
-            self.savepoint.rollback(error)
-        elif self.connection is not None and self.connection.invalidated:
-            raise error  # the whole transaction is gone
-
-    def end(self) -> None:
-        """Whoever kept what it was given can do nothing with it from now on."""
-        if self.delivery is not None:
-            self.delivery.end()
-        for thread in self.threads.values():
-            thread.end()
-        if self.savepoint is not None:
-            self.savepoint.session.end()

@@ -34,10 +34,14 @@ class Savepoint:
         self._savepoint = connection.begin_nested()
         self.session = HandlerSession(connection)
 
+    def check(self) -> None:
+        """Before anything else is written: raises PrematureEnd as `commit` does."""
+        if not self._connection.invalidated:
+            self._check_open()
+
     def commit(self) -> None:
         """Raises PrematureEnd where a handler ended the transaction and said nothing."""
-        if not self._connection.invalidated:
-            self._check_open()  # before anything else is written to it
+        self.check()
         self.session.commit()
         self._savepoint.commit()
         guard.reset_options(self._connection)

@@ -56,16 +56,13 @@ class ThreadFinder:
         router: Router,
         *,
         clock: Callable[[], float],
-        proves: Callable[[MailRequest, str], bool] | None = None,
         keep_days: float = 365.0,
     ) -> None:
-        """``clock`` is the service clock. ``proves`` tells whether a message is proven to be from a
-        domain, None where nothing is. Without mail a thread is kept for ``keep_days``."""
+        """``clock`` is the service clock. Without mail a thread is kept for ``keep_days``."""
         self._router = router
         self._threaded = router.threaded
         self._purposes = router.purposes
         self._clock = clock
-        self._proves = proves
         self._keep_days = keep_days
 
     def find(self, connection: Connection | None, jobs: Sequence[Job]) -> None:
@@ -94,17 +91,23 @@ class ThreadFinder:
             job.threads = found[id(job)]
 
     def write(self, connection: Connection | None, results: Sequence[Result]) -> None:
-        """Write what the handlers did in their threads, where they succeeded."""
+        """Write what the handlers did in their threads, where they succeeded.
+
+        A thread that is not kept has no state either: nobody would ever forget that.
+        """
         if connection is None or not self._threaded:
             return
-        changes = [
-            thread.change(result.outgoing)
-            for result in results
-            if not result.failed
-            for thread in result.threads
-        ]
-        if made := [change for change in changes if change is not None]:
-            threads.write(connection, made, self._clock(), self._keep_days * _DAY)
+        changes = []
+        for result in results:
+            for thread in () if result.failed else result.threads:
+                change = thread.change(result.outgoing)
+                if change is not None:
+                    changes.append(change)
+                else:
+                    moves = result.moves
+                    result.moves = tuple(one for one in moves if thread.id not in one[0].module)
+        if changes:
+            threads.write(connection, changes, self._clock(), self._keep_days * _DAY)
 
     def _is_routed(self, address: str) -> bool:
         return bool(self._router.match(address))
@@ -119,7 +122,7 @@ class ThreadFinder:
                 module = match.handler.module
                 modules[module] = modules.get(module) or _signed(match)
         if modules:
-            writer = writer_of(job.message, self._proves)
+            writer = writer_of(job.message)
             digests = [threads.digest(one) for one in _answered(job.message)] if writer else []
             for module, signed in modules.items():
                 yield _Wanted(job, module, signed, () if signed else digests, writer)

@@ -122,6 +122,7 @@ class Timers:
         function = timeouts[number].function
         captures = payload["captures"]
         expired = Expired(key.author, state, payload["since"], key.module, captures)
+        errand.act_for(module, key)
         returned = function.call(captures, errand, expired=expired)
         moved = self._router.next_state(function, returned)
         errand.note(

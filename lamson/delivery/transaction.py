@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lamson import failpoint, log
+from lamson.delivery.claims import Claims
 from lamson.delivery.keeping import keep
 from lamson.delivery.timers import Entry
 from lamson.routing.module import ERROR
 from lamson.smtp.reply import LOCAL_ERROR, OK, SMTPError
-from lamson.storage import failure, pending, redeemed, seen, tasks
+from lamson.storage import failure, keys, pending, redeemed, seen, tasks
 from lamson.storage.failure import AlteredConnection, PrematureEnd
-from lamson.storage.seen_before import SeenBefore
 from lamson.storage.state import MemoryStateStore, SqlStateStore, StateKey, StateStore
 
 if TYPE_CHECKING:
@@ -37,12 +37,6 @@ if TYPE_CHECKING:
     from lamson.storage.maildir import Maildir
     from lamson.storage.outbox import Outbox
     from lamson.storage.outgoing import Outgoing
-
-_ANOTHER_CONTENT = (
-    "%s: a message with another content was handled under this queue id, sender and recipient; this"
-    " one is handled as well. Somebody else than Postfix speaks to the LMTP port, or Postfix was"
-    " made to change what it keeps (postsuper -r with other header_checks or filters)"
-)
 
 
 @dataclass(slots=True)
@@ -97,7 +91,6 @@ class Transactions:
         self._database = database
         self._outbox = outbox
         self._undeliverable = undeliverable
-        self._clock = clock
         self._timers = timers
         self._time = time
         self._on_tasks = on_tasks
@@ -105,7 +98,7 @@ class Transactions:
         """Mail that was committed; the relay takes it over, in this order."""
         self.doubtful: deque[Outgoing] = deque()
         """Rows of the outbox whose transaction failed, perhaps after it was committed."""
-        self._seen_before = SeenBefore()
+        self._claims = Claims(clock)
         self._memory = MemoryStateStore()
         self._in_nothing = nullcontext((None, self._memory))
         self._nothing_to_delete = nullcontext(lambda connection: None)
@@ -148,7 +141,7 @@ class Transactions:
             with self._deleting() as delete, self._transaction(jobs) as (connection, store):
                 if failpoint.ACTIVE:
                     failpoint.reach(failpoint.AFTER_BEGIN)
-                fresh = self._handlers.redeem(connection, self._claim(connection, jobs))
+                fresh = self._handlers.redeem(connection, self._claims.of(connection, jobs))
                 results = self._handle_all(fresh, connection, store, under_way)
                 outgoing = self._write(results, connection, store, under_way)
                 if connection is not None:
@@ -192,16 +185,18 @@ class Transactions:
         done: list[Result] = []
         outgoing: list[Outgoing] = []
         jobs = [result.job for result in under_way.begun]
-        keys = [job.key for job in jobs if job.key is not None]
+        known = [job.key for job in jobs if job.key is not None]
         try:
             with self._transaction(jobs) as (connection, store):
-                if connection is not None and keys and seen.is_claimed(connection, keys[0]):
+                if connection is not None and known and seen.is_claimed(connection, known[0]):
                     done = under_way.done
                     store.load(_keys(under_way.begun))
                     finished = {result.job for result in done}
                     others = [job for job in jobs if job not in finished]
                     seen.forget(connection, [entry for job in others for entry in job.entries])
                     redeemed.forget(connection, [one for job in others for one in job.redeems])
+                    for claimed in [one for result in under_way.begun for one in result.claimed]:
+                        keys.free(connection, claimed)
                     outgoing = self._write(done, connection, store, under_way)
         except Exception:
             self._undone(jobs, outgoing)
@@ -250,7 +245,7 @@ class Transactions:
         log.logger.error("%s: not handled, kept: %s", job, reason)
         try:
             with self._transaction([job]) as (connection, _):
-                if self._claim(connection, [job]):
+                if self._claims.of(connection, [job]):
                     # Here, so that without a database it is not kept once for each attempt.
                     keep(self._undeliverable, job, reason)
             job.reply = OK
@@ -282,35 +277,6 @@ class Transactions:
     def _in_memory(self) -> Iterator[tuple[Connection | None, StateStore]]:
         with self._memory.lock:
             yield None, self._memory
-
-    def _claim(self, connection: Connection | None, jobs: Sequence[Job]) -> Sequence[Job]:
-        """The jobs that were not handled before; the others are answered 250.
-
-        What is run again for a person takes the key of the former delivery as well: where that was
-        kept though its commit failed, Postfix still has the message, and asks again.
-        """
-        wanted = [key for job in jobs for key in (job.key, job.original)]
-        keys = [key for key in wanted if key is not None] if connection is not None else []
-        if connection is None or not keys:
-            return jobs
-        new = seen.claim(connection, keys, self._clock())
-        before = self._seen_before.among(connection, new)
-        if failpoint.ACTIVE:
-            failpoint.reach(failpoint.AFTER_SEEN)
-        fresh = []
-        for job in jobs:
-            if job.key is None:
-                fresh.append(job)
-            elif job.key in new and job.key not in before:
-                job.entries = [new[key] for key in (job.key, job.original) if key in new]
-                fresh.append(job)
-                if new[job.key] != job.key.entry:
-                    log.logger.error(_ANOTHER_CONTENT, job)
-            else:
-                job.reply = OK
-                message = job.message
-                log.event("duplicate", message.envelope.id, recipient=message.recipient)
-        return fresh
 
     def _handle_all(
         self,
@@ -346,6 +312,7 @@ class Transactions:
     ) -> list[Outgoing]:
         if connection is not None:
             self._handlers.count_answers(connection, results)
+        self._handlers.write_threads(connection, results)
         states: dict[StateKey, str] = {}
         outgoing: list[Outgoing] = []
         failed: list[bytes] = []
@@ -361,7 +328,6 @@ class Transactions:
                 states.update(result.moves)
             if result.outgoing:
                 outgoing += result.outgoing
-        self._handlers.write_threads(connection, results)
         store.save(states)
         if connection is None:
             return []
@@ -416,7 +382,7 @@ class Transactions:
         assert key is not None
         assert match is not None
         with self._transaction([job]) as (connection, store):
-            if self._claim(connection, [job]):
+            if self._claims.of(connection, [job]):
                 keep(self._undeliverable, job, reason, f"{key.module} {result.state}")
                 if job.is_of_new_thread(key):  # which is not kept: nobody comes back
                     return

@@ -106,6 +106,7 @@ def free(connection: Connection, digest: bytes, schema: str | None = None) -> No
 def purge(connection: Connection, now: float) -> int:
     """Forget some of those that have ended, in the caller's transaction; gives their number."""
     over = select(keys.c.name).where(keys.c.until > 0, keys.c.until <= now).limit(PIECE)
+    over = over.with_for_update(skip_locked=True)  # that is being claimed anew
     return connection.execute(delete(keys).where(keys.c.name.in_(over))).rowcount
 
 

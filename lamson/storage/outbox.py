@@ -140,7 +140,8 @@ class Outbox:
         if due_at is None or due_at > time.time():
             return due_at
         with self._database.begin() as connection:
-            scheduled.promote(connection, time.time(), PROMOTED, self._next_id)
+            now = time.time()
+            scheduled.promote(connection, now, PROMOTED, self._next_id, self._suppression)
             return scheduled.next_due(connection)
 
     def claim(self, limit: int) -> list[Outgoing]:

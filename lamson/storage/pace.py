@@ -94,6 +94,7 @@ class Pace:
 def purge(connection: Connection, now: float) -> int:
     """Forget some of those whose time has passed, in the caller's transaction; gives how many."""
     over = select(pace.c.name).where(pace.c.next_at <= now).limit(PIECE)
+    over = over.with_for_update(skip_locked=True)  # that is being moved on
     return connection.execute(delete(pace).where(pace.c.name.in_(over))).rowcount
 
 

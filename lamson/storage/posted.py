@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamson.storage import keys, tracked
-from lamson.storage.outgoing import split, to_row
+from lamson.storage.outgoing import fit, split, to_row
 from lamson.storage.suppressed import Suppression
 from lamson.storage.tables import content, outbox, scheduled
 
@@ -63,7 +63,8 @@ def admitted(
 def put(connection: Connection, row: Outgoing, schema: str | None = None) -> None:
     """Insert one row: into the outbox, or where its time has not come, among what is scheduled."""
     if row.due_at > row.created_at:
-        row.id = _insert(connection, scheduled, {"key": row.key or None, **_values(row)}, schema)
+        more = {"key": row.key or None, "scope": fit(row.scope)}
+        row.id = _insert(connection, scheduled, _values(row) | more, schema)
     else:
         row.id = _insert(connection, outbox, _values(row), schema)
 

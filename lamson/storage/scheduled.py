@@ -12,17 +12,22 @@ leave early, and one that goes back makes them wait; none is lost, and none leav
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import BigInteger, Float, Text, delete, func, insert, literal, select, text, update
 
 from lamson.storage import keys
+from lamson.storage.outgoing import from_row
 from lamson.storage.tables import outbox, scheduled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.engine import Connection, RowMapping
+
+    from lamson.storage.suppressed import Suppression
 
 _OF_THE_PLACE = ("id", "created_at", "lease_owner", "lease_until")  # what is new in the outbox
 _MOVED = [column.name for column in outbox.columns if column.name not in _OF_THE_PLACE]
@@ -35,10 +40,17 @@ def next_due(connection: Connection) -> float | None:
     return connection.execute(_NEXT).scalar()
 
 
-def promote(connection: Connection, now: float, limit: int, first_id: Callable[[int], int]) -> int:
-    """Move rows that are due to the outbox, in the caller's transaction; gives how many.
+def promote(
+    connection: Connection,
+    now: float,
+    limit: int,
+    first_id: Callable[[int], int],
+    suppression: Suppression | None = None,
+) -> int:
+    """Move rows that are due to the outbox, in the caller's transaction; gives how many were due.
 
-    ``first_id`` gives the first of so many new ids. None are moved while another process does so.
+    ``first_id`` gives the first of so many new ids; ``suppression`` leaves out who gets no mail any
+    more by now. None are moved while another process does so.
     """
     query = (
         select(scheduled.c.id)
@@ -53,18 +65,37 @@ def promote(connection: Connection, now: float, limit: int, first_id: Callable[[
     ids = list(connection.execute(query).scalars())
     if not ids:
         return 0
+    leaving = ids if suppression is None else _admitted(connection, ids, suppression)
+    if leaving:
+        _move(connection, leaving, first_id(len(leaving)))
+    connection.execute(delete(scheduled).where(scheduled.c.id.in_(ids)))
+    return len(ids)
+
+
+def _admitted(connection: Connection, ids: Sequence[int], suppression: Suppression) -> list[int]:
+    """Those rows that have recipients still; the others are left out of theirs."""
+    heads = connection.execute(select(*_HEAD).where(scheduled.c.id.in_(ids))).mappings()
+    rows = [replace(from_row(head, 0.0), scope=head["scope"]) for head in heads]
+    before = {row.id: row.recipients for row in rows}
+    kept = suppression.applied(connection, rows)
+    for row in kept:
+        if row.recipients != before[row.id]:
+            change = update(scheduled).where(scheduled.c.id == row.id)
+            connection.execute(change.values(recipients=json.dumps(row.recipients)))
+    return [row.id for row in kept]
+
+
+def _move(connection: Connection, ids: Sequence[int], first_id: int) -> None:
     these = scheduled.c.id.in_(ids)
     place = func.row_number().over(order_by=(scheduled.c.due_at, scheduled.c.id))
     rows = select(
-        literal(first_id(len(ids)) - 1, BigInteger) + place,
+        literal(first_id - 1, BigInteger) + place,
         scheduled.c.due_at,
         literal("", Text),
         literal(0.0, Float),
         *(scheduled.c[name] for name in _MOVED),
     ).where(these)
     connection.execute(insert(outbox).from_select([*_OF_THE_PLACE, *_MOVED], rows))
-    connection.execute(delete(scheduled).where(these))
-    return len(ids)
 
 
 def cancel(connection: Connection, key: keys.Key, schema: str | None = None) -> bool:
@@ -87,10 +118,11 @@ def head(connection: Connection, id: int) -> RowMapping | None:
 
 def drop(connection: Connection, id: int) -> bool:
     """Forget one row, and its key, in the caller's transaction; gives whether it was there."""
-    row = head(connection, id)
-    if row is not None and row["key"] is not None:
-        keys.free(connection, bytes(row["key"]))
-    return connection.execute(delete(scheduled).where(scheduled.c.id == id)).rowcount > 0
+    statement = delete(scheduled).where(scheduled.c.id == id).returning(scheduled.c.key)
+    row = connection.execute(statement).first()
+    if row is not None and row.key is not None:
+        keys.free(connection, bytes(row.key))
+    return row is not None
 
 
 def hasten(connection: Connection, id: int, now: float) -> bool:

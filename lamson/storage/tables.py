@@ -308,7 +308,7 @@ schedules = Table(
 )
 
 # Mail whose time has not come (see lamson/storage/scheduled.py): rows of the outbox to be, with all
-# columns of it. `key` is the digest of what it can be cancelled by.
+# columns of it. `key` is the digest of what it can be cancelled by, `scope` the list that it is of.
 scheduled = Table(
     "lamson_scheduled",
     metadata,
@@ -323,6 +323,7 @@ scheduled = Table(
         for column in outbox.columns
     ),
     Column("key", LargeBinary(16)),
+    Column("scope", Text, nullable=False),
     Index("lamson_scheduled_due", "due_at", "id"),
     Index("lamson_scheduled_key", "key"),
 )

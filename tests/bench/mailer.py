@@ -58,7 +58,7 @@ def START(message):
 _ROWS = (
     "SELECT {base} + n, 'bench', '<' || n || '@bench.test>', 'a@bench.test',"
     " '[\"zed' || n || '@example.com\"]', 'a@bench.test zed' || n || '@example.com', {false},"
-    " {content}, 0, 0, {due} + n, '', 0, '', 0, NULL FROM {numbers}"
+    " {content}, 0, 0, {due} + n, '', 0, '', 0, '', '', NULL, '' FROM {numbers}"
 )
 _SQLITE = {
     "false": "0",

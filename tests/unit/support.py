@@ -6,8 +6,11 @@ import importlib
 import secrets
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import sqlalchemy
+
+from lamson.message.parsed import ParsedMessage
 from lamson.message.request import MailRequest
 from lamson.routing.router import Router
 from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
@@ -15,6 +18,8 @@ from lamson.storage.seen_key import Key, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sqlalchemy.engine import Connection
 
     from lamson.routing.signing import Signer
 
@@ -47,6 +52,28 @@ def make_message(
     recipient: str = "list@test.com",
     queue_id: str = "",
     captures: dict[str, str] | None = None,
+    proven: str = "",
 ) -> MailRequest:
+    """``proven`` is the From domain that our own server has proved, "" for none."""
     envelope = Envelope(sender, (recipient,), Peer(ident=QueueId(queue_id)), id=queue_id or "local")
-    return MailRequest(content, envelope, Recipient(recipient, captures or {}))
+    shared = ParsedMessage(content, witness=Vouching(proven)) if proven else content
+    return MailRequest(shared, envelope, Recipient(recipient, captures or {}))
+
+
+class Vouching:
+    """A witness that proves one From domain, and no envelope sender."""
+
+    def __init__(self, domain: str) -> None:
+        self._domain = domain
+
+    def author(self, message: MailRequest) -> Literal["dmarc"] | None:
+        return "dmarc" if message.content.from_address.endswith(f"@{self._domain}") else None
+
+    def sender(self, message: MailRequest) -> bool:
+        return False
+
+
+def others_wait(connection: Connection) -> bool:
+    """Whether somebody waits for a lock, on PostgreSQL."""
+    asked = sqlalchemy.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    return bool(connection.execute(asked).scalar())

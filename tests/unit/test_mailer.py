@@ -16,8 +16,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from lamson import Key, Mailer, app
-from lamson.app import Application
+from lamson import Key, Mailer
+from lamson.app import Application, postroom
 from lamson.errors import DatabaseError, LamsonError, PurposeError, SenderError, SettingsError
 from lamson.relay import relay
 from lamson.relay.submission import Outcome
@@ -478,7 +478,7 @@ def test_the_running_service_takes_it_at_once(
         async def close(self) -> None:
             pass
 
-    monkeypatch.setattr(app, "Submitter", lambda endpoint: Server())
+    monkeypatch.setattr(postroom, "Submitter", lambda endpoint: Server())
 
     async def run() -> list[str]:
         application = Application(settings.run_dir.parent, settings)
@@ -490,7 +490,8 @@ def test_the_running_service_takes_it_at_once(
             relay_of_it.wake()
             heard.set()
 
-        monkeypatch.setattr(application._bell, "_wake", wake)
+        assert application.postroom is not None
+        monkeypatch.setattr(application.postroom.bell, "_wake", wake)
         await application.start()
         async with asyncio.timeout(30):
             await heard.wait()  # it listens, and looks once more

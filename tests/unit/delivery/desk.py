@@ -10,15 +10,16 @@ from lamson.delivery.job import Job
 from lamson.delivery.run import Handlers
 from lamson.delivery.thread_finder import ThreadFinder
 from lamson.delivery.transaction import Transactions
+from lamson.message.parsed import ParsedMessage
 from lamson.message.request import MailRequest
 from lamson.routing.signing import Signer
 from lamson.smtp.envelope import Envelope, Recipient
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
-from tests.unit.support import make_router
+from tests.unit.support import Vouching, make_router
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from lamson.routing.router import Router
@@ -73,7 +74,7 @@ class Mail:
 
 
 class Desk:
-    """The application of ``source``. ``proves`` is as of `Handlers`."""
+    """The application of ``source``. ``proven`` is the From domain that our own server proves."""
 
     def __init__(
         self,
@@ -81,19 +82,19 @@ class Desk:
         database: Database,
         source: str = DESK,
         *,
-        proves: Callable[[MailRequest, str], bool] | None = None,
+        proven: str = "",
         keep_days: float = 365.0,
     ) -> None:
         self.router: Router = make_router(directory, source, signer=SIGNER)
         self.database = database
+        self._witness = Vouching(proven) if proven else None
         self.now = 1000.0  # of the service clock
         finder = ThreadFinder(
             self.router,
             clock=lambda: self.now,
-            proves=proves,
             keep_days=keep_days,
         )
-        handlers = Handlers(self.router, hostname="mx.test.com", proves=proves, finder=finder)
+        handlers = Handlers(self.router, hostname="mx.test.com", finder=finder)
         self.transactions = Transactions(
             handlers,
             database=database,
@@ -138,8 +139,9 @@ class Desk:
         )
         if sender is None:
             sender = author.rpartition("<")[2].rstrip(">")
+        shared = ParsedMessage(content, witness=self._witness)
         message = MailRequest(
-            content, Envelope(sender, (to,), id=f"mail{number}", received=1.8e9), Recipient(to)
+            shared, Envelope(sender, (to,), id=f"mail{number}", received=1.8e9), Recipient(to)
         )
         return Job(message, self.router.match(to), None)
 

@@ -209,8 +209,8 @@ def test_who_is_proven_to_write_names_others_within_the_cap_of_their_domain() ->
 
     def answered(number: int, reply_to: str) -> bool:
         head = f"From: me@large.example\r\nReply-To: {reply_to}\r\n\r\n"
-        message = make_message(head.encode(), sender="me@large.example")
-        delivery = make_delivery(message, answers=limit, proves=lambda *_: True)
+        message = make_message(head.encode(), sender="me@large.example", proven="large.example")
+        delivery = make_delivery(message, answers=limit)
         return delivery.reply(body="x") is not None
 
     others = [answered(number, f"victim{number}@large.example") for number in range(4)]

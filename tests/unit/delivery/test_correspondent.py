@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from lamson.delivery.correspondent import correspondent_of, writer_of
 from tests.unit.support import make_message
-
-if TYPE_CHECKING:
-    from lamson.message.request import MailRequest
 
 EVIL = "spammer@evil.example"
 VICTIM = "victim@bank.example"
 
 
 def whom(fields: str, sender: str, proven: str = "") -> tuple[str, bool]:
-    message = make_message(f"{fields}\r\n\r\n".encode(), sender=sender)
-
-    def proves(given: MailRequest, domain: str) -> bool:
-        assert given is message
-        return domain == proven
-
-    return tuple(correspondent_of(message, proves))  # type: ignore[return-value]
+    message = make_message(f"{fields}\r\n\r\n".encode(), sender=sender, proven=proven)
+    return tuple(correspondent_of(message))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +63,7 @@ def test_an_envelope_sender_of_a_proven_domain_is_proven() -> None:
 
 def test_without_anybody_to_prove_it() -> None:
     message = make_message(f"From: {VICTIM}\r\n\r\n".encode(), sender=EVIL)
-    assert correspondent_of(message, None) == (EVIL, False)
+    assert correspondent_of(message) == (EVIL, False)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +79,6 @@ def test_without_anybody_to_prove_it() -> None:
     ],
 )
 def test_who_wrote_is_whom_an_answer_would_go_to(fields: str, sender: str, expected: str) -> None:
-    message = make_message(f"{fields}\r\n\r\n".encode(), sender=sender)
-    assert writer_of(message, lambda message, domain: domain == "proven.example") == expected
-    assert writer_of(message, None) in (expected, EVIL)
+    content = f"{fields}\r\n\r\n".encode()
+    assert writer_of(make_message(content, sender=sender, proven="proven.example")) == expected
+    assert writer_of(make_message(content, sender=sender)) in (expected, EVIL)

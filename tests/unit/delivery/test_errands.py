@@ -163,6 +163,40 @@ def test_a_kind_that_nobody_does_waits(make_timely: Make, database: Database) ->
     assert here.waiting()[0].attempts == 8
 
 
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_mail_with_a_key_is_sent_once_though_the_transaction_was_ended(
+    make_timely: Make, database: Database, end: str, fails: bool
+) -> None:
+    """The key of mail that was not sent is free: else the next attempt would send none."""
+    attempts: list[Errand] = []
+
+    def finish(task: Task, errand: Errand) -> None:
+        attempts.append(errand)
+        errand.session().connection()
+        response = errand.mailer.compose(
+            to="ann@example.com", sender="list@test.com", subject=task.name, body="hello"
+        )
+        errand.mailer.send(response, key="once")
+        if len(attempts) == 1:
+            driver: Any = errand.connection.connection.driver_connection
+            if database.is_sqlite:  # so that nothing can refuse it
+                driver.set_authorizer(None)
+                driver.execute(end)
+            else:
+                driver.pgconn.exec_(end.encode())
+            if fails:
+                raise ValueError("broken")
+
+    here = make_timely(SOURCE)
+    here.errands.register("test", finish)
+    add(database, "one")
+    here.run_due()
+    here.wait(3600)
+    assert here.sent() == ['["ann@example.com"]']
+    assert here.waiting() == []
+
+
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 def test_who_ends_the_transaction_does_no_harm(
     make_timely: Make, database: Database, end: str

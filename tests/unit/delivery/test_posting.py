@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,15 @@ import pytest
 
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.job import Job
-from lamson.delivery.posting import Posting, seconds_of
+from lamson.delivery.posting import Posting
 from lamson.delivery.run import Handlers
 from lamson.delivery.transaction import Transactions
 from lamson.errors import LamsonError
-from lamson.smtp.reply import OK
+from lamson.smtp.reply import LOCAL_ERROR, OK
 from lamson.storage import keys
 from lamson.storage.keys import Key
 from lamson.storage.outbox import Outbox
-from tests.unit.support import make_message, make_router
+from tests.unit.support import make_key, make_message, make_router
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,26 +27,6 @@ if TYPE_CHECKING:
     from lamson.storage.database import Database
 
 HOUR = 3600.0
-
-
-@pytest.mark.parametrize(
-    ("at", "error", "why"),
-    [
-        (datetime(2030, 1, 1), TypeError, "has no time zone"),
-        ("tomorrow", TypeError, "a datetime or seconds since the epoch, not 'tomorrow'"),
-        (True, TypeError, "not True"),
-        (float("nan"), ValueError, "no time in seconds since the epoch"),
-        (3600, ValueError, "no time in seconds since the epoch"),
-    ],
-)
-def test_what_is_no_time_is_refused(at: Any, error: type[Exception], why: str) -> None:
-    with pytest.raises(error, match=why):
-        seconds_of(at)
-
-
-def test_a_time_is_a_datetime_or_seconds() -> None:
-    assert seconds_of(datetime(2030, 1, 1, tzinfo=UTC)) == 1893456000.0
-    assert seconds_of(1893456000) == 1893456000.0
 
 
 def test_a_key_needs_a_database() -> None:
@@ -88,6 +69,22 @@ HANDLERS = """
             given.append(delivery.cancel("one"))
         elif name == "later":
             given.append(_send(delivery, key="one", at=time.time() + 3600))
+        elif name == "undone":
+            delivery.reply(body="x", key="one", at=time.time() + 3600)
+            delivery.cancel("one")
+        elif name == "ending":
+            _send(delivery, key="one")
+            driver = db.connection().connection.driver_connection
+            if hasattr(driver, "pgconn"):  # so that nothing can refuse it
+                driver.pgconn.exec_(b"COMMIT")
+            else:
+                driver.set_authorizer(None)
+                driver.execute("COMMIT")
+        elif name == "between":
+            _send(delivery, key="one", at=time.time() + 3600)
+            given.append(_send(delivery))
+            delivery.cancel("one")
+            given.append(_send(delivery))
         elif name == "forward":
             delivery.forward("ann@example.com", at=time.time() + 3600, key="one")
         else:
@@ -119,7 +116,8 @@ class Bench:
         jobs = []
         for name in names:
             message = make_message(recipient=f"{name}@test.com")
-            jobs.append(Job(message, self.router.match(f"{name}@test.com"), None))
+            key = make_key(secrets.token_bytes(16))
+            jobs.append(Job(message, self.router.match(f"{name}@test.com"), key))
         self.transactions.run(jobs, lambda job, seconds: None)
         self.replies = [job.reply for job in jobs]
         return [row.message_id for row in self.outbox.all()]
@@ -143,6 +141,13 @@ def test_what_failed_used_no_key(bench: Bench) -> None:
     assert sending == [bench.given[-1]]
 
 
+def test_who_ended_the_transaction_used_no_key(bench: Bench) -> None:
+    """Else the next attempt would find it used, and send nothing."""
+    assert bench.write_to("ending") == []
+    assert bench.replies == [LOCAL_ERROR]
+    assert bench.write_to("x") == bench.given
+
+
 def test_a_key_stays_used_where_the_handler_rolls_back(bench: Bench) -> None:
     [first] = bench.write_to("rolling")
     assert bench.write_to("x") == [first]
@@ -161,6 +166,29 @@ def test_what_is_to_leave_later_can_be_taken_back(bench: Bench) -> None:
     assert bench.write_to("x") == bench.given[5:]
 
 
+def test_what_is_taken_back_leaves_its_message_id_to_nobody(bench: Bench) -> None:
+    sent = bench.write_to("between")
+    assert len(set(sent)) == 2
+    assert sent == bench.given
+
+
+def test_a_key_ends_by_the_clock_that_it_was_claimed_by(database: Database) -> None:
+    now = time.time()
+    sent = []
+    for ahead in (0.0, 2 * HOUR):
+        with database.begin() as connection:
+            posting = Posting(
+                id="x",
+                hostname="mx.test.com",
+                connect=lambda: connection,
+                clock=lambda: now + ahead,  # noqa: B023
+            )
+            mail = posting.compose(to="a@example.com", sender="a@test.com", subject="x", body="y")
+            posting.send(mail, key=Key("one", hours=1))
+            sent += posting.outgoing
+    assert len(sent) == 2
+
+
 def test_a_message_can_be_forwarded_later(bench: Bench) -> None:
     assert bench.write_to("forward", "forward") == []
     assert [row.recipients for row in bench.outbox.scheduled()] == [("ann@example.com",)]
@@ -175,6 +203,15 @@ def test_an_answer_that_turns_out_to_be_too_many_used_no_key(
     assert there.write_to("reply") == first  # that process has not heard of the first one
     with database.begin() as connection:
         assert keys.claim(connection, Key("one"), "<x@test>", time.time()) is None
+
+
+def test_an_answer_that_was_taken_back_counts_for_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    here, there = (Bench(database, tmp_path, AnswerLimit(1, 1000)) for _ in range(2))
+    assert here.write_to("undone") == []
+    assert there.write_to("undone") == []
+    assert len(here.write_to("answer")) == 1
 
 
 def test_a_time_that_has_passed_is_now(database: Database, tmp_path: Path) -> None:

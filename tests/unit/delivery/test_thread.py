@@ -255,6 +255,13 @@ def stood(desk: Desk) -> dict[str, str]:
     return {row.module.split()[1]: row.state for row in rows(desk.database, tables.state)}
 
 
+def test_a_thread_that_is_not_kept_leaves_no_state(tmp_path: Path, database: Database) -> None:
+    desk = Desk(tmp_path, database, PER_THREAD)
+    desk.run(desk.job(ZED, fields="Auto-Submitted: auto-generated"))
+    assert rows(database, tables.threads) == []
+    assert stood(desk) == {}
+
+
 def test_a_state_for_each_thread(tmp_path: Path, database: Database) -> None:
     desk = Desk(tmp_path, database, PER_THREAD)
     one, two = desk.say(ZED), desk.say(ZED)

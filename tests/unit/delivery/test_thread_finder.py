@@ -188,7 +188,7 @@ class TestStrangers:
         assert reply.to == ("zed@example.com",)
 
     def test_who_is_proven(self, tmp_path: Path, database: Database) -> None:
-        desk = Desk(tmp_path, database, proves=lambda message, domain: domain == "example.com")
+        desk = Desk(tmp_path, database, proven="example.com")
         answer = desk.say(ZED, sender="bounces@esp.example")
         assert answer.to == ("zed@example.com",)
         sender = "other@esp.example"

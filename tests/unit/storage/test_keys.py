@@ -10,6 +10,8 @@ import pytest
 
 from lamson.storage import keys
 from lamson.storage.keys import Key
+from tests.unit.support import others_wait
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from lamson.storage.database import Database
@@ -48,6 +50,28 @@ def test_those_that_have_ended_are_forgotten(database: Database) -> None:
         assert keys.purge(connection, 2 * 86400.0) == 1
         assert keys.purge(connection, 2 * 86400.0) == 0
         assert keys.claim(connection, Key("week"), "<x@test>", 0.0) == "<week@test>"
+
+
+def test_one_that_is_claimed_anew_is_not_forgotten(database: Database) -> None:
+    if database.is_sqlite:
+        pytest.skip("has one writer at a time")
+    purged: list[int] = []
+
+    def purge() -> None:
+        with database.begin() as connection:
+            purged.append(keys.purge(connection, 7200.0))
+
+    with database.begin() as connection:
+        keys.claim(connection, Key("a", hours=1), "<1@test>", 0.0)
+    thread = threading.Thread(target=purge)
+    with database.begin() as connection:
+        assert keys.claim(connection, Key("a"), "<2@test>", 7200.0) is None
+        thread.start()
+        wait_for(lambda: purged or others_wait(connection), "the purge")
+    thread.join(10)
+    assert purged == [0]
+    with database.begin() as connection:
+        assert keys.claim(connection, Key("a"), "<3@test>", 7200.0) == "<2@test>"
 
 
 def test_a_claim_that_is_rolled_back_was_none(database: Database) -> None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
 
 from lamson.cli.project import SKELETON
 from lamson.errors import DatabaseError, LamsonError, SettingsError, UnavailableError
-from lamson.storage import migrate
+from lamson.storage import migrate, scheduled, tables
 from lamson.storage.database import Database
+from lamson.storage.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,6 +152,41 @@ def test_a_database_of_a_newer_version(database: Database, migrations: Path) -> 
     assert f"is at schema {revision}, which is not in {migrations}/versions" in str(error)
     with pytest.raises(DatabaseError, match="it was made by a newer one; upgrade this one"):
         migrate.upgrade(database, migrate.OURS, TABLE)
+
+
+def test_mail_that_waits_outlives_the_upgrades(empty_database: Database) -> None:
+    """From before anything was sent later, tracked or belonged to a thread."""
+    row = (
+        "INSERT INTO lamson_outbox (id, source, message_id, sender, recipients, conversation,"
+        " smtputf8, content, created_at, attempts, due_at, lease_owner, lease_until, last_error,"
+        " shared) VALUES (:id, '4Qz', '<x@test>', 'l@test.com', '[\"zed@example.com\"]',"
+        " 'l@test.com zed@example.com', false, :content, 1, 2, 3, '', 0, 'busy', :shared)"
+    )
+    with empty_database.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(migrate.OURS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        connection.execute(text("INSERT INTO lamson_content VALUES (7, :x)"), {"x": b"shared"})
+        for id, content, shared in ((1, b"own", 0), (2, b"", 7)):
+            values = {"id": id, "content": content, "shared": shared}
+            connection.execute(text(row), values)
+    assert migrate.upgrade_ours(empty_database) == ("0006", tables.SCHEMA_REVISION)
+    empty_database.check()
+    outbox = Outbox(empty_database, "test")
+    outbox.held.begin_look()
+    found = outbox.claim(10)
+    assert [(one.id, one.content, one.envid, one.attempts) for one in found] == [
+        (1, b"own", "", 2),
+        (2, b"shared", "", 2),
+    ]
+    outbox.held.end_claim()
+    due_at = time.time() + 3600
+    with empty_database.begin() as connection:
+        later = replace(found[0], due_at=due_at, content=b"later", scope="users")
+        assert outbox.insert(connection, [later]) == []
+        assert scheduled.promote(connection, due_at + 1, 10, lambda number: 9) == 1
+    assert [one.id for one in outbox.all()] == [1, 2, 9]
 
 
 @pytest.mark.parametrize("revise", [False, True])

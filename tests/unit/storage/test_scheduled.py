@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.storage import keys, scheduled
+from lamson.storage import keys, scheduled, suppressed, tasks
 from lamson.storage.keys import Key
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
+from lamson.storage.suppressed import Suppressed
+from tests.unit.support import others_wait
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from lamson.storage.database import Database
@@ -118,6 +122,31 @@ def test_mail_to_many_is_stored_once_until_it_leaves(database: Database, clock: 
     assert leave(outbox) == ["many"] * 3
 
 
+def test_who_is_suppressed_meanwhile_gets_nothing(database: Database, clock: Clock) -> None:
+    outbox = Outbox(database, "test")
+    both = ("ann@example.com", "zed@example.com")
+    commit(
+        outbox,
+        database,
+        row("to both", HOUR, to=both),
+        row("of the list", HOUR, to=both, scope="users"),
+        row("to one", HOUR, to=("ann@example.com",)),
+        row("tracked", HOUR, to=("ann@example.com",), envid="abc"),
+    )
+    with database.begin() as connection:
+        suppressed.add(connection, Suppressed("ann@example.com", "", "by hand"))
+        suppressed.add(connection, Suppressed("zed@example.com", "users", "complaint"))
+    clock.ahead = HOUR + 1
+    assert outbox.call() is None
+    assert [(one.message_id, one.recipients) for one in outbox.all()] == [
+        ("to both", ("zed@example.com",))
+    ]
+    assert outbox.scheduled() == []
+    with database.read() as connection:
+        [told] = tasks.waiting(connection)
+    assert (told.payload["id"], told.payload["kind"]) == ("abc", "suppressed")
+
+
 def test_it_can_be_cancelled_until_it_is_due(database: Database, clock: Clock) -> None:
     outbox = Outbox(database, "test")
     key, other = Key("remind-17"), Key("remind-18")
@@ -151,6 +180,33 @@ def test_one_process_at_a_time_lets_rows_move(database: Database, clock: Clock) 
         assert due_at <= time.time()
         connection.rollback()
     assert leave(outbox) == ["one"]
+
+
+def test_what_left_before_it_was_dropped_keeps_its_key(database: Database, clock: Clock) -> None:
+    """Else it could be sent again under that key."""
+    if database.is_sqlite:
+        pytest.skip("has one writer at a time")
+    outbox, key = Outbox(database, "test"), Key("one")
+    with database.begin() as connection:
+        assert keys.claim(connection, key, "<1@test>", time.time()) is None
+    commit(outbox, database, row("one", HOUR, key=key.digest))
+    [waiting] = outbox.scheduled()
+    clock.ahead = HOUR + 1
+    dropped: list[bool] = []
+
+    def drop() -> None:
+        with database.begin() as connection:
+            dropped.append(scheduled.drop(connection, waiting.id))
+
+    thread = threading.Thread(target=drop)
+    with database.begin() as connection:
+        assert scheduled.promote(connection, time.time(), 10, lambda number: 1) == 1
+        thread.start()
+        wait_for(lambda: dropped or others_wait(connection), "the other")
+    thread.join(10)
+    assert dropped == [False]
+    with database.begin() as connection:
+        assert keys.claim(connection, key, "<2@test>", time.time()) == "<1@test>"
 
 
 def test_what_is_being_cancelled_stays(database: Database, clock: Clock) -> None:

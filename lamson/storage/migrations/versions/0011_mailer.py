@@ -23,6 +23,7 @@ def upgrade() -> None:
             for column in columns
         ),
         sa.Column("key", sa.LargeBinary(16)),
+        sa.Column("scope", sa.Text(), nullable=False),
     )
     op.create_index("lamson_scheduled_due", "lamson_scheduled", ["due_at", "id"])
     op.create_index("lamson_scheduled_key", "lamson_scheduled", ["key"])

@@ -1,4 +1,4 @@
-"""lamson.app: what the application makes of its settings, and that its parts know each other."""
+"""lamson.app.application: what it makes of its settings, and that its parts know each other."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_the_relay_knows_what_the_dispatcher_has_under_way(
         asked.append(is_busy)
         return Relay(*arguments, is_busy=is_busy, **options)
 
-    monkeypatch.setattr("lamson.app.Relay", make)
+    monkeypatch.setattr("lamson.app.postroom.Relay", make)
     settings = Settings(handlers=[], database="sqlite://", run_dir=tmp_path / "run")
     application = Application(tmp_path, settings)
     (is_busy,) = asked
@@ -165,8 +165,8 @@ def test_a_relay_that_fails_at_the_end_costs_neither_clock_nor_database(
         done.append("save the clock")
 
     monkeypatch.setattr(application.relay, "drain", drain)
-    housekeeping = application._housekeeping
-    assert housekeeping is not None
+    assert application.postroom is not None
+    housekeeping = application.postroom.housekeeping
     monkeypatch.setattr(housekeeping, "cancel", lambda: done.append("cancel"))
     monkeypatch.setattr(housekeeping, "stop", tidy)
     monkeypatch.setattr(application.database, "close", lambda: done.append("close"))

@@ -1,14 +1,8 @@
-"""The application: all parts of one project, built from its settings, for one process.
-
-Used by the service's workers, by commands that need the parts, and by tests. Building it checks
-what can be checked: handlers, routes, templates' directories, the database's schema; whatever is
-wrong raises a LamsonError of one clear line. Nothing runs before `start`.
-"""
+"""One application: its parts, made from the settings of its project, and told of each other."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import time
 from contextlib import suppress
@@ -18,53 +12,33 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from lamson import log, results
-from lamson.delivery import later
-from lamson.delivery import schedules as scheduling
-from lamson.delivery import timers as timing
+from lamson.app.clockwork import Clockwork
+from lamson.app.judges import panel_of, spam_box_of
+from lamson.app.postroom import Postroom
+from lamson.app.reporting import Reporting
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.dispatcher import Dispatcher
-from lamson.delivery.errands import Errands
 from lamson.delivery.judging import Judging
-from lamson.delivery.later import Background
-from lamson.delivery.outcomes import Outcomes
 from lamson.delivery.posting import Posting
 from lamson.delivery.probe import Probe
-from lamson.delivery.reports import Reports
 from lamson.delivery.run import Handlers
-from lamson.delivery.runner import Runner
-from lamson.delivery.schedules import Schedules
-from lamson.delivery.spam.box import SpamBox
-from lamson.delivery.spam.panel import Panel, judge_of
 from lamson.delivery.thread_finder import ThreadFinder
-from lamson.delivery.timers import Timers
-from lamson.delivery.tracking import Tracking
 from lamson.delivery.traffic import Traffic
 from lamson.delivery.transaction import Transactions
 from lamson.errors import SettingsError, UnavailableError
 from lamson.message.notes import Notary
 from lamson.message.templates import Templates
-from lamson.relay.bell import Bell
-from lamson.relay.relay import Relay
-from lamson.relay.submission import Endpoint, Submitter
-from lamson.routing.bounces import PREFIX as BOUNCES
-from lamson.routing.bounces import BounceAddresses
 from lamson.routing.domains import Domains
 from lamson.routing.reserved import PREFIX as PROBES
 from lamson.settings import loading
-from lamson.settings.keys import signer_of
 from lamson.settings.model import TEMPLATES
 from lamson.settings.reserved import reserved_of
 from lamson.settings.routes import collect_routes, unproven_action
-from lamson.storage import failure, revisions, suppressed
+from lamson.storage import failure, revisions
 from lamson.storage.database import Database
-from lamson.storage.held import HeldRows
-from lamson.storage.housekeeping import DAY, Housekeeping
 from lamson.storage.lease_owner import LeaseOwners
 from lamson.storage.maildir import Maildir
-from lamson.storage.outbox import Outbox
-from lamson.storage.pace import Pace
 from lamson.storage.pending import Room
-from lamson.storage.room import Budget
 from lamson.storage.service_clock import ServiceClock
 
 if TYPE_CHECKING:
@@ -73,9 +47,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from lamson.message.request import MailRequest
+    from lamson.delivery.errands import Errands
+    from lamson.delivery.runner import Runner
+    from lamson.delivery.spam.box import SpamBox
+    from lamson.delivery.spam.panel import Panel
+    from lamson.delivery.tracking import Tracking
+    from lamson.relay.relay import Relay
     from lamson.settings.model import Settings
-    from lamson.settings.submission import Submission
+    from lamson.storage.outbox import Outbox
 
 BATCH_LIMIT = 256  # deliveries that share a commit on SQLite, at most
 BATCH_LIMIT_SERVER = 16  # and on a database server, where other connections commit beside
@@ -95,16 +74,17 @@ class Application:
         time: Callable[[], float] = time.time,
         clock: ServiceClock | None = None,
     ) -> None:
-        """``raise_errors``: a handler's exception reaches the caller (see lamson/testing.py).
+        """``raise_errors``: a handler's exception reaches the caller (see lamson/testing).
 
         With ``check_database`` nothing is written to a database whose tables are not as they
         should be. ``on_stuck`` is called when a handler passed its deadline. ``time`` is what
-        timers and schedules go by, ``clock`` what the limits of answers do.
+        timers, schedules, keys and tokens go by, ``clock`` what the limits of answers do.
         """
         self.project = project
         self.settings = settings
         self.hostname = settings.lmtp.hostname or socket.getfqdn()
-        self.router = collect_routes(settings)
+        self.router = collect_routes(settings, clock=time)
+        self._time = time
         for route in self.router.unproven_actions:
             log.logger.warning("%s:%s: %s", route.file, route.line, unproven_action(route))
         self.witness: results.OwnServer | None = None
@@ -122,69 +102,48 @@ class Application:
         self.undeliverable = Maildir(
             settings.run_dir / "undeliverable", quota=settings.max_undeliverable
         )
-        self.outcomes: Outcomes | None = None
-        self.tracking: Tracking | None = None
-        if settings.database is not None:
-            self.tracking = self._track(settings.submission)
         self.database: Database | None = None
         self.outbox: Outbox | None = None
         self.relay: Relay | None = None
+        self.errands: Errands | None = None
+        self.runner: Runner | None = None
         self.clock = clock or ServiceClock()
         self.lease_owners = LeaseOwners(project, settings.run_dir)
-        self._housekeeping: Housekeeping | None = None
-        self.errands: Errands | None = None
         self.task_errors: list[BaseException] = []
         """With ``raise_errors``: why tasks failed."""
-        self.runner: Runner | None = None
-        timers = Timers(self.router)
-        self.schedules = Schedules(self.router)
-        background = Background(self.router)
-        if settings.database is None and (timers or self.schedules or background):
+        clockwork = Clockwork(self.router, clock=time)
+        self.schedules = clockwork.schedules
+        if settings.database is None and clockwork:
             raise SettingsError(
                 "@timeout, @every and @background need a database to wait in", setting="database"
             )
-        self._bell: Bell | None = None
+        self.postroom: Postroom | None = None
+        self._reporting: Reporting | None = None
         traffic = Traffic()
         if settings.database is not None:
+            self._reporting = Reporting(
+                settings, self.router, self.domains, self.undeliverable, clock=time
+            )
             self.database = Database(
                 settings.database,
                 connections=settings.threads + 4,
                 before_writing=self._check if check_database else None,
             )
-            submission = settings.submission
-            held = HeldRows(budget=Budget(submission.max_buffered))
-            self.outbox = Outbox(
+            self.postroom = Postroom(
                 self.database,
-                self.lease_owners.name(os.getpid()),
-                held,
-                max_recipients=submission.max_recipients,
-            )
-            self.relay = Relay(
-                self.outbox,
-                self.undeliverable,
-                lambda: Submitter(self._endpoint()),
-                connections=submission.connections,
-                max_age=submission.max_age,
-                is_busy=traffic.is_busy,
-                pace=Pace(self.database, submission.pace) if submission.pace else None,
-            )
-            self._bell = Bell(self.database, settings.run_dir, self.relay.wake)
-            self._housekeeping = Housekeeping(
-                self.database,
-                self.clock,
-                self.outbox,
+                settings,
                 self.lease_owners,
-                keep_threads=settings.mail_threads.keep_days * DAY,
+                self.undeliverable,
+                self.clock,
+                hostname=self.hostname,
+                is_busy=traffic.is_busy,
             )
+            self.outbox, self.relay = self.postroom.outbox, self.postroom.relay
         is_sqlite = self.database is not None and self.database.is_sqlite
         self.spam: SpamBox | None = None
         self.panel: Panel | None = None
         if self.router.has_spam_filters:
-            wanted = settings.spam
-            queue = Maildir(settings.run_dir / "spam", quota=wanted.max_kept)
-            self.spam = SpamBox(queue, days=wanted.days)
-            judges = [judge_of(one, max_size=wanted.max_size) for one in wanted.judges]
-            self.panel = Panel(judges, timeout=wanted.timeout)
+            self.spam, self.panel = spam_box_of(settings), panel_of(settings)
         handlers = Handlers(
             self.router,
             hostname=self.hostname,
@@ -194,18 +153,17 @@ class Application:
                 settings.answers.per_mailbox, settings.answers.per_domain, clock=self.clock
             ),
             is_ours=None if settings.submission.any_sender else self.domains.holds,
-            proves=self._proves if self.witness is not None else None,
             mark=lambda recipient: self.notary.mark(recipient),
             room=Room(settings.signing.max_pending),
             finder=ThreadFinder(
                 self.router,
                 clock=self.clock,
-                proves=self._proves if settings.authserv_id else None,
                 keep_days=settings.mail_threads.keep_days,
             ),
-            tracking=self.tracking,
+            tracking=self._tracking,
             spam=self.spam,
             raise_errors=raise_errors,
+            time=time,
         )
         self.transactions = Transactions(
             handlers,
@@ -213,7 +171,7 @@ class Application:
             outbox=self.outbox,
             undeliverable=self.undeliverable,
             clock=self.clock,
-            timers=timers or None,
+            timers=clockwork.timers or None,
             time=time,
             on_tasks=lambda: self.runner.poke() if self.runner is not None else None,
         )
@@ -233,49 +191,26 @@ class Application:
             on_stuck=on_stuck,
         )
         if self.database is not None:
-            self.errands = Errands(
+            assert self._reporting is not None
+            self.errands = clockwork.errands(
                 self.database,
                 self.transactions,
                 self._make_mailer,
-                clock=time,
+                self._reporting.outcomes,
                 deadline=settings.handler_deadline,
                 on_failure=self.task_errors.append if raise_errors else lambda error: None,
             )
-            self.errands.register(timing.KIND, timers.perform, locks=timers.locks)
-            self.errands.register(
-                scheduling.KIND, self.schedules.perform, failed=self.schedules.failed
-            )
-            self.errands.register_outside(later.KIND, background.perform)
-            assert self.outcomes is not None
-            self.errands.register(suppressed.TASK, self.outcomes.perform)
-            self.runner = Runner(
+            self.runner = clockwork.runner(
                 self.database,
                 self.errands,
                 self.dispatcher,
                 limit=1 if is_sqlite else max(1, settings.threads // 2),
-                clock=time,
-                prepare=lambda connection: self.schedules.take_up(connection, time()),
-                mend=self.schedules.mend,
             )
 
-    def _track(self, submission: Submission) -> Tracking:
-        """Take what comes to bounce addresses; gives what makes them."""
-        addresses = BounceAddresses(signer_of(self.settings))
-        self.outcomes = outcomes = Outcomes(
-            self.router,
-            suppresses=submission.suppress == "hard",
-            soft_limit=submission.soft_limit,
-            soft_days=submission.soft_days,
-        )
-        reports = Reports(addresses, outcomes, self.undeliverable)
-        self.router.reserve(BOUNCES, addresses.takes, reports.take)
-        return Tracking(
-            addresses,
-            is_ours=self.domains.holds,
-            domains=self.domains.listed,
-            is_default=submission.track,
-            notify=submission.notify,
-        )
+    @property
+    def _tracking(self) -> Tracking | None:
+        """What makes tracked mail, where there is a database."""
+        return None if self._reporting is None else self._reporting.tracking
 
     @classmethod
     def load(
@@ -314,10 +249,6 @@ class Application:
         except SQLAlchemyError as error:
             raise database.unavailable(error) from error
 
-    def _proves(self, message: MailRequest, domain: str) -> bool:
-        assert self.settings.authserv_id is not None
-        return results.proof(message, self.settings.authserv_id, domain) is not None
-
     @cached_property
     def notary(self) -> Notary:
         """Who signs the filters' notes, and verifies them. Raises OSError, SettingsError."""
@@ -339,26 +270,18 @@ class Application:
             await self.relay.start()
         if self.runner is not None and does_tasks:
             self.runner.start()
-        if self._bell is not None:
-            self._bell.start()
-        if self._housekeeping is not None:
-            self._housekeeping.start()
+        if self.postroom is not None:
+            self.postroom.start()
 
     async def stop(self, timeout: float) -> None:
         """Stop both; mail committed already is submitted for ``timeout`` seconds at most."""
         if self.runner is not None:
             self.runner.stop()
         self.dispatcher.stop()
-        if self._housekeeping is not None:
-            self._housekeeping.cancel()
-        if self._bell is not None:
-            await self._bell.stop()
         try:
-            if self.relay is not None:
-                await self.relay.drain(timeout)
+            if self.postroom is not None:
+                await self.postroom.stop(timeout)
         finally:
-            if self._housekeeping is not None:
-                await self._housekeeping.stop()
             if self.database is not None:
                 self.database.close()
 
@@ -371,20 +294,7 @@ class Application:
             hostname=self.hostname,
             templates=self.templates,
             is_ours=None if self.settings.submission.any_sender else self.domains.holds,
-            tracking=self.tracking,
+            tracking=self._tracking,
             purposes=self.router.purposes,
-        )
-
-    def _endpoint(self) -> Endpoint:
-        submission = self.settings.submission
-        return Endpoint(
-            host=submission.host,
-            port=submission.port,
-            security=submission.security,
-            user=submission.user,
-            secret=submission.password(),
-            ca_file=submission.ca_file,
-            tls_name=submission.tls_name,
-            timeout=submission.timeout,
-            hostname=self.hostname,
+            clock=self._time,
         )

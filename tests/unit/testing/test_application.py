@@ -1,99 +1,25 @@
-"""lamson.testing; what a project's tests do with it is in tests/intro and in the skeleton."""
+"""lamson.testing.application: its time, and what is due by it; tests/intro has the rest."""
 
 from __future__ import annotations
 
 import secrets
 import sys
-from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine
-from sqlalchemy.orm import Session
 
 from lamson.routing.signing import Signed, Signer
-from lamson.testing import Conversation, Mailroom, Sent
-from tests.unit.support import make_message
+from lamson.testing import Conversation, Mailroom, Refused, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-
-def test_an_inbox_does_not_mind_capitals() -> None:
-    message: Any = None
-    answer = Sent("", ("zed@example.com",), message)
-    mailroom: Any = SimpleNamespace(
-        sent=[answer, Sent("", ("ann@example.com",), message)],
-        deliver=lambda *mail, **options: [answer],
-    )
-    zed = Conversation(mailroom, "Zed@Example.com")
-    assert zed.deliver("list@test.com", b"") is answer
-    assert zed.inbox == [answer]
-
-
-def test_an_answer_is_as_mail_programs_write_it() -> None:
-    written: list[tuple[str, str, bytes]] = []
-
-    def deliver(*mail: Any, **options: Any) -> list[Sent]:
-        written.append(mail)
-        return []
-
-    mailroom: Any = SimpleNamespace(sent=[], deliver=deliver)
-    zed = Conversation(mailroom, "zed@example.com")
-    fields = (
-        "From: Desk <desk@test.com>\r\nReply-To: desk+x@test.com\r\nSubject: Re: Printer\r\n"
-        "Date: Sat, 28 Nov 2026 10:00:00 +0000\r\nMessage-ID: <2@test.com>\r\n"
-        "References: <1@example.com>\r\n"
-    )
-    sent = Sent("", ("zed@example.com",), make_message(f"{fields}\r\nWhich?\r\n".encode()))
-    assert zed.reply(sent, "The big one.") is None
-    assert zed.reply(sent, "Again.", subject="Toner", headers={"References": "<9@x>"}) is None
-    one, two = (make_message(content) for _, _, content in written)
-    assert [(sender, to) for sender, to, _ in written] == [
-        ("zed@example.com", "desk+x@test.com")
-    ] * 2
-    assert (one.subject, two.subject) == ("Re: Printer", "Toner")
-    assert one.in_reply_to == two.in_reply_to == ["<2@test.com>"]
-    assert one.references == ["<1@example.com>", "<2@test.com>"]
-    assert two.references == ["<9@x>"]
-    assert one.new_text.strip() == "The big one."
-    assert "> Which?" in one.body
-    unsigned = make_message(b"From: a@test.com\r\n\r\nhi\r\n")
-    zed.reply(Sent("", ("zed@example.com",), unsigned))
-    assert written[-1][1] == "a@test.com"
-
-
-@pytest.fixture
-def mailer_settings(tmp_path: Path) -> dict[str, Any]:
-    (tmp_path / "hello.txt").write_text("Hello ${name}.\n")
-    return {"templates": [tmp_path]}
-
-
-def test_the_mailer_needs_no_project(mailer: Any) -> None:
-    at = datetime(2999, 1, 31, tzinfo=UTC)
-    given = {"to": "zed@example.com", "sender": "shop@test.com", "subject": "x"}
-    engine = create_engine(mailer.url)
-    with Session(engine) as session:
-        mailer.send(mailer.compose("hello.txt", name="Zed", **given), session)
-        assert mailer.sent == []
-        session.rollback()
-        mailer.send(mailer.compose("hello.txt", name="Zed", **given), session)
-        mailer.send(mailer.compose(body="Later.", **given), session, at=at)
-        session.commit()
-    engine.dispose()
-    [sent] = mailer.sent
-    assert (sent.sender, sent.body.strip(), sent["Subject"]) == ("shop@test.com", "Hello Zed.", "x")
-    [(when, later)] = mailer.scheduled
-    assert (when, later.body.strip()) == (at, "Later.")
-
-
 SOURCE = """
 import time
 
-from lamson import Attempt, Delivery, Expired, Mailer, MailRequest
-from lamson import background, every, route, stateless, timeout
+from lamson import Attempt, Delivery, Expired, Key, Mailer, MailRequest, Outcome, Signed
+from lamson import background, every, outcome, route, stateless, timeout
 
 CALLS = []
 FAILS = []
@@ -123,13 +49,35 @@ def WAITING(message: MailRequest, user: str):
 @timeout(WAITING, days=3)
 def remind(expired: Expired, mailer: Mailer, user: str):
     mailer.send(
-        mailer.compose(to=expired.author, sender=f"{user}@test.com", subject="Still?", body="?")
+        mailer.compose(to=expired.author, sender=f"{user}@test.com", subject="Still?", body="?"),
+        track=True,
     )
+
+
+@outcome
+def told(outcome: Outcome):
+    CALLS.append((outcome.mail.subject, outcome.kind, outcome.state))
+
+
+@route("(user)@test.com", user="daily")
+@stateless
+def once(message: MailRequest, delivery: Delivery, user: str):
+    delivery.reply(subject="Once", body="?", key=Key("once", days=1))
+    CALLS.append(delivery.sign("try", days=2))
+
+
+@route("try-(token)@test.com", token=Signed("try"))
+@stateless
+def given(message: MailRequest, token: str):
+    CALLS.append("came")
 
 
 @every("1 day", at="06:00")
 def digest(mailer: Mailer):
-    mailer.send(mailer.compose(to="ann@example.com", sender="a@test.com", subject="Day", body="!"))
+    mailer.send(
+        mailer.compose(to="ann@example.com", sender="a@test.com", subject="Day", body="!"),
+        track=True,
+    )
 
 
 @background
@@ -208,6 +156,33 @@ def test_what_is_to_leave_later_is_there_with_its_time(timely: Mailroom) -> None
     assert outbox.scheduled() == []
     assert outbox.count() == 0
     assert [one for one in timely.sent if one["Subject"] == "Later"] == later[1:]
+
+
+def test_who_sent_it_is_told_what_became_of_it_also_without_a_message(timely: Mailroom) -> None:
+    Conversation(timely, "zed@example.com").say("list@test.com")
+    timely.wait(days=3, hours=1)
+    mails = {str(one["Subject"]): one for one in timely.sent}
+    for subject in ("Still?", "Day"):
+        timely.report(mails[subject])
+    calls = handlers(timely).CALLS
+    assert calls[-2:] == [("Still?", "failed", "WAITING"), ("Day", "failed", "")]
+
+
+def test_keys_tokens_and_bounces_end_by_that_time(timely: Mailroom) -> None:
+    zed = Conversation(timely, "zed@example.com")
+    for hours in (0, 23, 2):
+        timely.wait(hours=hours)
+        zed.say("daily@test.com")
+    assert subjects(zed.inbox) == ["Once", "Once"]
+    *_, token = handlers(timely).CALLS
+    zed.say(f"try-{token}@test.com")
+    timely.wait(days=3)
+    with pytest.raises(Refused):
+        zed.say(f"try-{token}@test.com")
+    [day, *_] = [one for one in timely.sent if one["Subject"] == "Day"]
+    timely.wait(days=40)
+    with pytest.raises(Refused):
+        timely.report(day)
 
 
 def test_limits_of_answers_and_tokens_go_by_the_same_time(timely: Mailroom) -> None:

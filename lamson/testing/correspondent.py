@@ -1,0 +1,167 @@
+"""A correspondent of the application under test: he writes, and reads what comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lamson.errors import LamsonError
+from lamson.smtp.reply import Reply
+from lamson.testing.messages import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lamson.smtp.envelope import Peer
+    from lamson.testing.application import Mailroom
+    from lamson.testing.messages import Sent
+    from lamson_milter.offer import Offer
+
+HELD = Reply(450, "4.7.1", "The message was discarded or is on hold")
+
+
+class Conversation:
+    """One correspondent, who writes to the application and reads its answers."""
+
+    def __init__(self, mailroom: Mailroom, author: str) -> None:
+        self._mailroom = mailroom
+        self.author = author
+
+    def say(
+        self,
+        to: str,
+        subject: str = "",
+        body: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        sender: str | None = None,
+        proven: bool = False,
+        spam: bool | None = None,
+    ) -> Sent | None:
+        """Write to the application; gives its answer to this correspondent, None without one.
+
+        ``sender`` is the envelope sender (default: the author; "" for a bounce), ``headers`` are
+        further header fields. With ``proven`` our own server says that DMARC proves the author,
+        which needs the setting `authserv_id`; ``spam`` says whether it is spam. Raises Refused, or
+        what a handler raised.
+        """
+        if proven:
+            headers = {**(headers or {}), "Authentication-Results": self._testimony()}
+        content = self._compose([to], subject, body, headers)
+        return self.deliver(to, content, sender=sender, spam=spam)
+
+    def _testimony(self) -> str:
+        authserv_id = self._mailroom.application.settings.authserv_id
+        if authserv_id is None:
+            raise LamsonError("nobody is proven: authserv_id is not set")
+        return f"{authserv_id}; dmarc=pass header.from={self.author.rpartition('@')[2]}"
+
+    def reply(
+        self,
+        sent: Sent,
+        body: str = "",
+        *,
+        subject: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        sender: str | None = None,
+    ) -> Sent | None:
+        """Answer a mail of the application as mail programs do; gives its answer, as `say` does.
+
+        It goes to the Reply-To of ``sent``, else to its From, says what it answers (In-Reply-To and
+        References) and quotes it below ``body``. ``headers`` may say otherwise.
+        """
+        from datetime import UTC, datetime
+
+        from lamson.message.answering import fields_of_answer, subject_of_answer
+        from lamson.message.history import Said, quoted
+
+        message = sent.message
+        to = (message.reply_to or message.from_)[0].address
+        date = message.date or datetime.now(UTC)
+        below = quoted([Said("", message["From"] or "", date, message.body)])
+        return self.say(
+            to,
+            subject_of_answer(message.subject) if subject is None else subject,
+            f"{body}\n\n{below}",
+            headers={**fields_of_answer(message), **(headers or {})},
+            sender=sender,
+        )
+
+    def _compose(
+        self,
+        to: Sequence[str],
+        subject: str,
+        body: str,
+        headers: Mapping[str, str] | None,
+    ) -> bytes:
+        from email.utils import formatdate, make_msgid
+
+        from lamson.message.response import MailResponse
+
+        message = MailResponse(
+            to=to, sender=self.author, subject=subject, body=body, headers=headers
+        )
+        for name, value in (
+            ("Message-ID", make_msgid(domain="test.invalid")),
+            ("Date", formatdate()),
+        ):
+            if message[name] is None:
+                message[name] = value
+        return message.to_bytes()
+
+    def deliver(
+        self, to: str, content: bytes, *, sender: str | None = None, spam: bool | None = None
+    ) -> Sent | None:
+        """Like `say`, with a message of the test's own making."""
+        envelope_sender = self.author if sender is None else sender
+        return self._answer(self._mailroom.deliver(envelope_sender, to, content, spam=spam))
+
+    def offer(
+        self,
+        to: str | Sequence[str],
+        subject: str = "",
+        body: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        sender: str | None = None,
+        content: bytes | None = None,
+        client: Peer | None = None,
+    ) -> Offer:
+        """Offer a message to the application's filters, as the sender's server does.
+
+        Gives the replies at each stage and, as ``queued``, the message as Postfix would queue it,
+        None where it would not; `say_queued` hands that to the handlers. ``content`` is a message
+        of the test's own making, ``client`` who connects. Raises what a filter raised.
+        """
+        recipients = [to] if isinstance(to, str) else list(to)
+        if content is None:
+            content = self._compose(recipients, subject, body, headers)
+        envelope_sender = self.author if sender is None else sender
+        return self._mailroom.offer(envelope_sender, recipients, content, client=client)
+
+    def say_queued(self, offer: Offer) -> Sent | None:
+        """Deliver what an `offer` came to, notes and all; gives an answer like `say`.
+
+        Raises Refused where it was not queued, or is on hold.
+        """
+        queued = offer.queued
+        if queued is None or queued.on_hold is not None:
+            raise Refused(offer.refusal or HELD)
+        sent: list[Sent] = []
+        for recipient in queued.recipients:
+            sent += self._mailroom.deliver(
+                queued.sender, recipient, queued.message.raw, queue_id=queued.message.queue_id
+            )
+        return self._answer(sent)
+
+    def _answer(self, sent: Sequence[Sent]) -> Sent | None:
+        return next(filter(self._is_mine, sent), None)
+
+    @property
+    def inbox(self) -> list[Sent]:
+        """All that the application ever sent to this correspondent."""
+        return [one for one in self._mailroom.sent if self._is_mine(one)]
+
+    def _is_mine(self, one: Sent) -> bool:
+        from lamson.smtp import address
+
+        return address.normalise(self.author) in map(address.normalise, one.recipients)

@@ -1,0 +1,30 @@
+"""lamson.delivery.moment: when mail is to leave."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from lamson.delivery.moment import seconds_of
+
+
+@pytest.mark.parametrize(
+    ("at", "error", "why"),
+    [
+        (datetime(2030, 1, 1), TypeError, "has no time zone"),
+        ("tomorrow", TypeError, "a datetime or seconds since the epoch, not 'tomorrow'"),
+        (True, TypeError, "not True"),
+        (float("nan"), ValueError, "no time in seconds since the epoch"),
+        (3600, ValueError, "no time in seconds since the epoch"),
+    ],
+)
+def test_what_is_no_time_is_refused(at: Any, error: type[Exception], why: str) -> None:
+    with pytest.raises(error, match=why):
+        seconds_of(at)
+
+
+def test_a_time_is_a_datetime_or_seconds() -> None:
+    assert seconds_of(datetime(2030, 1, 1, tzinfo=UTC)) == 1893456000.0
+    assert seconds_of(1893456000) == 1893456000.0

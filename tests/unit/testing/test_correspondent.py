@@ -1,0 +1,53 @@
+"""lamson.testing.correspondent: who writes to the application. Projects' tests do the rest."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from lamson.testing import Conversation, Sent
+from tests.unit.support import make_message
+
+
+def test_an_inbox_does_not_mind_capitals() -> None:
+    message: Any = None
+    answer = Sent("", ("zed@example.com",), message)
+    mailroom: Any = SimpleNamespace(
+        sent=[answer, Sent("", ("ann@example.com",), message)],
+        deliver=lambda *mail, **options: [answer],
+    )
+    zed = Conversation(mailroom, "Zed@Example.com")
+    assert zed.deliver("list@test.com", b"") is answer
+    assert zed.inbox == [answer]
+
+
+def test_an_answer_is_as_mail_programs_write_it() -> None:
+    written: list[tuple[str, str, bytes]] = []
+
+    def deliver(*mail: Any, **options: Any) -> list[Sent]:
+        written.append(mail)
+        return []
+
+    mailroom: Any = SimpleNamespace(sent=[], deliver=deliver)
+    zed = Conversation(mailroom, "zed@example.com")
+    fields = (
+        "From: Desk <desk@test.com>\r\nReply-To: desk+x@test.com\r\nSubject: Re: Printer\r\n"
+        "Date: Sat, 28 Nov 2026 10:00:00 +0000\r\nMessage-ID: <2@test.com>\r\n"
+        "References: <1@example.com>\r\n"
+    )
+    sent = Sent("", ("zed@example.com",), make_message(f"{fields}\r\nWhich?\r\n".encode()))
+    assert zed.reply(sent, "The big one.") is None
+    assert zed.reply(sent, "Again.", subject="Toner", headers={"References": "<9@x>"}) is None
+    one, two = (make_message(content) for _, _, content in written)
+    assert [(sender, to) for sender, to, _ in written] == [
+        ("zed@example.com", "desk+x@test.com")
+    ] * 2
+    assert (one.subject, two.subject) == ("Re: Printer", "Toner")
+    assert one.in_reply_to == two.in_reply_to == ["<2@test.com>"]
+    assert one.references == ["<1@example.com>", "<2@test.com>"]
+    assert two.references == ["<9@x>"]
+    assert one.new_text.strip() == "The big one."
+    assert "> Which?" in one.body
+    unsigned = make_message(b"From: a@test.com\r\n\r\nhi\r\n")
+    zed.reply(Sent("", ("zed@example.com",), unsigned))
+    assert written[-1][1] == "a@test.com"
