@@ -75,6 +75,7 @@ FAULTS = [
         weakness=MAIL_APART,
         why_not_twice="its mail must not be there",
         nodes=2,
+        long_on=("postgres",),
     ),
     Fault(
         name="web-killed-after-commit",
@@ -91,5 +92,6 @@ FAULTS = [
         weakness=EARLY_DELETES,
         why_not_twice="nobody but the service has its mail",
         nodes=2,
+        long_on=("postgres",),
     ),
 ]

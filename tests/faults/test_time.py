@@ -67,10 +67,12 @@ class TimeFault:
 
 
 FAULTS = {
-    "killed-after-take": TimeFault(_kill, EARLY, ("lost",), failpoint.AFTER_TAKE, nodes=2),
-    "killed-before-commit": TimeFault(_kill, EARLY, ("lost",), failpoint.BEFORE_COMMIT, nodes=2),
+    "killed-after-take": TimeFault(_kill, EARLY, ("lost", "undone"), failpoint.AFTER_TAKE, nodes=2),
+    "killed-before-commit": TimeFault(
+        _kill, EARLY, ("lost", "undone"), failpoint.BEFORE_COMMIT, nodes=2
+    ),
     "killed-after-commit": TimeFault(_kill, LATE, ("twice",), failpoint.AFTER_COMMIT, nodes=2),
-    "all-killed": TimeFault(_kill_all, EARLY, ("lost",)),
+    "all-killed": TimeFault(_kill_all, EARLY, ("lost", "undone")),
     "database-gone": TimeFault(_lose_database, EARLY, ("lost", "undone")),
     "two-nodes": TimeFault(_nothing, LATE, ("twice",), nodes=2, databases=("postgres",)),
     "clock-jumps": TimeFault(_jump, NEVER, ("is_standing",)),
