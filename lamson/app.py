@@ -99,12 +99,13 @@ class Application:
 
         With ``check_database`` nothing is written to a database whose tables are not as they
         should be. ``on_stuck`` is called when a handler passed its deadline. ``time`` is what
-        timers and schedules go by, ``clock`` what the limits of answers do.
+        timers, schedules, tokens and dates go by, ``clock`` what the limits of answers do.
         """
+        self._time = time
         self.project = project
         self.settings = settings
         self.hostname = settings.lmtp.hostname or socket.getfqdn()
-        self.router = collect_routes(settings)
+        self.router = collect_routes(settings, clock=time)
         for route in self.router.unproven_actions:
             log.logger.warning("%s:%s: %s", route.file, route.line, unproven_action(route))
         self.witness: results.OwnServer | None = None
@@ -125,7 +126,7 @@ class Application:
         self.outcomes: Outcomes | None = None
         self.tracking: Tracking | None = None
         if settings.database is not None:
-            self.tracking = self._track(settings.submission)
+            self.tracking = self._track(settings.submission, time)
         self.database: Database | None = None
         self.outbox: Outbox | None = None
         self.relay: Relay | None = None
@@ -204,6 +205,7 @@ class Application:
                 keep_days=settings.mail_threads.keep_days,
             ),
             tracking=self.tracking,
+            time=time,
             spam=self.spam,
             raise_errors=raise_errors,
         )
@@ -258,16 +260,17 @@ class Application:
                 mend=self.schedules.mend,
             )
 
-    def _track(self, submission: Submission) -> Tracking:
+    def _track(self, submission: Submission, time: Callable[[], float]) -> Tracking:
         """Take what comes to bounce addresses; gives what makes them."""
-        addresses = BounceAddresses(signer_of(self.settings))
+        addresses = BounceAddresses(signer_of(self.settings, clock=time), clock=time)
         self.outcomes = outcomes = Outcomes(
             self.router,
             suppresses=submission.suppress == "hard",
             soft_limit=submission.soft_limit,
             soft_days=submission.soft_days,
+            clock=time,
         )
-        reports = Reports(addresses, outcomes, self.undeliverable)
+        reports = Reports(addresses, outcomes, self.undeliverable, clock=time)
         self.router.reserve(BOUNCES, addresses.takes, reports.take)
         return Tracking(
             addresses,
@@ -275,6 +278,7 @@ class Application:
             domains=self.domains.listed,
             is_default=submission.track,
             notify=submission.notify,
+            clock=time,
         )
 
     @classmethod
@@ -373,6 +377,7 @@ class Application:
             is_ours=None if self.settings.submission.any_sender else self.domains.holds,
             tracking=self.tracking,
             purposes=self.router.purposes,
+            clock=self._time,
         )
 
     def _endpoint(self) -> Endpoint:

@@ -19,6 +19,7 @@ Time is the test's own: ``mailroom.wait(days=3)`` lets it pass, and does what is
         zed.say("users-subscribe@test.com")
         mailroom.wait(days=3)
         assert "still" in zed.inbox[-1]["Subject"]
+
 The fixture ``mailer`` is for web applications and scripts, which have no handlers: a
 `lamson.Mailer` on a database of its own, which tells what was sent.
 
@@ -395,7 +396,7 @@ class Conversation:
         )
         for name, value in (
             ("Message-ID", make_msgid(domain="test.invalid")),
-            ("Date", formatdate()),
+            ("Date", formatdate(self._mailroom.clock())),
         ):
             if message[name] is None:
                 message[name] = value

@@ -7,6 +7,7 @@ the process dies later, the same bytes go out with the same Message-ID.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,7 @@ class Delivery(Posting):
         desk: Desk | None = None,
         tracking: Tracking | None = None,
         connect: Callable[[], Connection] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """``digest`` names the delivery, None where nothing does: it is then made up when needed.
 
@@ -108,6 +110,7 @@ class Delivery(Posting):
             is_ours=is_ours,
             tracking=tracking,
             connect=connect,
+            clock=clock,
         )
         self.message = message
         self.thread: Thread | None = None
@@ -145,7 +148,7 @@ class Delivery(Posting):
 
     def _note(self, row: Outgoing, response: MailResponse | None) -> None:
         if self.thread is not None:
-            self.thread.note(row, response)
+            self.thread.note(row, response, now=self._clock())
 
     @property
     def correspondent(self) -> Correspondent:

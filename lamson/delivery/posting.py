@@ -53,6 +53,7 @@ class Posting:
 
     __slots__ = (
         "_claimed",
+        "_clock",
         "_connect",
         "_digest",
         "_hostname",
@@ -81,13 +82,15 @@ class Posting:
         schema: str | None = None,
         tracking: Tracking | None = None,
         purposes: Purposes | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """``digest`` is what Message-IDs derive from; None where it is made up when needed.
 
         ``is_ours`` tells whether a domain is one of ours; None allows any envelope sender.
         ``connect`` gives the connection on which the rows will be inserted, within what is undone
         where they are not; ``schema`` is that of our tables, where its search path is another.
-        ``tracking`` makes tracked mail, ``purposes`` signs; None where there is none.
+        ``tracking`` makes tracked mail, ``purposes`` signs; None where there is none. ``clock`` is
+        what keys and dates go by.
         """
         self.module = ""  # whose @outcome function is told what became of tracked mail,
         self.state_key: StateKey | None = None  # and in whose conversation
@@ -100,6 +103,7 @@ class Posting:
         self._is_ours = is_ours
         self._tracking = tracking
         self._purposes = purposes
+        self._clock = clock
         self._is_over = False
         self._claimed: list[tuple[Key, Outgoing]] = []
         self._connect = connect
@@ -253,7 +257,7 @@ class Posting:
         if response["Message-ID"] is None:
             response["Message-ID"] = self._next_message_id(response.author)
         if response["Date"] is None:
-            response["Date"] = _date(int(time.time()))
+            response["Date"] = _date(int(self._clock()))
         recipients = (
             [to] if isinstance(to, str) else list(response.recipients if to is None else to)
         )
@@ -350,7 +354,7 @@ class Posting:
             for key, row in self._claimed:
                 if any(row is one for one in self.outgoing):
                     mine = row.message_id
-                    holder = keys.claim(connection, key, mine, time.time(), self._schema)
+                    holder = keys.claim(connection, key, mine, self._clock(), self._schema)
                     if holder not in (None, mine):
                         self.outgoing[:] = [one for one in self.outgoing if one is not row]
 
@@ -433,7 +437,7 @@ class Posting:
         if once is not None:  # last: what fails above must not leave it used
             row.key = once.digest
             connection = self._connected("key=")
-            holder = keys.claim(connection, once, message_id, time.time(), self._schema)
+            holder = keys.claim(connection, once, message_id, self._clock(), self._schema)
             if holder is not None:
                 return holder
             self._claimed.append((once, row))

@@ -73,6 +73,7 @@ class Handlers:
         tracking: Tracking | None = None,
         finder: ThreadFinder | None = None,
         spam: SpamBox | None = None,
+        time: Callable[[], float] = time.time,
         raise_errors: bool = False,
     ) -> None:
         """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
@@ -80,8 +81,8 @@ class Handlers:
         ``proves`` tells whether a message is proven to be from a domain, None where nothing is;
         ``mark`` makes the mark of what is forwarded from an address; ``room`` is for messages that
         wait for a token, ``tracking`` makes tracked mail, ``finder`` finds threads for handlers
-        that ask, ``spam`` is where spam is kept, in an application that has mail judged. With
-        ``raise_errors`` a handler's exception is raised: for tests.
+        that ask, ``spam`` is where spam is kept, where mail is judged. ``time`` is what keys and
+        dates go by. With ``raise_errors`` a handler's exception is raised: for tests.
         """
         self._router = router
         self._hostname = hostname
@@ -95,6 +96,7 @@ class Handlers:
         self._tracking = tracking
         self._finder = finder
         self._spam = spam
+        self._time = time
         self._raise_errors = raise_errors
 
     def find_threads(self, connection: Connection | None, jobs: Sequence[Job]) -> None:
@@ -312,6 +314,7 @@ class Handlers:
             desk=run.desk,
             tracking=self._tracking,
             connect=run.connect if run.has_database else None,
+            clock=self._time,
         )
         job.answered = delivery.answered
         return delivery

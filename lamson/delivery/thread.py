@@ -220,13 +220,13 @@ class Thread:
             response["In-Reply-To"] = ids[-1]
             response["References"] = " ".join(fewer_references(ids))
 
-    def note(self, row: Outgoing, response: MailResponse | None = None) -> None:
+    def note(self, row: Outgoing, response: MailResponse | None = None, *, now: float) -> None:
         """``row`` is sent in this thread. Without ``response`` it is somebody else's mail."""
         named = set()
         entry = None
         if response is not None:
             named = set(map(address.normalise, [*response.to, *response.cc]))
-            entry = self._entry_of(row, response)
+            entry = self._entry_of(row, response, now)
         taking = {
             one: one in named
             for one in map(address.normalise, row.recipients)
@@ -314,7 +314,7 @@ class Thread:
             text=_fitting(message.new_text.strip() or message.body.strip()),
         )
 
-    def _entry_of(self, row: Outgoing, response: MailResponse) -> Entry | None:
+    def _entry_of(self, row: Outgoing, response: MailResponse, now: float) -> Entry | None:
         if len(self._told(self._sent)) >= _MAX_SAID:
             return None
         body = response.body
@@ -332,7 +332,7 @@ class Thread:
         said = Said(
             address.normalise(author.address),
             one_line(author.name)[:_MAX_NAME],
-            datetime.fromtimestamp(int(time.time()), UTC),
+            datetime.fromtimestamp(int(now), UTC),
             text,
             is_ours=True,
         )

@@ -5,6 +5,7 @@ For whatever matches addresses: the service's processes, and the commands that s
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from lamson.errors import RouteError
@@ -13,18 +14,21 @@ from lamson.routing.router import Router
 from lamson.settings.keys import signer_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lamson.routing.router import Route
     from lamson.settings.model import Settings
 
 
-def collect_routes(settings: Settings) -> Router:
+def collect_routes(settings: Settings, *, clock: Callable[[], float] = time.time) -> Router:
     """Import the handler modules and build their Router. Raises RouteError.
 
     Captures are given to templates, so none may have a name that templates need for themselves.
     A token that counts once is noted in the database, so there has to be one. What acts for an
-    author wants him proven, and somebody has to be there who proves.
+    author wants him proven, and somebody has to be there who proves. ``clock`` is what signed
+    addresses expire by.
     """
-    signer = signer_of(settings)
+    signer = signer_of(settings, clock=clock)
     router = Router.collect(settings.handlers, settings.route_defaults, signer=signer)
     router.refuse_captures(RESERVED)
     route = router.purposes.once()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from lamson.routing.signing import Signed, Signer
-from lamson.testing import Conversation, Mailroom, Sent
+from lamson.testing import Conversation, Mailroom, Refused, Sent
 from tests.unit.support import make_message
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def test_an_answer_is_as_mail_programs_write_it() -> None:
         written.append(mail)
         return []
 
-    mailroom: Any = SimpleNamespace(sent=[], deliver=deliver)
+    mailroom: Any = SimpleNamespace(sent=[], deliver=deliver, clock=time.time)
     zed = Conversation(mailroom, "zed@example.com")
     fields = (
         "From: Desk <desk@test.com>\r\nReply-To: desk+x@test.com\r\nSubject: Re: Printer\r\n"
@@ -92,8 +92,8 @@ def test_the_mailer_needs_no_project(mailer: Any) -> None:
 SOURCE = """
 import time
 
-from lamson import Attempt, Delivery, Expired, Mailer, MailRequest
-from lamson import background, every, route, stateless, timeout
+from lamson import Attempt, Delivery, Expired, Key, Mailer, MailRequest, Outcome, Signed
+from lamson import background, every, outcome, route, stateless, timeout
 
 CALLS = []
 FAILS = []
@@ -130,6 +130,24 @@ def remind(expired: Expired, mailer: Mailer, user: str):
 @every("1 day", at="06:00")
 def digest(mailer: Mailer):
     mailer.send(mailer.compose(to="ann@example.com", sender="a@test.com", subject="Day", body="!"))
+
+
+@route("ask@test.com")
+@route("yes-(token)@test.com", token=Signed("yes", days=3))
+@stateless
+def ask(message: MailRequest, delivery: Delivery, token: str = ""):
+    delivery.reply(
+        sender=f"yes-{delivery.sign('yes', 'zed')}@test.com",
+        subject="Sure?",
+        body="?",
+        key=Key("asked", days=1),
+        track=True,
+    )
+
+
+@outcome
+def became(outcome: Outcome):
+    CALLS.append((outcome.recipient, outcome.kind))
 
 
 @background
@@ -210,13 +228,42 @@ def test_what_is_to_leave_later_is_there_with_its_time(timely: Mailroom) -> None
     assert [one for one in timely.sent if one["Subject"] == "Later"] == later[1:]
 
 
-def test_limits_of_answers_and_tokens_go_by_the_same_time(timely: Mailroom) -> None:
+def test_limits_of_answers_go_by_the_same_time(timely: Mailroom) -> None:
     clock = timely.application.clock
-    before, keys = clock(), Signer(lambda: [b"secret"], clock=timely.clock)
-    signed = Signed("subscribe", days=3)
-    token = keys.sign(signed, "zed")
-    timely.wait(days=2)
-    assert keys.read(signed, token) is not None
-    timely.wait(days=2)
-    assert keys.read(signed, token) is None
+    before = clock()
+    timely.wait(days=4)
     assert clock() - before >= 4 * 86400
+
+
+def test_tokens_keys_and_dates_go_by_the_same_time(timely: Mailroom) -> None:
+    zed = Conversation(timely, "zed@example.com")
+    asked = zed.say("ask@test.com")
+    assert asked is not None
+    assert asked["From"] is not None
+    assert zed.say("ask@test.com") is None, "the key was used"
+    timely.wait(days=2)
+    again = zed.say(asked["From"])
+    assert again is not None, "a day is over, the token counts"
+    dates = [asked.message.date, again.message.date]
+    assert dates[0] is not None
+    assert dates[1] is not None
+    assert (dates[1] - dates[0]).days in (1, 2)
+    timely.wait(days=2)
+    with pytest.raises(Refused):
+        zed.say(asked["From"])
+
+
+def test_bounce_addresses_go_by_the_same_time(timely: Mailroom) -> None:
+    calls = handlers(timely).CALLS
+    asked = Conversation(timely, "zed@example.com").say("ask@test.com")
+    assert asked is not None
+    timely.wait(days=29)
+    timely.report(asked, action="delayed", status="4.2.2")
+    assert calls == [("zed@example.com", "delayed")]
+    timely.wait(days=3)
+    with pytest.raises(Refused):
+        timely.report(asked)
+    later = Conversation(timely, "ann@example.com").say("ask@test.com")
+    assert later is not None, "made when the other one had expired"
+    timely.report(later, action="delayed", status="4.2.2")
+    assert calls[1:] == [("ann@example.com", "delayed")]
