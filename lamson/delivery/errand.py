@@ -60,6 +60,8 @@ class Errand:
         self.is_performed = False
         self.notes: list[tuple[str, dict[str, object]]] = []
         """What the log is told once it is committed."""
+        self._module = ""
+        self._state_key: StateKey | None = None
         self._store = store
         self._make_mailer = make_mailer
         self._mailer: Posting | None = None
@@ -75,6 +77,13 @@ class Errand:
         """Have the log told of it, should it be committed."""
         self.notes.append((event, fields))
 
+    def speak_for(self, module: str, key: StateKey | None = None) -> None:
+        """What is sent is mail of this handler module, in the conversation ``key`` or in none.
+
+        For tracked mail: that module is told what became of it.
+        """
+        self._module, self._state_key = module, key
+
     @property
     def mailer(self) -> Posting:
         """What is sent by it is mail of this transaction."""
@@ -82,6 +91,7 @@ class Errand:
         if self._mailer is None:
             digest = crash_key(self.task)  # a repetition makes the same Message-IDs
             self._mailer = self._make_mailer(self.id, digest, lambda: self.connection)
+            self._mailer.module, self._mailer.state_key = self._module, self._state_key
         return self._mailer
 
     def session(self) -> Session:

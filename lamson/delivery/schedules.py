@@ -99,6 +99,7 @@ class Schedules:
                 return
         began = time.perf_counter()
         moment = datetime.fromtimestamp(slot, ZoneInfo(one.schedule.zone))
+        errand.speak_for(one.function.module)
         one.function.call({}, errand, slot=moment)
         seconds = time.perf_counter() - began
         schedules.record(errand.connection, name, errand.now, seconds)
