@@ -276,8 +276,14 @@ class Mailroom:
         """Have a mail server report what became of ``sent`` (RFC 3464), by default that its first
         recipient does not exist; gives what was sent because of it.
 
-        Raises Refused where that was not tracked, or whatever the `@outcome` function raised.
+        Raises Refused for an envelope sender that is no bounce address, LamsonError for the null
+        one, as what is not tracked has, or whatever the `@outcome` function raised.
         """
+        if not sent.sender:
+            raise LamsonError(
+                "nothing is reported about it, as its envelope sender is null: send it with"
+                " track=True"
+            )
         who = recipient or sent.recipients[0]
         content = _REPORT.format(who=who, action=action, status=status, said=diagnostic)
         return self.deliver("", sent.sender, content.replace("\n", "\r\n").encode())
@@ -555,6 +561,7 @@ def _kept_mailer(directory: Path, values: dict[str, Any]) -> Any:
     from datetime import UTC, datetime
 
     from lamson.mailer import Mailer
+    from lamson.message.notes import Notary
     from lamson.settings import Settings, Submission
     from lamson.storage import migrate
     from lamson.storage.database import Database
@@ -569,7 +576,9 @@ def _kept_mailer(directory: Path, values: dict[str, Any]) -> Any:
                 "run_dir": directory,
                 "submission": Submission(any_sender=True, max_recipients=sys.maxsize),
             }
-            super().__init__(Settings(**(defaults | values)))
+            settings = Settings(**(defaults | values))
+            Notary.of(settings.run_dir, settings.milter.signing_secret())  # makes the key
+            super().__init__(settings)
             self._looked_at = Database(self.url)
             migrate.upgrade_ours(self._looked_at)
             self._outbox = Outbox(self._looked_at, "test")

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from lamson.testing import Conversation, Mailroom, Refused, Sent
+from lamson.errors import LamsonError
+from lamson.testing import Conversation, Mailroom, Refused, Sent, _kept_mailer
 from tests.unit.support import make_message
 
 if TYPE_CHECKING:
@@ -87,6 +88,26 @@ def test_the_mailer_needs_no_project(mailer: Any) -> None:
     assert (sent.sender, sent.body.strip(), sent["Subject"]) == ("shop@test.com", "Hello Zed.", "x")
     [(when, later)] = mailer.scheduled
     assert (when, later.body.strip()) == (at, "Later.")
+
+
+def test_the_mailer_tracks_and_signs_with_a_key_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "handlers_of_a_shop.py").write_text(
+        "from lamson import Signed, route, stateless\n"
+        '@route("ok-(id)@test.com", id=Signed("confirm"))\n'
+        "@stateless\ndef confirm(message, id): ...\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    values = {"handlers": ["handlers_of_a_shop"], "domains": ["test.com"]}
+    mailer = _kept_mailer(tmp_path / "mailer", values)
+    sender = f"ok-{mailer.sign('confirm', 'zed')}@test.com"
+    mail = mailer.compose(to="zed@example.com", sender=sender, subject="x", body="y")
+    mailer.send(mail, track=True)
+    [sent] = mailer.sent
+    assert sent["From"] == sender
+    assert sent.sender.startswith("bounces+")
+    mailer.close()
 
 
 SOURCE = """
@@ -251,6 +272,13 @@ def test_tokens_keys_and_dates_go_by_the_same_time(timely: Mailroom) -> None:
     timely.wait(days=2)
     with pytest.raises(Refused):
         zed.say(asked["From"])
+
+
+def test_nothing_is_reported_of_what_is_not_tracked(timely: Mailroom) -> None:
+    answer = Conversation(timely, "zed@example.com").say("list@test.com")
+    assert answer is not None
+    with pytest.raises(LamsonError, match="send it with track=True"):
+        timely.report(answer)
 
 
 def test_bounce_addresses_go_by_the_same_time(timely: Mailroom) -> None:
