@@ -163,13 +163,15 @@ class Mailer:
         same: with a ``key`` it can be tried again.
 
         With ``track`` the `@outcome` function of the handler module called ``module`` is told what
-        became of it, in no conversation.
+        became of it, in no conversation; ValueError names those that there are.
 
         The rest is as for `Delivery.send`, ``at`` and ``key`` included. A message in bytes, with
         ``sender`` and ``to``, is sent as it is. Raises what that raises, LamsonError for a session
         on another database or that commits each statement by itself, and DatabaseError where the
         project's tables are not there.
         """
+
+        self._check_module(module)
 
         def write(posting: Posting) -> str:
             posting.module = module
@@ -185,6 +187,17 @@ class Mailer:
         """
         text, _ = self._router().purposes.sign(purpose, payload, days)
         return text
+
+    def later(self, function: Callable[..., Any], *given: Any, **arguments: Any) -> str:
+        """For the `Mailer` that a `@timeout` or `@every` function is given: as `Delivery.later`.
+
+        What makes a Mailer of its own can do what is to be done after its commit by itself: there
+        it raises LamsonError.
+        """
+        raise LamsonError(
+            "later() is for the Mailer that a @timeout, @every or @outcome function is given:"
+            " a program with a Mailer of its own does such work itself, after its commit"
+        )
 
     async def send_async(
         self, message: MailResponse | bytes, session: AsyncGiven | None = None, **options: Any
@@ -209,6 +222,15 @@ class Mailer:
             return await asyncio.to_thread(work, None)
         await asyncio.to_thread(self._known)
         return await session.run_sync(work)
+
+    def _check_module(self, module: str) -> None:
+        """Raise ValueError for a name that is none of the handler modules, where those are set."""
+        handlers = self._settings.handlers
+        if module and handlers and module not in handlers:
+            raise ValueError(
+                f"module={module!r} is no handler module of the project; those are"
+                f" {', '.join(handlers)}"
+            )
 
     def _posting(self, connection: Connection | None = None, schema: str | None = None) -> Posting:
         settings = self._settings

@@ -80,6 +80,7 @@ class Application:
         should be. ``on_stuck`` is called when a handler passed its deadline. ``time`` is what
         timers, schedules, keys and tokens go by, ``clock`` what the limits of answers do.
         """
+        self._time = time
         self.project = project
         self.settings = settings
         self.hostname = settings.lmtp.hostname or socket.getfqdn()

@@ -51,7 +51,12 @@ REFUSED = 1
     help="auto tries LMTP first.",
 )
 @option("outbox", is_flag=True, help="Put it into the outbox of this project instead.")
-@option("at", metavar="TIME", help="With -outbox: when it leaves, such as 2027-01-31T09:00+01:00.")
+@option(
+    "at",
+    metavar="TIME",
+    help="With -outbox: when it leaves, such as 2027-01-31T09:00+01:00; where no zone is given, by"
+    " the clock of this machine.",
+)
 @option("key", metavar="TEXT", help="With -outbox: send nothing where this key was used before.")
 @click.pass_context
 def send_command(

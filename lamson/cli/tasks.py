@@ -12,6 +12,8 @@ import click
 from lamson.cli.options import command, entered, option, printable
 from lamson.errors import LamsonError, SettingsError
 from lamson.storage import tasks
+from lamson.storage.state import StateKey
+from lamson.storage.threads import thread_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -20,12 +22,18 @@ if TYPE_CHECKING:
     from lamson.storage.tasks import Task
 
 MOST = 1000  # tasks that are listed
+KINDS = ("timer", "every", "later", "outcome")
 
 
 @command("tasks")
 @option("list", dest="listing", is_flag=True, help="List the tasks (what happens by default).")
 @option("count", is_flag=True, help="Print how many there are.")
-@option("kind", metavar="KIND", help="List those of a kind: timer, every, later or outcome.")
+@option(
+    "kind",
+    metavar="KIND",
+    type=click.Choice(KINDS),
+    help="List those of a kind: timer, every, later or outcome.",
+)
 @option("show", type=int, metavar="ID", help="Print all that a task says.")
 @option("retry", metavar="ID|ALL", help="Have a task done now, or all that failed.")
 @option("drop", type=int, metavar="ID", help="Delete a task undone; asks first.")
@@ -130,5 +138,9 @@ def _what(task: Task) -> str:
     """What it is about, in the words of its kind."""
     payload = task.payload if isinstance(task.payload, dict) else {}
     if task.kind == "timer" and "author" in payload:
-        return f"{payload['author']} in {payload['module']}.{payload['state']}"
+        module = payload["module"]
+        key = StateKey(payload.get("machine", ""), payload["author"])
+        thread_id = thread_of(module, key)
+        who = f"thread {thread_id}" if thread_id else key.author or key.module
+        return f"{who} in {module}.{payload['state']}"
     return task.name

@@ -144,7 +144,7 @@ class Delivery(Posting):
 
     def _note(self, row: Outgoing, response: MailResponse | None) -> None:
         if self.thread is not None:
-            self.thread.note(row, response)
+            self.thread.note(row, response, now=self._clock())
 
     def settle(self) -> None:
         super().settle()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from lamson import log
 from lamson.message import failure
 from lamson.message.report import ReportedRecipient
-from lamson.storage import bounced, suppressed, tracked
+from lamson.storage import bounced, suppressed, threads, tracked
 from lamson.storage.suppressed import Suppressed
 
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ class Outcome:
     5.1.1, and ``diagnostic`` what the other server said, in words; both "" where nobody said.
     ``is_permanent`` is True where trying again is of no use. ``state`` is where the conversation
     stands in which it was sent, "" where it was sent in none. ``report`` is the whole report, None
-    where there is none since submission did not take the mail. A report is a stranger's words:
-    whoever got the mail can write one.
+    where there is none since submission did not take the mail. ``thread_id`` is the id of the
+    thread that it was sent in, where the module keeps its states `per_thread`, else "". A report is
+    a stranger's words: whoever got the mail can write one.
     """
 
     kind: OutcomeKind
@@ -84,6 +85,7 @@ class Outcome:
     mail: SentMail
     state: str
     report: Report | None = None
+    thread_id: str = ""
 
     @property
     def message_id(self) -> str:
@@ -172,6 +174,7 @@ class Outcomes:
             mail=SentMail(mail.message_id, mail.subject, mail.recipients, sent_at, mail.scope),
             state="" if mail.key is None else means.state(mail.key),
             report=report,
+            thread_id="" if mail.key is None else threads.thread_of(mail.module, mail.key),
         )
         self._remember(means.connection, outcome)
         function, moved = self._call(mail, outcome, means)

@@ -101,6 +101,7 @@ class Posting:
         self._is_ours = is_ours
         self._tracking = tracking
         self._purposes = purposes
+        self._clock = clock
         self._is_over = False
         self._claimed: list[tuple[Key, Outgoing]] = []
         self._connect = connect

@@ -24,7 +24,7 @@ from lamson.storage import tracked
 from lamson.storage.tracked import Tracked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.engine import Connection
 
@@ -43,11 +43,17 @@ class Reports:
     """Takes what comes to the addresses that ``addresses`` knows."""
 
     def __init__(
-        self, addresses: BounceAddresses, outcomes: Outcomes, undeliverable: Maildir
+        self,
+        addresses: BounceAddresses,
+        outcomes: Outcomes,
+        undeliverable: Maildir,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._addresses = addresses
         self._outcomes = outcomes
         self._undeliverable = undeliverable
+        self._clock = clock
 
     def take(self, message: MailRequest, conversations: Conversations) -> None:
         """Tell what it reports. Raises SMTPError where it has come too late, or cannot be kept."""
@@ -58,7 +64,7 @@ class Reports:
         mail = tracked.get(connection, id)
         report = message.report
         if mail is None:
-            now = time.time()
+            now = self._clock()
             nothing = Tracked(id, "", "", (), "", None, "", now, now + DAYS * 86400)
             self._keep(connection, nothing, message, "it is about a mail that is not known here")
             return

@@ -71,8 +71,8 @@ class Handlers:
         tracking: Tracking | None = None,
         finder: ThreadFinder | None = None,
         spam: SpamBox | None = None,
-        raise_errors: bool = False,
         time: Callable[[], float] = time.time,
+        raise_errors: bool = False,
     ) -> None:
         """``is_ours`` tells whether a domain is one of ours, None allows any envelope sender.
 
@@ -93,6 +93,7 @@ class Handlers:
         self._tracking = tracking
         self._finder = finder
         self._spam = spam
+        self._time = time
         self._raise_errors = raise_errors
         self._time = time
 

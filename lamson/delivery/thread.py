@@ -9,6 +9,7 @@ have returned: if they fail, nothing was said.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -68,6 +69,7 @@ class Thread:
         "_sent",
         "_sign",
         "_texts",
+        "_tokens",
         "_writer",
         "is_new",
         "module",
@@ -100,6 +102,7 @@ class Thread:
         self._own: Entry | None = None
         self._sent: list[_Sent] = []
         self._texts: set[str] = set()  # that were said in this delivery
+        self._tokens: list[str] = []  # that were made in it
         self._added: dict[str, bool] = {}
         self._entries: list[Entry] | None = None
         self._entry: Entry | None = None
@@ -186,7 +189,9 @@ class Thread:
         such a capture, ValueError where the project has no key to sign with.
         """
         self._check_open()
-        return self._sign(self.id)
+        token = self._sign(self.id)
+        self._tokens.append(token)
+        return token
 
     def address(self, mailbox: str) -> str:
         """``support+TOKEN@host`` for ``support@host``: a Reply-To that leads back here.
@@ -220,13 +225,14 @@ class Thread:
             response["In-Reply-To"] = ids[-1]
             response["References"] = " ".join(fewer_references(ids))
 
-    def note(self, row: Outgoing, response: MailResponse | None = None) -> None:
+    def note(self, row: Outgoing, response: MailResponse | None = None, *, now: float) -> None:
         """``row`` is sent in this thread. Without ``response`` it is somebody else's mail."""
         named = set()
         entry = None
         if response is not None:
             named = set(map(address.normalise, [*response.to, *response.cc]))
-            entry = self._entry_of(row, response)
+            if row.due_at <= now:  # else it may be cancelled, and is not said yet
+                entry = self._entry_of(row, response, now)
         taking = {
             one: one in named
             for one in map(address.normalise, row.recipients)
@@ -314,7 +320,7 @@ class Thread:
             text=_fitting(message.new_text.strip() or message.body.strip()),
         )
 
-    def _entry_of(self, row: Outgoing, response: MailResponse) -> Entry | None:
+    def _entry_of(self, row: Outgoing, response: MailResponse, now: float) -> Entry | None:
         if len(self._told(self._sent)) >= _MAX_SAID:
             return None
         body = response.body
@@ -330,13 +336,20 @@ class Thread:
         self._texts.add(text)
         (author,) = mailboxes.of(response.sender)
         said = Said(
-            address.normalise(author.address),
+            self._told_to_all(address.normalise(author.address)),
             one_line(author.name)[:_MAX_NAME],
-            datetime.fromtimestamp(int(time.time()), UTC),
+            datetime.fromtimestamp(int(now), UTC),
             text,
             is_ours=True,
         )
         return Entry(threads.digest(row.message_id), row.message_id, said)
+
+    def _told_to_all(self, mailbox: str) -> str:
+        """An address of ours without the token that lets in who has it: history is passed on."""
+        local, domain = address.split(mailbox)
+        for token in self._tokens:
+            local = re.sub(f"[^a-z0-9]?{token}", "", local)
+        return f"{local}@{domain}" if local else domain
 
 
 def per_thread(module: str, message: MailRequest, thread: Thread) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamson import log
 from lamson.delivery.gone import NoSuchFunction
-from lamson.storage import tasks
+from lamson.storage import tasks, threads
 from lamson.storage.state import StateKey
 from lamson.storage.tasks import Task
 
@@ -48,6 +48,8 @@ class Expired:
     ``author`` is the address, ``state`` the name of the state, ``since`` when it was entered (in
     seconds since the epoch), ``module`` the state machine: the handler module's name, or what its
     `@state_key_generator` made of it. ``captures`` are those of the mail with which it was entered.
+    ``thread_id`` is the id of the thread where the module keeps its states `per_thread`, which has
+    no author; else "".
     """
 
     author: str
@@ -55,6 +57,7 @@ class Expired:
     since: float
     module: str
     captures: Mapping[str, Any] = field(default_factory=dict)
+    thread_id: str = ""
 
 
 class Timers:
@@ -121,7 +124,8 @@ class Timers:
         number = at.index(payload["function"])
         function = timeouts[number].function
         captures = payload["captures"]
-        expired = Expired(key.author, state, payload["since"], key.module, captures)
+        thread_id = threads.thread_of(module, key)
+        expired = Expired(key.author, state, payload["since"], key.module, captures, thread_id)
         errand.act_for(module, key)
         returned = function.call(captures, errand, expired=expired)
         moved = self._router.next_state(function, returned)

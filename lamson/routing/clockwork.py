@@ -73,6 +73,19 @@ class Clockwork:
                 Function(function, "background function", injectable=WITH_ATTEMPT, takes_more=True)
             )
 
+    def check_captures(self, known: Collection[str]) -> None:
+        """``known`` is all that routes of the module capture. Raises RouteError for a timeout that
+        needs something else: nobody would find out before somebody's time is over."""
+        for function, _ in self._declared:
+            for name in function.required:
+                if name not in known:
+                    captures = ", ".join(sorted(known)) or "nothing"
+                    raise function.error(
+                        f"needs {name!r}, which nobody gives to a timeout: it is given what is"
+                        " annotated as Expired, Mailer or sqlalchemy.orm.Session, and by name what"
+                        f" routes of its module capture ({captures})"
+                    )
+
     def settle(self, states: Collection[str], start: str) -> None:
         """Once all ``states`` of the module are known. Raises RouteError for one that is not."""
         for function, declared in self._declared:

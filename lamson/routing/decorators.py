@@ -90,13 +90,20 @@ def action(function: _Function) -> _Function:
     return function
 
 
-def spam_filter(*, next_state: State = None) -> Callable[[_Function], _Function]:
+def spam_filter(
+    misplaced: None = None, /, *, next_state: State = None
+) -> Callable[[_Function], _Function]:
     """Keep spam from the function: ``@spam_filter(next_state="SPAMMING")``.
 
     What a judge of the setting `spam` calls spam is kept in ``run/spam``, and Postfix is told 250.
     Its author moves to ``next_state``, a function of the module or its name; None leaves him where
     he is. Without an opinion the function runs.
     """
+
+    if misplaced is not None:
+        file, line = origin()
+        problem = "@spam_filter needs parentheses: @spam_filter(), or @spam_filter(next_state=...)"
+        raise RouteError(problem, file=file, line=line)
 
     def note(function: _Function) -> _Function:
         HANDLERS.on(function).spam_filter = SpamFilter(next_state)

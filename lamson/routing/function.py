@@ -28,6 +28,12 @@ INJECTED: Mapping[str, str] = {
 WITH_EXPIRED: Mapping[str, str] = {**INJECTED, "lamson.delivery.timers.Expired": EXPIRED}
 WITH_SLOT: Mapping[str, str] = {**INJECTED, "datetime.datetime": SLOT}
 WITH_ATTEMPT: Mapping[str, str] = {"lamson.delivery.later.Attempt": ATTEMPT}
+# What only a message has: a parameter that asks for one is a mistake, whatever it is called.
+_OF_MESSAGES: Mapping[str, str] = {
+    "lamson.delivery.context.Delivery": "Delivery",
+    "lamson.delivery.thread.Thread": "Thread",
+    "lamson.message.request.MailRequest": "MailRequest",
+}
 
 
 class Giver(Protocol):
@@ -132,6 +138,11 @@ class Function:
             if what is not None:
                 self.injected[name] = what
                 continue
+            if (other := injection(hints.get(name), _OF_MESSAGES)) is not None:
+                raise self.error(
+                    f"asks for a {other} ({name!r}), and there is none: no message calls a"
+                    f" {self.noun}"
+                )
             named.append(name)
             if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
                 by_position.append(name)

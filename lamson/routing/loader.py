@@ -86,6 +86,8 @@ def _refuse_redefinitions(module: ModuleType, decorators: Collection[str]) -> No
         return
     first: dict[str, ast.FunctionDef] = {}
     for node in tree.body:
+        if isinstance(node, ast.Expr):
+            _refuse_nameless(module, node.value)
         if isinstance(node, ast.FunctionDef):
             earlier = first.setdefault(node.name, node)
             if earlier is not node and (
@@ -97,6 +99,26 @@ def _refuse_redefinitions(module: ModuleType, decorators: Collection[str]) -> No
                     file=file_of(module),
                     line=node.lineno,
                 )
+
+
+def _refuse_nameless(module: ModuleType, value: ast.expr) -> None:
+    """Raise RouteError for a line that takes over a function of another module, and names nothing.
+
+    It would do nothing: what it makes is a new function.
+    """
+    if not isinstance(value, ast.Call) or len(value.args) != 1:
+        return
+    (given,) = value.args
+    if not isinstance(value.func, ast.Name) or value.func.id != "state_key_generator":
+        return
+    taken = vars(module).get(given.id) if isinstance(given, ast.Name) else None
+    if inspect.isfunction(taken) and taken.__module__ != module.__name__:
+        line = ast.unparse(value)
+        raise RouteError(
+            f"{line} does nothing without a name: state_key = {line}",
+            file=file_of(module),
+            line=value.lineno,
+        )
 
 
 def _is_declared(node: ast.FunctionDef, decorators: Collection[str]) -> bool:

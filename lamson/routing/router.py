@@ -129,6 +129,9 @@ class Router:
             for handler, declaration in module.declared
             for declared in declaration.routes
         )
+        for module in modules:
+            own = (route for route in self.routes if route.handler.module == module.name)
+            module.clockwork.check_captures({name for one in own for name in one.pattern.names})
         self.purposes = Purposes(self.routes, signer)
         self._is_signed = bool(self.purposes)
         self._error_routes = dict(self._routes_of_errors())

@@ -101,7 +101,10 @@ class Signer:
             )
         keys = self._keys()
         if not keys:
-            raise ValueError("the project has no key to sign with")
+            raise ValueError(
+                "the project has no key to sign with: the first start of its service makes one,"
+                " unless the setting signing.secret has it"
+            )
         expires = -int(-(self._clock() + signed.days * 86400) // _HOUR)
         nonce = secrets.token_bytes(_NONCE) if signed.once else b""
         said = expires.to_bytes(_TIME) + nonce + text

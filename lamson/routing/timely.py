@@ -32,10 +32,14 @@ def timeout(
     name the captures of the mail with which the state was entered.
     """
     file, line = origin()
+    if not (days or hours or minutes or seconds):
+        raise RouteError(
+            "@timeout needs how long: @timeout(CONFIRMING, days=3)", file=file, line=line
+        )
     lasting = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
     if not 0 < lasting <= 36525 * 86400:
         raise RouteError(
-            f"@timeout of {lasting:g} seconds: expected more than none, and a century at most",
+            f"@timeout of {lasting:g} seconds: expected more than 0, and a century at most",
             file=file,
             line=line,
         )
@@ -73,6 +77,9 @@ def every(
     annotation; it runs in a transaction. Where it fails it is tried again until the next slot.
     """
     file, line = origin()
+    if not isinstance(interval, str) or not (interval or cron):
+        problem = '@every needs when: @every("1 day", at="06:00"), or cron="0 6 * * *"'
+        raise RouteError(problem, file=file, line=line)
     try:
         schedule = Schedule(interval, at=at, cron=cron, zone=zone, missed=missed)
     except ValueError as problem:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy import BindParameter
     from sqlalchemy.engine import Connection
 
+    from lamson.storage.state import StateKey
+
 MAX_PARTICIPANTS = 1000  # of one thread; who comes later gets in by a signed address alone
 MAX_IDS = 1000  # of mail that was sent in one thread: the newest
 MAX_MESSAGES = 50  # of which is kept what they say: the newest
@@ -225,6 +227,13 @@ def purge(connection: Connection, now: float, keep: float) -> int:
 def state_of(module: str, id: str) -> str:
     """What the state of a thread in a module is kept for."""
     return f"{module} {id}"
+
+
+def thread_of(module: str, key: StateKey) -> str:
+    """The id of the thread that a state of the module is kept for; "" where it is an author's."""
+    begin = state_of(module, "")
+    is_of_thread = not key.author and key.module.startswith(begin)
+    return key.module[len(begin) :] if is_of_thread else ""
 
 
 def _participants(changes: Iterable[Change]) -> list[dict[str, object]]:

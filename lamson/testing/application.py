@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from lamson.errors import LamsonError
 from lamson.testing.clock import Clock
 from lamson.testing.messages import Refused, Sent, sent_of
 
@@ -217,8 +218,14 @@ class Mailroom:
         """Have a mail server report what became of ``sent`` (RFC 3464), by default that its first
         recipient does not exist; gives what was sent because of it.
 
-        Raises Refused where that was not tracked, or whatever the `@outcome` function raised.
+        Raises Refused for an envelope sender that is no bounce address, LamsonError for the null
+        one, as what is not tracked has, or whatever the `@outcome` function raised.
         """
+        if not sent.sender:
+            raise LamsonError(
+                "nothing is reported about it, as its envelope sender is null: send it with"
+                " track=True"
+            )
         who = recipient or sent.recipients[0]
         content = _REPORT.format(who=who, action=action, status=status, said=diagnostic)
         return self.deliver("", sent.sender, content.replace("\n", "\r\n").encode())

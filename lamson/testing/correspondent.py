@@ -102,7 +102,7 @@ class Conversation:
         )
         for name, value in (
             ("Message-ID", make_msgid(domain="test.invalid")),
-            ("Date", formatdate()),
+            ("Date", formatdate(self._mailroom.clock())),
         ):
             if message[name] is None:
                 message[name] = value

@@ -40,6 +40,7 @@ def _kept_mailer(directory: Path, values: dict[str, Any]) -> Any:
     from datetime import UTC, datetime
 
     from lamson.mailer import Mailer
+    from lamson.message.notes import Notary
     from lamson.settings import Settings, Submission
     from lamson.storage import migrate
     from lamson.storage.database import Database
@@ -54,7 +55,9 @@ def _kept_mailer(directory: Path, values: dict[str, Any]) -> Any:
                 "run_dir": directory,
                 "submission": Submission(any_sender=True, max_recipients=sys.maxsize),
             }
-            super().__init__(Settings(**(defaults | values)))
+            settings = Settings(**(defaults | values))
+            Notary.of(settings.run_dir, settings.milter.signing_secret())  # makes the key
+            super().__init__(settings)
             self._looked_at = Database(self.url)
             migrate.upgrade_ours(self._looked_at)
             self._outbox = Outbox(self._looked_at, "test")

@@ -241,6 +241,17 @@ def test_mail_is_tracked_for_a_module(
     mailer.close()
 
 
+def test_a_module_that_there_is_not_is_told_when_it_is_named(settings: Settings) -> None:
+    mailer = Mailer(settings.model_copy(update={"handlers": ["app.handlers.shop"]}))
+    with pytest.raises(ValueError, match=r"no handler module .* app\.handlers\.shop"):
+        mailer.send(mail(mailer), track=True, module="app.handlers.shpo")
+
+
+def test_work_after_a_commit_is_for_functions_of_handler_modules(mailer: Mailer) -> None:
+    with pytest.raises(LamsonError, match="after its commit"):
+        mailer.later(print)
+
+
 def test_it_signs_for_the_routes_of_the_project(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,12 @@ def test_what_waits_is_listed_and_shown(lamson: Lamson, database: Database) -> N
     assert '"author": "zed@example.com\\u001b"' in shown
 
 
+def test_a_timer_of_a_thread_names_it(lamson: Lamson, database: Database) -> None:
+    of_thread = {"machine": "app.desk zearkraflxau", "author": "", "module": "app.desk"}
+    add(database, Task("timer", "0f0f", of_thread | {"state": "OPEN"}, 1000.0))
+    assert "  timer  thread zearkraflxau in app.desk.OPEN  due " in lamson("tasks").out
+
+
 def test_what_failed_can_be_done_now(lamson: Lamson, database: Database) -> None:
     (task,) = add(database, Task("later", "tell", None, 1000.0))
     with database.begin() as connection:
@@ -70,6 +76,7 @@ def test_what_is_not_there(lamson: Lamson, database: Database) -> None:
         assert done.status == os.EX_NOINPUT
         assert "there is no task 17" in done.err
     assert lamson("tasks", "-retry", "x").status == os.EX_USAGE
+    assert lamson("tasks", "-kind", "timers").status == os.EX_USAGE
     assert lamson("tasks", "-count", "-list").status == os.EX_USAGE
 
 

@@ -203,6 +203,9 @@ def test_one_is_run_by_hand_besides_its_slots(make_timely: Make, database: Datab
     ("source", "problem"),
     [
         ('@every("often")\ndef f(): pass', "expected such as"),
+        ("@every\ndef f(): pass", "needs when"),
+        ("@every()\ndef f(): pass", "needs when"),
+        ('@every("1 day")\ndef f(delivery: Delivery): pass', "asks for a Delivery"),
         ('@every("1 day")\n@every("1 hour")\ndef f(): pass', "second @every"),
         ('@every("1 day")\ndef f(message): pass', "nobody gives"),
         ('@every("1 day")\n@route("(user)@(host)")\ndef f(message): pass', "only one of them"),

@@ -52,6 +52,28 @@ def facts(desk: Desk) -> list[Any]:
     return found
 
 
+def test_history_gives_no_token_away(tmp_path: Path, database: Database) -> None:
+    desk = Desk(
+        tmp_path,
+        database,
+        RELAY.replace("{message.new_text}", "Somebody says: {message.new_text}"),
+    )
+    (to_agent,) = desk.run(desk.job(ZED, body="It burns."))
+    desk.run(desk.job(AGENT, to_agent.message.from_[0].address, body="Which?"))
+    _, before, _, history = facts(desk)[-1]
+    assert [one.author for one in before if one.is_ours] == ["support@test.com"]
+    assert "support@test.com wrote:\n> Somebody says: It burns." in history
+
+
+def test_what_is_to_leave_later_is_not_said_yet(tmp_path: Path, database: Database) -> None:
+    later = RELAY.replace("delivery.send(answer)", "delivery.send(answer, at=4e9, key=thread.id)")
+    told = later.replace("thread.history()))", "thread.address('support@test.com')))")
+    desk = Desk(tmp_path, database, told.replace("{message.new_text}", "Do not forget."))
+    desk.run(desk.job(ZED, body="It burns."))
+    desk.run(desk.job(ZED, facts(desk)[0][-1], body="Hello?"))
+    assert [one.text for one in facts(desk)[-1][1]] == ["It burns."]
+
+
 def test_a_conversation(tmp_path: Path, database: Database) -> None:
     desk = Desk(tmp_path, database, RELAY)
     (to_agent,) = desk.run(desk.job(ZED, body="It burns."))

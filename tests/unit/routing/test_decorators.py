@@ -6,7 +6,13 @@ import pytest
 
 from lamson.errors import RouteError
 from lamson.routing.declaration import HANDLERS
-from lamson.routing.decorators import route, route_like, state_key_generator, stateless
+from lamson.routing.decorators import (
+    route,
+    route_like,
+    spam_filter,
+    state_key_generator,
+    stateless,
+)
 
 
 def test_routes_stand_as_in_the_source() -> None:
@@ -89,5 +95,7 @@ def test_wrong_use() -> None:
     assert refused.value.file == __file__
     with pytest.raises(RouteError, match="@route needs a format"):
         route(unrouted)  # type: ignore[arg-type]
+    with pytest.raises(RouteError, match="@spam_filter needs parentheses"):
+        spam_filter(unrouted)  # type: ignore[arg-type]
     with pytest.raises(RouteError, match="is no function"):
         route("a@x")(str)

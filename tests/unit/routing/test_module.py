@@ -66,6 +66,11 @@ GOOD = '@route("(user)@(host)")\ndef START(message, user, host): ...\n'
         (4, f"{GOOD}@state_key_generator\ndef key(module): ...", "take .module, message."),
         (4, f"{GOOD}@state_key_generator\nasync def key(module, message): ...", "take .module, m"),
         (4, f"{GOOD}@state_key_generator\n@stateless\ndef key(a, b): ...", "and a handler"),
+        (
+            5,
+            f"{GOOD}from lamson import per_thread\nstate_key_generator(per_thread)",
+            r"does nothing without a name: state_key = state_key_generator\(per_thread\)",
+        ),
         (4, f"{GOOD}{GOOD}", "START is defined a second time, the first one is in line 3"),
         (4, f"{GOOD}def START(): ...", "START is defined a second time"),
         (4, f"{GOOD}async def ERROR(message): ...", "ERROR is async def"),

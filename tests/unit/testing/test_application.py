@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lamson.routing.signing import Signed, Signer
+from lamson.errors import LamsonError
 from lamson.testing import Conversation, Mailroom, Refused, Sent
 
 if TYPE_CHECKING:
@@ -76,6 +76,19 @@ def given(message: MailRequest, token: str):
 def digest(mailer: Mailer):
     mailer.send(
         mailer.compose(to="ann@example.com", sender="a@test.com", subject="Day", body="!"),
+        track=True,
+    )
+
+
+@route("ask@test.com")
+@route("yes-(token)@test.com", token=Signed("yes", days=3))
+@stateless
+def ask(message: MailRequest, delivery: Delivery, token: str = ""):
+    delivery.reply(
+        sender=f"yes-{delivery.sign('yes', 'zed')}@test.com",
+        subject="Sure?",
+        body="?",
+        key=Key("asked", days=1),
         track=True,
     )
 
@@ -185,13 +198,49 @@ def test_keys_tokens_and_bounces_end_by_that_time(timely: Mailroom) -> None:
         timely.report(day)
 
 
-def test_limits_of_answers_and_tokens_go_by_the_same_time(timely: Mailroom) -> None:
+def test_limits_of_answers_go_by_the_same_time(timely: Mailroom) -> None:
     clock = timely.application.clock
-    before, keys = clock(), Signer(lambda: [b"secret"], clock=timely.clock)
-    signed = Signed("subscribe", days=3)
-    token = keys.sign(signed, "zed")
-    timely.wait(days=2)
-    assert keys.read(signed, token) is not None
-    timely.wait(days=2)
-    assert keys.read(signed, token) is None
+    before = clock()
+    timely.wait(days=4)
     assert clock() - before >= 4 * 86400
+
+
+def test_tokens_keys_and_dates_go_by_the_same_time(timely: Mailroom) -> None:
+    zed = Conversation(timely, "zed@example.com")
+    asked = zed.say("ask@test.com")
+    assert asked is not None
+    assert asked["From"] is not None
+    assert zed.say("ask@test.com") is None, "the key was used"
+    timely.wait(days=2)
+    again = zed.say(asked["From"])
+    assert again is not None, "a day is over, the token counts"
+    dates = [asked.message.date, again.message.date]
+    assert dates[0] is not None
+    assert dates[1] is not None
+    assert (dates[1] - dates[0]).days in (1, 2)
+    timely.wait(days=2)
+    with pytest.raises(Refused):
+        zed.say(asked["From"])
+
+
+def test_nothing_is_reported_of_what_is_not_tracked(timely: Mailroom) -> None:
+    answer = Conversation(timely, "zed@example.com").say("list@test.com")
+    assert answer is not None
+    with pytest.raises(LamsonError, match="send it with track=True"):
+        timely.report(answer)
+
+
+def test_bounce_addresses_go_by_the_same_time(timely: Mailroom) -> None:
+    calls = handlers(timely).CALLS
+    asked = Conversation(timely, "zed@example.com").say("ask@test.com")
+    assert asked is not None
+    timely.wait(days=29)
+    timely.report(asked, action="delayed", status="4.2.2")
+    assert calls == [("Sure?", "delayed", "")]
+    timely.wait(days=3)
+    with pytest.raises(Refused):
+        timely.report(asked)
+    later = Conversation(timely, "ann@example.com").say("ask@test.com")
+    assert later is not None, "made when the other one had expired"
+    timely.report(later, action="delayed", status="4.2.2")
+    assert calls[1:] == [("Sure?", "delayed", "")]

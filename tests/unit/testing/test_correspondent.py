@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,7 +29,7 @@ def test_an_answer_is_as_mail_programs_write_it() -> None:
         written.append(mail)
         return []
 
-    mailroom: Any = SimpleNamespace(sent=[], deliver=deliver)
+    mailroom: Any = SimpleNamespace(sent=[], deliver=deliver, clock=time.time)
     zed = Conversation(mailroom, "zed@example.com")
     fields = (
         "From: Desk <desk@test.com>\r\nReply-To: desk+x@test.com\r\nSubject: Re: Printer\r\n"
