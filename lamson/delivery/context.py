@@ -143,9 +143,9 @@ class Delivery(Posting):
         if self.thread is not None:
             self.thread.refer(response)
 
-    def _note(self, row: Outgoing, response: MailResponse | None) -> None:
+    def _note(self, rows: Sequence[Outgoing], response: MailResponse | None) -> None:
         if self.thread is not None:
-            self.thread.note(row, response)
+            self.thread.note(rows, response)
 
     @property
     def correspondent(self) -> Correspondent:
@@ -235,7 +235,7 @@ class Delivery(Posting):
             return None
         if self._answers is not None:
             self._answers.add(caps)
-            self.answered.append(Answer(caps, self.outgoing[-1]))
+            self.answered.append(Answer(caps, tuple(self.outgoing[number:])))
         return response
 
     def _caps(

@@ -97,7 +97,8 @@ class Reports:
 def findings(mail: Tracked, report: Report) -> Iterator[tuple[OutcomeKind, ReportedRecipient]]:
     """What the report says of each recipient of the mail, under the address that it was sent to.
 
-    Where it had only one, whoever is named is he: an alias of his, or where he has it forwarded.
+    Where it had only one, as each that `Posting` sends has, whoever is named is he: an alias of
+    his, or where he has it forwarded.
     """
     sent_to = {address.normalise(one): one for one in mail.recipients}
     only = mail.recipients[0] if len(mail.recipients) == 1 else None
