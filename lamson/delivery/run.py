@@ -24,6 +24,7 @@ from lamson.delivery.redeeming import redeem
 from lamson.delivery.savepoint import Savepoint
 from lamson.delivery.signing import Desk
 from lamson.errors import LamsonError
+from lamson.message.witness import is_sender_proven
 from lamson.routing.module import START
 from lamson.smtp import address
 from lamson.smtp.reply import LOCAL_ERROR, OK, UNPROVEN, SMTPError
@@ -297,7 +298,7 @@ class Handlers:
 
     def redeem(self, connection: Connection | None, jobs: Sequence[Job]) -> Sequence[Job]:
         """Claim the tokens of ``jobs`` that count once; gives those that are to be run."""
-        return redeem(connection, jobs, self._router)
+        return redeem(connection, jobs, self._router, self._undeliverable)
 
     def _delivery(self, job: Job, run: _Run) -> Delivery:
         delivery = Delivery(
@@ -331,7 +332,7 @@ class Handlers:
             reason = f"nothing proves its author, and {names} wants proof"
         if job.is_again:
             raise SMTPError(550, "5.7.0", reason)
-        if unproven and _is_sender_proven(job.message):
+        if unproven and is_sender_proven(job.message):
             log.event("unproven", job.message.envelope.id, recipient=job.message.recipient)
             raise SMTPError(UNPROVEN.code, UNPROVEN.enhanced, UNPROVEN.text)
         keep(self._undeliverable, job, reason)
@@ -387,11 +388,6 @@ class Handlers:
 
 def _is_proven_enough(job: Job, match: Match) -> bool:
     return not match.route.proven or job.message_for(match).proof is not None
-
-
-def _is_sender_proven(message: MailRequest) -> bool:
-    witness = message.content.witness
-    return witness is not None and witness.sender(message)
 
 
 class _Run:
