@@ -146,6 +146,17 @@ def test_one_purpose_is_the_same_everywhere(collect: Collect, other: str) -> Non
     assert refused.value.exit_code == 78
 
 
+def test_no_route_takes_our_own_tokens(collect: Collect) -> None:
+    with pytest.raises(RouteError, match="Lamson's own"):
+        collect(
+            """
+            @stateless
+            @route("(a)@x", a=Signed("lamson bounce"))
+            def HANDLE(message, a): ...
+            """
+        )
+
+
 def test_a_capture_that_took_no_part_proves_nothing(collect: Collect) -> None:
     router = collect(
         """
