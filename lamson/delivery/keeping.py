@@ -31,8 +31,12 @@ def keep(queue: Maildir | None, job: Job, reason: str, state: str = "") -> None:
     UnavailableError where it cannot be written, SMTPError (451 4.3.1) where the queue is full:
     Postfix then has it still, and asks again.
     """
-    mark = job.key.name.hex()[:_MARK] if job.key else ""
-    keep_message(queue, job.message, reason, state=state, mark=mark)
+    keep_message(queue, job.message, reason, state=state, mark=mark_of(job))
+
+
+def mark_of(job: Job) -> str:
+    """What identifies the delivery in the name of a file, "" where nothing does."""
+    return job.key.name.hex()[:_MARK] if job.key else ""
 
 
 def keep_message(
@@ -60,15 +64,18 @@ def keep_few(
     *,
     of: str,
     until: float,
+    mark: str | None = None,
 ) -> None:
     """Keep a message, unless `MOST_KEPT` with the same ``of`` were: then it is dropped, and logged.
 
     Who has what it came by could fill the disk with it. They are counted in the transaction of
-    ``connection`` until ``until``, in seconds since the epoch. Raises as `keep`.
+    ``connection`` until ``until``, in seconds since the epoch. Without a ``mark`` a message is in
+    the place of the one that had its number, if that was not committed. Raises as `keep`.
     """
     for number in range(MOST_KEPT):
         if tracked.is_first(connection, of, until, "kept", str(number)):
-            mark = hashlib.sha256(f"{of} {number}".encode()).hexdigest()[:_MARK]
+            if mark is None:
+                mark = hashlib.sha256(f"{of} {number}".encode()).hexdigest()[:_MARK]
             try:
                 keep_message(queue, message, reason, mark=mark)
             except LamsonError:

@@ -11,14 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lamson import log
-from lamson.delivery.keeping import keep_few
+from lamson.delivery.keeping import keep_few, mark_of
 from lamson.errors import LamsonError
 from lamson.message.witness import is_sender_proven
 from lamson.smtp.reply import LOCAL_ERROR, NO_SUCH_RECIPIENT, OK, Reply, SMTPError
 from lamson.storage import redeemed, seen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy.engine import Connection
 
@@ -56,12 +56,16 @@ def redeem(
             ready.append(job)
     new = redeemed.claim(connection, taken)
     left: list[Job] = []
+    others: list[tuple[bytes, float, Job]] = []
     for job in ready:
         wanted = _tokens(job)
         if _is_routed(connection, job, new & wanted.keys(), router):
             left.append(job)
         else:
-            _answer(connection, job, wanted, undeliverable)
+            others.append((*min(wanted.items()), job))
+    # In the order of tokens: those who keep mail with the same ones do not wait for each other.
+    for digest, until, job in sorted(others, key=lambda one: one[0]):
+        _answer(connection, job, digest, until, undeliverable)
     return left
 
 
@@ -85,16 +89,17 @@ def _is_routed(connection: Connection, job: Job, mine: set[bytes], router: Route
 def _answer(
     connection: Connection,
     job: Job,
-    tokens: Mapping[bytes, float],
+    digest: bytes,
+    until: float,
     undeliverable: Maildir | None,
 ) -> None:
-    """Refuse one that came with used ``tokens`` alone, where that is told to who wrote; or keep it.
+    """Refuse one that came with a used token, where that is told to who wrote; or keep it.
 
     What a person has run again is kept already.
     """
     message = job.message
     if not job.is_again and not is_sender_proven(message):
-        job.reply = _keep(connection, job, tokens, undeliverable)
+        job.reply = _keep(connection, job, digest, until, undeliverable)
     else:
         log.event(
             "refused",
@@ -111,13 +116,20 @@ def _answer(
 def _keep(
     connection: Connection,
     job: Job,
-    tokens: Mapping[bytes, float],
+    digest: bytes,
+    until: float,
     undeliverable: Maildir | None,
 ) -> Reply:
-    """Gives the reply, which is for now where there is no room; its neighbours do not wait."""
-    digest, until = min(tokens.items())
+    """Gives the reply, which is for now where there is no room; its neighbours do not wait.
+
+    It is kept under the name of the delivery: where the transaction fails it has its reply, and its
+    number is another's then, who must not take its place.
+    """
+    mark, message = mark_of(job), job.message
     try:
-        keep_few(undeliverable, connection, job.message, _REASON, of=digest.hex(), until=until)
+        keep_few(
+            undeliverable, connection, message, _REASON, of=digest.hex(), until=until, mark=mark
+        )
     except SMTPError as error:
         return error.reply
     except LamsonError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,6 +101,32 @@ def test_no_bounce_of_a_second_click_goes_to_whom_a_stranger_names(
     assert b"its token was used before" in (undeliverable.get(one) or b"")
     assert len([line for line in caplog.messages if line.startswith("dropped")]) == 2
     assert len(rows(database, seen)) == 13
+
+
+def test_none_is_lost_where_many_come_at_once(
+    run: Run,
+    database: Database,
+    undeliverable: Maildir,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nor do they end one another's transactions, in whatever order they have the tokens."""
+    tokens = [SIGNER.sign(ONCE, str(number)) for number in range(5)]
+
+    def replay(number: int) -> list[int]:
+        own = tokens[:: -1 if number % 2 else 1]
+        found = []
+        for again in range(3):
+            clicks = [click(token, token, sender="") for token in own]
+            names = [f"{number} {again} {token}".encode() for token in own]
+            found += codes(run(*clicks, keys=names, to_the_end=True))
+        return found
+
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(replay, range(3)))
+    assert found == [[250] * 15] * 3
+    assert words(database) == sorted(tokens)
+    assert undeliverable.count() == 40, "all that nobody handled"
+    assert "deadlock" not in caplog.text
 
 
 def test_where_there_is_no_room_to_keep_it_postfix_asks_again(
