@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from lamson.delivery.tracking import Tracking
     from lamson.routing.router import Router
     from lamson.storage.database import Database
     from lamson.storage.outgoing import Outgoing
@@ -73,7 +74,7 @@ class Mail:
 
 
 class Desk:
-    """The application of ``source``. ``proves`` is as of `Handlers`."""
+    """The application of ``source``. ``proves`` and ``tracking`` are as of `Handlers`."""
 
     def __init__(
         self,
@@ -83,6 +84,7 @@ class Desk:
         *,
         proves: Callable[[MailRequest, str], bool] | None = None,
         keep_days: float = 365.0,
+        tracking: Tracking | None = None,
     ) -> None:
         self.router: Router = make_router(directory, source, signer=SIGNER)
         self.database = database
@@ -93,7 +95,9 @@ class Desk:
             proves=proves,
             keep_days=keep_days,
         )
-        handlers = Handlers(self.router, hostname="mx.test.com", proves=proves, finder=finder)
+        handlers = Handlers(
+            self.router, hostname="mx.test.com", proves=proves, finder=finder, tracking=tracking
+        )
         self.transactions = Transactions(
             handlers,
             database=database,
