@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import authres
 
 from lamson import log
-from lamson.message.defects import Defects
-from lamson.message.encoded_words import decode_words
+from lamson.message.encoded_words import unfold
 from lamson.smtp import address
 from lamson.smtp.folding import fold_domain
 from lamson.smtp.organisation import is_aligned
@@ -38,6 +37,7 @@ _NUMBER = r"(-?[0-9]{1,6}(?:\.[0-9]{1,6})?)"
 _RSPAMD = re.compile(rf"(?:\w+: )?(True|False)[^\[]*\[{_NUMBER} / {_NUMBER}\]")
 _ASSASSIN = re.compile(rf"(Yes|No),.*?score={_NUMBER}(?:.*?required={_NUMBER})?", re.IGNORECASE)
 
+_CONTROLS = re.compile("[\r\n\0]+")
 _AUTHSERV_ID = re.compile(r"""\s*(?:"([^"\\]+)"|([^\s;()"]+))(?=[\s;(]|\Z)""")
 # What authres does not read: a property with a plain value in quotes, unless it is the last one of
 # its method; in angle brackets, as some servers write an address; or without a value, for which it
@@ -178,7 +178,10 @@ def spam(message: MailRequest) -> Spam | None:
 def _results(message: MailRequest, authserv_id: str) -> Iterator[Result]:
     fields, octets = 0, 0
     for raw in islice(message.content.header.raw("Authentication-Results"), _MAX_LOOKED_AT):
-        value = decode_words(raw, Defects(), "Authentication-Results")
+        # Encoded words stay as they are: no field of this kind has any (RFC 8601 section 2.2). A
+        # stranger's authserv-id in one is another than ours, whoever removes those, and what our
+        # server quotes of him, such as his address, says nothing beside.
+        value = _CONTROLS.sub(" ", unfold(raw).decode("utf-8", "replace"))
         # Looked at before it is parsed: a stranger's fields are not worth the time.
         first = _AUTHSERV_ID.match(value[:512])
         if first is None or (first[1] or first[2]).lower() != authserv_id:

@@ -33,10 +33,10 @@ _STEPS = 50
 
 
 class Answer(NamedTuple):
-    """One answer: what it is counted under, each with its cap, and its row for the outbox."""
+    """One answer: what it is counted under, each with its cap, and its rows for the outbox."""
 
     caps: tuple[tuple[bytes, int], ...]
-    row: Outgoing
+    rows: tuple[Outgoing, ...]
 
 
 class AnswerLimit:
@@ -85,10 +85,10 @@ class AnswerLimit:
         totals = answers.count(connection, self._to_write(added, caps), self._clock())
         for key, total in totals.items():
             self._set(key, max(total, self._known(key)))
-        excess = []
+        excess: list[Outgoing] = []
         for answer in reversed(given):
             if any(totals.get(key, 0) > cap for key, cap in answer.caps):
-                excess.append(answer.row)
+                excess += answer.rows
                 for key, _ in answer.caps:
                     totals[key] = totals.get(key, 0) - 1
         return excess

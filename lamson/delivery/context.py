@@ -142,17 +142,18 @@ class Delivery(Posting):
         if self.thread is not None:
             self.thread.refer(response)
 
-    def _note(self, row: Outgoing, response: MailResponse | None) -> None:
+    def _note(self, rows: Sequence[Outgoing], response: MailResponse | None) -> None:
         if self.thread is not None:
-            self.thread.note(row, response, now=self._clock())
+            self.thread.note(rows, response, now=self._clock())
 
     def settle(self) -> None:
         super().settle()
-        rows = {id(row) for row in self.outgoing}
-        for answer in [one for one in self.answered if id(one.row) not in rows]:
-            self.answered.remove(answer)  # it was taken back: another one may be given
-            if self._answers is not None:
-                self._answers.add(answer.caps, -1)
+        kept = {id(row) for row in self.outgoing}
+        for answer in self.answered[:]:
+            if not any(id(row) in kept for row in answer.rows):
+                self.answered.remove(answer)  # it was taken back: another one may be given
+                if self._answers is not None:
+                    self._answers.add(answer.caps, -1)
 
     @property
     def correspondent(self) -> Correspondent:
@@ -242,7 +243,7 @@ class Delivery(Posting):
             return None
         if self._answers is not None:
             self._answers.add(caps)
-            self.answered.append(Answer(caps, self.outgoing[-1]))
+            self.answered.append(Answer(caps, tuple(self.outgoing[number:])))
         return response
 
     def _caps(

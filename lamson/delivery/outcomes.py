@@ -161,7 +161,7 @@ class Outcomes:
         """
         address = found.address
         said = kind, tracked.digest(address), "permanent" if is_permanent else "passing"
-        if not tracked.is_first(means.connection, mail, *said):
+        if not tracked.is_first(means.connection, mail.id, mail.until, *said):
             return False
         sent_at = datetime.fromtimestamp(mail.sent_at, UTC)
         outcome = Outcome(

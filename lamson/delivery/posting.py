@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import replace
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from lamson.routing.purposes import Purposes
     from lamson.storage.state import StateKey
     from lamson.storage.tasks import Task
-    from lamson.storage.tracked import Tracked
 
 
 class Posting:
@@ -103,7 +103,7 @@ class Posting:
         self._purposes = purposes
         self._clock = clock
         self._is_over = False
-        self._claimed: list[tuple[Key, Outgoing]] = []
+        self._claimed: list[tuple[Key, Sequence[Outgoing]]] = []
         self._connect = connect
         self._schema = schema
         self._clock = clock
@@ -283,8 +283,10 @@ class Posting:
     def _prepare(self, response: MailResponse, sender: str) -> None:
         """For who knows what else belongs to a message, before it is final."""
 
-    def _note(self, row: Outgoing, response: MailResponse | None) -> None:
-        """For who has to know what is sent; ``response`` is None where it was made by another."""
+    def _note(self, rows: Sequence[Outgoing], response: MailResponse | None) -> None:
+        """For who has to know of a mail that is sent, in so many rows.
+
+        ``response`` is None where it was made by another."""
 
     def _is_tracked(self, track: bool | None, sender: str | None) -> bool:
         """Raises ValueError, LamsonError where it cannot be."""
@@ -356,12 +358,14 @@ class Posting:
         """
         if self._claimed:
             connection = self._connected("key=")
-            for key, row in self._claimed:
-                if any(row is one for one in self.outgoing):
-                    mine = row.message_id
+            sent = set(map(id, self.outgoing))
+            for key, rows in self._claimed:
+                if any(id(row) in sent for row in rows):
+                    mine = rows[0].message_id
                     holder = keys.claim(connection, key, mine, self._clock(), self._schema)
                     if holder not in (None, mine):
-                        self.outgoing[:] = [one for one in self.outgoing if one is not row]
+                        sent.difference_update(map(id, rows))
+            self.outgoing[:] = [row for row in self.outgoing if id(row) in sent]
 
     def _connected(self, what: str) -> Connection:
         if self._connect is None:
@@ -407,49 +411,66 @@ class Posting:
         if not checked:
             raise ValueError("a message needs at least one recipient")
         scope = list_of(list_id) if list_id else ""
-        mail: Tracked | None = None
-        if is_tracked and self._tracking is not None:
-            mail = self._tracking.mail(
-                message_id=message_id,
-                subject=subject,
-                recipients=tuple(checked),
-                module=self.module,
-                key=self.state_key,
-                scope=scope,
-                leaves_at=due_at,
-            )
-            sender = self._tracking.sender(mail, author, self._here)
-        elif sender != address.NULL_PATH:
+        is_own = is_tracked and self._tracking is not None
+        if not is_own and sender != address.NULL_PATH:
             sender = _written(sender)
             if not self._may_send(sender):
                 raise SenderError(
                     f"the envelope sender {sender} is in none of our domains; give sender=, or"
                     " name its domain in the setting domains, or set submission.any_sender"
                 )
-        row = Outgoing(
+        whole = Outgoing(
             source=self.id,
             message_id=message_id,
             sender=sender,
             recipients=tuple(checked),
             content=normalise_newlines(content),
             smtputf8=smtputf8 or not all(map(str.isascii, (sender, *checked))),
-            envid="" if mail is None else mail.id,
-            notify="" if mail is None or self._tracking is None else self._tracking.notify,
-            tracked=mail,
             scope=scope,
             due_at=due_at,
         )
+        rows = self._tracked(whole, author, subject) if is_own else [whole]
         if once is not None:  # last: what fails above must not leave it used
-            row.key = once.digest
             connection = self._connected("key=")
             holder = keys.claim(connection, once, message_id, self._clock(), self._schema)
             if holder is not None:
                 return holder
-            self._claimed.append((once, row))
-        self.outgoing.append(row)
+            for row in rows:
+                row.key = once.digest
+            self._claimed.append((once, rows))
+        self.outgoing += rows
         self._number += 1
-        self._note(row, response)
+        self._note(rows, response)
         return message_id
+
+    def _tracked(self, whole: Outgoing, author: str, subject: str) -> list[Outgoing]:
+        """A mail for each recipient, with a bounce address that nobody else sees.
+
+        Who knows that address is believed what he reports: so he speaks for himself alone.
+        """
+        assert self._tracking is not None
+        rows: list[Outgoing] = []
+        for recipient in whole.recipients:
+            mail = self._tracking.mail(
+                message_id=whole.message_id,
+                subject=subject,
+                recipients=(recipient,),
+                module=self.module,
+                key=self.state_key,
+                scope=whole.scope,
+                leaves_at=whole.due_at,
+            )
+            row = replace(
+                whole,
+                sender=self._tracking.sender(mail, author, self._here),
+                recipients=(recipient,),
+                envid=mail.id,
+                notify=self._tracking.notify,
+                tracked=mail,
+                conversation="",
+            )
+            rows.append(row)
+        return rows
 
 
 @lru_cache(maxsize=8)

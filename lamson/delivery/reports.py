@@ -9,19 +9,16 @@ up.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from typing import TYPE_CHECKING
 
-from lamson import log
-from lamson.delivery.keeping import keep_message
+from lamson.delivery.keeping import keep_few
 from lamson.delivery.outcomes import is_permanent
 from lamson.message.report import ReportedRecipient
 from lamson.routing.bounces import DAYS
 from lamson.smtp import address
 from lamson.smtp.reply import SMTPError
 from lamson.storage import tracked
-from lamson.storage.tracked import Tracked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,8 +31,8 @@ if TYPE_CHECKING:
     from lamson.message.request import MailRequest
     from lamson.routing.bounces import BounceAddresses
     from lamson.storage.maildir import Maildir
+    from lamson.storage.tracked import Tracked
 
-MOST_KEPT = 10  # of what could not be understood about one mail
 _OF_DELIVERY = {"failed", "delayed", "delivered", "relayed", "expanded"}
 
 
@@ -64,12 +61,12 @@ class Reports:
         mail = tracked.get(connection, id)
         report = message.report
         if mail is None:
-            now = self._clock()
-            nothing = Tracked(id, "", "", (), "", None, "", now, now + DAYS * 86400)
-            self._keep(connection, nothing, message, "it is about a mail that is not known here")
+            why, until = "it is about a mail that is not known here", self._clock() + DAYS * 86400
+            self._keep(connection, id, until, message, why)
             return
         if report is None:
-            self._keep(connection, mail, message, "it is no report, and came to a bounce address")
+            why = "it is no report, and came to a bounce address"
+            self._keep(connection, mail.id, mail.until, message, why)
             return
         told = 0
         for kind, found in findings(mail, report):
@@ -85,25 +82,19 @@ class Reports:
             )
         if not told and report.kind not in ("vacation", "disposition"):
             why = "it is a report about nobody whom that mail was sent to"
-            self._keep(connection, mail, message, why)
+            self._keep(connection, mail.id, mail.until, message, why)
 
     def _keep(
-        self, connection: Connection, mail: Tracked, message: MailRequest, reason: str
+        self, connection: Connection, id: str, until: float, message: MailRequest, reason: str
     ) -> None:
-        for number in range(MOST_KEPT):
-            if tracked.is_first(connection, mail, "kept", str(number)):
-                mark = hashlib.sha256(f"{mail.id} {number}".encode()).hexdigest()[:32]
-                keep_message(self._undeliverable, message, reason, mark=mark)
-                return
-        log.event(
-            "dropped", message.envelope.id, recipient=message.recipient.address, reason=reason
-        )
+        keep_few(self._undeliverable, connection, message, reason, of=id, until=until)
 
 
 def findings(mail: Tracked, report: Report) -> Iterator[tuple[OutcomeKind, ReportedRecipient]]:
     """What the report says of each recipient of the mail, under the address that it was sent to.
 
-    Where it had only one, whoever is named is he: an alias of his, or where he has it forwarded.
+    Where it had only one, as each that `Posting` sends has, whoever is named is he: an alias of
+    his, or where he has it forwarded.
     """
     sent_to = {address.normalise(one): one for one in mail.recipients}
     only = mail.recipients[0] if len(mail.recipients) == 1 else None

@@ -24,6 +24,7 @@ from lamson.delivery.keeping import keep
 from lamson.delivery.redeeming import redeem
 from lamson.delivery.signing import Desk
 from lamson.errors import LamsonError
+from lamson.message.witness import is_sender_proven
 from lamson.routing.module import START
 from lamson.smtp import address
 from lamson.smtp.reply import LOCAL_ERROR, OK, UNPROVEN, SMTPError
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from lamson.delivery.thread import Thread
     from lamson.delivery.thread_finder import ThreadFinder
     from lamson.delivery.tracking import Tracking
-    from lamson.message.request import MailRequest
     from lamson.message.templates import Templates
     from lamson.routing.declaration import SpamFilter
     from lamson.routing.router import Match, Router
@@ -296,7 +296,7 @@ class Handlers:
 
     def redeem(self, connection: Connection | None, jobs: Sequence[Job]) -> Sequence[Job]:
         """Claim the tokens of ``jobs`` that count once; gives those that are to be run."""
-        return redeem(connection, jobs, self._router)
+        return redeem(connection, jobs, self._router, self._undeliverable)
 
     def _delivery(self, job: Job, run: Hand) -> Delivery:
         delivery = Delivery(
@@ -330,7 +330,7 @@ class Handlers:
             reason = f"nothing proves its author, and {names} wants proof"
         if job.is_again:
             raise SMTPError(550, "5.7.0", reason)
-        if unproven and _is_sender_proven(job.message):
+        if unproven and is_sender_proven(job.message):
             log.event("unproven", job.message.envelope.id, recipient=job.message.recipient)
             raise SMTPError(UNPROVEN.code, UNPROVEN.enhanced, UNPROVEN.text)
         keep(self._undeliverable, job, reason)
@@ -386,8 +386,3 @@ class Handlers:
 
 def _is_proven_enough(job: Job, match: Match) -> bool:
     return not match.route.proven or job.message_for(match).proof is not None
-
-
-def _is_sender_proven(message: MailRequest) -> bool:
-    witness = message.content.witness
-    return witness is not None and witness.sender(message)

@@ -225,21 +225,25 @@ class Thread:
             response["In-Reply-To"] = ids[-1]
             response["References"] = " ".join(fewer_references(ids))
 
-    def note(self, row: Outgoing, response: MailResponse | None = None, *, now: float) -> None:
-        """``row`` is sent in this thread. Without ``response`` it is somebody else's mail."""
+    def note(
+        self, rows: Sequence[Outgoing], response: MailResponse | None = None, *, now: float
+    ) -> None:
+        """A mail is sent in this thread, in so many rows. Without ``response`` it is another's."""
         named = set()
         entry = None
         if response is not None:
             named = set(map(address.normalise, [*response.to, *response.cc]))
-            if row.due_at <= now:  # else it may be cancelled, and is not said yet
-                entry = self._entry_of(row, response, now)
-        taking = {
-            one: one in named
-            for one in map(address.normalise, row.recipients)
-            if one in self._known.participants or not self._is_routed(one)
-        }
-        key = threads.digest(row.message_id) if row.message_id else b""
-        self._sent.append(_Sent(row, key, taking, entry))
+            if rows[0].due_at <= now:  # else it may be cancelled, and is not said yet
+                entry = self._entry_of(rows[0], response, now)
+        for row in rows:
+            taking = {
+                one: one in named
+                for one in map(address.normalise, row.recipients)
+                if one in self._known.participants or not self._is_routed(one)
+            }
+            key = threads.digest(row.message_id) if row.message_id else b""
+            self._sent.append(_Sent(row, key, taking, entry))
+            entry = None  # what it says is kept once
 
     def settle(self, outgoing: Collection[Outgoing]) -> None:
         """The handlers succeeded: let the next delivery of this batch know what became of it.

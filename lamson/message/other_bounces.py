@@ -7,6 +7,7 @@ for and the text in one part, of bounded size. What it raises is no answer.
 
 from __future__ import annotations
 
+import logging
 from email.message import Message
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ def recipients(header: Header, text: str) -> list[str]:
     """Whom the ``text`` of a bounce names, in order; [] where it knows none."""
     from flufl.bounce import all_failures  # most mail is none, and needs not know how
 
+    # Some of its readers raise over what they do not expect: a stranger's mail fills no log.
+    logging.getLogger("flufl.bounce").disabled = True
     message = Message()
     for name in _FIELDS:
         message[name] = (header.get(name) or "")[:1000].encode("ascii", "replace").decode()

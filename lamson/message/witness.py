@@ -23,3 +23,9 @@ class Witness(Protocol):
 
     def sender(self, message: MailRequest) -> bool:
         """Whether the domain of the envelope sender is proven, who would get a bounce."""
+
+
+def is_sender_proven(message: MailRequest) -> bool:
+    """Whether a bounce of the message would go to him who sent it: our own server says so."""
+    witness = message.content.witness
+    return witness is not None and witness.sender(message)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from lamson.routing.signing import Signed
+from lamson.routing.signing import OURS, Signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PREFIX = "bounces+"
 DAYS = 30.0
-_SIGNED = Signed("bounce", days=DAYS)
+_SIGNED = Signed(f"{OURS}bounce", days=DAYS)
 
 
 class BounceAddresses:

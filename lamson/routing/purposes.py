@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lamson.errors import PurposeError, RouteError
-from lamson.routing.signing import Signer, Token
+from lamson.routing.signing import OURS, Signer, Token
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -32,7 +32,8 @@ class Verified(NamedTuple):
 
 
 class Purposes:
-    """Those that ``routes`` declare. Raises RouteError where two say different things of one.
+    """Those that ``routes`` declare. Raises RouteError where two say different things of one, and
+    for one that is ours.
 
     Without a ``signer`` nothing can be signed, and nothing verifies.
     """
@@ -42,6 +43,13 @@ class Purposes:
         self._declared: dict[str, tuple[Signed, Route]] = {}
         for route in routes:
             for _, signed in route.signed:
+                if signed.purpose.startswith(OURS):
+                    raise RouteError(
+                        f"{signed}: purposes that begin with {OURS!r} are Lamson's own; take"
+                        " another name",
+                        file=route.file,
+                        line=route.line,
+                    )
                 first, where = self._declared.setdefault(signed.purpose, (signed, route))
                 if first != signed:
                     raise RouteError(

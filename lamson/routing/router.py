@@ -19,7 +19,7 @@ from lamson.routing.loader import load
 from lamson.routing.matcher import Matcher
 from lamson.routing.module import HandlerModule
 from lamson.routing.pattern import compile_format
-from lamson.routing.purposes import Purposes
+from lamson.routing.purposes import Purposes, Verified
 from lamson.routing.why_not import why_not
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from lamson.routing.clockwork import Scheduled, Timeout
     from lamson.routing.function import Function
     from lamson.routing.pattern import Pattern
-    from lamson.routing.purposes import Verified
     from lamson.routing.signing import Signed, Signer, Token
 
 _NOTHING = "(?!)"  # matches no address
+_NONE_CAPTURED = Verified({}, (), ())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -227,7 +227,7 @@ class Router:
         if begun := self._begin.match(address):
             takes, route = self._reserved[begun[0].lower()]
             if takes(address):
-                return Momentary((Match(route, address),))
+                return Momentary((Match(route, address, _NONE_CAPTURED),))
         if self._is_signed:
             found = self._matcher.find_all(address)
             for route in found:

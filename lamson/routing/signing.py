@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PATTERN = "[a-z2-7]{21,64}"
 """What tokens look like, for a regular expression that ignores case."""
 
+OURS = "lamson "
+"""With what our own purposes begin, so that no token of an application is one of ours."""
+
 MAX_PAYLOAD = 24  # octets: a token of 60 characters
 DEFAULT_DAYS = 30.0
 _HOUR = 3600

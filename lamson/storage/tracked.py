@@ -87,15 +87,23 @@ def get(connection: Connection, id: str) -> Tracked | None:
     )
 
 
-def is_first(connection: Connection, mail: Tracked, *what: str) -> bool:
-    """Whether this is the first time that ``what`` is said of the mail; then it is noted.
+def is_first(connection: Connection, id: str, until: float, *what: str) -> bool:
+    """Whether this is the first time that ``what`` is said of the mail ``id``; then it is noted.
 
-    Who asks at the same time waits until that transaction has ended.
+    That holds until ``until``. Who asks at the same time waits until that transaction has ended.
     """
-    octets = "\0".join((mail.id, *what)).encode("utf-8", "surrogatepass")
-    key = hashlib.blake2b(octets, digest_size=16, person=b"lamson outcome").hexdigest()
-    done = connection.execute(_TELL, {"key": key, "until": mail.until})
+    done = connection.execute(_TELL, {"key": _said(id, *what), "until": until})
     return bool(done.rowcount)
+
+
+def unsay(connection: Connection, id: str, *what: str) -> None:
+    """It was not said after all, though `is_first` has noted it in this transaction."""
+    connection.execute(delete(outcomes).where(outcomes.c.key == _said(id, *what)))
+
+
+def _said(*what: str) -> str:
+    octets = "\0".join(what).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(octets, digest_size=16, person=b"lamson outcome").hexdigest()
 
 
 def digest(mailbox: str, scope: str = "") -> str:

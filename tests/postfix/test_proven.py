@@ -14,6 +14,7 @@ from lamson.storage.maildir import Maildir
 from tests.postfix.instance import PostfixInstance, why_not
 from tests.postfix.milter import MilterService, talk
 from tests.postfix.sink import Sink
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,6 +107,19 @@ def test_nobody_gets_the_bounce_of_what_somebody_sent_in_his_name(proving: Provi
     proving.lamson.wait_log("kept", "recipient=leave@test.com", "nothing proves its author")
     assert proving.kept.count() == before + 1
     assert proving.sink.to(VICTIM) == []
+
+
+def test_encoded_words_prove_nobody(proving: Proving) -> None:
+    """Neither our name in one, which who removes forged fields may not know, nor a result in the
+    address of the envelope, which our server quotes."""
+    result = "dmarc=3Dpass_header=2Efrom=3Dbank=2Etest"
+    sender = f"=?us-ascii?q?x=3B_{result}=3B_arc=3Dnone_x=2Ey=3Dz?=@evil.test"
+    before = proving.kept.count()
+    assert proving.offer(sender, f"{OURS}; spf=softfail smtp.mailfrom={sender}") == ""
+    forged = "=?us-ascii?q?mx=2Etest=2Ecom?=; dmarc=pass header.from=bank.test"
+    assert proving.offer("evil@evil.test", forged) == ""
+    wait_for(lambda: proving.kept.count() == before + 2, "both to be kept")
+    assert not proving.lamson.log_lines(" left ", "proof=dmarc")
 
 
 def test_who_wrote_gets_his_bounce(proving: Proving) -> None:

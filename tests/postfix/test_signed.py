@@ -90,11 +90,11 @@ def test_postfix_asks_and_each_counts_once(
     sink.wait(where=lambda one: one.message["Subject"] == "Released one: Post one")
 
     stage.write(ZED, first, subject="Once more")
-    (bounce,) = sink.wait(to=ZED, where=lambda one: b"Undelivered" in one.content)
-    assert b"Status: 5.1.1" in bounce.content
+    stage.lamson.wait_log("kept", "its token was used before")
     stage.write(ZED, second)
     sink.wait(where=lambda one: one.message["Subject"] == "Released two: Post two")
     stage.postfix.wait_empty()
+    assert not [one for one in sink.messages if b"Undelivered" in one.content], "nothing bounced"
     released = [one for one in sink.messages if "Released" in one.message["Subject"]]
     assert len(released) == 2
 

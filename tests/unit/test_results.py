@@ -83,6 +83,24 @@ def test_what_is_quoted_or_in_angle_brackets(field: str, sender: str) -> None:
     assert found.passed("dkim", "a.example")
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        "=?us-ascii?q?mx=2Etest=2Ecom?=; dmarc=pass header.from=bank.example",
+        "=?utf-8?b?bXgudGVzdC5jb20=?=; dmarc=pass header.from=bank.example",
+        "mx.test.com; spf=pass smtp.mailfrom==?us-ascii?q?x=3B_dmarc=3Dpass_header=2Efrom=3D"
+        "bank=2Eexample=3B_arc=3Dnone_x.y=3Dz?=@evil.example",
+        'mx.test.com; spf=pass smtp.mailfrom=x@evil.example reason="=?us-ascii?q?=22=3B_dmarc=3D'
+        'pass_header.from=3Dbank=2Eexample=3B_arc=3Dnone_reason=3D=22?="',
+    ],
+)
+def test_encoded_words_say_nothing(field: str) -> None:
+    """Neither our authserv-id, past who removes forged ones, nor what is in a sender's address."""
+    found = authentication(make_message(message(f"Authentication-Results: {field}")), "mx.test.com")
+    assert found.of("dmarc") == []
+    assert not found.passed("spf", "bank.example")
+
+
 @pytest.mark.parametrize("empty", ["", "<>", '""'])
 @pytest.mark.parametrize(
     "rest",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from lamson.delivery.tracking import Tracking
     from lamson.routing.router import Router
     from lamson.storage.database import Database
     from lamson.storage.outgoing import Outgoing
@@ -74,7 +75,8 @@ class Mail:
 
 
 class Desk:
-    """The application of ``source``. ``proven`` is the From domain that our own server proves."""
+    """The application of ``source``. ``proven`` is the From domain that our own server proves,
+    ``tracking`` as of `Handlers`."""
 
     def __init__(
         self,
@@ -84,6 +86,7 @@ class Desk:
         *,
         proven: str = "",
         keep_days: float = 365.0,
+        tracking: Tracking | None = None,
     ) -> None:
         self.router: Router = make_router(directory, source, signer=SIGNER)
         self.database = database
@@ -94,7 +97,7 @@ class Desk:
             clock=lambda: self.now,
             keep_days=keep_days,
         )
-        handlers = Handlers(self.router, hostname="mx.test.com", finder=finder)
+        handlers = Handlers(self.router, hostname="mx.test.com", finder=finder, tracking=tracking)
         self.transactions = Transactions(
             handlers,
             database=database,

@@ -31,7 +31,7 @@ def give(limit: AnswerLimit, to: str, *, is_proven: bool = False) -> Answer | No
     if limit.is_reached(caps):
         return None
     limit.add(caps)
-    return Answer(caps, Outgoing("x", "<x@y>", "", (to,), b""))
+    return Answer(caps, (Outgoing("x", "<x@y>", "", (to,), b""),))
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -101,7 +101,7 @@ def test_processes_share_what_they_count(database: Database) -> None:
     with database.begin() as connection:
         assert one.settle(connection, given[:2]) == []
     with database.begin() as connection:
-        assert other.settle(connection, given[2:]) == [given[3].row]
+        assert other.settle(connection, given[2:]) == [*given[3].rows]
     assert not give(other, "A@b.x")
     assert give(one, "A@b.x"), "it has not written since"
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lamson.errors import LamsonError
+from lamson.message.parsed import ParsedMessage
+from lamson.results import OwnServer
 from lamson.routing.signing import Signed, Signer
 from lamson.smtp.reply import NO_SUCH_RECIPIENT
+from lamson.storage.quota import QueueFullError
 from lamson.storage.tables import redeemed, seen
 from tests.unit.delivery.jobs import codes, rows, states, words
 from tests.unit.support import make_message
@@ -44,9 +48,14 @@ ELSE = """
 """
 
 
-def click(token: str, word: str, body: str = "") -> Any:
-    content = f"From: z@e.example\r\nSubject: {word}\r\n\r\n{body}\r\n".encode()
-    return make_message(content, recipient=f"confirm-{token}@test.com")
+def click(token: str, word: str, body: str = "", *, sender: str = "z@e.example") -> Any:
+    """What ``word`` says; SPF proves the envelope sender where that is of e.example."""
+    content = (
+        "Authentication-Results: mx.test; spf=pass smtp.mailfrom=e.example\r\n"
+        f"From: z@e.example\r\nSubject: {word}\r\n\r\n{body}\r\n"
+    ).encode()
+    parsed: Any = ParsedMessage(content, witness=OwnServer("mx.test"))
+    return make_message(parsed, sender=sender, recipient=f"confirm-{token}@test.com")
 
 
 @pytest.fixture
@@ -67,6 +76,82 @@ def test_the_second_click_is_answered_like_any_unknown_address(
     assert job.reply == NO_SUCH_RECIPIENT
     assert words(database) == ["one"]
     assert len(rows(database, seen)) == 1, "what was refused was not handled"
+
+
+@pytest.mark.parametrize("sender", ["victim@bank.example", ""])
+def test_no_bounce_of_a_second_click_goes_to_whom_a_stranger_names(
+    run: Run,
+    token: str,
+    database: Database,
+    undeliverable: Maildir,
+    sender: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is kept, of each token ten: who has one could fill the disk."""
+    caplog.set_level("INFO")
+    run(click(token, "one"), keys=[b"1"])
+    for number in range(12):
+        key = b"2%d" % number
+        again = click(token, "two", sender=sender)
+        assert codes(run(again, keys=[key])) == [250]
+        assert codes(run(again, keys=[key])) == [250], "the same queue entry"
+    assert words(database) == ["one"]
+    assert undeliverable.count() == 10
+    (one, *_) = undeliverable.keys()
+    assert b"its token was used before" in (undeliverable.get(one) or b"")
+    assert len([line for line in caplog.messages if line.startswith("dropped")]) == 2
+    assert len(rows(database, seen)) == 13
+
+
+def test_none_is_lost_where_many_come_at_once(
+    run: Run,
+    database: Database,
+    undeliverable: Maildir,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nor do they end one another's transactions, in whatever order they have the tokens."""
+    tokens = [SIGNER.sign(ONCE, str(number)) for number in range(5)]
+
+    def replay(number: int) -> list[int]:
+        own = tokens[:: -1 if number % 2 else 1]
+        found = []
+        for again in range(3):
+            clicks = [click(token, token, sender="") for token in own]
+            names = [f"{number} {again} {token}".encode() for token in own]
+            found += codes(run(*clicks, keys=names, to_the_end=True))
+        return found
+
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(replay, range(3)))
+    assert found == [[250] * 15] * 3
+    assert words(database) == sorted(tokens)
+    assert undeliverable.count() == 40, "all that nobody handled"
+    assert "deadlock" not in caplog.text
+
+
+def test_where_there_is_no_room_to_keep_it_postfix_asks_again(
+    run: Run,
+    token: str,
+    database: Database,
+    undeliverable: Maildir,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And the other mail of its batch is handled."""
+
+    def refuse(*given: Any, **more: Any) -> None:
+        raise QueueFullError("full")
+
+    run(click(token, "one"), keys=[b"1"])
+    other = click(SIGNER.sign(ONCE, "joe"), "three")
+    again = click(token, "two", sender="")
+    with monkeypatch.context() as full:
+        full.setattr(undeliverable, "push", refuse)
+        assert codes(run(again, other, keys=[b"2", b"3"])) == [451, 250]
+        for _ in range(10):
+            assert codes(run(again, keys=[b"2"])) == [451], "however often"
+    assert words(database) == ["one", "three"]
+    assert codes(run(again, keys=[b"2"])) == [250]
+    assert undeliverable.count() == 1
 
 
 def test_the_same_queue_entry_is_a_repetition_as_ever(

@@ -10,8 +10,10 @@ from sqlalchemy import func, select
 from lamson.delivery.batches import Batches
 from lamson.delivery.job import Job
 from lamson.delivery.run import Handlers
+from lamson.delivery.tracking import Tracking
 from lamson.delivery.transaction import Transactions
 from lamson.errors import LamsonError
+from lamson.routing.bounces import BounceAddresses
 from lamson.routing.signing import Signed
 from lamson.storage import tables, threads
 from lamson.storage.state import StateKey
@@ -400,6 +402,36 @@ def test_many_mails_of_one_delivery(tmp_path: Path, database: Database) -> None:
     answer = next(mail.id for mail in sent if threads.digest(mail.id) in kept)
     desk.run(desk.job("5@x.example", answers=answer))
     assert [one.text[:5] for one in facts(desk)[-1]] == ["long ", *map(str, range(10))]
+
+
+def test_tracked_mail_to_several_is_one_message(tmp_path: Path, database: Database) -> None:
+    """It leaves once for each of them, who take part, and is said once."""
+    tracking = Tracking(BounceAddresses(SIGNER), is_ours={"test.com"}.__contains__)
+    desk = Desk(
+        tmp_path,
+        database,
+        """
+        given, facts = [], []
+
+        @route("(user)@(host)")
+        @stateless
+        def ask(message, delivery: Delivery, thread: Thread, user, host):
+            facts.append((thread.participants, [one.text for one in thread.messages]))
+            if thread.is_new:
+                people = [f"{number}@x.example" for number in range(30)]
+                delivery.send(delivery.compose(
+                    to="agent@x.example", cc=people, sender="a@test.com", subject="x", body="Hi",
+                ), track=True)
+        """,
+        tracking=tracking,
+    )
+    sent = desk.run(desk.job(ZED))
+    assert [mail.to for mail in sent[:2]] == [("agent@x.example",), ("0@x.example",)]
+    assert len({mail.row.sender for mail in sent}) == len(sent) == 31
+    assert desk.run(desk.job("29@x.example", answers=sent[0].id)) == []
+    people, said = facts(desk)[-1]
+    assert len(people) == 32
+    assert said == ["It burns.", "Hi"]
 
 
 def test_a_handler_that_ends_the_transaction_costs_no_thread(

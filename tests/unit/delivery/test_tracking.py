@@ -87,10 +87,13 @@ def test_what_is_kept_of_it() -> None:
     mail = response()
     mail["List-Id"] = "The users <Users.test.com>"
     id = one.send(mail, to=["a@b.example", "A@b.example", "c@d.example"], track=True)
+    assert [row.recipients for row in one.outgoing] == [("a@b.example",), ("c@d.example",)]
+    assert one.outgoing[0].content is one.outgoing[1].content
+    assert len({row.sender for row in one.outgoing}) == 2
     kept = one.outgoing[0].tracked
     assert kept is not None
     assert (kept.message_id, kept.subject, kept.module) == (id, "Hi", "app")
-    assert kept.recipients == ("a@b.example", "c@d.example")
+    assert kept.recipients == ("a@b.example",)
     assert kept.scope == one.outgoing[0].scope == "users.test.com"
     assert kept.id == one.outgoing[0].envid
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import sys
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from lamson.delivery.job import Job
 from lamson.delivery.outcomes import Outcomes
@@ -20,7 +21,7 @@ from lamson.routing.signing import Signer
 from lamson.storage import bounced, suppressed, tasks
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
-from lamson.storage.tables import outbox, state
+from lamson.storage.tables import outbox, state, tracked
 from tests.unit.support import make_key, make_message, make_router
 
 if TYPE_CHECKING:
@@ -110,11 +111,20 @@ class Room:
         return [waiting.popleft() for _ in range(len(waiting))]
 
     def send(self, subject: str = "hello", sender: str = "zed@example.com") -> Outgoing:
-        """Have the module send a mail; gives its row."""
+        """Have the module send a mail; gives its row.
+
+        Where it is to several, each has a row: the first is made known as a mail to all of them, as
+        a token that several have seen would be.
+        """
         content = f"From: {sender}\r\nSubject: {subject}\r\n\r\nx\r\n".encode()
         (job,) = self.deliver(make_message(content, sender=sender))
         assert str(job.reply).startswith("250"), job.reply
-        (row,) = self.sent()
+        row, *others = self.sent()
+        if others:
+            row.recipients += tuple(one for other in others for one in other.recipients)
+            known = update(tracked).where(tracked.c.id == row.envid)
+            with self.database.begin() as connection:
+                connection.execute(known.values(recipients=json.dumps(row.recipients)))
         return row
 
     def report(self, row: Outgoing, content: bytes, *, sender: str = "", key: str = "") -> int:

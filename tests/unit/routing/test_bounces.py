@@ -29,8 +29,9 @@ def test_it_is_known_on_all_nodes_until_it_expires() -> None:
 
 
 def test_a_token_of_another_purpose_is_none() -> None:
-    other = Signer(lambda: [KEY], clock=lambda: NOW).sign(Signed("subscribe"), ID)
-    assert not bounces().takes(f"{PREFIX}{other}@app.test")
+    for purpose in ("subscribe", "bounce"):  # also where an application calls one of its own so
+        other = Signer(lambda: [KEY], clock=lambda: NOW).sign(Signed(purpose, days=30), ID)
+        assert not bounces().takes(f"{PREFIX}{other}@app.test")
 
 
 @pytest.mark.hypothesis

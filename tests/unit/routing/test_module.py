@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.errors import RouteError
+from lamson.routing.pattern import Pattern
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Collect
@@ -219,6 +220,21 @@ def test_an_outcome_function_is_no_state(collect: Collect) -> None:
     assert [match.handler.name for match in router.match("zed@test.com")] == ["START"]
     with pytest.raises(RouteError, match="which is no state of its module"):
         router.next_state(found, "BOUNCED")
+
+
+def test_a_reserved_address_captures_nothing(
+    collect: Collect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So its pattern is not asked what: reports are told with no more work than mail."""
+    router = collect("@route('list@x')\ndef START(message): ...\n")
+    router.reserve("bounces+", lambda one: True, lambda message: "b")
+
+    def never(pattern: Pattern, address: str) -> None:
+        raise AssertionError("nobody asked for it")
+
+    monkeypatch.setattr(Pattern, "match", never)
+    (match,) = router.match("bounces+ok@x")
+    assert match.captures == {}
 
 
 def test_a_reserved_prefix_comes_before_all_routes(collect: Collect) -> None:

@@ -75,7 +75,8 @@ def test_a_signed_token_matches_and_the_handler_gets_its_payload(router: Router)
 def test_what_was_not_signed_for_this_matches_no_route(router: Router, clock: Clock) -> None:
     token, _ = router.purposes.sign("subscribe", "zed")
     other, _ = router.purposes.sign("thread", "zed")
-    bad = (token[:-1], token[1:], token + "a", other, token.replace(token[5], "x", 1), "")
+    changed = token[:5] + ("y" if token[5] == "x" else "x") + token[6:]
+    bad = (token[:-1], token[1:], token + "a", other, changed, "")
     for one in bad:
         assert router.match(f"users-confirm-{one}@test.com") == (), one
     assert names(router, f"users-confirm-{token}@test.com")
@@ -143,6 +144,17 @@ def test_one_purpose_is_the_same_everywhere(collect: Collect, other: str) -> Non
         )
     assert (refused.value.line, refused.value.file.endswith("one.py")) == (4, True)
     assert refused.value.exit_code == 78
+
+
+def test_no_route_takes_our_own_tokens(collect: Collect) -> None:
+    with pytest.raises(RouteError, match="Lamson's own"):
+        collect(
+            """
+            @stateless
+            @route("(a)@x", a=Signed("lamson bounce"))
+            def HANDLE(message, a): ...
+            """
+        )
 
 
 def test_a_capture_that_took_no_part_proves_nothing(collect: Collect) -> None:

@@ -125,13 +125,13 @@ def test_tracked_mail_is_kept_and_told_of_once(database: Database) -> None:
     with database.begin() as connection:
         found = tracked.get(connection, "abc")
         assert found == replace(mail, subject="hé?llo")
-        assert tracked.is_first(connection, mail, "failed", "x")
-        assert not tracked.is_first(connection, mail, "failed", "x")
-        assert tracked.is_first(connection, mail, "delayed", "x")
+        assert tracked.is_first(connection, mail.id, mail.until, "failed", "x")
+        assert not tracked.is_first(connection, mail.id, mail.until, "failed", "x")
+        assert tracked.is_first(connection, mail.id, mail.until, "delayed", "x")
         assert tracked.purge(connection, 199.0) == 0
         assert tracked.purge(connection, 201.0) == 2
         assert tracked.get(connection, "abc") is None
-        assert tracked.is_first(connection, mail, "failed", "x")
+        assert tracked.is_first(connection, mail.id, mail.until, "failed", "x")
 
 
 def test_failures_are_counted_within_a_window(database: Database) -> None:
