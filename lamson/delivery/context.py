@@ -147,6 +147,7 @@ class Delivery(Posting):
             self.thread.note(rows, response, now=self._clock())
 
     def settle(self) -> None:
+        """As for any Posting; an answer that was taken back does not count."""
         super().settle()
         kept = {id(row) for row in self.outgoing}
         for answer in self.answered[:]:
