@@ -92,7 +92,7 @@ class Bell:
             else:
                 with patience():
                     connection = await asyncio.to_thread(self._connect)
-                self._hung.callback(connection.close)
+                self._hung.callback(_end, connection)
                 driver: Any = connection.dbapi_connection
                 number, hear = driver.fileno(), partial(self._hear_server, driver)
         except Exception as error:  # noqa: BLE001 - mail is found without it, too
@@ -142,3 +142,10 @@ class Bell:
             self._hung.close()
             self._is_lost.set()
         self._wake()
+
+
+def _end(connection: PoolProxiedConnection) -> None:
+    """Close it without a ROLLBACK, which fails where the server has gone, and is logged then."""
+    if connection.dbapi_connection is not None:
+        connection.dbapi_connection.close()
+    connection.invalidate()
