@@ -85,7 +85,6 @@ class Application:
         self.settings = settings
         self.hostname = settings.lmtp.hostname or socket.getfqdn()
         self.router = collect_routes(settings, clock=time)
-        self._time = time
         for route in self.router.unproven_actions:
             log.logger.warning("%s:%s: %s", route.file, route.line, unproven_action(route))
         self.witness: results.OwnServer | None = None

@@ -43,7 +43,7 @@ class Reporting:
             soft_days=submission.soft_days,
             clock=clock,
         )
-        reports = Reports(addresses, self.outcomes, undeliverable)
+        reports = Reports(addresses, self.outcomes, undeliverable, clock=clock)
         router.reserve(PREFIX, addresses.takes, reports.take)
         self.tracking = Tracking(
             addresses,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Protocol
 
-from lamson.delivery.savepoint import Savepoint
+from lamson.delivery.savepoint import Savepoint, keep
 from lamson.delivery.timers import Entry
 from lamson.errors import LamsonError
 
@@ -124,12 +124,7 @@ class Errand:
 
         Raises PrematureEnd where the transaction is not ours any more.
         """
-        if self._savepoint is not None:
-            self._savepoint.check()
-        if self._mailer is not None:
-            self._mailer.settle()
-        if self._savepoint is not None:
-            self._savepoint.commit()
+        keep(self._savepoint, self._mailer)
         return self.sent
 
     def undo(self, error: BaseException) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lamson.delivery.savepoint import Savepoint
+from lamson.delivery.savepoint import Savepoint, keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,12 +78,7 @@ class Hand:
 
     def commit(self) -> None:
         """Keep what was done, the keys of what is sent included: all of it, or nothing."""
-        if self.savepoint is not None:
-            self.savepoint.check()
-        if self.delivery is not None:
-            self.delivery.settle()
-        if self.savepoint is not None:
-            self.savepoint.commit()
+        keep(self.savepoint, self.delivery)
 
     def undo(self, error: BaseException) -> None:
         """Roll back to the savepoint. Raises where that is not possible, or not enough."""

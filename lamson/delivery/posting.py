@@ -106,7 +106,6 @@ class Posting:
         self._claimed: list[tuple[Key, Sequence[Outgoing]]] = []
         self._connect = connect
         self._schema = schema
-        self._clock = clock
         self._number = 0  # of messages that were sent, also of those that were taken back
 
     @property

@@ -95,7 +95,6 @@ class Handlers:
         self._spam = spam
         self._time = time
         self._raise_errors = raise_errors
-        self._time = time
 
     def find_threads(self, connection: Connection | None, jobs: Sequence[Job]) -> None:
         """Find what `begin` and the handlers of ``jobs`` are asking for, a batch at a time."""

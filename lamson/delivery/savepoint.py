@@ -17,6 +17,8 @@ from lamson.storage.failure import PrematureEnd
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+    from lamson.delivery.posting import Posting
+
 
 class Savepoint:
     """Opened when it is made, with a session in it. Raises LamsonError where no database is."""
@@ -69,3 +71,16 @@ class Savepoint:
     def _check_open(self) -> None:
         if not guard.is_open(self._connection):
             raise PrematureEnd
+
+
+def keep(savepoint: Savepoint | None, posting: Posting | None) -> None:
+    """Keep what was done, the keys of what is sent included: all of it, or nothing.
+
+    Raises PrematureEnd where the transaction is not ours any more.
+    """
+    if savepoint is not None:
+        savepoint.check()  # before a key is claimed on what may be gone
+    if posting is not None:
+        posting.settle()
+    if savepoint is not None:
+        savepoint.commit()

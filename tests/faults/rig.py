@@ -10,7 +10,7 @@ import runpy
 import shutil
 import subprocess
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from lamson.storage.database import Database
 from tests.faults.load import DOMAIN, Load
 from tests.faults.policy import Policy
 from tests.faults.proxy import Proxy, Rule
+from tests.faults.running import Running
 from tests.faults.stores import PostgresStore, SqliteStore
 from tests.postfix.instance import PostfixInstance
 from tests.postfix.sink import Sink
@@ -26,8 +27,6 @@ from tests.service import LamsonService
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from tests.faults.fault import Fault
     from tests.faults.tally import Effect
     from tests.postgres import PostgresInstance
@@ -67,7 +66,7 @@ def _transport(ports: list[int]) -> str:
     return "lmtp:inet:" + ", ".join(f"[127.0.0.1]:{port}" for port in ports)
 
 
-class Rig:
+class Rig(Running):
     """Use as a context manager. A fault's ``prepare`` may change the attributes before the start.
 
     ``server`` is the PostgreSQL to use, None for SQLite. ``weakness`` makes Lamson wrong.
@@ -76,6 +75,7 @@ class Rig:
     def __init__(
         self, fault: Fault, directory: Path, server: PostgresInstance | None, weakness: str = ""
     ) -> None:
+        super().__init__()
         self.fault = fault
         self.weakness = weakness
         self.patience = 15.0 if weakness else 60.0  # seconds that a fault may take to strike
@@ -93,29 +93,12 @@ class Rig:
         self.forged: list[Effect] = []  # that somebody else than Postfix brought
         self.held_back = 0  # messages of this round that are not sent yet
         self.policy = Policy()
-        self._running = ExitStack()
         self._server = server
         if server is not None:  # where several can write at a time
             self.environment["LAMSON_WORKERS"] = WORKERS
         if weakness:
             self.environment["FAULTS_SABOTAGE"] = weakness
         fault.prepare(self)
-
-    def __enter__(self) -> Rig:
-        try:
-            self._start()
-        except BaseException:
-            self._running.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._running.close()
 
     def _start(self) -> None:
         enter = self._running.enter_context

@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,13 +26,12 @@ from lamson.storage import migrate, tables, tasks
 from lamson.storage.database import Database
 from lamson.storage.state import StateKey
 from lamson.storage.tasks import Task
+from tests.faults.running import Running
 from tests.postfix.sink import Sink
 from tests.service import LamsonService
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from tests.postgres import PostgresInstance
 
 PROJECT = Path(__file__).parent / "time_project"
@@ -74,7 +73,7 @@ class Count:
         return not any(vars(self).values())
 
 
-class TimeRig:
+class TimeRig(Running):
     """Use as a context manager. ``server`` is the PostgreSQL to use, None for SQLite."""
 
     def __init__(
@@ -87,9 +86,9 @@ class TimeRig:
         weakness: str = "",
         failpoint: str = "",
     ) -> None:
+        super().__init__()
         self._directory = directory
         self._server = server
-        self._running = ExitStack()
         self.names = {f"m{number}@world.test" for number in range(timers)}
         self._outside = directory / "outside"
         self._clock = directory / "clock"
@@ -116,22 +115,6 @@ class TimeRig:
             environment["LAMSON_WORKERS"] = "2"
         self._environment = environment
         self._nodes = nodes if server is not None else 1
-
-    def __enter__(self) -> TimeRig:
-        try:
-            self._start()
-        except BaseException:
-            self._running.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._running.close()
 
     def _start(self) -> None:
         enter = self._running.enter_context

@@ -15,10 +15,12 @@ from lamson.message.request import MailRequest
 from lamson.routing.router import Router
 from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
 from lamson.storage.seen_key import Key, Source
+from lamson.testing import Mailroom
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
     from sqlalchemy.engine import Connection
 
     from lamson.routing.signing import Signer
@@ -38,6 +40,25 @@ def make_router(directory: Path, source: str, signer: Signer | None = None) -> R
         return Router.collect([name], DEFAULTS, signer=signer)
     finally:
         sys.path.remove(str(directory))
+
+
+def make_mailroom(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, source: str, **values: object
+) -> Mailroom:
+    """An application in ``directory`` with ``source`` for its handlers; close it after the test.
+
+    ``values`` are further settings, of what Python writes as it reads it.
+    """
+    name = f"handlers_{secrets.token_hex(8)}"
+    more = "".join(f", {key}={value!r}" for key, value in values.items())
+    (directory / "config").mkdir()
+    (directory / "config" / "settings.py").write_text(
+        "from lamson.settings import Settings\n"
+        f'settings = Settings(handlers=["{name}"], metadata=None{more})\n'
+    )
+    (directory / f"{name}.py").write_text(source)
+    monkeypatch.setattr(sys, "path", [str(directory), *sys.path])
+    return Mailroom(directory, directory / "run")
 
 
 def make_key(name: bytes, content: bytes = b"", at: float = 0.0) -> Key:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lamson.testing import Conversation, Mailroom
+from tests.unit.support import make_mailroom
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,15 +65,7 @@ def became(outcome: Outcome):
 
 @pytest.fixture
 def mailroom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailroom]:
-    name = f"handlers_{secrets.token_hex(8)}"
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "settings.py").write_text(
-        "from lamson.settings import Settings\n"
-        f'settings = Settings(handlers=["{name}"], domains=["test.com"], metadata=None)\n'
-    )
-    (tmp_path / f"{name}.py").write_text(SOURCE)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    made = Mailroom(tmp_path, tmp_path / "run")
+    made = make_mailroom(tmp_path, monkeypatch, SOURCE, domains=["test.com"])
     yield made
     made.close()
 

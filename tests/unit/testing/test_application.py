@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from lamson.errors import LamsonError
 from lamson.testing import Conversation, Mailroom, Refused, Sent
+from tests.unit.support import make_mailroom
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,15 +103,7 @@ def tell(user: str, attempt: Attempt):
 
 @pytest.fixture
 def timely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailroom]:
-    name = f"handlers_{secrets.token_hex(8)}"
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "settings.py").write_text(
-        "from lamson.settings import Settings\n"
-        f'settings = Settings(handlers=["{name}"], metadata=None)\n'
-    )
-    (tmp_path / f"{name}.py").write_text(SOURCE)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    made = Mailroom(tmp_path, tmp_path / "run")
+    made = make_mailroom(tmp_path, monkeypatch, SOURCE)
     yield made
     made.close()
 
