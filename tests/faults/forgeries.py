@@ -37,8 +37,10 @@ def _forge(rig: Rig) -> None:
 
 def _waiting(rig: Rig) -> list[dict[str, Any]]:
     """What Postfix cannot hand over, the latest last."""
-    found = [one for one in rig.postfix.queue() if one["recipients"][0]["address"].endswith(DOMAIN)]
-    return sorted(found, key=lambda one: str(one["queue_id"]))
+    # A mail whose last recipient was served has none for the moment that it still is in the queue.
+    found = [one for one in rig.postfix.queue() if one["recipients"]]
+    ours = [one for one in found if one["recipients"][0]["address"].endswith(DOMAIN)]
+    return sorted(ours, key=lambda one: str(one["queue_id"]))
 
 
 def _deliver(rig: Rig, mail: dict[str, Any]) -> None:
