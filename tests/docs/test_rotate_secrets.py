@@ -7,6 +7,7 @@ import smtplib
 import sqlite3
 import ssl
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,6 @@ from tests.waiting import free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 
@@ -78,6 +78,9 @@ def project(tmp_path: Path) -> Iterator[Project]:
 def reloaded(project: Project, count: int) -> None:
     log = project.directory / "logs" / "lamson.log"
     wait_for(lambda: log.read_text().count("every worker was replaced") == count, "a reload")
+    pid = (project.directory / "run" / "lamson.pid").read_text().split()[0]
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    wait_for(lambda: len(children.read_text().split()) == 1, "the old worker is gone")
 
 
 def test_the_password_for_submission(project: Project) -> None:
