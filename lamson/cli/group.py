@@ -32,6 +32,7 @@ COMMANDS = {
     "postfix": Entry("postfix", _SERVICE, "set up the Postfix in front of it, and look it over"),
     "status": Entry("servers", _SERVICE, "show which servers run and where they listen"),
     "log": Entry("sink", _SERVICE, "start a server that stores all mail in a queue, for a look"),
+    "trace": Entry("trace", _MAIL, "show the life of a mail, by any of its ids"),
     "outbox": Entry("outbox", _MAIL, "look at the mail that waits to be submitted"),
     "suppressed": Entry("suppressed", _MAIL, "show who gets no mail any more, or change that"),
     "tasks": Entry("tasks", _MAIL, "look at the work that waits for its time"),

@@ -211,32 +211,39 @@ def _composed(words: str) -> str:
 
 def _values(row: JournalRow) -> tuple[object, ...]:
     """In the order of the table's columns."""
-    subject = fit(row.subject[:_LONGEST_TEXT])
-    correspondent, ours = name_of(row.correspondent), name_of(row.ours)
-    recipients = row.recipients
-    # Those of the row itself are in front: what is cut off are recipients of mail to many.
-    several = " ".join(recipients) if len(recipients) > 1 else ""
-    words = _composed(f"{subject} {correspondent} {ours} {fit(several)}")[:_LONGEST_WORDS]
-    listed = json.dumps([fit(one) for one in recipients]) if several else ""
+    subject = row.subject[:_LONGEST_TEXT]
+    correspondent, ours = address.normalise(row.correspondent), address.normalise(row.ours)
+    reply, about = row.reply[:_LONGEST_TEXT], row.about[:_LONGEST_TEXT]
+    source, message_id = row.source, row.message_id
+    listed = ""
+    words = f"{subject} {correspondent} {ours}"
+    if len(row.recipients) > 1:
+        listed = json.dumps([fit(one) for one in row.recipients])
+        words = f"{words} {fit(' '.join(row.recipients))}"
+    is_plain = f"{words}{source}{message_id}{reply}{about}".isprintable() and words.isascii()
+    if not is_plain or max(len(correspondent), len(ours), len(message_id)) > _LONGEST_NAME:
+        subject, source, reply, about, words = map(fit, (subject, source, reply, about, words))
+        correspondent, ours, message_id = map(_name, (correspondent, ours, message_id))
+    words = _composed(words)[:_LONGEST_WORDS]
     return (
         row.id,
         row.direction,
         row.at,
         row.done_at,
-        fit(row.source),
-        _name(row.message_id),
+        source,
+        message_id,
         correspondent,
         ours,
         listed,
         subject,
         row.size,
         row.handler,
-        fit(row.state),
-        fit(row.next_state),
+        fit(row.state) if row.state else "",
+        fit(row.next_state) if row.next_state else "",
         row.outcome,
-        fit(row.reply[:_LONGEST_TEXT]),
+        reply,
         row.envid,
-        fit(row.about[:_LONGEST_TEXT]),
+        about,
         json.dumps(row.sent) if row.sent else "",
         words,
         _ROW + len(subject) + len(words) + len(listed) + len(row.content),
