@@ -35,6 +35,7 @@ COMMANDS = {
     "trace": Entry("trace", _MAIL, "show the life of a mail, by any of its ids"),
     "outbox": Entry("outbox", _MAIL, "look at the mail that waits to be submitted"),
     "suppressed": Entry("suppressed", _MAIL, "show who gets no mail any more, or change that"),
+    "forget": Entry("forget", _MAIL, "erase what is kept of a correspondent"),
     "tasks": Entry("tasks", _MAIL, "look at the work that waits for its time"),
     "schedule": Entry("schedule", _MAIL, "show what runs at which times, or run it now"),
     "requeue": Entry("requeue", _MAIL, "give an undeliverable message to its handler again"),
