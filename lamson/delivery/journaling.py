@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from lamson.storage.glance import glance
 from lamson.storage.journal_rows import JournalRow, Sent, add
-from lamson.storage.journal_sent import kept_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,16 +55,18 @@ class Journaling:
         job = result.job
         message = job.message
         envid, told = result.told
+        seen = glance(message.raw)
+        length = len(message.raw) if self._is_whole else seen.end
         return JournalRow(
             id=id,
             direction="in",
             at=message.envelope.received or now,
             done_at=now,
             source=message.envelope.id,
-            message_id=message.message_id or "",
+            message_id=seen.message_id,
             correspondent=message.author,
             ours=message.recipient.address,
-            subject=message.subject,
+            subject=seen.subject,
             size=len(message.raw),
             outcome=outcome or outcome_of(result),
             reply="" if outcome else result.reply.line,
@@ -74,7 +76,7 @@ class Journaling:
             sent=tuple([Sent(row.id, row.envid) for row in result.outgoing[:_MOST_SENT]]),
             envid=envid,
             about=about or told,
-            content=kept_of(message.content, self._max_octets, is_whole=self._is_whole),
+            content=message.raw[: min(length, self._max_octets)],
         )
 
 

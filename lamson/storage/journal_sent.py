@@ -8,13 +8,12 @@ without its content.
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lamson.message.parsed import ParsedMessage
 from lamson.storage import journal_rows
+from lamson.storage.glance import glance
 from lamson.storage.journal_rows import JournalRow
 
 if TYPE_CHECKING:
@@ -25,30 +24,6 @@ if TYPE_CHECKING:
     from lamson.storage.outgoing import Outgoing
 
 MOST_WAITING = 16 << 20  # octets of contents that wait to be written
-
-
-def kept_of(message: ParsedMessage, max_octets: int, *, is_whole: bool) -> bytes:
-    """What the journal keeps of a message, or of its header."""
-    end = len(message.raw) if is_whole else min(message.header.body, len(message.raw))
-    return message.raw[: min(end, max_octets)]
-
-
-# As a composed mail has them: to read its header as a stranger's would take three times as long.
-_SUBJECT = re.compile(rb"\nSubject: ((?:(?!=\?)[ -~])*)\r\n(?![ \t])")
-_FROM = re.compile(rb"(?:\A|\n)From: (?:[\w ]+ <)?([\w.+-]+@[\w.-]+)>?\r\n(?![ \t])")
-_LONG_HEADER = 16_384  # octets
-
-
-def _glance(content: bytes) -> tuple[str, str, int]:
-    """Subject and From address of a mail that we send, and where its header ends."""
-    end = content.find(b"\r\n\r\n", 0, _LONG_HEADER)
-    if end >= 0:
-        subject, author = (form.findall(content, 0, end + 2) for form in (_SUBJECT, _FROM))
-        if len(subject) == len(author) == 1:
-            return subject[0].decode("ascii"), author[0].decode("ascii"), end + 4
-    message = ParsedMessage(content)
-    header = message.header
-    return header.get("Subject") or "", message.from_address, min(header.body, len(content))
 
 
 class JournalSent:
@@ -79,10 +54,10 @@ class JournalSent:
     def _made(
         self, row: Outgoing, recipients: Sequence[str], outcome: str, reply: str
     ) -> JournalRow:
-        subject, author, end = _glance(row.content)
+        seen = glance(row.content)
         content = b""
         if self._octets < MOST_WAITING:
-            length = len(row.content) if self._is_whole else end
+            length = len(row.content) if self._is_whole else seen.end
             content = row.content[: min(length, self._max_octets)]
         everybody = row.recipients or tuple(recipients)
         return JournalRow(
@@ -93,8 +68,8 @@ class JournalSent:
             source=row.source,
             message_id=row.message_id,
             correspondent=everybody[0],
-            ours=author or row.sender,
-            subject=subject,
+            ours=seen.author or row.sender,
+            subject=seen.subject,
             size=len(row.content),
             outcome=outcome,
             reply=reply,
