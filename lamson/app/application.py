@@ -18,6 +18,7 @@ from lamson.app.postroom import Postroom
 from lamson.app.reporting import Reporting
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.dispatcher import Dispatcher
+from lamson.delivery.journaling import Journaling
 from lamson.delivery.judging import Judging
 from lamson.delivery.posting import Posting
 from lamson.delivery.probe import Probe
@@ -117,6 +118,12 @@ class Application:
             raise SettingsError(
                 "@timeout, @every and @background need a database to wait in", setting="database"
             )
+        journal: Journaling | None = None
+        if settings.journal.keep != "off":
+            if settings.database is None:
+                raise SettingsError("a journal needs a database to be in", setting="database")
+            is_whole = settings.journal.keep == "whole"
+            journal = Journaling(settings.journal.max_message, is_whole=is_whole, clock=time)
         self.postroom: Postroom | None = None
         self._reporting: Reporting | None = None
         traffic = Traffic()
@@ -174,6 +181,7 @@ class Application:
             timers=clockwork.timers or None,
             time=time,
             on_tasks=lambda: self.runner.poke() if self.runner is not None else None,
+            journal=journal,
         )
         self.dispatcher = Dispatcher(
             self.router,

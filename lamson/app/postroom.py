@@ -10,6 +10,8 @@ from lamson.relay.relay import Relay
 from lamson.relay.submission import Endpoint, Submitter
 from lamson.storage.held import HeldRows
 from lamson.storage.housekeeping import DAY, Housekeeping
+from lamson.storage.journal_purge import JournalPurge
+from lamson.storage.journal_sent import JournalSent
 from lamson.storage.outbox import Outbox
 from lamson.storage.pace import Pace
 from lamson.storage.room import Budget
@@ -39,7 +41,7 @@ class Postroom:
         is_busy: Callable[[float], bool],
     ) -> None:
         """``is_busy`` is as of `Relay`."""
-        submission = settings.submission
+        submission, journal = settings.submission, settings.journal
         self._settings = settings
         self._hostname = hostname
         self.outbox = Outbox(
@@ -47,6 +49,9 @@ class Postroom:
             owners.name(os.getpid()),
             HeldRows(budget=Budget(submission.max_buffered)),
             max_recipients=submission.max_recipients,
+            journal=JournalSent(journal.max_message, is_whole=journal.keep == "whole")
+            if journal.keep != "off"
+            else None,
         )
         self.relay = Relay(
             self.outbox,
@@ -64,6 +69,7 @@ class Postroom:
             self.outbox,
             owners,
             keep_threads=settings.mail_threads.keep_days * DAY,
+            journal=JournalPurge(journal.days, journal.max_octets),
         )
 
     def start(self) -> None:

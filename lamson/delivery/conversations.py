@@ -36,6 +36,7 @@ class Conversations:
         self.mailer = mailer
         self.moves: dict[StateKey, str] = {}
         self.module = ""  # in whose states
+        self.told: tuple[str, str] = ("", "")  # of which mail it was, and what, for the journal
 
     @property
     def connection(self) -> Connection:

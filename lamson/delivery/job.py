@@ -88,6 +88,7 @@ class Result:
     claimed: Sequence[bytes] = ()  # keys of mail, by one that ended the transaction
     spent: tuple[bytes, ...] = ()  # digests of tokens that count once, which handlers got
     state: str = ""  # in which the author's state function ran
+    told: tuple[str, str] = ("", "")  # of which tracked mail it reported, and what
     is_held: bool = False  # as spam, from a handler at least
     seconds: float = 0.0
     failed: bool = False

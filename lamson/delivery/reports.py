@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lamson.storage.maildir import Maildir
     from lamson.storage.tracked import Tracked
 
+_MOST_TOLD = 20  # of what one report says, in the journal
 _OF_DELIVERY = {"failed", "delayed", "delivered", "relayed", "expanded"}
 
 
@@ -68,9 +69,9 @@ class Reports:
             why = "it is no report, and came to a bounce address"
             self._keep(connection, mail.id, mail.until, message, why)
             return
-        told = 0
+        told: list[str] = []
         for kind, found in findings(mail, report):
-            told += 1
+            told.append(" ".join(filter(None, (kind, found.address, found.status))))
             self._outcomes.tell(
                 mail,
                 kind,
@@ -80,6 +81,7 @@ class Reports:
                 is_permanent=is_permanent(kind, found),
                 report=report,
             )
+        conversations.told = (mail.id, ", ".join(told[:_MOST_TOLD]))
         if not told and report.kind not in ("vacation", "disposition"):
             why = "it is a report about nobody whom that mail was sent to"
             self._keep(connection, mail.id, mail.until, message, why)

@@ -282,6 +282,7 @@ class Handlers:
             handler.call(message, captures, None, None, None, conversations)
             run.result.moves = tuple(conversations.moves.items())
             run.result.moved_in = conversations.module
+            run.result.told = conversations.told
             return None
         thread = self._thread(match, job)
         if thread is not None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from lamson import failpoint, log
 from lamson.delivery.claims import Claims
+from lamson.delivery.job import Result
+from lamson.delivery.journaling import outcome_of
 from lamson.delivery.keeping import keep
 from lamson.delivery.timers import Entry
 from lamson.routing.module import ERROR
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from lamson.delivery.errand import Errand
-    from lamson.delivery.job import Job, Result
+    from lamson.delivery.job import Job
+    from lamson.delivery.journaling import Journaling
     from lamson.delivery.run import Handlers
     from lamson.delivery.timers import Timers
     from lamson.storage.database import Database
@@ -48,13 +51,6 @@ class _UnderWay:
     conversations: set[str] = field(default_factory=set)
     """In which mail was made that `Transactions.outgoing` has not told of (see Untold)."""
     has_tasks: bool = False
-
-
-def _outcome(result: Result) -> str:
-    """What the log calls it."""
-    if result.failed or not (result.handled or result.is_held):
-        return "failed"
-    return "handled" if result.handled else "spam"
 
 
 def _keys(results: Sequence[Result]) -> set[StateKey]:
@@ -81,11 +77,13 @@ class Transactions:
         timers: Timers | None = None,
         time: Callable[[], float] = time.time,
         on_tasks: Callable[[], None] = lambda: None,
+        journal: Journaling | None = None,
     ) -> None:
         """``clock`` is the service clock. Where there is a database and handlers send, an outbox
         has to be there too. ``timers`` are those of the states, None where no state has any;
         ``time`` is what they are counted by, in seconds since the epoch. ``on_tasks`` is called
-        when work was committed that can be done now.
+        when work was committed that can be done now. ``journal`` writes what came, where that is
+        kept; it needs an outbox too.
         """
         self._handlers = handlers
         self._database = database
@@ -94,6 +92,7 @@ class Transactions:
         self._timers = timers
         self._time = time
         self._on_tasks = on_tasks
+        self._journal = journal
         self.outgoing: deque[Outgoing] = deque()
         """Mail that was committed; the relay takes it over, in this order."""
         self.doubtful: deque[Outgoing] = deque()
@@ -248,6 +247,7 @@ class Transactions:
                 if self._claims.of(connection, [job]):
                     # Here, so that without a database it is not kept once for each attempt.
                     keep(self._undeliverable, job, reason)
+                    self._note_kept(connection, Result(job), reason)
             job.reply = OK
         except SMTPError as error:
             job.reply = error.reply
@@ -341,7 +341,12 @@ class Transactions:
         todo = [task for result in done for task in result.todo]
         tasks.add(connection, todo)
         under_way.has_tasks = bool(todo)
-        return self._insert(connection, outgoing, under_way)
+        if self._journal is None or self._outbox is None:
+            return self._insert(connection, outgoing, under_way)
+        first_id = self._outbox.new_ids(len(results))  # before those of what came of it
+        mine = self._insert(connection, outgoing, under_way)
+        self._journal.write(connection, results, first_id)
+        return mine
 
     def _insert(
         self, connection: Connection, outgoing: list[Outgoing], under_way: _UnderWay
@@ -365,7 +370,7 @@ class Transactions:
             result.reply = OK
         job.reply = result.reply
         log.event(
-            _outcome(result),
+            outcome_of(result),
             message.envelope.id,
             recipient=message.recipient.address,
             handler=",".join(result.handled) if result.handled else None,
@@ -374,6 +379,10 @@ class Transactions:
             sent=len(result.outgoing) or None,
             ms=f"{result.seconds * 1000:.1f}",
         )
+
+    def _note_kept(self, connection: Connection | None, result: Result, reason: str) -> None:
+        if self._journal is not None and self._outbox is not None and connection is not None:
+            self._journal.kept(connection, result, self._outbox.new_ids(1), reason)
 
     def _enter_error_state(self, job: Job, result: Result) -> None:
         """Keep the message, and move its author to ERROR in a fresh transaction."""
@@ -384,6 +393,7 @@ class Transactions:
         with self._transaction([job]) as (connection, store):
             if self._claims.of(connection, [job]):
                 keep(self._undeliverable, job, reason, f"{key.module} {result.state}")
+                self._note_kept(connection, result, reason)
                 if job.is_of_new_thread(key):  # which is not kept: nobody comes back
                     return
                 store.save({key: ERROR})

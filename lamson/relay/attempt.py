@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lamson.relay.submission import Outcome, Submitter
+    from lamson.storage.journal_sent import JournalSent
     from lamson.storage.maildir import Maildir
     from lamson.storage.outgoing import Outgoing
     from lamson.storage.pace import Pace
@@ -61,6 +62,7 @@ class Attempts:
     that time allows for: the wall clock alone may have been set wrong for a moment, and a service
     that did not run for days has not tried. ``on_refusal`` is told of those that a row is given up
     for: the row, the recipients, what the server said and, as ``for_good``, whether it refused.
+    ``journal`` is told how each attempt went, where one is kept.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class Attempts:
         max_age: float,
         on_refusal: Callable[..., None] = lambda row, recipients, why, *, for_good: None,
         pace: Pace | None = None,
+        journal: JournalSent | None = None,
     ) -> None:
+        self._journal = journal
         self._undeliverable = undeliverable
         self._on_refusal = on_refusal
         self._pace = pace
@@ -132,6 +136,7 @@ class Attempts:
                 **_shown(taken),
                 reply=outcome.reply,
             )
+            self._note(row, taken, "submitted", outcome.reply)
         later = []
         for refusal in outcome.refusals:
             reason = f"refused by the submission server: {refusal.reply}"
@@ -171,7 +176,12 @@ class Attempts:
             delay=f"{delay:.0f}",
             reason=reason,
         )
+        self._note(row, row.recipients, "deferred", reason)
         return Fate(is_done=False, due_at=time.time() + delay)
+
+    def _note(self, row: Outgoing, recipients: Sequence[str], outcome: str, reply: str) -> None:
+        if self._journal is not None:
+            self._journal.note(row, recipients, outcome, reply)
 
     async def _give_up(self, row: Outgoing, recipients: Sequence[str], reason: str) -> bool:
         """Keep the message in the undeliverable queue. False when even that failed."""
@@ -190,6 +200,7 @@ class Attempts:
             **_shown(recipients),
             reason=reason,
         )
+        self._note(row, recipients, "refused", reason)
         return True
 
 

@@ -68,7 +68,7 @@ class Relay:
         self._outbox = outbox
         self._held = outbox.held
         self._changes = Changes(outbox)
-        self._attempts = Attempts(undeliverable, max_age, outbox.refused, pace)
+        self._attempts = Attempts(undeliverable, max_age, outbox.refused, pace, outbox.journal)
         self._make_submitter = make_submitter
         self._connections = connections
         self._is_busy = is_busy

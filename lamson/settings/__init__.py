@@ -1,6 +1,7 @@
 """What a project can set: the vocabulary of ``config/settings.py``."""
 
 from lamson.settings.answers import Answers
+from lamson.settings.journal import Journal
 from lamson.settings.lmtp import Lmtp
 from lamson.settings.mail_threads import MailThreads
 from lamson.settings.milter import Milter
@@ -13,6 +14,7 @@ from lamson.settings.submission import Submission
 
 __all__ = [
     "Answers",
+    "Journal",
     "Lmtp",
     "MailThreads",
     "Milter",

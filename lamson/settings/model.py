@@ -20,6 +20,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from lamson.settings.answers import Answers
+from lamson.settings.journal import Journal
 from lamson.settings.lmtp import Lmtp
 from lamson.settings.mail_threads import MailThreads
 from lamson.settings.milter import Milter
@@ -68,6 +69,9 @@ class Settings(Group):
     )
     mail_threads: MailThreads = Field(
         default=MailThreads(), description="The threads that mail belongs to, and for how long."
+    )
+    journal: Journal = Field(
+        default=Journal(), description="What is kept of the mail that came and went."
     )
     spam: Spam = Field(default=Spam(), description="What spam is, and where it is kept.")
     authserv_id: OptionalText = Field(

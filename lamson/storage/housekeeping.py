@@ -3,8 +3,8 @@
 It gives back what dead processes leased (those of this machine, and any whose clock was far ahead),
 deletes contents that rows of the outbox shared, saves the service clock, and forgets what was
 handled long ago, how many answers went out in past hours, mail that nobody reports about any more,
-and threads that no mail comes to any more. A turn that fails is logged, and the next one comes all
-the same.
+threads that no mail comes to any more, and what the journal has no room for. A turn that fails is
+logged, and the next one comes all the same.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from lamson.storage import (
     answers,
     bounced,
     failure,
+    journal_purge,
     keys,
     pace,
     pending,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from lamson.storage.database import Database
+    from lamson.storage.journal_purge import JournalPurge
     from lamson.storage.lease_owner import LeaseOwners
     from lamson.storage.outbox import Outbox
     from lamson.storage.service_clock import ServiceClock
@@ -62,8 +64,11 @@ class Housekeeping:
         owners: LeaseOwners,
         *,
         keep_threads: float = 365 * DAY,
+        journal: JournalPurge | None = None,
     ) -> None:
-        """``keep_threads`` is for how many seconds threads without mail are kept."""
+        """``keep_threads`` is for how many seconds threads without mail are kept, ``journal`` what
+        forgets rows of the journal."""
+        self._journal = journal
         self._keep_threads = keep_threads
         self._database = database
         self._clock = clock
@@ -115,6 +120,10 @@ class Housekeeping:
             self._purge(lambda connection: tracked.purge(connection, time.time()))
             self._purge(lambda connection: bounced.purge(connection, time.time()))
             self._purge(lambda connection: pace.purge(connection, time.time()))
+            if (journal := self._journal) is not None:
+                size = journal_purge.PIECE
+                self._purge(lambda connection: journal.too_old(connection, time.time()), size)
+                self._purge(journal.too_many, size)
 
     def _purge(self, piece: Callable[[Connection], int], size: int = seen.PIECE) -> None:
         """Forget in pieces, each in a transaction of its own: deliveries go on in between.

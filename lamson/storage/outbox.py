@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from lamson.storage.database import Database
+    from lamson.storage.journal_sent import JournalSent
     from lamson.storage.outgoing import Outgoing
     from lamson.storage.tasks import Task
 
@@ -58,12 +59,15 @@ class Outbox:
         *,
         lease: float = LEASE,
         max_recipients: int = MAX_RECIPIENTS,
+        journal: JournalSent | None = None,
     ) -> None:
+        """``journal`` is told by the relay how it went, and written here, where one is kept."""
         self.held = HeldRows() if held is None else held
         self._database = database
         self._owner = owner
         self._lease = lease
         self._max_recipients = max_recipients
+        self.journal = journal
         self._last_id = 0
         self._id_lock = threading.Lock()
         self._suppression = Suppression()
@@ -216,11 +220,15 @@ class Outbox:
             task = task_of(row, recipients, "refused", why, is_permanent=for_good)
             self._to_tell.setdefault(row.id, []).append(task)
 
-    def _tell(self, connection: Connection, ids: Iterable[int]) -> None:
+    def _tell(self, connection: Connection, ids: Collection[int]) -> None:
+        if self.journal is not None:
+            self.journal.write(connection, ids)
         if self._to_tell:
             tasks.add(connection, [task for id in ids for task in self._to_tell.get(id, ())])
 
-    def _told(self, ids: Iterable[int]) -> None:
+    def _told(self, ids: Collection[int]) -> None:
+        if self.journal is not None:
+            self.journal.written(ids)
         for id in ids if self._to_tell else ():
             self._to_tell.pop(id, None)
 
@@ -402,6 +410,10 @@ class Outbox:
         """The number of rows that are due, and that Postfix has not taken yet."""
         with self._database.read() as connection:
             return connection.execute(select(func.count()).select_from(outbox)).scalar_one()
+
+    def new_ids(self, number: int) -> int:
+        """The first of ``number`` ids for rows of the journal, in one order with those here."""
+        return self._next_id(number)
 
     def _next_id(self, number: int = 1) -> int:
         """The first of ``number`` new ones."""

@@ -1,12 +1,12 @@
 """The tables that the framework itself keeps, beside those of the application.
 
-All small: what was handled already, where each conversation stands, the mail that waits to be
-submitted or for its time, the work that waits for its time, what is sent once, how many answers
-went out this hour, what filters remember, what arrived of the doctor's probes, what becomes of mail
-that is tracked and who gets none any more, the threads that mail belongs to, and the clock by which
-most of this is forgotten. Times are seconds since the epoch. Texts have no limit, so that no mail
-can be too long for a column; those in an index are kept short where they are made.
-`SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
+All small but the journal, where one is kept: what was handled already, where each conversation
+stands, the mail that waits to be submitted or for its time, the work that waits for its time, what
+is sent once, how many answers went out this hour, what filters remember, what arrived of the
+doctor's probes, what becomes of mail that is tracked and who gets none any more, the threads that
+mail belongs to, and the clock by which most of this is forgotten. Times are seconds since the
+epoch. Texts have no limit, so that no mail can be too long for a column; those in an index are kept
+short where they are made. `SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0012"
+SCHEMA_REVISION = "0015"
 VERSION_TABLE = "lamson_version"
 
 metadata = MetaData()
@@ -354,4 +354,50 @@ keys = Table(
     Column("message_id", Text, nullable=False),
     Column("until", Float, nullable=False, index=True),
     sqlite_with_rowid=False,
+)
+
+# What came and what became of it, where the application keeps a journal (see
+# lamson/storage/journal_rows.py). `id` is a time in nanoseconds, and of mail that was sent the id
+# of its row in the outbox. `words` are what is searched, `kept` the octets that a row counts.
+journal = Table(
+    "lamson_journal",
+    metadata,
+    Column("id", _ROW, primary_key=True, autoincrement=False),
+    Column("direction", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("done_at", Float, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("correspondent", Text, nullable=False),
+    Column("ours", Text, nullable=False),
+    Column("recipients", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("handler", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("next_state", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reply", Text, nullable=False),
+    Column("envid", Text, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("sent", Text, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("kept", Integer, nullable=False),
+    # A conversation by pages; by a Message-ID or a queue id only an operator looks.
+    Index("lamson_journal_correspondent", "correspondent", "id"),
+)
+_IS_TRACKED = journal.c.envid != ""
+Index(
+    "lamson_journal_envid",
+    journal.c.envid,
+    sqlite_where=_IS_TRACKED,
+    postgresql_where=_IS_TRACKED,
+)
+
+# Their headers or contents: apart, so that a page of the journal is read without them.
+journal_content = Table(
+    "lamson_journal_content",
+    metadata,
+    Column("id", _ROW, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench import measure
 from tests.bench.dovecot import Dovecot
-from tests.bench.lamsons import Lamson, LamsonDurable
+from tests.bench.lamsons import Lamson, LamsonDurable, LamsonHeaders, LamsonWhole
 from tests.bench.peer import scratch
 from tests.bench.peers import Aiosmtpd, Obvious, Salmon, SmtpSink
 from tests.bench.report import Section, ratio_goal
@@ -38,6 +38,8 @@ _PROMISED = (
     ("10 sessions", LamsonDurable, SmtpSink, 0.25),
     ("10 sessions", LamsonDurable, Obvious, 6.0),
     ("10 sessions", LamsonDurable, Dovecot, 4.0),
+    ("10 sessions", LamsonHeaders, LamsonDurable, 0.9),
+    ("10 sessions", LamsonWhole, LamsonDurable, 0.9),
     ("20 recipients", LamsonDurable, Obvious, 6.0),
     ("new connections", LamsonDurable, SmtpSink, 0.35),
     ("new connections", LamsonDurable, Obvious, 5.0),

@@ -96,6 +96,23 @@ class LamsonDurable(LamsonBehindPostfix):
         return self._submission.count()
 
 
+class LamsonHeaders(LamsonDurable):
+    """The same with a journal of headers."""
+
+    name = "lamson durable, journal of headers"
+    keep = "headers"
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "LAMSON_JOURNAL__KEEP": self.keep}
+
+
+class LamsonWhole(LamsonHeaders):
+    """The same with a journal of whole messages."""
+
+    name = "lamson durable, journal of messages"
+    keep = "whole"
+
+
 class LamsonPostgres(LamsonDurable):
     """The same on PostgreSQL (``url``), with one or more workers."""
 

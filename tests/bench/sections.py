@@ -20,7 +20,7 @@ from tests.bench import (
 )
 from tests.bench.comparison import Effort, compare
 from tests.bench.dovecot import Dovecot
-from tests.bench.lamsons import Lamson, LamsonDurable, TwoLamsons
+from tests.bench.lamsons import Lamson, LamsonDurable, LamsonHeaders, LamsonWhole, TwoLamsons
 from tests.bench.peers import Aiosmtpd, Obvious, Salmon, SilentSalmon, SmtpSink
 from tests.bench.report import Goal, Section
 
@@ -51,6 +51,15 @@ def durable(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
         return [Section(title, remarks=[f"left out: {reason}"])]
     loads = [load for load in loads if load.sender != "smtp-source"]
     return compare(title, [SmtpSink, Obvious, Dovecot, LamsonDurable], loads, effort)
+
+
+def journal(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
+    """Lamson with everything on disk, with and without a journal."""
+    title = "Keeping a journal (SQLite, synchronous=FULL)"
+    if reason := source.unavailable():
+        return [Section(title, remarks=[f"left out: {reason}"])]
+    loads = [load for load in loads if load.name == "10 sessions"]
+    return compare(title, [LamsonDurable, LamsonHeaders, LamsonWhole], loads, effort)
 
 
 def through_postfix(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
@@ -139,6 +148,7 @@ def from_elsewhere(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
 SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "accept": accept,
     "durable": durable,
+    "journal": journal,
     "postfix": through_postfix,
     "crowd": crowds,
     "postgres": postgres,
