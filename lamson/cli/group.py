@@ -29,13 +29,16 @@ COMMANDS = {
     "start": Entry("servers", _SERVICE, "start the mail server of the project"),
     "stop": Entry("servers", _SERVICE, "stop it"),
     "restart": Entry("servers", _SERVICE, "stop it and start it again"),
+    "reload": Entry("servers", _SERVICE, "have it take in new settings and handlers"),
     "postfix": Entry("postfix", _SERVICE, "set up the Postfix in front of it, and look it over"),
     "status": Entry("servers", _SERVICE, "show which servers run and where they listen"),
     "log": Entry("sink", _SERVICE, "start a server that stores all mail in a queue, for a look"),
     "outbox": Entry("outbox", _MAIL, "look at the mail that waits to be submitted"),
     "suppressed": Entry("suppressed", _MAIL, "show who gets no mail any more, or change that"),
+    "state": Entry("state", _MAIL, "show who is in which state of the handlers, or change that"),
     "tasks": Entry("tasks", _MAIL, "look at the work that waits for its time"),
     "schedule": Entry("schedule", _MAIL, "show what runs at which times, or run it now"),
+    "undeliverable": Entry("undeliverable", _MAIL, "look at what could not be delivered"),
     "requeue": Entry("requeue", _MAIL, "give an undeliverable message to its handler again"),
     "send": Entry("send", _MAIL, "send a message to a server and show what it answers"),
     "sendmail": Entry("sendmail", _MAIL, "send a message from standard input, as sendmail(1) does"),
@@ -73,7 +76,8 @@ class Group(click.Group):
 
 def unknown(name: str) -> str:
     """What to say of a command that there is not."""
-    near = get_close_matches(name, COMMANDS, 1)
+    near = get_close_matches(name, COMMANDS, 3)
+    near.sort(key=lambda one: sorted(one) != sorted(name))  # letters in another order: start, strat
     return f"there is no command {name!r}" + (f"; did you mean {near[0]}?" if near else "")
 
 
@@ -85,7 +89,7 @@ def overview() -> str:
         if entry.section != section:
             section = entry.section
             lines.append(f"{section}:")
-        lines.append(f"  {name:12}{entry.summary}")
+        lines.append(f"  {name:14}{entry.summary}")
     lines += ["", "Options take one dash or two. How a command is used: lamson help -for NAME"]
     return "\n".join(lines) + "\n"
 
