@@ -23,7 +23,7 @@ _PROJECT, _SERVICE, _MAIL, _SELF = "A project", "Its servers", "Mail by hand", "
 
 COMMANDS = {
     "gen": Entry("project", _PROJECT, "make a new project"),
-    "syncdb": Entry("project", _PROJECT, "create or upgrade the tables of its database"),
+    "syncdb": Entry("syncdb", _PROJECT, "create or upgrade the tables of its database"),
     "config": Entry("inspect", _PROJECT, "show the settings and where each comes from"),
     "routes": Entry("inspect", _PROJECT, "show the routes, or which of them an address takes"),
     "start": Entry("servers", _SERVICE, "start the mail server of the project"),

@@ -119,12 +119,14 @@ def _rehearse(what: str) -> None:
 
 
 def _start(foreground: bool) -> None:
+    from lamson.cli import syncdb
     from lamson.service import supervisor
 
     supervisor.start(
         project(),
         _groups,
         foreground=foreground,
+        remarks=syncdb.warnings(project()),
         ready=lambda text: click.echo(f"lamson is listening: {text}"),
         remark=lambda text: click.echo(f"lamson: {text}", err=True),
     )

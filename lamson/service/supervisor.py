@@ -422,18 +422,20 @@ def start(
     foreground: bool = False,
     ready: Callable[[str], None] = lambda text: None,
     remark: Callable[[str], None] = lambda text: None,
+    remarks: Sequence[str] = (),
 ) -> None:
     """Start the service of ``project``; ``ready`` is told what it listens on.
 
     What had to be closed to other users, and names that look like settings and are none, are
-    logged and, in the background, given to ``remark``.
+    logged and, in the background, given to ``remark``; and so are the ``remarks``.
 
     ``groups`` gives the groups of workers that these settings ask for.
     In the background this returns once the service is ready; in the foreground, when it has ended.
     Raises SettingsError, UnavailableError (in use, running already) or what the worker raised.
     """
     settings = loading.load(project)
-    remarks = [*premises.enter(project, settings), *premises.as_root(), *strays(project)]
+    found = [*premises.enter(project, settings), *premises.as_root(), *strays(project)]
+    remarks = [*found, *remarks]
     pid_file = settings.run_dir / pidfile.PID_FILE
 
     def run(is_ready: Callable[[str], None]) -> None:
