@@ -26,6 +26,7 @@ COMMANDS = {
     "syncdb": Entry("syncdb", _PROJECT, "create or upgrade the tables of its database"),
     "config": Entry("inspect", _PROJECT, "show the settings and where each comes from"),
     "routes": Entry("inspect", _PROJECT, "show the routes, or which of them an address takes"),
+    "shell": Entry("shell", _PROJECT, "start Python with the application at hand"),
     "start": Entry("servers", _SERVICE, "start the mail server of the project"),
     "stop": Entry("servers", _SERVICE, "stop it"),
     "restart": Entry("servers", _SERVICE, "stop it and start it again"),
@@ -43,6 +44,9 @@ COMMANDS = {
     "send": Entry("send", _MAIL, "send a message to a server and show what it answers"),
     "sendmail": Entry("sendmail", _MAIL, "send a message from standard input, as sendmail(1) does"),
     "queue": Entry("queue", _MAIL, "look into a queue of messages"),
+    "cleanse": Entry("cleanse", _MAIL, "write what can be read of a mailbox, count what is wrong"),
+    "blast": Entry("blast", _MAIL, "deliver all messages of a mailbox to a server"),
+    "import": Entry("blast", _MAIL, "give all messages of a mailbox to the application"),
     "help": Entry("about", _SELF, "show the commands, or how one of them is used"),
     "version": Entry("about", _SELF, "show the version"),
 }
