@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 import click
+from click.shell_completion import CompletionItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ COMMANDS = {
     "blast": Entry("blast", _MAIL, "deliver all messages of a mailbox to a server"),
     "import": Entry("blast", _MAIL, "give all messages of a mailbox to the application"),
     "help": Entry("about", _SELF, "show the commands, or how one of them is used"),
+    "completion": Entry("completion", _SELF, "have a shell complete commands and options"),
     "version": Entry("about", _SELF, "show the version"),
 }
 
@@ -74,8 +76,21 @@ class Group(click.Group):
             raise click.UsageError(unknown(args[0]), ctx)
         return args[0], command, args[1:]
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands, without importing them."""
+        return completed(incomplete)
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(overview())
+
+
+def completed(incomplete: str) -> list[CompletionItem]:
+    """The commands that begin so, for a shell."""
+    return [
+        CompletionItem(name, help=entry.summary)
+        for name, entry in COMMANDS.items()
+        if name.startswith(incomplete)
+    ]
 
 
 def unknown(name: str) -> str:

@@ -99,12 +99,13 @@ def _run(names: dict[str, Any], source: str | None, *, plain: bool) -> None:
         exec(compile(source, "<lamson shell>", "exec"), names)
         return
     banner = "\n".join(_banner(names))
+    ipython: Any = None
     if not plain:
         with suppress(ModuleNotFoundError):
-            importlib.import_module("IPython").embed(
-                user_ns=names, banner1=banner, colors="neutral"
-            )
-            return
+            ipython = importlib.import_module("IPython")
+    if ipython is not None:
+        ipython.embed(user_ns=names, banner1=banner, colors="neutral")
+        return
     with suppress(ModuleNotFoundError):  # for lines that can be edited
         importlib.import_module("readline")
     code.interact(banner, local=names, exitmsg="")
