@@ -38,8 +38,8 @@ _TAIL = """\
 Those of
 .BR sysexits (3):
 0 all is well, 64 wrong use, 65 not an address, 66 there is no such file, 69 a server does not
-answer or an address is in use, 73 a file cannot be made, 75 try again later, 77 not permitted, 78 wrong
-configuration.
+answer or an address is in use, 73 a file cannot be made, 75 try again later, 77 not permitted, 78
+wrong configuration.
 What 1, 2 and 3 mean stands at the commands that have them.
 What goes wrong is told in one line on standard error.
 .SH FILES

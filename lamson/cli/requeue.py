@@ -48,7 +48,7 @@ def requeue(keys: Sequence[str], name: str, recipient: str | None = None) -> boo
     from lamson import log
     from lamson.app import Application
     from lamson.cli.queue import directory_of
-    from lamson.service import premises
+    from lamson.service import logs, premises
     from lamson.storage.maildir import Maildir
     from lamson.storage.suspects import Suspects
 
@@ -57,7 +57,7 @@ def requeue(keys: Sequence[str], name: str, recipient: str | None = None) -> boo
     directory = directory_of(name)
     premises.own(directory)
     queue = Maildir(directory)
-    log.configure(application.settings.log_file, level=application.settings.log_level)
+    logs.configure(application.settings)
     succeeded = asyncio.run(_requeue(application, queue, keys, recipient))
     Suspects(application.settings.run_dir).forget(os.getpid())  # no supervisor does
     log.flush()

@@ -39,13 +39,8 @@ def test_the_manual_page_is_up_to_date() -> None:
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="needs groff")
 def test_the_manual_page_is_shown_without_a_warning() -> None:
-    done = subprocess.run(
-        ["groff", "-man", "-Tascii", "-ww"],
-        input=page(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    line = ["groff", "-man", "-Tascii", "-ww"]
+    done = subprocess.run(line, input=page(), capture_output=True, text=True, check=True)
     assert done.stderr == ""
     shown = re.sub(".\b", "", done.stdout)
     assert 'eval "$(lamson completion bash)"' in shown
