@@ -9,25 +9,31 @@ those of a traceback, is indented. What goes straight from standard error to the
 says in front of each line how important it is. The file is for its user alone, and no link that
 another user made is followed to it. A log that cannot be written (a full disk) stops no mail: its
 lines are lost.
+
+For programs that read it, each line is an object of JSON, or each goes to the journal of systemd as
+an entry with fields (the setting ``log_format``).
 """
 
 from __future__ import annotations
 
 import codecs
+import json
 import logging
 import logging.handlers
 import os
+import re
 import sys
 import threading
 import time
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 from lamson import journal, private
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from io import TextIOWrapper
     from types import TracebackType
 
@@ -42,8 +48,21 @@ _MOST_LINES = 200
 
 codecs.lookup("unicode_escape")  # now: to import it takes a descriptor, and later none may be left
 
-_waiting: list[str] = []
-_handler: _EventFile | _EventStream | None = None
+Format = Literal["text", "json", "journald"]
+
+
+class Journal(Protocol):
+    """What takes entries: `lamson.net.journal.Journal`. Both may raise OSError."""
+
+    def send(self, entry: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+
+_waiting: list[Any] = []  # lines; with "journald", entries
+_handler: _EventFile | _EventStream | _EventJournal | None = None
+_render: Callable[[str, str, dict[str, object]], Any] | None = None  # None where it is text
+_ABOUT = re.compile(r"id=(\S+)(?: recipient=(\S+?))?: ")  # how lines begin that are about one mail
 _is_journal = False  # what reads our standard error
 _stamp = ""  # the time as it is written, of the millisecond between these two
 _stamp_begins = _stamp_ends = 0.0
@@ -51,10 +70,10 @@ _stamp_begins = _stamp_ends = 0.0
 
 def event(name: str, id: str, /, **fields: object) -> None:
     """Note that ``name`` happened to the mail called ``id``. Fields that are None are left out."""
-    line = f"{name} id={id}"
-    for key, value in fields.items():
-        if value is not None:
-            line += f" {key}={value if type(value) is int else _shown(str(value))}"
+    if _render is not None:
+        _waiting.append(_render(name, id, fields))
+        return
+    line = _line(name, id, fields)
     if _handler is None:
         _mail_logger.info("%s", line)
     else:
@@ -64,33 +83,85 @@ def event(name: str, id: str, /, **fields: object) -> None:
         _waiting.append(f"{_stamp} {line}\n")
 
 
+def _line(name: str, id: str, fields: dict[str, object]) -> str:
+    line = f"{name} id={id}"
+    for key, value in fields.items():
+        if value is not None:
+            line += f" {key}={value if type(value) is int else _shown(str(value))}"
+    return line
+
+
+def _object(name: str, id: str, fields: dict[str, object]) -> str:
+    """An event as JSON. What is not ASCII is escaped, and so is every end of a line."""
+    now = time.time()
+    if not _stamp_begins <= now < _stamp_ends:
+        _make_stamp(now)
+    said = _fields(id, fields)
+    head = {"time": _stamp, "level": "INFO", "logger": "lamson.mail", "message": name}
+    return json.dumps(said | head) + "\n"
+
+
+def _entry(name: str, id: str, fields: dict[str, object]) -> bytes:
+    """An event for the journal, whose message reads as a line of the file does."""
+    said = {"event": name, "logger": "lamson.mail", **_fields(id, fields)}
+    return journal.entry(_line(name, id, fields), logging.INFO, said)
+
+
+def _fields(id: str, fields: dict[str, object]) -> dict[str, object]:
+    return {"id": id} | {
+        key: value if type(value) is int else str(value)[:_LONGEST]
+        for key, value in fields.items()
+        if value is not None
+    }
+
+
 def flush() -> None:
     """Write the events that wait. Safe to call from any thread; cheap when there are none."""
     if _waiting and _handler is not None:
         _handler.write_events()
 
 
-def configure(path: Path | None, *, level: str = "INFO", console: bool = False) -> None:
+def configure(
+    path: Path | None,
+    *,
+    level: str = "INFO",
+    console: bool = False,
+    format: Format = "text",
+    connect: Callable[[], Journal] | None = None,
+) -> None:
     """Send everything to the file at ``path`` and, for people and containers, to standard error.
 
     The file may be renamed by logrotate at any time. ``level`` is for everything but mail events,
-    which are always written. Raises OSError when the file cannot be opened.
+    which are always written. With the ``format`` "journald" all goes to what ``connect`` gives
+    instead; where it raises OSError, it is as with "text", and a line at ERROR says so. Raises
+    OSError when the file cannot be opened.
     """
-    global _handler, _is_journal
+    global _handler, _is_journal, _render
     _is_journal = journal.is_read_by(2)
     logging.raiseExceptions = False
-    formatter = Formatter(_FORMAT, _DATE_FORMAT)
+    formatter: logging.Formatter = Formatter(_FORMAT, _DATE_FORMAT)
     handlers: list[logging.Handler] = []
-    _handler = None
-    if path is not None:
+    _handler = _render = None
+    problem = ""
+    if format == "journald" and connect is not None:
+        try:
+            _handler = _EventJournal(connect())
+            _render = _entry
+        except OSError as error:
+            problem = f"the journal cannot be reached ({error.strerror})"
+    if _handler is not None:
+        pass
+    elif path is not None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _handler = _EventFile(path, console=console)
     elif console:
         _handler = _EventStream()
     if _handler is not None:
         handlers.append(_handler)
-    if path is not None and console:
+    if path is not None and console and _render is None:
         handlers.append(_Console())
+    if format == "json" and _handler is not None:
+        formatter, _render = JsonFormatter(), _object
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -103,6 +174,8 @@ def configure(path: Path | None, *, level: str = "INFO", console: bool = False) 
     # Libraries below WARNING would drown our own lines.
     for name in ("aiosmtplib", "asyncio", "sqlalchemy", "alembic", "mail.log"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    if problem:
+        logger.error('log_format is "journald", and %s: the log is text', problem)
 
 
 def take_in_the_rest() -> None:
@@ -149,6 +222,34 @@ class Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return harmless(super().format(record))
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as an object of JSON in one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        seconds, milliseconds = divmod(int(record.created * 1000), 1000)
+        said: dict[str, object] = {
+            "time": f"{_second(seconds)}.{milliseconds:03d}+00:00",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": harmless(record.getMessage()),
+        }
+        return json.dumps(said | _about(record) | _raised(record))
+
+
+def _about(record: logging.LogRecord) -> dict[str, object]:
+    """The mail that a record is about, where it begins with that."""
+    found = _ABOUT.match(record.getMessage()[:_LONGEST])
+    names = ("id", "recipient")
+    return {} if found is None else {k: v for k, v in zip(names, found.groups(), strict=True) if v}
+
+
+def _raised(record: logging.LogRecord) -> dict[str, object]:
+    """The traceback of a record, bounded as all texts are."""
+    if not record.exc_info or record.exc_info[0] is None:
+        return {}
+    return {"exception": harmless(logging.Formatter().formatException(record.exc_info))}
 
 
 def named(error: BaseException) -> str:
@@ -201,6 +302,36 @@ class _EventFile(logging.handlers.WatchedFileHandler):
                 _show(lines)
         finally:
             self.release()
+
+
+class _EventJournal(logging.Handler):
+    """The journal of systemd, for records and events alike."""
+
+    def __init__(self, to: Journal) -> None:
+        super().__init__()
+        self._journal = to
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.write_events()
+        said = {"logger": record.name} | _about(record) | _raised(record)
+        with suppress(OSError):
+            self._journal.send(journal.entry(harmless(record.getMessage()), record.levelno, said))
+
+    def write_events(self) -> None:
+        self.acquire()
+        try:
+            count = len(_waiting)
+            entries = _waiting[:count]
+            del _waiting[:count]
+            for one in entries:
+                with suppress(OSError):
+                    self._journal.send(one)
+        finally:
+            self.release()
+
+    def close(self) -> None:
+        self._journal.close()
+        super().close()
 
 
 class _Console(logging.StreamHandler[TextIO]):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from lamson import log, results
+from lamson import log, results, telemetry
 from lamson.app.clockwork import Clockwork
 from lamson.app.judges import panel_of, spam_box_of
 from lamson.app.postroom import Postroom
@@ -81,6 +81,8 @@ class Application:
         should be. ``on_stuck`` is called when a handler passed its deadline. ``time`` is what
         timers, schedules, keys and tokens go by, ``clock`` what the limits of answers do.
         """
+        if settings.tracing:
+            telemetry.start()
         self._time = time
         self.project = project
         self.settings = settings

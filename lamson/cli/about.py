@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import click
 
-from lamson.cli.group import COMMANDS, explanation, overview, subcommands, unknown
+from lamson.cli.group import COMMANDS, completed, explanation, overview, subcommands, unknown
 from lamson.cli.options import command, option
 
 
 @command("help")
-@option("for", dest="name", metavar="NAME", help="The command to explain.")
+@option(
+    "for",
+    dest="name",
+    metavar="NAME",
+    help="The command to explain.",
+    shell_complete=lambda context, parameter, incomplete: completed(incomplete),
+)
+@option("man", is_flag=True, help="Print all as a manual page: lamson help -man | man -l -")
 @option("reference", is_flag=True, hidden=True, help="Print docs/reference/commands.md.")
 @click.argument("topic", required=False, metavar="[NAME]")
-def help_command(name: str | None, reference: bool, topic: str | None) -> None:
+def help_command(name: str | None, man: bool, reference: bool, topic: str | None) -> None:
     """Show all commands, or how one of them is used.
 
     \b
@@ -21,7 +28,11 @@ def help_command(name: str | None, reference: bool, topic: str | None) -> None:
       lamson help -for "postfix plan"
     """
     name = name or topic
-    if reference:
+    if man:
+        from lamson.cli.man import page
+
+        click.echo(page(), nl=False)
+    elif reference:
         from lamson.cli.reference import commands
 
         click.echo(commands(), nl=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 import click
+from click.shell_completion import CompletionItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,14 @@ _PROJECT, _SERVICE, _MAIL, _SELF = "A project", "Its servers", "Mail by hand", "
 
 COMMANDS = {
     "gen": Entry("project", _PROJECT, "make a new project"),
-    "syncdb": Entry("project", _PROJECT, "create or upgrade the tables of its database"),
+    "syncdb": Entry("syncdb", _PROJECT, "create or upgrade the tables of its database"),
     "config": Entry("inspect", _PROJECT, "show the settings and where each comes from"),
     "routes": Entry("inspect", _PROJECT, "show the routes, or which of them an address takes"),
+    "shell": Entry("shell", _PROJECT, "start Python with the application at hand"),
     "start": Entry("servers", _SERVICE, "start the mail server of the project"),
     "stop": Entry("servers", _SERVICE, "stop it"),
     "restart": Entry("servers", _SERVICE, "stop it and start it again"),
+    "reload": Entry("servers", _SERVICE, "have it take in new settings and handlers"),
     "postfix": Entry("postfix", _SERVICE, "set up the Postfix in front of it, and look it over"),
     "status": Entry("servers", _SERVICE, "show which servers run and where they listen"),
     "log": Entry("sink", _SERVICE, "start a server that stores all mail in a queue, for a look"),
@@ -36,13 +39,19 @@ COMMANDS = {
     "outbox": Entry("outbox", _MAIL, "look at the mail that waits to be submitted"),
     "suppressed": Entry("suppressed", _MAIL, "show who gets no mail any more, or change that"),
     "forget": Entry("forget", _MAIL, "erase what is kept of a correspondent"),
+    "state": Entry("state", _MAIL, "show who is in which state of the handlers, or change that"),
     "tasks": Entry("tasks", _MAIL, "look at the work that waits for its time"),
     "schedule": Entry("schedule", _MAIL, "show what runs at which times, or run it now"),
+    "undeliverable": Entry("undeliverable", _MAIL, "look at what could not be delivered"),
     "requeue": Entry("requeue", _MAIL, "give an undeliverable message to its handler again"),
     "send": Entry("send", _MAIL, "send a message to a server and show what it answers"),
     "sendmail": Entry("sendmail", _MAIL, "send a message from standard input, as sendmail(1) does"),
     "queue": Entry("queue", _MAIL, "look into a queue of messages"),
+    "cleanse": Entry("cleanse", _MAIL, "write what can be read of a mailbox, count what is wrong"),
+    "blast": Entry("blast", _MAIL, "deliver all messages of a mailbox to a server"),
+    "import": Entry("blast", _MAIL, "give all messages of a mailbox to the application"),
     "help": Entry("about", _SELF, "show the commands, or how one of them is used"),
+    "completion": Entry("completion", _SELF, "have a shell complete commands and options"),
     "version": Entry("about", _SELF, "show the version"),
 }
 
@@ -69,13 +78,27 @@ class Group(click.Group):
             raise click.UsageError(unknown(args[0]), ctx)
         return args[0], command, args[1:]
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands, without importing them."""
+        return completed(incomplete)
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(overview())
 
 
+def completed(incomplete: str) -> list[CompletionItem]:
+    """The commands that begin so, for a shell."""
+    return [
+        CompletionItem(name, help=entry.summary)
+        for name, entry in COMMANDS.items()
+        if name.startswith(incomplete)
+    ]
+
+
 def unknown(name: str) -> str:
     """What to say of a command that there is not."""
-    near = get_close_matches(name, COMMANDS, 1)
+    near = get_close_matches(name, COMMANDS, 3)
+    near.sort(key=lambda one: sorted(one) != sorted(name))  # letters in another order: start, strat
     return f"there is no command {name!r}" + (f"; did you mean {near[0]}?" if near else "")
 
 
@@ -87,7 +110,7 @@ def overview() -> str:
         if entry.section != section:
             section = entry.section
             lines.append(f"{section}:")
-        lines.append(f"  {name:12}{entry.summary}")
+        lines.append(f"  {name:14}{entry.summary}")
     lines += ["", "Options take one dash or two. How a command is used: lamson help -for NAME"]
     return "\n".join(lines) + "\n"
 

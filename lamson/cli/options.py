@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,18 @@ class Command(click.Command):
             found.hidden = True
         return found
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Options in one spelling: with two dashes where somebody began so."""
+        found = super().shell_complete(ctx, incomplete)
+        if not incomplete.startswith("-") or incomplete.startswith("--"):
+            return found
+        shown = {one.opts[0] for one in self.params if isinstance(one, click.Option)}
+        return [one for one in found if one.value in shown]
+
+
+# What an option takes, by its name in the help.
+_COMPLETED_AS = {"FILE": "file", "PATH": "file", "DIR": "dir"}
+
 
 class _Option(click.Option):
     """Shows one spelling in the help; the others are the same with two dashes or in lower case."""
@@ -42,6 +55,12 @@ class _Option(click.Option):
             return None
         value = "" if self.is_flag else f" {self.make_metavar(ctx)}"
         return f"{self.opts[0]}{value}", record[1]
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """A path where one is expected."""
+        if kind := _COMPLETED_AS.get(self.metavar or ""):
+            return [CompletionItem(incomplete, type=kind)]
+        return super().shell_complete(ctx, incomplete)
 
     def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
         extra = super().get_help_extra(ctx)

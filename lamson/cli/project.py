@@ -1,4 +1,4 @@
-"""`lamson gen` makes a project, `lamson syncdb` its tables."""
+"""`lamson gen` makes a project."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from lamson import private
-from lamson.cli.options import command, option, settings
-from lamson.cli.options import project as current_project
-from lamson.errors import LamsonError, SettingsError
+from lamson.cli.options import command, option
+from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,52 +136,3 @@ def _files(skeleton: Path) -> Iterator[Path]:
     for path in sorted(skeleton.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path
-
-
-@command("syncdb")
-@option(
-    "revise",
-    metavar="MESSAGE",
-    help="Instead write a new migration: what app/model.py has and the database has not.",
-)
-def syncdb_command(revise: str | None) -> None:
-    """Create or upgrade the tables: those of lamson, then those of the project (migrations/).
-
-    \b
-    Example:
-      lamson syncdb
-      lamson syncdb -revise "lists have owners"
-    """
-    from lamson.service import premises
-    from lamson.settings.loading import placing
-    from lamson.storage import migrate, revisions
-    from lamson.storage.database import Database
-
-    directory, effective = current_project(), settings()
-    if effective.database is None:
-        raise SettingsError(f"{directory}/config/settings.py: database: there is none to create")
-    for text in premises.enter(directory, effective):
-        click.echo(f"lamson: {text}", err=True)
-    with placing(directory):
-        database = Database(effective.database)
-    migrations = directory / "migrations"
-    try:
-        if revise is not None:
-            with private.shared():  # source, as the rest of the project is
-                written = migrate.revise(database, migrations, revise, revisions.TABLE)
-            click.echo(
-                f"wrote {written}" if written else "the database has all that the models say"
-            )
-            return
-        _report("lamson's", *migrate.upgrade_ours(database))
-        if (migrations / "env.py").is_file():
-            _report("the project's", *migrate.upgrade(database, migrations, revisions.TABLE))
-    finally:
-        database.close()
-
-
-def _report(whose: str, before: str, after: str) -> None:
-    if before == after:
-        click.echo(f"{whose} tables are up to date ({after or 'no migrations'})")
-    else:
-        click.echo(f"{whose} tables: {before or 'none'} -> {after}")

@@ -56,7 +56,9 @@ _COMMANDS = """\
 # The command `lamson`
 
 Every option may be written with one dash, as Lamson always did, or with two: `-port`, `--port`.
-`lamson help -for NAME` shows what stands here.
+`lamson help -for NAME` shows what stands here. The page is installed as `man lamson` too (in a
+virtual environment: `man -M .venv/share/man lamson`, or `lamson help -man | man -l -`), and
+[`lamson completion`](#lamson-completion) has a shell complete commands and options.
 
 Exit statuses are those of sysexits(3): 0 all is well, 64 wrong use, 65 not an address, 66 there is
 no such file, 69 a server does not answer or an address is in use, 73 a file cannot be made, 75 try

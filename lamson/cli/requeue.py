@@ -13,6 +13,8 @@ from lamson.cli.options import command, entered, option, project
 from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lamson.app import Application
     from lamson.smtp.reply import Reply
     from lamson.storage.maildir import Maildir
@@ -37,10 +39,16 @@ def requeue_command(keys: tuple[str, ...], name: str, recipient: str | None) -> 
     Example:
       lamson requeue 1795376990.M199820P13874Q1.mx
     """
+    if not requeue(keys, name, recipient):
+        click.get_current_context().exit(1)
+
+
+def requeue(keys: Sequence[str], name: str, recipient: str | None = None) -> bool:
+    """Requeue those in the queue ``name``; False where one stays. Raises LamsonError."""
     from lamson import log
     from lamson.app import Application
     from lamson.cli.queue import directory_of
-    from lamson.service import premises
+    from lamson.service import logs, premises
     from lamson.storage.maildir import Maildir
     from lamson.storage.suspects import Suspects
 
@@ -49,16 +57,15 @@ def requeue_command(keys: tuple[str, ...], name: str, recipient: str | None) -> 
     directory = directory_of(name)
     premises.own(directory)
     queue = Maildir(directory)
-    log.configure(application.settings.log_file, level=application.settings.log_level)
+    logs.configure(application.settings)
     succeeded = asyncio.run(_requeue(application, queue, keys, recipient))
     Suspects(application.settings.run_dir).forget(os.getpid())  # no supervisor does
     log.flush()
-    if not succeeded:
-        click.get_current_context().exit(1)
+    return succeeded
 
 
 async def _requeue(
-    application: Application, queue: Maildir, keys: tuple[str, ...], recipient: str | None
+    application: Application, queue: Maildir, keys: Sequence[str], recipient: str | None
 ) -> bool:
     """Requeue each, and say what became of it. False when one stays."""
     await application.start(does_tasks=False)

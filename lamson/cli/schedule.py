@@ -68,12 +68,13 @@ def schedule_command(name: str | None) -> None:
 def _run(name: str) -> None:
     from lamson import log
     from lamson.app import Application
+    from lamson.service import logs
     from lamson.storage.suspects import Suspects
 
     entered()
     application = Application.load(project())
     full_name = _find(application.schedules, name)
-    log.configure(application.settings.log_file, level=application.settings.log_level)
+    logs.configure(application.settings)
     is_well, text = asyncio.run(_run_now(application, full_name))
     Suspects(application.settings.run_dir).forget(os.getpid())  # no supervisor does
     log.flush()

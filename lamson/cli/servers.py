@@ -48,7 +48,7 @@ def restart_command(timeout: float) -> None:
     """Stop the mail server of the project and start it again.
 
     Settings, handlers and database are looked at first: with a mistake there the server goes on
-    running. To take in new settings and handlers without a pause, send it SIGHUP instead.
+    running. `lamson reload` takes in new settings and handlers without a pause.
 
     \b
     Example:
@@ -56,16 +56,41 @@ def restart_command(timeout: float) -> None:
     """
     run_dir = settings().run_dir
     premises.own(run_dir)  # it could not be started again
-    _rehearse()
+    _rehearse("stopped")
     _stop([run_dir / pidfile.PID_FILE], timeout, kill=False)
     _start(foreground=False)
 
 
-def _rehearse() -> None:
+@command("reload")
+def reload_command() -> int:
+    """Have the mail server of the project take in new settings and handlers, without a pause.
+
+    They are looked at first: with a mistake there nothing happens. Then the server is told
+    (SIGHUP), and replaces its workers one by one; its log says when all are new, and which settings
+    have to wait for a restart. Exits with 3 where the server is not running.
+
+    \b
+    Example:
+      lamson reload
+    """
+    file = _run_dir() / pidfile.PID_FILE
+    if pidfile.read(file) is None:
+        click.echo("nothing is running")
+        return NOT_RUNNING
+    _rehearse("reloaded")
+    pid = daemon.reload(file)
+    if pid is None:
+        click.echo("nothing is running")
+        return NOT_RUNNING
+    click.echo(f"told {file.stem} (pid {pid}) to reload; its log says what came of it")
+    return os.EX_OK
+
+
+def _rehearse(what: str) -> None:
     """Load the application, in a process of its own: this one must import no handler.
 
     A supervisor that had imported them would give old ones to the workers of a reload. Raises
-    LamsonError with what is wrong.
+    LamsonError with what is wrong, and that the server was not ``what``.
     """
     where = project()
     reading, writing = os.pipe()
@@ -90,16 +115,18 @@ def _rehearse() -> None:
         code, _, text = pipe.read().partition(" ")
     os.waitpid(child, 0)
     if code:
-        raise LamsonError(f"{text}; not stopped", exit_code=int(code))
+        raise LamsonError(f"{text}; not {what}", exit_code=int(code))
 
 
 def _start(foreground: bool) -> None:
+    from lamson.cli import syncdb
     from lamson.service import supervisor
 
     supervisor.start(
         project(),
         _groups,
         foreground=foreground,
+        remarks=syncdb.warnings(project()),
         ready=lambda text: click.echo(f"lamson is listening: {text}"),
         remark=lambda text: click.echo(f"lamson: {text}", err=True),
     )

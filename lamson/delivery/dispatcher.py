@@ -19,7 +19,8 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, cast
 
-from lamson import log
+from lamson import log, telemetry
+from lamson.delivery import spans
 from lamson.delivery.batches import Batches
 from lamson.delivery.chore import Chore
 from lamson.delivery.costs import Costs
@@ -219,6 +220,8 @@ class Dispatcher:
                 job.started = now
                 handlers = ",".join([match.handler.full_name for match in job.matches])
                 log.event("routed", envelope.id, recipient=identity, handlers=handlers)
+                if telemetry.ACTIVE:
+                    job.span = spans.received(job)
             job.indexes.append(index)
         if jobs:
             self._take(list(jobs.values()))
@@ -327,6 +330,8 @@ class Dispatcher:
     def _answer(self, job: Job, reply: Reply) -> None:
         if job in self._pending:
             self._pending.remove(job)
+            if job.span is not None:
+                spans.answered(job, reply)
             for index in job.indexes:
                 try:
                     job.done(index, reply)

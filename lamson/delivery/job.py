@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lamson.message.request import MailRequest
 from lamson.smtp.envelope import Recipient
@@ -44,6 +44,7 @@ class Job:
     answered: Sequence[Answer] = ()  # its automatic answers
     threads: Mapping[str, Thread] = field(default_factory=dict)  # by the module that asks
     opinion: Opinion | None = None  # whether it is spam
+    span: Any = None  # of tracing, where that is on
     reply: Reply | None = None
 
     def message_for(self, match: Match) -> MailRequest:

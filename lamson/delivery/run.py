@@ -13,7 +13,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from lamson import failpoint, log
+from lamson import failpoint, log, telemetry
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.context import TOO_MANY, Delivery, MailLoop
 from lamson.delivery.conversations import Conversations
@@ -292,6 +292,9 @@ class Handlers:
             delivery.message, delivery.captures, delivery.thread = message, captures, thread
             run.desk.match = match
             delivery.module, delivery.state_key = handler.module, run.key
+        if telemetry.ACTIVE:
+            with telemetry.within(job.span, f"handle {handler.full_name}"):
+                return handler.call(message, captures, delivery, session, thread=thread)
         return handler.call(message, captures, delivery, session, thread=thread)
 
     def redeem(self, connection: Connection | None, jobs: Sequence[Job]) -> Sequence[Job]:

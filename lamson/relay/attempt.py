@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from lamson import failpoint, log
+from lamson import failpoint, log, telemetry
+from lamson.message.lineage import root_of
+from lamson.message.message import Message
 from lamson.relay.submission import SubmitterDown
 from lamson.storage import failure, undeliverable
 from lamson.storage.claims import LONGEST_DELAY
@@ -99,7 +101,7 @@ class Attempts:
                 fate = await self._wait_for_turn(self._pace, row)
                 if fate is not None:
                     return fate
-            outcome = await submitter.submit(row)
+            outcome = await self._submit(submitter, row)
         except SubmitterDown as error:
             self._is_ours = error.is_ours
             self._down_until = max(self._down_until, time.monotonic() + 1.0)
@@ -110,6 +112,22 @@ class Attempts:
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_SUBMISSION)
         return await self._conclude(row, outcome)
+
+    @staticmethod
+    async def _submit(submitter: Submitter, row: Outgoing) -> Outcome:
+        """Submit it, in a span where that is wanted."""
+        if not telemetry.ACTIVE:
+            return await submitter.submit(row)
+        root = root_of(Message(row.content)) or row.message_id or row.source
+        span = telemetry.begin("submit", root, id=row.source, message_id=row.message_id)
+        outcome: Outcome | None = None
+        try:
+            outcome = await submitter.submit(row)
+            return outcome
+        finally:
+            telemetry.end(
+                span, is_failure=outcome is None or bool(outcome.refusals), envid=row.envid or None
+            )
 
     @staticmethod
     async def _wait_for_turn(pace: Pace, row: Outgoing) -> Fate | None:

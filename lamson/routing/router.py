@@ -17,7 +17,7 @@ from lamson.routing.declaration import HANDLERS, threads_among
 from lamson.routing.handler import INJECTED_IN_OURS, Handler
 from lamson.routing.loader import load
 from lamson.routing.matcher import Matcher
-from lamson.routing.module import HandlerModule
+from lamson.routing.module import START, HandlerModule
 from lamson.routing.pattern import compile_format
 from lamson.routing.purposes import Purposes, Verified
 from lamson.routing.why_not import why_not
@@ -312,6 +312,10 @@ class Router:
     def background(self) -> list[Function]:
         """The functions that do work after a commit."""
         return [one for module in self._modules.values() for one in module.clockwork.background]
+
+    def states(self, module: str) -> list[str]:
+        """The names of the states of a module, `START` first: there everybody begins."""
+        return list(dict.fromkeys((START, *self._modules[module].states)))
 
     def shares_states(self, module: str) -> bool:
         """Whether another module may move the correspondents of this one, by the same keys."""

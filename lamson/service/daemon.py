@@ -21,7 +21,7 @@ from lamson import log as log_lines
 from lamson import private
 from lamson.errors import LamsonError, UnavailableError
 from lamson.service import family
-from lamson.service.pidfile import PidFile, named, read
+from lamson.service.pidfile import PidFile, named, read, read_description
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +40,7 @@ def terminate(pid_file: Path, timeout: float, *, kill: bool = False) -> bool:
     pid = read(pid_file)
     if pid is None:
         return True
-    if not pid:
-        problem = f"{pid_file}: the server runs {named(pid)}: stop it there"
-        raise LamsonError(problem, exit_code=os.EX_NOPERM)
+    _check_seen(pid, pid_file, "stop it there")
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -50,7 +48,7 @@ def terminate(pid_file: Path, timeout: float, *, kill: bool = False) -> bool:
     try:
         if read(pid_file) != pid:  # it ended in between; the pid may be somebody else's by now
             return True
-        _signal(process, signal.SIGTERM, pid)
+        _signal(process, signal.SIGTERM, pid, "stop")
         if _ended(process, timeout):
             return True
         if not kill:
@@ -61,13 +59,46 @@ def terminate(pid_file: Path, timeout: float, *, kill: bool = False) -> bool:
         os.close(process)
 
 
-def _signal(process: int, number: signal.Signals, pid: int) -> None:
+def reload(pid_file: Path) -> int | None:
+    """Ask the server to take in new settings and handlers (SIGHUP); gives its pid.
+
+    None where no server is running. Raises UnavailableError for one that is not ready yet, which
+    the signal would end, and LamsonError as `terminate` does.
+    """
+    pid = read(pid_file)
+    if pid is None:
+        return None
+    _check_seen(pid, pid_file, "reload it there")
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    try:
+        is_ready = bool(read_description(pid_file))
+        if read(pid_file) != pid:  # it ended in between; the pid may be somebody else's by now
+            return None
+        if not is_ready:
+            problem = f"pid {pid} is starting still, and reads all afresh anyway"
+            raise UnavailableError(problem, exit_code=os.EX_TEMPFAIL)
+        _signal(process, signal.SIGHUP, pid, "reload")
+        return pid
+    finally:
+        os.close(process)
+
+
+def _check_seen(pid: int, pid_file: Path, advice: str) -> None:
+    if not pid:
+        problem = f"{pid_file}: the server runs {named(pid)}: {advice}"
+        raise LamsonError(problem, exit_code=os.EX_NOPERM)
+
+
+def _signal(process: int, number: signal.Signals, pid: int, what: str) -> None:
     try:
         signal.pidfd_send_signal(process, number)
     except ProcessLookupError:
         pass
     except PermissionError:
-        problem = f"not permitted to stop process {pid}: it belongs to another user"
+        problem = f"not permitted to {what} process {pid}: it belongs to another user"
         raise LamsonError(problem, exit_code=os.EX_NOPERM) from None
 
 

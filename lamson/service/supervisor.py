@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from lamson import log
 from lamson.errors import LamsonError, UnavailableError
-from lamson.service import cpu, daemon, pidfile, premises
+from lamson.service import cpu, daemon, logs, pidfile, premises
 from lamson.service.forks import let_go
 from lamson.service.heartbeat import Heartbeat
 from lamson.service.memory import give_back_large
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from lamson.settings.model import Settings
 
 RETRY = 1.0  # seconds between attempts to have a worker, where one cannot be forked or get ready
+_LOGGING = ("run_dir", "log_file", "log_level", "log_format")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -422,22 +423,24 @@ def start(
     foreground: bool = False,
     ready: Callable[[str], None] = lambda text: None,
     remark: Callable[[str], None] = lambda text: None,
+    remarks: Sequence[str] = (),
 ) -> None:
     """Start the service of ``project``; ``ready`` is told what it listens on.
 
     What had to be closed to other users, and names that look like settings and are none, are
-    logged and, in the background, given to ``remark``.
+    logged and, in the background, given to ``remark``; and so are the ``remarks``.
 
     ``groups`` gives the groups of workers that these settings ask for.
     In the background this returns once the service is ready; in the foreground, when it has ended.
     Raises SettingsError, UnavailableError (in use, running already) or what the worker raised.
     """
     settings = loading.load(project)
-    remarks = [*premises.enter(project, settings), *premises.as_root(), *strays(project)]
+    found = [*premises.enter(project, settings), *premises.as_root(), *strays(project)]
+    remarks = [*found, *remarks]
     pid_file = settings.run_dir / pidfile.PID_FILE
 
     def run(is_ready: Callable[[str], None]) -> None:
-        log.configure(settings.log_file, level=settings.log_level, console=foreground)
+        logs.configure(settings, console=foreground)
         log.take_in_the_rest()
         for text in remarks:
             log.logger.warning("%s", text)
@@ -459,7 +462,7 @@ def start(
 
 def _fixed(settings: Settings) -> dict[str, object]:
     """Settings that a reload does not take in: the supervisor alone reads them, as it starts."""
-    fixed = {name: getattr(settings, name) for name in ("run_dir", "log_file", "log_level")}
+    fixed = {name: getattr(settings, name) for name in _LOGGING}
     for server in ("lmtp", "socketmap", "milter"):
         for name in ("listen", "socket_mode", "socket_group"):
             fixed[f"{server}.{name}"] = getattr(getattr(settings, server), name)

@@ -135,6 +135,16 @@ class Settings(Group):
     log_level: Level = Field(
         default="INFO", description="The least important level that is logged."
     )
+    log_format: Literal["text", "json", "journald"] = Field(
+        default="text",
+        description="What the log is made of: `text` for people, `json` for programs, an object a "
+        "line; `journald` sends entries with fields to the journal of systemd, and writes no file.",
+    )
+    tracing: bool = Field(
+        default=False,
+        description="Whether spans of OpenTelemetry are made: of each delivery, handler and "
+        "attempt to submit. Needs `lamson-postfix[otel]`, and an SDK that the application sets up.",
+    )
     workers: int = Field(default=1, ge=1, description="Processes that share the listening sockets.")
     threads: int = Field(default=8, ge=1, description="Threads of one worker that run handlers.")
     one_processor: bool = Field(

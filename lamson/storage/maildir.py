@@ -134,6 +134,9 @@ class Maildir:
 
     def get(self, key: str) -> bytes | None:
         """The content of a message; None where there is none of that key."""
+        if (file := self._unread(key)) is not None:
+            with contextlib.suppress(FileNotFoundError):
+                return file.read_bytes()
         for _ in range(2):  # a mail reader may be moving it from new to cur
             for found, file in self._files():
                 if found == key:
@@ -143,12 +146,20 @@ class Maildir:
 
     def remove(self, key: str) -> bool:
         """Delete a message. False where there is none of that key."""
-        removed = False
-        for found, file in self._files():
+        unread = self._unread(key)
+        removed = unread is not None and _unlinked(unread)
+        for found, file in () if removed else self._files():
             if found == key:
                 removed |= _unlinked(file)
         self._quota.forget()
         return removed
+
+    def _unread(self, key: str) -> Path | None:
+        """Its file as it was pushed, so that not all names are read for each of many messages."""
+        if not key or key.startswith(".") or not key.isprintable() or {"/", ":"} & {*key}:
+            return None
+        file = self.path / "new" / key
+        return file if file.is_file() else None
 
     def clear(self) -> int:
         """Delete every message; gives how many there were."""

@@ -16,10 +16,10 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from sqlalchemy import text
+from sqlalchemy import and_, delete, select, text
 
 from lamson.routing.module import START
-from lamson.storage import sqlite
+from lamson.storage import sqlite, tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -106,6 +106,39 @@ class SqlStateStore:
         if unused := self._made - states.keys():
             self._connection.execute(_DELETE, _columns(dict.fromkeys(unused, _NEW)))
         self._made.clear()
+
+
+def listed(
+    connection: Connection,
+    *,
+    author: str | None = None,
+    module: str | None = None,
+    thread: str = "",
+    limit: int = 1000,
+) -> list[tuple[StateKey, str]]:
+    """Who is in which state, for people to look at; none is locked by that.
+
+    Of one ``author``, one ``module`` (as the key has it) or one ``thread``, where these are given.
+    """
+    row = tables.state.c
+    query = select(row.module, row.author, row.state).where(row.state != _NEW)
+    query = query.order_by(row.module, row.author).limit(limit)
+    if author is not None:
+        query = query.where(row.author == _fit(author))
+    if module is not None:
+        query = query.where(row.module == _fit(module))
+    if thread:
+        query = query.where(row.author == "", row.module.endswith(f" {thread}", autoescape=True))
+    return [
+        (StateKey(found.module, found.author), found.state) for found in connection.execute(query)
+    ]
+
+
+def forget(connection: Connection, key: StateKey) -> None:
+    """Have nobody be in a state by that key: START is where he begins. It was loaded before."""
+    row = tables.state.c
+    is_it = and_(row.module == key.module, row.author == key.author)
+    connection.execute(delete(tables.state).where(is_it))
 
 
 def _columns(states: Mapping[StateKey, str]) -> dict[str, list[str]]:

@@ -174,6 +174,13 @@ def get(connection: Connection, id: int) -> Task | None:
     return None if row is None else _task(row)
 
 
+def find(connection: Connection, kind: str, name: str) -> Task | None:
+    """The one of that kind and name; None where it is not there."""
+    query = select(tasks).where(tasks.c.kind == kind, tasks.c.name == name)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _task(row)
+
+
 def named(connection: Connection, kind: str) -> dict[str, Task]:
     """All of a kind of which there are few, by name."""
     rows = connection.execute(select(tasks).where(tasks.c.kind == kind)).mappings()

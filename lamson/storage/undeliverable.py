@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _REASON, _SENDER, _RECIPIENT = "X-Lamson-Reason", "X-Lamson-Sender", "X-Lamson-Recipient"
 _ID, _STATE = "X-Lamson-Id", "X-Lamson-State"
 _LINE_ENDS = "X-Lamson-Line-Ends"  # the last of ours, always there
+BEGIN = f"{_REASON}:".encode()
+"""What a kept message begins with."""
 _OURS = {name.lower() for name in (_REASON, _SENDER, _RECIPIENT, _ID, _STATE, _LINE_ENDS)}
 
 

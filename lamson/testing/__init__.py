@@ -31,7 +31,7 @@ from lamson.testing.application import Mailroom
 from lamson.testing.clock import Clock
 from lamson.testing.containers import mailsystem, mailsystem_options
 from lamson.testing.correspondent import Conversation
-from lamson.testing.fixtures import conversation, db, mailroom, sent
+from lamson.testing.fixtures import conversation, db, mailroom, model_differences, sent
 from lamson.testing.mailer_double import mailer, mailer_settings
 from lamson.testing.messages import Refused, Sent
 
@@ -48,5 +48,6 @@ __all__ = [
     "mailroom",
     "mailsystem",
     "mailsystem_options",
+    "model_differences",
     "sent",
 ]

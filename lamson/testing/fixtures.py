@@ -55,3 +55,27 @@ def db(mailroom: Mailroom) -> Iterator[Session]:
     with Session(engine) as session:
         mailroom.sessions.append(session)
         yield session
+
+
+@pytest.fixture
+def model_differences(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    """What the models of the project say and its migrations do not make, a line each.
+
+    The migrations are run on an empty SQLite database, and compared as `lamson syncdb -check` does.
+    """
+    from lamson.settings import loading
+    from lamson.storage import migrate, revisions
+    from lamson.storage.database import Database
+
+    try:
+        project = loading.find_project(Path(request.path).parent, is_trusted=True)
+        migrations = project / "migrations"
+        with loading.placing(project):
+            database = Database(f"sqlite:///{tmp_path}/models.db")
+            try:
+                migrate.upgrade(database, migrations, revisions.TABLE)
+                return migrate.differences(database, migrations, revisions.TABLE)
+            finally:
+                database.close()
+    except LamsonError as error:
+        pytest.fail(str(error), pytrace=False)

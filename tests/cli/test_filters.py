@@ -26,7 +26,7 @@ def test_a_project_with_filters(tmp_path: Path) -> None:
     run(tmp_path, "lamson", "gen", "-project", "mymailserver", "--milter")
     project = tmp_path / "mymailserver"
     assert 'filters=["app.filters.sample"]' in (project / "config/settings.py").read_text()
-    assert "5 passed" in run(project, "pytest", "-q")
+    assert "6 passed" in run(project, "pytest", "-q")
     listed = run(project, "lamson", "routes")
     assert "recipient  guestbook@(host)  app.filters.sample.no_bounces" in listed
     assert "app.filters.sample.no_shouting" in listed
@@ -101,7 +101,7 @@ def test_refusals(conversation):
     with pytest.raises(Refused):
         zed.say_queued(held)
 """)
-    assert "6 passed" in run(tmp_path / "p", "pytest", "-q")
+    assert "7 passed" in run(tmp_path / "p", "pytest", "-q")
 
 
 @pytest.mark.parametrize(

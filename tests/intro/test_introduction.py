@@ -74,7 +74,7 @@ def test_every_line_as_typed(shell: Shell, tmp_path: Path) -> None:
     assert run(shell, LOG) == (
         f"lamson log is listening: SMTP on 127.0.0.1:8899, storing in {project}/run/queue\n"
     )
-    assert re.search(r"= 3 passed in .*=\n$", run(shell, "pytest"))
+    assert re.search(r"= 4 passed in .*=\n$", run(shell, "pytest"))
     assert "-sender ADDRESS" in run(shell, "lamson help -for send")
     assert run(shell, SEND) == "test@test.com: 250 2.0.0 Ok\n"
 

@@ -1,16 +1,21 @@
 """lamson.log"""
 
+import json
 import logging
+import os
+import socket
 import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lamson import log
+from lamson import journal, log
+from lamson.net import journal as net_journal
 
 
 @pytest.fixture
@@ -142,3 +147,90 @@ def test_a_log_whose_directory_is_gone_is_written_when_it_is_back(file: Path) ->
     log.event("received", "found")
     log.flush()
     assert file.read_text().endswith(" received id=found\n")
+
+
+@pytest.fixture
+def objects(file: Path) -> Callable[[], list[dict[str, Any]]]:
+    """What stands in a log of JSON."""
+    log.configure(file, format="json")
+
+    def objects() -> list[dict[str, Any]]:
+        log.flush()
+        lines = file.read_text().split("\n")
+        assert lines.pop() == ""
+        return [json.loads(line) for line in lines]
+
+    return objects
+
+
+def test_an_event_is_an_object(objects: Callable[[], list[dict[str, Any]]]) -> None:
+    log.event("received", "4Qz", sender="a\n\u2028{}<a@b>", size=12, nothing=None, level="x")
+    log.logger.error("id=%s recipient=a@b.c: handler %s", "4Qz", "failed\r\nnow")
+    try:
+        raise ValueError("x\n" * 1000)
+    except ValueError:
+        log.logger.exception("no mail")
+    event, error, raised = objects()
+    assert event.pop("time").endswith("+00:00")
+    assert event == {
+        "id": "4Qz",
+        "sender": "a\n\u2028{}<a@b>",
+        "size": 12,
+        "level": "INFO",
+        "logger": "lamson.mail",
+        "message": "received",
+    }
+    assert (error["level"], error["id"], error["recipient"]) == ("ERROR", "4Qz", "a@b.c")
+    assert error["message"].startswith("id=4Qz recipient=a@b.c: handler failed\\r")
+    assert len(error["time"]) == len("2026-11-22T19:20:01.123+00:00")
+    assert raised["message"] == "no mail"
+    assert raised["exception"].startswith("Traceback")
+    assert len(raised["exception"]) < 10_000
+
+
+def test_entries_of_the_journal(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a journal would read them; what is too large for a datagram is a sealed file."""
+    monkeypatch.setattr(net_journal, "SOCKET", str(tmp_path / "journal"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as there:
+        there.bind(str(tmp_path / "journal"))
+        there.settimeout(20)
+        log.configure(file, format="journald", connect=net_journal.Journal)
+        size = file.stat().st_size
+        log.event("received", "4Qz", sender="a\nPRIORITY=0", size=12)
+        log.logger.error("id=4Qz: two\nlines")
+        event, _, _, _ = socket.recv_fds(there, 65536, 1)
+        assert b'MESSAGE=received id=4Qz sender="a\\nPRIORITY=0" size=12\nPRIORITY=6\n' in event
+        assert b"LAMSON_EVENT=received\n" in event
+        assert b"LAMSON_ID=4Qz\nLAMSON_SENDER\n" + (12).to_bytes(8, "little") in event
+        error, _, _, _ = socket.recv_fds(there, 65536, 1)
+        text = b"id=4Qz: two\n    lines"
+        assert error.startswith(b"MESSAGE\n" + len(text).to_bytes(8, "little") + text + b"\n")
+        assert b"\nPRIORITY=3\n" in error
+        log.flush()
+        entry = journal.entry("x" * 1_000_000, logging.INFO, {})
+        sender = net_journal.Journal(str(tmp_path / "journal"))
+        sender.send(entry)
+        empty, (number,), _, _ = socket.recv_fds(there, 65536, 1)
+        assert empty == b""
+        with open(number, "rb") as sealed:
+            sealed.seek(0)
+            assert sealed.read() == entry
+            with pytest.raises(PermissionError):
+                os.ftruncate(number, 0)
+        sender.close()
+    assert file.stat().st_size == size
+    log.logger.error("nobody hears it")  # and nothing else happens
+
+
+def test_without_a_journal_the_log_is_text(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(net_journal, "SOCKET", str(tmp_path / "journal"))
+    log.configure(file, format="journald", connect=net_journal.Journal)
+    log.event("received", "4Qz")
+    log.flush()
+    first, second = file.read_text().splitlines()
+    assert 'log_format is "journald", and the journal cannot be reached (' in first
+    assert second.endswith(" received id=4Qz")

@@ -29,6 +29,7 @@ DISTRIBUTION = {
     "milter": "pymilter",
     "markdown_it": "markdown-it-py",
     "mjml": "mjml-python",
+    "opentelemetry": "opentelemetry-api",
 }
 # Of a generated project, and the project itself.
 ITS_OWN = {"app", "config", *PACKAGES}
@@ -55,7 +56,7 @@ def canonical(name: str) -> str:
 def test_every_third_party_import_is_declared() -> None:
     extras = PROJECT["optional-dependencies"]
     declared = {named(one) for one in PROJECT["dependencies"]}
-    for extra in ("html", "mjml", "postgres", "milter", "containers"):
+    for extra in ("html", "mjml", "postgres", "milter", "containers", "otel"):
         declared |= {named(one) for one in extras[extra]}
     imported = {
         name: file

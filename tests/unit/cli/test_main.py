@@ -30,7 +30,7 @@ def test_help_names_every_command_with_a_line(lamson: Lamson) -> None:
     done = lamson("help")
     assert (done.status, done.err) == (0, "")
     for name, entry in COMMANDS.items():
-        assert f"  {name:12}{entry.summary}\n" in done.out
+        assert f"  {name:14}{entry.summary}\n" in done.out
     assert lamson("--help").out == done.out
 
 

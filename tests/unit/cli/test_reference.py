@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from lamson.cli.group import COMMANDS
+from lamson.cli.man import page
 from lamson.cli.reference import commands, settings
 from lamson.settings import Lmtp, Settings, Submission
 
@@ -23,6 +29,22 @@ def test_the_page_of_settings_is_up_to_date() -> None:
 
 def test_the_page_of_commands_is_up_to_date() -> None:
     assert (PAGES / "commands.md").read_text() == commands()
+
+
+def test_the_manual_page_is_up_to_date() -> None:
+    assert (PAGES.parent / "man" / "lamson.1").read_text() == page()
+    for name in COMMANDS:
+        assert f".SS lamson {name}\n" in page()
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="needs groff")
+def test_the_manual_page_is_shown_without_a_warning() -> None:
+    line = ["groff", "-man", "-Tascii", "-ww"]
+    done = subprocess.run(line, input=page(), capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    shown = re.sub(".\b", "", done.stdout)
+    assert 'eval "$(lamson completion bash)"' in shown
+    assert "  lamson requeue 1795376990.M199820P13874Q1.mx\n" in shown
 
 
 def test_every_setting_is_described() -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.errors import UnavailableError
 from lamson.service import daemon, pidfile
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,3 +100,39 @@ def test_broken_settings_do_not_keep_a_server_from_being_stopped(
 def test_wrong_use(lamson: Lamson) -> None:
     assert lamson("stop", "-ALL", "none").status == os.EX_USAGE
     assert lamson("stop", "-ALL", ".", "-pid", "x").status == os.EX_USAGE
+
+
+def test_reload_tells_the_server_that_is_ready(
+    lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = project / "run"
+    done = lamson("reload")
+    assert (done.status, done.out) == (3, "nothing is running\n")
+
+    def serve(ready: Callable[[str], None]) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGTERM})
+        ready("LMTP on lamson")
+        while signal.sigwait({signal.SIGHUP, signal.SIGTERM}) == signal.SIGHUP:
+            (run / "told").touch()
+
+    daemon.daemonise(run / "lamson.pid", serve, None)
+    try:
+        with monkeypatch.context() as mistaken:
+            mistaken.setenv("LAMSON_HANDLERS", "no_such_module_of_mine")
+            done = lamson("reload")
+        assert done.status == os.EX_CONFIG
+        assert done.err.endswith("; not reloaded\n")
+        assert not (run / "told").exists()
+        pid = pidfile.read(run / "lamson.pid")
+        assert lamson("reload").out.startswith(f"told lamson (pid {pid}) to reload")
+        wait_for((run / "told").exists, "the signal")
+    finally:
+        assert daemon.terminate(run / "lamson.pid", 10)
+
+
+def test_a_server_that_is_not_ready_would_be_ended_by_the_signal(project: Path) -> None:
+    with (
+        pidfile.PidFile(project / "run" / "lamson.pid") as file,
+        pytest.raises(UnavailableError, match="is starting still"),
+    ):
+        daemon.reload(file.path)
