@@ -30,7 +30,7 @@ COMMANDS = {
     "stop": Entry("servers", _SERVICE, "stop it"),
     "restart": Entry("servers", _SERVICE, "stop it and start it again"),
     "postfix": Entry("postfix", _SERVICE, "set up the Postfix in front of it, and look it over"),
-    "status": Entry("servers", _SERVICE, "show which servers run and where they listen"),
+    "status": Entry("servers", _SERVICE, "show which servers run, and how they are"),
     "log": Entry("sink", _SERVICE, "start a server that stores all mail in a queue, for a look"),
     "outbox": Entry("outbox", _MAIL, "look at the mail that waits to be submitted"),
     "suppressed": Entry("suppressed", _MAIL, "show who gets no mail any more, or change that"),

@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, cast
 
-from lamson import log
+from lamson import log, metrics
 from lamson.delivery.batches import Batches
 from lamson.delivery.chore import Chore
 from lamson.delivery.costs import Costs
@@ -198,6 +198,9 @@ class Dispatcher:
         shared = ParsedMessage(content, self._notary, self._witness)
         source = seen_key.kept_source(again) if again else seen_key.source(envelope, content)
         jobs: dict[str, Job] = {}
+        metrics.count("messages")
+        metrics.count("message_bytes", len(content))
+        metrics.count("recipients", len(envelope.recipients))
         now = self._traffic.came_at = time.monotonic()
         for index, recipient in enumerate(envelope.recipients):
             identity = address.normalise(recipient)
@@ -207,6 +210,7 @@ class Dispatcher:
                 if source is not None:
                     key = source.key(envelope.sender, identity)
                     if key in self._running:
+                        metrics.count("replies", reply="4xx")
                         done(index, BUSY)
                         continue
                     self._running.add(key)
@@ -327,6 +331,7 @@ class Dispatcher:
     def _answer(self, job: Job, reply: Reply) -> None:
         if job in self._pending:
             self._pending.remove(job)
+            metrics.count("replies", len(job.indexes), reply=f"{reply.code // 100}xx")
             for index in job.indexes:
                 try:
                     job.done(index, reply)

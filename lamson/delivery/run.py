@@ -13,7 +13,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from lamson import failpoint, log
+from lamson import failpoint, log, metrics
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.context import TOO_MANY, Delivery, MailLoop
 from lamson.delivery.conversations import Conversations
@@ -239,7 +239,7 @@ class Handlers:
             if key is None:
                 run.match, run.key = match, None
                 if self._held_by(result, match) is None:
-                    self._call(run, match)
+                    self._call_timed(run, match)
             elif not is_moved and states[key] == match.handler.name:
                 run.match, run.key = match, key
                 result.state, result.moved_by = states[key], match
@@ -247,7 +247,7 @@ class Handlers:
                 if (filter := self._held_by(result, match)) is not None:
                     held, returned = f"{key.module} {states[key]}", filter.next_state
                 else:
-                    returned = self._call(run, match)
+                    returned = self._call_timed(run, match)
                 is_moved = True
                 moved = self._router.next_state(match.handler, returned)
                 if moved is None and key == result.job.resumes:
@@ -265,6 +265,17 @@ class Handlers:
             return None
         result.is_held = True
         return filter
+
+    def _call_timed(self, run: Hand, match: Match) -> object:
+        """`_call`, and tell how long it took where somebody wants to know."""
+        if not metrics.is_counting():
+            return self._call(run, match)
+        began = time.perf_counter()
+        try:
+            return self._call(run, match)
+        finally:
+            seconds = time.perf_counter() - began
+            metrics.observe(metrics.HANDLER_SECONDS, seconds, handler=match.handler.full_name)
 
     def _call(self, run: Hand, match: Match) -> object:
         """Call one handler with what it asks for; gives what it returned."""

@@ -27,6 +27,7 @@ from lamson.settings.postfix import Postfix
 from lamson.settings.signing import Signing
 from lamson.settings.socketmap import Socketmap
 from lamson.settings.spam import Spam
+from lamson.settings.status import Status
 from lamson.settings.submission import Submission
 from lamson.settings.values import (
     Group,
@@ -70,6 +71,9 @@ class Settings(Group):
         default=MailThreads(), description="The threads that mail belongs to, and for how long."
     )
     spam: Spam = Field(default=Spam(), description="What spam is, and where it is kept.")
+    status: Status = Field(
+        default=Status(), description="The server that tells how the service is."
+    )
     authserv_id: OptionalText = Field(
         default=None,
         description="The authserv-id of your own server, whose Authentication-Results are believed "

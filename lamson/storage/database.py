@@ -26,6 +26,7 @@ import sqlalchemy
 from sqlalchemy import event, exc
 from sqlalchemy.pool import StaticPool
 
+from lamson import metrics
 from lamson.errors import DatabaseError, UnavailableError
 from lamson.storage import failure, forked, guard, sqlite, tables
 from lamson.storage.url import masked
@@ -112,6 +113,7 @@ class Database:
         self._before_writing = before_writing
         self._kept: Connection | None = None  # SQLite's writer
         event.listen(self.engine, "invalidate", guard.note_dropped)
+        event.listen(self.engine, "handle_error", _count_error)
         if not isinstance(self.engine.pool, StaticPool):  # in memory it is the database itself
             event.listen(self.engine, "checkin", guard.drop_altered)
         if self.is_sqlite:
@@ -283,6 +285,16 @@ class Database:
 
     def __str__(self) -> str:
         return masked(self.engine.url.render_as_string(hide_password=False))
+
+
+def _count_error(context: ExceptionContext) -> None:
+    error = context.sqlalchemy_exception or context.original_exception
+    kind = metrics.OTHER
+    if failure.is_conflict(error):
+        kind = "conflict"
+    elif failure.is_outage(error):
+        kind = "outage"
+    metrics.count("database_errors", kind=kind)
 
 
 def _check_postgres(connection: Connection) -> None:
