@@ -32,6 +32,8 @@ OTHER = "other"
 BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)  # seconds
 GROUPS = ("lmtp", "socketmap", "milter", "status")
 
+_CLASSES = ("2xx", "4xx", "5xx")  # of replies
+_OF_MESSAGE = ("messages", "message_bytes", "recipients")
 _NUMBER = 8  # octets of each number
 _HEAD = 8  # numbers before the first slot; the first tells how many slots were ever given
 _SLOT_HEAD = 4  # numbers: process id, seconds of silence, and the group's name
@@ -59,7 +61,7 @@ CATALOGUE: Mapping[str, Counted] = {
     "replies": Counted(
         "Final replies to Postfix, one for each recipient, by the class of their code.",
         "recipients",
-        {"reply": ("2xx", "4xx", "5xx")},
+        {"reply": _CLASSES},
     ),
     "batches": Counted(
         "Transactions that deliveries were handled in, those included that were undone.",
@@ -242,25 +244,21 @@ class _Counting:
     def __init__(self, board: Board, slot: int) -> None:
         self._board = board
         self._slot = slot
-        self._numbers, self._at, self._known = board.place(slot)
-        self._lock = threading.Lock()
-
-    def add(self, key: tuple[str, ...], number: float) -> None:
-        place = _PLACES.get(key)
-        if place is not None:
-            at = self._at + place
-            with self._lock:
-                self._numbers[at] += number
+        self.numbers, self._at, self._known = board.place(slot)
+        self.lock = threading.Lock()
+        self.places = {key: self._at + place for key, place in _PLACES.items()}
+        self.message = tuple(self.places[name,] for name in _OF_MESSAGE)
+        self.replies = {int(one[0]): self.places["replies", one] for one in _CLASSES}
 
     def observe(self, handler: str, seconds: float) -> None:
         bucket = bisect_left(BUCKETS, seconds)
-        with self._lock:
+        with self.lock:
             record = self._known.get(handler)
             if record is None:
                 record = self._enter(handler)
             at = record + _NAME
-            self._numbers[at + bucket] += 1.0
-            self._numbers[at + len(BUCKETS) + 1] += seconds
+            self.numbers[at + bucket] += 1.0
+            self.numbers[at + len(BUCKETS) + 1] += seconds
 
     def _enter(self, handler: str) -> int:
         """Where runs of one that is not known are counted: that of `OTHER` where all are taken."""
@@ -302,8 +300,34 @@ def is_counting() -> bool:
 
 def count(name: str, number: float = 1.0, /, **labels: str) -> None:
     """``number`` more of what `CATALOGUE` calls so; the labels in its order."""
-    if _own is not None:
-        _own.add((name, *labels.values()), number)
+    own = _own
+    if own is not None:
+        at = own.places.get((name, *labels.values()))
+        if at is not None:
+            with own.lock:
+                own.numbers[at] += number
+
+
+def count_message(octets: int, recipients: int) -> None:
+    """One more message, at once what is counted of it."""
+    own = _own
+    if own is not None:
+        messages, message_bytes, of_recipients = own.message
+        numbers = own.numbers
+        with own.lock:
+            numbers[messages] += 1.0
+            numbers[message_bytes] += octets
+            numbers[of_recipients] += recipients
+
+
+def count_reply(code: int, recipients: int = 1) -> None:
+    """A final reply to so many."""
+    own = _own
+    if own is not None:
+        at = own.replies.get(code // 100)
+        if at is not None:
+            with own.lock:
+                own.numbers[at] += recipients
 
 
 def observe(name: str, value: float, /, **labels: str) -> None:

@@ -192,7 +192,8 @@ def _run_dir() -> Path:
     metavar="SECONDS",
     help="What has not answered by then does not answer.",
 )
-def status_command(as_json: bool, late: float | None, timeout: float) -> int:
+@option("reference", is_flag=True, hidden=True, help="Print docs/reference/metrics.md.")
+def status_command(as_json: bool, late: float | None, timeout: float, reference: bool) -> int:
     """Show whether the servers of the project run, and whether they can do their work.
 
     The mail server is healthy, degraded or down, and it is told why. Its ports, the database and
@@ -212,6 +213,11 @@ def status_command(as_json: bool, late: float | None, timeout: float) -> int:
       lamson status
       lamson status -json -late 300
     """
+    if reference:
+        from lamson.cli.reference import metrics
+
+        click.echo(metrics(), nl=False)
+        return os.EX_OK
     if as_json:
         import json
 

@@ -198,9 +198,7 @@ class Dispatcher:
         shared = ParsedMessage(content, self._notary, self._witness)
         source = seen_key.kept_source(again) if again else seen_key.source(envelope, content)
         jobs: dict[str, Job] = {}
-        metrics.count("messages")
-        metrics.count("message_bytes", len(content))
-        metrics.count("recipients", len(envelope.recipients))
+        metrics.count_message(len(content), len(envelope.recipients))
         now = self._traffic.came_at = time.monotonic()
         for index, recipient in enumerate(envelope.recipients):
             identity = address.normalise(recipient)
@@ -210,7 +208,7 @@ class Dispatcher:
                 if source is not None:
                     key = source.key(envelope.sender, identity)
                     if key in self._running:
-                        metrics.count("replies", reply="4xx")
+                        metrics.count_reply(BUSY.code)
                         done(index, BUSY)
                         continue
                     self._running.add(key)
@@ -331,7 +329,7 @@ class Dispatcher:
     def _answer(self, job: Job, reply: Reply) -> None:
         if job in self._pending:
             self._pending.remove(job)
-            metrics.count("replies", len(job.indexes), reply=f"{reply.code // 100}xx")
+            metrics.count_reply(reply.code, len(job.indexes))
             for index in job.indexes:
                 try:
                     job.done(index, reply)

@@ -9,6 +9,7 @@ from tests.bench.linecount import LineCount
 from tests.bench.peer import Peer
 from tests.bench.peers import Submission
 from tests.service import LamsonService
+from tests.waiting import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +57,15 @@ class TwoLamsons(Lamson):
         return {"LAMSON_WORKERS": "2"}
 
 
+class CountedLamson(Lamson):
+    """The same with a status listener, for which it counts."""
+
+    name = "lamson, counting"
+
+    def environment(self) -> dict[str, str]:
+        return {"LAMSON_STATUS__LISTEN": f"127.0.0.1:{free_port()}"}
+
+
 class LamsonBehindPostfix(Lamson):
     """The real service: what was seen, a state and one reply in one transaction, on SQLite FULL.
 
@@ -94,6 +104,15 @@ class LamsonDurable(LamsonBehindPostfix):
 
     def replies(self) -> int:
         return self._submission.count()
+
+
+class CountedLamsonDurable(LamsonDurable):
+    """The same with a status listener, for which it counts."""
+
+    name = "lamson durable, counting"
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "LAMSON_STATUS__LISTEN": f"127.0.0.1:{free_port()}"}
 
 
 class LamsonPostgres(LamsonDurable):

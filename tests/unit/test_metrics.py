@@ -94,7 +94,23 @@ def test_what_is_not_in_the_catalogue_is_not_counted(board: metrics.Board) -> No
     begin(board, "lmtp")
     metrics.count("nonsense")
     metrics.count("replies", reply="9xx")
+    metrics.count_reply(99)
     assert not any(board.totals().counts.values())
+
+
+def test_a_message_and_its_reply(board: metrics.Board) -> None:
+    begin(board, "lmtp")
+    metrics.count_message(1000, 3)
+    metrics.count_reply(250, 2)
+    metrics.count_reply(451)
+    found = {key: number for key, number in board.totals().counts.items() if number}
+    assert found == {
+        ("messages",): 1,
+        ("message_bytes",): 1000,
+        ("recipients",): 3,
+        ("replies", "2xx"): 2,
+        ("replies", "4xx"): 1,
+    }
 
 
 def test_a_process_that_a_handler_forks_counts_nothing(board: metrics.Board) -> None:
@@ -109,7 +125,7 @@ def test_a_process_that_a_handler_forks_counts_nothing(board: metrics.Board) -> 
 
 def test_every_call_names_what_is_in_the_catalogue() -> None:
     """A name that is not there is silently not counted."""
-    named = set()
+    named = {"messages", "message_bytes", "recipients", "replies"}  # which have calls of their own
     for package in ("lamson", "lamson_lmtp", "lamson_milter"):
         for file in (ROOT / package).rglob("*.py"):
             text = file.read_text(encoding="utf-8")

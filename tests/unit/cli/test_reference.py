@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.cli.group import COMMANDS
-from lamson.cli.reference import commands, settings
+from lamson.cli.reference import commands, metrics, settings
 from lamson.settings import Lmtp, Settings, Submission
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ def test_the_page_of_commands_is_up_to_date() -> None:
     assert (PAGES / "commands.md").read_text() == commands()
 
 
+def test_the_page_of_numbers_is_up_to_date() -> None:
+    assert (PAGES / "metrics.md").read_text() == metrics()
+
+
 def test_every_setting_is_described() -> None:
     page = settings()
     for model in (Settings, Lmtp, Submission):
@@ -35,6 +39,7 @@ def test_every_setting_is_described() -> None:
 
 def test_the_command_prints_them(lamson: Callable[..., Done]) -> None:
     assert lamson("config", "--reference").out == settings()
+    assert lamson("status", "--reference").out == metrics()
     page = lamson("help", "--reference").out
     assert page == commands()
     for name in COMMANDS:
