@@ -64,7 +64,8 @@ CATALOGUE: Mapping[str, Counted] = {
         {"reply": _CLASSES},
     ),
     "batches": Counted(
-        "Transactions that deliveries were handled in, those included that were undone.",
+        "Transactions of the database that deliveries were handled in, those included that were "
+        "undone.",
         "transactions",
     ),
     "submissions": Counted(

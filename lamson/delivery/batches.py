@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import exc
 
-from lamson import log, metrics
+from lamson import log
 from lamson.smtp.reply import LOCAL_ERROR
 from lamson.storage import failure
 from lamson.storage.suspects import TOO_OFTEN
@@ -49,7 +49,6 @@ class Batches:
         if batch[0].deaths >= TOO_OFTEN:  # a suspect is alone
             self._transactions.give_up(batch[0])
             return
-        metrics.count("batches")
         try:
             self._transactions.run(batch, self._record)
         except exc.SQLAlchemyError as error:
@@ -69,7 +68,6 @@ class Batches:
     def _run_again(self, job: Job) -> None:
         """Run one delivery alone that was undone by a conflict, or by a neighbour's failure."""
         for _ in range(ATTEMPTS):
-            metrics.count("batches")
             try:
                 self._transactions.run([job], self._record)
             except exc.SQLAlchemyError as error:

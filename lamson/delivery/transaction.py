@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lamson import failpoint, log
+from lamson import failpoint, log, metrics
 from lamson.delivery.claims import Claims
 from lamson.delivery.keeping import keep
 from lamson.delivery.timers import Entry
@@ -112,6 +112,8 @@ class Transactions:
         committed, or it is not known.
         """
         under_way = _UnderWay()
+        if self._database is not None:
+            metrics.count("batches")
         try:
             results = self._commit(jobs, under_way)
         finally:

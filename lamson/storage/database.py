@@ -26,7 +26,6 @@ import sqlalchemy
 from sqlalchemy import event, exc
 from sqlalchemy.pool import StaticPool
 
-from lamson import metrics
 from lamson.errors import DatabaseError, UnavailableError
 from lamson.storage import failure, forked, guard, sqlite, tables
 from lamson.storage.url import masked
@@ -288,13 +287,7 @@ class Database:
 
 
 def _count_error(context: ExceptionContext) -> None:
-    error = context.sqlalchemy_exception or context.original_exception
-    kind = metrics.OTHER
-    if failure.is_conflict(error):
-        kind = "conflict"
-    elif failure.is_outage(error):
-        kind = "outage"
-    metrics.count("database_errors", kind=kind)
+    failure.count(context.sqlalchemy_exception or context.original_exception)
 
 
 def _check_postgres(connection: Connection) -> None:
