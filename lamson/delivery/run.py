@@ -165,6 +165,8 @@ class Handlers:
                 self.take_back(result.job)
             run.end()
             result.seconds = time.perf_counter() - began
+            if result.handled and len(result.matches) == 1:  # else each was timed
+                metrics.observe_run(result.handled[0], result.seconds)
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_HANDLER)
 
@@ -267,15 +269,17 @@ class Handlers:
         return filter
 
     def _call_timed(self, run: Hand, match: Match) -> object:
-        """`_call`, and tell how long it took where somebody wants to know."""
-        if not metrics.is_counting():
+        """`_call`, and tell how long it took where somebody wants to know.
+
+        Of a handler that is the only one `run` knows it.
+        """
+        if len(run.result.matches) == 1 or not metrics.is_counting():
             return self._call(run, match)
         began = time.perf_counter()
         try:
             return self._call(run, match)
         finally:
-            seconds = time.perf_counter() - began
-            metrics.observe(metrics.HANDLER_SECONDS, seconds, handler=match.handler.full_name)
+            metrics.observe_run(match.handler.full_name, time.perf_counter() - began)
 
     def _call(self, run: Hand, match: Match) -> object:
         """Call one handler with what it asks for; gives what it returned."""
