@@ -101,6 +101,7 @@ python:
 packages:
 	@scripts/packages.sh gcc libmilter-dev libsasl2-modules less logrotate miltertest mutt openssl \
 	    postfix postfix-pcre postgresql python3-dev sasl2-bin
+	@scripts/packages.sh prometheus || echo "Without promtool the alerts are not tried out"
 
 containers:
 	@scripts/packages.sh debootstrap docker-compose docker.io iproute2

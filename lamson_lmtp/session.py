@@ -16,7 +16,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lamson import failpoint, log
+from lamson import failpoint, log, metrics
 from lamson.smtp import reply as replies
 from lamson.smtp.envelope import NOBODY, Envelope
 from lamson_lmtp.connection import DATA, GONE, REPLYING
@@ -238,6 +238,7 @@ class Session:
             self._routed.append(routed)
         else:
             self._connection.reply(replies.NO_SUCH_RECIPIENT)
+            metrics.count("recipients_refused")
             log.event(
                 "refused", self._id, recipient=recipient, reply=replies.NO_SUCH_RECIPIENT.line
             )

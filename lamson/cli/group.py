@@ -33,7 +33,7 @@ COMMANDS = {
     "restart": Entry("servers", _SERVICE, "stop it and start it again"),
     "reload": Entry("servers", _SERVICE, "have it take in new settings and handlers"),
     "postfix": Entry("postfix", _SERVICE, "set up the Postfix in front of it, and look it over"),
-    "status": Entry("servers", _SERVICE, "show which servers run and where they listen"),
+    "status": Entry("servers", _SERVICE, "show which servers run, and how they are"),
     "log": Entry("sink", _SERVICE, "start a server that stores all mail in a queue, for a look"),
     "trace": Entry("trace", _MAIL, "show the life of a mail, by any of its ids"),
     "outbox": Entry("outbox", _MAIL, "look at the mail that waits to be submitted"),

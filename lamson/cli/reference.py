@@ -1,6 +1,7 @@
-"""The reference pages that are made from the code: docs/reference/settings.md and commands.md.
+"""The reference pages that are made from the code: settings.md, commands.md and metrics.md.
 
-Written with ``lamson config --reference`` and ``lamson help --reference``; a test compares.
+Written with ``lamson config --reference``, ``lamson help --reference`` and ``lamson status
+--reference`` into docs/reference; a test compares.
 """
 
 from __future__ import annotations
@@ -66,6 +67,75 @@ again later, 77 not permitted, 78 wrong configuration. What 1, 2 and 3 mean stan
 that have them. What goes wrong is told in one line on standard error.
 
 """
+
+_METRICS = """\
+# The numbers
+
+What `/metrics` of the [status listener](settings.md#status) tells, in Prometheus' text format. How
+to use them stands in [monitor it](../how-to/monitor.md).
+
+- **Sums** are over all workers and front ends of a node, from the start of the service on. They
+  never go backwards while it runs, whichever worker dies or is replaced: each counts in memory that
+  the supervisor made, and the next one goes on there. `lamson restart` begins at 0, which
+  Prometheus knows how to take.
+- **Labels** are those of the table. No word of any mail is ever one. The names of handlers come
+  from the project's code; a worker tells {handlers} apart, further ones are `{other}`.
+- **What is as it is** is looked at when somebody asks, and kept for {fresh:.0f} s, so that a
+  thousand questions are one look. A look ends after {seconds:.0f} s: what has not answered then
+  does not answer. What could not be found out, such as how much waits in a database that is away,
+  is left out.
+- [What it costs](../performance.md#what-the-numbers-cost): a few µs for each message; nothing where
+  `status.listen` is empty.
+
+prometheus_client writes the text. Its own way of counting in several processes is not used: it
+keeps a file for each process that ever counted, reads all of them for each answer, and takes a lock
+and a search for each number.
+
+## What is counted
+
+| metric | unit | labels | what it is |
+|---|---|---|---|
+"""
+
+_HISTOGRAM = """\
+| `lamson_{name}` | seconds | `handler`, `le` | {what} A histogram: `_bucket`, `_count`, `_sum`. |
+
+Each is a counter, but for the last. The limits of its buckets, in seconds: {buckets}.
+
+## What is as it is
+
+Each is a gauge.
+
+| metric | unit | labels | what it is |
+|---|---|---|---|
+"""
+
+
+def metrics() -> str:
+    """docs/reference/metrics.md"""
+    from lamson import metrics
+    from lamson.service import exposition, status
+
+    head = _METRICS.format(
+        handlers=metrics.HANDLERS,
+        other=metrics.OTHER,
+        fresh=status.FRESH,
+        seconds=status.SECONDS,
+    )
+    parts = [head]
+    for name, one in metrics.CATALOGUE.items():
+        labels = "; ".join(f"`{label}`: {', '.join(of)}" for label, of in one.labels.items())
+        parts.append(f"| `lamson_{name}_total` | {one.unit} | {labels} | {one.what} |\n")
+    buckets = ", ".join(f"{limit:g}" for limit in metrics.BUCKETS)
+    parts.append(
+        _HISTOGRAM.format(
+            name=metrics.HANDLER_SECONDS, what=metrics.HANDLER_SECONDS_IS, buckets=buckets
+        )
+    )
+    for name, gauge in exposition.GAUGES.items():
+        labels = ", ".join(f"`{label}`" for label in gauge.labels)
+        parts.append(f"| `lamson_{name}` | {gauge.unit} | {labels} | {gauge.what} |\n")
+    return "".join(parts)
 
 
 def settings() -> str:

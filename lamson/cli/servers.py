@@ -13,6 +13,9 @@ from lamson.errors import LamsonError, SettingsError, UnavailableError
 from lamson.service import daemon, pidfile, premises
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamson.service.health import Health
     from lamson.service.worker import Group
     from lamson.settings.model import Settings
 
@@ -144,6 +147,10 @@ def _groups(effective: Settings) -> list[Group]:
         from lamson_milter import worker as milter_worker
 
         groups.append(milter_worker.group())
+    if effective.status.listen:
+        from lamson.service import status
+
+        groups.append(status.group())
     return groups
 
 
@@ -197,46 +204,71 @@ def _run_dir() -> Path:
 
 
 @command("status")
-@option("json", dest="as_json", is_flag=True, help="Ask all servers and the database; print JSON.")
+@option("json", dest="as_json", is_flag=True, help="Print JSON, for programs.")
 @option(
     "late",
     type=click.FloatRange(0),
     metavar="SECONDS",
-    help="With -json: what has waited in the outbox for so long is late.",
+    help="What has waited in the outbox for so long is late. Default: the setting status.late.",
 )
-def status_command(as_json: bool, late: float | None) -> int:
-    """Show which servers of the project run and where they listen.
+@option(
+    "timeout",
+    type=click.FloatRange(0.1),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="What has not answered by then does not answer.",
+)
+@option("reference", is_flag=True, hidden=True, help="Print docs/reference/metrics.md.")
+def status_command(as_json: bool, late: float | None, timeout: float, reference: bool) -> int:
+    """Show whether the servers of the project run, and whether they can do their work.
 
-    With -json the mail server's ports and the database are asked whether they answer, and it is
-    told how much waits in the outbox and in run/undeliverable, and for how many seconds: for
-    monitoring, and for health checks. `problems` says what is wrong.
+    The mail server is healthy, degraded or down, and it is told why. Its ports, the database and
+    submission are asked whether they answer, and it is looked at how much waits in the outbox and
+    for how long, whether timers are late, and how full run/undeliverable and run/spam are.
 
     \b
     The exit status is
-      0   all is well
-      3   the mail server is not running
-      69  -json: one of its ports, or the database, does not answer
-      75  -json -late: mail has waited that long, or run/undeliverable is nearly full
+      0   healthy
+      3   down: the mail server is not running
+      69  down: one of its ports, or the database, does not answer
+      75  degraded: submission does not answer, mail or timers are late, or
+          run/undeliverable or run/spam is nearly full
 
     \b
     Example:
       lamson status
-      lamson status -json -late 900
+      lamson status -json -late 300
     """
-    if late is not None and not as_json:
-        raise click.UsageError("-late goes with -json")
-    return _health(late) if as_json else _status()
+    if reference:
+        from lamson.cli.reference import metrics
+
+        click.echo(metrics(), nl=False)
+        return os.EX_OK
+    if as_json:
+        import json
+
+        found = _health(late, timeout)
+        click.echo(json.dumps(found.shown(), indent=2))
+        return _exit_status(found)
+    _list()
+    if pidfile.read(_run_dir() / pidfile.PID_FILE) is None:
+        return NOT_RUNNING
+    found = _health(late, timeout)
+    for line in _told(found):
+        click.echo(line)
+    return _exit_status(found)
 
 
-def _health(late: float | None) -> int:
-    import json
-
+def _health(late: float | None, timeout: float) -> Health:
     from lamson.service import health
 
     effective = settings()
     premises.own(effective.run_dir)
-    found = health.look(project(), effective, late)
-    click.echo(json.dumps(found.shown(), indent=2))
+    return health.look(project(), effective, late, timeout)
+
+
+def _exit_status(found: Health) -> int:
     if not found.is_running:
         return NOT_RUNNING
     if found.problems:
@@ -244,7 +276,7 @@ def _health(late: float | None) -> int:
     return os.EX_TEMPFAIL if found.late else os.EX_OK
 
 
-def _status() -> int:
+def _list() -> None:
     server = _run_dir() / pidfile.PID_FILE
     for file in sorted({server, *server.parent.glob("*.pid")}):
         pid = pidfile.read(file)
@@ -253,4 +285,18 @@ def _status() -> int:
             click.echo(f"{file.stem}: running ({pidfile.named(pid)}), {said}")
         elif file == server:
             click.echo(f"{file.stem}: not running")
-    return os.EX_OK if pidfile.read(server) is not None else NOT_RUNNING
+
+
+def _told(found: Health) -> Iterator[str]:
+    """How the mail server is, in lines for people."""
+    yield f"lamson is {found.state}"
+    for reason in (*found.problems, *found.late):
+        yield f"  {reason}"
+    if (waiting := found.outbox) is not None:
+        oldest = "" if waiting.oldest is None else f", the oldest for {waiting.oldest:.0f} s"
+        failing = f", {waiting.failing} of them put off" if waiting.failing else ""
+        yield f"outbox: {waiting.messages} message(s){oldest}{failing}"
+    for name, kept in (("undeliverable", found.undeliverable), ("spam", found.spam)):
+        if kept is not None:
+            full = 100 * kept.octets / kept.limit
+            yield f"run/{name}: {kept.messages} message(s), {full:.0f} % full"

@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, cast
 
-from lamson import log, telemetry
+from lamson import log, metrics, telemetry
 from lamson.delivery import spans
 from lamson.delivery.batches import Batches
 from lamson.delivery.chore import Chore
@@ -199,6 +199,7 @@ class Dispatcher:
         shared = ParsedMessage(content, self._notary, self._witness)
         source = seen_key.kept_source(again) if again else seen_key.source(envelope, content)
         jobs: dict[str, Job] = {}
+        metrics.count_message(len(content), len(envelope.recipients))
         now = self._traffic.came_at = time.monotonic()
         for index, recipient in enumerate(envelope.recipients):
             identity = address.normalise(recipient)
@@ -208,6 +209,7 @@ class Dispatcher:
                 if source is not None:
                     key = source.key(envelope.sender, identity)
                     if key in self._running:
+                        metrics.count_reply(BUSY.code)
                         done(index, BUSY)
                         continue
                     self._running.add(key)
@@ -330,6 +332,7 @@ class Dispatcher:
     def _answer(self, job: Job, reply: Reply) -> None:
         if job in self._pending:
             self._pending.remove(job)
+            metrics.count_reply(reply.code, len(job.indexes))
             if job.span is not None:
                 spans.answered(job, reply)
             for index in job.indexes:

@@ -13,7 +13,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from lamson import failpoint, log, telemetry
+from lamson import failpoint, log, metrics, telemetry
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.context import TOO_MANY, Delivery, MailLoop
 from lamson.delivery.conversations import Conversations
@@ -165,6 +165,8 @@ class Handlers:
                 self.take_back(result.job)
             run.end()
             result.seconds = time.perf_counter() - began
+            if result.handled and len(result.matches) == 1:  # else each was timed
+                metrics.observe_run(result.handled[0], result.seconds)
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_HANDLER)
 
@@ -239,7 +241,7 @@ class Handlers:
             if key is None:
                 run.match, run.key = match, None
                 if self._held_by(result, match) is None:
-                    self._call(run, match)
+                    self._call_timed(run, match)
             elif not is_moved and states[key] == match.handler.name:
                 run.match, run.key = match, key
                 result.state, result.moved_by = states[key], match
@@ -247,7 +249,7 @@ class Handlers:
                 if (filter := self._held_by(result, match)) is not None:
                     held, returned = f"{key.module} {states[key]}", filter.next_state
                 else:
-                    returned = self._call(run, match)
+                    returned = self._call_timed(run, match)
                 is_moved = True
                 moved = self._router.next_state(match.handler, returned)
                 if moved is None and key == result.job.resumes:
@@ -265,6 +267,19 @@ class Handlers:
             return None
         result.is_held = True
         return filter
+
+    def _call_timed(self, run: Hand, match: Match) -> object:
+        """`_call`, and tell how long it took where somebody wants to know.
+
+        Of a handler that is the only one `run` knows it.
+        """
+        if len(run.result.matches) == 1 or not metrics.is_counting():
+            return self._call(run, match)
+        began = time.perf_counter()
+        try:
+            return self._call(run, match)
+        finally:
+            metrics.observe_run(match.handler.full_name, time.perf_counter() - began)
 
     def _call(self, run: Hand, match: Match) -> object:
         """Call one handler with what it asks for; gives what it returned."""

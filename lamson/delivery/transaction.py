@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lamson import failpoint, log
+from lamson import failpoint, log, metrics
 from lamson.delivery.claims import Claims
 from lamson.delivery.job import Result
 from lamson.delivery.journaling import outcome_of
@@ -111,6 +111,8 @@ class Transactions:
         committed, or it is not known.
         """
         under_way = _UnderWay()
+        if self._database is not None:
+            metrics.count("batches")
         try:
             results = self._commit(jobs, under_way)
         finally:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from lamson import failpoint, log, telemetry
+from lamson import failpoint, log, metrics, telemetry
 from lamson.message.lineage import root_of
 from lamson.message.message import Message
 from lamson.relay.submission import SubmitterDown
@@ -103,6 +103,8 @@ class Attempts:
                     return fate
             outcome = await self._submit(submitter, row)
         except SubmitterDown as error:
+            if not self.is_server_down:  # else it was not tried
+                metrics.count("submission_failures")
             self._is_ours = error.is_ours
             self._down_until = max(self._down_until, time.monotonic() + 1.0)
             return await self._put_off(row, str(error), counts=not error.is_ours)
@@ -147,6 +149,7 @@ class Attempts:
         """The row keeps the recipients that are to be tried again."""
         refused = {refusal.recipient for refusal in outcome.refusals}
         if taken := [one for one in row.recipients if one not in refused]:
+            metrics.count("submissions", len(taken), outcome="submitted")
             log.event(
                 "submitted",
                 row.source,
@@ -185,6 +188,7 @@ class Attempts:
                 self._on_refusal(row, row.recipients, reason, for_good=False)
                 return DONE
         delay = _back_off(row.attempts if counts else 1)
+        metrics.count("submissions", len(row.recipients), outcome="deferred")
         log.event(
             "deferred",
             row.source,
@@ -211,6 +215,7 @@ class Attempts:
         except (OSError, OversizeError) as error:
             log.logger.error("id=%s: the undeliverable queue failed: %s", row.source, error)
             return False
+        metrics.count("submissions", len(recipients), outcome="refused")
         log.event(
             "refused",
             row.source,

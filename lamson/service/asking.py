@@ -1,4 +1,4 @@
-"""Asking the servers of a running service whether they answer, as Postfix would.
+"""Asking the servers of a running service, and submission, whether they answer, as Postfix would.
 
 For `lamson status` and `lamson postfix check`. No message is sent, and nothing is left behind. What
 does not answer in time, or answers something else, raises OSError in words for an operator.
@@ -11,6 +11,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from lamson.net import tls
 from lamson.net.accept import AllowList
 from lamson.net.endpoint import from_here
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lamson.settings.lmtp import Lmtp
     from lamson.settings.milter import Milter
     from lamson.settings.socketmap import Socketmap
+    from lamson.settings.submission import Submission
 
 TIMEOUT = 5.0  # seconds
 _MOST = 10_000  # octets of an answer: another program may listen there
@@ -72,6 +74,28 @@ def milter(server: Milter) -> None:
         _exactly(said, length - 5)
         with contextlib.suppress(OSError):  # it may have hung up
             sock.sendall(_QUIT)
+
+
+def submission(server: Submission) -> None:
+    """EHLO, as the relay begins; nothing is sent, and nobody is logged in."""
+    with socket.create_connection((server.host, server.port), TIMEOUT) as plain:
+        sock = plain
+        if server.security == "tls":
+            context = tls.client_context(server.ca_file, server.tls_name)
+            sock = context.wrap_socket(plain, server_hostname=server.host)
+        with sock, sock.makefile("rb") as said:
+            answer = said.readline(_MOST)
+            while answer.startswith(b"220-"):
+                answer = said.readline(_MOST)
+            if answer.startswith(b"220"):
+                sock.sendall(b"EHLO lamson-check.invalid\r\n")
+                answer = said.readline(_MOST)
+            if answer.startswith(b"250"):
+                with contextlib.suppress(OSError):
+                    sock.sendall(b"QUIT\r\n")
+                    said.read(_MOST)
+                return
+    raise OSError(f"it says {_first_line(answer)!r}" if answer else "it hangs up")
 
 
 def _is_turned_away(server: Guarded, sock: socket.socket, said: BufferedReader) -> bool:

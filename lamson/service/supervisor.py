@@ -31,9 +31,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
-from lamson import log
+from lamson import log, metrics
 from lamson.errors import LamsonError, UnavailableError
-from lamson.service import cpu, daemon, logs, pidfile, premises
+from lamson.service import cpu, daemon, logs, pidfile, premises, status
 from lamson.service.forks import let_go
 from lamson.service.heartbeat import Heartbeat
 from lamson.service.memory import give_back_large
@@ -66,6 +66,7 @@ class Supervisor:
         self._alive_read, self._alive_write = os.pipe()
         self._wakeup_read, self._wakeup_write = os.pipe()
         self._suspects = Suspects(settings.run_dir)
+        self._board: metrics.Board | None = None  # where somebody wants to know what is counted
         self._looked = time.monotonic()  # for heartbeats
         self._watchdog = Watchdog()
         self._is_serving = False
@@ -84,6 +85,7 @@ class Supervisor:
         for number in _SIGNALS:
             signal.signal(number, lambda number, frame: self._signals.append(number))
         self._suspects.clear()
+        self._begin_counting()
         try:
             self._listen()
             workers = [
@@ -103,6 +105,14 @@ class Supervisor:
         finally:
             notify("STOPPING=1")
             self._stop()
+            metrics.stop()
+
+    def _begin_counting(self) -> None:
+        if any(group.name == status.NAME for group in self._groups):
+            self._board = metrics.Board()
+            place = self._board.take("supervisor")
+            assert place is not None
+            metrics.begin(self._board, place)
 
     def _listen(self) -> None:
         by_name = {group.name.lower(): group for group in self._groups}
@@ -174,7 +184,10 @@ class Supervisor:
         self._looked = now
         for worker in self._workers.values():
             # Where this process stood still itself, the workers may have stood with it.
-            if problem := worker.look(min(elapsed, 2 * interval), self._project):
+            problem = worker.look(min(elapsed, 2 * interval), self._project)
+            if self._board is not None:
+                self._board.settle(worker.place, worker.pid, worker.heartbeat.silence)
+            if problem:
                 log.logger.error(
                     "%s worker %d %s; killing it", worker.group.name, worker.pid, problem
                 )
@@ -192,6 +205,8 @@ class Supervisor:
         del self._workers[worker.pid]
         os.close(worker.status)
         worker.heartbeat.close()
+        if self._board is not None:
+            self._board.settle(worker.place, 0)
         code = os.waitstatus_to_exitcode(status)
         if worker.is_leaving and code >= 0:
             self._suspects.forget(worker.pid)
@@ -203,6 +218,7 @@ class Supervisor:
             return
         if not self._is_serving:  # the start fails, and says why
             return
+        metrics.count("worker_deaths", group=worker.group.name.lower())
         how = f"signal {-code}" if code < 0 else f"status {code}"
         log.logger.error(
             "worker %d ended with %s; replacing it%s", worker.pid, how, _colon(worker.error)
@@ -256,6 +272,7 @@ class Supervisor:
             sys.stderr.flush()
         log.flush()
         lost_pids = group.lost_pids
+        place = None if self._board is None else self._board.take(group.name.lower())
         pipe: tuple[int, ...] = ()
         heartbeat: Heartbeat | None = None
         try:
@@ -270,24 +287,29 @@ class Supervisor:
                 slot=slot,
                 is_patient=self._is_patient,
                 heartbeat=heartbeat,
+                board=self._board,
             )
             pid = os.fork()
         except OSError as error:
+            if self._board is not None:
+                self._board.settle(place, 0)
             if heartbeat is not None:
                 heartbeat.close()
             for descriptor in pipe:
                 os.close(descriptor)
             raise UnavailableError(f"no worker can be forked: {error.strerror}") from error
         if pid == 0:
-            self._become_worker(group, link)
+            self._become_worker(group, link, place)
+        if self._board is not None:
+            self._board.settle(place, pid)
         group.lost_pids = []
         os.close(writing)
         worker = self._workers[pid] = Worker(
-            pid, number, slot, reading, group, lost_pids, heartbeat
+            pid, number, slot, reading, group, lost_pids, heartbeat, place
         )
         return worker
 
-    def _become_worker(self, group: Group, link: Link) -> NoReturn:
+    def _become_worker(self, group: Group, link: Link, place: int | None) -> NoReturn:
         code = os.EX_SOFTWARE
         try:
             signal.set_wakeup_fd(-1)
@@ -312,6 +334,8 @@ class Supervisor:
             let_go(group.sockets, link.descriptors)
             give_back_large()
             link.heartbeat.start(LOADING)
+            if self._board is not None and place is not None:
+                metrics.begin(self._board, place)
             try:
                 group.run(self._project, group.sockets, link)
                 code = os.EX_OK
@@ -463,7 +487,7 @@ def start(
 def _fixed(settings: Settings) -> dict[str, object]:
     """Settings that a reload does not take in: the supervisor alone reads them, as it starts."""
     fixed = {name: getattr(settings, name) for name in _LOGGING}
-    for server in ("lmtp", "socketmap", "milter"):
+    for server in ("lmtp", "socketmap", "milter", "status"):
         for name in ("listen", "socket_mode", "socket_group"):
             fixed[f"{server}.{name}"] = getattr(getattr(settings, server), name)
     fixed["filters"] = settings.has_milter  # whether there are workers for them

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from lamson.metrics import Board
     from lamson.service.heartbeat import Heartbeat
     from lamson.settings.model import Settings
 
@@ -46,6 +47,7 @@ class Link:
         slot: int,
         is_patient: bool,
         heartbeat: Heartbeat,
+        board: Board | None = None,
     ) -> None:
         self._status = status
         self.alive = alive  # readable (end of file) once the supervisor is gone
@@ -54,6 +56,7 @@ class Link:
         self.lost_pids = lost_pids  # workers that died suddenly and were not replaced before
         self.is_patient = is_patient  # whether to come up though the database does not answer
         self.heartbeat = heartbeat  # for the worker to beat, from what must not stand still
+        self.board = board  # in which all count, where somebody wants to know
 
     @property
     def descriptors(self) -> list[int]:
@@ -129,6 +132,7 @@ class Worker:
         group: Group,
         lost_pids: Sequence[int],
         heartbeat: Heartbeat,
+        place: int | None = None,
     ) -> None:
         self.pid = pid
         self.number = number  # among those of its group
@@ -137,6 +141,7 @@ class Worker:
         self.status = status
         self.lost_pids = lost_pids  # that it was told of, to release what they leased
         self.heartbeat = heartbeat
+        self.place = place  # of what it counts, where that is counted
         self.is_ready = False
         self.is_leaving = False
         self.is_ending = False  # it was told to end

@@ -10,6 +10,7 @@ from lamson.settings.postfix import Postfix
 from lamson.settings.signing import Signing
 from lamson.settings.socketmap import Socketmap
 from lamson.settings.spam import Spam
+from lamson.settings.status import Status
 from lamson.settings.submission import Submission
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "Signing",
     "Socketmap",
     "Spam",
+    "Status",
     "Submission",
 ]

@@ -28,6 +28,7 @@ from lamson.settings.postfix import Postfix
 from lamson.settings.signing import Signing
 from lamson.settings.socketmap import Socketmap
 from lamson.settings.spam import Spam
+from lamson.settings.status import Status
 from lamson.settings.submission import Submission
 from lamson.settings.values import (
     Group,
@@ -74,6 +75,9 @@ class Settings(Group):
         default=Journal(), description="What is kept of the mail that came and went."
     )
     spam: Spam = Field(default=Spam(), description="What spam is, and where it is kept.")
+    status: Status = Field(
+        default=Status(), description="The server that tells how the service is."
+    )
     authserv_id: OptionalText = Field(
         default=None,
         description="The authserv-id of your own server, whose Authentication-Results are believed "

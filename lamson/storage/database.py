@@ -112,6 +112,7 @@ class Database:
         self._before_writing = before_writing
         self._kept: Connection | None = None  # SQLite's writer
         event.listen(self.engine, "invalidate", guard.note_dropped)
+        event.listen(self.engine, "handle_error", _count_error)
         if not isinstance(self.engine.pool, StaticPool):  # in memory it is the database itself
             event.listen(self.engine, "checkin", guard.drop_altered)
         if self.is_sqlite:
@@ -283,6 +284,10 @@ class Database:
 
     def __str__(self) -> str:
         return masked(self.engine.url.render_as_string(hide_password=False))
+
+
+def _count_error(context: ExceptionContext) -> None:
+    failure.count(context.sqlalchemy_exception or context.original_exception)
 
 
 def _check_postgres(connection: Connection) -> None:

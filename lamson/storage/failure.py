@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import exc
 
+from lamson import metrics
 from lamson.errors import DatabaseError, LamsonError, UnavailableError
 from lamson.net.descriptors import is_shortage
 
@@ -86,6 +87,16 @@ def is_one_deliverys(error: BaseException) -> bool:
         or is_conflict(error)
         or _sqlstate(error) == _LOCK_TIMEOUT
     )
+
+
+def count(error: BaseException) -> None:
+    """For who wants to know in numbers how often the database refuses something."""
+    kind = metrics.OTHER
+    if is_conflict(error):
+        kind = "conflict"
+    elif is_outage(error):
+        kind = "outage"
+    metrics.count("database_errors", kind=kind)
 
 
 def brief(error: BaseException) -> str:

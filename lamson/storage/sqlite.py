@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import exc
 from sqlalchemy.pool import StaticPool
 
+from lamson.storage import failure
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -42,7 +44,7 @@ def execute(connection: Connection, statement: str, parameters: Sequence[object]
         is_over = _is_over(connection, error)
         if is_over:
             connection.invalidate(error)
-        raise exc.DBAPIError.instance(
+        told = exc.DBAPIError.instance(
             statement,
             tuple(parameters),
             error,
@@ -50,7 +52,9 @@ def execute(connection: Connection, statement: str, parameters: Sequence[object]
             hide_parameters=True,  # a log is no place for mail
             connection_invalidated=is_over,
             dialect=connection.dialect,
-        ) from error
+        )
+        failure.count(told)
+        raise told from error
 
 
 def insert(

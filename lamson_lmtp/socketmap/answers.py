@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lamson import log
+from lamson import log, metrics
 from lamson.errors import AddressError
 from lamson.smtp import address
 
@@ -54,6 +54,16 @@ class Socketmap:
 
     def answer(self, request: bytes) -> bytes:
         """The reply to one request. Never raises."""
+        reply = self._reply(request)
+        name = request.partition(b" ")[0]
+        metrics.count(
+            "socketmap_lookups",
+            map=name.decode() if name in self._maps else metrics.OTHER,
+            answer=reply.partition(b" ")[0].decode().lower(),
+        )
+        return reply
+
+    def _reply(self, request: bytes) -> bytes:
         name, space, key = request.partition(b" ")
         lookup = self._maps.get(name)
         if not space:

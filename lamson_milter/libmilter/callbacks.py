@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import milter
 
-from lamson import log
+from lamson import log, metrics
 from lamson.message.parsed import ParsedMessage
 from lamson.smtp.envelope import NOBODY
 from lamson.smtp.reply import LOCAL_ERROR
@@ -334,6 +334,7 @@ class Callbacks:
             return int(milter.TEMPFAIL)
 
     def _note(self, id: str, session: Session, error: BaseException) -> None:
+        metrics.count("milter_verdicts", verdict="failed")
         who = journal.client(session.connection.peer)
         if isinstance(error, TooLateError):
             log.logger.error("id=%s: %s; answered 451 to %s", id, error, who)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lamson import log
+from lamson import log, metrics
 
 if TYPE_CHECKING:
     from lamson.smtp.envelope import Peer
@@ -29,6 +29,7 @@ def refused(
     recipient: str | None = None,
 ) -> None:
     """A filter, or the recipient check (None), refused somebody before the message came."""
+    metrics.count("milter_verdicts", verdict="rejected" if reply.is_permanent else "deferred")
     log.event(
         "refused",
         queue_id or _NO_QUEUE_ID,
@@ -44,6 +45,7 @@ def refused(
 
 def ended(transaction: Transaction, outcome: Outcome, peer: Peer, queue_id: str) -> None:
     """The message was decided on."""
+    metrics.count("milter_verdicts", verdict=str(outcome))
     id = queue_id or _NO_QUEUE_ID
     for one in outcome.removed:
         log.event("removed", id, recipient=one.address, filter=one.by, reply=one.reply)

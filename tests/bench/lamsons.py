@@ -9,6 +9,7 @@ from tests.bench.linecount import LineCount
 from tests.bench.peer import Peer
 from tests.bench.peers import Submission
 from tests.service import LamsonService
+from tests.waiting import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,15 @@ class TwoLamsons(Lamson):
 
     def environment(self) -> dict[str, str]:
         return {"LAMSON_WORKERS": "2"}
+
+
+class CountedLamson(Lamson):
+    """The same with a status listener, for which it counts."""
+
+    name = "lamson, counting"
+
+    def environment(self) -> dict[str, str]:
+        return {"LAMSON_STATUS__LISTEN": f"127.0.0.1:{free_port()}"}
 
 
 class LamsonBehindPostfix(Lamson):
@@ -111,6 +121,15 @@ class LamsonWhole(LamsonHeaders):
 
     name = "lamson durable, journal of messages"
     keep = "whole"
+
+
+class CountedLamsonDurable(LamsonDurable):
+    """The same with a status listener, for which it counts."""
+
+    name = "lamson durable, counting"
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "LAMSON_STATUS__LISTEN": f"127.0.0.1:{free_port()}"}
 
 
 class LamsonPostgres(LamsonDurable):

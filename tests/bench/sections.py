@@ -20,7 +20,15 @@ from tests.bench import (
 )
 from tests.bench.comparison import Effort, compare
 from tests.bench.dovecot import Dovecot
-from tests.bench.lamsons import Lamson, LamsonDurable, LamsonHeaders, LamsonWhole, TwoLamsons
+from tests.bench.lamsons import (
+    CountedLamson,
+    CountedLamsonDurable,
+    Lamson,
+    LamsonDurable,
+    LamsonHeaders,
+    LamsonWhole,
+    TwoLamsons,
+)
 from tests.bench.peers import Aiosmtpd, Obvious, Salmon, SilentSalmon, SmtpSink
 from tests.bench.report import Goal, Section
 
@@ -145,6 +153,24 @@ def from_elsewhere(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     return mailer.measure(effort)
 
 
+def counting(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
+    """What it costs to count for a status listener: the CPU of a message, with one and without."""
+    if reason := source.unavailable():
+        return [Section("What the numbers cost", remarks=[f"left out: {reason}"])]
+    ten = [load for load in loads if load.name == "10 sessions"]
+    sections = []
+    pairs: list[list[type[Lamson]]]
+    pairs = [[Lamson, CountedLamson], [LamsonDurable, CountedLamsonDurable]]
+    for pair in pairs:
+        for section in compare("What the numbers cost", pair, ten, effort):
+            plain, counted = section.results
+            what = f"CPU of a message, {counted.peer} / {plain.peer}"
+            goal = Goal.of_pairs(what, counted.cpu, plain.cpu, 1.03, at_least=False)
+            section.goals, section.remarks = [goal], []
+            sections.append(section)
+    return sections
+
+
 SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "accept": accept,
     "durable": durable,
@@ -158,4 +184,5 @@ SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "milter": milters,
     "socketmap": lookups,
     "mailer": from_elsewhere,
+    "counting": counting,
 }

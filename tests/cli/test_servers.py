@@ -99,8 +99,13 @@ def test_mail_goes_through_both_servers(shell: Shell) -> None:
     status = shell("status")
     assert status.returncode == 0
     lines = status.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["lamson:", "log:"]
-    assert all("running (pid " in line for line in lines)
+    assert [line.split()[0] for line in lines[:2]] == ["lamson:", "log:"]
+    assert all("running (pid " in line for line in lines[:2])
+    assert lines[2:] == [
+        "lamson is healthy",
+        "outbox: 0 message(s)",
+        "run/undeliverable: 0 message(s), 0 % full",
+    ]
 
     before = pidfile.read(shell.project / "run" / "lamson.pid")
     assert shell.out("restart", "-timeout", "60") == f"stopped lamson (pid {before})\n{started}"
@@ -114,7 +119,7 @@ def test_mail_goes_through_both_servers(shell: Shell) -> None:
 
 
 def test_the_status_tells_how_the_service_is(shell: Shell) -> None:
-    """Nobody takes what it sends; its second listener is a unix socket."""
+    """Nobody takes what it sends, which is told; its second listener is a unix socket."""
     shell.environment["LAMSON_SOCKETMAP__LISTEN"] = f"unix:{shell.project}/run/socketmap"
 
     def status(expected: int, *options: str) -> dict[str, Any]:
@@ -127,19 +132,23 @@ def test_the_status_tells_how_the_service_is(shell: Shell) -> None:
     shell.out("syncdb")
     assert status(3)["problems"] == ["the service is not running"]
     shell.out("start")
-    assert status(0, "-late", "1")["servers"] == {"lmtp": True, "socketmap": True}
+    told = status(75)
+    assert told["servers"] == {"lmtp": True, "socketmap": True}
+    submission = f"submission to 127.0.0.1:{shell.log} does not answer: Connection refused"
+    assert (told["state"], told["late"]) == ("degraded", [submission])
     port = str(shell.lmtp)
     shell.out("send", "-sender", "me@mydomain.com", "-to", "test@test.com", "-port", port)
-    wait_for(lambda: status(0)["outbox"]["failing"], "an attempt")
-    told = status(0)
-    assert told["outbox"]["messages"] == 1
-    assert told["healthy"]
+    wait_for(lambda: status(75)["outbox"]["failing"], "an attempt")
     late = status(75, "-late", "0")
-    assert late["late"][0].startswith("1 message(s) wait to be submitted")
+    assert late["outbox"]["messages"] == 1
+    assert not late["healthy"]
+    assert late["late"][0] == submission
+    assert late["late"][1].startswith("1 message(s) wait to be submitted")
     pid = pidfile.read(shell.project / "run" / "lamson.pid")
     for worker in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         os.kill(int(worker), signal.SIGSTOP)
     told = status(69)
+    assert told["state"] == "down"
     assert told["problems"][0] == f"lmtp on 127.0.0.1:{shell.lmtp} does not answer: timed out"
     shell.out("stop", "-KILL", "-timeout", "0")
 
@@ -182,7 +191,7 @@ def test_what_keeps_a_server_from_starting_is_one_line(shell: Shell) -> None:
     again = shell("start")
     assert again.returncode == os.EX_UNAVAILABLE
     assert again.stderr.startswith("lamson: already running (pid ")
-    assert shell("status").returncode == 0
+    assert shell("status").returncode == 75  # nobody takes what it sends
 
 
 def test_the_foreground_ends_with_sigterm(shell: Shell) -> None:
@@ -197,7 +206,7 @@ def test_the_foreground_ends_with_sigterm(shell: Shell) -> None:
     )
     try:
         assert output.read_text() == f"lamson is listening: LMTP on 127.0.0.1:{shell.lmtp}\n"
-        assert f"LMTP on 127.0.0.1:{shell.lmtp}" in shell.out("status")
+        assert f"LMTP on 127.0.0.1:{shell.lmtp}" in shell("status").stdout
         assert shell.out("stop") == f"stopped lamson (pid {lamson.pid})\n"
         assert lamson.wait() == 0
     finally:

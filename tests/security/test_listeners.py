@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +19,6 @@ from tests.waiting import free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.security.neighbour import Neighbour
 
@@ -39,6 +41,7 @@ def lamson(tmp_path: Path) -> Iterator[LamsonService]:
     service = LamsonService(
         tmp_path / "p",
         LAMSON_SOCKETMAP__LISTEN=f"127.0.0.1:{free_port()}",
+        LAMSON_STATUS__LISTEN=f"127.0.0.1:{free_port()}",
         LAMSON_LMTP__IDLE_TIMEOUT=str(QUIET),
         LAMSON_SUBMISSION__SERVER="127.0.0.1:1",
     )
@@ -62,10 +65,11 @@ def test_the_recommended_listener_is_closed_to_a_neighbour(
         street / "p",
         LAMSON_LMTP__LISTEN=f"unix:{sockets}/lmtp",
         LAMSON_SOCKETMAP__LISTEN=f"unix:{sockets}/socketmap",
+        LAMSON_STATUS__LISTEN=f"unix:{sockets}/status",
     )
     service.command("syncdb")
     with service:
-        for name in ("lmtp", "socketmap"):
+        for name in ("lmtp", "socketmap", "status"):
             tried = neighbour.python(CONNECT, str(sockets / name))
             assert "PermissionError" in tried.stderr, tried
 
@@ -144,3 +148,37 @@ def test_who_may_connect_has_to_be_said(tmp_path: Path, setting: str, listen: st
         )
         assert refused.returncode == os.EX_CONFIG, refused
         assert f"{listen} is no loopback address" in refused.stderr
+
+
+def test_a_thousand_who_ask_how_it_is_cost_nobody_a_place(lamson: LamsonService) -> None:
+    """They say nothing, or not HTTP, while the mail server stands still; then somebody asks."""
+    host, _, port = lamson.environment["LAMSON_STATUS__LISTEN"].rpartition(":")
+
+    def connect() -> socket.socket:
+        return socket.create_connection((host, int(port)), 60)
+
+    def ask() -> bytes:
+        with connect() as sock, suppress(ConnectionError):
+            sock.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            return sock.makefile("rb").read()
+        return b""
+
+    children = Path(f"/proc/{lamson.pid}/task/{lamson.pid}/children").read_text().split()
+    mail = int(children[0])
+    os.kill(mail, signal.SIGSTOP)
+    crowd = []
+    try:
+        for number in range(1000):
+            crowd.append(connect())
+            if number % 2:
+                with suppress(ConnectionError):
+                    crowd[-1].sendall(b"MAIL FROM:<>\r\n" * 10)
+        for one in crowd:
+            one.close()
+        wait_for(
+            lambda: ask().startswith(b"HTTP/1.1 200 "), "an answer as soon as there is a place"
+        )
+    finally:
+        os.kill(mail, signal.SIGCONT)
+        for one in crowd:
+            one.close()

@@ -12,7 +12,7 @@ import pytest
 
 from lamson.cli.group import COMMANDS
 from lamson.cli.man import page
-from lamson.cli.reference import commands, settings
+from lamson.cli.reference import commands, metrics, settings
 from lamson.settings import Lmtp, Settings, Submission
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ def test_the_manual_page_is_shown_without_a_warning() -> None:
     assert "  lamson requeue 1795376990.M199820P13874Q1.mx\n" in shown
 
 
+def test_the_page_of_numbers_is_up_to_date() -> None:
+    assert (PAGES / "metrics.md").read_text() == metrics()
+
+
 def test_every_setting_is_described() -> None:
     page = settings()
     for model in (Settings, Lmtp, Submission):
@@ -57,6 +61,7 @@ def test_every_setting_is_described() -> None:
 
 def test_the_command_prints_them(lamson: Callable[..., Done]) -> None:
     assert lamson("config", "--reference").out == settings()
+    assert lamson("status", "--reference").out == metrics()
     page = lamson("help", "--reference").out
     assert page == commands()
     for name in COMMANDS:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lamson.service import asking
-from lamson.settings import Lmtp, Milter, Socketmap
+from lamson.settings import Lmtp, Milter, Socketmap, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,3 +127,38 @@ def test_silence_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimeoutError):
         asking.lmtp(Lmtp(f"127.0.0.1:{silent.getsockname()[1]}"))
+
+
+@pytest.mark.parametrize(
+    ("greeting", "answer", "problem"),
+    [
+        (b"220 x ESMTP\r\n", b"250-x\r\n250 DSN\r\n", ""),
+        (b"220-x\r\n220 ESMTP\r\n", b"250 x\r\n", ""),
+        (b"421 4.3.2 not now\r\n", b"", "it says '421 4.3.2 not now'"),
+        (b"220 x\r\n", b"502 5.5.2 what\r\n", "it says '502 5.5.2 what'"),
+        (b"", b"", "it hangs up"),
+    ],
+)
+def test_what_submission_answers(greeting: bytes, answer: bytes, problem: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            client, _ = listener.accept()
+            with client, suppress(OSError):
+                client.sendall(greeting)
+                if greeting.startswith(b"220"):
+                    client.recv(4096)
+                client.sendall(answer)
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(4096):
+                    pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        server = Submission(f"127.0.0.1:{listener.getsockname()[1]}")
+        if problem:
+            with pytest.raises(OSError, match=re.escape(problem)):
+                asking.submission(server)
+        else:
+            asking.submission(server)
+        thread.join(60)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.service import health, pidfile
-from lamson.settings import Lmtp, Settings
-from lamson.storage import migrate
+from lamson.service import asking, health, pidfile
+from lamson.settings import Lmtp, Settings, Submission
+from lamson.storage import migrate, tasks
 from lamson.storage.database import Database
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
@@ -19,6 +20,11 @@ from lamson.storage.outgoing import Outgoing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _submission_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "submission", lambda server: None)
 
 
 @pytest.fixture
@@ -66,13 +72,17 @@ def test_nothing_runs(tmp_path: Path, make: Callable[..., Settings]) -> None:
     found = health.look(tmp_path, make())
     assert found.problems == ["the service is not running"]
     assert found.shown() == {
+        "state": "down",
         "healthy": False,
         "running": False,
         "listening": "",
         "servers": {},
         "database": None,
+        "submission": None,
         "outbox": None,
+        "timers": None,
         "undeliverable": {"messages": 0, "octets": 0, "limit": 1024**3, "oldest": None},
+        "spam": None,
         "problems": ["the service is not running"],
         "late": [],
     }
@@ -112,8 +122,9 @@ def test_what_waits_is_counted(tmp_path: Path, make: Callable[..., Settings], ur
     wait_in_outbox(url, age=10)
     wait_in_outbox(url, age=1000, attempts=3)
     Maildir(tmp_path / "undeliverable").push(b"12345")
-    found = health.look(tmp_path, make(database=url))
+    found = health.look(tmp_path, make(database=url), 3600)
     assert found.database is True
+    assert found.submission is True
     assert found.outbox is not None
     assert (found.outbox.messages, found.outbox.failing) == (2, 1)
     assert found.outbox.last_error == "451 4.3.0 later"
@@ -140,3 +151,46 @@ def test_a_queue_that_is_nearly_full_is_told(tmp_path: Path, make: Callable[...,
     Maildir(tmp_path / "undeliverable").push(b"12345")
     found = health.look(tmp_path, make(max_undeliverable=5), 3600)
     assert found.late == ["run/undeliverable is nearly full: 5 of 5 octets"]
+
+
+def test_submission_that_is_down_degrades(
+    tmp_path: Path, make: Callable[..., Settings], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(server: Submission) -> None:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(asking, "submission", down)
+    wait_in_outbox(url, age=0)
+    found = health.look(tmp_path, make(database=url))
+    assert found.submission is False
+    assert found.late == ["submission to 127.0.0.1:8899 does not answer: Connection refused"]
+
+
+def test_late_timers_degrade(tmp_path: Path, make: Callable[..., Settings], url: str) -> None:
+    """What is put aside waits for a person, and is not late."""
+    database = Database(url)
+    migrate.upgrade_ours(database)
+    with database.begin() as connection:
+        now = time.time()
+        dues = {"late": now - 500, "soon": now + 5, "just due": now - 5, "aside": tasks.NEVER}
+        tasks.put(connection, [tasks.Task("k", name, None, due) for name, due in dues.items()])
+    database.close()
+    found = health.look(tmp_path, make(database=url))
+    assert found.timers is not None
+    assert found.timers.late == 1
+    assert found.late == ["1 timer(s) are late, the oldest by 500 s"]
+
+
+@pytest.mark.usefixtures("running")
+def test_what_hangs_is_told_in_time_and_hides_nothing_else(
+    tmp_path: Path, make: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = threading.Event()
+    monkeypatch.setattr(asking, "lmtp", lambda server: end.wait(60))
+    found = health.look(tmp_path, make(), seconds=0.1)
+    end.set()
+    assert found.problems == [
+        f"lmtp on unix:{tmp_path}/none does not answer: no answer within 0.1 s"
+    ]
+    assert found.undeliverable is not None
+    assert found.state == "down"

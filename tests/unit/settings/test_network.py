@@ -35,6 +35,10 @@ if TYPE_CHECKING:
         ('lmtp=Lmtp(tls_certificate="a", tls_key="missing")', "cannot read the secret"),
         ('socketmap=Socketmap("0.0.0.0:8824")', "no loopback address: expected allow"),
         ('socketmap=Socketmap("10.0.0.5:8824")', "no loopback address: expected allow"),
+        (
+            'status=Status("0.0.0.0:8826")',
+            r"status\.listen: .* no loopback address: expected allow",
+        ),
         ('milter=Milter("0.0.0.0:8825")', "no loopback address, and libmilter lets everybody"),
         ('milter=Milter("10.0.0.5:8825")', "no loopback address, and libmilter lets everybody"),
         ('milter=Milter(allow=["10.0.0.5"])', r"milter\.allow: "),

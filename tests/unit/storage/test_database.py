@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import exc, inspect, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from lamson import metrics
 from lamson.errors import DatabaseError, UnavailableError
 from lamson.storage import database as db
 from lamson.storage import failure, migrate, tables
@@ -441,3 +442,22 @@ def test_no_value_is_told_of_a_statement_that_failed(database: Database) -> None
         told = "".join(traceback.format_exception(raised.value)) + repr(raised.value)
         assert "was here" not in told
         assert "was here" not in failure.brief(raised.value)
+
+
+def test_what_the_database_refuses_is_counted(sqlite: Database, tmp_path: Path) -> None:
+    with sqlite.begin() as connection:
+        connection.execute(text("CREATE TABLE x (y INTEGER PRIMARY KEY)"))
+        connection.execute(text("INSERT INTO x VALUES (1)"))
+    board = metrics.Board(1)
+    metrics.begin(board, board.take("lmtp") or 0)
+    with closing(Database(f"sqlite:///{tmp_path}/test.db?timeout=0")) as other:
+        with sqlite.begin(), pytest.raises(exc.OperationalError), other.begin():
+            pass
+        with pytest.raises(exc.IntegrityError), other.begin() as connection:
+            connection.execute(text("INSERT INTO x VALUES (1)"))
+    nowhere = Database(f"sqlite:///{tmp_path}/none/test.db")
+    with closing(nowhere), pytest.raises(exc.OperationalError):
+        nowhere.read()
+    metrics.stop()
+    found = {key[1]: number for key, number in board.totals().counts.items() if number}
+    assert found == {"outage": 2, "other": 1}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from lamson import metrics
 from lamson.smtp.envelope import Peer, Sasl
 from lamson.smtp.reply import Reply
 from lamson_milter.libmilter import journal
@@ -60,3 +61,23 @@ def test_the_end_of_a_message(caplog: pytest.LogCaptureFixture, tmp_path: Path) 
     ):
         (line,) = lines(user)
         assert line == f"filtered id=4bYm sender=zed@sender.test recipients=1 verdict={verdict}"
+
+
+def test_verdicts_are_counted(tmp_path: Path) -> None:
+    board = metrics.Board(1)
+    metrics.begin(board, board.take("milter") or 0)
+    dialogue = Dialogue(tmp_path, BY_NAME)
+    for user in ("reject", "discard", "accept", "accept", "hold"):
+        outcome = dialogue.message(*names(user))
+        journal.ended(dialogue.transaction, outcome, dialogue.connection.peer, "4bYm")
+    journal.refused("sender", NO, "app.filters.f", Peer("a.test", "192.0.2.1"))
+    journal.refused("sender", Reply(451, "4.7.1", "later"), None, Peer("a.test", "192.0.2.1"))
+    metrics.stop()
+    found = {key[1]: number for key, number in board.totals().counts.items() if number}
+    assert found == {
+        "accepted": 2,
+        "discarded": 1,
+        "quarantined": 1,
+        "rejected": 2,
+        "deferred": 1,
+    }
