@@ -55,7 +55,9 @@ class Clockwork:
             on_failure=on_failure,
         )
         made.register(timers.KIND, self.timers.perform, locks=self.timers.locks)
-        made.register(schedules.KIND, self.schedules.perform, failed=self.schedules.failed)
+        made.register(
+            schedules.KIND, self.schedules.perform, failed=self.schedules.failed, shares=False
+        )
         made.register_outside(later.KIND, self._background.perform)
         made.register(suppressed.TASK, outcomes.perform)
         return made

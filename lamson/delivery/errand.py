@@ -58,6 +58,7 @@ class Errand:
         self.entries: list[Entry] = []
         """Who entered which state."""
         self.is_performed = False
+        self.is_kept = False  # what it wrote, mail apart, counts as soon as its transaction does
         self.notes: list[tuple[str, dict[str, object]]] = []
         """What the log is told once it is committed."""
         self._store = store

@@ -3,7 +3,8 @@
 For the runner, which finds tasks that are due, and for commands and tests that have one done. Two
 who try the same task do it once: one of them finds it gone. A task that fails is rolled back, and
 waits again: five seconds, then twice as long each time, up to an hour. One that killed five workers
-is put aside, with the reason, for a person to look at.
+is put aside, with the reason, for a person to look at. Several tasks may share a transaction (see
+lamson/delivery/errand_batch.py): none of them is a neighbour's worry.
 
 What makes calls to the world is done outside of a transaction: it is leased meanwhile, done at
 least once, and put aside when it has failed too often.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from lamson import failpoint, log
 from lamson.delivery.errand import Errand
+from lamson.delivery.errand_batch import ErrandBatch
 from lamson.delivery.forked import end_if_child
 from lamson.delivery.gone import NoSuchFunction
 from lamson.storage import failure, keys, tasks
@@ -76,6 +78,7 @@ class Kind:
     outside: Callable[[Task], None] | None = None
     locks: Callable[[Task], Collection[StateKey]] = lambda task: ()
     failed: Callable[[Connection, Failed], None] = _put_off
+    shares: bool = False  # whether several are done in one transaction
 
 
 class Errands:
@@ -109,14 +112,16 @@ class Errands:
         *,
         locks: Callable[[Task], Collection[StateKey]] = lambda task: (),
         failed: Callable[[Connection, Failed], None] = _put_off,
+        shares: bool = True,
     ) -> None:
         """Have tasks of ``kind`` done by ``perform``, in the transaction that takes them.
 
         ``locks`` names states to lock before a task is taken: who puts or cancels tasks while it
         holds a state needs that, so that the two lock in one order. ``failed`` is called, in a
-        transaction of its own, instead of having the task wait until `Failed.due_at`.
+        transaction of its own, instead of having the task wait until `Failed.due_at`. Where it
+        ``shares``, several of them may be done in one transaction.
         """
-        self._kinds[kind] = Kind(perform, locks=locks, failed=failed)
+        self._kinds[kind] = Kind(perform, locks=locks, failed=failed, shares=shares)
 
     def register_outside(self, kind: str, perform: Callable[[Task], None]) -> None:
         """Have tasks of ``kind`` done by ``perform`` outside of a transaction, at least once."""
@@ -130,6 +135,61 @@ class Errands:
     def is_outside(self, task: Task) -> bool:
         """Whether it is done outside of a transaction."""
         return task.kind in self._kinds and self._kinds[task.kind].outside is not None
+
+    def shares(self, task: Task) -> bool:
+        """Whether it may be done together with others of its kind."""
+        return task.kind in self._kinds and self._kinds[task.kind].shares
+
+    def run_together(self, batch: Sequence[Task]) -> list[Fate]:
+        """Do tasks that share a transaction; gives what became of each. Raises nothing.
+
+        One that fails is undone alone, and put off. Where that is not possible, since the
+        transaction failed or one of them ended it, what is left is done one by one.
+        """
+        together = ErrandBatch(batch, self._transactions, self._lock, self._do)
+        try:
+            together.run()
+        except PrematureEnd as end:
+            self._complete_together(together, end)
+        except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
+            together.forget()
+            text = failure.brief(error) if isinstance(error, Exception) else repr(error)
+            log.logger.warning("%d tasks are done again one by one: %s", len(batch), text)
+        return self._fates(together)
+
+    def _lock(self, batch: Sequence[Task], store: StateStore) -> None:
+        """The states of all of them, at once and so in one order."""
+        if locked := {key for task in batch for key in self._kinds[task.kind].locks(task)}:
+            store.load(locked)
+
+    def _complete_together(self, together: ErrandBatch, end: PrematureEnd) -> None:
+        """After the function of one of them ended the transaction they share."""
+        try:
+            self._complete(together.made, end)
+        except BaseException as error:  # noqa: BLE001 - it was rolled back, or cannot be told
+            if error is not end:
+                log.logger.error("what tasks left is not complete: %s", failure.brief(error))
+            together.forget()
+
+    def _fates(self, together: ErrandBatch) -> list[Fate]:
+        """What became of each, those done by themselves that are not done yet, or failed."""
+        fates: list[Fate] = []
+        made = {errand.task.id: errand for errand in together.made}
+        self._tell(together.made)
+        for task in together.tasks:
+            error = together.failed.get(task.id)
+            if fates and fates[-1] is Fate.DUE:
+                fates.append(Fate.DUE)  # the database does not answer
+            elif task.id in made:
+                is_done = made[task.id].is_performed
+                fates.append(Fate.DONE if is_done else Fate.PUT_OFF)
+            elif task.id in together.gone:
+                fates.append(Fate.GONE)
+            elif error is not None and not failure.is_conflict(error):
+                fates.append(self._fail(task, error, 0.0))
+            else:
+                fates.append(self.run(task))
+        return fates
 
     def run(self, task: Task, deaths: int = 0) -> Fate:
         """Do ``task``, unless somebody does or did; gives what became of it. Raises nothing.
@@ -146,58 +206,71 @@ class Errands:
                 raise NoSuchFunction(f"nothing here does tasks of the kind {task.kind}")
             if kind.outside is not None:
                 return self._outside(task, kind.outside)
-            return self._in_transaction(task, kind)
+            return self._in_transaction(task)
         except Exception as error:  # noqa: BLE001 - the thread goes on
             return self._fail(task, error, 0.0)
 
-    def _in_transaction(self, task: Task, kind: Kind) -> Fate:
+    def _in_transaction(self, task: Task) -> Fate:
         attempt = 1
         while True:
             began = time.perf_counter()
             try:
-                return self._once(task, kind)
+                return self._once(task)
             except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
                 if not failure.is_conflict(error) or attempt == CONFLICTS:
                     return self._fail(task, error, time.perf_counter() - began)
             attempt += 1
 
-    def _once(self, task: Task, kind: Kind) -> Fate:
+    def _once(self, task: Task) -> Fate:
         """One attempt. Raises what it failed with; the task is there then, or is put off."""
         made: list[Errand] = []
 
         def work(connection: Connection, store: StateStore) -> Sequence[Outgoing]:
-            now = self._clock()
-            if locked := kind.locks(task):
-                store.load(locked)
-            taken = tasks.take(connection, task.id, now, made_at=task.made_at)
-            if failpoint.ACTIVE:
-                failpoint.reach(failpoint.AFTER_TAKE)
-            if taken is None:
-                store.save({})
-                return ()
-            errand = Errand(taken, connection, store, make_mailer=self._make_mailer, now=now)
-            made.append(errand)
-            try:
-                self._perform(kind, errand)
-                sent = errand.finish()
-            except BaseException as error:
-                errand.undo(error)
-                raise
-            finally:
-                errand.end()
-            self._transactions.settle(connection, store, errand)
-            return sent
+            self._lock([task], store)
+            return self._do(task, connection, store, made)
 
         try:
             self._transactions.run_errand(work)
         except AlteredConnection as altered:
             raise altered.__cause__ or altered from altered
         except PrematureEnd as end:
-            self._complete(made[0], end)
+            self._complete(made, end)
+        self._tell(made)
+        return Fate.DONE if made else Fate.GONE
+
+    def _tell(self, made: Sequence[Errand]) -> None:
+        """The log, after the commit."""
         for errand in made:
             for event, fields in errand.notes:
                 log.event(event, errand.id, **fields)
-        return Fate.DONE if made else Fate.GONE
+
+    def _do(
+        self, task: Task, connection: Connection, store: StateStore, made: list[Errand]
+    ) -> Sequence[Outgoing]:
+        """Take ``task`` and do it, in the caller's transaction; gives the mail that it sends.
+
+        ``made`` is given its errand, or nothing where the task has gone. Raises what it failed
+        with, when what its session did is undone.
+        """
+        now = self._clock()
+        taken = tasks.take(connection, task.id, now, made_at=task.made_at)
+        if failpoint.ACTIVE:
+            failpoint.reach(failpoint.AFTER_TAKE)
+        if taken is None:
+            store.save({})
+            return ()
+        errand = Errand(taken, connection, store, make_mailer=self._make_mailer, now=now)
+        made.append(errand)
+        try:
+            self._perform(self._kinds[task.kind], errand)
+            sent = errand.finish()
+        except BaseException as error:
+            errand.undo(error)
+            raise
+        finally:
+            errand.end()
+        self._transactions.settle(connection, store, errand)
+        return sent
 
     def _perform(self, kind: Kind, errand: Errand) -> None:
         assert kind.perform is not None
@@ -210,30 +283,40 @@ class Errands:
             end_if_child(process, _named(errand.task), error)
             raise
 
-    def _complete(self, errand: Errand, end: PrematureEnd) -> None:
-        """After its function ended the transaction: write what is missing, where that committed.
+    def _complete(self, made: Sequence[Errand], end: PrematureEnd) -> None:
+        """After a function, the last one's, ended the transaction that ``made`` share: write what
+        is missing, where that committed.
 
-        Else, or where the function failed as well, raises ``end``; the task waits then.
+        Else, or where the only function failed as well, raises ``end``; the tasks wait then.
         """
-        task = errand.task
-        is_done = errand.is_performed
 
         def work(connection: Connection, store: StateStore) -> Sequence[Outgoing]:
-            there = tasks.get(connection, task.id)
-            if there is not None and there.made_at == task.made_at:  # else its id was used again
-                raise end  # it was rolled back: the task is there
-            if not is_done:
-                for claimed in errand.claimed:
-                    keys.free(connection, claimed)
-                tasks.restore(connection, task, self._pause(task), failure.brief(end))
-                return ()
-            store.load({entry.key for entry in errand.entries})
-            self._transactions.settle(connection, store, errand)
-            return errand.sent
+            first = made[0].task
+            there = tasks.get(connection, first.id)
+            if there is not None and there.made_at == first.made_at:  # else its id was used again
+                raise end  # it was rolled back: the tasks are there
+            sent: list[Outgoing] = []
+            for errand in made:
+                if not errand.is_performed:
+                    for claimed in errand.claimed:
+                        keys.free(connection, claimed)
+                    task = errand.task
+                    tasks.restore(connection, task, self._pause(task), failure.brief(end))
+                    continue
+                if not errand.is_kept:
+                    store.load({entry.key for entry in errand.entries})
+                    self._transactions.settle(connection, store, errand)
+                sent += errand.sent
+            return sent
 
-        self._transactions.run_errand(work)
-        if not is_done:
+        if not made:
             raise end
+        self._transactions.run_errand(work)
+        for errand in made:
+            if not errand.is_performed:
+                if len(made) == 1:
+                    raise end
+                self._fail(errand.task, end, 0.0)
 
     def _outside(self, task: Task, perform: Callable[[Task], None]) -> Fate:
         until = self._clock() + self._lease

@@ -1,5 +1,6 @@
 """Mistakes that Lamson does not make, made on purpose: the count has to notice each of them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import delete
@@ -42,14 +43,23 @@ def _take_early() -> None:
 
 def _delete_late() -> None:
     """A timer is deleted after its work was committed, and nobody looks at the state."""
-    once = Errands._once
+    once, together = Errands._once, Errands.run_together
 
-    def do_and_delete(errands: Errands, task: Task, kind: Any) -> Fate:
-        fate = once(errands, task, kind)
-        if fate is Fate.DONE and task.kind == "timer":
-            with errands._database.begin() as connection:
-                tasks.drop(connection, task.id)
+    def do_and_delete(errands: Errands, task: Task) -> Fate:
+        fate = once(errands, task)
+        delete_all(errands, [task], [fate])
         return fate
+
+    def do_together_and_delete(errands: Errands, batch: Sequence[Task]) -> list[Fate]:
+        fates = together(errands, batch)
+        delete_all(errands, batch, fates)
+        return fates
+
+    def delete_all(errands: Errands, batch: Sequence[Task], fates: Sequence[Fate]) -> None:
+        for task, fate in zip(batch, fates, strict=True):
+            if fate is Fate.DONE and task.kind == "timer":
+                with errands._database.begin() as connection:
+                    tasks.drop(connection, task.id)
 
     take = tasks.take
 
@@ -62,6 +72,7 @@ def _delete_late() -> None:
         )
 
     _replace(Errands, "_once", do_and_delete)
+    _replace(Errands, "run_together", do_together_and_delete)
     _replace(Errand, "state", lambda errand, key: "WAITING")
     _replace(tasks, "take", only_look)
     _replace(tasks, "cancel", lambda connection, kind, names: 0)
