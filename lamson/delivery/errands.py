@@ -23,7 +23,7 @@ from lamson.delivery.errand import Errand
 from lamson.delivery.errand_batch import ErrandBatch
 from lamson.delivery.forked import end_if_child
 from lamson.delivery.gone import NoSuchFunction
-from lamson.storage import failure, keys, tasks
+from lamson.storage import failure, tasks
 from lamson.storage.failure import AlteredConnection, PrematureEnd
 from lamson.storage.suspects import TOO_OFTEN
 
@@ -112,14 +112,15 @@ class Errands:
         *,
         locks: Callable[[Task], Collection[StateKey]] = lambda task: (),
         failed: Callable[[Connection, Failed], None] = _put_off,
-        shares: bool = True,
+        shares: bool = False,
     ) -> None:
         """Have tasks of ``kind`` done by ``perform``, in the transaction that takes them.
 
         ``locks`` names states to lock before a task is taken: who puts or cancels tasks while it
         holds a state needs that, so that the two lock in one order. ``failed`` is called, in a
         transaction of its own, instead of having the task wait until `Failed.due_at`. Where it
-        ``shares``, several of them may be done in one transaction.
+        ``shares``, several of them may be done in one transaction: ``perform`` writes by the
+        errand's session and mailer alone then, and ``failed`` is none.
         """
         self._kinds[kind] = Kind(perform, locks=locks, failed=failed, shares=shares)
 
@@ -146,50 +147,53 @@ class Errands:
         One that fails is undone alone, and put off. Where that is not possible, since the
         transaction failed or one of them ended it, what is left is done one by one.
         """
-        together = ErrandBatch(batch, self._transactions, self._lock, self._do)
+        locks = {key for task in batch for key in self._kinds[task.kind].locks(task)}
+        together = ErrandBatch(
+            batch,
+            self._transactions,
+            locks,
+            now=self._clock(),
+            carry_out=self._carry_out,
+            put_off=self._put_off_taken,
+        )
         try:
-            together.run()
-        except PrematureEnd as end:
-            self._complete_together(together, end)
+            try:
+                together.run()
+            except PrematureEnd as end:
+                if not together.made:
+                    raise
+                together.complete(end)
         except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
-            together.forget()
-            text = failure.brief(error) if isinstance(error, Exception) else repr(error)
+            text = _brief(error)
             log.logger.warning("%d tasks are done again one by one: %s", len(batch), text)
-        return self._fates(together)
-
-    def _lock(self, batch: Sequence[Task], store: StateStore) -> None:
-        """The states of all of them, at once and so in one order."""
-        if locked := {key for task in batch for key in self._kinds[task.kind].locks(task)}:
-            store.load(locked)
-
-    def _complete_together(self, together: ErrandBatch, end: PrematureEnd) -> None:
-        """After the function of one of them ended the transaction they share."""
-        try:
-            self._complete(together.made, end)
-        except BaseException as error:  # noqa: BLE001 - it was rolled back, or cannot be told
-            if error is not end:
-                log.logger.error("what tasks left is not complete: %s", failure.brief(error))
-            together.forget()
-
-    def _fates(self, together: ErrandBatch) -> list[Fate]:
-        """What became of each, those done by themselves that are not done yet, or failed."""
-        fates: list[Fate] = []
-        made = {errand.task.id: errand for errand in together.made}
+            return self._one_by_one(batch)
         self._tell(together.made)
-        for task in together.tasks:
-            error = together.failed.get(task.id)
-            if fates and fates[-1] is Fate.DUE:
-                fates.append(Fate.DUE)  # the database does not answer
-            elif task.id in made:
-                is_done = made[task.id].is_performed
-                fates.append(Fate.DONE if is_done else Fate.PUT_OFF)
-            elif task.id in together.gone:
-                fates.append(Fate.GONE)
-            elif error is not None and not failure.is_conflict(error):
-                fates.append(self._fail(task, error, 0.0))
-            else:
-                fates.append(self.run(task))
+        done = {errand.task.id for errand in together.made}
+        for task in together.taken.values():
+            if task.id in together.failed:
+                self._explain(task, together.failed[task.id])
+        return [
+            Fate.DONE if id in done else Fate.PUT_OFF if id in together.failed else Fate.GONE
+            for id in (task.id for task in batch)
+        ]
+
+    def _one_by_one(self, batch: Sequence[Task]) -> list[Fate]:
+        """As far as the database answers."""
+        fates: list[Fate] = []
+        for task in batch:
+            fates.append(Fate.DUE if fates[-1:] == [Fate.DUE] else self.run(task))
         return fates
+
+    def _put_off_taken(self, connection: Connection, task: Task, error: BaseException) -> None:
+        """Of those that share a transaction: have one wait again that it has taken."""
+        if failure.is_conflict(error):
+            tasks.put_back(connection, task)
+        elif not self._is_to_be_dropped(task, error):
+            tasks.restore(connection, task, self._pause(task), _brief(error))
+
+    @staticmethod
+    def _is_to_be_dropped(task: Task, error: BaseException) -> bool:
+        return isinstance(error, NoSuchFunction) and task.attempts + 1 >= UNKNOWN
 
     def run(self, task: Task, deaths: int = 0) -> Fate:
         """Do ``task``, unless somebody does or did; gives what became of it. Raises nothing.
@@ -226,51 +230,54 @@ class Errands:
         made: list[Errand] = []
 
         def work(connection: Connection, store: StateStore) -> Sequence[Outgoing]:
-            self._lock([task], store)
-            return self._do(task, connection, store, made)
+            now = self._clock()
+            if locked := self._kinds[task.kind].locks(task):
+                store.load(locked)
+            taken = tasks.take(connection, task.id, now, made_at=task.made_at)
+            if taken is None:
+                store.save({})
+                return ()
+            errand = self._carry_out(taken, connection, store, made)
+            self._transactions.settle(connection, store, [errand])
+            return errand.sent
 
         try:
             self._transactions.run_errand(work)
         except AlteredConnection as altered:
             raise altered.__cause__ or altered from altered
         except PrematureEnd as end:
-            self._complete(made, end)
+            self._complete(made[0], end)
         self._tell(made)
         return Fate.DONE if made else Fate.GONE
 
-    def _tell(self, made: Sequence[Errand]) -> None:
-        """The log, after the commit."""
-        for errand in made:
-            for event, fields in errand.notes:
-                log.event(event, errand.id, **fields)
-
-    def _do(
+    def _carry_out(
         self, task: Task, connection: Connection, store: StateStore, made: list[Errand]
-    ) -> Sequence[Outgoing]:
-        """Take ``task`` and do it, in the caller's transaction; gives the mail that it sends.
+    ) -> Errand:
+        """Do a task that was taken in the caller's transaction; ``made`` is given its errand.
 
-        ``made`` is given its errand, or nothing where the task has gone. Raises what it failed
-        with, when what its session did is undone.
+        Raises what it failed with, when what it did is undone.
         """
-        now = self._clock()
-        taken = tasks.take(connection, task.id, now, made_at=task.made_at)
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_TAKE)
-        if taken is None:
-            store.save({})
-            return ()
-        errand = Errand(taken, connection, store, make_mailer=self._make_mailer, now=now)
+        now = self._clock()
+        errand = Errand(task, connection, store, make_mailer=self._make_mailer, now=now)
         made.append(errand)
         try:
             self._perform(self._kinds[task.kind], errand)
-            sent = errand.finish()
+            errand.finish()
         except BaseException as error:
             errand.undo(error)
             raise
         finally:
             errand.end()
-        self._transactions.settle(connection, store, errand)
-        return sent
+        return errand
+
+    @staticmethod
+    def _tell(made: Sequence[Errand]) -> None:
+        """The log, after the commit."""
+        for errand in made:
+            for event, fields in errand.notes:
+                log.event(event, errand.id, **fields)
 
     def _perform(self, kind: Kind, errand: Errand) -> None:
         assert kind.perform is not None
@@ -283,40 +290,29 @@ class Errands:
             end_if_child(process, _named(errand.task), error)
             raise
 
-    def _complete(self, made: Sequence[Errand], end: PrematureEnd) -> None:
-        """After a function, the last one's, ended the transaction that ``made`` share: write what
-        is missing, where that committed.
+    def _complete(self, errand: Errand, end: PrematureEnd) -> None:
+        """After its function ended the transaction: write what is missing, where that committed.
 
-        Else, or where the only function failed as well, raises ``end``; the tasks wait then.
+        Else, or where the function failed as well, raises ``end``; the task waits then.
         """
+        task = errand.task
+        is_done = errand.is_performed
 
         def work(connection: Connection, store: StateStore) -> Sequence[Outgoing]:
-            first = made[0].task
-            there = tasks.get(connection, first.id)
-            if there is not None and there.made_at == first.made_at:  # else its id was used again
-                raise end  # it was rolled back: the tasks are there
-            sent: list[Outgoing] = []
-            for errand in made:
-                if not errand.is_performed:
-                    for claimed in errand.claimed:
-                        keys.free(connection, claimed)
-                    task = errand.task
-                    tasks.restore(connection, task, self._pause(task), failure.brief(end))
-                    continue
-                if not errand.is_kept:
-                    store.load({entry.key for entry in errand.entries})
-                    self._transactions.settle(connection, store, errand)
-                sent += errand.sent
-            return sent
+            there = tasks.get(connection, task.id)
+            if there is not None and there.made_at == task.made_at:  # else its id was used again
+                raise end  # it was rolled back: the task is there
+            if not is_done:
+                errand.free_keys(connection)
+                tasks.restore(connection, task, self._pause(task), failure.brief(end))
+                return ()
+            store.load({entry.key for entry in errand.entries})
+            self._transactions.settle(connection, store, [errand])
+            return errand.sent
 
-        if not made:
-            raise end
         self._transactions.run_errand(work)
-        for errand in made:
-            if not errand.is_performed:
-                if len(made) == 1:
-                    raise end
-                self._fail(errand.task, end, 0.0)
+        if not is_done:
+            raise end
 
     def _outside(self, task: Task, perform: Callable[[Task], None]) -> Fate:
         until = self._clock() + self._lease
@@ -338,21 +334,25 @@ class Errands:
             tasks.finish(connection, leased)
         return Fate.DONE
 
+    def _explain(self, task: Task, error: BaseException) -> None:
+        """Log why it failed, and tell who wants to know."""
+        self._on_failure(error)
+        is_plain = isinstance(error, NoSuchFunction) or failure.is_outage(error)
+        text = _brief(error)
+        log.logger.error("%s failed: %s", _named(task), text, exc_info=None if is_plain else error)
+        if self._is_to_be_dropped(task, error) and task.kind in self._kinds:
+            log.logger.error("%s is dropped: %s", _named(task), text)
+
     def _fail(self, task: Task, error: BaseException, seconds: float) -> Fate:
         """Log it, and have the task wait again."""
-        text = failure.brief(error) if isinstance(error, Exception) else repr(error)
-        self._on_failure(error)
+        self._explain(task, error)
+        text = _brief(error)
         is_gone = isinstance(error, NoSuchFunction)
-        is_outage = failure.is_outage(error)
-        log.logger.error(
-            "%s failed: %s", _named(task), text, exc_info=None if is_gone or is_outage else error
-        )
         try:
             kind = self._kinds.get(task.kind)
-            if is_gone and kind is not None and task.attempts + 1 >= UNKNOWN:
+            if kind is not None and self._is_to_be_dropped(task, error):
                 with self._database.begin() as connection:
                     tasks.drop(connection, task.id)
-                log.logger.error("%s is dropped: %s", _named(task), text)
                 return Fate.DONE
             if self.is_outside(task) and task.attempts + 1 >= ENOUGH:
                 self._give_up(task, f"failed {ENOUGH} times: {text}")
@@ -361,7 +361,7 @@ class Errands:
             with self._database.begin() as connection:
                 (_put_off if kind is None or is_gone else kind.failed)(connection, failed)
         except Exception as problem:  # noqa: BLE001 - it is due still, and tried again
-            if not (is_outage and failure.is_outage(problem)):
+            if not (failure.is_outage(error) and failure.is_outage(problem)):
                 why = failure.brief(problem)
                 log.logger.error("%s cannot be put off: %s", _named(task), why)
             return Fate.DUE
@@ -376,6 +376,10 @@ class Errands:
     def _pause(self, task: Task) -> float:
         """When the next attempt is due."""
         return self._clock() + min(FIRST_PAUSE * 2.0 ** min(task.attempts, 20), LONGEST_PAUSE)
+
+
+def _brief(error: BaseException) -> str:
+    return failure.brief(error) if isinstance(error, Exception) else repr(error)
 
 
 def _named(task: Task) -> str:

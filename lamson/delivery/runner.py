@@ -36,8 +36,8 @@ LOOK = 0.5  # seconds between two looks, where nothing is due before
 FOUND = 256  # tasks of one look
 WINDOW = 64  # of these, whose order counts for nothing
 QUICK = 0.02  # seconds: where tasks take less, more of them are handed over than there are hands:
-AHEAD = 2  # so many times as many
-TOGETHER = 0.05  # seconds that tasks which share a transaction may take,
+AHEAD = 2  # so many times as many; of those that share a transaction so many batches
+TOGETHER = 0.05  # seconds that tasks which share a transaction may take where mail waits for that,
 BATCH = 64  # and how many they are, at most
 TAKEN = 0.1  # seconds until the next look, where others were quicker
 MEND = 60.0  # seconds between looks for what waits longer than it could
@@ -65,18 +65,21 @@ class Runner:
         hands: Hands,
         *,
         limit: int = 1,
+        together: float = TOGETHER,
         clock: Callable[[], float] = time.time,
         prepare: Callable[[Connection], None] = lambda connection: None,
         mend: Callable[[Connection, float], None] = lambda connection, now: None,
     ) -> None:
         """``prepare`` is done in a transaction before anything else, once; ``mend`` is done from
-        time to time, and when the clock went back: it is given the time.
+        time to time, and when the clock went back: it is given the time. ``together`` is for how
+        many seconds tasks may share a transaction.
         """
         self.errands = errands
         self.register = errands.register
         self._database = database
         self._hands = hands
         self._limit = limit
+        self._together = together
         self._clock = clock
         self._prepare: Callable[[Connection], None] | None = prepare
         self._mend = mend
@@ -209,7 +212,7 @@ class Runner:
     def _batch(self, waiting: Sequence[Task]) -> list[Task]:
         """The first one, and those that may share its transaction: no suspect, and none for it."""
         first = waiting[0]
-        room = min(int(TOGETHER / self._cost(first)), BATCH)
+        room = min(int(self._together / self._cost(first)), BATCH)
         if room < 2 or not self.errands.shares(first):
             return [first]
         batch = [task for task in waiting if task.kind == first.kind][:room]
@@ -224,7 +227,9 @@ class Runner:
 
     def _most(self, task: Task) -> int:
         """How many chores may be under way: slow ones leave threads to the mail."""
-        return self._limit * (AHEAD if self._cost(task) < QUICK else 1)
+        if self._cost(task) >= QUICK:
+            return self._limit
+        return AHEAD if self.errands.shares(task) else self._limit * AHEAD
 
     def _begin(self, batch: Sequence[Task], *, is_outside: bool) -> None:
         for task in batch:

@@ -17,6 +17,7 @@ from tests.bench import (
     routing,
     socketmap,
     source,
+    timers,
 )
 from tests.bench.comparison import Effort, compare
 from tests.bench.dovecot import Dovecot
@@ -136,6 +137,13 @@ def from_elsewhere(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     return mailer.measure(effort)
 
 
+def in_time(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
+    """Timers: how many a second, and how late beside mail."""
+    if reason := timers.unavailable():
+        return [Section("Timers", remarks=[f"left out: {reason}"])]
+    return timers.measure(effort)
+
+
 SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "accept": accept,
     "durable": durable,
@@ -148,4 +156,5 @@ SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "milter": milters,
     "socketmap": lookups,
     "mailer": from_elsewhere,
+    "time": in_time,
 }

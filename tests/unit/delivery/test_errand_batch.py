@@ -63,7 +63,7 @@ def assert_done(here: Timely) -> None:
 def test_they_share_a_commit(make_timely: Make, database: Database) -> None:
     commits: list[object] = []
     here = make_timely(SOURCE)
-    here.errands.register("test", note)
+    here.errands.register("test", note, shares=True)
     add(database)
     found = here.due()
     event.listen(database.engine, "commit", commits.append)
@@ -83,14 +83,14 @@ def test_one_that_fails_is_undone_alone_and_waits(
             raise error("broken")
 
     here = make_timely(SOURCE)
-    here.errands.register("test", fail)
+    here.errands.register("test", fail, shares=True)
     add(database)
     fates = here.errands.run_together(here.due())
     assert [fate is Fate.PUT_OFF for fate in fates] == [name == ODD for name in NAMES]
     (task,) = here.waiting()
     assert (task.name, task.attempts, task.due_at) == (ODD, 1, here.now + 5)
     assert ODD not in here.words()
-    here.errands.register("test", note)
+    here.errands.register("test", note, shares=True)
     here.wait(5)
     assert_done(here)
 
@@ -116,7 +116,7 @@ def test_one_that_ends_the_transaction_does_no_harm(
                 raise ValueError("broken")
 
     here = make_timely(SOURCE)
-    here.errands.register("test", finish)
+    here.errands.register("test", finish, shares=True)
     add(database)
     here.errands.run_together(here.due())
     if fails and end == "COMMIT":  # what it committed itself is its own affair
@@ -131,7 +131,7 @@ def test_where_the_transaction_fails_they_are_done_one_by_one(
 ) -> None:
     """A constraint that is looked at only with the commit, say."""
     here = make_timely(SOURCE)
-    here.errands.register("test", note)
+    here.errands.register("test", note, shares=True)
     add(database)
     run = here.transactions.run_errand
     attempts: list[object] = []
@@ -157,7 +157,7 @@ def test_where_the_transaction_fails_they_are_done_one_by_one(
 
 def test_nothing_can_be_written(make_timely: Make, database: Database) -> None:
     here = make_timely(SOURCE)
-    here.errands.register("test", note)
+    here.errands.register("test", note, shares=True)
     add(database)
     found = here.due()
     with database.begin() as connection:
@@ -171,7 +171,7 @@ def test_nothing_can_be_written(make_timely: Make, database: Database) -> None:
 
 def test_none_is_done_before_its_time(make_timely: Make, database: Database) -> None:
     here = make_timely(SOURCE)
-    here.errands.register("test", note)
+    here.errands.register("test", note, shares=True)
     add(database)
     found = here.due()
     here.now -= 0.001  # the clock went back
@@ -185,7 +185,9 @@ def test_two_batches_of_the_same_tasks_do_each_once(make_timely: Make, database:
     fates: list[Fate] = []
     here = [make_timely(SOURCE), make_timely(SOURCE)]
     for one in here:
-        one.errands.register("test", note, locks=lambda task: [StateKey("machine", "all")])
+        one.errands.register(
+            "test", note, locks=lambda task: [StateKey("machine", "all")], shares=True
+        )
     add(database)
 
     def do(one: Timely, found: list[Task]) -> None:

@@ -37,7 +37,12 @@ def _take_early() -> None:
         return mine
 
     _replace(tasks, "due", take_at_once)
+
+    def take_all(connection: Any, wanted: Sequence[Task], now: float) -> dict[int, Task]:
+        return {task.id: found.pop(task.id) for task in wanted if task.id in found}
+
     _replace(tasks, "take", lambda connection, id, now, made_at: found.pop(id, None))
+    _replace(tasks, "take_all", take_all)
     _replace(tasks, "lease", lambda connection, task, until: found.pop(task.id, None) is not None)
 
 
@@ -71,6 +76,11 @@ def _delete_late() -> None:
             else take(connection, id, now, made_at=made_at)
         )
 
+    def look_at_all(connection: Any, wanted: Sequence[Task], now: float) -> dict[int, Task]:
+        there = (tasks.get(connection, task.id) for task in wanted)
+        return {task.id: task for task in there if task is not None}
+
+    _replace(tasks, "take_all", look_at_all)
     _replace(Errands, "_once", do_and_delete)
     _replace(Errands, "run_together", do_together_and_delete)
     _replace(Errand, "state", lambda errand, key: "WAITING")
