@@ -8,6 +8,7 @@ and sent is written together at the end. Nothing of it counts before the commit.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from lamson.storage import tasks
@@ -68,7 +69,7 @@ class ErrandBatch:
         """After a function, the last one's, ended the transaction: write what is missing, where
         that committed. Else raises ``end``; the tasks are there still.
         """
-        self._transactions.run_errand(lambda *given: self._complete(*given, end))
+        self._transactions.run_errand(partial(self._complete, end))
 
     def _work(self, connection: Connection, store: StateStore) -> Sequence[Outgoing]:
         states = _States(store, self._locks)
@@ -100,7 +101,7 @@ class ErrandBatch:
         return [row for errand in self.made for row in errand.sent]
 
     def _complete(
-        self, connection: Connection, store: StateStore, end: PrematureEnd
+        self, end: PrematureEnd, connection: Connection, store: StateStore
     ) -> Sequence[Outgoing]:
         first = next(iter(self.taken.values()))
         there = tasks.get(connection, first.id)

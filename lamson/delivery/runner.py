@@ -212,7 +212,7 @@ class Runner:
     def _batch(self, waiting: Sequence[Task]) -> list[Task]:
         """The first one, and those that may share its transaction: no suspect, and none for it."""
         first = waiting[0]
-        room = min(int(self._together / self._cost(first)), BATCH)
+        room = self._room(first)
         if room < 2 or not self.errands.shares(first):
             return [first]
         batch = [task for task in waiting if task.kind == first.kind][:room]
@@ -221,15 +221,19 @@ class Runner:
             return [first]
         return [task for task in batch if not suspected or crash_key(task) not in suspected]
 
+    def _room(self, task: Task) -> int:
+        """How many like it may share a transaction."""
+        return min(int(self._together / self._cost(task)), BATCH)
+
     def _cost(self, task: Task) -> float:
         """Seconds that one like it takes, its share of a commit included."""
         return self._costs.get(task.kind, QUICK)
 
     def _most(self, task: Task) -> int:
         """How many chores may be under way: slow ones leave threads to the mail."""
-        if self._cost(task) >= QUICK:
-            return self._limit
-        return AHEAD if self.errands.shares(task) else self._limit * AHEAD
+        if self.errands.shares(task) and self._room(task) > 1:
+            return AHEAD  # more of them would only be in each other's way
+        return self._limit * (AHEAD if self._cost(task) < QUICK else 1)
 
     def _begin(self, batch: Sequence[Task], *, is_outside: bool) -> None:
         for task in batch:

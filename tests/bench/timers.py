@@ -75,7 +75,8 @@ def expire(expired: Expired, mailer: Mailer, db: Session):
 """
 
 
-def unavailable() -> str:
+def unavailable() -> str | None:
+    """Why nothing can be measured."""
     return source.unavailable()
 
 
