@@ -78,7 +78,7 @@ class TimeFault:
 
 FAULTS = [
     TimeFault(
-        "killed-after-take",
+        "time-killed-after-take",
         "`kill -9` of a worker after it took a task",
         _kill,
         EARLY,
@@ -87,7 +87,7 @@ FAULTS = [
         nodes=2,
     ),
     TimeFault(
-        "killed-before-commit",
+        "time-killed-before-commit",
         "`kill -9` of a worker before the COMMIT of tasks",
         _kill,
         EARLY,
@@ -96,7 +96,7 @@ FAULTS = [
         nodes=2,
     ),
     TimeFault(
-        "killed-after-commit",
+        "time-killed-after-commit",
         "`kill -9` of a worker after the COMMIT of tasks",
         _kill,
         LATE,
@@ -105,21 +105,21 @@ FAULTS = [
         nodes=2,
     ),
     TimeFault(
-        "all-killed",
+        "time-all-killed",
         "`kill -9` of supervisor and workers, then a new start",
         _kill_all,
         EARLY,
         ("lost", "undone"),
     ),
     TimeFault(
-        "database-gone",
+        "time-database-gone",
         "sessions ended for three seconds; on SQLite a lock for five",
         _lose_database,
         EARLY,
         ("lost", "undone"),
     ),
     TimeFault(
-        "two-nodes",
+        "time-two-nodes",
         "nothing: two nodes look at the same tasks",
         _nothing,
         LATE,
@@ -128,14 +128,14 @@ FAULTS = [
         databases=POSTGRES,
     ),
     TimeFault(
-        "clock-jumps",
+        "time-clock-jumps",
         "all clocks jump a day ahead, and back",
         _jump,
         UNMENDED,
         ("is_standing",),
     ),
     TimeFault(
-        "clock-jumps-back",
+        "time-clock-jumps-back",
         "all clocks jump a day back, and ahead again",
         _jump_back,
     ),
