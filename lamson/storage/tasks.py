@@ -296,9 +296,10 @@ _TAKE_ALL = text(
     " ON task.id = wanted.id AND task.made_at = wanted.made"
     " WHERE task.due_at <= :now FOR UPDATE OF task SKIP LOCKED) RETURNING *"
 )
+# What SQLite reads in JSON may be another float, by the last bit.
 _TAKE_ALL_SQLITE = text(
     "DELETE FROM lamson_tasks WHERE id IN (SELECT task.id FROM json_each(:pairs) AS wanted"
     " CROSS JOIN lamson_tasks AS task ON task.id = json_extract(wanted.value, '$[0]')"
-    " AND task.made_at = json_extract(wanted.value, '$[1]')"
+    " AND abs(task.made_at - json_extract(wanted.value, '$[1]')) < 1e-5"
     " WHERE task.due_at <= :now) RETURNING *"
 )
