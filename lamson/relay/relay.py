@@ -225,6 +225,7 @@ class Relay:
 
     async def _sweep_for_ever(self) -> None:
         while True:
+            began = time.time()
             self._held.end_hold_backs(HOLD_BACK)
             await self._renew()
             if self._attempts.is_server_down:
@@ -232,7 +233,7 @@ class Relay:
             else:
                 await self.sweep()
             await asyncio.sleep(min(SWEEP_PAUSE, SWEEP_INTERVAL))
-            pause = self._pause()
+            pause = self._pause(began)
             self._sweeps_at = time.time() + pause
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._has_room.wait(), pause)
@@ -241,10 +242,12 @@ class Relay:
                 self._has_taken.set()  # what was to delete them was cut off
             self._look()
 
-    def _pause(self) -> float:
-        """Seconds until the next sweep, where nothing happens before."""
+    def _pause(self, began: float) -> float:
+        """Seconds until the next sweep, where nothing happens before. ``began`` is when the last
+        one did: what became due since then it may have missed.
+        """
         now = time.time()
-        due = [one for one in (self._next_due, self._alarms.next(now)) if one is not None]
+        due = [one for one in (self._next_due, self._alarms.next(began)) if one is not None]
         return min(max(min(due, default=now + SWEEP_INTERVAL) - now, 0.0), SWEEP_INTERVAL)
 
     async def _renew(self) -> None:
