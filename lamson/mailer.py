@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import event
 
+from lamson.delivery.later import task_of
 from lamson.delivery.posting import Posting
 from lamson.delivery.tracking import Tracking
 from lamson.errors import LamsonError, SenderError, SettingsError
@@ -29,8 +30,9 @@ from lamson.routing.domains import Domains
 from lamson.settings import loading
 from lamson.settings.keys import signer_of
 from lamson.settings.routes import collect_routes
-from lamson.storage import doorbell, given, identity, posted
+from lamson.storage import doorbell, identity, posted, tasks
 from lamson.storage.database import Database
+from lamson.storage.given import commits_each_statement, connection_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
     from lamson.message.response import MailResponse
+    from lamson.routing.function import Function
     from lamson.routing.router import Router
     from lamson.settings.model import Settings
     from lamson.storage.identity import Identity
@@ -188,15 +191,59 @@ class Mailer:
         text, _ = self._router().purposes.sign(purpose, payload, days)
         return text
 
-    def later(self, function: Callable[..., Any], *given: Any, **arguments: Any) -> str:
-        """For the `Mailer` that a `@timeout` or `@every` function is given: as `Delivery.later`.
+    def later(
+        self,
+        function: Callable[..., Any] | str,
+        *given: Any,
+        session: Given | None = None,
+        key: str | None = None,
+        **arguments: Any,
+    ) -> str:
+        """Have the service call a `@background` function of the project: as `Delivery.later`.
 
-        What makes a Mailer of its own can do what is to be done after its commit by itself: there
-        it raises LamsonError.
+        ``function`` is one of a handler module, or its full name ("app.handlers.orders.tell_crm").
+        It is called after the commit of the transaction of ``session``, if and only if that is
+        committed; without one it is handed over when this returns. With a ``key`` that waits
+        already nothing is added. Gives the key, which by default is a new one.
+
+        The handler modules are imported for that: raises what they raise, and LamsonError where
+        none of them has such a function; TypeError for arguments that it does not take, or that
+        JSON cannot hold; and what `send` raises for a session.
         """
-        raise LamsonError(
-            "later() is for the Mailer that a @timeout, @every or @outcome function is given:"
-            " a program with a Mailer of its own does such work itself, after its commit"
+        known = self._background(function)
+        key = key or f"mailer-{secrets.token_hex(16)}"
+        task = task_of(known, given, arguments, key=key)
+        database, _, schema = self._known()
+        if session is not None:
+            tasks.add(self._checked(connection_of(session), database), [task], schema)
+        else:
+            with database.begin() as connection:
+                tasks.add(connection, [task])
+        return key
+
+    def _background(self, function: Callable[..., Any] | str) -> Function:
+        name = function
+        if not isinstance(function, str):
+            name = f"{function.__module__}.{getattr(function, '__qualname__', '')}"
+        by_name = {one.full_name: one for one in self._router().background}
+        if name not in by_name:
+            there = ", ".join(sorted(by_name)) or "none"
+            raise LamsonError(
+                f"no handler module has a @background function {name}; there are: {there}"
+            )
+        return by_name[str(name)]
+
+    async def later_async(
+        self,
+        function: Callable[..., Any] | str,
+        *given: Any,
+        session: AsyncGiven | None = None,
+        **arguments: Any,
+    ) -> str:
+        """`later` for an AsyncSession or AsyncConnection, or for none."""
+        await asyncio.to_thread(self._router)
+        return await self._run_async(
+            session, lambda one: self.later(function, *given, session=one, **arguments)
         )
 
     async def send_async(
@@ -269,7 +316,7 @@ class Mailer:
     def _write(self, write: Callable[[Posting], T], session: Given | None) -> T:
         database, _, schema = self._known()
         if session is not None:
-            connection = self._checked(given.connection_of(session), database)
+            connection = self._checked(connection_of(session), database)
             return self._write_on(connection, write, schema)
         with database.begin() as connection:
             return self._write_on(connection, write, None)
@@ -343,7 +390,7 @@ class Mailer:
                     " session, then send without session=, with a key= so that it can be repeated"
                 )
             self._is_same[engine] = is_same
-        if given.commits_each_statement(connection):
+        if commits_each_statement(connection):
             raise LamsonError(
                 "this connection commits each statement by itself (AUTOCOMMIT), so that mail could"
                 " not be undone with the rest: give one with a transaction, or none"

@@ -23,6 +23,7 @@ from lamson.delivery.judging import Judging
 from lamson.delivery.posting import Posting
 from lamson.delivery.probe import Probe
 from lamson.delivery.run import Handlers
+from lamson.delivery.runner import TOGETHER
 from lamson.delivery.thread_finder import ThreadFinder
 from lamson.delivery.traffic import Traffic
 from lamson.delivery.transaction import Transactions
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
 BATCH_LIMIT = 256  # deliveries that share a commit on SQLite, at most
 BATCH_LIMIT_SERVER = 16  # and on a database server, where other connections commit beside
+TOGETHER_SERVER = 0.25  # seconds that timers share a transaction there: mail has other threads
 
 
 class Application:
@@ -215,6 +217,7 @@ class Application:
                 self.errands,
                 self.dispatcher,
                 limit=1 if is_sqlite else max(1, settings.threads // 2),
+                together=TOGETHER if is_sqlite else TOGETHER_SERVER,
             )
 
     @property

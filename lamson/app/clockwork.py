@@ -54,19 +54,22 @@ class Clockwork:
             deadline=deadline,
             on_failure=on_failure,
         )
-        made.register(timers.KIND, self.timers.perform, locks=self.timers.locks)
+        made.register(timers.KIND, self.timers.perform, locks=self.timers.locks, shares=True)
         made.register(schedules.KIND, self.schedules.perform, failed=self.schedules.failed)
         made.register_outside(later.KIND, self._background.perform)
         made.register(suppressed.TASK, outcomes.perform)
         return made
 
-    def runner(self, database: Database, errands: Errands, hands: Hands, *, limit: int) -> Runner:
-        """Who has ``errands`` done when they are due."""
+    def runner(
+        self, database: Database, errands: Errands, hands: Hands, *, limit: int, together: float
+    ) -> Runner:
+        """Who has ``errands`` done when they are due; the rest is as of `Runner`."""
         return Runner(
             database,
             errands,
             hands,
             limit=limit,
+            together=together,
             clock=self._clock,
             prepare=lambda connection: self.schedules.take_up(connection, self._clock()),
             mend=self.schedules.mend,

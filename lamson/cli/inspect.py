@@ -78,6 +78,8 @@ def _list(router: Router, filters: Filters | None) -> int:
 
 def _kind(route: Route) -> str:
     """What else its decorators say."""
+    from lamson.routing.declaration import threads_among
+
     kinds = {
         "stateless": route.handler.is_stateless,
         "proven": route.proven,
@@ -86,8 +88,11 @@ def _kind(route: Route) -> str:
     }
     if route.handler.spam_filter is not None:
         kinds["no spam"] = True
+    threads = threads_among(route.signed)
     signed = [
-        f"({name}) signed: {one.purpose}, {one.days:g} days" + (", once" if one.once else "")
+        f"({name}) signed: {one.purpose}, "
+        + ("as long as its thread is kept" if name in threads else f"{one.days:g} days")
+        + (", once" if one.once else "")
         for name, one in route.signed
     ]
     words = " ".join(kind for kind, applies in kinds.items() if applies)

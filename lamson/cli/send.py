@@ -78,7 +78,8 @@ def send_command(
 
     Exits with 1 where a recipient is refused for good, 75 where only for now, 69 where the server
     cannot be reached. With -outbox the service of the project sends it, now or when it runs; the
-    Message-ID is shown.
+    Message-ID is shown. Where -key was used before, that of the mail it was used for is, and a
+    line on standard error says so.
 
     \b
     Example:
@@ -117,6 +118,7 @@ def _put(
     """Put a message into the outbox of the project; gives its Message-ID."""
     from lamson.errors import SenderError
     from lamson.mailer import Mailer
+    from lamson.message.message import Message
 
     try:
         when = None if at is None else datetime.fromisoformat(at)
@@ -127,7 +129,10 @@ def _put(
         when = when.astimezone()  # as the clock on the wall here says
     mailer = Mailer(entered())
     try:
-        return mailer.send(content, sender=sender, to=recipients, at=when, key=key)
+        done = mailer.send(content, sender=sender, to=recipients, at=when, key=key)
+        if key is not None and done != (Message(content).message_id or ""):
+            click.echo(f"lamson: nothing is sent: -key {key} was used before, for {done}", err=True)
+        return done
     except SenderError as error:
         raise click.BadParameter(str(error), param_hint="-sender") from None
     finally:

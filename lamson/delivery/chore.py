@@ -1,4 +1,4 @@
-"""A chore: one piece of work for the dispatcher's threads that is no delivery, such as a task."""
+"""A chore: one piece of work for the dispatcher's threads that is no delivery: a task, or some."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 @dataclass(slots=True, eq=False)
 class Chore:
     """``work`` is given how many workers died over it; it must not raise. ``done`` is called on the
-    loop afterwards. ``crash_key`` (32 octets) is what a death is counted against; ``name`` is how
-    log lines call it.
+    loop afterwards. ``crash_key`` is what a death is counted against: 32 octets, or as many for
+    each of several tasks, none of which is a suspect. ``name`` is how log lines call it.
     """
 
     name: str

@@ -239,6 +239,13 @@ class Dispatcher:
         self._chores.add(chore)
         (self._aside if aside else self._pool).put([chore], is_quick=False)
 
+    def suspected(self, crash_keys: Sequence[bytes]) -> set[bytes]:
+        """Those over which workers died: they are to be done alone."""
+        if self._suspects is None:
+            return set()
+        self._suspects.refresh()
+        return {key for key in crash_keys if self._suspects.deaths(key)}
+
     def _take(self, jobs: list[Job]) -> None:
         """Have the deliveries of one message judged that want to be, and go on with the others."""
         self._pending.update(jobs)

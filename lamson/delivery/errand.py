@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from lamson.delivery.savepoint import Savepoint, keep
 from lamson.delivery.timers import Entry
 from lamson.errors import LamsonError
+from lamson.storage import keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,6 +59,8 @@ class Errand:
         self.entries: list[Entry] = []
         """Who entered which state."""
         self.is_performed = False
+        self.again: list[Task] = []
+        """Tasks that wait for another time, in the place of those of their name."""
         self.notes: list[tuple[str, dict[str, object]]] = []
         """What the log is told once it is committed."""
         self._store = store
@@ -82,9 +85,14 @@ class Errand:
         self._check_open()
         if self._mailer is None:
             digest = crash_key(self.task)  # a repetition makes the same Message-IDs
-            self._mailer = self._make_mailer(self.id, digest, lambda: self.connection)
+            self._mailer = self._make_mailer(self.id, digest, self._connect)
             self._mailer.module, self._mailer.state_key = self._sender
         return self._mailer
+
+    def _connect(self) -> Connection:
+        """The connection, for what is to be undone together with the session's work."""
+        self.session()
+        return self.connection
 
     def act_for(self, module: str, key: StateKey | None = None) -> None:
         """What is sent by it is mail of this handler module, in that conversation: whoever wants to
@@ -119,13 +127,12 @@ class Errand:
         self.state(key)  # locked
         self.entries.append(Entry(key, state, module or key.module, captures or {}))
 
-    def finish(self) -> list[Outgoing]:
-        """Write what the session holds; gives the mail that was made.
+    def finish(self) -> None:
+        """Write what the session holds.
 
         Raises PrematureEnd where the transaction is not ours any more.
         """
         keep(self._savepoint, self._mailer)
-        return self.sent
 
     def undo(self, error: BaseException) -> None:
         """After ``error``. Raises PrematureEnd where a function ended the transaction before."""
@@ -137,10 +144,10 @@ class Errand:
         """The mail that was made."""
         return [] if self._mailer is None else list(self._mailer.outgoing)
 
-    @property
-    def claimed(self) -> list[bytes]:
-        """The digests of the keys that mail was sent with."""
-        return [] if self._mailer is None else self._mailer.claimed
+    def free_keys(self, connection: Connection) -> None:
+        """Its mail is not sent, though its transaction was committed: another attempt sends it."""
+        for claimed in [] if self._mailer is None else self._mailer.claimed:
+            keys.free(connection, claimed)
 
     @property
     def todo(self) -> list[Task]:

@@ -53,7 +53,13 @@ def later(
     if declaration is None or not declaration.is_background:
         name = getattr(function, "__qualname__", repr(function))
         raise TypeError(f"later() was given {name}, which is not declared @background")
-    known = _known(function)
+    return task_of(_known(function), given, arguments, key=key)
+
+
+def task_of(
+    known: Function, given: Sequence[Any], arguments: Mapping[str, Any], *, key: str
+) -> Task:
+    """The same for one that is known to be declared so."""
     named = known.name_arguments(given, arguments)
     try:
         lasting = json.loads(json.dumps(named, allow_nan=False))

@@ -203,10 +203,11 @@ class Handlers:
         excess = {id(row) for row in self._answers.settle(connection, given)}
         for result in results if excess else ():
             kept = [row for row in result.outgoing if id(row) not in excess]
-            for row in result.outgoing:
-                if row.key and id(row) in excess:  # it was not sent: another time it may be
+            dropped = [row for row in result.outgoing if id(row) in excess]
+            for row in dropped:
+                if row.key:  # it was not sent: another time it may be
                     keys.free(connection, row.key)
-            for _ in range(len(result.outgoing) - len(kept)):
+            for _ in {row.message_id for row in dropped}:  # tracked mail is a row for each
                 log.event(
                     "unanswered",
                     result.job.message.envelope.id,

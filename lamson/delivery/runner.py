@@ -2,8 +2,9 @@
 
 One in each process, on its loop; all processes of all nodes look into the same table, and each task
 is done once (see lamson/delivery/errands.py). It looks twice a second, and at once when it is told
-that something waits: so a timer wakes no earlier than it is due, and within a second. It hands over
-a few tasks at a time: the mail that comes meanwhile does not wait behind all of them.
+that something waits: so a timer wakes no earlier than it is due, and within a second. What is quick
+it hands over together, to share a transaction, but for no longer than mail that comes meanwhile can
+wait; what is slow, one by one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from lamson.storage import failure, tasks
 from lamson.storage.patience import patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.engine import Connection
 
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
     from lamson.storage.tasks import Task
 
 LOOK = 0.5  # seconds between two looks, where nothing is due before
-FOUND = 64  # tasks of one look
-WINDOW = 16  # of these, whose order counts for nothing
-QUICK = 0.02  # seconds: where tasks take less, more of them are handed over at a time:
-AT_ONCE = 16  # so many times as many
+FOUND = 256  # tasks of one look
+WINDOW = 64  # of these, whose order counts for nothing
+QUICK = 0.02  # seconds: where tasks take less, more of them are handed over than there are hands:
+AHEAD = 2  # so many times as many; of those that share a transaction so many batches
+TOGETHER = 0.05  # seconds that tasks which share a transaction may take where mail waits for that,
+BATCH = 64  # and how many they are, at most
 TAKEN = 0.1  # seconds until the next look, where others were quicker
 MEND = 60.0  # seconds between looks for what waits longer than it could
 OUTAGE = 1.0  # seconds between two looks while the database does not answer
@@ -48,10 +51,12 @@ class Hands(Protocol):
 
     def do(self, chore: Chore, *, aside: bool = False) -> None: ...
 
+    def suspected(self, crash_keys: Sequence[bytes]) -> set[bytes]: ...
+
 
 class Runner:
-    """``limit`` tasks at a time are handed over, more where they are quick; ``clock`` gives seconds
-    since the epoch."""
+    """``limit`` chores at a time are handed over, more where they are quick; ``clock`` gives
+    seconds since the epoch."""
 
     def __init__(
         self,
@@ -60,29 +65,32 @@ class Runner:
         hands: Hands,
         *,
         limit: int = 1,
+        together: float = TOGETHER,
         clock: Callable[[], float] = time.time,
         prepare: Callable[[Connection], None] = lambda connection: None,
         mend: Callable[[Connection, float], None] = lambda connection, now: None,
     ) -> None:
         """``prepare`` is done in a transaction before anything else, once; ``mend`` is done from
-        time to time, and when the clock went back: it is given the time.
+        time to time, and when the clock went back: it is given the time. ``together`` is for how
+        many seconds tasks may share a transaction.
         """
         self.errands = errands
         self.register = errands.register
         self._database = database
         self._hands = hands
         self._limit = limit
+        self._together = together
         self._clock = clock
         self._prepare: Callable[[Connection], None] | None = prepare
         self._mend = mend
         self._found: deque[Task] = deque()
         self._under_way: dict[int, Fate] = {}
         self._resting: dict[int, float] = {}
-        self._inside = self._outside = 0  # of those
+        self._inside = self._outside = 0  # chores
         self._has_news = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self._seconds = QUICK  # that a task takes: slowness is learnt at once
+        self._costs: dict[str, float] = {}  # seconds that a task takes, by kind
         self._is_down = False
         self._mended = 0.0
 
@@ -108,7 +116,7 @@ class Runner:
         done = asyncio.Event()
         fates: list[Fate] = []
         self._hands.do(
-            _chore(task, lambda deaths: fates.append(self.errands.run(task, deaths)), done.set),
+            _chore([task], lambda deaths: fates.append(self.errands.run(task, deaths)), done.set),
             aside=self.errands.is_outside(task),
         )
         await done.wait()
@@ -125,7 +133,7 @@ class Runner:
     async def _turn(self) -> float:
         """Hand over what there is; gives the seconds to wait."""
         self._hand_over()
-        inside = self._inside < self._most and not self._found
+        inside = self._inside < self._limit * AHEAD and not self._found
         outside = self._outside < ASIDE and bool(self.errands.kinds_outside)
         if not inside and not outside:
             return LOOK  # a chore that is done wakes it
@@ -188,40 +196,71 @@ class Runner:
 
     def _hand_over(self) -> None:
         """What runs in a transaction, as far as there are hands; of the rest what there is now."""
-        waiting, self._found = self._found, deque()
-        for task in waiting:
-            if self.errands.is_outside(task):
-                if self._outside < ASIDE:  # else it is found again
-                    self._begin(task, is_outside=True)
-            elif self._inside < self._most:
-                self._begin(task, is_outside=False)
-            else:
-                self._found.append(task)
+        inside: list[Task] = []
+        for task in self._found:
+            if not self.errands.is_outside(task):
+                inside.append(task)
+            elif self._outside < ASIDE:  # else it is found again
+                self._begin([task], is_outside=True)
+        while inside and self._inside < self._most(inside[0]):
+            batch = self._batch(inside)
+            begun = {task.id for task in batch}
+            inside = [task for task in inside if task.id not in begun]
+            self._begin(batch, is_outside=False)
+        self._found = deque(inside)
 
-    @property
-    def _most(self) -> int:
-        """How many may be under way: slow ones leave threads to the mail."""
-        return self._limit * (AT_ONCE if self._seconds < QUICK else 1)
+    def _batch(self, waiting: Sequence[Task]) -> list[Task]:
+        """The first one, and those that may share its transaction: no suspect, and none for it."""
+        first = waiting[0]
+        room = self._room(first)
+        if room < 2 or not self.errands.shares(first):
+            return [first]
+        batch = [task for task in waiting if task.kind == first.kind][:room]
+        suspected = self._hands.suspected([crash_key(task) for task in batch])
+        if suspected and crash_key(first) in suspected:
+            return [first]
+        return [task for task in batch if not suspected or crash_key(task) not in suspected]
 
-    def _begin(self, task: Task, *, is_outside: bool) -> None:
-        self._under_way[task.id] = Fate.DUE
+    def _room(self, task: Task) -> int:
+        """How many like it may share a transaction."""
+        return min(int(self._together / self._cost(task)), BATCH)
+
+    def _cost(self, task: Task) -> float:
+        """Seconds that one like it takes, its share of a commit included."""
+        return self._costs.get(task.kind, QUICK)
+
+    def _most(self, task: Task) -> int:
+        """How many chores may be under way: slow ones leave threads to the mail."""
+        if self.errands.shares(task) and self._room(task) > 1:
+            return AHEAD  # more of them would only be in each other's way
+        return self._limit * (AHEAD if self._cost(task) < QUICK else 1)
+
+    def _begin(self, batch: Sequence[Task], *, is_outside: bool) -> None:
+        for task in batch:
+            self._under_way[task.id] = Fate.DUE
         self._count(1, is_outside=is_outside)
 
         def work(deaths: int) -> None:
             began = time.perf_counter()
-            self._under_way[task.id] = self.errands.run(task, deaths)
+            if len(batch) == 1:
+                fates = [self.errands.run(batch[0], deaths)]
+            else:
+                fates = self.errands.run_together(batch)
+            self._under_way.update(zip((task.id for task in batch), fates, strict=True))
             if not is_outside:
-                took = time.perf_counter() - began
-                self._seconds = max(took, 0.9 * self._seconds + 0.1 * took)
+                took = max((time.perf_counter() - began) / len(batch), 1e-4)
+                known = self._cost(batch[0])  # slowness is learnt at once
+                self._costs[batch[0].kind] = max(took, 0.9 * known + 0.1 * took)
 
         def done() -> None:
-            rest = RESTS.get(self._under_way.pop(task.id), 0.0)
-            if rest:
-                self._resting[task.id] = time.monotonic() + rest
+            for task in batch:
+                rest = RESTS.get(self._under_way.pop(task.id), 0.0)
+                if rest:
+                    self._resting[task.id] = time.monotonic() + rest
             self._count(-1, is_outside=is_outside)
             self._has_news.set()
 
-        self._hands.do(_chore(task, work, done), aside=is_outside)
+        self._hands.do(_chore(batch, work, done), aside=is_outside)
 
     def _at_rest(self) -> set[int]:
         """Tasks that it is of no use to look at again at once."""
@@ -236,5 +275,7 @@ class Runner:
             self._inside += number
 
 
-def _chore(task: Task, work: Callable[[int], None], done: Callable[[], None]) -> Chore:
-    return Chore(f"task {task.id} ({task.kind} {task.name})", crash_key(task), work, done)
+def _chore(batch: Sequence[Task], work: Callable[[int], None], done: Callable[[], None]) -> Chore:
+    names = ", ".join(f"task {task.id} ({task.kind} {task.name})" for task in batch[:3])
+    more = f" and {len(batch) - 3} more" if len(batch) > 3 else ""
+    return Chore(names + more, b"".join(map(crash_key, batch)), work, done)

@@ -142,7 +142,7 @@ class Timers:
             later = timeouts[number + 1]
             due_at = max(errand.now, payload["since"] + later.seconds)
             again = payload | {"function": later.function.name}
-            tasks.put(errand.connection, [Task(KIND, task.name, again, due_at)])
+            errand.again.append(Task(KIND, task.name, again, due_at))
 
     def _of(self, module: str, state: str) -> Sequence[Any]:
         return self._timeouts.get(module, {}).get(state, ())

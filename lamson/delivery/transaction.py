@@ -233,12 +233,14 @@ class Transactions:
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_COMMIT)
 
-    def settle(self, connection: Connection, store: StateStore, errand: Errand) -> None:
+    def settle(self, connection: Connection, store: StateStore, errands: Sequence[Errand]) -> None:
         """Save the states that were entered, with their timers, and what is to be done later."""
-        store.save({entry.key: entry.state for entry in errand.entries})
-        if self._timers is not None and errand.entries:
-            self._timers.note(connection, errand.entries, errand.now)
-        tasks.add(connection, errand.todo)
+        entries = [entry for errand in errands for entry in errand.entries]
+        store.save({entry.key: entry.state for entry in entries})
+        if self._timers is not None and entries:
+            self._timers.note(connection, entries, errands[-1].now)
+        tasks.put(connection, [task for errand in errands for task in errand.again])
+        tasks.add(connection, [task for errand in errands for task in errand.todo])
 
     def give_up(self, job: Job) -> None:
         """Keep a message whose handling kills workers, and answer 250, without running it."""

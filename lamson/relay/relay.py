@@ -2,10 +2,11 @@
 
 It runs on the event loop of its process. Rows come from the dispatcher right after their commit,
 and from a sweep of the table at the start, every few seconds (rows whose time has come, rows that a
-dead process left), when the next scheduled one is due, when somebody says that he put mail there,
-and as soon as there is room in memory for what was left there. One message of a conversation is
-under way at a time, so their order is kept. Where a row stands is known by `lamson.storage.held`
-alone; `lamson.relay.attempt` makes an attempt and tells what becomes of the row.
+dead process left), when the next scheduled one is due, or one that it deferred itself, when
+somebody says that he put mail there, and as soon as there is room in memory for what was left
+there. One message of a conversation is under way at a time, so their order is kept. Where a row
+stands is known by `lamson.storage.held` alone; `lamson.relay.attempt` makes an attempt and tells
+what becomes of the row.
 
 A row is deleted only after Postfix's 250. What could not be written to the table while the database
 was down is written later, before anything else is taken from it (`lamson.relay.changes`): so an
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from lamson import log
 from lamson.relay import attempt
+from lamson.relay.alarms import Alarms
 from lamson.relay.attempt import Attempts
 from lamson.relay.changes import Changes, explain
 from lamson.storage.patience import patience
@@ -83,6 +85,8 @@ class Relay:
         self._loose: set[asyncio.Task[object]] = set()  # changes that nobody else awaits
         self._is_stopping = False
         self._next_due: float | None = None  # of what is scheduled
+        self._alarms = Alarms()  # of what was deferred
+        self._sweeps_at = 0.0  # where nothing happens before
 
     async def start(self) -> None:
         """Begin to sweep and to submit."""
@@ -198,8 +202,9 @@ class Relay:
             else:
                 behind = self._held.defer(row, fate.due_at)
                 await self._changes.defer(row, fate.due_at)
-                if fate.due_at <= time.time():
-                    self._has_room.set()  # the sweep takes it at once
+                self._alarms.add(fate.due_at)
+                if fate.due_at < self._sweeps_at:
+                    self._has_room.set()  # the sweep takes it at once, or knows when it has to
         self._look()
         await self._changes.release(behind)
 
@@ -220,6 +225,7 @@ class Relay:
 
     async def _sweep_for_ever(self) -> None:
         while True:
+            began = time.time()
             self._held.end_hold_backs(HOLD_BACK)
             await self._renew()
             if self._attempts.is_server_down:
@@ -227,18 +233,22 @@ class Relay:
             else:
                 await self.sweep()
             await asyncio.sleep(min(SWEEP_PAUSE, SWEEP_INTERVAL))
+            pause = self._pause(began)
+            self._sweeps_at = time.time() + pause
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._has_room.wait(), self._pause())
+                await asyncio.wait_for(self._has_room.wait(), pause)
             self._has_room.clear()
             if self._held.has_deletions and not self._held.is_behind:
                 self._has_taken.set()  # what was to delete them was cut off
             self._look()
 
-    def _pause(self) -> float:
-        """Seconds until the next sweep, where nothing happens before."""
-        if self._next_due is None:
-            return SWEEP_INTERVAL
-        return min(max(self._next_due - time.time(), 0.0), SWEEP_INTERVAL)
+    def _pause(self, began: float) -> float:
+        """Seconds until the next sweep, where nothing happens before. ``began`` is when the last
+        one did: what became due since then it may have missed.
+        """
+        now = time.time()
+        due = [one for one in (self._next_due, self._alarms.next(began)) if one is not None]
+        return min(max(min(due, default=now + SWEEP_INTERVAL) - now, 0.0), SWEEP_INTERVAL)
 
     async def _renew(self) -> None:
         """Keep the lease of what is under way: a slow server must not be given it twice.

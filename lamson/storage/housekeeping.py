@@ -116,7 +116,7 @@ class Housekeeping:
             self._purge(lambda connection: probes.purge(connection, time.time()))
             self._purge(lambda connection: redeemed.purge(connection, time.time()))
             self._purge(lambda connection: pending.purge(connection, time.time()), pending.PIECE)
-            self._purge(lambda connection: keys.purge(connection, time.time()))
+            self._purge(lambda connection: keys.purge(connection))
             self._purge(lambda connection: tracked.purge(connection, time.time()))
             self._purge(lambda connection: bounced.purge(connection, time.time()))
             self._purge(lambda connection: pace.purge(connection, time.time()))

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, delete, select
+from sqlalchemy import Float, and_, cast, delete, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamson.storage.seen import PIECE
@@ -21,6 +22,7 @@ from lamson.storage.tables import keys
 if TYPE_CHECKING:
     from typing import Any
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Connection
 
 _DAY, _HOUR = 86400.0, 3600.0
@@ -31,7 +33,8 @@ _ATTEMPTS = 10  # to claim a key that others claim and give up at the same time
 class Key:
     """What mail is sent once by: for ever, or for so many ``days`` and ``hours`` from then on.
 
-    The time goes by the clock of who sends. Raises ValueError for a name or a time that is none.
+    The time goes by the clock of the database (see `claim`). Raises ValueError for a name or a time
+    that is none.
     """
 
     name: str
@@ -66,14 +69,22 @@ class Key:
 
 
 def claim(
-    connection: Connection, key: Key, message_id: str, now: float, schema: str | None = None
+    connection: Connection,
+    key: Key,
+    message_id: str,
+    now: float | None = None,
+    schema: str | None = None,
 ) -> str | None:
     """Claim ``key`` for a mail in the caller's transaction.
 
-    Gives None where it was free, else the Message-ID of the mail that has it.
+    Gives None where it was free, else the Message-ID of the mail that has it. ``now`` is what the
+    end of keys goes by; by default the clock of the database's server, so that one who sends, and
+    whose own clock is wrong, neither ends another's key nor gives one that never ends. SQLite has
+    no server: there it is the clock of the machine.
     """
     made: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    until = now + key.seconds if key.seconds else 0.0
+    present = _time(connection, now)
+    until = present + key.seconds if key.seconds else literal(0.0)
     values = {"name": key.digest, "message_id": message_id, "until": until}
     statement = (
         made.insert(keys)
@@ -81,7 +92,7 @@ def claim(
         .on_conflict_do_update(
             index_elements=[keys.c.name],
             set_={"message_id": message_id, "until": until},
-            where=and_(keys.c.until != 0, keys.c.until <= now),
+            where=and_(keys.c.until != 0, keys.c.until <= present),
         )
         .returning(keys.c.name)
     )
@@ -103,11 +114,21 @@ def free(connection: Connection, digest: bytes, schema: str | None = None) -> No
     connection.execute(statement, execution_options=in_schema(schema))
 
 
-def purge(connection: Connection, now: float) -> int:
-    """Forget some of those that have ended, in the caller's transaction; gives their number."""
-    over = select(keys.c.name).where(keys.c.until > 0, keys.c.until <= now).limit(PIECE)
+def purge(connection: Connection, now: float | None = None) -> int:
+    """Forget some of those that have ended, in the caller's transaction; gives their number.
+
+    ``now`` is as for `claim`."""
+    over = select(keys.c.name).where(keys.c.until > 0, keys.c.until <= _time(connection, now))
+    over = over.limit(PIECE)
     over = over.with_for_update(skip_locked=True)  # that is being claimed anew
     return connection.execute(delete(keys).where(keys.c.name.in_(over))).rowcount
+
+
+def _time(connection: Connection, now: float | None) -> ColumnElement[float]:
+    """In seconds since the epoch; by default what the database says, in the statement itself."""
+    if now is not None or connection.dialect.name != "postgresql":
+        return literal(time.time() if now is None else now, Float)
+    return cast(func.extract("epoch", func.clock_timestamp()), Float)
 
 
 def in_schema(schema: str | None) -> dict[str, Any]:

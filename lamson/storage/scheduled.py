@@ -117,11 +117,16 @@ def head(connection: Connection, id: int) -> RowMapping | None:
 
 
 def drop(connection: Connection, id: int) -> bool:
-    """Forget one row, and its key, in the caller's transaction; gives whether it was there."""
+    """Forget one row, in the caller's transaction; gives whether it was there.
+
+    Its key is free where it was the last of its mail: mail to many, and tracked mail, is several.
+    """
     statement = delete(scheduled).where(scheduled.c.id == id).returning(scheduled.c.key)
     row = connection.execute(statement).first()
     if row is not None and row.key is not None:
-        keys.free(connection, bytes(row.key))
+        others = select(scheduled.c.id).where(scheduled.c.key == row.key).limit(1)
+        if connection.execute(others).first() is None:
+            keys.free(connection, bytes(row.key))
     return row is not None
 
 

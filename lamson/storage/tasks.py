@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects import postgresql
 
+from lamson.storage.keys import in_schema
 from lamson.storage.outgoing import fit
 from lamson.storage.tables import tasks
 
@@ -53,9 +55,19 @@ def put(connection: Connection, wanted: Sequence[Task]) -> None:
     _insert(connection, wanted, _REPLACE)
 
 
-def add(connection: Connection, wanted: Sequence[Task]) -> None:
-    """Have each of them wait; one of the same name that waits already stays as it is."""
-    _insert(connection, wanted, _KEEP)
+def add(connection: Connection, wanted: Sequence[Task], schema: str | None = None) -> None:
+    """Have each of them wait; one of the same name that waits already stays as it is.
+
+    ``schema`` is that of our tables, where the search path of the connection is another.
+    """
+    if schema is None:
+        _insert(connection, wanted, _KEEP)
+        return
+    same = [tasks.c.kind, tasks.c.name]
+    statement = postgresql.insert(tasks).on_conflict_do_nothing(index_elements=same)
+    now = time.time()
+    for task in wanted:
+        connection.execute(statement, _row(task, now), execution_options=in_schema(schema))
 
 
 def cancel(connection: Connection, kind: str, names: Collection[str]) -> int:
@@ -100,6 +112,30 @@ def take(
     made["until"] = NEVER if made_at is None else made_at
     row = connection.execute(statement, {"id": id, "now": now, **made}).mappings().first()
     return None if row is None else _task(row)
+
+
+def take_all(connection: Connection, wanted: Sequence[Task], now: float) -> dict[int, Task]:
+    """Take those of ``wanted`` that can be taken as `take` does, by one statement; gives them by
+    id, in their order."""
+    statement, rows = (
+        _TAKE_ALL,
+        {
+            "now": now,
+            "ids": [task.id for task in wanted],
+            "made": [task.made_at for task in wanted],
+        },
+    )
+    if connection.dialect.name == "sqlite":
+        pairs = [(task.id, task.made_at) for task in wanted]
+        statement, rows = _TAKE_ALL_SQLITE, {"now": now, "pairs": json.dumps(pairs)}
+    found = {row["id"]: _task(row) for row in connection.execute(statement, rows).mappings()}
+    return {task.id: found[task.id] for task in wanted if task.id in found}
+
+
+def put_back(connection: Connection, task: Task) -> None:
+    """Have one wait again that was taken in the caller's transaction, as if it had not been."""
+    row = _row(task, time.time()) | {"attempts": task.attempts, "last_error": task.last_error}
+    connection.execute(_RESTORE, row)
 
 
 def put_off(connection: Connection, task: Task, due_at: float, error: str) -> bool:
@@ -261,3 +297,16 @@ _DUE = (
 )
 _TAKE_SQLITE = text(f"DELETE FROM lamson_tasks WHERE id IN ({_DUE}) RETURNING *")
 _TAKE = text(f"DELETE FROM lamson_tasks WHERE id IN ({_DUE} FOR UPDATE SKIP LOCKED) RETURNING *")
+_TAKE_ALL = text(
+    "DELETE FROM lamson_tasks WHERE id IN (SELECT task.id FROM lamson_tasks AS task"
+    " JOIN unnest(CAST(:ids AS bigint[]), CAST(:made AS double precision[])) AS wanted (id, made)"
+    " ON task.id = wanted.id AND task.made_at = wanted.made"
+    " WHERE task.due_at <= :now FOR UPDATE OF task SKIP LOCKED) RETURNING *"
+)
+# What SQLite reads in JSON may be another float, by the last bit.
+_TAKE_ALL_SQLITE = text(
+    "DELETE FROM lamson_tasks WHERE id IN (SELECT task.id FROM json_each(:pairs) AS wanted"
+    " CROSS JOIN lamson_tasks AS task ON task.id = json_extract(wanted.value, '$[0]')"
+    " AND abs(task.made_at - json_extract(wanted.value, '$[1]')) < 1e-5"
+    " WHERE task.due_at <= :now) RETURNING *"
+)

@@ -77,7 +77,7 @@ def measure(effort: Effort) -> Iterator[Section]:
     """Both, on SQLite and, where it is there, on PostgreSQL."""
     soon = Section("Mail from elsewhere: from its commit to its submission")
     scale = Section(f"A million scheduled messages ({MANY:,} rows beside {FEW:,})")
-    with _urls() as urls:
+    with databases() as urls:
         for name, url in urls.items():
             with tempfile.TemporaryDirectory(prefix="lamson-bench-") as directory:
                 times = _latencies(Path(directory), url, MAILS * effort.rounds)
@@ -99,7 +99,7 @@ def measure(effort: Effort) -> Iterator[Section]:
 
 
 @contextmanager
-def _urls() -> Iterator[dict[str, str]]:
+def databases() -> Iterator[dict[str, str]]:
     """The databases: "" is a file of SQLite in the directory of the time."""
     if why_not():
         yield {"SQLite": ""}

@@ -17,6 +17,7 @@ from tests.bench import (
     routing,
     socketmap,
     source,
+    timers,
 )
 from tests.bench.comparison import Effort, compare
 from tests.bench.dovecot import Dovecot
@@ -171,6 +172,13 @@ def counting(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     return sections
 
 
+def in_time(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
+    """Timers: how many a second, and how late beside mail."""
+    if reason := timers.unavailable():
+        return [Section("Timers", remarks=[f"left out: {reason}"])]
+    return timers.measure(effort)
+
+
 SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "accept": accept,
     "durable": durable,
@@ -185,4 +193,5 @@ SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "socketmap": lookups,
     "mailer": from_elsewhere,
     "counting": counting,
+    "time": in_time,
 }

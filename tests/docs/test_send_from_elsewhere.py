@@ -14,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import create_engine
 
-from lamson.storage import migrate
+from lamson.storage import migrate, tasks
 from lamson.storage.database import Database
 from lamson.storage.outbox import Outbox
 from tests.docs.blocks import blocks
@@ -140,6 +140,27 @@ def test_a_cron_job(shop: Shop) -> None:
             check=True,
         )
     assert shop.subjects() == ["Report"]
+
+
+def test_work_after_the_commit(shop: Shop) -> None:
+    module = shop.project / "app" / "handlers" / "stock.py"
+    module.parent.mkdir(parents=True)
+    module.write_text(shop.block("app/handlers/stock.py"))
+    settings = shop.project / "config" / "settings.py"
+    settings.write_text(SETTINGS.replace("no.such.module", "app.handlers.stock"))
+    (shop.directory / "sell.py").write_text(
+        shop.block("shop_stock.py") + "\nfor _ in range(2):\n    sell(17, 'bread')\n"
+    )
+    subprocess.run(
+        [sys.executable, str(shop.directory / "sell.py")],
+        cwd=shop.project,
+        env={**os.environ, "PYTHONPATH": str(shop.project)},
+        check=True,
+    )
+    with shop.database.read() as connection:
+        [task] = tasks.waiting(connection)
+    assert task.kind == "later"
+    assert task.payload["arguments"] == {"article": "bread", "number": 1}
 
 
 def test_the_tables_that_a_role_needs_are_there(shop: Shop) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests import postgres
-from tests.faults import catalogue, report, restarts
+from tests.faults import catalogue, report, restarts, timely
 from tests.faults.rig import Impossible
 from tests.faults.run import Outcome, Plan, run, run_wrong
 from tests.postfix import instance
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tests.faults.fault import Fault, Kind
+    from tests.faults.timely import TimeFault, TimeOutcome
+
+MOST_TIMERS = 200  # of one run of what goes by time
+ROUNDS = 5  # strikes for one of those
 
 KINDS: tuple[Kind, ...] = ("sqlite", "postgres")
 
@@ -58,8 +62,13 @@ def main() -> int:
     right = _sorted(one for one, weakness in outcomes if not weakness)
     wrong = _sorted(one for one, weakness in outcomes if weakness)
     parts = {"table": report.table(right), "wrong": report.wrong_table(wrong)}
+    timed = [one for one in timely.FAULTS if not options.only or one.name in options.only]
+    in_time, late = _run_timed(timed, plan)
+    failures += late
+    parts["time"] = report.time_table(in_time)
     is_proven = not failures and all(one.is_clean for one in right)
     is_proven &= not any(one.is_clean for one in wrong)
+    is_proven &= all(one.is_noticed if one.weakness else one.is_clean for one in in_time)
     if options.kills:
         with tempfile.TemporaryDirectory() as directory:
             measured = restarts.measure(options.kills, Path(directory))
@@ -106,6 +115,35 @@ def _run_all(
             outcomes.append((outcome, weakness))
             print(outcome, weakness and f"({weakness})", flush=True)
     return outcomes, failures
+
+
+def _run_timed(faults: Iterable[TimeFault], plan: Plan) -> tuple[list[TimeOutcome], list[str]]:
+    """Those of what runs by time, one after the other: they wait for a second to come."""
+    timers, rounds = min(plan.messages, MOST_TIMERS), max(1, plan.injections // ROUNDS)
+    outcomes: list[TimeOutcome] = []
+    failures: list[str] = []
+    with postgres.PostgresInstance() as instance:
+        for fault in faults:
+            for kind in fault.databases:
+                server = None if kind == "sqlite" else instance
+                is_shown = fault.weakness and kind == fault.databases[0]
+                for wrong in (False, True) if is_shown else (False,):
+                    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+                        try:
+                            outcome = (
+                                timely.run_wrong(fault, Path(directory), server)
+                                if wrong
+                                else timely.run(
+                                    fault, Path(directory), server, timers=timers, rounds=rounds
+                                )
+                            )
+                        except (AssertionError, OSError) as error:
+                            print(f"{fault.name} on {kind}: FAILED: {error}", flush=True)
+                            failures.append(fault.name)
+                            continue
+                    outcomes.append(outcome)
+                    print(outcome, outcome.weakness and f"({outcome.weakness})", flush=True)
+    return sorted(outcomes, key=lambda one: bool(one.weakness)), failures
 
 
 def _sorted(outcomes: Iterable[Outcome]) -> list[Outcome]:

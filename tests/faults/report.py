@@ -8,22 +8,28 @@ from typing import TYPE_CHECKING
 
 from tests.faults.fault import (
     ANY_CONTENT,
+    EARLY_DELETES,
     EARLY_REPLY,
     FORGETFUL_OUTBOX,
     FORGETFUL_STATES,
     LATE_THREADS,
     LOST_DELETES,
+    MAIL_APART,
+    NO_KEYS,
     NO_ORDER,
     NO_REDEMPTION,
     NO_SEEN_CHECK,
     NOTHING_KEPT,
+    TOLD_AGAIN,
 )
+from tests.faults.timely import EARLY, LATE, UNMENDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tests.faults.restarts import Restarts
     from tests.faults.run import Outcome
+    from tests.faults.timely import TimeOutcome
 
 PAGE = Path(__file__).parents[2] / "docs" / "delivery.md"
 
@@ -50,7 +56,20 @@ _WEAKNESSES = {
     ANY_CONTENT: "a note for any content",
     NO_REDEMPTION: "a token counts each time",
     LOST_DELETES: "deletes of a failed transaction forgotten",
+    TOLD_AGAIN: "told what became of mail each time",
+    MAIL_APART: "mail in a transaction of its own",
+    NO_KEYS: "keys that nobody looks at",
+    EARLY_DELETES: "deleted before submission",
+    EARLY: "a task deleted when it is found",
+    LATE: "a task deleted after the commit of its work",
+    UNMENDED: "slots not mended after the clock went back",
 }
+# What is counted of what runs by time, in the order of the table.
+_COUNTED = ("lost", "twice", "astray", "untold", "undone", "slots_twice", "is_standing")
+_TIME_COLUMNS = (
+    "lost | done twice | in a wrong state | mail not once | work never done | slots twice |"
+    " slots that stopped |\n|" + "---|" * 12 + "\n"
+)
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
@@ -77,6 +96,19 @@ def wrong_table(outcomes: Iterable[Outcome]) -> str:
     return _WRONG_HEAD + "".join(rows)
 
 
+def time_table(outcomes: Iterable[TimeOutcome]) -> str:
+    """What the count of timers, slots and work said: of Lamson, and of one made wrong."""
+    rows = [
+        f"| {one.fault.title} | {_database(one)} | {_WEAKNESSES.get(one.weakness, '')} "
+        f"| {one.survived} / {one.injected} | {one.timers} | "
+        + " | ".join(_bold(one.found[name]) for name in _COUNTED)
+        + " |\n"
+        for one in outcomes
+    ]
+    head = "| fault | database | made wrong | survived / injected | timers | "
+    return head + _TIME_COLUMNS + "".join(rows)
+
+
 def restarts(measured: Restarts) -> str:
     return (
         f"{measured.kills} workers killed under load, {measured.connections} connections made "
@@ -96,7 +128,7 @@ def write(parts: Mapping[str, str]) -> None:
     PAGE.write_text(page, encoding="utf-8")
 
 
-def _database(one: Outcome) -> str:
+def _database(one: Outcome | TimeOutcome) -> str:
     name = _NAMES[one.kind]
     return (
         f"{name}, {one.fault.nodes} nodes" if one.kind != "sqlite" and one.fault.nodes > 1 else name

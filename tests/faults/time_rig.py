@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parent / "time_project"
 HANDLERS = "app.handlers.ticking"
-WITHIN = 3.0  # seconds in which everything becomes due
+RATE = 20.0  # timers that become due in a second
 _ALEMBIC = threading.Lock()
 
 # Python reads this before anything else in each process: so its clock can be moved.
@@ -154,7 +154,7 @@ class TimeRig(Running):
         now = time.time()
         wanted, states = [], []
         for number, name in enumerate(sorted(self.names)):
-            due_at = now + 1 + WITHIN * number / len(self.names)
+            due_at = now + 1 + number / RATE
             key = StateKey(HANDLERS, name)
             payload = {
                 "machine": HANDLERS,
@@ -221,8 +221,20 @@ class TimeRig(Running):
         """Until a few timers are done, and not all of them."""
         wait_for(lambda: len(self._rows("timer")) >= 5, "some timers to be done", timeout=60)
 
+    def wait_until_idle(self) -> None:
+        """Until two looks a second apart find as much done: nothing that waits is due."""
+        seen: list[int] = []
+
+        def is_idle() -> bool:
+            seen.append(len(self._rows("timer")))
+            time.sleep(1.0)
+            return len(self._rows("timer")) == seen[-1]
+
+        wait_for(is_idle, "timers to wait", timeout=60)
+
     def settle(self, timeout: float = 60.0) -> None:
         """Wait until nothing waits but the next slot, and a slot has been run since."""
+        timeout += len(self.names) / RATE
         before = len(self._rows("every"))
         wait_for(
             lambda: (

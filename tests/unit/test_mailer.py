@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import sys
 import threading
@@ -23,7 +24,7 @@ from lamson.relay import relay
 from lamson.relay.submission import Outcome
 from lamson.settings import Settings, Submission
 from lamson.settings.routes import collect_routes
-from lamson.storage import doorbell, tracked
+from lamson.storage import doorbell, tasks, tracked
 from lamson.storage.outbox import Outbox
 from lamson.storage.tables import SCHEMA_REVISION, VERSION_TABLE
 from tests.unit.relay.rig import until
@@ -247,9 +248,75 @@ def test_a_module_that_there_is_not_is_told_when_it_is_named(settings: Settings)
         mailer.send(mail(mailer), track=True, module="app.handlers.shpo")
 
 
-def test_work_after_a_commit_is_for_functions_of_handler_modules(mailer: Mailer) -> None:
-    with pytest.raises(LamsonError, match="after its commit"):
-        mailer.later(print)
+@pytest.fixture
+def caller(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Mailer, Any]]:
+    """A Mailer of a project with a `@background` function, and its handler module."""
+    (tmp_path / "handlers_that_call.py").write_text(
+        "from lamson import Attempt, background\n\n\ndef plain(): ...\n\n\n"
+        "@background\ndef tell(who: str, attempt: Attempt, times: int = 1): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    mailer = Mailer(settings.model_copy(update={"handlers": ["handlers_that_call"]}))
+    yield mailer, importlib.import_module("handlers_that_call")
+    mailer.close()
+    del sys.modules["handlers_that_call"]
+
+
+def asked_for(database: Database) -> list[tuple[str, Any]]:
+    with database.read() as connection:
+        return [
+            (task.payload["key"], task.payload["arguments"]) for task in tasks.waiting(connection)
+        ]
+
+
+def test_work_is_handed_over_in_the_transaction_of_the_caller(
+    caller: tuple[Mailer, Any], database: Database, engine: Engine
+) -> None:
+    mailer, handlers = caller
+    with Session(engine) as session:
+        mailer.later(handlers.tell, "zed", session=session, key="gone")
+        session.rollback()
+        mailer.later(handlers.tell, "zed", session=session, key="one")
+        mailer.later("handlers_that_call.tell", "zed", times=7, session=session, key="one")
+        assert asked_for(database) == []
+        session.commit()
+    own = mailer.later("handlers_that_call.tell", who="ann", times=2)
+    assert asked_for(database) == [
+        ("one", {"who": "zed"}),
+        (own, {"who": "ann", "times": 2}),
+    ]
+
+
+def test_work_is_handed_over_on_a_loop(
+    caller: tuple[Mailer, Any], database: Database, database_url: str
+) -> None:
+    mailer, handlers = caller
+    url = database_url.replace("sqlite:", "sqlite+aiosqlite:")
+    url = url.replace("postgresql:", "postgresql+psycopg:")
+
+    async def order() -> None:
+        engine = create_async_engine(url)
+        async with AsyncSession(engine) as session:
+            await mailer.later_async(handlers.tell, "zed", session=session, key="one")
+            await session.commit()
+        await mailer.later_async("handlers_that_call.tell", "ann", key="two")
+        await engine.dispose()
+
+    asyncio.run(order())
+    assert [key for key, _ in asked_for(database)] == ["one", "two"]
+
+
+def test_work_that_cannot_be_done_is_refused(caller: tuple[Mailer, Any]) -> None:
+    mailer, handlers = caller
+    for unknown in (print, handlers.plain, "handlers_that_call.tel"):
+        with pytest.raises(LamsonError, match=r"there are: handlers_that_call\.tell$"):
+            mailer.later(unknown)
+    with pytest.raises(TypeError, match="takes no how"):
+        mailer.later(handlers.tell, "zed", how="loud")
+    with pytest.raises(TypeError, match="JSON"):
+        mailer.later(handlers.tell, object())
 
 
 def test_it_signs_for_the_routes_of_the_project(

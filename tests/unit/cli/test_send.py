@@ -133,7 +133,11 @@ def test_a_message_is_put_into_the_outbox(lamson: Lamson, database: Database) ->
     assert row.message_id.endswith("@test.com>")
     assert (row.sender, row.recipients) == ("me@test.com", ("zed@example.com",))
     first = lamson(*line, "-key", "report")
-    assert lamson(*line, "-key", "report").out == first.out != done.out
+    assert first.err == ""
+    again = lamson(*line, "-key", "report")
+    assert (again.status, again.out) == (0, first.out)
+    assert first.out != done.out
+    assert f"nothing is sent: -key report was used before, for {first.out}" in again.err
     assert lamson(*line, "-at", "2999-01-31T09:00").status == 0
     [later] = outbox.scheduled()
     assert later.due_at == datetime(2999, 1, 31, 9).timestamp()

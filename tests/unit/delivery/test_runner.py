@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from lamson.delivery.runner import ASIDE, AT_ONCE, Runner
+from lamson.delivery.errand import crash_key
+from lamson.delivery.runner import AHEAD, ASIDE, Runner
 from lamson.storage import tasks
 from lamson.storage.tasks import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pytest
 
@@ -38,6 +39,9 @@ class Threads:
 
     def __init__(self) -> None:
         self.most = 0
+        self.suspects: set[bytes] = set()
+        self.together: list[int] = []
+        self.keys: set[bytes] = set()
         self.aside: list[bool] = []
         self._running = 0
         self._threads: list[threading.Thread] = []
@@ -46,6 +50,8 @@ class Threads:
         self._running += 1
         self.most = max(self.most, self._running)
         self.aside.append(aside)
+        self.together.append(len(chore.crash_key) // 32)
+        self.keys.add(chore.crash_key)
         loop = asyncio.get_running_loop()
 
         def done() -> None:
@@ -59,6 +65,9 @@ class Threads:
 
         self._threads.append(threading.Thread(target=run))
         self._threads[-1].start()
+
+    def suspected(self, crash_keys: Sequence[bytes]) -> set[bytes]:
+        return {key for key in crash_keys if key in self.suspects}
 
     def join(self) -> None:
         for thread in self._threads:
@@ -106,7 +115,7 @@ def test_two_processes_do_each_task_once(make_timely: Make, database: Database) 
     add(database, *(Task("test", name) for name in names))
     run(*runners, until=lambda: count(database) == 0)
     assert sorted(done) == sorted(names)
-    assert hands.most <= 2 * AT_ONCE
+    assert hands.most <= 2 * AHEAD
 
 
 def test_none_is_early_and_none_waits_for_the_next_look(
@@ -173,7 +182,7 @@ def test_what_makes_calls_to_the_world_holds_up_nothing(
         return count(database) == 0
 
     run(runner, until=is_done)
-    assert hands.most <= ASIDE + AT_ONCE
+    assert hands.most <= ASIDE + AHEAD
     assert len(waited) == len(set(waited)) == 200
     assert done == ["one"]
 
@@ -229,6 +238,28 @@ def test_preparing_comes_first_and_once(make_timely: Make, database: Database) -
     runner = Runner(database, here.errands, Threads(), prepare=lambda _: prepared.append(1))
     run(runner, until=lambda: len(done) == 3)
     assert done == [[1]] * 3
+
+
+def test_quick_ones_are_handed_over_together_and_a_suspect_alone(
+    make_timely: Make, database: Database
+) -> None:
+    done: list[str] = []
+    hands = Threads()
+    here = make_timely(SOURCE)
+    here.errands._clock = time.time
+    here.errands.register("test", lambda task, errand: done.append(task.name), shares=True)
+    here.errands.register("alone", lambda task, errand: done.append(task.name))
+    add(database, *(Task("test", str(number)) for number in range(8)))
+    add(database, *(Task("alone", f"alone {number}") for number in range(3)))
+    runner = Runner(database, here.errands, hands)
+    runner._costs = {"test": 0.005, "alone": 0.005}
+    with database.read() as connection:
+        suspect = next(task for task in tasks.waiting(connection) if task.name == "3")
+    hands.suspects.add(crash_key(suspect))
+    run(runner, until=lambda: count(database) == 0)
+    assert len(done) == len(set(done)) == 11
+    assert 1 < max(hands.together) <= 7
+    assert hands.suspects < hands.keys
 
 
 def test_slow_ones_leave_threads_to_the_mail(make_timely: Make, database: Database) -> None:

@@ -58,7 +58,9 @@ class Timely:
             database, self.transactions, make_mailer, clock=lambda: self.now, **options
         )
         self.schedules = Schedules(self.router)
-        self.errands.register(timers.KIND, self.timers.perform, locks=self.timers.locks)
+        self.errands.register(
+            timers.KIND, self.timers.perform, locks=self.timers.locks, shares=True
+        )
         self.errands.register(schedules.KIND, self.schedules.perform, failed=self.schedules.failed)
         self.errands.register_outside(later.KIND, Background(self.router).perform)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import OperationalError
 
+from lamson.relay import relay
 from lamson.relay import relay as relay_module
 from lamson.storage.pace import Pace
 from tests.unit.relay.rig import Rig, row, until
@@ -52,3 +53,19 @@ def test_what_is_paced_waits_for_the_database(rig: Rig, monkeypatch: pytest.Monk
             await until(lambda: rig.server.taken == ["<1@test>"])
 
     asyncio.run(work())
+
+
+def test_what_was_paced_leaves_when_its_time_comes(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with the next look that comes anyway."""
+    monkeypatch.setattr(relay, "SWEEP_INTERVAL", 3600.0)
+    pace = Pace(rig.database, {"*": 240})
+
+    async def story() -> None:
+        async with rig.relay(pace=pace) as one:
+            rows = [row(number, f"zed{number}@example.com") for number in range(1, 5)]
+            one.submit(rig.commit(*rows))
+            await until(lambda: len(rig.server.taken) == 4)
+
+    asyncio.run(story())

@@ -43,6 +43,27 @@ def test_it_is_claimed_once(database: Database) -> None:
         assert keys.claim(connection, Key("b"), "<4@test>", 86451.0) == "<3@test>"
 
 
+@pytest.mark.parametrize("ahead", [-86400.0, 86400.0])
+def test_the_clock_of_who_sends_is_not_asked(
+    database: Database, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    """One that is wrong ends nobody's key, and has its own end when it should."""
+    if database.is_sqlite:
+        pytest.skip("has no clock but that of the machine")
+    right = time.time
+    with database.begin() as connection:
+        assert keys.claim(connection, Key("right", hours=1), "<1@test>") is None
+    monkeypatch.setattr(time, "time", lambda: right() + ahead)
+    with database.begin() as connection:
+        assert keys.claim(connection, Key("right", hours=1), "<2@test>") == "<1@test>"
+        assert keys.claim(connection, Key("wrong", hours=1), "<2@test>") is None
+        assert keys.purge(connection) == 0
+    monkeypatch.setattr(time, "time", right)
+    with database.begin() as connection:
+        assert keys.claim(connection, Key("wrong"), "<3@test>", right() + 3500) == "<2@test>"
+        assert keys.claim(connection, Key("wrong"), "<3@test>", right() + 3700) is None
+
+
 def test_those_that_have_ended_are_forgotten(database: Database) -> None:
     with database.begin() as connection:
         for name, days in (("ever", 0.0), ("day", 1.0), ("week", 7.0)):

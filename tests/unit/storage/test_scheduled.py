@@ -182,6 +182,20 @@ def test_one_process_at_a_time_lets_rows_move(database: Database, clock: Clock) 
     assert leave(outbox) == ["one"]
 
 
+def test_the_key_of_mail_in_parts_is_free_when_the_last_is_dropped(database: Database) -> None:
+    """Else it could be sent again to those who get the other parts."""
+    outbox, key = Outbox(database, "test"), Key("one")
+    with database.begin() as connection:
+        assert keys.claim(connection, key, "<1@test>", time.time()) is None
+    commit(outbox, database, *(row(name, HOUR, key=key.digest) for name in ("one", "two")))
+    first, second = (waiting.id for waiting in outbox.scheduled())
+    with database.begin() as connection:
+        assert scheduled.drop(connection, first)
+        assert keys.claim(connection, key, "<2@test>", time.time()) == "<1@test>"
+        assert scheduled.drop(connection, second)
+        assert keys.claim(connection, key, "<2@test>", time.time()) is None
+
+
 def test_what_left_before_it_was_dropped_keeps_its_key(database: Database, clock: Clock) -> None:
     """Else it could be sent again under that key."""
     if database.is_sqlite:

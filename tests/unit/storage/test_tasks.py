@@ -161,3 +161,20 @@ def test_an_id_that_was_used_again_is_another_task(database: Database) -> None:
         assert not tasks.put_aside(connection, stale, "broken")
         assert not tasks.lease(connection, stale, 60.0)
         assert tasks.take(connection, new.id, 50.0, made_at=new.made_at) == new
+
+
+def test_many_are_taken_at_once_but_what_is_due_is_as_it_was_read(database: Database) -> None:
+    with database.begin() as connection:
+        tasks.add(connection, [Task("test", str(number), due_at=number) for number in range(1, 6)])
+        found = tasks.due(connection, 9.0, 9)
+    one, two, three, four, five = found
+    again = replace(two, made_at=two.made_at - 1)
+    with database.begin() as connection:
+        assert tasks.drop(connection, one.id)
+        taken = tasks.take_all(connection, [four, one, again, three, five], 4.5)
+        assert list(taken.values()) == [four, three]
+        assert tasks.waiting(connection) == [two, five]
+        tasks.put_back(connection, replace(three, attempts=2, last_error="broken"))
+        (back,) = tasks.due(connection, 3.0, 9)[1:]
+    assert (back.name, back.attempts, back.last_error) == ("3", 2, "broken")
+    assert back.made_at == three.made_at

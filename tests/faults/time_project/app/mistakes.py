@@ -1,5 +1,6 @@
 """Mistakes that Lamson does not make, made on purpose: the count has to notice each of them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import delete
@@ -36,20 +37,34 @@ def _take_early() -> None:
         return mine
 
     _replace(tasks, "due", take_at_once)
+
+    def take_all(connection: Any, wanted: Sequence[Task], now: float) -> dict[int, Task]:
+        return {task.id: found.pop(task.id) for task in wanted if task.id in found}
+
     _replace(tasks, "take", lambda connection, id, now, made_at: found.pop(id, None))
+    _replace(tasks, "take_all", take_all)
     _replace(tasks, "lease", lambda connection, task, until: found.pop(task.id, None) is not None)
 
 
 def _delete_late() -> None:
     """A timer is deleted after its work was committed, and nobody looks at the state."""
-    once = Errands._once
+    once, together = Errands._once, Errands.run_together
 
-    def do_and_delete(errands: Errands, task: Task, kind: Any) -> Fate:
-        fate = once(errands, task, kind)
-        if fate is Fate.DONE and task.kind == "timer":
-            with errands._database.begin() as connection:
-                tasks.drop(connection, task.id)
+    def do_and_delete(errands: Errands, task: Task) -> Fate:
+        fate = once(errands, task)
+        delete_all(errands, [task], [fate])
         return fate
+
+    def do_together_and_delete(errands: Errands, batch: Sequence[Task]) -> list[Fate]:
+        fates = together(errands, batch)
+        delete_all(errands, batch, fates)
+        return fates
+
+    def delete_all(errands: Errands, batch: Sequence[Task], fates: Sequence[Fate]) -> None:
+        for task, fate in zip(batch, fates, strict=True):
+            if fate is Fate.DONE and task.kind == "timer":
+                with errands._database.begin() as connection:
+                    tasks.drop(connection, task.id)
 
     take = tasks.take
 
@@ -61,7 +76,13 @@ def _delete_late() -> None:
             else take(connection, id, now, made_at=made_at)
         )
 
+    def look_at_all(connection: Any, wanted: Sequence[Task], now: float) -> dict[int, Task]:
+        there = (tasks.get(connection, task.id) for task in wanted)
+        return {task.id: task for task in there if task is not None}
+
+    _replace(tasks, "take_all", look_at_all)
     _replace(Errands, "_once", do_and_delete)
+    _replace(Errands, "run_together", do_together_and_delete)
     _replace(Errand, "state", lambda errand, key: "WAITING")
     _replace(tasks, "take", only_look)
     _replace(tasks, "cancel", lambda connection, kind, names: 0)
