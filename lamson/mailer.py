@@ -14,11 +14,13 @@ import secrets
 import socket
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from lamson.delivery.posting import Posting
 from lamson.delivery.tracking import Tracking
@@ -33,13 +35,13 @@ from lamson.storage import doorbell, given, identity, posted
 from lamson.storage.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import TypeVar
 
     from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-    from sqlalchemy.orm import Session, scoped_session
+    from sqlalchemy.orm import scoped_session
 
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
@@ -64,11 +66,15 @@ class Mailer:
     It has a connection to the project's database only when it needs one.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """``settings`` are those of the project. Raises SettingsError where no database is set."""
+    def __init__(self, settings: Settings, *, database: Database | None = None) -> None:
+        """``settings`` are those of the project. Raises SettingsError where no database is set.
+
+        ``database`` is that of a test, whose tables are there, in the place of the one they name.
+        """
         if settings.database is None:
             raise SettingsError("database: none is set, so there is no outbox to put mail into")
         self._settings = settings
+        self._given = database
         self._templates = Templates(settings.templates)
         declared = Domains((), settings.domains)
         self._declared = declared.holds
@@ -107,7 +113,7 @@ class Mailer:
         """Let go of the connections; the next use makes new ones."""
         with self._lock:
             database, self._database, self._identity = self._database, None, None
-        if database is not None:
+        if database is not None and database is not self._given:
             database.close()
 
     def compose(
@@ -178,6 +184,19 @@ class Mailer:
             return posting.send(message, sender=sender, to=to, at=at, key=key, track=track)
 
         return self._write(write, session)
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """A transaction on the project's database: for a program without an engine of its own.
+
+        It is committed at the end of the block, and rolled back where that raises; mail that is
+        sent with the session is part of it. Raises what `send` raises. On SQLite nobody else
+        writes meanwhile.
+        """
+        database, _, _ = self._known()
+        with database.begin() as connection, Session(connection) as session:
+            yield session
+            session.flush()
 
     def sign(self, purpose: str, payload: str = "", *, days: float | None = None) -> str:
         """A token for the routes that have a capture ``Signed(purpose)``: as `Delivery.sign`.
@@ -314,9 +333,12 @@ class Mailer:
         with self._lock:
             if self._database is None:
                 assert self._settings.database is not None
-                self._database = Database(self._settings.database, connections=_CONNECTIONS)
+                self._database = self._given or Database(
+                    self._settings.database, connections=_CONNECTIONS
+                )
             if self._identity is None:
-                self._database.check()
+                if self._given is None:
+                    self._database.check()
                 self._identity = self._ask(self._database)
             return self._database, *self._identity
 

@@ -1,7 +1,7 @@
 """The tickets."""
 
-from sqlalchemy import Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import Text, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 AGENTS = ("ann@example.org", "bob@example.org")
 
@@ -22,6 +22,20 @@ class Ticket(Base):
     host: Mapped[str] = mapped_column(Text)
     agent: Mapped[str] = mapped_column(Text, default="")
     is_open: Mapped[bool] = mapped_column(default=True)
+
+    @classmethod
+    def begin(cls, db: Session, thread: str, subject: str, host: str) -> "Ticket":
+        """A new one; or that of the thread, should Lamson have forgotten the thread meanwhile."""
+        known = db.scalars(select(cls).filter_by(thread=thread)).one_or_none()
+        ticket = known or cls(thread=thread, subject=subject, host=host)
+        db.add(ticket)
+        db.flush()  # now it has its number
+        return ticket
+
+    @classmethod
+    def of(cls, db: Session, thread: str) -> "Ticket":
+        """That of a thread."""
+        return db.scalars(select(cls).filter_by(thread=thread)).one()
 
     @property
     def title(self) -> str:

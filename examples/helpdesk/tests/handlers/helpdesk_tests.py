@@ -19,6 +19,15 @@ def zed(conversation: Correspondent) -> Conversation:
     return conversation("zed@example.com")
 
 
+def test_a_question_is_a_ticket(zed: Conversation) -> None:
+    received = zed.say("support@test.com", "Printer", "It burns.")
+    assert received is not None
+    assert received["Subject"] == "[#1] Printer"
+    other = zed.say("support@test.com", "Printer", "It burns again.")
+    assert other is not None
+    assert other["Subject"] == "[#2] Printer"
+
+
 @pytest.fixture
 def ann(conversation: Correspondent) -> Conversation:
     """An agent."""
@@ -36,9 +45,7 @@ def said(sent: Sent) -> str:
 
 
 def test_a_question_is_answered(zed: Conversation, ann: Conversation, bob: Conversation) -> None:
-    received = zed.say("support@test.com", "Printer", "It burns.")
-    assert received is not None
-    assert received["Subject"] == "[#1] Printer"
+    zed.say("support@test.com", "Printer", "It burns.")
     ann.reply(ann.inbox[-1], "Which one?")
     answer = zed.inbox[-1]
     assert said(answer) == "Which one?"
@@ -51,10 +58,50 @@ def test_two_questions_are_two_tickets(zed: Conversation, bob: Conversation) -> 
     zed.say("support@test.com", "Printer", "It burns.")
     zed.say("support@test.com", "Printer", "Where is the toner?")
     fire, toner = bob.inbox
-    bob.reply(fire, "close")
+    bob.reply(fire, "We are on our way.")
     bob.reply(toner, "In the cellar.")
     assert said(zed.inbox[-1]) == "In the cellar."
     assert "burns" not in zed.inbox[-1].body
+
+
+def test_a_colleague_takes_over(
+    conversation: Correspondent, zed: Conversation, ann: Conversation
+) -> None:
+    zed.say("support@test.com", "Printer", "It burns.")
+    ann.reply(ann.inbox[-1], "Which one?")
+    conversation("yan@example.com").reply(zed.inbox[-1], "The big one.")
+    assert "> Which one?" in ann.inbox[-1].body
+    ann.reply(ann.inbox[-1], "Thank you both.")
+    assert {one.address for one in zed.inbox[-1].message.to} == {
+        "zed@example.com",
+        "yan@example.com",
+    }
+
+
+def test_a_stranger_who_knows_a_message_id_is_told_nothing(
+    conversation: Correspondent, zed: Conversation, ann: Conversation
+) -> None:
+    zed.say("support@test.com", "Printer", "It burns.")
+    ann.reply(ann.inbox[-1], "The code of the door is 1234.")
+    known = zed.inbox[-1]["Message-ID"] or ""
+    eve = conversation("eve@evil.example")
+    eve.say("support@test.com", "Re: [#1] Printer", "Well?", headers={"In-Reply-To": known})
+    assert "1234" not in "".join(one.body for one in eve.inbox)
+    assert "1234" not in ann.inbox[-1].body
+
+
+def test_attachments_go_along(zed: Conversation, ann: Conversation) -> None:
+    photo = Attachment(b"\x89PNG", "fire.png", "image/png")
+    mail = MailResponse(
+        to="support@test.com",
+        sender=zed.author,
+        subject="Printer",
+        body="Look.",
+        attachments=[photo],
+    )
+    zed.deliver("support@test.com", mail.to_bytes())
+    [got] = ann.inbox[-1].message.attachments
+    assert (got.filename, got.content) == ("fire.png", b"\x89PNG")
 
 
 def test_commands_are_for_agents(
@@ -84,34 +131,6 @@ def test_a_customer_cannot_make_an_agents_address(zed: Conversation, sent: list[
     with pytest.raises(Refused):
         zed.say(str(received["From"]).replace("support+", "desk+"), "Re: Printer", "close")
     assert len(sent) == 2
-
-
-def test_a_colleague_takes_over(
-    conversation: Correspondent, zed: Conversation, ann: Conversation
-) -> None:
-    zed.say("support@test.com", "Printer", "It burns.")
-    ann.reply(ann.inbox[-1], "Which one?")
-    conversation("yan@example.com").reply(zed.inbox[-1], "The big one.")
-    assert "> Which one?" in ann.inbox[-1].body
-    ann.reply(ann.inbox[-1], "Thank you both.")
-    assert {one.address for one in zed.inbox[-1].message.to} == {
-        "zed@example.com",
-        "yan@example.com",
-    }
-
-
-def test_attachments_go_along(zed: Conversation, ann: Conversation) -> None:
-    photo = Attachment(b"\x89PNG", "fire.png", "image/png")
-    mail = MailResponse(
-        to="support@test.com",
-        sender=zed.author,
-        subject="Printer",
-        body="Look.",
-        attachments=[photo],
-    )
-    zed.deliver("support@test.com", mail.to_bytes())
-    [got] = ann.inbox[-1].message.attachments
-    assert (got.filename, got.content) == ("fire.png", b"\x89PNG")
 
 
 def test_no_program_makes_a_ticket(
