@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import event
-from sqlalchemy.orm import Session
 
 from lamson.delivery.posting import Posting
 from lamson.delivery.tracking import Tracking
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-    from sqlalchemy.orm import scoped_session
+    from sqlalchemy.orm import Session, scoped_session
 
     from lamson.message.attachment import Attachable
     from lamson.message.mailboxes import Addresses, Mailbox
@@ -193,6 +192,8 @@ class Mailer:
         sent with the session is part of it. Raises what `send` raises. On SQLite nobody else
         writes meanwhile.
         """
+        from sqlalchemy.orm import Session
+
         database, _, _ = self._known()
         with database.begin() as connection, Session(connection) as session:
             yield session

@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import blocks, merged, put
+from tests.examples.projects import PLUGINS
 from tests.intro.shell import Shell
 from tests.waiting import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = REPOSITORY / "examples" / "helpdesk"
-# Of a reader's environment: that of these tests has a dozen of others, which take time to load.
-PLUGINS = "export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PYTEST_ADDOPTS='-p lamson.testing'"
 PASSED = (2, 7, 10, 11, 12)  # tests, after each step
 
 
@@ -29,7 +28,8 @@ def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
     passed = iter(PASSED)
     settings = ""
     with Shell(tmp_path) as shell:
-        shell.enter(PLUGINS)
+        for name, value in PLUGINS.items():
+            shell.enter(f"export {name}='{value}'")
         for block in blocks("tutorial.md"):
             text = block.text
             if block.file == "config/settings.py":

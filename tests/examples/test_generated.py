@@ -10,7 +10,7 @@ import pytest
 
 from lamson.cli import begin
 from lamson.cli.project import gen_command
-from tests.examples.projects import NAMES, generate
+from tests.examples.projects import NAMES, PLUGINS, generate
 from tests.intro.shell import Shell
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def test_it_is_a_project_that_works(name: str, tmp_path: Path) -> None:
         assert (made / room).is_dir(), room
     with Shell(made) as shell:
         for line in (
+            *(f"export {name}='{value}'" for name, value in PLUGINS.items()),
             "pytest -q -W error -p no:cacheprovider",
             "lamson syncdb",
             "lamson syncdb -revise nothing",

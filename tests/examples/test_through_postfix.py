@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.examples.projects import NAMES, REPOSITORY, generate
+from tests.examples.projects import NAMES, PLUGINS, REPOSITORY, generate
 from tests.examples.through_postfix import PORTS
 from tests.postfix.instance import PostfixInstance, why_not
 from tests.waiting import free_port
@@ -60,7 +60,8 @@ def test_its_tests_pass_behind_postfix(
 ) -> None:
     project = generate(name, tmp_path / name)
     (project / "conftest.py").write_text(CONFTEST)
-    environment = {**os.environ, PORTS: json.dumps(ports), "PYTHONPATH": str(REPOSITORY)}
+    told = {PORTS: json.dumps(ports), "PYTHONPATH": str(REPOSITORY)}
+    environment = {**os.environ, **PLUGINS, **told}
     for command in (
         ["lamson", "syncdb"],
         ["pytest", "-q", "--tb=short", "-W", "error"],

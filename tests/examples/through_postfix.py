@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -27,7 +29,7 @@ from lamson.testing.messages import sent_of
 from tests.postfix.sender import send
 from tests.postfix.sink import Sink
 from tests.service import LamsonService
-from tests.waiting import wait_for
+from tests.waiting import listening, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,12 +47,8 @@ class World:
     """The service of the project in which pytest runs, and all that it needs around it."""
 
     def __init__(self, project: Path, sink: Sink, ports: dict[str, int], maillog: Path) -> None:
-        self.project, self.sink, self.smtp_port, self.maillog = (
-            project,
-            sink,
-            ports["smtp"],
-            maillog,
-        )
+        self.project, self.sink = project, sink
+        self.smtp_port, self.maillog = ports["smtp"], maillog
         self.service = LamsonService(
             project,
             LAMSON_SOCKETMAP__LISTEN=f"127.0.0.1:{ports['socketmap']}",
@@ -66,27 +64,37 @@ class World:
         lines = self.maillog.read_text(errors="replace").splitlines()
         return [line for line in lines if all(part in line for part in parts)]
 
-    def count(self, statement: str, **values: object) -> int:
+    def count(self, statement: str, now: float) -> int:
         with self.database.read() as connection:
+            values = {"now": now} if ":now" in statement else {}
             return int(connection.execute(text(statement), values).scalar_one())
 
     def is_settled(self) -> bool:
-        """Whether nothing is on its way: in Postfix, in the outbox, or to be done now."""
+        """Whether nothing is on its way: in Postfix, in the outbox, or to be done now.
+
+        The queue is asked twice: what came in may have left something in the outbox, which is in
+        the queue again when it has gone from there.
+        """
+        return not self._queue() and not self._is_busy() and not self._queue()
+
+    def _is_busy(self) -> bool:
         now = time.time()
-        return (
-            self._under_way() == 0
-            and self.count("SELECT count(*) FROM lamson_outbox") == 0
-            and self.count("SELECT count(*) FROM lamson_tasks WHERE due_at <= :now", now=now) == 0
-            and self.count("SELECT count(*) FROM lamson_scheduled WHERE due_at <= :now", now=now)
-            == 0
-            and self._under_way() == 0
+        return any(
+            self.count(f"SELECT count(*) FROM {what}", now)
+            for what in (
+                "lamson_outbox",
+                "lamson_tasks WHERE due_at <= :now",
+                "lamson_scheduled WHERE due_at <= :now",
+            )
         )
 
-    def _under_way(self) -> int:
-        """The mails in Postfix's queue, by its log: what it took, and what it is through with."""
-        log = self.maillog.read_text(errors="replace")
-        taken = re.findall(r"cleanup\[\d+\]: (\w+): message-id=", log)
-        return len(set(taken)) - len(set(re.findall(r"qmgr\[\d+\]: (\w+): removed", log)))
+    def _queue(self) -> str:
+        """What `postqueue -j` tells."""
+        configuration = {"MAIL_CONFIG": str(self.maillog.parent / "etc"), "PATH": os.environ["PATH"]}
+        command = shutil.which("postqueue") or "/usr/sbin/postqueue"
+        return subprocess.run(
+            [command, "-j"], env=configuration, capture_output=True, text=True, check=True
+        ).stdout
 
     def settle(self) -> None:
         wait_for(
@@ -139,6 +147,7 @@ class PostfixMailroom(Mailroom):
             raise Refused(_reply(code, words))
         self._world.settle()
         sent = self._collect()
+        wait_for(lambda: self._world.log_lines(f"{said.queue_id}: removed"), "Postfix's log")
         for line in self._world.log_lines(f"{said.queue_id}: to=", "status=bounced"):
             if found := re.search(r"said: (\d\d\d) (.*) \(in reply", line):
                 raise Refused(_reply(int(found[1]), found[2]))
@@ -199,7 +208,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     with Sink(port=ports["sink"]) as sink:
         world = World(request.config.rootpath, sink, ports, maillog)
         with world.service:
-            world.settle()
+            wait_for(lambda: listening(ports["socketmap"]), "the socketmap")
             yield world
         world.database.close()
 
