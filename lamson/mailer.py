@@ -14,6 +14,7 @@ import secrets
 import socket
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -35,7 +36,7 @@ from lamson.storage.database import Database
 from lamson.storage.given import commits_each_statement, connection_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from typing import TypeVar
 
@@ -67,11 +68,15 @@ class Mailer:
     It has a connection to the project's database only when it needs one.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """``settings`` are those of the project. Raises SettingsError where no database is set."""
+    def __init__(self, settings: Settings, *, database: Database | None = None) -> None:
+        """``settings`` are those of the project. Raises SettingsError where no database is set.
+
+        ``database`` is that of a test, whose tables are there, in the place of the one they name.
+        """
         if settings.database is None:
             raise SettingsError("database: none is set, so there is no outbox to put mail into")
         self._settings = settings
+        self._given = database
         self._templates = Templates(settings.templates)
         declared = Domains((), settings.domains)
         self._declared = declared.holds
@@ -110,7 +115,7 @@ class Mailer:
         """Let go of the connections; the next use makes new ones."""
         with self._lock:
             database, self._database, self._identity = self._database, None, None
-        if database is not None:
+        if database is not None and database is not self._given:
             database.close()
 
     def compose(
@@ -181,6 +186,21 @@ class Mailer:
             return posting.send(message, sender=sender, to=to, at=at, key=key, track=track)
 
         return self._write(write, session)
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """A transaction on the project's database: for a program without an engine of its own.
+
+        It is committed at the end of the block, and rolled back where that raises; mail that is
+        sent with the session is part of it. Raises what `send` raises. On SQLite nobody else
+        writes meanwhile.
+        """
+        from sqlalchemy.orm import Session
+
+        database, _, _ = self._known()
+        with database.begin() as connection, Session(connection) as session:
+            yield session
+            session.flush()
 
     def sign(self, purpose: str, payload: str = "", *, days: float | None = None) -> str:
         """A token for the routes that have a capture ``Signed(purpose)``: as `Delivery.sign`.
@@ -361,9 +381,12 @@ class Mailer:
         with self._lock:
             if self._database is None:
                 assert self._settings.database is not None
-                self._database = Database(self._settings.database, connections=_CONNECTIONS)
+                self._database = self._given or Database(
+                    self._settings.database, connections=_CONNECTIONS
+                )
             if self._identity is None:
-                self._database.check()
+                if self._given is None:
+                    self._database.check()
                 self._identity = self._ask(self._database)
             return self._database, *self._identity
 

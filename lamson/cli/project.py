@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import click
 
 from lamson import private
+from lamson.cli import begin
 from lamson.cli.options import command, option
 from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SKELETONS = Path(__file__).parents[1] / "skeleton"
-SKELETON = _SKELETONS / "project"
-MILTER = _SKELETONS / "milter"
-_HANDLERS = '    handlers=["app.handlers.sample"],\n'
+SKELETON = begin.SKELETONS / "project"
+MILTER = begin.SKELETONS / "milter"
+_HANDLERS = re.compile(r"^    handlers=.*\n", re.MULTILINE)
 _FILTERS = """\
     # What the milter asks, at unix:sockets/milter.sock; it needs `lamson-postfix[milter]`.
     filters=["app.filters.sample"],
@@ -30,6 +30,7 @@ _FILTERS = """\
 _PRIVATE = ("run", "logs")  # directories for their user alone
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_CACHES = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 _SERVICE = "__service__"  # in names of files of a skeleton
 # What systemd lets a user be called (its "User/Group Name Syntax"); a unit has more freedom.
 _USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,30}")
@@ -45,14 +46,21 @@ made {project}; now:
 
 @command("gen")
 @option("project", metavar="NAME", required=True, help="The directory to make; its name names it.")
+@option(
+    "from",
+    dest="source",
+    metavar="EXAMPLE",
+    help=f"Begin with a whole application, or without a sample: {', '.join(begin.names())}.",
+)
 @option("FORCE", is_flag=True, help="Write into a directory that has files; replace those of ours.")
 @option("milter", is_flag=True, help="Add a sample filter, its test and its settings.")
-def gen_command(project: str, force: bool, milter: bool) -> None:
+def gen_command(project: str, source: str | None, force: bool, milter: bool) -> None:
     """Make a new project: a mail application that works, with its tests.
 
     \b
     Example:
       lamson gen -project mymailserver
+      lamson gen -from helpdesk -project mydesk
     """
     directory = Path(project)
     if not _NAME.fullmatch(directory.name):
@@ -61,8 +69,11 @@ def gen_command(project: str, force: bool, milter: bool) -> None:
             "a letter first",
             param_hint="-project",
         )
+    begins_with = begin.directory(source)
     with private.shared():
         generate(directory, SKELETON, force=force)
+        generate(directory, begins_with, force=True)
+        begin.settle(directory)
         if milter:
             generate(directory, MILTER, force=True)
     for name in _PRIVATE:
@@ -70,7 +81,8 @@ def gen_command(project: str, force: bool, milter: bool) -> None:
     if milter:
         file = directory / "config" / "settings.py"
         text = file.read_text(encoding="utf-8")
-        file.write_text(text.replace(_HANDLERS, _HANDLERS + _FILTERS), encoding="utf-8")
+        text = _HANDLERS.sub(lambda found: found[0] + _FILTERS, text)
+        file.write_text(text, encoding="utf-8")
     click.echo(_NEXT.format(project=project), nl=False)
 
 
@@ -134,5 +146,7 @@ def _check_ours(path: Path) -> None:
 
 def _files(skeleton: Path) -> Iterator[Path]:
     for path in sorted(skeleton.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+        inside = path.relative_to(skeleton).parts
+        is_left_behind = inside[0] in _PRIVATE and path.name != ".gitignore"  # by who ran it there
+        if path.is_file() and not is_left_behind and not _CACHES.intersection(inside):
             yield path

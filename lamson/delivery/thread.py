@@ -18,6 +18,8 @@ from lamson.errors import LamsonError
 from lamson.message import fragments, mailboxes, message_ids
 from lamson.message.answering import fewer_references, one_line
 from lamson.message.history import ATTRIBUTION, Said, quoted, quoted_html
+from lamson.routing.declaration import leads_to_thread
+from lamson.routing.handler import THREAD
 from lamson.smtp import address
 from lamson.storage import threads
 from lamson.storage.threads import Change, Entry, Known
@@ -82,7 +84,7 @@ class Thread:
         *,
         module: str,
         writer: str,
-        sign: Callable[[str], str],
+        sign: Callable[[str, str], str],
         connection: Connection,
         is_routed: Callable[[str], bool] = lambda address: False,
     ) -> None:
@@ -181,25 +183,31 @@ class Thread:
         """The same as HTML, which a template shows as it is: ``${thread.history_html()}``."""
         return quoted_html(self.messages if messages is None else messages, attribution)
 
-    def sign(self) -> str:
+    def sign(self, purpose: str = THREAD) -> str:
         """A token for a route with a capture ``Signed("thread")``: who writes there is in.
 
-        It counts for as long as a thread is kept without mail (see the setting
-        `mail_threads.keep_days`), whatever the route says. Raises PurposeError where no route has
-        such a capture, ValueError where the project has no key to sign with.
+        ``purpose`` may be "thread-agent" or the like, for who has another address in the thread
+        than the rest: nobody can make the one of the other. It counts for as long as a thread is
+        kept without mail (see the setting `mail_threads.keep_days`), whatever the route says.
+        Raises PurposeError where no route has such a capture, ValueError where the project has no
+        key to sign with, or for a purpose that leads to no thread.
         """
+        if not leads_to_thread(purpose):
+            raise ValueError(
+                f"{purpose!r} leads to no thread: expected 'thread', or one that begins 'thread-'"
+            )
         self._check_open()
-        token = self._sign(self.id)
+        token = self._sign(purpose, self.id)
         self._tokens.append(token)
         return token
 
-    def address(self, mailbox: str) -> str:
+    def address(self, mailbox: str, purpose: str = THREAD) -> str:
         """``support+TOKEN@host`` for ``support@host``: a Reply-To that leads back here.
 
         Raises ValueError where that is longer than an address may be, and what `sign` raises.
         """
         local, domain = address.split(mailbox)
-        made = f"{local}+{self.sign()}"
+        made = f"{local}+{self.sign(purpose)}"
         if not domain or len(made.encode()) > MAX_LOCAL:
             raise ValueError(f"no address can be made of {mailbox!a}: {made!a} is too long for one")
         return f"{made}@{domain}"

@@ -20,7 +20,6 @@ from lamson.delivery.correspondent import writer_of
 from lamson.delivery.thread import Thread
 from lamson.message.answering import one_line
 from lamson.routing.declaration import threads_among
-from lamson.routing.handler import THREAD
 from lamson.storage import threads
 from lamson.storage.threads import Known
 
@@ -112,8 +111,8 @@ class ThreadFinder:
     def _is_routed(self, address: str) -> bool:
         return bool(self._router.match(address))
 
-    def _sign(self, name: str) -> str:
-        return self._purposes.sign(THREAD, name, self._keep_days)[0]
+    def _sign(self, purpose: str, name: str) -> str:
+        return self._purposes.sign(purpose, name, self._keep_days)[0]
 
     def _wanted(self, job: Job) -> Iterator[_Wanted]:
         modules: dict[str, str] = {}

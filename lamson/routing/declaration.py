@@ -65,8 +65,14 @@ class DeclaredRoute:
 
 
 def threads_among(signed: Iterable[tuple[str, Signed]]) -> tuple[str, ...]:
-    """The names of the captures that a thread is found by: ``Signed("thread")``."""
-    return tuple(name for name, one in signed if one.purpose == THREAD)
+    """The names of the captures that a thread is found by: ``Signed("thread")`` and its kin."""
+    return tuple(name for name, one in signed if leads_to_thread(one.purpose))
+
+
+def leads_to_thread(purpose: str) -> bool:
+    """Whether what is signed for it is a thread: "thread" itself, or "thread-agent" and the like,
+    which are for who may do something else in it."""
+    return purpose == THREAD or purpose.startswith(f"{THREAD}-")
 
 
 @dataclass(frozen=True, slots=True)

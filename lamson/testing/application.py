@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from lamson.app import Application
+    from lamson.mailer import Mailer
     from lamson.smtp.envelope import Peer
     from lamson_milter.offer import Offer
 
@@ -184,6 +185,12 @@ class Mailroom:
         assert outbox is not None
         outgoing = [transactions.outgoing.popleft() for _ in range(len(transactions.outgoing))]
         outbox.delete([row.id for row in outgoing])
+        if "mailer" in self.__dict__:
+            others = outbox.all()
+            for row in others:
+                row.content = outbox.content(row.id) or b""
+            outbox.delete([row.id for row in others])
+            outgoing += others
         now = self.clock()
         sent = [sent_of(row, now) for row in outgoing]
         waiting = {row.id: row for row in outbox.scheduled()}
@@ -205,6 +212,16 @@ class Mailroom:
         for session in self.sessions:
             session.expire_all()
         return sent
+
+    @cached_property
+    def mailer(self) -> Mailer:
+        """A Mailer on the database of the test, for what runs beside the service.
+
+        What is committed with it is in ``sent`` after the next mail, or `wait`.
+        """
+        from lamson.mailer import Mailer
+
+        return Mailer(self.application.settings, database=self.database)
 
     def report(
         self,

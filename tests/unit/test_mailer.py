@@ -153,6 +153,27 @@ def test_mail_is_committed_with_the_callers_work_on_a_loop(
     assert asyncio.run(work()) == waiting(database)
 
 
+def test_a_transaction_of_the_project_is_for_work_and_mail(
+    mailer: Mailer, database: Database
+) -> None:
+    with mailer.begin() as db:
+        db.execute(text("CREATE TABLE orders (number INTEGER)"))
+
+    def fail() -> None:
+        with mailer.begin() as db:
+            db.execute(text("INSERT INTO orders VALUES (1)"))
+            mailer.send(mail(mailer), db)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert waiting(database) == []
+    with mailer.begin() as db:
+        assert db.execute(text("SELECT count(*) FROM orders")).scalar() == 0
+        mailer.send(mail(mailer), db)
+    assert len(waiting(database)) == 1
+
+
 def test_a_key_makes_it_once_across_transactions(
     mailer: Mailer, database: Database, engine: Engine, settings: Settings
 ) -> None:

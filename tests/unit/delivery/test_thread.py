@@ -177,6 +177,38 @@ def test_an_address_that_leads_back(tmp_path: Path, database: Database) -> None:
         thread.address("support")
 
 
+def test_who_may_do_more_has_an_address_of_his_own(tmp_path: Path, database: Database) -> None:
+    """It leads into the same thread, and neither can be made of the other."""
+    desk = Desk(
+        tmp_path,
+        database,
+        r"""
+        import pytest
+
+        given = []
+
+        @route("(user)@(host)")
+        @route(r"(user)\+(thread)@(host)", thread=Signed("thread"))
+        @route(r"(user)\+(agent)@(host)", agent=Signed("thread-agent"))
+        @stateless
+        def ask(message, delivery: Delivery, thread: Thread, user, host, agent=""):
+            given.append((thread.id, agent))
+            sender = thread.address("desk@test.com", "thread-agent")
+            mail = delivery.compose(to="ann@example.org", sender=sender, subject="x", body="x")
+            delivery.send(mail)
+            with pytest.raises(ValueError, match="'agent' leads to no thread"):
+                thread.sign("agent")
+        """,
+    )
+    (mail,) = desk.run(desk.job(ZED))
+    address = mail.message.from_[0].address
+    assert address.startswith("desk+")
+    desk.run(desk.job("ann@example.org", address))
+    assert desk.given == [(desk.given[0][0], ""), (desk.given[0][0], desk.given[0][0])]
+    theirs = SIGNER.sign(Signed("thread"), desk.given[0][0])
+    assert SIGNER.read(Signed("thread-agent"), theirs) is None
+
+
 def test_it_is_not_for_later(tmp_path: Path, database: Database) -> None:
     desk = Desk(
         tmp_path,

@@ -132,6 +132,22 @@ def test_time_passes_and_what_is_due_is_done_at_its_time(timely: Mailroom) -> No
     assert len(zed.inbox) == 2
 
 
+def test_a_mailer_beside_it_is_on_the_same_database(timely: Mailroom) -> None:
+    mailer = timely.mailer
+    later = timely.clock() + 3600
+    with mailer.begin() as db:
+        for subject, at in (("Now", None), ("Later", later)):
+            mail = mailer.compose(
+                to="zed@example.com", sender="web@test.com", subject=subject, body="Hi."
+            )
+            mailer.send(mail, db, at=at)
+    assert timely.sent == []
+    assert sorted(filter(None, subjects(timely.wait()))) == ["Later", "Now"]
+    assert timely.wait(hours=2) == []
+    assert Conversation(timely, "zed@example.com").say("list@test.com") is not None
+    assert len(timely.sent) == 3
+
+
 def test_work_after_a_commit_is_done_when_time_passes(timely: Mailroom) -> None:
     zed = Conversation(timely, "zed@example.com")
     calls = handlers(timely).CALLS

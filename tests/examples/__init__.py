@@ -1,0 +1,1 @@
+"""The whole applications in examples/: what they promise, and that they work."""
