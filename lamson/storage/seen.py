@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, text
 
-from lamson.storage import sqlite
+from lamson.storage import pipeline, sqlite
 from lamson.storage.seen_key import time_prefix
 from lamson.storage.tables import seen
 
@@ -33,9 +33,9 @@ PIECE = 1000  # rows that are purged at a time: nobody waits long for their lock
 
 _INTO = "lamson_seen (key, content, handled_at)"
 _NEW = "ON CONFLICT DO NOTHING RETURNING key, content"
-_CLAIM = text(
-    f"INSERT INTO {_INTO} SELECT entry, content, :now"
-    " FROM unnest(CAST(:entries AS bytea[]), CAST(:contents AS bytea[])) AS new (entry, content)"
+_CLAIM = (
+    f"INSERT INTO {_INTO} SELECT entry, content, %(now)s"
+    " FROM unnest(%(entries)s::bytea[], %(contents)s::bytea[]) AS new (entry, content)"
     f" {_NEW}"
 )
 _PURGE = text(
@@ -106,7 +106,7 @@ def _insert(
         return {(row[0], row[1]) for row in sqlite.insert(connection, _INTO, stamped, _NEW)}
     entries, contents = zip(*rows, strict=True)
     values = {"entries": list(entries), "contents": list(contents), "now": now}
-    return {(row[0], row[1]) for row in connection.execute(_CLAIM, values)}
+    return {(row[0], row[1]) for row in pipeline.execute(connection, _CLAIM, values)}
 
 
 def _contents(connection: Connection, entries: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
