@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from lamson.storage.seen import PIECE
 from lamson.storage.tables import keys
 
 if TYPE_CHECKING:
@@ -103,9 +102,9 @@ def free(connection: Connection, digest: bytes, schema: str | None = None) -> No
     connection.execute(statement, execution_options=in_schema(schema))
 
 
-def purge(connection: Connection, now: float) -> int:
+def purge(connection: Connection, now: float, piece: int) -> int:
     """Forget some of those that have ended, in the caller's transaction; gives their number."""
-    over = select(keys.c.name).where(keys.c.until > 0, keys.c.until <= now).limit(PIECE)
+    over = select(keys.c.name).where(keys.c.until > 0, keys.c.until <= now).limit(piece)
     over = over.with_for_update(skip_locked=True)  # that is being claimed anew
     return connection.execute(delete(keys).where(keys.c.name.in_(over))).rowcount
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 LEASE = 300.0  # seconds
 MAX_RECIPIENTS = 50  # of one row
+CONTENTS = 500  # that are looked at in one go
+CONTENTS_AT_A_TIME = 25  # that are deleted in one transaction
 PROMOTED = 500  # rows that come due in one transaction
 
 
@@ -65,6 +67,7 @@ class Outbox:
         self._lease = lease
         self._max_recipients = max_recipients
         self._last_id = 0
+        self._looked_at = 0  # the last content that was looked at, whether it is used
         self._id_lock = threading.Lock()
         self._suppression = Suppression()
         self._to_tell: dict[int, list[Task]] = {}  # by row, with whose change each is written
@@ -387,12 +390,23 @@ class Outbox:
             return [from_row(row, 0.0) for row in scheduled.waiting(connection, limit)]
 
     def purge(self) -> None:
-        """Delete what rows shared that have left."""
+        """Delete what rows shared that have left.
+
+        Where much is in use still no more than a part is looked at, another one each time.
+        """
+        while self._purge_part():
+            pass
+
+    def _purge_part(self) -> bool:
+        """Go on where the last one ended; gives whether it was worth while, and more is there."""
         with self._database.read() as connection:
-            if connection.execute(select(content.c.id).limit(1)).first() is None:
-                return
-        with self._database.begin_forgettable() as connection:
-            claims.purge(connection)
+            ids = claims.contents(connection, self._looked_at, CONTENTS)
+            unused = claims.unused(connection, ids) if ids else []
+        self._looked_at = ids[-1] if len(ids) == CONTENTS else 0
+        for at in range(0, len(unused), CONTENTS_AT_A_TIME):
+            with self._database.begin_forgettable() as connection:
+                claims.drop(connection, unused[at : at + CONTENTS_AT_A_TIME])
+        return bool(unused and self._looked_at)
 
     def retry(self, id: int | None) -> int:
         """Make a row due now, or all that were tried where None, unless it is under way.
