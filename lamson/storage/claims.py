@@ -103,20 +103,25 @@ _UNUSED = [
 def _first(
     connection: Connection, limit: int, now: float, budget: Budget, room: Room
 ) -> list[RowMapping]:
-    """The first rows of conversations, where they are free."""
+    """The first rows of conversations, where they are free; who has been due for longest is first.
+
+    In the order of an index, so that all that are not due cost nothing.
+    """
     earlier = outbox.alias()
     is_earlier = and_(earlier.c.conversation == outbox.c.conversation, earlier.c.id < outbox.c.id)
     is_first = ~select(earlier.c.id).where(is_earlier).exists()
-    query = select(*HEAD).where(_is_free(now), is_first).order_by(outbox.c.id).limit(limit)
-    if connection.dialect.name != "sqlite":
-        query = query.with_for_update(skip_locked=True)
-    rows = []
-    with closing(connection.execute(query)) as found:
-        for row in found.mappings():
-            if not room.take(row["size"]):  # the others do not skip it: it would wait for ever
-                budget.want(row["size"])
-                break
-            rows.append(row)
+    rows: list[RowMapping] = []
+    for is_due in (outbox.c.due_at <= now, outbox.c.due_at > now + _SET_BACK):
+        query = select(*HEAD).where(is_due, outbox.c.lease_until <= now, is_first)
+        query = query.order_by(outbox.c.due_at, outbox.c.id).limit(limit - len(rows))
+        if connection.dialect.name != "sqlite":
+            query = query.with_for_update(skip_locked=True)
+        with closing(connection.execute(query)) as found:
+            for row in found.mappings():
+                if not room.take(row["size"]):  # the others do not skip it: it would wait for ever
+                    budget.want(row["size"])
+                    return rows
+                rows.append(row)
     return rows
 
 

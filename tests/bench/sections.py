@@ -15,6 +15,7 @@ from tests.bench import (
     messages,
     milter,
     routing,
+    scale,
     socketmap,
     source,
 )
@@ -136,6 +137,13 @@ def from_elsewhere(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     return mailer.measure(effort)
 
 
+def at_scale(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
+    """A durable mail where little is in the database, and where much is."""
+    if effort.rounds < Effort.rounds:  # --quick
+        return scale.measure(effort.seconds, many=scale.SOME)
+    return scale.measure(effort.rounds * effort.seconds)
+
+
 SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "accept": accept,
     "durable": durable,
@@ -148,4 +156,5 @@ SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "milter": milters,
     "socketmap": lookups,
     "mailer": from_elsewhere,
+    "scale": at_scale,
 }
