@@ -138,7 +138,7 @@ def _measure(directory: Path, url: str, size: Size, seconds: float) -> Cost:
 def _prepare(connection: Any, _: object) -> None:
     """Checkpoints come when they are asked for: so the size of the log tells what was written."""
     connection.execute("PRAGMA wal_autocheckpoint=0")
-    connection.create_function("octets", 1, lambda number: number.to_bytes(8, "big"))
+    connection.create_function("key_at", 1, lambda at: at.to_bytes(8, "big") + os.urandom(16))
 
 
 class _Service:
@@ -199,7 +199,7 @@ class _Service:
             began = time.perf_counter()
             assert not self._outbox.claim(100)
             took.append(time.perf_counter() - began)
-        return statistics.median(took) * 1e6
+        return min(took) * 1e6  # what other processes take is none of it
 
     def _log(self) -> int:
         if self._database.is_sqlite:
@@ -220,14 +220,14 @@ def _fill(database: Database, size: Size) -> None:
             " SELECT {} FROM n"
         )
         digest, named, content = "randomblob(16)", "hex(randomblob(16))", "randomblob(500)"
-        moment = f"octets({first} + i * 1000)"
+        key = f"key_at({first} + i * 1000)"
     else:
         numbers = "SELECT {1} FROM generate_series(1, {0}) AS n (i)"
         digest, named = "decode(md5(i::text), 'hex')", "md5(i::text)"
         content = "decode(repeat(md5(i::text), 16), 'hex')"
-        moment = f"decode(lpad(to_hex({first} + i * 1000::bigint), 16, '0'), 'hex')"
+        key = f"decode(lpad(to_hex({first} + i * 1000::bigint), 16, '0') || md5(i::text), 'hex')"
     steps = {
-        "seen (key, content, handled_at)": (size.keys, f"{moment} || {digest}, {digest}, 1.0"),
+        "seen (key, content, handled_at)": (size.keys, f"{key}, {digest}, 1.0"),
         "state (module, author, state)": (
             size.states,
             "'handlers', 'user' || i || '@example.com', 'START'",
