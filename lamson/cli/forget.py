@@ -13,7 +13,7 @@ from lamson.errors import LamsonError, SettingsError
 
 if TYPE_CHECKING:
     from lamson.storage.database import Database
-    from lamson.storage.forgetting import Forgotten
+    from lamson.storage.erasure import Forgotten
 
 _LEFT = (
     "not touched: the application's own tables, what @background tasks were given,",
@@ -42,7 +42,7 @@ def forget_command(address: str, dry_run: bool, suppressed: bool, force: bool) -
       lamson forget zed@example.com -dry-run
       lamson forget zed@example.com
     """
-    from lamson.storage import forgetting
+    from lamson.storage import erasure
 
     mailbox = _address(address)
     database = _database()
@@ -58,17 +58,17 @@ def forget_command(address: str, dry_run: bool, suppressed: bool, force: bool) -
         _tell(done, "is to be erased")
         click.confirm(f"Erase what is kept of {printable(mailbox)}?", abort=True)
     with database.begin() as connection:
-        done = forgetting.forget(connection, mailbox, time.time(), is_unsuppressed=suppressed)
+        done = erasure.forget(connection, mailbox, time.time(), is_unsuppressed=suppressed)
     _tell(done, "erased")
 
 
 def _looked_at(database: Database, mailbox: str, is_unsuppressed: bool) -> Forgotten:
-    from lamson.storage import forgetting
+    from lamson.storage import erasure
 
     found: Forgotten | None = None
     try:
         with database.begin() as connection:
-            found = forgetting.forget(
+            found = erasure.forget(
                 connection, mailbox, time.time(), is_unsuppressed=is_unsuppressed
             )
             raise _LookedAtError

@@ -144,9 +144,9 @@ class Transactions:
                     failpoint.reach(failpoint.AFTER_BEGIN)
                 fresh = self._handlers.redeem(connection, self._claims.of(connection, jobs))
                 results = self._handle_all(fresh, connection, store, under_way)
-                outgoing = self._write(results, connection, store, under_way)
-                if connection is not None:
+                if connection is not None:  # first: what is written may take its place
                     delete(connection)
+                outgoing = self._write(results, connection, store, under_way)
                 if failpoint.ACTIVE:
                     failpoint.reach(failpoint.BEFORE_COMMIT)
         except AlteredConnection as altered:
@@ -220,8 +220,9 @@ class Transactions:
                 self._deleting() as delete,
                 self._in_database(self._database) as (connection, store),
             ):
-                outgoing = self._insert(connection, list(work(connection, store)), under_way)
+                made = list(work(connection, store))
                 delete(connection)
+                outgoing = self._insert(connection, made, under_way)
                 if failpoint.ACTIVE:
                     failpoint.reach(failpoint.BEFORE_COMMIT)
             self.outgoing.extend(outgoing)

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, text
 
 from lamson.storage import sqlite
-from lamson.storage.seen import PIECE
 from lamson.storage.tables import answers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.engine import Connection
 
@@ -50,13 +49,24 @@ def count(connection: Connection, added: Mapping[bytes, int], now: float) -> dic
     return {row.key: row.number for row in found}
 
 
-def purge(connection: Connection, now: float) -> int:
-    """Drop some of the counts of hours before the last one; gives how many.
+def past(connection: Connection, after: bytes, now: float, piece: int) -> list[bytes]:
+    """Some keys behind ``after``, in order, of the counts of hours before the last one."""
+    query = select(answers.c.key).where(answers.c.key > after, answers.c.hour < _oldest(now))
+    return [
+        bytes(key)
+        for key in connection.execute(query.order_by(answers.c.key).limit(piece)).scalars()
+    ]
 
-    Fewer than `PIECE` say that no more is to be dropped. What is being counted at this moment is
-    left for the next time: nobody waits.
+
+def drop(connection: Connection, found: Sequence[bytes], now: float) -> int:
+    """Forget what `past` found; gives how many.
+
+    What is being counted at this moment is left for the next time: nobody waits.
     """
-    oldest = int(now // HOUR) - 1
-    some = select(answers.c.key).where(answers.c.hour < oldest).limit(PIECE)
+    some = select(answers.c.key).where(answers.c.key.in_(found), answers.c.hour < _oldest(now))
     some = some.with_for_update(skip_locked=True)
     return connection.execute(delete(answers).where(answers.c.key.in_(some))).rowcount
+
+
+def _oldest(now: float) -> int:
+    return int(now // HOUR) - 1

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import delete, select, text
 
-from lamson.storage.seen import PIECE
 from lamson.storage.tables import bounced
 from lamson.storage.tracked import digest
 
@@ -55,9 +54,9 @@ def forget(connection: Connection, mailbox: str) -> None:
     connection.execute(delete(bounced).where(bounced.c.key == digest(mailbox)))
 
 
-def purge(connection: Connection, now: float) -> int:
-    """Forget some that failed long ago; fewer than `PIECE` say that no more did."""
-    some = select(bounced.c.key).where(bounced.c.last < now - KEPT).limit(PIECE)
+def purge(connection: Connection, now: float, piece: int) -> int:
+    """Forget some that failed long ago; fewer than ``piece`` say that no more did."""
+    some = select(bounced.c.key).where(bounced.c.last < now - KEPT).limit(piece)
     some = some.with_for_update(skip_locked=True)
     return connection.execute(delete(bounced).where(bounced.c.key.in_(some))).rowcount
 

@@ -71,41 +71,57 @@ def load(connection: Connection, rows: Sequence[Outgoing], sizes: Sequence[int])
     return [row for row in rows if row.id in found]
 
 
-def purge(connection: Connection) -> None:
-    """Delete contents of which no row is left.
+def contents(connection: Connection, after: int, limit: int) -> list[int]:
+    """The ids of shared contents behind ``after``, in order."""
+    query = select(content.c.id).where(content.c.id > after).order_by(content.c.id).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
+def unused(connection: Connection, ids: Sequence[int]) -> list[int]:
+    """Those of the contents ``ids`` of which no row is left, in order."""
+    query = select(content.c.id).where(content.c.id.in_(ids), *_UNUSED).order_by(content.c.id)
+    return list(connection.execute(query).scalars())
+
+
+def drop(connection: Connection, ids: Sequence[int]) -> None:
+    """Delete those of the contents ``ids`` of which no row is left.
 
     A transaction makes a content and its rows together, and no row comes to one later, but from
     among those that are scheduled, in one transaction too: what this statement sees without a row
     has none, also where others write at the same time.
     """
-    # That it is not 0 is known; said, it lets a database use the index of such rows.
-    is_used = and_(outbox.c.shared != 0, outbox.c.shared == content.c.id)
-    is_used_later = and_(scheduled.c.shared != 0, scheduled.c.shared == content.c.id)
-    connection.execute(
-        delete(content).where(
-            ~select(outbox.c.id).where(is_used).exists(),
-            ~select(scheduled.c.id).where(is_used_later).exists(),
-        )
-    )
+    connection.execute(delete(content).where(content.c.id.in_(ids), *_UNUSED))
+
+
+# That it is not 0 is known; said, it lets a database use the index of such rows.
+_UNUSED = [
+    ~select(table.c.id).where(table.c.shared != 0, table.c.shared == content.c.id).exists()
+    for table in (outbox, scheduled)
+]
 
 
 def _first(
     connection: Connection, limit: int, now: float, budget: Budget, room: Room
 ) -> list[RowMapping]:
-    """The first rows of conversations, where they are free."""
+    """The first rows of conversations, where they are free; who has been due for longest is first.
+
+    In the order of an index, so that all that are not due cost nothing.
+    """
     earlier = outbox.alias()
     is_earlier = and_(earlier.c.conversation == outbox.c.conversation, earlier.c.id < outbox.c.id)
     is_first = ~select(earlier.c.id).where(is_earlier).exists()
-    query = select(*HEAD).where(_is_free(now), is_first).order_by(outbox.c.id).limit(limit)
-    if connection.dialect.name != "sqlite":
-        query = query.with_for_update(skip_locked=True)
-    rows = []
-    with closing(connection.execute(query)) as found:
-        for row in found.mappings():
-            if not room.take(row["size"]):  # the others do not skip it: it would wait for ever
-                budget.want(row["size"])
-                break
-            rows.append(row)
+    rows: list[RowMapping] = []
+    for is_due in (outbox.c.due_at <= now, outbox.c.due_at > now + _SET_BACK):
+        query = select(*HEAD).where(is_due, outbox.c.lease_until <= now, is_first)
+        query = query.order_by(outbox.c.due_at, outbox.c.id).limit(limit - len(rows))
+        if connection.dialect.name != "sqlite":
+            query = query.with_for_update(skip_locked=True)
+        with closing(connection.execute(query)) as found:
+            for row in found.mappings():
+                if not room.take(row["size"]):  # the others do not skip it: it would wait for ever
+                    budget.want(row["size"])
+                    return rows
+                rows.append(row)
     return rows
 
 

@@ -16,7 +16,6 @@ after that for success.
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 from contextlib import contextmanager, nullcontext
@@ -27,7 +26,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.pool import StaticPool
 
 from lamson.errors import DatabaseError, UnavailableError
-from lamson.storage import failure, forked, guard, sqlite, tables
+from lamson.storage import failure, forked, guard, pipeline, sqlite, tables
 from lamson.storage.url import masked
 
 if TYPE_CHECKING:
@@ -55,9 +54,6 @@ _SESSION = {
     "tcp_keepalives_count": "3",
 }
 _PSYCOPG = "postgresql+psycopg"
-_DATA_EXCEPTION = "22"  # class of SQLSTATEs
-_QUOTED = re.compile('".*"', re.DOTALL)
-_READ_ONLY = "25006"  # read_only_sql_transaction
 _IN_ERROR = 3  # libpq's PQTRANS_INERROR
 
 
@@ -127,6 +123,8 @@ class Database:
             event.listen(self.engine, "do_connect", guard.connect_to_postgres)
             event.listen(self.engine, "checkin", _note_time)
             event.listen(self.engine, "checkout", _check_idle)
+            event.listen(self.engine, "before_cursor_execute", _send_waiting)
+            event.listen(self.engine, "commit", pipeline.flush)
             event.listen(self.engine, "commit", _check_postgres)
             event.listen(self.engine, "handle_error", _drop_read_only)
             event.listen(self.engine, "handle_error", _hide_values)
@@ -290,6 +288,11 @@ def _count_error(context: ExceptionContext) -> None:
     failure.count(context.sqlalchemy_exception or context.original_exception)
 
 
+def _send_waiting(connection: Connection, *_: object) -> None:
+    """What waits comes before the statement that SQLAlchemy is about to send."""
+    pipeline.flush(connection)
+
+
 def _check_postgres(connection: Connection) -> None:
     """After an error PostgreSQL answers COMMIT by ROLLBACK, and the driver finds that all right."""
     driver = guard.driver(connection)
@@ -300,25 +303,16 @@ def _check_postgres(connection: Connection) -> None:
 
 def _drop_read_only(context: ExceptionContext) -> None:
     """A session on a server that was made read-only stays so; the next may find a better one."""
-    if getattr(context.original_exception, "sqlstate", "") == _READ_ONLY:
+    if failure.is_read_only(context.original_exception):
         context.is_disconnect = True
         context.invalidate_pool_on_disconnect = False
 
 
 def _hide_values(context: ExceptionContext) -> None:
-    """PostgreSQL quotes the values that it did not like: in the details, or in the message itself.
-
-    They are the parameters of the statement; whoever needs them finds them in ``orig.diag``.
-    """
-    original = context.original_exception
-    message = getattr(getattr(original, "diag", None), "message_primary", None)
-    if message is None:
-        return
-    if getattr(original, "sqlstate", "").startswith(_DATA_EXCEPTION):
-        message = _QUOTED.sub('"..."', message)
-    original.args = (message,)
-    if context.sqlalchemy_exception is not None:
-        kind = type(original)
+    """PostgreSQL quotes the values that it did not like."""
+    message = failure.hide_values(context.original_exception)
+    if message is not None and context.sqlalchemy_exception is not None:
+        kind = type(context.original_exception)
         context.sqlalchemy_exception.args = (f"({kind.__module__}.{kind.__name__}) {message}",)
 
 

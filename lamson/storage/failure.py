@@ -7,6 +7,7 @@ count as well.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from sqlalchemy import exc
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _CONFLICTS = {"40001", "40P01"}  # serialization_failure, deadlock_detected
 _LOCK_TIMEOUT = "55P03"  # lock_not_available
+_READ_ONLY = "25006"  # read_only_sql_transaction
+_DATA_EXCEPTION = "22"  # class of SQLSTATEs
+_QUOTED = re.compile('".*"', re.DOTALL)
 _OUTAGES = (
     exc.OperationalError,
     exc.InternalError,
@@ -97,6 +101,26 @@ def count(error: BaseException) -> None:
     elif is_outage(error):
         kind = "outage"
     metrics.count("database_errors", kind=kind)
+
+
+def is_read_only(original: BaseException | None) -> bool:
+    """True where the server of PostgreSQL takes no more writes in this session."""
+    return getattr(original, "sqlstate", "") == _READ_ONLY
+
+
+def hide_values(original: BaseException | None) -> str | None:
+    """Take the values out of an error of PostgreSQL's driver; gives its text without them.
+
+    It quotes those that it did not like, in the details or in the message itself. They are the
+    parameters of the statement; whoever needs them finds them in ``orig.diag``.
+    """
+    message: str | None = getattr(getattr(original, "diag", None), "message_primary", None)
+    if original is None or message is None:
+        return None
+    if getattr(original, "sqlstate", "").startswith(_DATA_EXCEPTION):
+        message = _QUOTED.sub('"..."', message)
+    original.args = (message,)
+    return message
 
 
 def brief(error: BaseException) -> str:

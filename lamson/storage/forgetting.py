@@ -1,273 +1,80 @@
-"""Erasing a correspondent: what the framework's own tables have of one mailbox.
+"""Forgets what is over, in small pieces: whoever writes at the same time hardly waits.
 
-For `lamson forget`. All of it is done in the caller's transaction, and each place tells how many
-entries of it went: a person may look first and roll back. Addresses are compared as everywhere, so
-it does not matter how he was spelt. What many share stays with the others: he is taken out of it.
+For `lamson.storage.housekeeping`, whatever the table, and however much was missed before. Each
+piece is a transaction of its own. It has as many rows as were deleted in a few milliseconds the
+last time, and never so many that they would write more than a few MiB of log. Where no index tells
+what is over, that is looked for on a connection that only reads.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from sqlalchemy import delete, select, update
-
-from lamson.smtp import address
-from lamson.storage import bounced, journal_rows, suppressed
-from lamson.storage import threads as storage_threads
-from lamson.storage.outgoing import Outgoing
-from lamson.storage.state import StateKey
-from lamson.storage.tables import (
-    journal,
-    journal_content,
-    keys,
-    outbox,
-    pending,
-    scheduled,
-    state,
-    tasks,
-    thread_ids,
-    thread_messages,
-    thread_participants,
-    threads,
-)
-from lamson.storage.tables import tracked as tracked_table
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Table
     from sqlalchemy.engine import Connection
 
-_HEAD = ("id", "sender", "recipients", "message_id", "envid", "lease_until")
-_AT_ONCE = 500  # rows that are looked at together, and parameters of a statement
+    from lamson.storage.database import Database
+
+Key = TypeVar("Key")
+
+FIRST = 32  # rows of the first piece
+LEAST = 8
+MOST = 250  # rows wherever they lie: a page of the table and one of an index for each, 2 MiB
+MOST_IN_ORDER = 1000  # rows that lie side by side
+LONG = 0.01  # seconds, after which a piece is too large
+PAUSE = 0.01  # seconds between two pieces: who waits for SQLite's writer gets it
 
 
-@dataclass
-class Forgotten:
-    """How many entries went, by the place where they stood; and what could not go now."""
+class Forgetting:
+    """Of one database. ``is_ending`` says that nobody is to wait: no other piece is begun."""
 
-    numbers: dict[str, int] = field(default_factory=dict)
-    under_way: int = 0
-    """Mail to him that a process is handing to Postfix at this moment."""
+    def __init__(self, database: Database, is_ending: threading.Event | None = None) -> None:
+        self._database = database
+        self._is_ending = threading.Event() if is_ending is None else is_ending
 
-    def add(self, place: str, number: int) -> None:
-        self.numbers[place] = self.numbers.get(place, 0) + max(0, number)
+    def purge(self, piece: Callable[[Connection, int], int], most: int = MOST) -> None:
+        """Call ``piece`` until it deletes fewer rows than the number that it is given."""
+        size = min(FIRST, most)
+        is_done = False
+        while not is_done:
+            with self._database.begin() as connection:
+                began = time.monotonic()
+                is_done = piece(connection, size) < size
+                size = _next(size, time.monotonic() - began, most)
+            is_done |= self._is_ending.wait(PAUSE)
 
+    def purge_found(
+        self,
+        find: Callable[[Connection, Key, int], Sequence[Key]],
+        drop: Callable[[Connection, Sequence[Key]], object],
+        after: Key,
+        most: int = MOST,
+    ) -> None:
+        """Delete what ``find`` finds, in the order of the keys, beginning behind ``after``.
 
-class _Erasure:
-    """Of one mailbox, in one transaction."""
-
-    def __init__(self, connection: Connection, mailbox: str, now: float) -> None:
-        self._connection = connection
-        self._mailbox = address.normalise(mailbox)
-        self._now = now
-        self._message_ids: set[str] = set()  # of mail that was sent to him alone
-        self._envids: set[str] = set()
-        self.done = Forgotten()
-
-    def _is_him(self, text: str) -> bool:
-        return address.normalise(text) == self._mailbox
-
-    def _others(self, recipients: str) -> tuple[bool, list[str]]:
-        """Whether he is among them, and who else is."""
-        listed = json.loads(recipients or "[]")
-        others = [one for one in listed if not self._is_him(one)]
-        return len(others) < len(listed), others
-
-    def _each(self, table: Table, *columns: str, wanted: Any = True) -> Iterator[Any]:
-        """All rows, some columns of them, a few at a time."""
-        key = next(iter(table.primary_key.columns))
-        last: object = None
-        while True:
-            query = select(*(table.c[name] for name in columns)).where(wanted)
-            if last is not None:
-                query = query.where(key > last)
-            rows = self._connection.execute(query.order_by(key).limit(_AT_ONCE)).all()
-            yield from rows
-            if len(rows) < _AT_ONCE:
+        It is asked for so many at a time. ``drop`` deletes them where they are over still.
+        """
+        size = min(FIRST, most)
+        is_done = False
+        while not is_done:
+            with self._database.read() as connection:
+                keys = find(connection, after, size)
+            if not keys:
                 return
-            last = getattr(rows[-1], key.name)
-
-    def _delete(self, table: Table, name: str, values: Sequence[Any]) -> int:
-        number = 0
-        for at in range(0, len(values), _AT_ONCE):
-            some = table.c[name].in_(values[at : at + _AT_ONCE])
-            number += self._connection.execute(delete(table).where(some)).rowcount
-        return number
-
-    def waiting(self) -> None:
-        """Mail to him that has not left: in the outbox, and scheduled."""
-        for table in (outbox, scheduled):
-            name = "scheduled mail" if table is scheduled else "mail in the outbox"
-            gone: list[int] = []
-            number = 0
-            for row in self._each(table, *_HEAD):
-                is_in, others = self._others(row.recipients)
-                if not is_in:
-                    continue
-                if table is outbox and row.lease_until > self._now:
-                    self.done.under_way += 1
-                    continue
-                number += 1
-                if others:
-                    left = Outgoing(
-                        "", row.message_id, row.sender, tuple(others), b"", envid=row.envid
-                    )
-                    values = {"recipients": json.dumps(others), "conversation": left.conversation}
-                    self._connection.execute(
-                        update(table).where(table.c.id == row.id).values(values)
-                    )
-                else:
-                    gone.append(row.id)
-                    self._message_ids.add(row.message_id)
-            self._delete(table, "id", gone)
-            self.done.add(name, number)
-
-    def tracked(self) -> None:
-        gone: list[str] = []
-        number = 0
-        for row in self._each(tracked_table, "id", "message_id", "recipients"):
-            is_in, others = self._others(row.recipients)
-            if not is_in:
-                continue
-            number += 1
-            if others:
-                change = update(tracked_table).where(tracked_table.c.id == row.id)
-                self._connection.execute(change.values(recipients=json.dumps(others)))
-            else:
-                gone.append(row.id)
-                self._message_ids.add(row.message_id)
-        self._envids.update(gone)
-        self._delete(tracked_table, "id", gone)
-        self.done.add("tracked mail", number)
-
-    def journal(self) -> None:
-        """Mail from him and to him, and what was reported about that."""
-        name = journal_rows.name_of(self._mailbox)
-        gone: list[int] = []
-        number = 0
-        columns = ("id", "message_id", "correspondent", "recipients", "envid", "direction")
-        for row in self._each(journal, *columns):
-            is_his = row.correspondent == name
-            is_in, others = self._others(row.recipients)
-            if row.direction == "in" and not is_his:
-                continue
-            if not (is_his or is_in):
-                continue
-            number += 1
-            if others:
-                self._take_out_of(row.id, others)
-                continue
-            gone.append(row.id)
-            if row.direction == "out":
-                self._message_ids.add(row.message_id)
-                self._envids.add(row.envid)
-        journal_rows.delete(self._connection, gone)
-        reports = [
-            found
-            for envid in sorted(self._envids - {""})
-            for found in journal_rows.find(self._connection, envid=envid)
-        ]
-        journal_rows.delete(self._connection, [one.id for one in reports])
-        self.done.add("journal", number + len(reports))
-
-    def _take_out_of(self, id: int, others: list[str]) -> None:
-        """Out of a mail to many; its header may name him, so that goes."""
-        values = {
-            "correspondent": journal_rows.name_of(others[0]),
-            "recipients": json.dumps(others),
-            "words": "",
-        }
-        self._connection.execute(update(journal).where(journal.c.id == id).values(values))
-        gone = delete(journal_content).where(journal_content.c.id == id)
-        self._connection.execute(gone)
-
-    def keys(self) -> None:
-        """What mail to him alone was sent once by: it can be sent anew."""
-        names = sorted(self._message_ids - {""})
-        self.done.add("keys", self._delete(keys, "message_id", names))
-
-    def threads(self) -> None:
-        """Threads without anybody else, and his part in the others."""
-        mine = select(thread_participants.c.thread)
-        mine = mine.where(thread_participants.c.address == self._mailbox)
-        for id in list(self._connection.execute(mine).scalars()):
-            shared = select(thread_participants.c.address).where(
-                thread_participants.c.thread == id,
-                thread_participants.c.address != self._mailbox,
-            )
-            if self._connection.execute(shared.limit(1)).first() is None:
-                self._end(id)
-                self.done.add("threads", 1)
-                continue
-            said = select(thread_messages.c.id, thread_messages.c.author)
-            said = said.where(thread_messages.c.thread == id)
-            his = [row.id for row in self._connection.execute(said) if self._is_him(row.author)]
-            self._delete(thread_messages, "id", his)
-            out = delete(thread_participants).where(
-                thread_participants.c.thread == id,
-                thread_participants.c.address == self._mailbox,
-            )
-            self._connection.execute(out)
-            self.done.add("places in threads of others", 1)
-
-    def _end(self, id: str) -> None:
-        query = select(threads.c.modules).where(threads.c.id == id)
-        modules = self._connection.execute(query).scalar() or ""
-        for table in (thread_participants, thread_ids, thread_messages):
-            self._delete(table, "thread", [id])
-        names = [storage_threads.state_of(module, id) for module in modules.split()]
-        of_thread = delete(state).where(state.c.author == "", state.c.module.in_(names))
-        self._connection.execute(of_thread)
-        self._delete(threads, "id", [id])
-
-    def states(self) -> None:
-        author = StateKey.make("", self._mailbox).author
-        gone = delete(state).where(state.c.author == author)
-        self.done.add("states", self._connection.execute(gone).rowcount)
-        timers = [
-            row.id
-            for row in self._each(tasks, "id", "payload", wanted=tasks.c.kind == "timer")
-            if (json.loads(row.payload) or {}).get("author") == author
-        ]
-        self.done.add("timers", self._delete(tasks, "id", timers))
-
-    def pending(self) -> None:
-        """What he wrote and waits for who comes with a token."""
-        rows = self._each(pending, "digest", "sender")
-        gone = [row.digest for row in rows if self._is_him(row.sender)]
-        self.done.add("mail that waits for a token", self._delete(pending, "digest", gone))
-
-    def reputation(self, *, is_unsuppressed: bool) -> None:
-        number = bounced.of(self._connection, self._mailbox)
-        bounced.forget(self._connection, self._mailbox)
-        self.done.add("failures", 1 if any(number) else 0)
-        if is_unsuppressed:
-            gone = suppressed.remove(self._connection, self._mailbox)
-            self.done.add("suppressions", gone)
+            is_done, after = len(keys) < size, keys[-1]
+            with self._database.begin() as connection:
+                began = time.monotonic()
+                drop(connection, keys)
+                size = _next(size, time.monotonic() - began, most)
+            is_done |= self._is_ending.wait(PAUSE)
 
 
-def forget(
-    connection: Connection, mailbox: str, now: float, *, is_unsuppressed: bool = False
-) -> Forgotten:
-    """Erase what stands of ``mailbox``, in the caller's transaction.
-
-    That he gets no mail any more stays known, unless he ``is_unsuppressed``: else he would be
-    written to again.
-    """
-    erasure = _Erasure(connection, mailbox, now)
-    steps: list[Callable[[], None]] = [
-        erasure.waiting,
-        erasure.tracked,
-        erasure.journal,
-        erasure.keys,
-        erasure.threads,
-        erasure.states,
-        erasure.pending,
-    ]
-    for step in steps:
-        step()
-    erasure.reputation(is_unsuppressed=is_unsuppressed)
-    return erasure.done
+def _next(size: int, seconds: float, most: int) -> int:
+    """How many rows the next piece has, where one of ``size`` took so long."""
+    if seconds > LONG:
+        return max(size // 2, LEAST)
+    return min(2 * size, most) if seconds < LONG / 4 else size

@@ -14,14 +14,13 @@ import itertools
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lamson import log
 from lamson.storage import (
     answers,
     bounced,
     failure,
-    journal_purge,
     keys,
     pace,
     pending,
@@ -33,6 +32,7 @@ from lamson.storage import (
     tracked,
 )
 from lamson.storage.far_leases import FarLeases
+from lamson.storage.forgetting import MOST_IN_ORDER, Forgetting
 from lamson.storage.patience import patience
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ LOOK_FOR_DEAD = 10.0  # seconds between looks for rows that a dead process lease
 FAR_TURNS = 6  # of those, between looks for leases that end too late
 TURNS = 60  # of those, between two savings of the service clock
 DAY = 86_400.0  # seconds
-PAUSE = 0.01  # seconds between two pieces: who waits for SQLite's writer gets it
 
 
 class Housekeeping:
@@ -77,6 +76,7 @@ class Housekeeping:
         self._far_leases = FarLeases(outbox)
         self._task: asyncio.Task[None] | None = None
         self._is_ending = threading.Event()
+        self._forgetting = Forgetting(database, self._is_ending)
 
     def start(self) -> None:
         """Begin, on the running loop."""
@@ -108,33 +108,42 @@ class Housekeeping:
         if self._clock.is_read:
             with self._database.begin() as connection:
                 self._clock.save(connection)
-            self._purge(lambda connection: seen.purge(connection, self._clock(), time.time()))
-            self._purge(lambda connection: seen_before.purge(connection, self._clock()))
-            self._purge(lambda connection: answers.purge(connection, self._clock()))
-            keep = self._keep_threads
-            self._purge(lambda connection: threads.purge(connection, self._clock(), keep))
-            self._purge(lambda connection: probes.purge(connection, time.time()))
-            self._purge(lambda connection: redeemed.purge(connection, time.time()))
-            self._purge(lambda connection: pending.purge(connection, time.time()), pending.PIECE)
-            self._purge(lambda connection: keys.purge(connection))
-            self._purge(lambda connection: tracked.purge(connection, time.time()))
-            self._purge(lambda connection: bounced.purge(connection, time.time()))
-            self._purge(lambda connection: pace.purge(connection, time.time()))
-            if (journal := self._journal) is not None:
-                size = journal_purge.PIECE
-                self._purge(lambda connection: journal.too_old(connection, time.time()), size)
-                self._purge(journal.too_many, size)
+            self._forget(self._clock(), time.time())
 
-    def _purge(self, piece: Callable[[Connection], int], size: int = seen.PIECE) -> None:
-        """Forget in pieces, each in a transaction of its own: deliveries go on in between.
+    def _forget(self, now: float, wall: float) -> None:
+        """Forget what is over by either clock."""
+        purge = self._forgetting.purge
+        for after, end in seen.ranges(wall):
+            self._forget_seen(after, end, now)
+        self._forgetting.purge_found(
+            lambda connection, after, piece: answers.past(connection, after, now, piece),
+            lambda connection, found: answers.drop(connection, found, now),
+            b"",
+        )
+        purge(lambda connection, piece: seen_before.purge(connection, now, piece))
+        keep = self._keep_threads
+        purge(
+            lambda connection, piece: threads.purge(connection, now, keep, piece),
+            threads.AT_A_TIME,
+        )
+        for table in (probes, redeemed, pending, tracked, bounced, pace):
+            purge(partial(_purge, table, wall))
+        purge(lambda connection, piece: keys.purge(connection, None, piece))
+        if (journal := self._journal) is not None:
+            purge(lambda connection, piece: journal.too_old(connection, wall, piece))
+            purge(journal.too_many)
 
-        At the end it is one piece, since nobody is to wait for that.
-        """
-        is_done = False
-        while not is_done:
-            with self._database.begin() as connection:
-                is_done = piece(connection) < size
-            is_done |= self._is_ending.wait(PAUSE)
+    def _forget_seen(self, after: bytes, end: bytes, now: float) -> None:
+        self._forgetting.purge_found(
+            lambda connection, after, piece: seen.old(connection, after, end, now, piece),
+            lambda connection, found: seen.drop(connection, found, now),
+            after,
+            MOST_IN_ORDER,
+        )
+
+
+def _purge(table: Any, wall: float, connection: Connection, piece: int) -> int:
+    return int(table.purge(connection, wall, piece))
 
 
 async def _quietly(work: Callable[[], None]) -> None:

@@ -17,7 +17,6 @@ from lamson.storage.tables import journal
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-PIECE = 200  # rows that are forgotten at a time, contents and all
 _BELIEVED = 10  # pieces that are forgotten by one sum
 _DAY = 86400.0
 
@@ -32,16 +31,16 @@ class JournalPurge:
         self._octets = 0
         self._believed = 0
 
-    def too_old(self, connection: Connection, now: float) -> int:
-        """Forget some that are; fewer than `PIECE` say that no more are."""
+    def too_old(self, connection: Connection, now: float, piece: int) -> int:
+        """Forget some that are, contents and all; fewer than ``piece`` say that no more are."""
         oldest = int((now - self._seconds) * 1e9)
         query = select(journal.c.id).where(journal.c.id < oldest).order_by(journal.c.id)
-        ids = list(connection.execute(query.limit(PIECE)).scalars())
+        ids = list(connection.execute(query.limit(piece)).scalars())
         journal_rows.delete(connection, ids)
         return len(ids)
 
-    def too_many(self, connection: Connection) -> int:
-        """Forget some of the oldest, where all take too much; fewer than `PIECE` as above."""
+    def too_many(self, connection: Connection, piece: int) -> int:
+        """Forget some of the oldest, where all take too much; fewer than ``piece`` as above."""
         newest = journal_rows.newest(connection)
         self._octets += journal_rows.octets(connection, self._counted_to)
         self._counted_to = newest
@@ -52,7 +51,7 @@ class JournalPurge:
             self._octets, self._believed = journal_rows.octets(connection), _BELIEVED
         self._believed -= 1
         excess = self._octets - self._max_octets
-        query = select(journal.c.id, journal.c.kept).order_by(journal.c.id).limit(PIECE)
+        query = select(journal.c.id, journal.c.kept).order_by(journal.c.id).limit(piece)
         ids: list[int] = []
         for row in connection.execute(query) if excess > 0 else ():
             if excess <= 0:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Float, and_, cast, delete, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from lamson.storage.seen import PIECE
 from lamson.storage.tables import keys
 
 if TYPE_CHECKING:
@@ -114,12 +113,12 @@ def free(connection: Connection, digest: bytes, schema: str | None = None) -> No
     connection.execute(statement, execution_options=in_schema(schema))
 
 
-def purge(connection: Connection, now: float | None = None) -> int:
+def purge(connection: Connection, now: float | None, piece: int) -> int:
     """Forget some of those that have ended, in the caller's transaction; gives their number.
 
     ``now`` is as for `claim`."""
     over = select(keys.c.name).where(keys.c.until > 0, keys.c.until <= _time(connection, now))
-    over = over.limit(PIECE)
+    over = over.limit(piece)
     over = over.with_for_update(skip_locked=True)  # that is being claimed anew
     return connection.execute(delete(keys).where(keys.c.name.in_(over))).rowcount
 

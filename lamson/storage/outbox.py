@@ -18,10 +18,10 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, func, or_, select, text, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from lamson import log
-from lamson.storage import claims, posted, scheduled, sqlite, tasks
+from lamson.storage import claims, pipeline, posted, scheduled, sqlite, tasks
 from lamson.storage.held import HeldRows
 from lamson.storage.outgoing import fit, from_row, split, to_row
 from lamson.storage.room import parts
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 LEASE = 300.0  # seconds
 MAX_RECIPIENTS = 50  # of one row
+CONTENTS = 500  # that are looked at in one go
+CONTENTS_AT_A_TIME = 25  # that are deleted in one transaction
 PROMOTED = 500  # rows that come due in one transaction
 
 
@@ -69,6 +71,7 @@ class Outbox:
         self._max_recipients = max_recipients
         self.journal = journal
         self._last_id = 0
+        self._looked_at = 0  # the last content that was looked at, whether it is used
         self._id_lock = threading.Lock()
         self._suppression = Suppression()
         self._to_tell: dict[int, list[Task]] = {}  # by row, with whose change each is written
@@ -99,8 +102,10 @@ class Outbox:
             if row.due_at > now:
                 posted.put(connection, row)
         rows = [row for row in rows if row.due_at <= now]
-        elsewhere = self._held_elsewhere(connection, {row.conversation for row in rows}, now)
-        elsewhere.update(apart)
+        elsewhere = set(apart)
+        if self._database.is_sqlite:  # PostgreSQL says so when it inserts them
+            names = {row.conversation for row in rows}
+            elsewhere |= self._held_elsewhere(connection, names, now)
         is_full = self.held.is_full  # once: one row of a conversation must not skip another
         room = self.held.budget.room()
         if is_full:
@@ -119,7 +124,7 @@ class Outbox:
             left = part
             while left:
                 left = self._insert(connection, left)
-        return mine
+        return [row for row in mine if row.lease_until]
 
     def _insert(self, connection: Connection, rows: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """Insert ``rows``; gives those whose new id another node has used already."""
@@ -130,8 +135,12 @@ class Outbox:
             sqlite.insert(connection, _INTO, values)
             return []
         columns = map(list, zip(*values, strict=True))
-        arrays = dict(zip(outbox.columns.keys(), columns, strict=True))
-        made = set(connection.execute(_INSERT, arrays).scalars())
+        given: dict[str, object] = dict(zip(outbox.columns.keys(), columns, strict=True))
+        given |= {"our_owner": self._owner, "time": rows[0].created_at}
+        made = dict(pipeline.execute(connection, _INSERT, given))
+        for row in rows:
+            if made.get(row.id) == "":
+                row.lease_until = 0.0
         return [row for row in rows if row.id not in made]
 
     def call(self) -> float | None:
@@ -189,7 +198,7 @@ class Outbox:
 
         def delete(connection: Connection) -> None:
             ids.extend(self.held.begin_deletion())
-            gone.update(set(ids) - self.delete_rows(connection, ids))
+            self.delete_rows(connection, ids, gone)
             self._tell(connection, ids)
 
         is_committed = False
@@ -202,7 +211,7 @@ class Outbox:
             found = [id for id in ids if id not in gone]
             self.held.deleted(found, is_committed=is_committed)
             self.held.deleted(gone, is_committed=is_committed and is_alone)
-        if gone:
+        if gone and is_committed:
             log.logger.warning(
                 "outbox: %d rows that were submitted were not there to be deleted%s",
                 len(gone),
@@ -232,17 +241,24 @@ class Outbox:
         for id in ids if self._to_tell else ():
             self._to_tell.pop(id, None)
 
-    def delete_rows(self, connection: Connection, ids: Collection[int]) -> set[int]:
-        """Delete rows in the caller's transaction; gives those that were there for it.
+    def delete_rows(
+        self, connection: Connection, ids: Collection[int], gone: set[int] | None = None
+    ) -> None:
+        """Delete rows in the caller's transaction.
 
-        SQLite's one writer sees them all: what is not there was deleted by another process.
+        When that is committed, ``gone`` has those that were not there for it. SQLite's one writer
+        sees them all: what is not there was deleted by another process.
         """
-        if not ids:
-            return set()
-        if self._database.is_sqlite:
+        if ids and self._database.is_sqlite:
             sqlite.execute(connection, _DELETE_SQLITE, (json.dumps(list(ids)),))
-            return set(ids)
-        return set(connection.execute(_DELETE, {"ids": list(ids)}).scalars())
+        elif ids:
+            missing = set() if gone is None else gone
+            missing.update(ids)
+
+            def found(rows: list[tuple[int]]) -> None:
+                missing.difference_update(row[0] for row in rows)
+
+            pipeline.later(connection, _DELETE, {"ids": list(ids)}, found)
 
     def delete_now(self) -> None:
         """Delete what is to be deleted and has not been so with other work meanwhile."""
@@ -382,12 +398,23 @@ class Outbox:
             return [from_row(row, 0.0) for row in scheduled.waiting(connection, limit)]
 
     def purge(self) -> None:
-        """Delete what rows shared that have left."""
+        """Delete what rows shared that have left.
+
+        Where much is in use still no more than a part is looked at, another one each time.
+        """
+        while self._purge_part():
+            pass
+
+    def _purge_part(self) -> bool:
+        """Go on where the last one ended; gives whether it was worth while, and more is there."""
         with self._database.read() as connection:
-            if connection.execute(select(content.c.id).limit(1)).first() is None:
-                return
-        with self._database.begin_forgettable() as connection:
-            claims.purge(connection)
+            ids = claims.contents(connection, self._looked_at, CONTENTS)
+            unused = claims.unused(connection, ids) if ids else []
+        self._looked_at = ids[-1] if len(ids) == CONTENTS else 0
+        for at in range(0, len(unused), CONTENTS_AT_A_TIME):
+            with self._database.begin_forgettable() as connection:
+                claims.drop(connection, unused[at : at + CONTENTS_AT_A_TIME])
+        return bool(unused and self._looked_at)
 
     def retry(self, id: int | None) -> int:
         """Make a row due now, or all that were tried where None, unless it is under way.
@@ -429,35 +456,40 @@ class Outbox:
         """
         if not names:
             return set()
-        if self._database.is_sqlite:
-            values = (json.dumps(list(names)), self._owner, now)
-            return {row[0] for row in sqlite.execute(connection, _HELD_SQLITE, values)}
-        asked = {"names": list(names), "owner": self._owner, "now": now}
-        return set(connection.execute(_HELD, asked).scalars())
+        values = (json.dumps(list(names)), self._owner, now)
+        return {row[0] for row in sqlite.execute(connection, _HELD_SQLITE, values)}
 
 
 # A look at the end of the index for each name, however many rows wait in a conversation.
-_HELD_QUERY = """SELECT value FROM {names} WHERE (
+_HELD = """SELECT value FROM {names} WHERE (
     SELECT lease_owner <> {owner} OR lease_until <= {now} FROM lamson_outbox
     WHERE conversation = names.value ORDER BY id DESC LIMIT 1
 )"""
-_HELD_SQLITE = _HELD_QUERY.format(names="json_each(?) AS names", owner="?", now="?")
+_HELD_SQLITE = _HELD.format(names="json_each(?) AS names", owner="?", now="?")
 _INTO = f"lamson_outbox ({', '.join(outbox.columns.keys())})"
 _DELETE_SQLITE = "DELETE FROM lamson_outbox WHERE id IN (SELECT value FROM json_each(?))"
-_DELETE = text("DELETE FROM lamson_outbox WHERE id = ANY(:ids) RETURNING id")
+_DELETE = "DELETE FROM lamson_outbox WHERE id = ANY(%(ids)s) RETURNING id"
 _POSTGRES_TYPES = {"BLOB": "bytea"}
-_HELD = text(
-    _HELD_QUERY.format(
-        names="unnest(CAST(:names AS text[])) AS names(value)", owner=":owner", now=":now"
-    )
-)
 _ARRAYS = [
-    f"CAST(:{column.name} AS {_POSTGRES_TYPES.get(str(column.type), column.type)}[])"
+    f"%({column.name})s::{_POSTGRES_TYPES.get(str(column.type), column.type)}[]"
     for column in outbox.columns
 ]
-_INSERT = text(
-    f"INSERT INTO {_INTO} SELECT * FROM unnest({', '.join(_ARRAYS)}) "
-    "ON CONFLICT DO NOTHING RETURNING id"
+# Those of conversations that are held elsewhere are leased by nobody.
+_LEASES = {
+    name: f"CASE WHEN conversation IN (SELECT value FROM held) THEN {none} ELSE {name} END"
+    for name, none in (("lease_owner", "''"), ("lease_until", "0"))
+}
+_SELECTED = ", ".join(_LEASES.get(name, name) for name in [*outbox.columns.keys()])
+_INSERT = (
+    f"WITH new ({', '.join(outbox.columns.keys())}) AS MATERIALIZED"
+    f" (SELECT * FROM unnest({', '.join(_ARRAYS)})), held (value) AS MATERIALIZED ("
+    + _HELD.format(
+        names="(SELECT DISTINCT conversation FROM new) AS names (value)",
+        owner="%(our_owner)s",
+        now="%(time)s",
+    )
+    + f") INSERT INTO {_INTO} SELECT {_SELECTED}"
+    " FROM new ON CONFLICT DO NOTHING RETURNING id, lease_owner"
 )
 
 

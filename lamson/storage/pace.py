@@ -17,7 +17,6 @@ from sqlalchemy import delete, select, text
 
 from lamson.smtp import address
 from lamson.storage.claims import LONGEST_DELAY
-from lamson.storage.seen import PIECE
 from lamson.storage.tables import pace
 
 if TYPE_CHECKING:
@@ -91,9 +90,9 @@ class Pace:
         return max(float(connection.execute(asked).scalar() or 0.0), now + LONGEST_DELAY + 1.0)
 
 
-def purge(connection: Connection, now: float) -> int:
+def purge(connection: Connection, now: float, piece: int) -> int:
     """Forget some of those whose time has passed, in the caller's transaction; gives how many."""
-    over = select(pace.c.name).where(pace.c.next_at <= now).limit(PIECE)
+    over = select(pace.c.name).where(pace.c.next_at <= now).limit(piece)
     over = over.with_for_update(skip_locked=True)  # that is being moved on
     return connection.execute(delete(pace).where(pace.c.name.in_(over))).rowcount
 

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import delete, func, insert, select
 
 from lamson.errors import LamsonError
 from lamson.storage.tables import pending
@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 BLOCK = 4096  # octets: what a message counts at the least, so that their number is bounded as well
 FRESH = 10.0  # seconds for which what was counted is believed
 FULL = 1.0  # and where there is no room
-PIECE = 100  # rows that are purged at a time
-
-_PURGE = text(
-    "DELETE FROM lamson_pending WHERE digest IN"
-    " (SELECT digest FROM lamson_pending WHERE until < :now LIMIT :piece)"
-)
+AT_A_TIME = 4 * 1024 * 1024  # octets that are forgotten, or one message
 
 
 class NoRoomError(LamsonError):
@@ -91,9 +86,19 @@ def forget(connection: Connection, digests: Collection[bytes]) -> None:
         connection.execute(delete(pending).where(pending.c.digest.in_(list(digests))))
 
 
-def purge(connection: Connection, now: float) -> int:
-    """Forget some whose tokens have expired; gives how many, `PIECE` at most."""
-    return connection.execute(_PURGE, {"now": now, "piece": PIECE}).rowcount
+def purge(connection: Connection, now: float, piece: int) -> int:
+    """Forget some whose tokens have expired; less than ``piece`` says that no more have."""
+    over = select(pending.c.digest, pending.c.size).where(pending.c.until < now)
+    found = connection.execute(over.order_by(pending.c.until).limit(piece)).all()
+    total = 0
+    digests: list[bytes] = []
+    for digest, size in found:
+        total += size
+        if digests and total > AT_A_TIME:
+            break
+        digests.append(digest)
+    forget(connection, digests)
+    return len(found)
 
 
 class Room:

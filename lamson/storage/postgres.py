@@ -1,4 +1,7 @@
-"""A connection to PostgreSQL that does not wait for ever, within `lamson.storage.patience`."""
+"""A connection to PostgreSQL: it does not wait for ever, nor more often than it has to.
+
+For `lamson.storage.patience` and `lamson.storage.pipeline`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,22 @@ if TYPE_CHECKING:
 
 class PatientConnection(psycopg.Connection[Any]):
     """Closed when the server says nothing for so long: what was under way is in doubt then."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.waiting: list[Any] = []
+        """Statements of ours that are to be sent with the next one."""
+        self.begins = False
+        """Whether the first of those that are being sent is a BEGIN."""
+
+    def rollback(self) -> None:
+        super().rollback()
+        self.waiting = []
+
+    def _start_query(self) -> Any:
+        """Where the driver sends BEGIN: it waits for the answer to that, in a pipeline too."""
+        if not self.begins:
+            yield from super()._start_query()
 
     def wait(self, gen: Generator[Any, Any, Any], *arguments: Any, **options: Any) -> Any:
         seconds = patience.limit()

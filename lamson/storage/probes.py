@@ -46,6 +46,7 @@ def error_of_answer(connection: Connection, message_id: str) -> str | None:
     return None if found is None else found or "no attempt has failed yet"
 
 
-def purge(connection: Connection, now: float) -> int:
-    """Forget those whose time is over; gives how many."""
-    return connection.execute(delete(probes).where(probes.c.until < now)).rowcount
+def purge(connection: Connection, now: float, piece: int) -> int:
+    """Forget some whose time is over; gives how many, ``piece`` at most."""
+    over = select(probes.c.name).where(probes.c.until < now).limit(piece)
+    return connection.execute(delete(probes).where(probes.c.name.in_(over))).rowcount

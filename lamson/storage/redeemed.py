@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-PIECE = 1000  # rows that are purged at a time
 SLACK = 86400.0  # seconds beyond the token's end: clocks of nodes differ, and work waits
 
 _INTO = "lamson_redeemed (digest, until)"
@@ -56,6 +55,6 @@ def forget(connection: Connection, digests: Collection[bytes]) -> None:
         connection.execute(delete(redeemed).where(redeemed.c.digest.in_(list(digests))))
 
 
-def purge(connection: Connection, now: float) -> int:
-    """Forget some of those that have expired; gives how many, `PIECE` at most."""
-    return connection.execute(_PURGE, {"now": now, "piece": PIECE}).rowcount
+def purge(connection: Connection, now: float, piece: int) -> int:
+    """Forget some of those that have expired; gives how many, ``piece`` at most."""
+    return connection.execute(_PURGE, {"now": now, "piece": piece}).rowcount

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, text
 
-from lamson.storage import sqlite
+from lamson.storage import pipeline, sqlite
 from lamson.storage.seen_key import time_prefix
 from lamson.storage.tables import seen
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 KEEP = 30 * 24 * 3600.0  # seconds of the service clock (see lamson/storage/service_clock.py)
 DAY = 24 * 3600.0  # seconds that a clock may be ahead before its keys are taken for wrong
-PIECE = 1000  # rows that are purged at a time: nobody waits long for their locks
 
 _INTO = "lamson_seen (key, content, handled_at)"
 _NEW = "ON CONFLICT DO NOTHING RETURNING key, content"
-_CLAIM = text(
-    f"INSERT INTO {_INTO} SELECT entry, content, :now"
-    " FROM unnest(CAST(:entries AS bytea[]), CAST(:contents AS bytea[])) AS new (entry, content)"
+_CLAIM = (
+    f"INSERT INTO {_INTO} SELECT entry, content, %(now)s"
+    " FROM unnest(%(entries)s::bytea[], %(contents)s::bytea[]) AS new (entry, content)"
     f" {_NEW}"
 )
-_PURGE = text(
-    "DELETE FROM lamson_seen WHERE key IN (SELECT key FROM lamson_seen"
-    " WHERE (key < :early OR key > :late) AND handled_at < :old LIMIT :piece)"
+_OLD = text(
+    "SELECT key FROM lamson_seen WHERE key > :after AND key < :end AND handled_at < :old"
+    " ORDER BY key LIMIT :piece"
 )
+_DROP = text("DELETE FROM lamson_seen WHERE key >= :first AND key <= :last AND handled_at < :old")
 
 
 def claim(connection: Connection, keys: Iterable[Key], now: float) -> dict[Key, bytes]:
@@ -82,19 +82,24 @@ def forget(connection: Connection, entries: Sequence[bytes]) -> None:
         connection.execute(delete(seen).where(seen.c.key.in_(entries)))
 
 
-def purge(connection: Connection, now: float, wall: float) -> int:
-    """Drop some of what was handled more than 30 days of the service clock ago; gives how many.
+def ranges(wall: float) -> list[tuple[bytes, bytes]]:
+    """Between which keys there may be any to forget, at that time of the wall clock.
 
-    Fewer than `PIECE` say that no more is to be dropped. ``wall`` is the time of the wall clock:
-    only keys older than that, and those from the future, are looked at.
+    Those older than 30 days, and those from the future.
     """
-    bounds = {
-        "early": time_prefix(int((wall - KEEP) * 1e6)),
-        "late": time_prefix(int((wall + DAY) * 1e6)),
-        "old": now - KEEP,
-        "piece": PIECE,
-    }
-    return connection.execute(_PURGE, bounds).rowcount
+    early, late = (time_prefix(int(at * 1e6)) for at in (wall - KEEP, wall + DAY))
+    return [(b"", early), (late, b"\xff" * 25)]
+
+
+def old(connection: Connection, after: bytes, end: bytes, now: float, piece: int) -> list[bytes]:
+    """Some keys between two, in order, of what was handled long ago: 30 days of service."""
+    asked = {"after": after, "end": end, "old": now - KEEP, "piece": piece}
+    return [bytes(key) for key in connection.execute(_OLD, asked).scalars()]
+
+
+def drop(connection: Connection, keys: Sequence[bytes], now: float) -> None:
+    """Forget what `old` found: a range of the table."""
+    connection.execute(_DROP, {"first": keys[0], "last": keys[-1], "old": now - KEEP})
 
 
 def _insert(
@@ -106,7 +111,7 @@ def _insert(
         return {(row[0], row[1]) for row in sqlite.insert(connection, _INTO, stamped, _NEW)}
     entries, contents = zip(*rows, strict=True)
     values = {"entries": list(entries), "contents": list(contents), "now": now}
-    return {(row[0], row[1]) for row in connection.execute(_CLAIM, values)}
+    return {(row[0], row[1]) for row in pipeline.execute(connection, _CLAIM, values)}
 
 
 def _contents(connection: Connection, entries: Sequence[bytes]) -> list[tuple[bytes, bytes]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, text
 
-from lamson.storage.seen import KEEP, PIECE
+from lamson.storage.seen import KEEP
 from lamson.storage.tables import seen_before
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ class SeenBefore:
         return {asked[key] for key in found.scalars()}
 
 
-def purge(connection: Connection, now: float) -> int:
-    """Drop some of those handled more than 30 days of the service clock ago; gives how many.
+def purge(connection: Connection, now: float, piece: int) -> int:
+    """Drop ``piece`` of those handled more than 30 days of the service clock ago; gives how many.
 
-    Fewer than `PIECE` say that no more is to be dropped.
+    Fewer say that no more is to be dropped.
     """
-    return connection.execute(_PURGE, {"old": now - KEEP, "piece": PIECE}).rowcount
+    return connection.execute(_PURGE, {"old": now - KEEP, "piece": piece}).rowcount

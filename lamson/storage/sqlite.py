@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT = 10.0  # seconds to wait for another process's write lock
 _MOST_ROWS = 64  # in one statement
+# Octets, of a new file. A commit writes whole pages, and a batch changes one for each author.
+_PAGE = "page_size=2048"
 _CACHE = "cache_size=-1000"  # KiB for each connection; the system caches the file as well
 
 
@@ -99,6 +101,7 @@ def prepare(connection: Any, _record: object) -> None:
     # The driver must not begin transactions by itself; we do, with BEGIN IMMEDIATE.
     connection.isolation_level = None
     cursor = connection.cursor()
+    cursor.execute(f"PRAGMA {_PAGE}")
     _use_wal(cursor)
     for pragma in ("synchronous=FULL", "foreign_keys=ON", _CACHE):
         cursor.execute(f"PRAGMA {pragma}")

@@ -16,10 +16,10 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from sqlalchemy import and_, delete, select, text
+from sqlalchemy import and_, delete, select
 
 from lamson.routing.module import START
-from lamson.storage import sqlite, tables
+from lamson.storage import pipeline, sqlite, tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -88,7 +88,8 @@ class SqlStateStore:
         if self._is_sqlite:  # BEGIN IMMEDIATE has locked everything
             rows = sqlite.execute(self._connection, _SQLITE_LOAD, (json.dumps(list(keys)),))
         else:  # a row must exist to be locked; the fixed order keeps two batches from deadlock
-            rows = self._connection.execute(_LOCK, _columns(dict.fromkeys(keys, _NEW)))
+            columns = _columns(dict.fromkeys(keys, _NEW))
+            rows = pipeline.execute(self._connection, _LOCK, columns)
         for module, author, value in rows:
             key = StateKey(module, author)
             if value == _NEW:
@@ -102,9 +103,9 @@ class SqlStateStore:
             values = json.dumps([(*key, value) for key, value in states.items()])
             sqlite.execute(self._connection, _SQLITE_SAVE, (values,))
         elif states:
-            self._connection.execute(_SAVE, _columns(states))
+            pipeline.later(self._connection, _SAVE, _columns(states))
         if unused := self._made - states.keys():
-            self._connection.execute(_DELETE, _columns(dict.fromkeys(unused, _NEW)))
+            pipeline.later(self._connection, _DELETE, _columns(dict.fromkeys(unused, _NEW)))
         self._made.clear()
 
 
@@ -164,16 +165,16 @@ _SQLITE_SAVE = (
     "ON CONFLICT (module, author) DO UPDATE SET state = excluded.state"
 )
 _ROWS = (
-    "unnest(CAST(:modules AS text[]), CAST(:authors AS text[]), CAST(:states AS text[])) "
+    "unnest(%(modules)s::text[], %(authors)s::text[], %(states)s::text[]) "
     "AS row (module, author, state)"
 )
 _INSERT = (
     f"INSERT INTO lamson_state (module, author, state) SELECT * FROM {_ROWS} "
     "ON CONFLICT (module, author) DO UPDATE SET state = "
 )
-_SAVE = text(_INSERT + "excluded.state")
-_LOCK = text(_INSERT + "lamson_state.state RETURNING module, author, state")
-_DELETE = text(
+_SAVE = _INSERT + "excluded.state"
+_LOCK = _INSERT + "lamson_state.state RETURNING module, author, state"
+_DELETE = (
     f"DELETE FROM lamson_state AS state USING {_ROWS} "
     "WHERE (state.module, state.author, state.state) = (row.module, row.author, row.state)"
 )

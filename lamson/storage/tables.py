@@ -24,7 +24,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0015"
+SCHEMA_REVISION = "0016"
 VERSION_TABLE = "lamson_version"
 
 metadata = MetaData()
@@ -106,7 +106,8 @@ outbox = Table(
     Column("envid", Text, nullable=False, server_default=""),
     Column("notify", Text, nullable=False, server_default=""),
     Index("lamson_outbox_conversation", "conversation", "id"),
-    Index("lamson_outbox_due", "due_at"),
+    # The order in which rows are taken over; what is not due, or leased, is known by it alone.
+    Index("lamson_outbox_due", "due_at", "id", "lease_until", "lease_owner"),
 )
 # Whether a content is still used; most rows have their own, and cost nothing here.
 _IS_SHARED = outbox.c.shared != 0

@@ -17,7 +17,6 @@ from sqlalchemy import bindparam, delete, select, text
 
 from lamson.message.history import Said
 from lamson.storage.outgoing import fit
-from lamson.storage.seen import PIECE
 from lamson.storage.tables import (
     state,
     thread_ids,
@@ -38,7 +37,7 @@ MAX_PARTICIPANTS = 1000  # of one thread; who comes later gets in by a signed ad
 MAX_IDS = 1000  # of mail that was sent in one thread: the newest
 MAX_MESSAGES = 50  # of which is kept what they say: the newest
 MAX_TEXT = 10_000  # characters of one of them
-_AT_A_TIME = 100  # threads that are forgotten
+AT_A_TIME = 25  # threads that are forgotten at most: each has many rows
 
 
 @dataclass(slots=True)
@@ -205,13 +204,13 @@ def write(connection: Connection, changes: Sequence[Change], now: float, keep: f
         connection.execute(_CUT_IDS, {"ids": ids, "most": MAX_IDS})
 
 
-def purge(connection: Connection, now: float, keep: float) -> int:
+def purge(connection: Connection, now: float, keep: float, piece: int) -> int:
     """Forget some of the threads without mail for ``keep`` seconds of the service clock.
 
-    Fewer than `PIECE` say that no more is to be forgotten. One that is in use is left for later.
+    Fewer than ``piece`` say that no more is to be forgotten. One that is in use is left for later.
     With a thread goes the state that `per_thread` kept for it.
     """
-    old = select(threads).where(threads.c.used_at < now - keep).limit(_AT_A_TIME)
+    old = select(threads).where(threads.c.used_at < now - keep).limit(piece)
     rows = connection.execute(old.with_for_update(skip_locked=True)).all()
     ids = [row.id for row in rows]
     if not ids:
@@ -221,7 +220,7 @@ def purge(connection: Connection, now: float, keep: float) -> int:
     keys = [state_of(module, row.id) for row in rows for module in row.modules.split()]
     connection.execute(delete(state).where(state.c.author == "", state.c.module.in_(keys)))
     connection.execute(delete(threads).where(threads.c.id.in_(ids)))
-    return PIECE if len(ids) == _AT_A_TIME else len(ids)
+    return len(ids)
 
 
 def state_of(module: str, id: str) -> str:

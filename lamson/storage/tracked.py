@@ -18,7 +18,6 @@ from sqlalchemy import delete, select, text
 from lamson.smtp import address
 from lamson.storage.keys import in_schema
 from lamson.storage.outgoing import fit
-from lamson.storage.seen import PIECE
 from lamson.storage.state import StateKey
 from lamson.storage.tables import outcomes, tracked
 
@@ -112,17 +111,17 @@ def digest(mailbox: str, scope: str = "") -> str:
     return hashlib.blake2b(octets, digest_size=16, person=b"lamson mailbox").hexdigest()
 
 
-def purge(connection: Connection, now: float) -> int:
-    """Forget some whose time is over; fewer than `PIECE` say that no more are."""
+def purge(connection: Connection, now: float, piece: int) -> int:
+    """Forget some whose time is over; fewer than ``piece`` say that no more are."""
     return max(
-        _purge(connection, outcomes, "key", now),
-        _purge(connection, tracked, "id", now),
+        _purge(connection, outcomes, "key", now, piece),
+        _purge(connection, tracked, "id", now, piece),
     )
 
 
-def _purge(connection: Connection, table: Table, name: str, now: float) -> int:
+def _purge(connection: Connection, table: Table, name: str, now: float, piece: int) -> int:
     key = table.c[name]
-    some = select(key).where(table.c.until < now).limit(PIECE).with_for_update(skip_locked=True)
+    some = select(key).where(table.c.until < now).limit(piece).with_for_update(skip_locked=True)
     return connection.execute(delete(table).where(key.in_(some))).rowcount
 
 

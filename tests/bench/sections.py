@@ -15,6 +15,7 @@ from tests.bench import (
     messages,
     milter,
     routing,
+    scale,
     socketmap,
     source,
     timers,
@@ -179,6 +180,13 @@ def in_time(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     return timers.measure(effort)
 
 
+def at_scale(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
+    """A durable mail where little is in the database, and where much is."""
+    if effort.rounds < Effort.rounds:  # --quick
+        return scale.measure(effort.seconds, many=scale.SOME)
+    return scale.measure(effort.rounds * effort.seconds)
+
+
 SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "accept": accept,
     "durable": durable,
@@ -194,4 +202,5 @@ SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "mailer": from_elsewhere,
     "counting": counting,
     "time": in_time,
+    "scale": at_scale,
 }

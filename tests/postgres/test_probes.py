@@ -25,6 +25,6 @@ def test_each_is_kept_once_whatever_node_has_it(url: str, connection: Connection
     assert kept == [True, False]
     assert probes.read(connection, "one") == '{"x": "\\u0000"}'
     assert probes.error_of_answer(connection, "<x@app.test>") is None
-    assert probes.purge(connection, 200.0) == 1
+    assert probes.purge(connection, 200.0, 9) == 1
     for database in nodes:
         database.close()

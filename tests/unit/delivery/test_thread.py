@@ -328,7 +328,7 @@ def test_a_state_for_each_thread(tmp_path: Path, database: Database) -> None:
     assert desk.say(ZED, answers=one.id).message.body.strip() == "closed", "whoever writes"
     assert desk.say(ZED, answers=two.id).message.body.strip() == "still open"
     with database.begin() as connection:
-        assert threads.purge(connection, desk.now + 366 * 86400, 365 * 86400) == 2
+        assert threads.purge(connection, desk.now + 366 * 86400, 365 * 86400, 9) == 2
     assert stood(desk) == {}
 
 

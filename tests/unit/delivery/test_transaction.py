@@ -193,8 +193,8 @@ def test_what_postfix_took_is_deleted_in_the_transaction_of_the_next_batch(
     outbox.held.take(first)
     really_delete = outbox.delete_rows
 
-    def delete_and_fail(connection: Connection, ids: list[int]) -> None:
-        really_delete(connection, ids)
+    def delete_and_fail(connection: Connection, ids: list[int], gone: set[int]) -> None:
+        really_delete(connection, ids, gone)
         raise OperationalError("COMMIT", {}, Exception("it is down"))
 
     with monkeypatch.context() as patch:

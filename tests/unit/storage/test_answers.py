@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from lamson.storage import answers
 
 if TYPE_CHECKING:
-    import pytest
-
     from lamson.storage.database import Database
 
 KEYS = [bytes([number]) * 16 for number in range(20)]
@@ -36,14 +34,12 @@ def test_past_hours_are_forgotten(database: Database) -> None:
     with database.begin() as connection:
         answers.count(connection, {KEYS[0]: 1, KEYS[1]: 1}, 0.0)
         answers.count(connection, {KEYS[1]: 1}, 3600.0)
-        assert answers.purge(connection, 3600.0) == 0
-        assert answers.purge(connection, 7200.0) == 1
+        assert answers.past(connection, b"", 3600.0, 9) == []
+        assert answers.past(connection, b"", 7200.0, 9) == [KEYS[0]]
+        assert answers.drop(connection, KEYS, 7200.0) == 1
 
 
-def test_they_are_forgotten_in_pieces_that_wait_for_nobody(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(answers, "PIECE", 15)
+def test_they_are_forgotten_in_pieces_that_wait_for_nobody(database: Database) -> None:
     with database.begin() as connection:
         answers.count(connection, dict.fromkeys(KEYS, 1), 0.0)
     with ExitStack() as stack:
@@ -51,5 +47,7 @@ def test_they_are_forgotten_in_pieces_that_wait_for_nobody(
             counting = stack.enter_context(database.begin())
             answers.count(counting, {KEYS[0]: 1}, 9 * answers.HOUR)
         purging = stack.enter_context(database.begin())
-        pieces = [answers.purge(purging, 9 * answers.HOUR) for _ in range(3)]
-    assert pieces == ([15, 5, 0] if database.is_sqlite else [15, 4, 0])
+        found = [answers.past(purging, after, 9 * answers.HOUR, 15) for after in (b"", KEYS[14])]
+        dropped = [answers.drop(purging, keys, 9 * answers.HOUR) for keys in found]
+    assert found == [KEYS[:15], KEYS[15:]]
+    assert dropped == ([15, 5] if database.is_sqlite else [14, 5])

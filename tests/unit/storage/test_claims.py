@@ -1,5 +1,7 @@
 """lamson.storage.claims; what a claim takes is tested with the outbox."""
 
+from typing import Any
+
 from sqlalchemy import event
 
 from lamson.storage import claims
@@ -35,7 +37,23 @@ def test_purging_does_not_look_at_each_row_for_each_content(database: Database) 
         event.listen(
             connection, "before_cursor_execute", lambda *args: asked.append(args[2]), named=False
         )
-        claims.purge(connection)
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}", (0, 0)).all()
+        claims.unused(connection, [1])
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}", (1, 0, 0)).all()
     for index in ("lamson_outbox_shared", "lamson_scheduled_shared"):
         assert any(f"INDEX {index}" in str(row) for row in plan), plan
+
+
+def test_what_is_not_due_is_not_looked_at(database: Database) -> None:
+    if not database.is_sqlite:
+        return  # which chooses by how much there is
+    asked: list[tuple[str, Any]] = []
+    with database.begin() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *args: asked.append(args[2:4]))
+        claims.find(connection, 10, 1e9, Budget())
+        plans = [
+            connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+            for statement, values in asked[:2]
+        ]
+    for plan in plans:
+        assert "INDEX lamson_outbox_due (due_at" in str(plan[0]), plan
+        assert "TEMP B-TREE" not in str(plan), plan

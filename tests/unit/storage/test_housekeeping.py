@@ -115,19 +115,6 @@ def test_a_clock_that_was_never_read_is_not_saved(database: Database, tmp_path: 
         assert connection.execute(select(tables.clock)).first() is None
 
 
-@pytest.mark.parametrize("is_ending", [False, True])
-def test_it_forgets_piece_by_piece_unless_it_is_to_end(
-    database: Database, tmp_path: Path, is_ending: bool
-) -> None:
-    owners = LeaseOwners(tmp_path, tmp_path)
-    housekeeping = Housekeeping(database, ServiceClock(), Outbox(database, "test"), owners)
-    if is_ending:
-        housekeeping.cancel()
-    left = [seen.PIECE, seen.PIECE, 5]
-    housekeeping._purge(lambda connection: left.pop(0))
-    assert len(left) == (2 if is_ending else 0)
-
-
 def test_threads_are_forgotten(database: Database, clock: ServiceClock) -> None:
     with database.begin() as connection:
         for name, used_at in (("old", clock() - 400 * DAY), ("new", clock())):

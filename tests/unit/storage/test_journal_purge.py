@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
-from lamson.storage import journal_purge, journal_rows
+from lamson.storage import journal_rows
 from lamson.storage.journal_purge import JournalPurge
 from tests.unit.storage.test_journal_rows import ids, row, write
 
@@ -15,18 +13,14 @@ if TYPE_CHECKING:
 
 NOW = 1_700_000_000.0
 SECOND = 10**9
-
-
-@pytest.fixture(autouse=True)
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_purge, "PIECE", 2)
+PIECE = 2
 
 
 def all_pieces(database: Database, purge: JournalPurge) -> None:
     is_done = False
     while not is_done:
         with database.begin() as connection:
-            is_done = purge.too_many(connection) < journal_purge.PIECE
+            is_done = purge.too_many(connection, PIECE) < PIECE
 
 
 def test_rows_that_are_too_old_go_piece_by_piece(database: Database) -> None:
@@ -34,7 +28,7 @@ def test_rows_that_are_too_old_go_piece_by_piece(database: Database) -> None:
     write(database, *map(row, days))
     purge = JournalPurge(3.0, 10**9)
     with database.begin() as connection:
-        assert [purge.too_old(connection, NOW) for _ in range(3)] == [2, 1, 0]
+        assert [purge.too_old(connection, NOW, PIECE) for _ in range(3)] == [2, 1, 0]
     assert ids(database) == days[:2:-1]
 
 

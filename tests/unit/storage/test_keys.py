@@ -57,7 +57,7 @@ def test_the_clock_of_who_sends_is_not_asked(
     with database.begin() as connection:
         assert keys.claim(connection, Key("right", hours=1), "<2@test>") == "<1@test>"
         assert keys.claim(connection, Key("wrong", hours=1), "<2@test>") is None
-        assert keys.purge(connection) == 0
+        assert keys.purge(connection, None, 9) == 0
     monkeypatch.setattr(time, "time", right)
     with database.begin() as connection:
         assert keys.claim(connection, Key("wrong"), "<3@test>", right() + 3500) == "<2@test>"
@@ -68,8 +68,8 @@ def test_those_that_have_ended_are_forgotten(database: Database) -> None:
     with database.begin() as connection:
         for name, days in (("ever", 0.0), ("day", 1.0), ("week", 7.0)):
             keys.claim(connection, Key(name, days=days), f"<{name}@test>", 0.0)
-        assert keys.purge(connection, 2 * 86400.0) == 1
-        assert keys.purge(connection, 2 * 86400.0) == 0
+        assert keys.purge(connection, 2 * 86400.0, 9) == 1
+        assert keys.purge(connection, 2 * 86400.0, 9) == 0
         assert keys.claim(connection, Key("week"), "<x@test>", 0.0) == "<week@test>"
 
 
@@ -80,7 +80,7 @@ def test_one_that_is_claimed_anew_is_not_forgotten(database: Database) -> None:
 
     def purge() -> None:
         with database.begin() as connection:
-            purged.append(keys.purge(connection, 7200.0))
+            purged.append(keys.purge(connection, 7200.0, 9))
 
     with database.begin() as connection:
         keys.claim(connection, Key("a", hours=1), "<1@test>", 0.0)

@@ -79,5 +79,5 @@ def test_what_is_far_away_asks_again(database: Database, clock: Clock) -> None:
 def test_what_is_over_is_forgotten(database: Database, clock: Clock) -> None:
     turns(Pace(database, {"*": 60}), row("a@example.com"), row("b@b.example"))
     with database.begin() as connection:
-        assert module.purge(connection, NOW) == 0
-        assert module.purge(connection, NOW + 2) == 2
+        assert module.purge(connection, NOW, 9) == 0
+        assert module.purge(connection, NOW + 2, 9) == 2

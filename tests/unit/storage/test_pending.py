@@ -29,8 +29,8 @@ def test_it_is_found_by_its_token_as_it_was(database: Database) -> None:
         pending.forget(connection, [])
         pending.forget(connection, [b"1" * 16])
         assert pending.find(connection, b"1" * 16) is None
-        assert pending.purge(connection, 200.0) == 0
-        assert pending.purge(connection, 201.0) == 1
+        assert pending.purge(connection, 200.0, 9) == 0
+        assert pending.purge(connection, 201.0, 9) == 1
         assert pending.find(connection, b"2" * 16) is None
 
 

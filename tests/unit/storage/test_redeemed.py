@@ -41,6 +41,6 @@ def test_what_was_rolled_back_was_not_used(database: Database) -> None:
 def test_they_are_forgotten_a_day_after_their_end(database: Database) -> None:
     with database.begin() as connection:
         redeemed.claim(connection, {ONE: 100.0, TWO: 200.0})
-        assert redeemed.purge(connection, 100.0 + redeemed.SLACK) == 0
-        assert redeemed.purge(connection, 101.0 + redeemed.SLACK) == 1
+        assert redeemed.purge(connection, 100.0 + redeemed.SLACK, 9) == 0
+        assert redeemed.purge(connection, 101.0 + redeemed.SLACK, 9) == 1
         assert redeemed.claim(connection, {ONE: 100.0, TWO: 200.0}) == {ONE}

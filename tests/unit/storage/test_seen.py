@@ -6,8 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import select
 
-from lamson.storage import seen
+from lamson.storage import seen, tables
+from lamson.storage.forgetting import Forgetting
 from tests.unit.support import make_key
 
 if TYPE_CHECKING:
@@ -69,8 +71,25 @@ def test_one_content_is_taken_back_and_the_other_stays(database: Database) -> No
 
 
 def purge(database: Database, now: float, wall: float) -> int:
-    with database.begin() as connection:
-        return seen.purge(connection, now, wall)
+    """How many are forgotten, looked for three at a time."""
+    before = count(database)
+    for start, end in seen.ranges(wall):
+        purge_range(database, start, end, now)
+    return before - count(database)
+
+
+def purge_range(database: Database, start: bytes, end: bytes, now: float) -> None:
+    Forgetting(database).purge_found(
+        lambda connection, after, piece: seen.old(connection, after, end, now, piece),
+        lambda connection, keys: seen.drop(connection, keys, now),
+        start,
+        most=3,
+    )
+
+
+def count(database: Database) -> int:
+    with database.read() as connection:
+        return len(connection.execute(select(tables.seen.c.key)).all())
 
 
 def test_what_was_handled_long_ago_is_purged_whatever_its_key_says(database: Database) -> None:
@@ -86,8 +105,9 @@ def test_what_was_handled_long_ago_is_purged_whatever_its_key_says(database: Dat
     assert set(claim(database, *old, *late, recent)) == set(old)
 
 
-def test_it_is_purged_in_pieces(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seen, "PIECE", 3)
-    claim(database, *(make_key(b"%d" % number) for number in range(7)))
-    dropped = [purge(database, 1.0 + seen.KEEP, time.time()) for _ in range(4)]
-    assert dropped == [3, 3, 1, 0]
+def test_a_piece_is_a_range_and_leaves_what_is_recent(database: Database) -> None:
+    keys = [make_key(b"%d" % number, at=number) for number in range(7)]
+    claim(database, *keys[::2], now=0.0)
+    claim(database, *keys[1::2], now=2.0)
+    assert purge(database, 1.0 + seen.KEEP, time.time()) == 4
+    assert set(claim(database, *keys)) == set(keys[::2])

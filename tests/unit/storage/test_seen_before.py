@@ -40,7 +40,7 @@ def test_what_an_earlier_version_handled_is_known_after_the_upgrade(
     with empty_database.begin() as connection:
         assert set(seen.claim(connection, [OLD, NEW], 8.0)) == {OLD, NEW}
         assert SeenBefore().among(connection, [OLD, NEW]) == {OLD}
-        assert seen_before.purge(connection, 7.5 + seen.KEEP) == 1
+        assert seen_before.purge(connection, 7.5 + seen.KEEP, 9) == 1
 
 
 def test_none_is_asked_for_where_none_is_left(
@@ -55,7 +55,7 @@ def test_none_is_asked_for_where_none_is_left(
     before = SeenBefore()
     with database.begin() as connection:
         assert before.among(connection, [NEW, OLD]) == {OLD}
-        assert seen_before.purge(connection, 1.0 + seen.KEEP) == 1
+        assert seen_before.purge(connection, 1.0 + seen.KEEP, 9) == 1
         for _ in range(2):
             assert before.among(connection, [OLD]) == set()
         statements.clear()
@@ -66,4 +66,4 @@ def test_none_is_asked_for_where_none_is_left(
 def test_what_is_recent_is_not_purged(database: Database) -> None:
     fill(database, handled_at=2.0)
     with database.begin() as connection:
-        assert seen_before.purge(connection, 1.0 + seen.KEEP) == 0
+        assert seen_before.purge(connection, 1.0 + seen.KEEP, 9) == 0

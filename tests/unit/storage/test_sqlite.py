@@ -127,3 +127,14 @@ def test_many_rows_take_few_statements(database: Database) -> None:
             found = sqlite.insert(connection, "x (y)", rows, "ON CONFLICT DO NOTHING RETURNING y")
             assert [row[0] for row in found] == list(range(max(0, most - 1), most))
     assert sqlite._insert_statement.cache_info().misses == 7  # 64, 32, 16, 8, 4, 2, 1
+
+
+def test_a_new_file_has_small_pages_and_an_old_one_keeps_its_own(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "old.db")) as old:
+        old.executescript("PRAGMA page_size=4096; CREATE TABLE one (a)")
+    for name, octets in (("new", 2048), ("old", 4096)):
+        database = Database(f"sqlite:///{tmp_path}/{name}.db")
+        database.create_all()
+        with database.read() as connection:
+            assert connection.exec_driver_sql("PRAGMA page_size").scalar() == octets
+        database.close()

@@ -128,8 +128,8 @@ def test_tracked_mail_is_kept_and_told_of_once(database: Database) -> None:
         assert tracked.is_first(connection, mail.id, mail.until, "failed", "x")
         assert not tracked.is_first(connection, mail.id, mail.until, "failed", "x")
         assert tracked.is_first(connection, mail.id, mail.until, "delayed", "x")
-        assert tracked.purge(connection, 199.0) == 0
-        assert tracked.purge(connection, 201.0) == 2
+        assert tracked.purge(connection, 199.0, 9) == 0
+        assert tracked.purge(connection, 201.0, 9) == 2
         assert tracked.get(connection, "abc") is None
         assert tracked.is_first(connection, mail.id, mail.until, "failed", "x")
 
@@ -144,6 +144,6 @@ def test_failures_are_counted_within_a_window(database: Database) -> None:
         assert count(111.0) == (0, 1), "the window begins anew"
         assert count(112.0, is_hard=True) == (1, 1)
         assert bounced.of(connection, "a@B.example") == (1, 1)
-        assert bounced.purge(connection, 112.0 + bounced.KEPT) == 0
-        assert bounced.purge(connection, 113.0 + bounced.KEPT) == 1
+        assert bounced.purge(connection, 112.0 + bounced.KEPT, 9) == 0
+        assert bounced.purge(connection, 113.0 + bounced.KEPT, 9) == 1
         assert bounced.of(connection, "a@b.example") == (0, 0)

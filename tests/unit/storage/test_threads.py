@@ -9,7 +9,6 @@ from sqlalchemy import func, insert, select
 
 from lamson.message.history import Said
 from lamson.storage import tables, threads
-from lamson.storage.seen import PIECE
 from lamson.storage.state import SqlStateStore, StateKey
 from lamson.storage.threads import Change, Entry, Known
 
@@ -116,8 +115,7 @@ def test_strange_texts(database: Database) -> None:
         assert threads.entries(connection, "a")[0].said.text == "c?d"
 
 
-def test_it_is_forgotten_without_mail(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_AT_A_TIME", 2)
+def test_it_is_forgotten_without_mail(database: Database) -> None:
     with database.begin() as connection:
         names = ("a", "b", "c")
         threads.write(
@@ -128,11 +126,11 @@ def test_it_is_forgotten_without_mail(database: Database, monkeypatch: pytest.Mo
         states.save({StateKey(threads.state_of(MODULE, name), ""): "OPEN" for name in "abcd"})
         states.save({StateKey(MODULE, "zed@example.com"): "OPEN"})
     with database.begin() as connection:
-        assert threads.purge(connection, KEEP + 0.5, KEEP) == 0
+        assert threads.purge(connection, KEEP + 0.5, KEEP, 2) == 0
     with database.begin() as connection:
-        assert threads.purge(connection, KEEP + 1.5, KEEP) == PIECE
-        assert threads.purge(connection, KEEP + 1.5, KEEP) == 1
-        assert threads.purge(connection, KEEP + 1.5, KEEP) == 0
+        assert threads.purge(connection, KEEP + 1.5, KEEP, 2) == 2
+        assert threads.purge(connection, KEEP + 1.5, KEEP, 2) == 1
+        assert threads.purge(connection, KEEP + 1.5, KEEP, 2) == 0
         assert counted(connection) == {
             "threads": 1,
             "thread_participants": 2,
@@ -149,5 +147,5 @@ def test_mail_to_a_known_thread_keeps_it(database: Database) -> None:
         )
         known = threads.lock(connection, ["a"])["a"]
         threads.write(connection, [Change(known, MODULE)], KEEP, KEEP)
-        assert threads.purge(connection, KEEP + 500, KEEP) == 0
+        assert threads.purge(connection, KEEP + 500, KEEP, 2) == 0
         assert threads.lock(connection, ["a"])["a"].modules == {"one", MODULE}

@@ -1,0 +1,177 @@
+"""lamson.storage.erasure: what is kept of one mailbox goes, and nothing of the others."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, select, text
+
+from lamson.storage import bounced, journal_rows, keys, pending, scheduled, suppressed, tasks
+from lamson.storage import tracked as storage_tracked
+from lamson.storage.erasure import forget
+from lamson.storage.journal_rows import Sent
+from lamson.storage.keys import Key
+from lamson.storage.outbox import Outbox
+from lamson.storage.outgoing import Outgoing
+from lamson.storage.pending import Pending
+from lamson.storage.suppressed import Suppressed
+from lamson.storage.tables import (
+    metadata,
+    outbox,
+    state,
+    thread_ids,
+    thread_messages,
+    thread_participants,
+    threads,
+)
+from lamson.storage.tasks import Task
+from lamson.storage.tracked import Tracked
+from tests.unit.storage.test_journal_rows import row, write
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from lamson.storage.database import Database
+
+ZOE, FOLDED = "Zoë@Bücher.example", "zoë@xn--bcher-kva.example"
+ANN = "ann@e.example"
+NOW = 1_700_000_000.0
+
+
+def mail(message_id: str, *recipients: str, due_at: float = 0.0) -> Outgoing:
+    return Outgoing("4Qz", message_id, "l@test.com", recipients, b"x", due_at=due_at)
+
+
+def tracked(id: str, *recipients: str) -> Tracked:
+    return Tracked(id, f"<{id}@test>", "s", recipients, "m", None, "", NOW, NOW)
+
+
+def thread(connection: Connection, id: str, *people: str) -> None:
+    connection.execute(insert(threads).values(id=id, modules="m", subject="s", used_at=1.0))
+    connection.execute(insert(state).values(module=f"m {id}", author="", state="OPEN"))
+    for number, one in enumerate(people):
+        values = {"thread": id, "address": one, "is_open": True, "number": number}
+        connection.execute(insert(thread_participants).values(values))
+        said: dict[str, Any] = {
+            "thread": id,
+            "digest": one.encode()[:16],
+            "message_id": "",
+            "author": one,
+            "name": "",
+            "said_at": 1.0,
+            "kept_at": 1.0,
+            "is_ours": False,
+            "text": "x",
+        }
+        connection.execute(insert(thread_messages).values(said))
+    connection.execute(insert(thread_ids).values(digest=id.encode(), thread=id, sent_at=1.0))
+
+
+def everything_of(connection: Connection) -> None:
+    """What there may be of both, and of each alone."""
+    for number, one in enumerate((ZOE, ANN)):
+        folded = FOLDED if one is ZOE else ANN
+        name = f"only-{number}"
+        journal_rows.add(
+            connection,
+            [
+                row(10 * number + 1, correspondent=one, content=b"x", sent=(Sent(1, ""),)),
+                row(
+                    10 * number + 2,
+                    direction="out",
+                    recipients=(one,),
+                    correspondent=one,
+                    envid=name,
+                ),
+                row(10 * number + 3, correspondent="daemon@x.example", envid=name, about=one),
+            ],
+        )
+        connection.execute(insert(state).values(module="m", author=folded, state="DONE"))
+        payload = {"machine": "m", "author": folded}
+        tasks.put(connection, [Task("timer", f"t{number}", payload, 1.0)])
+        digest = bytes([number]) * 16
+        pending.keep(connection, [Pending(digest, NOW, "4Qz", one, "l@test.com", True, b"x")])
+        storage_tracked.insert(connection, [tracked(name, one)])
+        keys.claim(connection, Key(name), f"<{name}@test>", NOW)
+        bounced.count(connection, one, is_hard=True, now=NOW, window=1.0)
+        suppressed.add(connection, Suppressed(one, "", "by hand"))
+        thread(connection, name, folded)
+    thread(connection, "both", FOLDED, ANN)
+    journal_rows.add(
+        connection, [row(50, direction="out", recipients=(ZOE, ANN), correspondent=ZOE)]
+    )
+    storage_tracked.insert(connection, [tracked("both", ZOE, ANN)])
+
+
+def dump(database: Database) -> dict[str, list[Any]]:
+    """All rows of our tables that have any."""
+    with database.read() as connection:
+        found = {
+            table.name: sorted(map(repr, connection.execute(select(table))))
+            for table in metadata.sorted_tables
+        }
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def test_all_of_one_goes_and_nothing_of_another(database: Database) -> None:
+    later = time.time() + 1000
+    with database.begin() as connection:
+        mails = [
+            mail("<later@test>", "ZOË@BÜCHER.example", due_at=later),
+            mail("<both@test>", ANN, ZOE, due_at=later),
+        ]
+        Outbox(database, "x").insert(connection, mails)
+        everything_of(connection)
+    with database.begin() as connection:
+        done = forget(connection, "ZOË@bücher.EXAMPLE", NOW)
+    assert {name: number for name, number in done.numbers.items() if number} == {
+        "scheduled mail": 2,
+        "tracked mail": 2,
+        "journal": 4,
+        "keys": 1,
+        "threads": 1,
+        "places in threads of others": 1,
+        "states": 1,
+        "timers": 1,
+        "mail that waits for a token": 1,
+        "failures": 1,
+    }
+    left = dump(database)
+    assert len(left.pop("lamson_suppressed")) == 2
+    for rows in left.values():
+        for one in rows:
+            assert "zo" not in one.casefold(), one
+            assert "zo\\\\xeb" not in one.casefold(), one
+    assert len(left["lamson_journal"]) == 4
+    assert len(left["lamson_threads"]) == 2
+    with database.read() as connection:
+        assert [one["message_id"] for one in scheduled.waiting(connection)] == ["<both@test>"]
+        assert [one.id for one in journal_rows.page(connection, correspondent=ANN)] == [50, 12, 11]
+
+
+def test_to_be_written_to_again_is_asked_for(database: Database) -> None:
+    with database.begin() as connection:
+        everything_of(connection)
+    with database.begin() as connection:
+        done = forget(connection, ZOE, NOW, is_unsuppressed=True)
+        assert done.numbers["suppressions"] == 1
+        assert [one.address for one in suppressed.listed(connection)] == [ANN]
+
+
+def test_mail_that_is_being_submitted_is_told_of(database: Database) -> None:
+    with database.begin() as connection:
+        Outbox(database, "x").insert(connection, [mail("<1@test>", ZOE)])
+    with database.begin() as connection:
+        assert forget(connection, ZOE, time.time()).under_way == 1
+        connection.execute(text("UPDATE lamson_outbox SET lease_until = 0"))
+        done = forget(connection, ZOE, time.time())
+        assert (done.under_way, done.numbers["mail in the outbox"]) == (0, 1)
+        assert connection.execute(select(outbox)).first() is None
+
+
+def test_many_rows_are_looked_at_a_few_at_a_time(database: Database) -> None:
+    write(database, *(row(id, correspondent=ZOE if id % 2 else ANN) for id in range(1, 1203)))
+    with database.begin() as connection:
+        assert forget(connection, ZOE, NOW).numbers["journal"] == 601
+        assert len(journal_rows.page(connection, limit=1000)) == 601
