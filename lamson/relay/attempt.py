@@ -175,7 +175,7 @@ class Attempts:
 
     async def _give_up(self, row: Outgoing, recipients: Sequence[str], reason: str) -> bool:
         """Keep the message in the undeliverable queue. False when even that failed."""
-        entry = Kept(row.content, reason, row.sender, ", ".join(recipients), row.source)
+        entry = Kept(row.octets, reason, row.sender, ", ".join(recipients), row.source)
         try:
             await asyncio.to_thread(undeliverable.write, self._undeliverable, entry)
         except QueueFullError:  # it has told so itself, once a minute

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, case, delete, func, or_, select
 
 from lamson.storage.room import parts
-from lamson.storage.tables import content, outbox, scheduled
+from lamson.storage.tables import content, list_posts, outbox, scheduled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ def load(connection: Connection, rows: Sequence[Outgoing], sizes: Sequence[int])
             shared |= {id: bytes(octets) for id, octets in connection.execute(one)}
         for row, _ in part:
             if row.shared:
-                row.content = shared.get(row.shared, b"")
+                row.top, row.content = row.content, shared.get(row.shared, b"")
                 if row.shared not in shared:  # its rows have gone meanwhile
                     found.discard(row.id)
     return [row for row in rows if row.id in found]
@@ -75,16 +75,18 @@ def purge(connection: Connection) -> None:
     """Delete contents of which no row is left.
 
     A transaction makes a content and its rows together, and no row comes to one later, but from
-    among those that are scheduled, in one transaction too: what this statement sees without a row
-    has none, also where others write at the same time.
+    among those that are scheduled, or for a post to a list, in one transaction too: what this
+    statement sees without a row has none, also where others write at the same time.
     """
     # That it is not 0 is known; said, it lets a database use the index of such rows.
     is_used = and_(outbox.c.shared != 0, outbox.c.shared == content.c.id)
     is_used_later = and_(scheduled.c.shared != 0, scheduled.c.shared == content.c.id)
+    is_posted = and_(list_posts.c.shared != 0, list_posts.c.shared == content.c.id)
     connection.execute(
         delete(content).where(
             ~select(outbox.c.id).where(is_used).exists(),
             ~select(scheduled.c.id).where(is_used_later).exists(),
+            ~select(list_posts.c.id).where(is_posted).exists(),
         )
     )
 

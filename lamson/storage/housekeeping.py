@@ -3,8 +3,8 @@
 It gives back what dead processes leased (those of this machine, and any whose clock was far ahead),
 deletes contents that rows of the outbox shared, saves the service clock, and forgets what was
 handled long ago, how many answers went out in past hours, mail that nobody reports about any more,
-and threads that no mail comes to any more. A turn that fails is logged, and the next one comes all
-the same.
+threads that no mail comes to any more, and what of mailing lists is past. A turn that fails is
+logged, and the next one comes all the same.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from lamson.storage import (
     bounced,
     failure,
     keys,
+    lists,
     pace,
     pending,
     probes,
@@ -115,6 +116,7 @@ class Housekeeping:
             self._purge(lambda connection: tracked.purge(connection, time.time()))
             self._purge(lambda connection: bounced.purge(connection, time.time()))
             self._purge(lambda connection: pace.purge(connection, time.time()))
+            self._purge(lambda connection: lists.purge(connection, time.time()))
 
     def _purge(self, piece: Callable[[Connection], int], size: int = seen.PIECE) -> None:
         """Forget in pieces, each in a transaction of its own: deliveries go on in between.
