@@ -47,7 +47,8 @@ class MailingList:
     ``rewrite`` says when From becomes the list's own address: "needed" is where the author's domain
     asks others to refuse the mail otherwise (DMARC). ``subject_tag`` and ``footer`` change a
     post, so that its DKIM signature is taken off. A post of more than ``max_size`` octets is
-    refused.
+    refused, and so is one that would wait where ``max_held`` posts do already, or ``max_held_size``
+    octets of them.
 
     ``one_click`` is the https URL below which `OneClick` is mounted. ``archive`` keeps posts,
     ``archive_url`` and ``help_url`` are told to readers. Failed mail counts ``hard`` or ``soft``
@@ -68,6 +69,7 @@ class MailingList:
     footer: str = ""
     max_size: int = 10_000_000
     max_held: int = 100
+    max_held_size: int = 50_000_000
     one_click: str = ""
     archive: bool = True
     archive_url: str = ""

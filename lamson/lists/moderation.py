@@ -53,7 +53,8 @@ def hold(
     connection, digest = db.connection(), posting.digest_of(message)
     if lists.is_held(connection, the_list.address, digest):
         return "dropped"
-    if len(lists.waiting(connection, the_list.address)) >= the_list.max_held:
+    number, octets = lists.room_taken(connection, the_list.address)
+    if number >= the_list.max_held or octets + len(message.raw) > the_list.max_held_size:
         posting.refuse(the_list, delivery, "too many messages wait for a moderator already")
         return "refused"
     id = lists.hold(

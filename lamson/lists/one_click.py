@@ -46,8 +46,12 @@ _FORM = (
 class OneClick:
     """The ASGI application. It knows the project's keys and database, and connects when asked."""
 
-    def __init__(self, project: Settings | Path | str | None = None) -> None:
+    def __init__(
+        self, project: Settings | Path | str | None = None, *, database: Database | None = None
+    ) -> None:
         """``project`` is its directory (default: the one we are in), or its settings.
+
+        ``database`` is one to use instead of its own, as that of a `Mailroom` in tests.
 
         Raises SettingsError where no database is set.
         """
@@ -57,7 +61,7 @@ class OneClick:
         if project.database is None:
             raise SettingsError("database: none is set, so there are no lists")
         self._signer = signer_of(project)
-        self._database = Database(project.database, connections=2)
+        self._database = database or Database(project.database, connections=2)
 
     def close(self) -> None:
         """Let go of the connections."""

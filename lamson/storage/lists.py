@@ -11,7 +11,7 @@ import json
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from lamson.smtp import address
 from lamson.storage.outgoing import fit
@@ -235,6 +235,14 @@ def page(
     if before is not None:
         query = query.where(list_posts.c.id < before)
     return connection.execute(query.order_by(list_posts.c.id.desc()).limit(most)).mappings().all()
+
+
+def room_taken(connection: Connection, which: str) -> tuple[int, int]:
+    """How many posts wait for a moderator, and the octets of them all."""
+    query = select(func.count(), func.coalesce(func.sum(func.length(list_held.c.content)), 0))
+    query = query.where(list_held.c.list == key_of(which), list_held.c.decision == "")
+    number, octets = connection.execute(query).one()
+    return int(number), int(octets)
 
 
 def decide(connection: Connection, id: int, decision: str, by: str) -> None:

@@ -26,8 +26,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture
 def client(mailroom: Mailroom) -> httpx.AsyncClient:
-    application = OneClick(mailroom.application.settings)
-    application._database = mailroom.database  # in memory, so it has no other connection
+    application = OneClick(mailroom.application.settings, database=mailroom.database)
     transport = httpx.ASGITransport(app=application)
     return httpx.AsyncClient(transport=transport, base_url="https://lists.test.com")
 

@@ -153,7 +153,9 @@ def test_no_more_is_held_than_the_list_says(
     eve = person("eve@example.org")
     eve.say("users@test.com", "One")
     assert subject(eve.say("users@test.com", "Two")) == "Not sent"
-    assert handlers.RESULTS == ["held", "refused"]
+    handlers.OPTIONS["users@test.com"] = {"max_held_size": 2000}
+    assert subject(eve.say("users@test.com", "Large", "x" * 2000)) == "Not sent"
+    assert handlers.RESULTS == ["held", "refused", "refused"]
     handlers.OPTIONS["users@test.com"] = {"others": "refuse"}
     assert subject(eve.say("users@test.com", "Three")) == "Not sent"
 
