@@ -123,8 +123,7 @@ class ListRig(Running):
         """Let a worker die, so often, each time after another part of the post has gone out."""
         token = self._tokens / "one"
         for number in range(times):
-            wanted = number * len(self.members) // (times + 1)
-            wait_for(lambda wanted=wanted: self._made() >= wanted, "more of it", timeout=120)
+            self._wait_for_copies(number * len(self.members) // (times + 1))
             token.touch()
             try:
                 wait_for(
@@ -133,6 +132,9 @@ class ListRig(Running):
             finally:
                 self.kills += not token.exists()
                 token.unlink(missing_ok=True)
+
+    def _wait_for_copies(self, number: int) -> None:
+        wait_for(lambda: self._rows("lamson_tracked") >= number, "more of it", timeout=120)
 
     def settle(self, timeout: float = 120.0) -> None:
         """Wait until everything has gone out."""
@@ -155,9 +157,6 @@ class ListRig(Running):
             twice={one for one, many in number.items() if many > 1},
             kills=self.kills,
         )
-
-    def _made(self) -> int:
-        return self._rows("lamson_tracked")
 
     def _is_waiting(self) -> bool:
         return bool(self._rows("lamson_tasks"))

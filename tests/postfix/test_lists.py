@@ -47,8 +47,8 @@ def test_a_list_of_fifty(make_stage: Callable[..., Stage]) -> None:
     with database.begin() as connection:
         for one in MEMBERS:
             lists.put(connection, USERS.address, one, status=lists.ACTIVE)
-        for one, other in ((USERS, FRIENDS), (FRIENDS, USERS)):
-            lists.put(connection, one.address, other.address, status=lists.ACTIVE, copies=True)
+        for first, second in ((USERS, FRIENDS), (FRIENDS, USERS)):
+            lists.put(connection, first.address, second.address, status=lists.ACTIVE, copies=True)
     database.close()
     for one in GONE:
         stage.sink.refuse(one)

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from lamson.lists import OneClick
 from lamson.lists.one_click import MAX_BODY
@@ -27,7 +29,8 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 @pytest.fixture
 def client(mailroom: Mailroom) -> httpx.AsyncClient:
     application = OneClick(mailroom.application.settings, database=mailroom.database)
-    transport = httpx.ASGITransport(app=application)
+    mounted = Starlette(routes=[Mount("/leave", application)])
+    transport = httpx.ASGITransport(app=mounted)
     return httpx.AsyncClient(transport=transport, base_url="https://lists.test.com")
 
 
