@@ -13,11 +13,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-
 from lamson import log
-from lamson.storage import lists
-from lamson.storage.tables import content as content_table
+from lamson.storage import lists, posted
 from lamson.storage.tasks import Task
 
 if TYPE_CHECKING:
@@ -58,8 +55,7 @@ def send(posting: Posting, connection: Connection, one: Round, due_at: float = 0
     post = lists.posted(connection, one.post)
     if post is None or not post["shared"]:
         return
-    query = select(content_table.c.content).where(content_table.c.id == post["shared"])
-    content = connection.execute(query).scalar_one()
+    content = posted.kept(connection, post["shared"])
     found = lists.readers(
         connection, one.address, post["mode"], after=one.after, upto=one.upto, limit=PIECE
     )
@@ -73,7 +69,7 @@ def send(posting: Posting, connection: Connection, one: Round, due_at: float = 0
     posting.module, before = one.module or posting.module, posting.module
     try:
         number = posting.send_copies(
-            bytes(content),
+            content,
             copies,
             author=one.address,
             message_id=post["message_id"],

@@ -9,7 +9,7 @@ from lamson.lists.bounces import list_of
 from lamson.lists.commands import COMMANDS
 from lamson.lists.dmarc import Policies, Resolver, UnansweredError
 from lamson.lists.mailing_list import MailingList
-from lamson.lists.members import Member
+from lamson.lists.members import Member, known_lists
 from lamson.lists.moderation import HeldPost
 from lamson.lists.one_click import OneClick
 from lamson.lists.tokens import TOKEN
@@ -25,5 +25,6 @@ __all__ = [
     "Policies",
     "Resolver",
     "UnansweredError",
+    "known_lists",
     "list_of",
 ]

@@ -17,7 +17,6 @@ from lamson.lists.texts import text
 from lamson.message.attachment import Attachment
 from lamson.smtp.reply import SMTPError
 from lamson.storage import lists
-from lamson.storage.tables import list_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +125,7 @@ def _owner(the_list: MailingList, message: MailRequest, delivery: Delivery, db: 
         return
     if is_owner:
         log.event("list-unproven", delivery.id, list=the_list.address, author=message.author)
-    owners = lists.listed(db.connection(), the_list.address, list_members.c.is_owner)
+    owners = lists.listed(db.connection(), the_list.address, office="is_owner")
     if not owners:
         raise SMTPError(550, "5.1.1", "the list has no owner")
     note = "It seems to be an owner's, and nothing proves that: nothing was done.\n"

@@ -59,6 +59,11 @@ def of_row(row: RowMapping) -> Member:
     )
 
 
+def known_lists(db: Session) -> list[str]:
+    """The addresses of all lists that anybody is on, in order."""
+    return lists.known(db.connection())
+
+
 def listed(which: str, db: Session, *, most: int | None = None) -> list[Member]:
     return [of_row(row) for row in lists.listed(db.connection(), which, most=most)]
 

@@ -18,7 +18,6 @@ from lamson.message.attachment import Attachment
 from lamson.message.request import MailRequest
 from lamson.smtp.envelope import Envelope, Recipient
 from lamson.storage import lists
-from lamson.storage.tables import list_members
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,8 +101,8 @@ def _ask(
 def moderators(the_list: MailingList, db: Session) -> Sequence[RowMapping]:
     """Who decides: the moderators, the owners where there are none."""
     connection, which = db.connection(), the_list.address
-    return lists.listed(connection, which, list_members.c.is_moderator) or lists.listed(
-        connection, which, list_members.c.is_owner
+    return lists.listed(connection, which, office="is_moderator") or lists.listed(
+        connection, which, office="is_owner"
     )
 
 

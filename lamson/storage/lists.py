@@ -20,7 +20,6 @@ from lamson.storage.tables import list_held, list_members, list_posts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
 
     from sqlalchemy.engine import Connection, RowMapping
 
@@ -68,13 +67,22 @@ def everywhere(connection: Connection, mailbox: str) -> Sequence[RowMapping]:
 
 
 def listed(
-    connection: Connection, which: str, *asked: Any, most: int | None = None
+    connection: Connection, which: str, *, office: str = "", most: int | None = None
 ) -> Sequence[RowMapping]:
-    """Who is on the list ``which``, in the order in which they came; ``asked`` are conditions."""
+    """Who is on the list ``which``, in the order in which they came; with ``office``
+    ("is_owner") those who have it."""
     query = select(list_members).where(
-        list_members.c.list == key_of(which), list_members.c.status.in_(ON_IT), *asked
+        list_members.c.list == key_of(which), list_members.c.status.in_(ON_IT)
     )
+    if office:
+        query = query.where(list_members.c[office])
     return connection.execute(query.order_by(list_members.c.id).limit(most)).mappings().all()
+
+
+def known(connection: Connection) -> list[str]:
+    """The addresses of all lists that anybody is on, as they are compared."""
+    query = select(list_members.c.list).where(list_members.c.status.in_(ON_IT)).distinct()
+    return list(connection.execute(query.order_by(list_members.c.list)).scalars())
 
 
 def put(connection: Connection, which: str, mailbox: str, **values: object) -> int:

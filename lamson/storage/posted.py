@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamson.storage import keys, tracked
@@ -84,6 +85,13 @@ def share(connection: Connection, rows: Sequence[Outgoing], schema: str | None =
 def keep(connection: Connection, octets: bytes) -> int:
     """Store a content for rows to come; gives what they are to have for `Outgoing.shared`."""
     return _insert(connection, content, {"content": octets}, None)
+
+
+def kept(connection: Connection, id: int) -> bytes:
+    """The content that was stored so."""
+    return bytes(
+        connection.execute(select(content.c.content).where(content.c.id == id)).scalar_one()
+    )
 
 
 def _values(row: Outgoing) -> dict[str, object]:

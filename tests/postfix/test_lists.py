@@ -10,6 +10,7 @@ import pytest
 from lamson.lists import MailingList
 from lamson.storage import lists
 from lamson.storage.database import Database
+from tests.postfix.sender import send
 from tests.postfix.test_passing_on import Key
 from tests.waiting import free_port, listening, wait_for
 
@@ -76,6 +77,9 @@ def test_a_list_of_fifty(make_stage: Callable[..., Stage]) -> None:
     for address in (away.sender, USERS.address):
         stage.write("", address, content=VACATION % address.encode())
     (left,) = re.findall(r"mailto:(users\+[^?>]*)", away.message["List-Unsubscribe"])
+    forged = left.replace("+", "+a")
+    refused = send(stage.postfix.smtp_port, AWAY, forged).recipients[forged]
+    assert refused[0] == 550
     stage.write(AWAY, left)
     goodbye = stage.sink.wait(2, to=AWAY)[-1]
     assert goodbye.message["Subject"] == "Goodbye"

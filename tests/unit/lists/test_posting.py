@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from lamson.delivery import fanout
-from lamson.lists import MailingList
+from lamson.lists import MailingList, known_lists
 from tests.unit.lists.conftest import USERS
 
 if TYPE_CHECKING:
@@ -258,6 +258,14 @@ def test_the_archive(ann: Conversation, db: Session) -> None:
     assert newest.message.body == "text\n"
     assert newest.message["List-Unsubscribe"] is None
     assert [one.subject for one in USERS.posts(db, before=older.id)] == ["Post 0"]
+
+
+def test_the_lists_that_there_are(db: Session) -> None:
+    assert known_lists(db) == []
+    for address in ("Users@test.com", "other@test.com"):
+        MailingList(address).add(db, "ann@example.com")
+    assert known_lists(db) == ["other@test.com", "users@test.com"]
+    assert USERS.exists(db)
 
 
 def test_a_list_that_cannot_be() -> None:
