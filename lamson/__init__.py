@@ -1,9 +1,10 @@
 """Write e-mail applications the way you write web applications, behind Postfix.
 
 These names are the public interface, with those of `lamson.settings`, `lamson.routing`,
-`lamson.testing`, `lamson.results`, `lamson.containers` and `lamson_milter`; every other module may
-change. They load when they are first used, so that a command which needs none of them starts at
-once. An application raises `SMTPError` and may meet the other errors, which are `LamsonError`.
+`lamson.testing`, `lamson.results`, `lamson.lists`, `lamson.containers` and `lamson_milter`; every
+other module may change. They load when they are first used, so that a command which needs none of
+them starts at once. An application raises `SMTPError` and may meet the other errors, which are
+`LamsonError`.
 """
 
 from __future__ import annotations

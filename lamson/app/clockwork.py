@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lamson.delivery import later, schedules, timers
+from lamson.delivery import fanout, later, schedules, timers
 from lamson.delivery.errands import Errands
 from lamson.delivery.later import Background
 from lamson.delivery.runner import Runner
@@ -58,6 +58,7 @@ class Clockwork:
         made.register(schedules.KIND, self.schedules.perform, failed=self.schedules.failed)
         made.register_outside(later.KIND, self._background.perform)
         made.register(suppressed.TASK, outcomes.perform)
+        made.register(fanout.KIND, fanout.perform)
         return made
 
     def runner(

@@ -358,6 +358,12 @@ class Delivery(Posting):
         kept = self.message if keep is True else keep or None
         return self._desk.sign(purpose, payload, days=days, keep=kept)
 
+    def token(self, purpose: str, payload: str) -> str:
+        """As for any Posting; nothing is kept for it, and it is not checked to fit an address."""
+        if self._desk is None:
+            raise LamsonError("there are no routes to sign an address for")
+        return self._desk.token(purpose, payload)
+
     @property
     def pending(self) -> MailRequest | None:
         """The message that was kept for the token in the address that was written to (see `sign`).

@@ -114,6 +114,11 @@ class Posting:
         return self._id
 
     @property
+    def now(self) -> float:
+        """Seconds since the epoch, by the clock of the application."""
+        return self._clock()
+
+    @property
     def _here(self) -> str:
         """An address of ours that it is sent from, besides that of From; "" for none."""
         return ""
@@ -313,6 +318,49 @@ class Posting:
         if self._purposes is None:
             raise LamsonError("there are no routes to sign an address for")
         return self._purposes.sign(purpose, payload, days)[0]
+
+    def token(self, purpose: str, payload: str) -> str:
+        """As `sign`, for addresses that are known to be short: one for each of many mails."""
+        if self._purposes is None:
+            raise LamsonError("there are no routes to sign an address for")
+        return self._purposes.sign(purpose, payload)[0]
+
+    def send_copies(
+        self,
+        content: bytes,
+        copies: Iterable[tuple[str, bytes]],
+        *,
+        author: str,
+        message_id: str,
+        subject: str,
+        list_id: str,
+        smtputf8: bool,
+        shared: int,
+    ) -> int:
+        """Send a message to many: each a tracked mail of its own, with fields of his own on top.
+
+        ``copies`` are addresses and those fields, ``content`` is the rest, which is stored as
+        ``shared`` already (see `lamson.storage.posted.keep`): so neither the memory nor the table
+        has it more than once. Bounces come to the domain of ``author``. Gives how many it were.
+        """
+        self._check_open()
+        if self._tracking is None:
+            raise LamsonError("mail to many needs a database: set `database` in the settings")
+        number = len(self.outgoing)
+        for recipient, top in copies:
+            whole = Outgoing(
+                source=self.id,
+                message_id=message_id,
+                sender="",
+                recipients=(_written(recipient),),
+                content=content,
+                smtputf8=smtputf8 or not recipient.isascii(),
+                scope=list_of(list_id),
+                shared=shared,
+                top=top,
+            )
+            self.outgoing += self._tracked(whole, author, subject)
+        return len(self.outgoing) - number
 
     def later(
         self, function: Callable[..., Any], *given: Any, key: str | None = None, **arguments: Any

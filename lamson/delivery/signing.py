@@ -77,6 +77,10 @@ class Desk:
             self.kept.append(row)
         return text
 
+    def token(self, purpose: str, payload: str) -> str:
+        """One of many, of which nothing else is kept here. Raises what `Purposes.sign` raises."""
+        return self._purposes.sign(purpose, payload)[0]
+
     def check_fits(self, texts: Iterable[str | None]) -> None:
         """Raise AddressError for an address with a token of ours whose local part is too long.
 

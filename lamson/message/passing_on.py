@@ -13,7 +13,7 @@ from lamson.message.compose import MAX_LINE, encode_words, encoded_field, is_pla
 from lamson.message.response import written_field
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from typing import TypeAlias
 
     from lamson.message.mailboxes import Addresses
@@ -33,12 +33,19 @@ _FIELD = rb"(?im)^(?:%b)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z)"
 
 
 def with_fields(
-    content: bytes, fields: Fields, *, subject: str = "", prefix: str = "", utf8: bool = False
+    content: bytes,
+    fields: Fields,
+    *,
+    subject: str = "",
+    prefix: str = "",
+    utf8: bool = False,
+    without: Collection[str] = (),
 ) -> bytes:
     """``content`` with ``fields`` on top, and ``prefix`` before its subject, unless that has it.
 
     ``subject`` is the text of the Subject field. Characters beyond ASCII become encoded words,
-    unless the message is in ``utf8``. Raises ValueError for what cannot be a field.
+    unless the message is in ``utf8``. ``without`` are names of fields to take off. Raises
+    ValueError for what cannot be a field.
     """
     if _BARE_CR.search(content):  # a line end when it is sent: a field may hide behind it
         content = _BARE_CR.sub(b"\r\n", content)
@@ -49,7 +56,7 @@ def with_fields(
             is_there = prefix.lower() in value.lower()
             pairs[at] = name, value if is_there else f"{prefix} {value}"
     block = b"".join(written_field(name, value, utf8=utf8) for name, value in pairs)
-    replaced = {name.lower() for name, _ in pairs} & _ONCE
+    replaced = {name.lower() for name, _ in pairs} & _ONCE | {name.lower() for name in without}
     found = _HEADER_END.search(content)
     end = len(content) if found is None else found.start() + 1
     header, rest = content[:end], content[end:]

@@ -120,7 +120,7 @@ class Attempts:
         """Submit it, in a span where that is wanted."""
         if not telemetry.ACTIVE:
             return await submitter.submit(row)
-        root = root_of(Message(row.content)) or row.message_id or row.source
+        root = root_of(Message(row.octets)) or row.message_id or row.source
         span = telemetry.begin("submit", root, id=row.source, message_id=row.message_id)
         outcome: Outcome | None = None
         try:
@@ -207,7 +207,7 @@ class Attempts:
 
     async def _give_up(self, row: Outgoing, recipients: Sequence[str], reason: str) -> bool:
         """Keep the message in the undeliverable queue. False when even that failed."""
-        entry = Kept(row.content, reason, row.sender, ", ".join(recipients), row.source)
+        entry = Kept(row.octets, reason, row.sender, ", ".join(recipients), row.source)
         try:
             await asyncio.to_thread(undeliverable.write, self._undeliverable, entry)
         except QueueFullError:  # it has told so itself, once a minute

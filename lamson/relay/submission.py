@@ -107,7 +107,8 @@ class Submitter:
 
     async def _send(self, row: Outgoing) -> Answers:
         pipeline = await self._connected()
-        options = "" if row.content.isascii() else " BODY=8BITMIME"
+        content = row.octets
+        options = "" if content.isascii() else " BODY=8BITMIME"
         if row.smtputf8:
             if not self._offers_smtputf8:
                 answer = Answer(550, "5.6.7 the submission server does not offer SMTPUTF8")
@@ -118,12 +119,12 @@ class Submitter:
             options += wanted_reports.of_mail(row.envid)
             option_of = partial(wanted_reports.of_recipient, row.notify)
         try:
-            return await pipeline.send(row.sender, row.recipients, row.content, options, option_of)
+            return await pipeline.send(row.sender, row.recipients, content, options, option_of)
         except ConnectionBroken as error:
             if error.is_doubtful:
                 raise
         pipeline = await self._connected()  # another one: that one ended before our turn
-        return await pipeline.send(row.sender, row.recipients, row.content, options, option_of)
+        return await pipeline.send(row.sender, row.recipients, content, options, option_of)
 
     async def close(self) -> None:
         """Say QUIT where somebody listens still."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, case, delete, func, or_, select
 
 from lamson.storage.room import parts
-from lamson.storage.tables import content, outbox, scheduled
+from lamson.storage.tables import content, list_posts, outbox, scheduled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ def load(connection: Connection, rows: Sequence[Outgoing], sizes: Sequence[int])
             shared |= {id: bytes(octets) for id, octets in connection.execute(one)}
         for row, _ in part:
             if row.shared:
-                row.content = shared.get(row.shared, b"")
+                row.top, row.content = row.content, shared.get(row.shared, b"")
                 if row.shared not in shared:  # its rows have gone meanwhile
                     found.discard(row.id)
     return [row for row in rows if row.id in found]
@@ -87,8 +87,8 @@ def drop(connection: Connection, ids: Sequence[int]) -> None:
     """Delete those of the contents ``ids`` of which no row is left.
 
     A transaction makes a content and its rows together, and no row comes to one later, but from
-    among those that are scheduled, in one transaction too: what this statement sees without a row
-    has none, also where others write at the same time.
+    among those that are scheduled, or for a post to a list, in one transaction too: what this
+    statement sees without a row has none, also where others write at the same time.
     """
     connection.execute(delete(content).where(content.c.id.in_(ids), *_UNUSED))
 
@@ -96,7 +96,7 @@ def drop(connection: Connection, ids: Sequence[int]) -> None:
 # That it is not 0 is known; said, it lets a database use the index of such rows.
 _UNUSED = [
     ~select(table.c.id).where(table.c.shared != 0, table.c.shared == content.c.id).exists()
-    for table in (outbox, scheduled)
+    for table in (outbox, scheduled, list_posts)
 ]
 
 

@@ -3,7 +3,8 @@
 It gives back what dead processes leased (those of this machine, and any whose clock was far ahead),
 deletes contents that rows of the outbox shared, saves the service clock, and forgets what was
 handled long ago, how many answers went out in past hours, mail that nobody reports about any more,
-threads that no mail comes to any more, and what the journal has no room for. A turn that fails is
+threads that no mail comes to any more, what of mailing lists is past, and what the journal has no
+room for. A turn that fails is
 logged, and the next one comes all the same.
 """
 
@@ -22,6 +23,7 @@ from lamson.storage import (
     bounced,
     failure,
     keys,
+    lists,
     pace,
     pending,
     probes,
@@ -126,7 +128,7 @@ class Housekeeping:
             lambda connection, piece: threads.purge(connection, now, keep, piece),
             threads.AT_A_TIME,
         )
-        for table in (probes, redeemed, pending, tracked, bounced, pace):
+        for table in (probes, redeemed, pending, tracked, bounced, pace, lists):
             purge(partial(_purge, table, wall))
         purge(lambda connection, piece: keys.purge(connection, None, piece))
         if (journal := self._journal) is not None:

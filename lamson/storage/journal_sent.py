@@ -54,11 +54,12 @@ class JournalSent:
     def _made(
         self, row: Outgoing, recipients: Sequence[str], outcome: str, reply: str
     ) -> JournalRow:
-        seen = glance(row.content)
+        octets = row.octets
+        seen = glance(octets)
         content = b""
         if self._octets < MOST_WAITING:
-            length = len(row.content) if self._is_whole else seen.end
-            content = row.content[: min(length, self._max_octets)]
+            length = len(octets) if self._is_whole else seen.end
+            content = octets[: min(length, self._max_octets)]
         everybody = row.recipients or tuple(recipients)
         return JournalRow(
             id=row.id,
@@ -70,7 +71,7 @@ class JournalSent:
             correspondent=everybody[0],
             ours=seen.author or row.sender,
             subject=seen.subject,
-            size=len(row.content),
+            size=len(octets),
             outcome=outcome,
             reply=reply,
             recipients=everybody,

@@ -389,7 +389,8 @@ class Outbox:
                     return bytes(row.content)
                 if row is not None:
                     query = select(content.c.content).where(content.c.id == row.shared)
-                    return connection.execute(query).scalar()
+                    shared = connection.execute(query).scalar()
+                    return None if shared is None else bytes(row.content) + bytes(shared)
         return None
 
     def scheduled(self, limit: int | None = None) -> list[Outgoing]:

@@ -30,7 +30,8 @@ _LONGEST_NAME = 1000  # octets of a conversation's name: an index takes 2,700 at
 class Outgoing:
     """One message to submit. ``source`` is how log lines call the mail that it came from.
 
-    ``content`` is b"" where it is in the database alone. ``envid`` is the id of tracked mail, and
+    ``content`` is b"" where it is in the database alone; ``top`` are the fields of this recipient
+    above it, where rows share one content. ``envid`` is the id of tracked mail, and
     ``notify`` when submission is to report; ``tracked`` is what is kept of that mail, from the
     handler to the table alone, as ``scope`` is: the list that it is mail of. Raises OversizeError
     for a message that is larger than the outbox takes: in the line of the handler that sends it.
@@ -55,6 +56,7 @@ class Outgoing:
     scope: str = field(default="", compare=False)
     due_at: float = field(default=0.0, compare=False)  # when it is to leave; 0 is at once
     key: bytes = field(default=b"", compare=False)  # the digest of what it can be cancelled by
+    top: bytes = b""
 
     def __post_init__(self) -> None:
         if len(self.content) > MAX_CONTENT:
@@ -66,6 +68,11 @@ class Outgoing:
             # Each tracked mail has a sender of its own: what they share is their order.
             sender = self.sender.rpartition("@")[2] if self.envid else self.sender
             self.conversation = _conversation(sender, self.recipients)
+
+    @property
+    def octets(self) -> bytes:
+        """The message as it is submitted."""
+        return self.top + self.content if self.top else self.content
 
 
 def split(row: Outgoing, most: int) -> list[Outgoing]:
@@ -112,7 +119,7 @@ def to_row(row: Outgoing, owner: str) -> tuple[object, ...]:
         json.dumps(row.recipients),
         row.conversation,
         row.smtputf8,
-        b"" if row.shared else row.content,
+        row.top if row.shared else row.octets,
         row.created_at,
         0,  # attempts
         max(row.due_at, row.created_at),

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamson.storage import keys, tracked
@@ -73,11 +74,24 @@ def share(connection: Connection, rows: Sequence[Outgoing], schema: str | None =
     """Store once what several of ``rows`` have for their content."""
     if len(rows) < 2:
         return
-    numbers = Counter(row.content for row in rows if len(row.content) >= SHARED_FROM)
+    alone = [row for row in rows if not row.shared]
+    numbers = Counter(row.content for row in alone if len(row.content) >= SHARED_FROM)
     often = [octets for octets, number in numbers.items() if number > 1]
     ids = {octets: _insert(connection, content, {"content": octets}, schema) for octets in often}
-    for row in rows if ids else ():
+    for row in alone if ids else ():
         row.shared = ids.get(row.content, 0)
+
+
+def keep(connection: Connection, octets: bytes) -> int:
+    """Store a content for rows to come; gives what they are to have for `Outgoing.shared`."""
+    return _insert(connection, content, {"content": octets}, None)
+
+
+def kept(connection: Connection, id: int) -> bytes:
+    """The content that was stored so."""
+    return bytes(
+        connection.execute(select(content.c.content).where(content.c.id == id)).scalar_one()
+    )
 
 
 def _values(row: Outgoing) -> dict[str, object]:

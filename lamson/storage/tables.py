@@ -1,12 +1,13 @@
 """The tables that the framework itself keeps, beside those of the application.
 
-All small but the journal, where one is kept: what was handled already, where each conversation
-stands, the mail that waits to be submitted or for its time, the work that waits for its time, what
-is sent once, how many answers went out this hour, what filters remember, what arrived of the
-doctor's probes, what becomes of mail that is tracked and who gets none any more, the threads that
-mail belongs to, and the clock by which most of this is forgotten. Times are seconds since the
-epoch. Texts have no limit, so that no mail can be too long for a column; those in an index are kept
-short where they are made. `SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
+All small but the journal and the archives of lists, where those are kept: what was handled already,
+where each conversation stands, the mail that waits to be submitted or for its time, the work that
+waits for its time, what is sent once, how many answers went out this hour, what filters remember,
+what arrived of the doctor's probes, what becomes of mail that is tracked and who gets none any
+more, the threads that mail belongs to, who is on which mailing list and what was posted there, and
+the clock by which most of this is forgotten. Times are seconds since the epoch. Texts have no limit, so
+that no mail can be too long for a column; those in an index are kept short where they are made.
+`SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0016"
+SCHEMA_REVISION = "0015"
 VERSION_TABLE = "lamson_version"
 
 metadata = MetaData()
@@ -401,4 +402,80 @@ journal_content = Table(
     metadata,
     Column("id", _ROW, primary_key=True, autoincrement=False),
     Column("content", LargeBinary, nullable=False),
+)
+
+# Who is on which mailing list (see lamson/storage/lists.py). `list` and `key` are addresses as they
+# are compared, `address` is as it was written.
+list_members = Table(
+    "lamson_list_members",
+    metadata,
+    Column("id", _ROW, primary_key=True),
+    Column("list", Text, nullable=False),
+    Column("key", Text, nullable=False, index=True),
+    Column("address", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("is_owner", Boolean, nullable=False),
+    Column("is_moderator", Boolean, nullable=False),
+    Column("is_held", Boolean, nullable=False),
+    Column("own_posts", Boolean, nullable=False),
+    Column("copies", Boolean, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("scored_at", Float, nullable=False),
+    Column("pauses", Integer, nullable=False),
+    Column("since", Float, nullable=False),
+    Index("lamson_list_members_list", "list", "key", unique=True),
+    Index("lamson_list_members_order", "list", "id"),
+    sqlite_autoincrement=True,  # a token for a member that has left is for no later one
+)
+
+# What was posted. `content` is b"" where it is not kept; `shared` is a row of `content` while the
+# post is on its way to members, else 0.
+list_posts = Table(
+    "lamson_list_posts",
+    metadata,
+    Column("id", _ROW, primary_key=True),
+    Column("list", Text, nullable=False),
+    Column("digest", LargeBinary(16), nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("posted_at", Float, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("smtputf8", Boolean, nullable=False),
+    Column("named", Text, nullable=False),
+    Column("shared", BigInteger, nullable=False),
+    Column("is_digested", Boolean, nullable=False),
+    Column("is_archived", Boolean, nullable=False),
+    Index("lamson_list_posts_digest", "list", "digest", unique=True),
+    Index("lamson_list_posts_order", "list", "id"),
+    Index("lamson_list_posts_forgotten", "is_archived", "posted_at"),
+)
+_IS_UNDER_WAY = list_posts.c.shared != 0
+Index(
+    "lamson_list_posts_shared",
+    list_posts.c.shared,
+    sqlite_where=_IS_UNDER_WAY,
+    postgresql_where=_IS_UNDER_WAY,
+)
+
+# Posts that wait for a moderator; `decision` is "" until then.
+list_held = Table(
+    "lamson_list_held",
+    metadata,
+    Column("id", _ROW, primary_key=True),
+    Column("list", Text, nullable=False, index=True),
+    Column("digest", LargeBinary(16), nullable=False),
+    Column("author", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("held_at", Float, nullable=False, index=True),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("smtputf8", Boolean, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    sqlite_autoincrement=True,
 )

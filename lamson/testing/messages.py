@@ -49,5 +49,5 @@ def sent_of(row: Outgoing, at: float = 0.0) -> Sent:
     from lamson.smtp.envelope import Envelope, Recipient
 
     envelope = Envelope(row.sender, row.recipients, smtputf8=row.smtputf8)
-    message = MailRequest(row.content, envelope, Recipient(row.recipients[0]))
+    message = MailRequest(row.octets, envelope, Recipient(row.recipients[0]))
     return Sent(row.sender, row.recipients, message, at)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MODULES = (
     "lamson",
     "lamson.containers",
+    "lamson.lists",
     "lamson.results",
     "lamson.routing",
     "lamson.settings",

@@ -17,8 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lamson import failpoint
 from tests import postgres
-from tests.faults import catalogue, report, restarts, timely
+from tests.faults import catalogue, list_rig, report, restarts, timely
 from tests.faults.rig import Impossible
 from tests.faults.run import Outcome, Plan, run, run_wrong
 from tests.postfix import instance
@@ -74,11 +75,28 @@ def main() -> int:
             measured = restarts.measure(options.kills, Path(directory))
         parts["restarts"] = report.restarts(measured)
         is_proven &= measured.refused == 0
+    if not options.only:
+        is_proven &= _lists_are_proven()
     print(f"\n{time.monotonic() - began:.0f} s\n")
     print("\n".join(parts.values()))
     if is_proven and not (options.only or options.no_page):
         report.write(parts)
     return 0 if is_proven else 1
+
+
+def _lists_are_proven() -> bool:
+    """A post to 10,000 members whose workers die ten times, before and after a commit."""
+    is_proven = True
+    for point in (failpoint.AFTER_TAKE, failpoint.BEFORE_COMMIT, failpoint.AFTER_COMMIT):
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+            rig = list_rig.ListRig(
+                Path(directory), None, members=10_000, piece=500, failpoint=point
+            )
+            count = list_rig.run(rig, 10)
+        missed, twice = len(count.missed), len(count.twice)
+        print(f"list, {point}: {count.kills} kills, {missed} missed, {twice} twice", flush=True)
+        is_proven &= count.is_clean
+    return is_proven
 
 
 def _run_lane(kind: Kind, faults: Iterable[Fault], plan: Plan) -> Lane:

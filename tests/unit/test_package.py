@@ -26,6 +26,7 @@ PACKAGES = ("lamson", "lamson_lmtp", "lamson_milter")
 DISTRIBUTION = {
     "flufl": "flufl.bounce",
     "re2": "google-re2",
+    "dns": "dnspython",
     "milter": "pymilter",
     "markdown_it": "markdown-it-py",
     "mjml": "mjml-python",

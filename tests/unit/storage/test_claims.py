@@ -38,8 +38,8 @@ def test_purging_does_not_look_at_each_row_for_each_content(database: Database) 
             connection, "before_cursor_execute", lambda *args: asked.append(args[2]), named=False
         )
         claims.unused(connection, [1])
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}", (1, 0, 0)).all()
-    for index in ("lamson_outbox_shared", "lamson_scheduled_shared"):
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}", (1, 0, 0, 0)).all()
+    for index in ("lamson_outbox_shared", "lamson_scheduled_shared", "lamson_list_posts_shared"):
         assert any(f"INDEX {index}" in str(row) for row in plan), plan
 
 
