@@ -10,6 +10,7 @@ from lamson.settings.signing import Signing
 from lamson.settings.socketmap import Socketmap
 from lamson.settings.spam import Spam
 from lamson.settings.submission import Submission
+from lamson.settings.web import Web
 
 __all__ = [
     "Answers",
@@ -22,4 +23,5 @@ __all__ = [
     "Socketmap",
     "Spam",
     "Submission",
+    "Web",
 ]

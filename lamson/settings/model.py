@@ -37,6 +37,7 @@ from lamson.settings.values import (
     Paths,
     Patterns,
 )
+from lamson.settings.web import Web
 
 TEMPLATES = Path("app/templates")  # in the project
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -70,6 +71,7 @@ class Settings(Group):
         default=MailThreads(), description="The threads that mail belongs to, and for how long."
     )
     spam: Spam = Field(default=Spam(), description="What spam is, and where it is kept.")
+    web: Web = Field(default=Web(), description="The window: mail and what waits, in a browser.")
     authserv_id: OptionalText = Field(
         default=None,
         description="The authserv-id of your own server, whose Authentication-Results are believed "
