@@ -85,19 +85,24 @@ class Visitor:
         self.client = client
 
     def enter(self, password: str) -> Response:
-        return self.client.post("/login", data={"password": password}, headers={"Origin": HOST})
+        answer: Response = self.client.post(
+            "/login", data={"password": password}, headers={"Origin": HOST}
+        )
+        return answer
 
     def get(self, path: str, **more: Any) -> Response:
-        return self.client.get(path, **more)
+        answer: Response = self.client.get(path, **more)
+        return answer
 
     def post(self, path: str, files: Any = None, **form: str) -> Response:
         """Send a form of one of our pages."""
         page = self.client.get("/outbox").text
         token = re.search(r'name="csrf" value="([^"]+)"', page)
         assert token is not None
-        return self.client.post(
+        answer: Response = self.client.post(
             path, data={"csrf": token[1], **form}, files=files, headers={"Origin": HOST}
         )
+        return answer
 
 
 @pytest.fixture

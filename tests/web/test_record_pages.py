@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event, text
@@ -93,7 +93,12 @@ def test_threads_are_shown_with_who_takes_part(visitor: Visitor, tables: Databas
             thread_participants.insert(),
             {"thread": "t59", "address": "zed@example.com", "is_open": True, "number": 1},
         )
-        said = {"thread": "t59", "digest": b"x", "message_id": "", "author": "zed@example.com"}
+        said: dict[str, object] = {
+            "thread": "t59",
+            "digest": b"x",
+            "message_id": "",
+            "author": "zed@example.com",
+        }
         said |= {"name": "Zed", "said_at": 1.0, "kept_at": 1.0, "is_ours": False, "text": "<hi>"}
         connection.execute(thread_messages.insert(), said)
     page = visitor.get("/threads").text
@@ -119,9 +124,9 @@ def test_who_is_suppressed_can_be_let_in(visitor: Visitor, tables: Database) -> 
 
 
 def test_each_page_is_read_by_an_index(tables: Database) -> None:
-    statements: list[tuple[str, object]] = []
+    statements: list[tuple[str, Any]] = []
 
-    def note(connection: object, cursor: object, sql: str, values: object, *rest: object) -> None:
+    def note(connection: object, cursor: object, sql: str, values: Any, *rest: object) -> None:
         statements.append((sql, values))
 
     with tables.read() as connection:
