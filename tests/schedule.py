@@ -47,6 +47,7 @@ LONGEST_FIRST = (
     "tests/faults/",
     "tests/intro/",
     "tests/docs/",
+    "tests/web/",
     "tests/milter/",
     "tests/postfix/",
     "tests/postgres/",
