@@ -17,16 +17,17 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from lamson import log, private
 from lamson.cli import web
+from lamson.cli.catching import Catching
 from lamson.cli.child import Child
 from lamson.cli.client import submit
 from lamson.cli.options import command, entered, option, printable, project
-from lamson.cli.sink import Storing, listen
+from lamson.cli.sink import listen
 from lamson.cli.watch import Watch
 from lamson.errors import LamsonError, SettingsError, UnavailableError
 from lamson.net.accept import AllowList
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
     from lamson.cli.client import Outcome
     from lamson.settings.model import Settings
-    from lamson.storage.maildir import Maildir
     from lamson.web.development import Development
     from lamson.web.view import Window
 
@@ -52,8 +52,6 @@ PID_FILE = "dev.pid"  # in the run directory
 KEY_FILE = "window.key"  # there, too
 _LOOK = 0.2  # seconds between two looks at the files
 _PATIENCE = 15.0  # seconds that mail of the window waits for a service that starts
-_REFUSED = "550 5.7.1 Refused: lamson dev was told to"
-_PUT_OFF = "451 4.7.1 Put off: lamson dev was told to"
 
 
 @command("dev")
@@ -156,7 +154,7 @@ class _Dev:
             development=self._development,
         )
         submission = self._settings.submission
-        catching = _Catching(Maildir(queues["sent"], safe=False), self._development)
+        catching = Catching(Maildir(queues["sent"], safe=False), self._development)
         sink, _ = await listen(catching, submission.host, submission.port, AllowList([]))
         sock = bind(self._address())
         url = f"http://{describe(sock)}/"
@@ -307,80 +305,3 @@ def _key(run_dir: Path) -> str:
     if len(key) < 20:
         raise LamsonError(f"{file}: this is no key of ours; remove it")
     return key
-
-
-class _Catching(Storing):
-    """Does with what the application sends what the window says."""
-
-    def __init__(self, queue: Maildir, development: Development) -> None:
-        super().__init__(queue, is_told=False)
-        self._development = development
-        self._bounces: set[asyncio.Task[Any]] = set()
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        mood = self._development.mood
-        if mood == "refuse":
-            return _REFUSED
-        if mood == "delay":
-            return _PUT_OFF
-        answer = await super().handle_DATA(server, session, envelope)
-        sender = (envelope.mail_from or "").strip("<>")
-        if mood == "bounce" and sender:
-            content = bounce(sender, envelope.rcpt_tos, envelope.content)
-            task = asyncio.create_task(
-                asyncio.to_thread(self._development.deliver, "", [sender], content)
-            )
-            self._bounces.add(task)
-            task.add_done_callback(self._ended)
-        return answer
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._bounces.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.logger.error("the bounce was not taken: %s", error)
-
-
-def bounce(sender: str, recipients: Sequence[str], content: bytes) -> bytes:
-    """What a mail server reports of mail to somebody who is not there (RFC 3464)."""
-    from email.utils import formatdate, make_msgid
-
-    failed = "".join(
-        f"\nFinal-Recipient: rfc822; {one}\nAction: failed\nStatus: 5.1.1\n"
-        "Diagnostic-Code: smtp; 550 5.1.1 no such user (says lamson dev)\n"
-        for one in recipients
-    )
-    header = content.replace(b"\r\n", b"\n").partition(b"\n\n")[0] + b"\n"
-    text = _BOUNCE.format(
-        sender=sender,
-        date=formatdate(localtime=True),
-        id=make_msgid(domain="localhost"),
-        failed=failed,
-    )
-    whole = text.encode() + header + b"\n--=_bounce--\n"
-    return whole.replace(b"\n", b"\r\n")
-
-
-_BOUNCE = """\
-From: Mail Delivery System <MAILER-DAEMON@localhost>
-To: {sender}
-Subject: Undelivered Mail Returned to Sender
-Date: {date}
-Message-ID: {id}
-Auto-Submitted: auto-replied
-MIME-Version: 1.0
-Content-Type: multipart/report; report-type=delivery-status; boundary="=_bounce"
-
---=_bounce
-Content-Type: text/plain
-
-Your message could not be delivered: no such user.
-
---=_bounce
-Content-Type: message/delivery-status
-
-Reporting-MTA: dns; localhost
-{failed}
---=_bounce
-Content-Type: text/rfc822-headers
-
-"""

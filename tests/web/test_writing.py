@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.cli import project as making
-from lamson.cli.dev import bounce
+from lamson.cli.catching import bounce
 from lamson.cli.watch import Watch
 from lamson.errors import LamsonError
 from lamson.message.message import Message
