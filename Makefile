@@ -99,7 +99,7 @@ python:
 	@scripts/packages.sh python3-venv
 
 packages:
-	@scripts/packages.sh gcc libmilter-dev libsasl2-modules less logrotate miltertest mutt openssl \
+	@scripts/packages.sh chromium gcc libmilter-dev libsasl2-modules less logrotate miltertest mutt openssl \
 	    postfix postfix-pcre postgresql python3-dev sasl2-bin
 	@scripts/packages.sh prometheus || echo "Without promtool the alerts are not tried out"
 

@@ -49,6 +49,7 @@ LONGEST_FIRST = (
     "tests/intro/",
     "tests/docs/",
     "tests/examples/",
+    "tests/web/",
     "tests/milter/",
     "tests/postfix/",
     "tests/postgres/",

@@ -110,6 +110,24 @@ async def _serve(
     ready: Callable[[str], None],
     allowed: AllowList,
 ) -> None:
+    log.configure(None, console=True)
+    loop = asyncio.get_running_loop()
+    leaving = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leaving.set)
+    server, where = await listen(Storing(queue), host, port, allowed)
+    ready(f"SMTP on {where}, storing in {directory}")
+    await leaving.wait()
+    server.close()
+
+
+async def listen(
+    handler: Storing, host: str, port: int, allowed: AllowList
+) -> tuple[asyncio.Server, str]:
+    """Have ``handler`` take the mail of whoever is allowed; gives the server, and where it listens.
+
+    Raises UnavailableError where the address cannot be had.
+    """
     from aiosmtpd.smtp import SMTP
 
     class Sink(SMTP):
@@ -121,14 +139,9 @@ async def _serve(
             if not allowed.allows(transport.get_extra_info("peername")):
                 transport.abort()
 
-    log.configure(None, console=True)
     # Its warnings are about single commands: `lamson send` asks for LMTP first, for one.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     loop = asyncio.get_running_loop()
-    leaving = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, leaving.set)
-    handler = Storing(queue)
 
     def protocol() -> asyncio.Protocol:
         server: asyncio.Protocol = Sink(
@@ -142,17 +155,15 @@ async def _serve(
         return server
 
     sock = bind(join_host_port(host, port))
-    server = await loop.create_server(protocol, sock=sock)
-    ready(f"SMTP on {describe(sock)}, storing in {directory}")
-    await leaving.wait()
-    server.close()
+    return await loop.create_server(protocol, sock=sock), describe(sock)
 
 
 class Storing:
     """What aiosmtpd calls. A message is stored once, whatever the number of its recipients."""
 
-    def __init__(self, queue: Maildir) -> None:
+    def __init__(self, queue: Maildir, *, is_told: bool = True) -> None:
         self._queue = queue
+        self._is_told = is_told
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """Store, then answer: 452 where the disk will not have it."""
@@ -162,7 +173,8 @@ class Storing:
             key = await asyncio.to_thread(self._queue.push, content)
         except OSError as error:
             return f"452 4.3.1 Cannot store the message: {error.strerror}"
-        click.echo(printable(f"{key} from=<{sender}> to={','.join(envelope.rcpt_tos)}"))
+        if self._is_told:
+            click.echo(printable(f"{key} from=<{sender}> to={','.join(envelope.rcpt_tos)}"))
         return f"250 2.0.0 Ok: stored as {key}"
 
 

@@ -115,7 +115,7 @@ def _doors(project: Path, settings: Settings) -> dict[Path, Door]:
 
 def _servers(settings: Settings) -> Sequence[Listening]:
     milter = [settings.milter] if settings.has_milter else []
-    return [settings.lmtp, settings.socketmap, settings.status, *milter]
+    return [settings.lmtp, settings.socketmap, settings.status, settings.web, *milter]
 
 
 def _has_more_than_sockets(directory: Path) -> bool:

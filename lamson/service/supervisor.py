@@ -71,7 +71,7 @@ class Supervisor:
         self._watchdog = Watchdog()
         self._is_serving = False
         self._is_patient = False
-        self._fixed = _fixed(settings)
+        self._fixed = fixed(settings)
 
     def run(self, ready: Callable[[str], None]) -> None:
         """Bind, start the workers, call ``ready`` with what is listened on, serve until SIGTERM.
@@ -384,8 +384,8 @@ class Supervisor:
         notify("READY=1")
 
     def _warn(self) -> None:
-        fixed = _fixed(self._settings)
-        if changed := [name for name, value in fixed.items() if value != self._fixed[name]]:
+        now = fixed(self._settings)
+        if changed := [name for name, value in now.items() if value != self._fixed[name]]:
             log.logger.warning(
                 "a reload does not take in what changed in %s: use `lamson restart`",
                 ", ".join(changed),
@@ -484,14 +484,14 @@ def start(
         run(tell)
 
 
-def _fixed(settings: Settings) -> dict[str, object]:
+def fixed(settings: Settings) -> dict[str, object]:
     """Settings that a reload does not take in: the supervisor alone reads them, as it starts."""
-    fixed = {name: getattr(settings, name) for name in _LOGGING}
+    found = {name: getattr(settings, name) for name in _LOGGING}
     for server in ("lmtp", "socketmap", "milter", "status"):
         for name in ("listen", "socket_mode", "socket_group"):
-            fixed[f"{server}.{name}"] = getattr(getattr(settings, server), name)
-    fixed["filters"] = settings.has_milter  # whether there are workers for them
-    return fixed
+            found[f"{server}.{name}"] = getattr(getattr(settings, server), name)
+    found["filters"] = settings.has_milter  # whether there are workers for them
+    return found
 
 
 def _colon(text: str) -> str:

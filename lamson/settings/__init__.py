@@ -12,6 +12,7 @@ from lamson.settings.socketmap import Socketmap
 from lamson.settings.spam import Spam
 from lamson.settings.status import Status
 from lamson.settings.submission import Submission
+from lamson.settings.web import Web
 
 __all__ = [
     "Answers",
@@ -26,4 +27,5 @@ __all__ = [
     "Spam",
     "Status",
     "Submission",
+    "Web",
 ]

@@ -39,6 +39,7 @@ from lamson.settings.values import (
     Paths,
     Patterns,
 )
+from lamson.settings.web import Web
 
 TEMPLATES = Path("app/templates")  # in the project
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -78,6 +79,7 @@ class Settings(Group):
     status: Status = Field(
         default=Status(), description="The server that tells how the service is."
     )
+    web: Web = Field(default=Web(), description="The window: mail and what waits, in a browser.")
     authserv_id: OptionalText = Field(
         default=None,
         description="The authserv-id of your own server, whose Authentication-Results are believed "

@@ -57,7 +57,7 @@ def canonical(name: str) -> str:
 def test_every_third_party_import_is_declared() -> None:
     extras = PROJECT["optional-dependencies"]
     declared = {named(one) for one in PROJECT["dependencies"]}
-    for extra in ("html", "mjml", "postgres", "milter", "containers", "otel"):
+    for extra in ("html", "mjml", "postgres", "milter", "containers", "otel", "web"):
         declared |= {named(one) for one in extras[extra]}
     imported = {
         name: file

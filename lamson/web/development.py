@@ -1,0 +1,119 @@
+"""What the window can do besides while one develops: `lamson dev` makes one of these."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from lamson.message.compose import prepend_headers
+from lamson.web.shelves import REPLY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from lamson.storage.maildir import Maildir
+    from lamson.web.writing import Answered, Hand
+
+Mood = Literal["accept", "refuse", "delay", "bounce"]
+MOODS: tuple[Mood, ...] = ("accept", "refuse", "delay", "bounce")
+_MOST_FAULTS = 50
+_PLACE = re.compile(r'File "([^"\n]+)", line (\d+)|(?<![\w./-])([\w./-]+\.\w+):(\d+)')
+_AROUND = 3  # lines of the code that are shown before and after
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that went wrong in the code: what, where, and the lines around it."""
+
+    number: int
+    at: float
+    text: str
+    place: str = ""  # file:line, in the project
+    lines: tuple[tuple[int, str, bool], ...] = ()  # number, text, whether it is the one
+
+
+class Faults:
+    """The newest errors of the service. For any thread."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._faults: deque[Fault] = deque(maxlen=_MOST_FAULTS)
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def add(self, text: str, at: float) -> Fault:
+        """Note what the service said of an error, with its traceback."""
+        file, line = self._place(text)
+        with self._lock:
+            self._count += 1
+            place = f"{file.relative_to(self._project)}:{line}" if file else ""
+            fault = Fault(self._count, at, text, place, _around(file, line))
+            self._faults.append(fault)
+        return fault
+
+    def all(self) -> list[Fault]:
+        """Newest first."""
+        with self._lock:
+            return list(reversed(self._faults))
+
+    @property
+    def count(self) -> int:
+        """How many there ever were."""
+        return self._count
+
+    def clear(self) -> None:
+        with self._lock:
+            self._faults.clear()
+
+    def _place(self, text: str) -> tuple[Path | None, int]:
+        """The innermost line of the project that it names."""
+        found: tuple[Path | None, int] = None, 0
+        for match in _PLACE.finditer(text):
+            file = (self._project / (match[1] or match[3])).resolve()
+            if self._project in file.parents and file.is_file():
+                found = file, int(match[2] or match[4])
+        return found
+
+
+def _around(file: Path | None, line: int) -> tuple[tuple[int, str, bool], ...]:
+    if file is None:
+        return ()
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ()
+    first = max(line - _AROUND, 1)
+    shown = lines[first - 1 : line + _AROUND]
+    return tuple((number, text, number == line) for number, text in enumerate(shown, first))
+
+
+@dataclass(slots=True)
+class Development:
+    """``hand`` gives mail to the service, ``came`` keeps what was given, with its replies.
+
+    ``mood`` is what the catching server does with what the application sends; ``state`` says how
+    the service is.
+    """
+
+    hand: Hand
+    came: Maildir
+    faults: Faults
+    state: Callable[[], str]
+    mood: Mood = "accept"
+    moods: tuple[Mood, ...] = field(default=MOODS)
+
+    def deliver(self, sender: str, recipients: Sequence[str], content: bytes) -> list[Answered]:
+        """Hand a mail over and keep it. Raises UnavailableError, and keeps nothing then."""
+        answers = list(self.hand(sender, recipients, content))
+        by_recipient = {one.recipient: one for one in answers}
+        fields = [("Return-Path", f"<{sender}>")]
+        fields += [("Delivered-To", one) for one in recipients]
+        for one in recipients:
+            if (answer := by_recipient.get(one)) is not None:
+                fields.append((REPLY, f"{answer.code} {answer.text}"[:400]))
+        self.came.push(prepend_headers(content, fields).replace(b"\r\n", b"\n"))
+        return answers

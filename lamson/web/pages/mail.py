@@ -1,0 +1,155 @@
+"""Pages about mail: the list, a conversation, one mail and its parts, what is undeliverable."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from starlette.responses import HTMLResponse, Response
+
+from lamson.web import safe_html
+from lamson.web.mails import Place
+from lamson.web.view import PAGE, mark, missing, show, window_of
+from lamson.web.writing import read
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
+
+    from lamson.message.request import MailRequest
+    from lamson.web.mails import Mail, Mails
+
+MOST_TEXT = 200_000  # characters of a mail that a page shows
+CONVERSATION = 30  # mails of one that a page shows
+_PARTS = 500  # of a mail that a page names
+# What a browser may be told of a file that it is to save: the rest is octets to it.
+_SAVED_AS = re.compile(
+    r"(?:image/(?:png|jpeg|gif|webp)|application/(?:pdf|zip)|text/(?:plain|csv|calendar))"
+)
+
+
+def index(request: Request) -> Response:
+    """All mail, newest first, or that in which a text stands."""
+    request.state.mark = mark(window_of(request))  # what comes from now on is new
+    search = request.query_params.get("q", "")[:200]
+    mails, more = _page(request, window_of(request).mails, search=search)
+    return show(request, "mails.html", "Mail", mails=mails, more=more, search=search)
+
+
+def undeliverable(request: Request) -> Response:
+    """What no handler took, and why."""
+    mails, more = _page(request, window_of(request).kept)
+    return show(request, "undeliverable.html", "Undeliverable", mails=mails, more=more)
+
+
+def conversation(request: Request) -> Response:
+    """Mail with one correspondent, oldest first, as it is read."""
+    who = request.query_params.get("with", "")[:320]
+    window = window_of(request)
+    request.state.mark = mark(window)
+    mails, more = _page(request, window.mails, limit=CONVERSATION, correspondent=who)
+    if not mails:
+        missing("There is no mail with this correspondent")
+    said = []
+    for mail in reversed(mails):
+        content = window.mails.content(mail.id)
+        if content is not None:
+            said.append((mail, read(content)))
+    return show(
+        request,
+        "conversation.html",
+        f"Mail with {who}",
+        who=who,
+        said=said,
+        more=more,
+        most=MOST_TEXT,
+    )
+
+
+def one(request: Request) -> Response:
+    """One mail: what it says, what it consists of, how it came."""
+    mail, message, content = _found(request)
+    views = ["text", *(["html"] if message.html is not None else []), "parts", "header", "source"]
+    wanted = request.query_params.get("show", "text")
+    answers = window_of(request).mails.answers(mail.message_id)[:PAGE]
+    return show(
+        request,
+        "mail.html",
+        message.subject or "(no subject)",
+        mail=mail,
+        message=message,
+        views=views,
+        shown=wanted if wanted in views else "text",
+        loads_remote=request.query_params.get("remote") == "1",
+        has_remote=safe_html.has_remote(message) if wanted == "html" else False,
+        parts=message.parts[:_PARTS],
+        attachments=message.attachments[:_PARTS],
+        source=content[:MOST_TEXT].decode("utf-8", "replace"),
+        is_cut=len(content) > MOST_TEXT,
+        text=message.body[:MOST_TEXT],
+        fields=message.items()[:_PARTS],
+        answers=answers,
+    )
+
+
+def html(request: Request) -> Response:
+    """The HTML of a mail, for a frame without rights."""
+    _, message, _ = _found(request)
+    page, policy = safe_html.page(message, loads_remote=request.query_params.get("remote") == "1")
+    return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+
+
+def part(request: Request) -> Response:
+    """A part of a mail, to be saved: no browser is to show what a stranger sent."""
+    _, message, _ = _found(request)
+    number = request.path_params["number"]
+    parts = message.parts
+    if not 0 <= number < len(parts):
+        missing("There is no such part")
+    found = parts[number]
+    return saved(found.content, found.filename or f"part-{number}", found.content_type)
+
+
+def source(request: Request) -> Response:
+    """The whole mail as a file."""
+    mail, _, content = _found(request)
+    return saved(content, f"{mail.id.partition('/')[2]}.eml", "message/rfc822")
+
+
+def saved(content: bytes, name: str, content_type: str = "") -> Response:
+    """A file that a browser saves, and shows in no case."""
+    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)[:100] or "file"
+    shown = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name[:200], safe='')}"
+    media = content_type if _SAVED_AS.fullmatch(content_type) else "application/octet-stream"
+    return Response(
+        content,
+        media_type=media,
+        headers={
+            "Content-Disposition": shown,
+            "Content-Security-Policy": "sandbox; default-src 'none'",
+        },
+    )
+
+
+def _page(
+    request: Request, mails: Mails, *, limit: int = PAGE, **what: Any
+) -> tuple[Sequence[Mail], str]:
+    """The mails of a page, and the place behind which the next one begins, "" for the last."""
+    before = Place.read(request.query_params.get("before", ""))
+    found = list(mails.page(limit + 1, before=before, **what))
+    return found[:limit], str(found[limit - 1].place) if len(found) > limit else ""
+
+
+def found_mail(request: Request, id: str) -> tuple[Mail, MailRequest, bytes]:
+    """The mail of that id."""
+    mails = window_of(request).mails
+    mail, content = mails.get(id), mails.content(id)
+    if mail is None or content is None:
+        missing("There is no such mail")
+    return mail, read(content), content
+
+
+def _found(request: Request) -> tuple[Mail, MailRequest, bytes]:
+    return found_mail(request, f"{request.path_params['shelf']}/{request.path_params['key']}")
