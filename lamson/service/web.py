@@ -167,4 +167,6 @@ class _Connection(asyncio.Protocol):
         )
         with suppress(OSError):
             self._transport.write(head.encode("ascii") + (answer.body if has_body else b""))
-            self._transport.close()
+            # Closed at once, what the client is still sending would have the kernel reset the
+            # connection, and him lose the answer. He closes it, or the timer does.
+            self._transport.write_eof()

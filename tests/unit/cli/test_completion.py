@@ -40,7 +40,7 @@ def ask(
 def test_commands_options_and_paths(ask: Ask) -> None:
     assert ask("lamson se") == ["plain,send", "plain,sendmail"]
     assert ask("lamson postfix ma") == ["plain,maps"]
-    assert ask("lamson gen -") == ["plain,-project", "plain,-FORCE", "plain,-milter"]
+    assert ask("lamson gen -") == ["plain,-project", "plain,-from", "plain,-FORCE", "plain,-milter"]
     assert ask("lamson gen --pro") == ["plain,--project"]
     assert ask("lamson send -att") == ["plain,-attach"]
     assert ask("lamson send -attach ./x") == ["file,./x"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.cli import syncdb
+from lamson.cli import begin, syncdb
 from lamson.cli.project import SKELETON, generate
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def generated(lamson: Lamson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A project as `lamson gen` makes it, with its tables, where the command is."""
     project = tmp_path / "mine"
     generate(project, SKELETON)
+    generate(project, begin.directory(None), force=True)
     for name in ("run", "logs"):
         (project / name).chmod(0o700)
     monkeypatch.chdir(project)

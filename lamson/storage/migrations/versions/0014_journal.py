@@ -34,7 +34,7 @@ def upgrade() -> None:
         sa.Column("kept", sa.Integer(), nullable=False),
     )
     op.create_index("lamson_journal_correspondent", "lamson_journal", ["correspondent", "id"])
-    is_tracked = sa.text("envid <> ''")
+    is_tracked = sa.text("envid != ''")
     op.create_index(
         "lamson_journal_envid",
         "lamson_journal",
