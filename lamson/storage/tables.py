@@ -6,8 +6,8 @@ waits for its time, what is sent once, how many answers went out this hour, what
 what arrived of the doctor's probes, what becomes of mail that is tracked and who gets none any
 more, the threads that mail belongs to, who is on which mailing list and what was posted there, and
 the clock by which most of this is forgotten. Times are seconds since the epoch. Texts have no
-limit, so that no mail can be too long for a column; those in an index are kept short where they are made.
-`SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
+limit, so that no mail can be too long for a column; those in an index are kept short where they are
+made. `SCHEMA_REVISION` is the newest migration under ``migrations/versions``.
 """
 
 from __future__ import annotations
