@@ -43,4 +43,4 @@ def test_a_list_runs_as_written(tmp_path: Path) -> None:
         for check in (*CHECKS, "python -c 'import app.web'"):
             status, output = shell.enter(check)
             assert status == 0, output
-    assert "4 passed" in shown["pytest -q"]
+    assert "5 passed" in shown["pytest -q"]
