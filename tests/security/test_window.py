@@ -1,0 +1,53 @@
+"""Strangers at the door of the window: what they send before they are in, and in whose name."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.settings import Web
+from lamson.web.guard import MAX_ENTERING
+from lamson.web.sessions import ATTEMPTS, COOKIE, UNGUESSABLE, Sessions
+from tests.web import conftest as window
+
+if TYPE_CHECKING:
+    from tests.web.conftest import House
+
+house = window.house
+
+
+def test_a_cookie_does_not_stand_for_a_user_whom_the_proxy_let_in(house: House) -> None:
+    web = Web(user_header="X-Remote-User", proxies=["192.0.2.1"])
+    house.window.settings = house.window.settings.model_copy(update={"web": web})
+    proxy = house.visitor(is_in=False, client=("192.0.2.1", 1), follow_redirects=False)
+    assert proxy.get("/", headers={"X-Remote-User": "ann"}).status_code == 200
+    for guess in ("user ann", "ann", "cookie ann"):
+        for client in (("192.0.2.2", 1), ("192.0.2.1", 1)):
+            thief = house.visitor(is_in=False, client=client, follow_redirects=False)
+            for cookie in (f"{COOKIE}={guess}", f'{COOKIE}="{guess}"'):
+                assert thief.get("/", headers={"Cookie": cookie}).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b"]
+)
+def test_who_is_not_in_sends_little(house: House, kind: str) -> None:
+    stranger = house.visitor(is_in=False)
+    told = stranger.client.post(
+        "/login", content=b"a" * (MAX_ENTERING + 1), headers={"Content-Type": kind}
+    )
+    assert told.status_code == 413
+
+
+def test_a_key_that_cannot_be_guessed_is_looked_at_however_often_others_guess() -> None:
+    key = "k" * UNGUESSABLE
+    sessions = Sessions(lambda: key)
+    for number, peer in itertools.product(range(3 * ATTEMPTS), ("127.0.0.1", "192.0.2.1")):
+        assert sessions.enter(f"guess {number}", peer) is None
+    assert sessions.enter(key, "127.0.0.1") is not None
+    weak = Sessions(lambda: key[1:])
+    for number in range(ATTEMPTS):
+        weak.enter(f"guess {number}", "127.0.0.1")
+    assert weak.enter(key[1:], "127.0.0.1") is None
