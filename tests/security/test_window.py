@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import resource
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.message.message import Message
 from lamson.settings import Web
+from lamson.web import safe_html
 from lamson.web.guard import MAX_ENTERING
 from lamson.web.sessions import ATTEMPTS, COOKIE, UNGUESSABLE, Sessions
 from tests.web import conftest as window
@@ -51,3 +55,27 @@ def test_a_key_that_cannot_be_guessed_is_looked_at_however_often_others_guess() 
     for number in range(ATTEMPTS):
         weak.enter(f"guess {number}", "127.0.0.1")
     assert weak.enter(key[1:], "127.0.0.1") is None
+
+
+def test_a_few_kilobytes_of_html_do_not_become_gigabytes(house: House) -> None:
+    """Each paragraph takes up again all formatting that was left open, as in browsers."""
+    html = "<p>" + "".join(f"<font size={n}>" for n in range(3000)) + "<p>x" * 3000
+    content = f"Subject: hi\r\nContent-Type: text/html\r\n\r\n{html}".encode()
+    id = house.went(content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    answer = house.visitor().get(f"/mail/{id}/html")
+    assert answer.status_code == 200
+    assert "takes too much to be shown" in answer.text
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+
+
+def test_a_look_for_pictures_of_elsewhere_is_linear() -> None:
+    """What took seventeen seconds, in which the window stood still."""
+    content = b"Subject: hi\r\nContent-Type: text/html\r\n\r\n" + b"<img " * 100_000
+    begun = time.process_time()
+    assert safe_html.has_remote(Message(content)) is False
+    assert time.process_time() - begun < 5
+    assert safe_html.has_remote(
+        Message(b"Content-Type: text/html\r\n\r\n<img alt=x src = 'https://x.example/'>")
+    )
