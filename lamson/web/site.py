@@ -84,7 +84,6 @@ _LOOKING = [
     Route("/", mail.index),
     Route("/login", entering.form, methods=["GET"]),
     Route("/login", entering.enter, methods=["POST"]),
-    Route("/enter", entering.by_key),
     Route("/with", mail.conversation),
     Route(_MAIL, mail.one),
     Route(f"{_MAIL}/html", mail.html),
@@ -111,6 +110,7 @@ _CHANGING = [
     Route("/suppressed", posts(records.let_in), methods=["POST"]),
 ]
 _DEVELOPING = [
+    Route("/enter", entering.by_key),
     Route("/write", developing.write, methods=["GET"]),
     Route("/write", posts(developing.send), methods=["POST"]),
     Route("/replay", posts(developing.replay), methods=["POST"]),

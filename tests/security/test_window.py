@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import base64
 import itertools
+import re
 import resource
 import time
 from typing import TYPE_CHECKING
@@ -12,7 +15,9 @@ import pytest
 from lamson.message.message import Message
 from lamson.settings import Web
 from lamson.web import safe_html
+from lamson.web.as_test import as_test
 from lamson.web.guard import MAX_ENTERING
+from lamson.web.mails import Mail
 from lamson.web.sessions import ATTEMPTS, COOKIE, UNGUESSABLE, Sessions
 from tests.web import conftest as window
 
@@ -79,3 +84,52 @@ def test_a_look_for_pictures_of_elsewhere_is_linear() -> None:
     assert safe_html.has_remote(
         Message(b"Content-Type: text/html\r\n\r\n<img alt=x src = 'https://x.example/'>")
     )
+
+
+def test_no_password_is_taken_from_an_address_but_by_lamson_dev(house: House) -> None:
+    """A proxy writes addresses into its log."""
+    house.window.development = None
+    stranger = house.visitor(is_in=False, follow_redirects=False)
+    answer = stranger.get(f"/enter?key={window.PASSWORD}")
+    assert answer.status_code == 404
+    assert "set-cookie" not in answer.headers
+
+
+HOSTILE = (
+    '"""+__import__("os").system("id")+"""',
+    "\\",
+    "'+evil()+'",
+    "{body.__class__}",
+    "\u2028evil()",
+    "\nevil()\n",
+    "\r    evil()",
+    "#",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_words_of_a_mail_become_code_of_a_test(text: str) -> None:
+    """A developer runs that file."""
+    who = f"{text}@example.com"
+    made = Mail("came/1", "in", 0.0, (who,), (f"{text}@test.com",), text, 1, f"<{text}>", "", "250")
+    answer = Mail(
+        "sent/1", "out", 1.0, (who,), ("app@test.com",), text, 1, f"<a{text}>", f"<{text}>", ""
+    )
+    encoded = base64.b64encode(text.encode()).decode()
+    for more in ("", "Cc: x@example.com\r\n"):
+        content = (
+            f"Subject: =?utf-8?b?{encoded}?=\r\n{more}Content-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Transfer-Encoding: base64\r\n\r\n{encoded}\r\n"
+        ).encode()
+        code = as_test(who, [(made, content), (answer, content)])
+        (docstring, *_, function) = ast.parse(code).body
+        assert isinstance(docstring, ast.Expr)
+        assert isinstance(docstring.value, ast.Constant)
+        assert isinstance(function, ast.FunctionDef)
+        names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+        known = {"conversation", "Conversation", "Callable", "str", "pytest", "Refused"}
+        own = {one.id for one in ast.walk(function)
+               if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}  # fmt: skip
+        assert names <= known | own
+        plain = re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
+        assert own <= {"first_answer", plain or "somebody"}
