@@ -14,14 +14,16 @@ import pytest
 
 from lamson.message.message import Message
 from lamson.settings import Web
-from lamson.web import safe_html
+from lamson.web import safe_html, writing
 from lamson.web.as_test import as_test
 from lamson.web.guard import MAX_ENTERING
 from lamson.web.mails import Mail
+from lamson.web.pages import mail
 from lamson.web.sessions import ATTEMPTS, COOKIE, UNGUESSABLE, Sessions
 from tests.web import conftest as window
 
 if TYPE_CHECKING:
+    from lamson.message.request import MailRequest
     from tests.web.conftest import House
 
 house = window.house
@@ -133,3 +135,21 @@ def test_no_words_of_a_mail_become_code_of_a_test(text: str) -> None:
         assert names <= known | own
         plain = re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
         assert own <= {"first_answer", plain or "somebody"}
+
+
+def test_large_mails_of_a_stranger_are_not_all_in_memory_for_one_page(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def note(content: bytes) -> MailRequest:
+        read.append(len(content))
+        return writing.read(content)
+
+    monkeypatch.setattr(mail, "READ", 100_000)
+    monkeypatch.setattr(mail, "read", note)
+    for _ in range(5):
+        house.went(b"Subject: hi\r\n\r\n" + b"x" * 90_000)
+    assert house.visitor().get("/with?with=zed@example.com").status_code == 200
+    assert len(read) == 5
+    assert sum(read) < 100_000 + 5 * mail.LEAST
