@@ -99,3 +99,19 @@ def test_a_name_and_a_subject_put_no_field_into_a_post(
         (author,) = post.from_
         assert author.address == ("users@test.com" if host == "strict.test" else f"eve@{host}")
         assert [one.address for one in post.reply_to] in ([], [f"eve@{host}"])
+
+
+def test_no_author_has_readers_tell_him_who_they_are(
+    person: Callable[[str], Conversation], db: Session
+) -> None:
+    for one in ("eve@example.com", "ann@example.com"):
+        USERS.add(db, one)
+    asking = "".join(
+        f"{name}: eve@example.com\r\n"
+        for name in ("Disposition-Notification-To", "return-receipt-to", "X-Confirm-Reading-To")
+    )
+    content = f"From: eve@example.com\r\nMessage-ID: <1@x>\r\n{asking}\r\nText"
+    person("eve@example.com").deliver("users@test.com", content.encode())
+    (post,) = person("ann@example.com").inbox
+    assert post.body.strip() == "Text"
+    assert not [name for name, _ in post.message.items() if name.lower() in asking.lower()]
