@@ -43,7 +43,7 @@ def command(
     """See `MailingList.command`."""
     what = what.lower()
     if what in ("subscribe", "join"):
-        _subscribe(the_list, delivery, db)
+        _subscribe(the_list, what, delivery, db)
     elif what in ("unsubscribe", "leave"):
         _leave(the_list, delivery, db)
     elif what == "help":
@@ -60,7 +60,7 @@ def _answer(the_list: MailingList, delivery: Delivery, subject: str, body: str) 
     delivery.reply(sender=the_list.at("owner"), subject=subject, body=body)
 
 
-def _subscribe(the_list: MailingList, delivery: Delivery, db: Session) -> None:
+def _subscribe(the_list: MailingList, what: str, delivery: Delivery, db: Session) -> None:
     """Who is answered is asked, from a signed address."""
     if delivery.message.is_automatic:
         return
@@ -68,7 +68,9 @@ def _subscribe(the_list: MailingList, delivery: Delivery, db: Session) -> None:
     if not who:
         return
     connection = db.connection()
-    if delivery.correspondent.is_proven:  # he is there again, whatever was held against him
+    if _is_his(
+        the_list, what, delivery.message
+    ):  # he is there again, whatever was held against him
         members.forgive(connection, the_list.address, who)
     row = lists.find(connection, the_list.address, who)
     id = lists.put(connection, the_list.address, who) if row is None else row["id"]

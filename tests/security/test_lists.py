@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.storage import suppressed
+from lamson.storage.suppressed import Suppressed
 from tests.unit.lists import conftest as lists
 from tests.unit.lists.conftest import USERS
 
@@ -115,3 +117,20 @@ def test_no_author_has_readers_tell_him_who_they_are(
     (post,) = person("ann@example.com").inbox
     assert post.body.strip() == "Text"
     assert not [name for name, _ in post.message.items() if name.lower() in asking.lower()]
+
+
+def test_old_mail_of_somebody_does_not_have_him_written_to_again(
+    mailroom: Mailroom, person: Callable[[str], Conversation]
+) -> None:
+    """Who complained is left alone, until he himself asks the list for its mail."""
+    with mailroom.database.begin() as connection:
+        suppressed.add(connection, Suppressed("zed@example.com", "", "complaint", "", 1.0))
+    old = (
+        "From: zed@example.com\r\nTo: {to}\r\nMessage-ID: <{to}>\r\n"
+        f"Authentication-Results: {PROVEN}\r\n\r\nHello\r\n"
+    )
+    subscribe = "users-subscribe@test.com"
+    person("eve@example.net").deliver(subscribe, old.format(to="eve@example.net").encode())
+    assert not person("zed@example.com").inbox
+    with mailroom.database.begin() as connection:
+        assert [one.address for one in suppressed.listed(connection)] == ["zed@example.com"]
