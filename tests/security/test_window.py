@@ -44,12 +44,20 @@ def test_a_cookie_does_not_stand_for_a_user_whom_the_proxy_let_in(house: House) 
 @pytest.mark.parametrize(
     "kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b"]
 )
-def test_who_is_not_in_sends_little(house: House, kind: str) -> None:
+def test_who_is_not_in_sends_little(
+    house: House, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("ERROR")
     stranger = house.visitor(is_in=False)
     told = stranger.client.post(
         "/login", content=b"a" * (MAX_ENTERING + 1), headers={"Content-Type": kind}
     )
     assert told.status_code == 413
+    untold = stranger.client.post(
+        "/login", content=iter([b"--b\r\n" + b"a" * 1024] * 20), headers={"Content-Type": kind}
+    )
+    assert untold.status_code == 400
+    assert not caplog.records, "who sends too much has no line in the log, nor a traceback"
 
 
 def test_a_key_that_cannot_be_guessed_is_looked_at_however_often_others_guess() -> None:
