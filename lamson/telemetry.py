@@ -1,5 +1,6 @@
 """Spans of OpenTelemetry, where the setting ``tracing`` wants them: of a mail that comes in, of the
-handlers that it runs, and of each attempt to submit what they sent.
+filters and handlers that it runs, of each attempt to submit what they sent, and of what is done by
+time.
 
 By the API package alone (the extra `otel`): the application brings the SDK and says where spans go.
 Without the setting nothing is imported, and nothing is called.
@@ -51,10 +52,15 @@ def begin(name: str, root: str, **attributes: object) -> Any:
     """A span in the trace of the conversation that began with the Message-ID ``root``."""
     return _tracer.start_span(
         name,
-        context=_trace.set_span_in_context(_trace.NonRecordingSpan(_beginning(root))),
+        context=_trace.set_span_in_context(conversation(root)),
         start_time=time.time_ns(),
         attributes=_attributes(attributes),
     )
+
+
+def conversation(root: str) -> Any:
+    """What all spans of the conversation that began with the Message-ID ``root`` are below."""
+    return _trace.NonRecordingSpan(_beginning(root))
 
 
 def end(span: Any, *, is_failure: bool = False, **attributes: object) -> None:
@@ -84,7 +90,7 @@ def within(parent: Any, name: str, **attributes: object) -> Iterator[None]:
 
 
 def _beginning(root: str) -> Any:
-    """What all mail of the conversation is below."""
+    """The same on whatever node."""
     octets = root.encode("utf-8", "surrogatepass")
     digest = hashlib.blake2b(octets, digest_size=24, person=b"lamson trace").digest()
     return _trace.SpanContext(
