@@ -60,6 +60,7 @@ class Child:
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "lamson", "start", "-foreground"),
             cwd=self._project,
+            env={**os.environ, "LAMSON_LOG_FORMAT": "text"},  # else its errors were not told apart
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -106,7 +107,6 @@ class Child:
                 self.ready.set()
 
     async def _read(self, errors: asyncio.StreamReader) -> None:
-        line = ""
         while True:
             try:
                 octets = await asyncio.wait_for(errors.readline(), _QUIET if self._error else None)

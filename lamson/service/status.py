@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from lamson.net import descriptors
 from lamson.service import health
+from lamson.service.http_server import Answer, HttpServer
 from lamson.service.looking import look_at
-from lamson.service.web import Answer, WebServer
 from lamson.service.worker import Group, Listener
 from lamson.settings import loading
 
@@ -59,7 +59,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     settings = loading.load(project)
     assert link.board is not None
     pages = Pages(project, settings, link.board)
-    server = WebServer(
+    server = HttpServer(
         {"/metrics": pages.metrics, "/healthz": pages.healthz, "/readyz": pages.readyz},
         allow=settings.status.allow,
         max_connections=descriptors.reserve(settings.status.max_connections),
@@ -68,7 +68,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     asyncio.run(_serve(server, sockets, link))
 
 
-async def _serve(server: WebServer, sockets: Sequence[socket.socket], link: Link) -> None:
+async def _serve(server: HttpServer, sockets: Sequence[socket.socket], link: Link) -> None:
     loop = asyncio.get_running_loop()
     link.heartbeat.beat_on(loop)
     descriptors.be_quiet(loop)
