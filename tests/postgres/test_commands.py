@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from lamson.cli import begin
-from lamson.cli.project import SKELETON, generate
+from lamson.cli.project import gen_command
 from lamson.storage.database import Database
 from lamson.storage.state import SqlStateStore, StateKey
 from tests.unit.cli.conftest import lamson  # noqa: F401
@@ -35,10 +34,7 @@ def generated(
 ) -> Iterator[Path]:
     """A project as `lamson gen` makes it, with its tables on PostgreSQL, where the command is."""
     project = tmp_path / "mine"
-    generate(project, SKELETON)
-    generate(project, begin.directory(None), force=True)
-    for name in ("run", "logs"):
-        (project / name).chmod(0o700)
+    gen_command.main(["-project", str(project)], standalone_mode=False)
     monkeypatch.chdir(project)
     monkeypatch.setenv("LAMSON_DATABASE", postgres_url)
     before = set(sys.modules)

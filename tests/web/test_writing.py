@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson.cli import project as making
 from lamson.cli.catching import bounce
+from lamson.cli.project import gen_command
 from lamson.cli.watch import Watch
 from lamson.errors import LamsonError
 from lamson.message.message import Message
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     directory = tmp_path / "guest"
-    making.generate(directory, making.SKELETON)
+    gen_command.main(["-project", str(directory)], standalone_mode=False)
     return directory
 
 
