@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lamson.net import descriptors
 from lamson.service import health
 from lamson.service.http_server import Answer, HttpServer
+from lamson.service.leaving import Leaving
 from lamson.service.looking import look_at
 from lamson.service.worker import Group, Listener
 from lamson.settings import loading
@@ -69,16 +69,9 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
 
 
 async def _serve(server: HttpServer, sockets: Sequence[socket.socket], link: Link) -> None:
-    loop = asyncio.get_running_loop()
-    link.heartbeat.beat_on(loop)
-    descriptors.be_quiet(loop)
-    leaving = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, leaving.set)
-    loop.add_reader(link.alive, leaving.set)
+    leaving = Leaving(link)
     await server.start(sockets)
-    link.ready()
     await leaving.wait()
-    loop.remove_reader(link.alive)
     server.stop()
 
 
