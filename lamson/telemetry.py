@@ -52,15 +52,10 @@ def begin(name: str, root: str, **attributes: object) -> Any:
     """A span in the trace of the conversation that began with the Message-ID ``root``."""
     return _tracer.start_span(
         name,
-        context=_trace.set_span_in_context(conversation(root)),
+        context=_trace.set_span_in_context(_trace.NonRecordingSpan(_beginning(root))),
         start_time=time.time_ns(),
         attributes=_attributes(attributes),
     )
-
-
-def conversation(root: str) -> Any:
-    """What all spans of the conversation that began with the Message-ID ``root`` are below."""
-    return _trace.NonRecordingSpan(_beginning(root))
 
 
 def end(span: Any, *, is_failure: bool = False, **attributes: object) -> None:
@@ -89,8 +84,13 @@ def within(parent: Any, name: str, **attributes: object) -> Iterator[None]:
             raise
 
 
+def conversation(root: str) -> Any:
+    """What all spans of the conversation that began with the Message-ID ``root`` are below."""
+    return _trace.NonRecordingSpan(_beginning(root))
+
+
 def _beginning(root: str) -> Any:
-    """The same on whatever node."""
+    """What all mail of the conversation is below."""
     octets = root.encode("utf-8", "surrogatepass")
     digest = hashlib.blake2b(octets, digest_size=24, person=b"lamson trace").digest()
     return _trace.SpanContext(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.cli import begin
+from lamson.cli import project as making
 from lamson.cli.catching import bounce
-from lamson.cli.project import gen_command
 from lamson.cli.watch import Watch
 from lamson.errors import LamsonError
 from lamson.message.message import Message
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     directory = tmp_path / "guest"
-    gen_command.main(["-project", str(directory)], standalone_mode=False)
+    making.generate(directory, making.SKELETON)
+    making.generate(directory, begin.directory(None), force=True)
     return directory
 
 
