@@ -181,6 +181,24 @@ def test_an_attempt_that_fails_is_a_span_too(spans: InMemorySpanExporter, tmp_pa
     assert not span.status.is_ok
 
 
+def test_what_a_conversation_began_with() -> None:
+    first = b"Message-ID: <1@b>\r\n\r\nx"
+    later = b"Message-ID: <3@b>\r\nIn-Reply-To: <2@b>\r\nReferences: <1@b> <2@b>\r\n\r\nx"
+    assert root_of(Message(first)) == root_of(Message(later)) == "<1@b>"
+    assert root_of(Message(b"In-Reply-To: <2@b>\r\n\r\nx")) == "<2@b>"
+    assert root_of(Message(b"\r\nx")) == ""
+    bounce = (
+        b"Message-ID: <9@mx>\r\nContent-Type: multipart/report; boundary=b;"
+        b" report-type=delivery-status\r\n\r\n--b\r\n\r\nno\r\n"
+        b"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx\r\n\r\n"
+        b"Final-Recipient: rfc822; a@b.c\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n"
+        b"--b\r\nContent-Type: text/rfc822-headers\r\n\r\n"
+        + later.partition(b"\r\n\r\n")[0]
+        + b"\r\n\r\n--b--\r\n"
+    )
+    assert root_of(make_message(bounce, sender="")) == "<1@b>"
+
+
 def test_what_is_done_by_time_is_in_a_trace_of_its_own(
     spans: InMemorySpanExporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,24 +232,6 @@ def test_a_filter_is_in_the_trace_of_its_message(
     assert span.name == f"filter {look}"
     began = telemetry.conversation("<1@b>").get_span_context()
     assert span.context.trace_id == began.trace_id
-
-
-def test_what_a_conversation_began_with() -> None:
-    first = b"Message-ID: <1@b>\r\n\r\nx"
-    later = b"Message-ID: <3@b>\r\nIn-Reply-To: <2@b>\r\nReferences: <1@b> <2@b>\r\n\r\nx"
-    assert root_of(Message(first)) == root_of(Message(later)) == "<1@b>"
-    assert root_of(Message(b"In-Reply-To: <2@b>\r\n\r\nx")) == "<2@b>"
-    assert root_of(Message(b"\r\nx")) == ""
-    bounce = (
-        b"Message-ID: <9@mx>\r\nContent-Type: multipart/report; boundary=b;"
-        b" report-type=delivery-status\r\n\r\n--b\r\n\r\nno\r\n"
-        b"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx\r\n\r\n"
-        b"Final-Recipient: rfc822; a@b.c\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n"
-        b"--b\r\nContent-Type: text/rfc822-headers\r\n\r\n"
-        + later.partition(b"\r\n\r\n")[0]
-        + b"\r\n\r\n--b--\r\n"
-    )
-    assert root_of(make_message(bounce, sender="")) == "<1@b>"
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
