@@ -51,7 +51,7 @@ COMMANDS = {
     "queue": Entry("queue", _MAIL, "look into a queue of messages"),
     "cleanse": Entry("cleanse", _MAIL, "write what can be read of a mailbox, count what is wrong"),
     "blast": Entry("blast", _MAIL, "deliver all messages of a mailbox to a server"),
-    "import": Entry("blast", _MAIL, "give mail to the application, or members to a list"),
+    "import": Entry("blast", _MAIL, "give all messages of a mailbox to the application"),
     "help": Entry("about", _SELF, "show the commands, or how one of them is used"),
     "completion": Entry("completion", _SELF, "have a shell complete commands and options"),
     "version": Entry("about", _SELF, "show the version"),
