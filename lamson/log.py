@@ -30,7 +30,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
-from lamson import journal, private
+from lamson import journald, private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ Format = Literal["text", "json", "journald"]
 
 
 class Journal(Protocol):
-    """What takes entries: `lamson.net.journal.Journal`. Both may raise OSError."""
+    """What takes entries: `lamson.net.journald.Journal`. Both may raise OSError."""
 
     def send(self, entry: bytes) -> None: ...
 
@@ -104,7 +104,7 @@ def _object(name: str, id: str, fields: dict[str, object]) -> str:
 def _entry(name: str, id: str, fields: dict[str, object]) -> bytes:
     """An event for the journal, whose message reads as a line of the file does."""
     said = {"event": name, "logger": "lamson.mail", **_fields(id, fields)}
-    return journal.entry(_line(name, id, fields), logging.INFO, said)
+    return journald.entry(_line(name, id, fields), logging.INFO, said)
 
 
 def _fields(id: str, fields: dict[str, object]) -> dict[str, object]:
@@ -137,7 +137,7 @@ def configure(
     OSError when the file cannot be opened.
     """
     global _handler, _is_journal, _render
-    _is_journal = journal.is_read_by(2)
+    _is_journal = journald.is_read_by(2)
     logging.raiseExceptions = False
     formatter: logging.Formatter = Formatter(_FORMAT, _DATE_FORMAT)
     handlers: list[logging.Handler] = []
@@ -315,7 +315,7 @@ class _EventJournal(logging.Handler):
         self.write_events()
         said = {"logger": record.name} | _about(record) | _raised(record)
         with suppress(OSError):
-            self._journal.send(journal.entry(harmless(record.getMessage()), record.levelno, said))
+            self._journal.send(journald.entry(harmless(record.getMessage()), record.levelno, said))
 
     def write_events(self) -> None:
         self.acquire()
@@ -342,7 +342,7 @@ class _Console(logging.StreamHandler[TextIO]):
 
     def format(self, record: logging.LogRecord) -> str:
         lines = super().format(record)
-        return journal.marked(lines, record.levelno) if _is_journal else lines
+        return journald.marked(lines, record.levelno) if _is_journal else lines
 
 
 class _EventStream(_Console):
@@ -363,7 +363,7 @@ class _EventStream(_Console):
 
 def _show(events: str) -> None:
     with suppress(OSError):
-        sys.stderr.write(journal.marked(events, logging.INFO) if _is_journal else events)
+        sys.stderr.write(journald.marked(events, logging.INFO) if _is_journal else events)
 
 
 def _make_stamp(now: float) -> None:

@@ -1,5 +1,6 @@
 """Spans of OpenTelemetry, where the setting ``tracing`` wants them: of a mail that comes in, of the
-handlers that it runs, and of each attempt to submit what they sent.
+filters and handlers that it runs, of each attempt to submit what they sent, and of what is done by
+time.
 
 By the API package alone (the extra `otel`): the application brings the SDK and says where spans go.
 Without the setting nothing is imported, and nothing is called.
@@ -82,6 +83,11 @@ def within(parent: Any, name: str, **attributes: object) -> Iterator[None]:
             span.set_attribute("error.type", type(error).__name__)
             span.set_status(_trace.StatusCode.ERROR)
             raise
+
+
+def conversation(root: str) -> Any:
+    """What all spans of the conversation that began with the Message-ID ``root`` are below."""
+    return _trace.NonRecordingSpan(_beginning(root))
 
 
 def _beginning(root: str) -> Any:

@@ -8,7 +8,6 @@ and ends. Its heartbeat is the loop's: what holds the loop, or the interpreter w
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from lamson.app import Application
 from lamson.net import descriptors
 from lamson.net.tls import server_context
 from lamson.service import cpu
+from lamson.service.leaving import Leaving
 from lamson.service.worker import DRAIN, Group, Listener
 from lamson_lmtp.connection import Limits
 from lamson_lmtp.server import LmtpServer
@@ -59,21 +59,14 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
 
 
 async def _serve(application: Application, sockets: Sequence[socket.socket], link: Link) -> None:
-    loop = asyncio.get_running_loop()
-    link.heartbeat.beat_on(loop)
-    descriptors.be_quiet(loop)
-    leaving = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, leaving.set)
-    loop.add_reader(link.alive, leaving.set)
+    leaving = Leaving(link)
     if application.outbox is not None:
         release = application.lease_owners.release_dead
         await asyncio.to_thread(release, application.outbox, link.lost_pids)
     server = _server(application)
     await application.start()
     await server.start(sockets)
-    link.ready()
     await leaving.wait()
-    loop.remove_reader(link.alive)
     await server.drain(DRAIN * 2 / 3)
     await application.stop(DRAIN / 3)
 

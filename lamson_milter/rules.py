@@ -10,10 +10,11 @@ Postfix can queue it. What a filter has to remember whatever becomes of the mess
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lamson import log
+from lamson import log, telemetry
 from lamson.errors import LamsonError
+from lamson.message.lineage import root_of
 from lamson.smtp.reply import LOCAL_ERROR, NO_SUCH_RECIPIENT, SMTPError
 from lamson.storage.policy import Policy
 from lamson_milter.actions import MAX_LINES, Defer, Reject, decision
@@ -21,6 +22,7 @@ from lamson_milter.decision.limits import SizeLimits
 from lamson_milter.decision.transaction import Rules
 from lamson_milter.filters import Filters
 from lamson_milter.proving import filters_for_proof
+from lamson_milter.subjects import FilteredMail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -96,13 +98,10 @@ class Asking:
     ) -> Decision | None:
         """The filter's verdict. Raises nothing."""
         try:
-            handler = one.handler
-            if handler.needs_policy and self._policy is None:
-                raise LamsonError("a Policy needs a database: set `database` in the settings")
-            if not handler.needs_session:
-                return decision(handler.call(subject, captures, None, None, self._policy))
-            with self._session() as session:
-                return decision(handler.call(subject, captures, None, session, self._policy))
+            if not telemetry.ACTIVE:
+                return self._judged(one, subject, captures)
+            with telemetry.within(_conversation(subject, id), f"filter {one}", id=id):
+                return self._judged(one, subject, captures)
         except SMTPError as error:
             return _verdict(error.reply)
         except BaseException as error:
@@ -113,6 +112,17 @@ class Asking:
             )
             return FAILED
 
+    def _judged(
+        self, one: Filter, subject: Subject, captures: Mapping[str, str]
+    ) -> Decision | None:
+        handler = one.handler
+        if handler.needs_policy and self._policy is None:
+            raise LamsonError("a Policy needs a database: set `database` in the settings")
+        if not handler.needs_session:
+            return decision(handler.call(subject, captures, None, None, self._policy))
+        with self._session() as session:
+            return decision(handler.call(subject, captures, None, session, self._policy))
+
     @contextmanager
     def _session(self) -> Iterator[Session]:
         from sqlalchemy.orm import Session
@@ -121,6 +131,13 @@ class Asking:
             raise LamsonError("a Session needs a database: set `database` in the settings")
         with self._database.read_only() as connection, Session(connection) as session:
             yield session
+
+
+def _conversation(subject: Subject, id: str) -> Any:
+    """Before there is a message, nothing tells which that is: None."""
+    if not isinstance(subject, FilteredMail):
+        return None
+    return telemetry.conversation(root_of(subject) or id)
 
 
 def _verdict(reply: Reply) -> Reject | Defer:

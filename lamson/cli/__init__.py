@@ -19,7 +19,7 @@ import click
 from lamson import private
 from lamson.cli.group import COMMANDS, lamson
 from lamson.errors import LamsonError
-from lamson.journal import is_read_by, marked
+from lamson.journald import is_read_by, marked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,7 @@
-"""`lamson blast` and `lamson import`: hand all messages of a mailbox to a server."""
+"""`lamson blast` and `lamson import`: hand all messages of a mailbox to a server.
+
+What else `import` takes, members of a list, is for lamson/cli/members.py.
+"""
 
 from __future__ import annotations
 
@@ -77,22 +80,40 @@ def blast_command(
 
 
 @command("import")
-@_input
+@option(
+    "input", dest="source", required=True, metavar="PATH", help="A Maildir, an mbox, or a table."
+)
 @_to
 @_sender
 @_failed
-def import_command(source: str, to: tuple[str, ...], sender: str | None, failed: str | None) -> int:
-    """Give the mail of a mailbox to the application of this project: its handlers run.
+@option("members", metavar="LIST", help="Put those of a table (CSV) on this mailing list instead.")
+def import_command(
+    source: str, to: tuple[str, ...], sender: str | None, failed: str | None, members: str | None
+) -> int:
+    """Give the mail of a mailbox to the application of this project, or members to a list of it.
 
-    They do what they do with any mail, and so answer it: to import old mail quietly, give it by -to
-    to an address whose handler only keeps it. The service has to run. A message that is imported
-    twice is handled twice: have what was not taken put aside with -failed, and import that again.
-    Recipients, senders and exit statuses are those of `lamson blast`.
+    With mail handlers do what they do with any, and so answer it: to import old mail quietly, give
+    it by -to to an address whose handler only keeps it. The service has to run. A message that is
+    imported twice is handled twice: have what was not taken put aside with -failed, and import that
+    again. Recipients, senders and exit statuses are those of `lamson blast`.
+
+    A table of members has the address first in each line, or columns that its first line names:
+    address, status (active, paused, disabled), mode (mail, digest, none), owner and moderator (yes,
+    no). Nobody is asked or written to, and who is on the list stays as he is. Where a line is wrong
+    nobody is put on the list, and the status is 65.
 
     \b
     Example:
       lamson import -input ~/mail/old.mbox -to archive@test.com -failed run/left
+      lamson import -input members.csv -members users@lists.example.com
     """
+    if members is not None:
+        from lamson.cli.members import put_on
+
+        if to or sender is not None or failed is not None:
+            raise click.UsageError("-members goes with -input alone")
+        put_on(members, Path(source))
+        return os.EX_OK
     from lamson.net.endpoint import from_here, split_host_port
 
     listen = settings().lmtp.listen

@@ -41,6 +41,7 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
         self._readers: list[asyncio.Task[None]] = []
         self._error: list[str] = []
+        self.environment: dict[str, str] = {}  # beside ours
         self.ready = asyncio.Event()
 
     @property
@@ -60,6 +61,7 @@ class Child:
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "lamson", "start", "-foreground"),
             cwd=self._project,
+            env={**os.environ, **self.environment},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -106,7 +108,6 @@ class Child:
                 self.ready.set()
 
     async def _read(self, errors: asyncio.StreamReader) -> None:
-        line = ""
         while True:
             try:
                 octets = await asyncio.wait_for(errors.readline(), _QUIET if self._error else None)

@@ -190,6 +190,7 @@ class _Dev:
         """Keep the service running, with the code as it is."""
         while True:
             self._is_starting = True
+            self._child.environment["LAMSON_LOG_FORMAT"] = "text"  # its errors are read here
             await self._child.start()
             ended = asyncio.create_task(self._child.wait())
             ready = asyncio.create_task(self._child.ready.wait())

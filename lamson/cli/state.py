@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -69,13 +70,15 @@ def state_command(
     if (handlers or values) and wanted is None:
         raise click.UsageError("-handlers and -with go with -set")
     author = None if address is None else _address(address)
-    if wanted is None and not reset:
-        _list(_database(), author, module, thread)
-    elif author is None and thread is None:
+    is_change = wanted is not None or reset
+    if is_change and author is None and thread is None:
         raise click.UsageError("expected an address, or -thread")
-    else:
-        captures = dict(map(_capture, values))
-        _change(_database(), author, module, thread, wanted, handlers, captures)
+    captures = dict(map(_capture, values))
+    with closing(_database()) as database:
+        if is_change:
+            _change(database, author, module, thread, wanted, handlers, captures)
+        else:
+            _list(database, author, module, thread)
 
 
 def _database() -> Database:

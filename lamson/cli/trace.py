@@ -54,7 +54,7 @@ _WAIT = 10.0  # seconds for postconf(1)
     default="lamson",
     show_default=True,
     metavar="NAME",
-    help="Our unit in the journal, where `log_file` is empty.",
+    help="Our unit in the journal: where `log_file` is empty, or `log_format` journald.",
 )
 def trace_command(id: str, logs: tuple[str, ...], as_json: bool, limit: int, unit: str) -> None:
     """Show the life of a mail: how it came, what handled it, what came of it, where that went.
@@ -157,9 +157,13 @@ def _postfix_logs(
 
 
 def _own_logs(effective: Settings, unit: str, looked: dict[str, str]) -> list[LogSource]:
-    if effective.log_file is None:
-        return _of_journal(["--unit", unit], "cat", looked)
-    return _files(effective.log_file, looked)
+    """Both where `log_format` is "journald": without a journal it is text in the file."""
+    found: list[LogSource] = []
+    if effective.log_file is None or effective.log_format == "journald":
+        found += _of_journal(["--unit", unit], "json", looked)
+    if effective.log_file is not None:
+        found += _files(effective.log_file, looked)
+    return found
 
 
 def _files(path: Path, looked: dict[str, str]) -> list[LogSource]:

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lamson import log
 from lamson.cli.options import command, entered, option, project
 from lamson.errors import LamsonError, SettingsError
 from lamson.net.listen import bind, describe
-from lamson.service import daemon, pidfile
+from lamson.service import daemon, logs, pidfile
 from lamson.service.health import UNDELIVERABLE
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def web_command(foreground: bool) -> None:
     pid_file = effective.run_dir / PID_FILE
 
     def run(ready: Callable[[str], None]) -> None:
-        log.configure(effective.log_file, level=effective.log_level, console=foreground)
+        logs.configure(effective, console=foreground)
         asyncio.run(_serve(where, effective, ready))
 
     def tell(text: str) -> None:

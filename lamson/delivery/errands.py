@@ -19,6 +19,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from lamson import failpoint, log
+from lamson.delivery import spans
 from lamson.delivery.errand import Errand
 from lamson.delivery.errand_batch import ErrandBatch
 from lamson.delivery.forked import end_if_child
@@ -283,7 +284,8 @@ class Errands:
         assert kind.perform is not None
         process = os.getpid()
         try:
-            kind.perform(errand.task, errand)
+            with spans.attempt(errand.task):
+                kind.perform(errand.task, errand)
             end_if_child(process, _named(errand.task))
             errand.is_performed = True
         except BaseException as error:
@@ -323,7 +325,8 @@ class Errands:
         process = os.getpid()
         began = time.perf_counter()
         try:
-            perform(leased)
+            with spans.attempt(task):
+                perform(leased)
             end_if_child(process, _named(task))
         except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
             end_if_child(process, _named(task), error)

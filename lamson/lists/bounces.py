@@ -43,16 +43,20 @@ def bounced(the_list: MailingList, outcome: Outcome, mailer: Mailer | Posting, d
         return
     connection = db.connection()
     row = lists.find(connection, the_list.address, outcome.recipient)
-    if row is None or row["status"] != lists.ACTIVE:
+    if row is None:
         return
+    posting = cast("Posting", mailer)
     if outcome.kind == "complaint":
         lists.remove(connection, row["id"])
-        log.event("list-left", "", list=the_list.address, member=row["address"], why="complaint")
+        member = row["address"]
+        log.event("list-left", posting.id, list=the_list.address, member=member, why="complaint")
+    elif row["status"] != lists.ACTIVE:
+        return
     elif outcome.kind == "suppressed":
         lists.change(connection, row["id"], status=lists.PAUSED)  # it is not written to at all
     elif outcome.kind in ("failed", "refused"):
         points = the_list.hard if outcome.is_hard else the_list.soft
-        _count(the_list, row, points, outcome, cast("Posting", mailer), db)
+        _count(the_list, row, points, outcome, posting, db)
 
 
 def _count(

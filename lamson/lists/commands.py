@@ -73,7 +73,12 @@ def _subscribe(the_list: MailingList, what: str, delivery: Delivery, db: Session
     ):  # he is there again, whatever was held against him
         members.forgive(connection, the_list.address, who)
     row = lists.find(connection, the_list.address, who)
-    id = lists.put(connection, the_list.address, who) if row is None else row["id"]
+    if row is None:
+        id = lists.put(connection, the_list.address, who)
+    else:
+        id = row["id"]
+        if row["status"] == lists.ASKING:  # he has his days again
+            lists.change(connection, id, since=delivery.now)
     sender = tokens.address_of(the_list, delivery, tokens.CONFIRM, id)
     asked = delivery.reply(sender=sender, subject="Please confirm", body=text(the_list, "confirm"))
     if asked is None and row is None:
@@ -105,7 +110,7 @@ def _request(the_list: MailingList, message: MailRequest, delivery: Delivery, db
         _answer(the_list, delivery, "Help", text(the_list, "help"))
         return
     said = [
-        f"{line}: {_set(the_list, message.author, line.split()[1:], db)}"
+        f"{line}: {_set(the_list, message.author, line.lower().split()[1:], db)}"
         for line in _lines(message)
         if line.split()[0] == "set"
     ]
@@ -163,7 +168,7 @@ def _obey(the_list: MailingList, line: str, delivery: Delivery, db: Session) -> 
         if word == "held" and not rest:
             held = moderation.waiting(the_list, db)
             return "\n".join(f"{one.id}  {one.author}  {one.subject}" for one in held) or "Nothing."
-        if word in ("approve", "reject") and len(rest) == 1 and rest[0].isdecimal():
+        if word in ("approve", "reject") and len(rest) == 1 and _is_number(rest[0]):
             decision = moderation.APPROVED if word == "approve" else moderation.REJECTED
             author = delivery.message.author
             before = moderation.decide(the_list, int(rest[0]), decision, author, delivery, db)
@@ -188,6 +193,11 @@ def _obey(the_list: MailingList, line: str, delivery: Delivery, db: Session) -> 
     except (AddressError, LookupError) as error:
         return f"Not done: {error}"
     return "Done."
+
+
+def _is_number(text: str) -> bool:
+    """Whether it may be that of a row."""
+    return text.isdecimal() and len(text) < 19
 
 
 def _described(the_list: MailingList, db: Session) -> Iterator[str]:

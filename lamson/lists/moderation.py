@@ -17,6 +17,7 @@ from lamson.lists.texts import text
 from lamson.message.attachment import Attachment
 from lamson.message.request import MailRequest
 from lamson.smtp.envelope import Envelope, Recipient
+from lamson.smtp.reply import SMTPError
 from lamson.storage import lists
 
 if TYPE_CHECKING:
@@ -47,15 +48,14 @@ class HeldPost:
 
 def hold(
     the_list: MailingList, message: MailRequest, why: str, delivery: Delivery, db: Session
-) -> posting.Result:
-    """Have a post wait, and ask the moderators."""
+) -> posting.Verdict:
+    """Have a post wait, and ask the moderators, unless it waits already or there is no room."""
     connection, digest = db.connection(), posting.digest_of(message)
     if lists.is_held(connection, the_list.address, digest):
-        return "dropped"
+        return posting.Verdict("dropped", "it waited for a moderator before")
     number, octets = lists.room_taken(connection, the_list.address)
     if number >= the_list.max_held or octets + len(message.raw) > the_list.max_held_size:
-        posting.refuse(the_list, delivery, "too many messages wait for a moderator already")
-        return "refused"
+        return posting.Verdict("refused", "too many messages wait for a moderator already")
     id = lists.hold(
         connection,
         the_list.address,
@@ -74,7 +74,7 @@ def hold(
         subject="It waits for a moderator",
         body=text(the_list, "waits"),
     )
-    return "held"
+    return posting.Verdict("held", why)
 
 
 def _ask(
@@ -145,9 +145,11 @@ def answered(
     the_list: MailingList, id: int, message: MailRequest, delivery: Delivery, db: Session
 ) -> None:
     """A moderator's answer: it came to an address that only moderators know."""
+    row = lists.held(db.connection(), id)
+    if row is not None and row["list"] != lists.key_of(the_list.address):
+        raise SMTPError(550, "5.1.1", "no such address of the list")
     said = next((_WORDS[word] for line in message.new_text.lower().splitlines()
                  if (word := line.strip(" .!\t")) in _WORDS), "")  # fmt: skip
-    row = lists.held(db.connection(), id)
     if row is None or message.is_automatic or not said:
         log.event("list-undecided", delivery.id, list=the_list.address, held=id)
         return

@@ -61,11 +61,13 @@ class OneClick:
         if project.database is None:
             raise SettingsError("database: none is set, so there are no lists")
         self._signer = signer_of(project)
+        self._is_ours = database is None
         self._database = database or Database(project.database, connections=2)
 
     def close(self) -> None:
-        """Let go of the connections."""
-        self._database.close()
+        """Let go of the connections, but of those of a database that was given."""
+        if self._is_ours:
+            self._database.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What ASGI calls."""

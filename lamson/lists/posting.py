@@ -43,19 +43,13 @@ def post(the_list: MailingList, message: MailRequest, delivery: Delivery, db: Se
     result, why = judged(the_list, message, delivery, db)
     if result == "posted":
         return "posted" if send(the_list, message, delivery, db) else "dropped"
-    log.event(f"list-{result}", delivery.id, list=the_list.address, reason=why)
     if result == "held":
-        return moderation.hold(the_list, message, why, delivery, db)
+        result, why = moderation.hold(the_list, message, why, delivery, db)
+    log.event(f"list-{result}", delivery.id, list=the_list.address, reason=why)
     if result == "refused":
-        refuse(the_list, delivery, why)
+        told = text(the_list, "refused", why=why)
+        delivery.reply(sender=the_list.at("owner"), subject="Not sent", body=told)
     return result
-
-
-def refuse(the_list: MailingList, delivery: Delivery, why: str) -> None:
-    """Tell the author, where a program may answer him."""
-    delivery.reply(
-        sender=the_list.at("owner"), subject="Not sent", body=text(the_list, "refused", why=why)
-    )
 
 
 def judged(the_list: MailingList, message: MailRequest, delivery: Delivery, db: Session) -> Verdict:

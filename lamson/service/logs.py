@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lamson import log
-from lamson.net.journal import Journal
+from lamson.net.journald import Journal
 
 if TYPE_CHECKING:
     from lamson.settings.model import Settings

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from lamson.net import descriptors
 from lamson.service import health
+from lamson.service.http_server import Answer, HttpServer
+from lamson.service.leaving import Leaving
 from lamson.service.looking import look_at
-from lamson.service.web import Answer, WebServer
 from lamson.service.worker import Group, Listener
 from lamson.settings import loading
 
@@ -59,7 +59,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     settings = loading.load(project)
     assert link.board is not None
     pages = Pages(project, settings, link.board)
-    server = WebServer(
+    server = HttpServer(
         {"/metrics": pages.metrics, "/healthz": pages.healthz, "/readyz": pages.readyz},
         allow=settings.status.allow,
         max_connections=descriptors.reserve(settings.status.max_connections),
@@ -68,17 +68,10 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     asyncio.run(_serve(server, sockets, link))
 
 
-async def _serve(server: WebServer, sockets: Sequence[socket.socket], link: Link) -> None:
-    loop = asyncio.get_running_loop()
-    link.heartbeat.beat_on(loop)
-    descriptors.be_quiet(loop)
-    leaving = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, leaving.set)
-    loop.add_reader(link.alive, leaving.set)
+async def _serve(server: HttpServer, sockets: Sequence[socket.socket], link: Link) -> None:
+    leaving = Leaving(link)
     await server.start(sockets)
-    link.ready()
     await leaving.wait()
-    loop.remove_reader(link.alive)
     server.stop()
 
 

@@ -148,8 +148,9 @@ class Settings(Group):
     )
     tracing: bool = Field(
         default=False,
-        description="Whether spans of OpenTelemetry are made: of each delivery, handler and "
-        "attempt to submit. Needs `lamson-postfix[otel]`, and an SDK that the application sets up.",
+        description="Whether spans of OpenTelemetry are made: of each delivery, filter, handler, "
+        "task and attempt to submit. Needs `lamson-postfix[otel]`, and an SDK that the application "
+        "sets up.",
     )
     workers: int = Field(default=1, ge=1, description="Processes that share the listening sockets.")
     threads: int = Field(default=8, ge=1, description="Threads of one worker that run handlers.")

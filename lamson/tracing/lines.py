@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
 import lzma
 import os
 import re
@@ -30,7 +31,10 @@ _BROKEN = (OSError, EOFError, lzma.LZMAError)  # a file that was cut off while i
 
 
 class Wanted:
-    """What is looked for, which may become more meanwhile: ids, and addresses in any case."""
+    """What is looked for, which may become more meanwhile: ids, and addresses in any case.
+
+    Each as it is, and as it stands in JSON.
+    """
 
     def __init__(self, ids: Iterable[str], addresses: Iterable[str] = ()) -> None:
         self.ids = dict.fromkeys(ids)
@@ -43,12 +47,15 @@ class Wanted:
             self._make()
 
     def _make(self) -> None:
-        words = [re.escape(one.encode("utf-8", "surrogatepass")) for one in self.ids]
-        words += [
-            b"(?i:" + re.escape(one.encode("utf-8", "surrogatepass")) + b")"
-            for one in self._addresses
-        ]
+        words = [word for one in self.ids for word in _spellings(one)]
+        words += [b"(?i:%s)" % word for one in self._addresses for word in _spellings(one)]
         self.pattern = re.compile(b"|".join(words) if words else b"(?!)")
+
+
+def _spellings(text: str) -> list[bytes]:
+    plain = re.escape(text.encode("utf-8", "surrogatepass"))
+    in_json = re.escape(json.dumps(text)[1:-1].encode("ascii"))
+    return list(dict.fromkeys((plain, in_json)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,15 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import func, select, tuple_
 
+from lamson.delivery import by_hand
+from lamson.routing.module import START
 from lamson.smtp import address
 from lamson.storage import suppressed as suppression
 from lamson.storage import tracked
 from lamson.storage.outgoing import from_row
+from lamson.storage.state import StateKey
 from lamson.storage.suppressed import Suppressed
 from lamson.storage.tables import (
     outbox,
@@ -101,9 +104,12 @@ def _machines(connection: Connection) -> list[str]:
 
 
 def reset(connection: Connection, machine: str, author: str) -> bool:
-    """Have an author begin anew, at START; False where he stands there already."""
-    gone = delete(state).where(state.c.module == machine, state.c.author == author)
-    return connection.execute(gone).rowcount > 0
+    """Have an author begin anew, at START; False where he stands there already.
+
+    Raises LamsonError where it is the state of a thread that is not there any more.
+    """
+    module = machine.partition(" ")[0]  # with a thread behind it
+    return by_hand.reset(connection, StateKey(machine, author), module) != START
 
 
 def thread_lines(

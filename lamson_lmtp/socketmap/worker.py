@@ -9,12 +9,12 @@ and smtpd asks while a stranger waits. Its heartbeat is the loop's: a route that
 from __future__ import annotations
 
 import asyncio
-import signal
 from typing import TYPE_CHECKING
 
 from lamson.net import descriptors
 from lamson.routing.bounces import BounceAddresses
 from lamson.routing.domains import Domains
+from lamson.service.leaving import Leaving
 from lamson.service.worker import Group, Listener
 from lamson.settings import loading
 from lamson.settings.keys import signer_of
@@ -71,14 +71,7 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
 
 
 async def _serve(server: SocketmapServer, sockets: Sequence[socket.socket], link: Link) -> None:
-    loop = asyncio.get_running_loop()
-    link.heartbeat.beat_on(loop)
-    descriptors.be_quiet(loop)
-    leaving = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, leaving.set)
-    loop.add_reader(link.alive, leaving.set)
+    leaving = Leaving(link)
     await server.start(sockets)
-    link.ready()
     await leaving.wait()
-    loop.remove_reader(link.alive)
     server.stop()

@@ -24,7 +24,7 @@ from lamson.smtp.reply import LOCAL_ERROR
 from lamson_milter.decision.edits import as_postfix_counts, header_bytes
 from lamson_milter.decision.transaction import Arriving, Transaction
 from lamson_milter.filters import CONNECTION, MESSAGE, RECIPIENT, SENDER
-from lamson_milter.libmilter import journal, macros
+from lamson_milter.libmilter import macros, verdict_log
 from lamson_milter.libmilter.budget import FULL, FullError
 from lamson_milter.libmilter.context import answer, apply
 from lamson_milter.libmilter.macros import macro
@@ -148,7 +148,7 @@ class Callbacks:
             connection.peer = peer = macros.client(ctx, name, str(host), str(port))
             refusal = self._runner.run(CONNECTION, session, connection.connect)
             if refusal is not None:
-                journal.refused(CONNECTION, refusal, connection.refused_by, peer)
+                verdict_log.refused(CONNECTION, refusal, connection.refused_by, peer)
             return answer(ctx, refusal)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error)
@@ -184,7 +184,7 @@ class Callbacks:
                 SENDER, session, lambda: transaction.mail(path, words, read=read)
             )
             if refusal is not None:
-                journal.refused(
+                verdict_log.refused(
                     SENDER,
                     refusal,
                     transaction.refused_by,
@@ -216,7 +216,7 @@ class Callbacks:
                 )
             if refusal is None:
                 return session.reply(milter.P_NR_RCPT)
-            journal.refused(
+            verdict_log.refused(
                 RECIPIENT,
                 refusal,
                 transaction.refused_by,
@@ -276,7 +276,7 @@ class Callbacks:
                 apply(ctx, session, edit)
             if outcome.quarantine is not None:
                 ctx.quarantine(outcome.quarantine)
-            journal.ended(transaction, outcome, transaction.peer, queue_id)
+            verdict_log.ended(transaction, outcome, transaction.peer, queue_id)
             if outcome.is_discarded:
                 return int(milter.DISCARD)
             return answer(ctx, outcome.refusal, has_utf8=transaction.has_utf8)
@@ -335,7 +335,7 @@ class Callbacks:
 
     def _note(self, id: str, session: Session, error: BaseException) -> None:
         metrics.count("milter_verdicts", verdict="failed")
-        who = journal.client(session.connection.peer)
+        who = verdict_log.client(session.connection.peer)
         if isinstance(error, TooLateError):
             log.logger.error("id=%s: %s; answered 451 to %s", id, error, who)
             if self._runner.is_short:

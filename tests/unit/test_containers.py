@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -16,6 +17,8 @@ from lamson.cli.sink import stored
 from lamson.containers import base, engine, images, shipped, wheels, world
 from lamson.containers.service import Service
 from lamson.errors import UnavailableError
+
+ROOT = Path(__file__).parents[2]
 
 
 def why_not() -> str:
@@ -173,3 +176,19 @@ def test_what_arrived_in_the_world_has_its_envelope() -> None:
     assert (arrived.sender, arrived.recipients) == ("", ("a@world.test", "b@world.test"))
     assert arrived["Subject"] == "Hi"
     assert arrived.body == "Hello.\n"
+
+
+@pytest.mark.parametrize(("status", "is_alive"), [(0, True), (75, True), (69, False), (3, False)])
+def test_a_degraded_container_is_not_started_anew(
+    tmp_path: Path, status: int, is_alive: bool
+) -> None:
+    """The health check as Docker runs it, of a lamson that says how it is by its exit status."""
+    text = (ROOT / "postfix" / "Dockerfile.lamson").read_text(encoding="utf-8")
+    found = re.search(r"^HEALTHCHECK (?:.*\\\n)* +CMD (.*)$", text, re.MULTILINE)
+    assert found is not None
+    lamson = tmp_path / "lamson"
+    lamson.write_text(f'#!/bin/sh\n[ "$*" = "status -json" ] && exit {status}\nexit 64\n')
+    lamson.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(["/bin/sh", "-c", found[1]], env={"PATH": path}, check=False)
+    assert (done.returncode == 0) is is_alive

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from lamson import journal, log
-from lamson.net import journal as net_journal
+from lamson import journald, log
+from lamson.net import journald as net_journald
 
 
 @pytest.fixture
@@ -192,11 +192,11 @@ def test_entries_of_the_journal(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a journal would read them; what is too large for a datagram is a sealed file."""
-    monkeypatch.setattr(net_journal, "SOCKET", str(tmp_path / "journal"))
+    monkeypatch.setattr(net_journald, "SOCKET", str(tmp_path / "journal"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as there:
         there.bind(str(tmp_path / "journal"))
         there.settimeout(20)
-        log.configure(file, format="journald", connect=net_journal.Journal)
+        log.configure(file, format="journald", connect=net_journald.Journal)
         size = file.stat().st_size
         log.event("received", "4Qz", sender="a\nPRIORITY=0", size=12)
         log.logger.error("id=4Qz: two\nlines")
@@ -209,8 +209,8 @@ def test_entries_of_the_journal(
         assert error.startswith(b"MESSAGE\n" + len(text).to_bytes(8, "little") + text + b"\n")
         assert b"\nPRIORITY=3\n" in error
         log.flush()
-        entry = journal.entry("x" * 1_000_000, logging.INFO, {})
-        sender = net_journal.Journal(str(tmp_path / "journal"))
+        entry = journald.entry("x" * 1_000_000, logging.INFO, {})
+        sender = net_journald.Journal(str(tmp_path / "journal"))
         sender.send(entry)
         empty, (number,), _, _ = socket.recv_fds(there, 65536, 1)
         assert empty == b""
@@ -227,8 +227,8 @@ def test_entries_of_the_journal(
 def test_without_a_journal_the_log_is_text(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(net_journal, "SOCKET", str(tmp_path / "journal"))
-    log.configure(file, format="journald", connect=net_journal.Journal)
+    monkeypatch.setattr(net_journald, "SOCKET", str(tmp_path / "journal"))
+    log.configure(file, format="journald", connect=net_journald.Journal)
     log.event("received", "4Qz")
     log.flush()
     first, second = file.read_text().splitlines()

@@ -21,9 +21,13 @@ from lamson.message.lineage import root_of
 from lamson.message.message import Message
 from lamson.relay.attempt import Attempts
 from lamson.relay.submission import Outcome, SubmitterDown
-from lamson.smtp.envelope import Envelope
+from lamson.smtp.envelope import Envelope, Recipient
 from lamson.storage.maildir import Maildir
 from lamson.storage.outgoing import Outgoing
+from lamson.testing import Conversation
+from lamson_milter.rules import Asking
+from lamson_milter.subjects import FilteredMail
+from tests.unit.milter.support import make_filters
 from tests.unit.support import make_mailroom, make_message
 
 if TYPE_CHECKING:
@@ -43,6 +47,27 @@ def ANSWER(message: MailRequest, delivery: Delivery, user: str) -> None:
     with trace.get_tracer("app").start_as_current_span("work of the application"):
         delivery.reply(body="yes")
 """
+
+TIMED = (
+    HANDLERS
+    + """
+from datetime import datetime
+from lamson import background, every
+
+@every("1 day", at="06:00")
+def tidy(slot: datetime) -> None:
+    pass
+
+@background
+def fetch(what: str) -> None:
+    pass
+
+@route("later@test\\\\.com")
+@stateless
+def LATER(message: MailRequest, delivery: Delivery) -> None:
+    delivery.later(fetch, "it")
+"""
+)
 
 
 @pytest.fixture
@@ -172,6 +197,41 @@ def test_what_a_conversation_began_with() -> None:
         + b"\r\n\r\n--b--\r\n"
     )
     assert root_of(make_message(bounce, sender="")) == "<1@b>"
+
+
+def test_what_is_done_by_time_is_in_a_trace_of_its_own(
+    spans: InMemorySpanExporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailroom = make_mailroom(tmp_path, monkeypatch, TIMED, tracing=True)
+    try:
+        mailroom.wait(days=1)
+        Conversation(mailroom, "zed@example.com").say("later@test.com", "x")
+        mailroom.wait(days=0)
+    finally:
+        mailroom.close()
+    found = {one.name: one for one in spans.get_finished_spans()}
+    assert set(found) >= {"task every", "task later"}
+    done = [found["task every"], found["task later"]]
+    assert len({one.context.trace_id for one in done}) == 2
+    for one in done:
+        assert one.attributes is not None
+        assert str(one.attributes["lamson.id"]).startswith("task-")
+        assert "lamson.task" in one.attributes
+
+
+def test_a_filter_is_in_the_trace_of_its_message(
+    spans: InMemorySpanExporter, tmp_path: Path
+) -> None:
+    telemetry.start()
+    (look,) = make_filters(
+        tmp_path, "@filter_message()\ndef look(mail: FilteredMail) -> Verdict: pass\n"
+    ).whole
+    mail = FilteredMail(b"Message-ID: <1@b>\r\n\r\nx", Envelope(""), Recipient("a@test.com"))
+    assert Asking()(look, mail, {}, "4Qz") is None
+    (span,) = spans.get_finished_spans()
+    assert span.name == f"filter {look}"
+    began = telemetry.conversation("<1@b>").get_span_context()
+    assert span.context.trace_id == began.trace_id
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,7 @@ def environment() -> dict[str, str]:
         **kept,
         "LAMSON_LMTP__LISTEN": f"127.0.0.1:{free_port()}",
         "LAMSON_SUBMISSION__SERVER": f"127.0.0.1:{free_port()}",
+        "LAMSON_LOG_FORMAT": "json",  # as in production: here errors are for a person all the same
     }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event, text
 
+from lamson.delivery import timers
 from lamson.storage import suppressed, tasks
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
@@ -34,6 +35,7 @@ def test_states_are_shown_by_pages_found_and_reset(visitor: Visitor, tables: Dat
     keys += [StateKey("app.b", "u001@example.com")]
     with tables.begin() as connection:
         SqlStateStore(connection).save(dict.fromkeys(keys, "<WAITING>"))
+        tasks.put(connection, [Task(timers.KIND, timers.name_of(keys[1]), {}, time.time() + 9000)])
     page = visitor.get("/states").text
     assert page.count("&lt;WAITING&gt;") == 50
     more = re.search(r'href="(/states\?after=[^"]+)"', page)
@@ -43,6 +45,8 @@ def test_states_are_shown_by_pages_found_and_reset(visitor: Visitor, tables: Dat
     assert found.count("&lt;WAITING&gt;") == 2
     visitor.post("/states", machine="app.a", author="u001@example.com")
     assert visitor.get("/states?author=u001@example.com").text.count("&lt;WAITING&gt;") == 1
+    with tables.read() as connection:
+        assert not tasks.waiting(connection), "who begins anew waits for no timeout"
 
 
 def test_the_outbox_shows_what_is_due_and_what_is_later(visitor: Visitor, tables: Database) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.cli.servers import NOT_RUNNING
 from lamson.errors import UnavailableError
 from lamson.service import daemon, pidfile
 from tests.waiting import wait_for
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
     from tests.unit.cli.conftest import Done
 
     Lamson = Callable[..., Done]
+
+
+@pytest.fixture(autouse=True)
+def _nobody_listens(lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the usual port somebody else may, who has nothing to do with these tests."""
+    monkeypatch.setenv("LAMSON_LMTP__LISTEN", f"unix:{project}/run/nobody")
 
 
 @pytest.fixture
@@ -135,3 +143,24 @@ def test_a_server_that_is_not_ready_would_be_ended_by_the_signal(project: Path) 
         pytest.raises(UnavailableError, match="is starting still"),
     ):
         daemon.reload(file.path)
+
+
+def test_the_status_of_a_project_without_a_database(lamson: Lamson, project: Path) -> None:
+    """Nothing is said of what it has not: no database, no outbox, no submission."""
+    done = lamson("status")
+    assert (done.status, done.out) == (NOT_RUNNING, "lamson: not running\n")
+    told = json.loads(lamson("status", "-json").out)
+    assert (told["state"], told["running"], told["servers"]) == ("down", False, {})
+    with pidfile.PidFile(project / "run" / "lamson.pid"):
+        done = lamson("status", "-timeout", "60")
+        assert done.status == os.EX_UNAVAILABLE
+        first, down, problem, *rest = done.out.splitlines()
+        assert first.startswith("lamson: running ")
+        assert down == "lamson is down"
+        assert problem.startswith("  lmtp on ")
+        assert rest == ["run/undeliverable: 0 message(s), 0 % full"]
+        told = json.loads(lamson("status", "-json").out)
+    assert (told["servers"], len(told["problems"])) == ({"lmtp": False}, 1)
+    assert (told["database"], told["submission"], told["outbox"], told["late"]) == (
+        None, None, None, [],
+    )  # fmt: skip

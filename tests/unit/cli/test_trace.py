@@ -119,3 +119,28 @@ def test_a_database_that_is_away_is_told_of(
     assert done.status == 0
     assert "received:" in done.out
     assert "cannot be read" in done.err
+
+
+def test_a_journal_of_systemd_is_read_with_its_fields(
+    lamson: Lamson, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = {
+        "__REALTIME_TIMESTAMP": "1795375202123000",
+        "LAMSON_LOGGER": "lamson.mail",
+        "LAMSON_EVENT": "submitted",
+        "LAMSON_ID": ID,
+        "LAMSON_REPLY": f"250 queued as {OUT}",
+    }
+    program = logs / "bin/journalctl"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho \"$*\" >{logs}/asked\necho '{json.dumps(entry)}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    monkeypatch.setenv("LAMSON_LOG_FORMAT", "journald")
+    done = lamson("trace", ID, "-log", "mail.log", "-unit", "mine")
+    assert done.status == 0, done.err
+    assert "--unit mine" in (logs / "asked").read_text()
+    shown = done.out.splitlines()
+    assert f"lamson    {ID}     submitted: reply=" in shown[3]
+    assert any(" received: " in line for line in shown), "from before, in the file"
+    assert any(OUT in line for line in shown if " postfix " in line)

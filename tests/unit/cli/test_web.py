@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from lamson import log
 from lamson.cli import web
 from tests.waiting import free_port, listening, wait_for
 
@@ -72,3 +74,19 @@ def test_the_window_serves_who_knows_the_password(project: Path) -> None:
     finally:
         process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
+
+
+def test_it_logs_as_the_service_does(
+    lamson: Callable[..., Done], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines of text would stand between the objects of a log in JSON."""
+    monkeypatch.setenv("LAMSON_LOG_FORMAT", "json")
+    monkeypatch.setenv("LAMSON_WEB__SECRET", "sesame")
+
+    async def serve(*_: object) -> None:
+        log.logger.warning("hello")
+
+    monkeypatch.setattr(web, "_serve", serve)
+    assert lamson("web", "-foreground").status == 0
+    (line,) = (project / "logs" / "lamson.log").read_text().splitlines()
+    assert json.loads(line)["message"] == "hello"

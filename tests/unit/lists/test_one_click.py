@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -13,6 +13,7 @@ from starlette.routing import Mount
 
 from lamson.lists import OneClick
 from lamson.lists.one_click import MAX_BODY
+from lamson.storage.database import Database
 from tests.unit.lists.conftest import USERS
 
 if TYPE_CHECKING:
@@ -80,3 +81,33 @@ def test_a_token_for_something_else_is_none(
     token = (asked["From"] or "").partition("+")[2].partition("@")[0]
     answer = asyncio.run(client.post(f"/leave/{token}", content=CLICK, headers=FORM))
     assert answer.status_code == 404
+
+
+def test_a_database_that_was_given_is_left_open(
+    mailroom: Mailroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever gave it goes on with it, when the server of the application ends."""
+    given = OneClick(mailroom.application.settings, database=mailroom.database)
+    closed: list[Database] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "close", lambda database: closed.append(database))
+        asyncio.run(live(given))
+        assert closed == []
+        asyncio.run(live(OneClick(mailroom.application.settings)))
+        assert closed != []
+    closed[0].close()
+
+
+async def live(application: OneClick) -> None:
+    """Start and end, as a server says it."""
+    said = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    answered = []
+
+    async def receive() -> Any:
+        return next(said)
+
+    async def send(message: Any) -> None:
+        answered.append(message["type"])
+
+    await application({"type": "lifespan"}, receive, send)
+    assert answered == ["lifespan.startup.complete", "lifespan.shutdown.complete"]

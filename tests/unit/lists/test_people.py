@@ -65,6 +65,19 @@ def test_no_program_joins(person: Callable[[str], Conversation], db: Session) ->
     assert not USERS.exists(db)
 
 
+def test_who_asks_again_has_his_days_again(
+    person: Callable[[str], Conversation], mailroom: Mailroom, db: Session
+) -> None:
+    zed = person("zed@example.com")
+    zed.say("users-subscribe@test.com", "Subscribe")
+    mailroom.wait(days=6)
+    asked = zed.say("users-subscribe@test.com", "Subscribe")
+    assert asked is not None
+    with mailroom.database.begin() as connection:
+        lists.purge(connection, mailroom.clock() + 2 * 86400, 100)
+    assert subject(zed.say(asked["From"] or "", "Re:", "yes")) == "Welcome"
+
+
 def test_leaving_is_confirmed_and_old_tokens_say_nothing(
     person: Callable[[str], Conversation], db: Session
 ) -> None:
@@ -119,6 +132,8 @@ def test_a_moderator_approves_and_another_is_told_so(
     assert asked.message.attachments[0].content_type == "message/rfc822"
     assert moderator.reply(asked, "hm") is None
     assert moderator.reply(asked, "approve", headers={"Auto-Submitted": "auto-replied"}) is None
+    with pytest.raises(Refused):  # not as if that went wrong: Postfix would try for days
+        moderator.say((asked["From"] or "").replace("users+", "other+"), "Re:", "approve")
     mailroom.sent.clear()
     assert moderator.reply(asked, "Approve") is not None
     posts = [one for one in mailroom.sent if one["Subject"] == "Buy"]
@@ -167,6 +182,7 @@ def test_an_owner_commands(person: Callable[[str], Conversation], db: Session) -
     USERS.add(db, "boss@example.com", owner=True)
     boss = person("boss@example.com")
     lines = "Who\nadd joe@example.org\nhold joe@example.org\nremove x@example.org\nadd nobody\nfly"
+    lines += f"\nreject {10**30}"
     told = boss.say(
         "users-owner@test.com", "", f"{lines}\nend\nremove joe@example.org", proven=True
     )
@@ -200,7 +216,7 @@ def test_a_stranger_reaches_the_owners(person: Callable[[str], Conversation], db
 def test_a_member_changes_his_settings(person: Callable[[str], Conversation], db: Session) -> None:
     USERS.add(db, "zed@example.com")
     zed = person("zed@example.com")
-    wanted = "set digest\nset own off\nset copies on\nset sail"
+    wanted = "Set Digest\nset own off\nset copies on\nset sail"
     zed.say("users-request@test.com", "", wanted, sender="eve@example.org")
     told = zed.say("users-request@test.com", "", wanted, proven=True)
     assert told is not None
@@ -284,8 +300,9 @@ def test_points_halve_and_the_third_pause_is_the_last(
     assert person("full@example.org").inbox[-1]["Subject"] == "Three", "and he is not told"
 
 
+@pytest.mark.parametrize("status", [lists.ACTIVE, lists.PAUSED])
 def test_who_complains_is_off_the_list_and_who_is_away_is_not(
-    person: Callable[[str], Conversation], mailroom: Mailroom, db: Session
+    person: Callable[[str], Conversation], mailroom: Mailroom, db: Session, status: str
 ) -> None:
     USERS.add(db, "ann@example.com")
     ann = person("ann@example.com")
@@ -295,6 +312,8 @@ def test_who_complains_is_off_the_list_and_who_is_away_is_not(
     ann.deliver(sent.sender, away, sender="")
     assert mailroom.sent == [sent], "a vacation goes nowhere"
     assert USERS.exists(db)
+    lists.put(db.connection(), "users@test.com", "ann@example.com", status=status)
+    db.commit()
     arf = (
         b"From: fbl@example.com\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report;"
         b' report-type=feedback-report; boundary="b"\r\n\r\n--b\r\n\r\nspam\r\n--b\r\n'

@@ -102,6 +102,8 @@ def test_what_is_wanted_may_become_more_and_is_no_expression(tmp_path: Path) -> 
         seen.append(line)
         wanted.add("second")
     assert seen == [b"first", b"second", b"a.c"]
+    path.write_bytes(b'{"sender": "Z\\u00c4D@e.example"}\n{"id": "a\\"b"}\n')
+    assert len(list(lines.matching(LogFile(path, 0.0), Wanted(['a"b'], ["zÄd@e.example"])))) == 2
     path.write_bytes(b"x ZED@E.example\n")
     assert list(lines.matching(LogFile(path, 0.0), Wanted((), ["zed@e.example"])))
     assert found(path) == [], "nothing is wanted"

@@ -45,7 +45,7 @@ def plain(status: HTTPStatus, text: str = "") -> Answer:
     return Answer(status, "text/plain; charset=utf-8", f"{text or status.phrase}\n".encode())
 
 
-class WebServer:
+class HttpServer:
     """Serves ``pages``, by path, on any number of sockets. ``timeout`` is in seconds."""
 
     def __init__(
@@ -78,7 +78,7 @@ class WebServer:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, server: WebServer, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: HttpServer, loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
         self._loop = loop
         self._received = b""

@@ -1,4 +1,4 @@
-"""lamson_milter.libmilter.journal: the log names filter and client."""
+"""lamson_milter.libmilter.verdict_log: the log names filter and client."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lamson import metrics
 from lamson.smtp.envelope import Peer, Sasl
 from lamson.smtp.reply import Reply
-from lamson_milter.libmilter import journal
+from lamson_milter.libmilter import verdict_log
 from tests.unit.milter.support import BY_NAME, Dialogue, names
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ NO = Reply(550, "5.7.1", "no")
 def test_a_refusal(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     peer = Peer("a.test", "192.0.2.1", sasl=Sasl("zed"))
-    journal.refused("sender", NO, "app.filters.f", peer, sender="x@y.test")
-    journal.refused("recipient", NO, None, Peer(addr="::1"), queue_id="4b", recipient="<a@b.c>")
+    verdict_log.refused("sender", NO, "app.filters.f", peer, sender="x@y.test")
+    verdict_log.refused("recipient", NO, None, Peer(addr="::1"), queue_id="4b", recipient="<a@b.c>")
     first, second = caplog.messages
     assert first == (
         "refused id=NOQUEUE stage=sender sender=x@y.test filter=app.filters.f "
@@ -41,7 +41,7 @@ def test_the_end_of_a_message(caplog: pytest.LogCaptureFixture, tmp_path: Path) 
     def lines(*users: str) -> list[str]:
         caplog.clear()
         outcome = dialogue.message(*names(*users))
-        journal.ended(dialogue.transaction, outcome, dialogue.connection.peer, "4bYm")
+        verdict_log.ended(dialogue.transaction, outcome, dialogue.connection.peer, "4bYm")
         return [line.replace("filters_under_test_", "") for line in caplog.messages]
 
     name = str(dialogue.connection.rules.filters.all[0]).replace("filters_under_test_", "")
@@ -69,9 +69,9 @@ def test_verdicts_are_counted(tmp_path: Path) -> None:
     dialogue = Dialogue(tmp_path, BY_NAME)
     for user in ("reject", "discard", "accept", "accept", "hold"):
         outcome = dialogue.message(*names(user))
-        journal.ended(dialogue.transaction, outcome, dialogue.connection.peer, "4bYm")
-    journal.refused("sender", NO, "app.filters.f", Peer("a.test", "192.0.2.1"))
-    journal.refused("sender", Reply(451, "4.7.1", "later"), None, Peer("a.test", "192.0.2.1"))
+        verdict_log.ended(dialogue.transaction, outcome, dialogue.connection.peer, "4bYm")
+    verdict_log.refused("sender", NO, "app.filters.f", Peer("a.test", "192.0.2.1"))
+    verdict_log.refused("sender", Reply(451, "4.7.1", "later"), None, Peer("a.test", "192.0.2.1"))
     metrics.stop()
     found = {key[1]: number for key, number in board.totals().counts.items() if number}
     assert found == {

@@ -1,4 +1,4 @@
-"""lamson.journal: whether the journal reads what we write, and what it is told of a line."""
+"""lamson.journald: whether the journal reads what we write, and what it is told of a line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamson import journal
+from lamson import journald
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,17 +39,17 @@ def stream_of(descriptor: int) -> str:
 def test_it_reads_what_it_has_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (tmp_path / "one").open("w") as one, (tmp_path / "two").open("w") as two:
         monkeypatch.delenv("JOURNAL_STREAM", raising=False)
-        assert not journal.is_read_by(one.fileno())
+        assert not journald.is_read_by(one.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", stream_of(one.fileno()))
-        assert journal.is_read_by(one.fileno())
-        assert not journal.is_read_by(two.fileno()), "redirected, as in a script of a unit"
-    assert not journal.is_read_by(1 << 20), "closed"
+        assert journald.is_read_by(one.fileno())
+        assert not journald.is_read_by(two.fileno()), "redirected, as in a script of a unit"
+    assert not journald.is_read_by(1 << 20), "closed"
 
 
 @pytest.mark.parametrize("nonsense", ["", "8", ":", "x:y", "8:0"])
 def test_nonsense_names_nothing(monkeypatch: pytest.MonkeyPatch, nonsense: str) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", nonsense)
-    assert not journal.is_read_by(2)
+    assert not journald.is_read_by(2)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_nonsense_names_nothing(monkeypatch: pytest.MonkeyPatch, nonsense: str) 
     ],
 )
 def test_each_line_has_its_priority(level: int, marked: str) -> None:
-    assert journal.marked("a\n    b\n", level) == marked
-    assert journal.marked("a\n    b", level) == marked.removesuffix("\n")
+    assert journald.marked("a\n    b\n", level) == marked
+    assert journald.marked("a\n    b", level) == marked.removesuffix("\n")
 
 
 def written(tmp_path: Path, *arguments: str, is_journal: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""lamson.service.web: what strangers send it, and how many of them there are."""
+"""lamson.service.http_server: what strangers send it, and how many of them there are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lamson.net.listen import bind
-from lamson.service.web import Answer, WebServer, plain
+from lamson.service.http_server import Answer, HttpServer, plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ def served(work: Callable[[str, int], Awaitable[Any]], **options: Any) -> Any:
     """What ``work(host, port)`` gives while a server is there."""
 
     async def serve() -> Any:
-        server = WebServer({"/page": page, "/fails": fails}, **options)
+        server = HttpServer({"/page": page, "/fails": fails}, **options)
         listener = bind("127.0.0.1:0")
         host, port = listener.getsockname()
         await server.start([listener])
@@ -115,7 +115,7 @@ def test_a_stranger_is_refused() -> None:
 
 def test_a_unix_socket_does_as_well(tmp_path: Path) -> None:
     async def serve() -> bytes:
-        server = WebServer({"/page": page}, allow=["192.0.2.0/24"])
+        server = HttpServer({"/page": page}, allow=["192.0.2.0/24"])
         await server.start([bind(f"unix:{tmp_path}/status")])
         reader, writer = await asyncio.open_unix_connection(f"{tmp_path}/status")
         writer.write(b"GET /page HTTP/1.1\r\n\r\n")

@@ -1,6 +1,6 @@
 """The socket on which the journal of systemd takes entries with fields (its native protocol).
 
-For the log. What an entry is made of is `lamson.journal.entry`.
+For the log. What an entry is made of is `lamson.journald.entry`.
 """
 
 from __future__ import annotations
