@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamson.cli.options import command, entered, option, printable
+from lamson.cli.options import ask, command, entered, option, printable
 from lamson.errors import LamsonError, SettingsError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def forget_command(address: str, dry_run: bool, suppressed: bool, force: bool) -
         return
     if not force:
         _tell(done, "is to be erased")
-        click.confirm(f"Erase what is kept of {printable(mailbox)}?", abort=True)
+        ask(f"Erase what is kept of {printable(mailbox)}?")
     with database.begin() as connection:
         done = erasure.forget(connection, mailbox, time.time(), is_unsuppressed=suppressed)
     _tell(done, "erased")
