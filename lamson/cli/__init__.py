@@ -58,6 +58,19 @@ def run(arguments: Sequence[str]) -> int:
         return _BROKEN_PIPE
     except PermissionError as error:
         return _complain(f"{error.filename}: {error.strerror}", os.EX_NOPERM)
+    except Exception as error:
+        if why := _outage(error):
+            return _complain(f"the database cannot be used: {why}", os.EX_UNAVAILABLE)
+        raise
+
+
+def _outage(error: Exception) -> str:
+    """What a database says that failed in the midst of a command; "" for any other error."""
+    if "sqlalchemy" not in sys.modules:  # and it takes long to import
+        return ""
+    from lamson.storage import failure
+
+    return failure.brief(error) if failure.is_outage(error) else ""
 
 
 def _wrong_use(error: click.UsageError, arguments: Sequence[str]) -> int:

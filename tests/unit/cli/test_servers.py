@@ -10,7 +10,7 @@ import pytest
 
 from lamson.errors import UnavailableError
 from lamson.service import daemon, pidfile
-from tests.waiting import wait_for
+from tests.waiting import free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def launch(project: Path) -> Iterator[Callable[..., int]]:
+def launch(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
     """Starts a server that waits for SIGTERM, or ignores it; gives its pid."""
     run = project / "run"
 
@@ -39,6 +39,8 @@ def launch(project: Path) -> Iterator[Callable[..., int]]:
         assert pid is not None
         return pid
 
+    # Nobody answers there, whatever else runs on this machine.
+    monkeypatch.setenv("LAMSON_LMTP__LISTEN", f"127.0.0.1:{free_port()}")
     yield launch
     for file in run.glob("*.pid"):
         assert daemon.terminate(file, 0, kill=True)
