@@ -99,8 +99,9 @@ python:
 	@scripts/packages.sh python3-venv
 
 packages:
-	@scripts/packages.sh chromium gcc libmilter-dev libsasl2-modules less logrotate miltertest mutt openssl \
+	@scripts/packages.sh gcc libmilter-dev libsasl2-modules less logrotate miltertest mutt openssl \
 	    postfix postfix-pcre postgresql python3-dev sasl2-bin
+	@scripts/packages.sh chromium || echo "Without Chromium no page of the window is opened"
 	@scripts/packages.sh prometheus || echo "Without promtool the alerts are not tried out"
 
 containers:

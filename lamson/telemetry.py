@@ -23,6 +23,7 @@ from lamson.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LONGEST = 1000  # characters of an attribute: some a stranger wrote
 ACTIVE = False  # look at this first: the rest may be called only then
 _trace: Any = None
 _tracer: Any = None
@@ -97,7 +98,7 @@ def _beginning(root: str) -> Any:
 
 def _attributes(values: dict[str, object]) -> dict[str, Any]:
     return {
-        f"lamson.{key}": value if isinstance(value, int) else str(value)
+        f"lamson.{key}": value if isinstance(value, int) else str(value)[:_LONGEST]
         for key, value in values.items()
         if value is not None
     }

@@ -32,6 +32,8 @@ DISTRIBUTION = "lamson-postfix"  # on the package index, `lamson` is the program
 EXTRAS = "postgres"
 PROJECT = "project"
 _EPOCH = "1000000000"
+# What a wheel is made of besides the packages and postfix/.
+_BESIDE = ("pyproject.toml", "README.md", "LICENSE", "requirements.lock", "docs/man/lamson.1")
 
 
 class BuildError(LamsonError):
@@ -96,8 +98,9 @@ def source_tree() -> Path | None:
 def _build(source: Path, directory: Path, pins: Path) -> None:
     # In a copy: setuptools takes up what an earlier build left in the tree.
     with tempfile.TemporaryDirectory(prefix="lamson-source-") as work:
-        for path in ("pyproject.toml", "README.md", "LICENSE", "requirements.lock"):
-            shutil.copy(source / path, work)
+        for path in _BESIDE:
+            (Path(work) / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / path, Path(work) / path)
         packages = [found.parent for found in source.glob("lamson*/__init__.py")]
         for tree in (*packages, source / "postfix"):
             shutil.copytree(

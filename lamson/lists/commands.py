@@ -2,8 +2,9 @@
 
 A From address proves nothing. To subscribe and to leave are confirmed from the address that they
 are about; a member's settings and an owner's commands need an author whom our own server has proved
-(the setting `authserv_id`). What an owner seems to write and nothing proves goes to the owners, as
-mail of anybody does: they see it, and nothing happens.
+(the setting `authserv_id`), and mail that names the list's address for that in To or Cc: who has
+got other mail of his could send that there, with his signature. What an owner seems to write and
+nothing proves goes to the owners, as mail of anybody does: they see it, and nothing happens.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from lamson.errors import AddressError
 from lamson.lists import members, moderation, tokens
 from lamson.lists.texts import text
 from lamson.message.attachment import Attachment
+from lamson.smtp import address
 from lamson.smtp.reply import SMTPError
 from lamson.storage import lists
 
@@ -41,7 +43,7 @@ def command(
     """See `MailingList.command`."""
     what = what.lower()
     if what in ("subscribe", "join"):
-        _subscribe(the_list, delivery, db)
+        _subscribe(the_list, what, delivery, db)
     elif what in ("unsubscribe", "leave"):
         _leave(the_list, delivery, db)
     elif what == "help":
@@ -58,7 +60,7 @@ def _answer(the_list: MailingList, delivery: Delivery, subject: str, body: str) 
     delivery.reply(sender=the_list.at("owner"), subject=subject, body=body)
 
 
-def _subscribe(the_list: MailingList, delivery: Delivery, db: Session) -> None:
+def _subscribe(the_list: MailingList, what: str, delivery: Delivery, db: Session) -> None:
     """Who is answered is asked, from a signed address."""
     if delivery.message.is_automatic:
         return
@@ -66,7 +68,9 @@ def _subscribe(the_list: MailingList, delivery: Delivery, db: Session) -> None:
     if not who:
         return
     connection = db.connection()
-    if delivery.correspondent.is_proven:  # he is there again, whatever was held against him
+    if _is_his(
+        the_list, what, delivery.message
+    ):  # he is there again, whatever was held against him
         members.forgive(connection, the_list.address, who)
     row = lists.find(connection, the_list.address, who)
     id = lists.put(connection, the_list.address, who) if row is None else row["id"]
@@ -85,12 +89,19 @@ def _leave(the_list: MailingList, delivery: Delivery, db: Session) -> None:
     delivery.reply(sender=sender, subject="Please confirm", body=text(the_list, "leave"))
 
 
+def _is_his(the_list: MailingList, what: str, message: MailRequest) -> bool:
+    """Whether it is proven that its author wrote it, and that he wrote it to this address."""
+    ours = address.normalise(the_list.at(what))
+    named = (address.normalise(one.address) for one in (*message.to, *message.cc))
+    return message.proof in _PROVEN and ours in named
+
+
 def _request(the_list: MailingList, message: MailRequest, delivery: Delivery, db: Session) -> None:
     """A member's settings."""
     if message.is_automatic:
         return
     member = the_list.member(db, message.author)
-    if member is None or message.proof not in _PROVEN:
+    if member is None or not _is_his(the_list, "request", message):
         _answer(the_list, delivery, "Help", text(the_list, "help"))
         return
     said = [
@@ -117,7 +128,7 @@ def _owner(the_list: MailingList, message: MailRequest, delivery: Delivery, db: 
     """The commands of an owner, and mail to the owners."""
     member = the_list.member(db, message.author)
     is_owner = member is not None and member.is_owner
-    if is_owner and message.proof in _PROVEN:
+    if is_owner and _is_his(the_list, "owner", message):
         said = [f"> {line}\n{_obey(the_list, line, delivery, db)}" for line in _lines(message)]
         _answer(the_list, delivery, "What was done", "\n\n".join(said) or "Nothing was asked.")
         return

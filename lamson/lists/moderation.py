@@ -82,6 +82,7 @@ def _ask(
 ) -> None:
     sender = tokens.address_of(the_list, delivery, tokens.DECIDE, id)
     attached = []
+    subject = " ".join(message.subject.split())[:200]  # whatever ends a line for somebody
     if len(message.raw) <= _SHOWN:
         attached.append(Attachment(message.raw, "post.eml", "message/rfc822"))
     for moderator in moderators(the_list, db):
@@ -89,9 +90,7 @@ def _ask(
             to=moderator["address"],
             sender=sender,
             subject=f"{the_list.title}: a message waits",
-            body=text(
-                the_list, "held", author=message.author, subject=message.subject[:200], why=why
-            ),
+            body=text(the_list, "held", author=message.author, subject=subject, why=why),
             headers={"Auto-Submitted": "auto-generated"},
             attachments=attached,
         )

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 BEEN_THERE = "X-BeenThere"
 # Those of another list that the post came from, or of who posts: they speak of no mail of ours.
 _OTHERS = ("List-Unsubscribe", "List-Unsubscribe-Post")
+# They have mail programs tell the author who reads the list (RFC 8098 section 2.1, and older ones).
+_RECEIPTS = ("Disposition-Notification-To", "Return-Receipt-To", "X-Confirm-Reading-To")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 
 
@@ -63,9 +65,10 @@ def is_rewritten(the_list: MailingList, message: MailRequest) -> bool:
 def passed_on(the_list: MailingList, message: MailRequest) -> bytes:
     """The message as it goes to the members."""
     ours = fields(the_list)
-    without = [name for name in _OTHERS if name in message]
-    is_changed = is_rewritten(the_list, message)
-    if is_changed:
+    without = [name for name in (*_OTHERS, *_RECEIPTS) if name in message]
+    is_changed = any(name in message for name in _RECEIPTS)
+    if is_rewritten(the_list, message):
+        is_changed = True
         ours += _rewritten(the_list, message)
     content = without_notes(message.raw)
     tag = the_list.subject_tag

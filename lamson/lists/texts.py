@@ -1,7 +1,8 @@
 """What a list writes to people; an application may have other texts (`MailingList.texts`).
 
 ``$list`` is its address, ``$title`` how people call it, ``$owner`` the address of its owners; the
-rest is said by each text itself. A name that is not there stays as it is written.
+rest is said by each text itself. A name that is not there stays as it is written. No word that is
+asked for has a line of its own: programs send back what they read, and not each marks it as quoted.
 """
 
 from __future__ import annotations
@@ -15,18 +16,12 @@ if TYPE_CHECKING:
 TEXTS = {
     "confirm": """\
 Somebody, probably you, wants this address to get the mail of $list.
-If it was you, answer this message with a line that has nothing but the word
-
-    yes
-
+If it was you, answer this message with a line that has nothing in it but the word "yes".
 If it was not you, do nothing.
 """,
     "leave": """\
 Somebody, probably you, wants this address to get no more mail of $list.
-If it was you, answer this message with a line that has nothing but the word
-
-    yes
-
+If it was you, answer this message with a line that has nothing in it but the word "yes".
 If it was not you, do nothing.
 """,
     "welcome": """\
@@ -48,14 +43,7 @@ A message of $author to $list waits: $why.
 
     Subject: $subject
 
-Answer with a line that has nothing but
-
-    approve
-
-or
-
-    reject
-
+Answer with a line that has nothing in it but the word "approve", or "reject".
 It is attached. What nobody decides within thirty days is forgotten.
 """,
     "decided": "The message of $author was $decision by $by.\n",

@@ -3,13 +3,16 @@
 For the status listener. It is bounded in all that a client decides: the octets of a request, the
 time that one and its answer take, and the connections. Each is closed after its answer, so that a
 client takes no place for longer than it needs. Who is one too many is told 503, who speaks no HTTP
-400. HTTP/1.0 will do.
+400. HTTP/1.0 will do. Who comes from this machine has to ask under a name of it (421): else a page
+of elsewhere whose name was made to lead here ("DNS rebinding") could have a browser read ours.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import re
+import socket
 from contextlib import suppress
 from email.utils import formatdate
 from http import HTTPStatus
@@ -19,12 +22,13 @@ from lamson import log
 from lamson.net.accept import AllowList, serve
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 MOST = 8192  # octets of a request
 LINGER = 1.0  # seconds that one who is refused has to take his answer
 _LINE = re.compile(rb"([A-Z]{1,20}) ([!-~]{1,2000}) HTTP/1\.[0-9]")
+_HOST = re.compile(rb"\n[Hh][Oo][Ss][Tt]:[ \t]*([!-~]*)[ \t]*\r?(?=\n)")
+_PORT = re.compile(r":[0-9]*\Z")
 _END = re.compile(rb"\r?\n\r?\n")
 
 
@@ -114,6 +118,9 @@ class _Connection(asyncio.Protocol):
         if found is None or found.end() > MOST:
             self._answer(plain(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
             return
+        if not self._is_of_here():
+            self._answer(plain(HTTPStatus.MISDIRECTED_REQUEST, "ask by address, or as localhost"))
+            return
         self._task = self._loop.create_task(self._respond(self._received.splitlines()[0]))
 
     def abort(self) -> None:
@@ -126,6 +133,16 @@ class _Connection(asyncio.Protocol):
         if newline:
             return _LINE.fullmatch(line.rstrip(b"\r")) is not None
         return re.fullmatch(rb"[A-Z]{1,20}( [!-~]{0,2000}( [!-~]{0,8}\r?)?)?", line) is not None
+
+    def _is_of_here(self) -> bool:
+        """Whether what comes over loopback names this machine, or nothing."""
+        peer = self._transport.get_extra_info("peername")
+        if not isinstance(peer, tuple):
+            return True
+        came_from = ipaddress.ip_address(peer[0])
+        if not (getattr(came_from, "ipv4_mapped", None) or came_from).is_loopback:
+            return True
+        return all(map(_is_ours, _HOST.findall(self._received)))
 
     async def _respond(self, line: bytes) -> None:
         request = _LINE.fullmatch(line)
@@ -170,3 +187,13 @@ class _Connection(asyncio.Protocol):
             # Closed at once, what the client is still sending would have the kernel reset the
             # connection, and him lose the answer. He closes it, or the timer does.
             self._transport.write_eof()
+
+
+def _is_ours(host: bytes) -> bool:
+    """An address, a name without a dot, which nobody elsewhere can give out, or this machine's."""
+    name = _PORT.sub("", host.decode("ascii").lower())
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return "." not in name or name == socket.gethostname().lower()
+    return True

@@ -209,6 +209,10 @@ def _composed(words: str) -> str:
     return words.lower() if words.isascii() else unicodedata.normalize("NFC", words.casefold())
 
 
+def _octets(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
 def _values(row: JournalRow) -> tuple[object, ...]:
     """In the order of the table's columns."""
     subject = row.subject[:_LONGEST_TEXT]
@@ -225,6 +229,8 @@ def _values(row: JournalRow) -> tuple[object, ...]:
         subject, source, reply, about, words = map(fit, (subject, source, reply, about, words))
         correspondent, ours, message_id = map(_name, (correspondent, ours, message_id))
     words = _composed(words)[:_LONGEST_WORDS]
+    sent = json.dumps(row.sent) if row.sent else ""
+    texts = (source, message_id, correspondent, ours, listed, subject, reply, about, sent, words)
     return (
         row.id,
         row.direction,
@@ -244,9 +250,9 @@ def _values(row: JournalRow) -> tuple[object, ...]:
         reply,
         row.envid,
         about,
-        json.dumps(row.sent) if row.sent else "",
+        sent,
         words,
-        _ROW + len(subject) + len(words) + len(listed) + len(row.content),
+        _ROW + len(row.content) + sum(map(_octets, texts)),
     )
 
 

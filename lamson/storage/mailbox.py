@@ -4,11 +4,13 @@ For the commands that go through heaps of mail. However large the mailbox is, on
 memory, and none that is larger than `MAX_SIZE`: of such a one a `Stored` without content is given.
 An mbox is read as RFC 4155 and mboxrd have it: a message begins with a line ``From `` at the
 beginning or after an empty line, and of lines ``>From `` one ``>`` is taken off. What a mail reader
-moves or deletes meanwhile is skipped.
+moves or deletes meanwhile is skipped, and so is a link in a Maildir: others may write there, and
+what it leads to they may be unable to read.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from dataclasses import dataclass
@@ -65,7 +67,7 @@ def size(path: Path) -> int:
     try:
         if not is_maildir(path):
             return path.stat().st_size
-        return sum(entry.stat().st_size for entry in _entries(path))
+        return sum(entry.stat(follow_symlinks=False).st_size for entry in _entries(path))
     except OSError:
         return 0
 
@@ -79,23 +81,31 @@ def _entries(path: Path) -> Iterator[os.DirEntry[str]]:
         if (path / name).is_dir():
             with os.scandir(path / name) as entries:
                 for entry in entries:
-                    if not entry.name.startswith(".") and entry.is_file():
+                    if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
                         yield entry
 
 
 def _of_maildir(path: Path, max_size: int) -> Iterator[Stored]:
     for entry in _entries(path):
         try:
-            octets = entry.stat().st_size
+            octets = entry.stat(follow_symlinks=False).st_size
             content = None
             if octets <= max_size:
-                with open(entry.path, "rb") as file:
+                with open(entry.path, "rb", opener=_no_link) as file:
                     content = file.read(max_size)
         except FileNotFoundError:
             continue
         except PermissionError:
             content = None
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # it has become a link just now
+                continue
+            raise
         yield Stored(entry.name.partition(":")[0], content, octets)
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)  # nor wait for a pipe's other end
 
 
 def _of_mbox(file: BinaryIO, path: Path, max_size: int) -> Iterator[Stored]:
@@ -107,30 +117,32 @@ def _of_mbox(file: BinaryIO, path: Path, max_size: int) -> Iterator[Stored]:
     while line:
         number += 1
         begun = line
-        octets, lines, line = _one(file, max_size)
-        content = b"".join(lines) if octets <= max_size else None
+        octets, read, line = _one(file, max_size)
+        content = bytes(read) if octets <= max_size else None
         yield Stored(f"{path.name}:{number}", content, octets + len(begun), _sender(begun))
 
 
-def _one(file: BinaryIO, max_size: int) -> tuple[int, list[bytes], bytes]:
-    """The octets and lines of one message, and the line that begins the next (b"" at the end)."""
-    octets, lines = 0, list[bytes]()
+def _one(file: BinaryIO, max_size: int) -> tuple[int, bytearray, bytes]:
+    """The size and octets of one message, and the line that begins the next (b"" at the end)."""
+    octets, read = 0, bytearray()
+    ending = 0  # octets of the line before
     is_begun, is_empty = True, False  # a line; and the one before had nothing in it
     while line := file.readline(_MOST):
         if is_begun and is_empty and line.startswith(b"From "):
-            if lines:
-                lines.pop()  # the empty line belongs to the mailbox
+            if read:
+                del read[-ending:]  # the empty line belongs to the mailbox
             break
         is_empty = is_begun and line in (b"\n", b"\r\n")
         if is_begun and _QUOTED.match(line):
             line = line[1:]
         is_begun = line.endswith(b"\n")
         octets += len(line)
+        ending = len(line)
         if octets <= max_size:
-            lines.append(line)
+            read += line
         else:
-            lines.clear()
-    return octets, lines, line
+            read.clear()
+    return octets, read, line
 
 
 def _sender(line: bytes) -> str | None:

@@ -143,8 +143,7 @@ def downgrade(
                 f" {database} has: expected base or one of {known}"
             )
         config.attributes["connection"] = connection
-        with contextlib.redirect_stdout(io.StringIO()):
-            command.downgrade(config, revision)
+        command.downgrade(config, revision)
         return before, _revision(connection, version_table)
 
 
@@ -211,7 +210,7 @@ def _wait_for_turn(connection: Connection) -> None:
 
 
 def _config(migrations: Path) -> Config:
-    config = Config(stdout=io.StringIO())  # what it has to say is for its own command
+    config = Config(stdout=io.StringIO())  # its own words are not for who starts a service
     # ConfigParser would take a percent sign in the path for an interpolation.
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lamson.web.sessions import Session, Sessions
 
 MAX_REQUEST = 32 * 1024 * 1024  # octets
+MAX_ENTERING = 16 * 1024  # those of who is not in yet
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none';"
@@ -98,7 +99,11 @@ class Guard:
                 response = RedirectResponse("/login", 303)
             await response(scope, receive, answer)
             return
-        await self._app(scope, _Bounded(receive), answer)
+        most = MAX_REQUEST if session is not None else MAX_ENTERING
+        if int(headers.get("content-length", "0")) > most:
+            await PlainTextResponse(f"More than {most} octets\n", 413)(scope, receive, answer)
+            return
+        await self._app(scope, _Bounded(receive, most), answer)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """The status and the reason, where a request may not reach any page."""
@@ -141,11 +146,11 @@ class Guard:
 
 
 class _Bounded:
-    """Receives no more than `MAX_REQUEST`, whatever length was announced."""
+    """Receives no more than that many octets, whatever length was announced."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, most: int) -> None:
         self._receive = receive
-        self._left = MAX_REQUEST
+        self._left = most
 
     async def __call__(self) -> Message:
         message = await self._receive()

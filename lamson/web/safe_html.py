@@ -5,20 +5,35 @@ other documents. Styles are kept as far as they say how a text looks, and not wh
 that came with the mail become part of the page (``data:``), up to a limit; those of elsewhere are
 left out unless they are asked for. The page goes into a frame without rights, with a policy of its
 own (`POLICY`), which forbids all this once more.
+
+As browsers read HTML, a few kilobytes can become gigabytes (formatting that is taken up again in
+each paragraph), or take minutes (depth). So a process of its own does it, with limits: what needs
+more is not shown.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import re
+import subprocess
+import sys
+import threading
 from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lamson.message.message import Message
 
 MOST = 512 * 1024  # characters of HTML that are shown
 PICTURES = 4 * 1024 * 1024  # octets of pictures that are shown
+_WRITTEN = 16 * 1024 * 1024  # octets that it may become, pictures included
+_MEMORY = 512 * 1024 * 1024  # octets that may be taken for it,
+_SECONDS = 5  # of a processor,
+_PATIENCE = 20.0  # and of anybody's time
+_AT_ONCE = threading.BoundedSemaphore(2)
 POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none';"
     " style-src 'unsafe-inline'; img-src data:{remote}; form-action 'none'; base-uri 'none';"
@@ -49,6 +64,7 @@ _STYLES = (
     " vertical-align white-space width word-break word-wrap"
 )
 _LOADS = re.compile(r"url|image-set|expression|import|@|\\|/\*", re.IGNORECASE)
+_LOADED = re.compile(r"\bsrc\s{0,9}=\s{0,9}[\"']?\s{0,9}https?:", re.IGNORECASE)
 _REMOTE = re.compile(r"https?://", re.IGNORECASE)
 _PAGE = """\
 <!DOCTYPE html>
@@ -62,44 +78,98 @@ blockquote{{border-left:3px solid #c8ccd4;margin:0 0 0 4px;padding-left:12px}}</
 
 def page(message: Message, *, loads_remote: bool = False) -> tuple[str, str]:
     """The page for the frame, and its Content-Security-Policy."""
+    given = {
+        "html": (message.html or "")[:MOST],
+        "pictures": _pictures(message),
+        "loads_remote": loads_remote,
+    }
+    body = _cleaned(json.dumps(given).encode())
+    if body is None:
+        body = "<p>This HTML takes too much to be shown. Look at the text of the mail.</p>"
+    text = _PAGE.format(title=escape(message.subject[:200]), body=body)
+    return text, POLICY.format(remote=" http: https:" if loads_remote else "")
+
+
+def _cleaned(given: bytes) -> str | None:
+    """What `main` makes of it in a process of its own; None where that needs too much."""
+    with _AT_ONCE:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "lamson.web.safe_html"],
+                input=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=_PATIENCE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return None
+    return None if done.returncode else done.stdout.decode("utf-8", "replace")
+
+
+def _pictures(message: Message) -> dict[str, str]:
+    """Those that came with the mail, by their ids: as many as may be shown."""
+    found: dict[str, str] = {}
+    left = PICTURES
+    for part in message.parts:
+        if part.content_id and part.content_type in _PICTURE_TYPES and len(part.content) <= left:
+            left -= len(part.content)
+            octets = base64.b64encode(part.content).decode()
+            found[part.content_id] = f"data:{part.content_type};base64,{octets}"
+    return found
+
+
+def main() -> None:
+    """Clean what standard input gives, for standard output."""
+    import resource
+
+    for limit, most in (
+        (resource.RLIMIT_AS, _MEMORY),
+        (resource.RLIMIT_CPU, _SECONDS),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(limit, (most, most))
+    given = json.loads(sys.stdin.buffer.read())
+    cleaned = clean(given["html"], given["pictures"], loads_remote=given["loads_remote"]).encode()
+    if len(cleaned) > _WRITTEN:
+        sys.exit(1)
+    sys.stdout.buffer.write(cleaned)
+
+
+def clean(html: str, pictures: Mapping[str, str], *, loads_remote: bool) -> str:
+    """The HTML, written anew. ``pictures`` are those that it may name by ``cid:``."""
     import nh3
 
-    pictures = _Pictures(message, loads_remote=loads_remote)
-    cleaned = nh3.clean(
-        (message.html or "")[:MOST],
+    cleaned: str = nh3.clean(
+        html,
         tags=set(_TAGS.split()),
         clean_content_tags={"script", "style", "template", "title", "noscript", "svg", "math"},
         attributes={"*": _EVERYWHERE, **_ATTRIBUTES},
-        attribute_filter=pictures.filter,
+        attribute_filter=_Filter(pictures, loads_remote=loads_remote),
         url_schemes={"http", "https", "mailto", "cid"},
         link_rel="noopener noreferrer nofollow",
         set_tag_attribute_values={"a": {"target": "_blank"}},
         filter_style_properties=set(_STYLES.split()),
         strip_comments=True,
     )
-    text = _PAGE.format(title=escape(message.subject[:200]), body=cleaned)
-    return text, POLICY.format(remote=" http: https:" if loads_remote else "")
+    return cleaned
 
 
 def has_remote(message: Message) -> bool:
     """Whether something in it would be loaded from elsewhere, as far as a look tells."""
     html = (message.html or "")[:MOST]
-    return re.search(r"<img\b[^>]{0,2000}?src\s*=\s*[\"']?\s*https?:", html, re.I) is not None
+    return _LOADED.search(html) is not None
 
 
-class _Pictures:
+class _Filter:
     """Says what becomes of the attributes that could load something."""
 
-    def __init__(self, message: Message, *, loads_remote: bool) -> None:
+    def __init__(self, pictures: Mapping[str, str], *, loads_remote: bool) -> None:
+        self._pictures = pictures
         self._loads_remote = loads_remote
-        self._left = PICTURES
-        self._parts = {
-            part.content_id: part
-            for part in message.parts
-            if part.content_id and part.content_type in _PICTURE_TYPES
-        }
+        self._left = _WRITTEN // 2
 
-    def filter(self, tag: str, name: str, value: str) -> str | None:
+    def __call__(self, tag: str, name: str, value: str) -> str | None:
         if name == "style":
             return None if _LOADS.search(value) else value
         if tag != "img" or name != "src":
@@ -111,8 +181,12 @@ class _Pictures:
     def _own(self, content_id: str) -> str | None:
         from urllib.parse import unquote
 
-        part = self._parts.get(content_id) or self._parts.get(unquote(content_id))
-        if part is None or len(part.content) > self._left:
+        found = self._pictures.get(content_id) or self._pictures.get(unquote(content_id))
+        if found is None or len(found) > self._left:
             return None
-        self._left -= len(part.content)
-        return f"data:{part.content_type};base64,{base64.b64encode(part.content).decode()}"
+        self._left -= len(found)
+        return found
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,8 @@
 For `lamson.web.guard`. A session lives in the memory of this process and nowhere else, so that
 who has left is out, whoever has kept the cookie; of the cookie only a digest is kept. Attempts to
 enter are few: what is wrong too often, from one address or from all together, is not looked at for
-a while.
+a while. A password that is too long for guesses is looked at all the same, so that nobody can keep
+out who knows it: behind a proxy, or on one machine, all have the same address.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ IDLE = 12 * 3600.0  # seconds for which a session lives unused
 MOST = 500  # sessions; the one that was unused for longest goes
 ATTEMPTS = 5  # that fail within a minute, from one address
 ATTEMPTS_OF_ALL = 60
+UNGUESSABLE = 32  # characters of a password
 _MINUTE = 60.0
 _ADDRESSES = 1000
 
@@ -54,9 +56,9 @@ class Sessions:
 
     def enter(self, given: str, peer: str) -> str | None:
         """The cookie for who knows the password; None for who does not, or has tried too often."""
-        if self.is_barred(peer):
-            return None
         wanted = self._password()
+        if self.is_barred(peer) and len(wanted or "") < UNGUESSABLE:
+            return None
         is_right = wanted is not None and hmac.compare_digest(
             hashlib.sha256(given.encode("utf-8", "surrogatepass")).digest(),
             hashlib.sha256(wanted.encode("utf-8", "surrogatepass")).digest(),
@@ -86,7 +88,7 @@ class Sessions:
 
     def of_user(self, user: str) -> Session:
         """The session of somebody whom the proxy names."""
-        key = _digest(f"user {user}")
+        key = _digest(user, "user")
         with self._lock:
             return self._used(key) or self._add(key, user)
 
@@ -122,5 +124,6 @@ class Sessions:
                 self._failed.popitem(last=False)
 
 
-def _digest(cookie: str) -> bytes:
-    return hashlib.sha256(cookie.encode("utf-8", "surrogatepass")).digest()
+def _digest(text: str, kind: str = "cookie") -> bytes:
+    """Of a cookie, or of what the proxy calls somebody: no cookie may stand for the latter."""
+    return hashlib.sha256(f"{kind} {text}".encode("utf-8", "surrogatepass")).digest()

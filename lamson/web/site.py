@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -34,6 +36,7 @@ def site(window: Window, sessions: Sessions) -> ASGIApp:
         routes=[*_LOOKING, *_CHANGING, *(_DEVELOPING if is_writing else ()), _STATIC],
         exception_handlers={
             HTTPException: _refused,
+            ClientDisconnect: _cut_off,
             LamsonError: _wrong,
             SQLAlchemyError: _no_database,
             Exception: _fault,
@@ -57,6 +60,11 @@ def _refused(request: Request, error: Exception) -> Response:
     name = HTTPStatus(error.status_code).phrase
     problem = "" if error.detail == name else error.detail
     return show(request, "problem.html", name, error.status_code, problem=problem)
+
+
+def _cut_off(request: Request, error: Exception) -> Response:
+    """By the client, or by the guard since it was too much: no fault of ours, nor in the log."""
+    return PlainTextResponse("That was not all, or too much\n", 400)
 
 
 def _wrong(request: Request, error: Exception) -> Response:
@@ -84,7 +92,6 @@ _LOOKING = [
     Route("/", mail.index),
     Route("/login", entering.form, methods=["GET"]),
     Route("/login", entering.enter, methods=["POST"]),
-    Route("/enter", entering.by_key),
     Route("/with", mail.conversation),
     Route(_MAIL, mail.one),
     Route(f"{_MAIL}/html", mail.html),
@@ -111,6 +118,7 @@ _CHANGING = [
     Route("/suppressed", posts(records.let_in), methods=["POST"]),
 ]
 _DEVELOPING = [
+    Route("/enter", entering.by_key),
     Route("/write", developing.write, methods=["GET"]),
     Route("/write", posts(developing.send), methods=["POST"]),
     Route("/replay", posts(developing.replay), methods=["POST"]),

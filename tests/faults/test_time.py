@@ -1,4 +1,4 @@
-"""Faults of what runs by time, in a short form; `make faults` has all in the long one."""
+"""Faults of what runs by time, in a short form, as in `test_faults`."""
 
 from __future__ import annotations
 
@@ -22,26 +22,30 @@ pytestmark = [
 ]
 
 
-def _cases(*, wrong: bool = False) -> list[object]:
-    """A wrong Lamson is found out on one database: what it does wrong is the same on the other."""
+def _case(fault: TimeFault, kind: Kind) -> object:
+    marks = [pytest.mark.postgres] if kind == "postgres" else []
+    return pytest.param(fault, kind, id=f"{fault.name}-{kind}", marks=marks)
+
+
+def _clean_cases() -> list[object]:
+    """Each on one of its databases, by turns."""
     return [
-        pytest.param(
-            fault,
-            kind,
-            id=f"{fault.name}-{kind}",
-            marks=[pytest.mark.postgres] if kind == "postgres" else [],
-        )
-        for fault in timely.FAULTS
-        if fault.weakness or not wrong
-        for kind in (fault.databases[:1] if wrong else fault.databases)
+        _case(fault, fault.databases[number % len(fault.databases)])
+        for number, fault in enumerate(timely.FAULTS)
     ]
+
+
+def _wrong_cases() -> list[object]:
+    """The first fault that each weakness is for."""
+    first = {fault.weakness: fault for fault in reversed(timely.FAULTS) if fault.weakness}
+    return [_case(fault, fault.databases[0]) for fault in first.values()]
 
 
 def _server(kind: Kind, request: pytest.FixtureRequest) -> PostgresInstance | None:
     return request.getfixturevalue("postgres") if kind == "postgres" else None
 
 
-@pytest.mark.parametrize(("fault", "kind"), _cases())
+@pytest.mark.parametrize(("fault", "kind"), _clean_cases())
 def test_nothing_is_lost_and_nothing_happens_twice(
     fault: TimeFault, kind: Kind, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -49,7 +53,7 @@ def test_nothing_is_lost_and_nothing_happens_twice(
     assert outcome.is_clean, outcome
 
 
-@pytest.mark.parametrize(("fault", "kind"), _cases(wrong=True))
+@pytest.mark.parametrize(("fault", "kind"), _wrong_cases())
 def test_the_count_notices_a_lamson_that_is_wrong(
     fault: TimeFault, kind: Kind, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

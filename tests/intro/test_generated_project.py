@@ -25,6 +25,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # mypy begins without a cache
 def test_the_code_is_clean_and_typed(shell: Shell) -> None:
     for line in (
         "ruff check .",

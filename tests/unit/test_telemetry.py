@@ -192,3 +192,8 @@ def test_without_the_setting_nothing_is_imported() -> None:
     line = "import sys, lamson.app, lamson.relay.relay; print('opentelemetry' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", line], capture_output=True, check=True, text=True)
     assert done.stdout == "False\n"
+
+
+def test_what_a_stranger_wrote_is_bounded() -> None:
+    (kept,) = telemetry._attributes({"message_id": "x" * 100_000}).values()
+    assert len(kept) == 1000

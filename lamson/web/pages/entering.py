@@ -32,7 +32,7 @@ async def enter(request: Request) -> Response:
 
 
 def by_key(request: Request) -> Response:
-    """The address that `lamson dev` prints has the key in it."""
+    """The address that `lamson dev` prints has the key in it; a proxy's log should have none."""
     return _enter(request, request.query_params.get("key", ""))
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from lamson.web.mails import Mail, Mails
 
 MOST_TEXT = 200_000  # characters of a mail that a page shows
-CONVERSATION = 30  # mails of one that a page shows
+CONVERSATION = 30  # mails of one that a page shows,
+READ = 32 * 1024 * 1024  # octets of them all that are read for it,
+LEAST = 64 * 1024  # and of each, whatever the others have
 _PARTS = 500  # of a mail that a page names
 # What a browser may be told of a file that it is to save: the rest is octets to it.
 _SAVED_AS = re.compile(
@@ -52,10 +54,12 @@ def conversation(request: Request) -> Response:
     mails, more = _page(request, window.mails, limit=CONVERSATION, correspondent=who)
     if not mails:
         missing("There is no mail with this correspondent")
-    said = []
+    said, room = [], READ
     for mail in reversed(mails):
         content = window.mails.content(mail.id)
         if content is not None:
+            content = content[: max(room, LEAST)]
+            room -= len(content)
             said.append((mail, read(content)))
     return show(
         request,

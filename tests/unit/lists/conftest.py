@@ -26,7 +26,7 @@ from lamson import Delivery, Mailer, MailRequest, Outcome, every, outcome, route
 from lamson.lists import COMMANDS, TOKEN, MailingList, Policies, list_of
 
 RECORDS = {"_dmarc.strict.test": ["v=DMARC1; p=reject"]}
-NO_DNS = Policies(lambda name, timeout: RECORDS.get(name, []))
+NO_DNS = Policies(lambda name, timeout: RECORDS.get(name, []), patience=60)
 RESULTS = []
 OPTIONS = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import dns.exception
@@ -9,10 +10,14 @@ import dns.resolver
 import pytest
 
 from lamson.lists import Policies, UnansweredError
-from lamson.lists.dmarc import KNOWN_FOR, REMEMBERED, UNANSWERED_FOR, ask_dns
+from lamson.lists.dmarc import ASKED_AT_ONCE, KNOWN_FOR, REMEMBERED, UNANSWERED_FOR, ask_dns
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+LONG = 60.0  # seconds: these answer
 
 
 class Names:
@@ -51,12 +56,12 @@ class Names:
     ],
 )  # fmt: skip
 def test_a_policy(records: dict[str, list[str]], domain: str, refuses: bool) -> None:
-    assert Policies(Names(**records)).refuses(domain) is refuses
+    assert Policies(Names(**records), patience=LONG).refuses(domain) is refuses
 
 
 def test_answers_are_remembered_and_silence_for_a_while() -> None:
     names = Names(a__test=["v=DMARC1; p=none"])
-    policies = Policies(names, clock=lambda: names.now)
+    policies = Policies(names, patience=LONG, clock=lambda: names.now)
     for _ in range(3):
         assert not policies.refuses("a.test")
     assert len(names.asked) == 1
@@ -69,6 +74,35 @@ def test_answers_are_remembered_and_silence_for_a_while() -> None:
     for number in range(REMEMBERED + 10):
         policies.refuses(f"d{number}.test")
     assert len(policies._known) == REMEMBERED
+
+
+def test_nobody_waits_for_a_dns_that_is_slow_and_the_answer_is_there_when_it_has_come() -> None:
+    """The post stands in a transaction, and its author's DNS may be anybody's."""
+    answers = threading.Event()
+    asked: list[str] = []
+
+    def slow(name: str, timeout: float) -> Sequence[str]:
+        asked.append(name)
+        answers.wait(LONG)
+        return ["v=DMARC1; p=none"]
+
+    policies = Policies(slow, patience=0.0)
+    try:
+        for number in range(3 * ASKED_AT_ONCE):
+            assert policies.refuses(f"d{number}.test"), "assumed"
+            assert policies.refuses(f"d{number}.test")
+        wait_for(lambda: len(asked) == ASKED_AT_ONCE, "the questions")
+        assert set(asked) == {f"_dmarc.d{number}.test" for number in range(ASKED_AT_ONCE)}
+    finally:
+        answers.set()
+    wait_for(lambda: not policies.refuses("d0.test"), "the answer")
+
+
+def test_a_resolver_that_fails_does_not_answer() -> None:
+    def broken(name: str, timeout: float) -> Sequence[str]:
+        raise RuntimeError("oops")
+
+    assert Policies(broken, patience=LONG).refuses("a.test")
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,24 @@ def test_a_request_and_its_answer(request_: bytes, status: bytes) -> None:
         assert b"\r\nAllow: GET, HEAD\r\n" in answer
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        (b"127.0.0.1:9100", b"200"),
+        (b"[::1]:9100", b"200"),
+        (b"Localhost", b"200"),
+        (b"lamson:9100", b"200"),
+        (socket.gethostname().encode(), b"200"),
+        (b"rebound.example:9100", b"421"),
+        (b"127.0.0.1.rebound.example", b"421"),
+        (b"localhost\r\nhOST:  rebound.example", b"421"),
+    ],
+)
+def test_a_name_that_was_made_to_lead_here_is_refused(host: bytes, status: bytes) -> None:
+    answer = asked(b"GET /page HTTP/1.1\r\nX: y\r\nHost: " + host + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 " + status)
+
+
 def test_head_has_the_length_and_no_body() -> None:
     answer = asked(b"HEAD /page HTTP/1.1\r\n\r\n")
     assert b"\r\nContent-Length: 5\r\n" in answer

@@ -175,3 +175,18 @@ def test_forgotten_rows_take_their_contents_along(database: Database) -> None:
     with database.read() as connection:
         left = connection.execute(text("SELECT id FROM lamson_journal_content")).scalars()
         assert list(left) == [2]
+
+
+def test_whatever_is_long_in_a_row_counts_in_octets(database: Database) -> None:
+    """So that no correspondent makes the journal larger than it may be."""
+    sent = tuple([Sent(2**60 + number, "m" * 32) for number in range(100)])
+    write(
+        database,
+        row(subject="ß" * 1000, reply="r" * 1000, about="a" * 1000, sent=sent, source="4" * 500),
+    )
+    with database.read() as connection:
+        columns = "source || message_id || correspondent || ours || subject || reply || about"
+        stored = connection.execute(
+            text(f"SELECT {columns} || sent || words FROM lamson_journal")
+        ).scalar_one()
+        assert journal_rows.octets(connection) >= len(stored.encode()) > 10_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,3 +57,28 @@ def test_what_is_no_mailbox(tmp_path: Path) -> None:
     assert list(mailbox.messages(tmp_path / "empty")) == []
     with pytest.raises(LamsonError, match="expected directories new and cur in it"):
         list(mailbox.messages(tmp_path))
+
+
+def test_a_link_in_a_maildir_leads_nowhere(tmp_path: Path) -> None:
+    """Whoever may write into a shared one would have root read, and hand on, what is his alone."""
+    queue = Maildir(tmp_path / "queue")
+    queue.push(b"Subject: x\n\nx\n")
+    (tmp_path / "secret").write_bytes(b"Subject: secret\n\nwords\n")
+    (queue.path / "new" / "1.link").symlink_to(tmp_path / "secret")
+    os.mkfifo(queue.path / "new" / "2.pipe")
+    assert [found.content for found in mailbox.messages(queue.path)] == [b"Subject: x\n\nx\n"]
+    assert mailbox.size(queue.path) == len(b"Subject: x\n\nx\n")
+
+
+def test_many_short_lines_take_no_more_memory_than_they_have_octets(tmp_path: Path) -> None:
+    file = tmp_path / "old.mbox"
+    file.write_bytes(b"From a\nSubject: x\n\n" + b"y\n" * 100_000)
+    tracemalloc.start()
+    try:
+        (found,) = mailbox.messages(file)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.content is not None
+    assert found.content.endswith(b"\ny\n")
+    assert peak < 2_000_000

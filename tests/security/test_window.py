@@ -1,0 +1,163 @@
+"""Strangers at the door of the window: what they send before they are in, and in whose name."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import itertools
+import re
+import resource
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lamson.message.message import Message
+from lamson.settings import Web
+from lamson.web import safe_html, writing
+from lamson.web.as_test import as_test
+from lamson.web.guard import MAX_ENTERING
+from lamson.web.mails import Mail
+from lamson.web.pages import mail
+from lamson.web.sessions import ATTEMPTS, COOKIE, UNGUESSABLE, Sessions
+from tests.web import conftest as window
+
+if TYPE_CHECKING:
+    from lamson.message.request import MailRequest
+    from tests.web.conftest import House
+
+house = window.house
+
+
+def test_a_cookie_does_not_stand_for_a_user_whom_the_proxy_let_in(house: House) -> None:
+    web = Web(user_header="X-Remote-User", proxies=["192.0.2.1"])
+    house.window.settings = house.window.settings.model_copy(update={"web": web})
+    proxy = house.visitor(is_in=False, client=("192.0.2.1", 1), follow_redirects=False)
+    assert proxy.get("/", headers={"X-Remote-User": "ann"}).status_code == 200
+    for guess in ("user ann", "ann", "cookie ann"):
+        for client in (("192.0.2.2", 1), ("192.0.2.1", 1)):
+            thief = house.visitor(is_in=False, client=client, follow_redirects=False)
+            for cookie in (f"{COOKIE}={guess}", f'{COOKIE}="{guess}"'):
+                assert thief.get("/", headers={"Cookie": cookie}).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b"]
+)
+def test_who_is_not_in_sends_little(
+    house: House, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("ERROR")
+    stranger = house.visitor(is_in=False)
+    told = stranger.client.post(
+        "/login", content=b"a" * (MAX_ENTERING + 1), headers={"Content-Type": kind}
+    )
+    assert told.status_code == 413
+    untold = stranger.client.post(
+        "/login", content=iter([b"--b\r\n" + b"a" * 1024] * 20), headers={"Content-Type": kind}
+    )
+    assert untold.status_code == 400
+    assert not caplog.records, "who sends too much has no line in the log, nor a traceback"
+
+
+def test_a_key_that_cannot_be_guessed_is_looked_at_however_often_others_guess() -> None:
+    key = "k" * UNGUESSABLE
+    sessions = Sessions(lambda: key)
+    for number, peer in itertools.product(range(3 * ATTEMPTS), ("127.0.0.1", "192.0.2.1")):
+        assert sessions.enter(f"guess {number}", peer) is None
+    assert sessions.enter(key, "127.0.0.1") is not None
+    weak = Sessions(lambda: key[1:])
+    for number in range(ATTEMPTS):
+        weak.enter(f"guess {number}", "127.0.0.1")
+    assert weak.enter(key[1:], "127.0.0.1") is None
+
+
+def test_a_few_kilobytes_of_html_do_not_become_gigabytes(house: House) -> None:
+    """Each paragraph takes up again all formatting that was left open, as in browsers."""
+    html = "<p>" + "".join(f"<font size={n}>" for n in range(3000)) + "<p>x" * 3000
+    content = f"Subject: hi\r\nContent-Type: text/html\r\n\r\n{html}".encode()
+    id = house.went(content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    answer = house.visitor().get(f"/mail/{id}/html")
+    assert answer.status_code == 200
+    assert "takes too much to be shown" in answer.text
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+
+
+def test_a_look_for_pictures_of_elsewhere_is_linear() -> None:
+    """What took seventeen seconds, in which the window stood still."""
+    content = b"Subject: hi\r\nContent-Type: text/html\r\n\r\n" + b"<img " * 100_000
+    begun = time.process_time()
+    assert safe_html.has_remote(Message(content)) is False
+    assert time.process_time() - begun < 5
+    assert safe_html.has_remote(
+        Message(b"Content-Type: text/html\r\n\r\n<img alt=x src = 'https://x.example/'>")
+    )
+
+
+def test_no_password_is_taken_from_an_address_but_by_lamson_dev(house: House) -> None:
+    """A proxy writes addresses into its log."""
+    house.window.development = None
+    stranger = house.visitor(is_in=False, follow_redirects=False)
+    answer = stranger.get(f"/enter?key={window.PASSWORD}")
+    assert answer.status_code == 404
+    assert "set-cookie" not in answer.headers
+
+
+HOSTILE = (
+    '"""+__import__("os").system("id")+"""',
+    "\\",
+    "'+evil()+'",
+    "{body.__class__}",
+    "\u2028evil()",
+    "\nevil()\n",
+    "\r    evil()",
+    "#",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_words_of_a_mail_become_code_of_a_test(text: str) -> None:
+    """A developer runs that file."""
+    who = f"{text}@example.com"
+    made = Mail("came/1", "in", 0.0, (who,), (f"{text}@test.com",), text, 1, f"<{text}>", "", "250")
+    answer = Mail(
+        "sent/1", "out", 1.0, (who,), ("app@test.com",), text, 1, f"<a{text}>", f"<{text}>", ""
+    )
+    encoded = base64.b64encode(text.encode()).decode()
+    for more in ("", "Cc: x@example.com\r\n"):
+        content = (
+            f"Subject: =?utf-8?b?{encoded}?=\r\n{more}Content-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Transfer-Encoding: base64\r\n\r\n{encoded}\r\n"
+        ).encode()
+        code = as_test(who, [(made, content), (answer, content)])
+        (docstring, *_, function) = ast.parse(code).body
+        assert isinstance(docstring, ast.Expr)
+        assert isinstance(docstring.value, ast.Constant)
+        assert isinstance(function, ast.FunctionDef)
+        names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+        known = {"conversation", "Conversation", "Callable", "str", "pytest", "Refused"}
+        own = {one.id for one in ast.walk(function)
+               if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}  # fmt: skip
+        assert names <= known | own
+        plain = re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
+        assert own <= {"first_answer", plain or "somebody"}
+
+
+def test_large_mails_of_a_stranger_are_not_all_in_memory_for_one_page(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def note(content: bytes) -> MailRequest:
+        read.append(len(content))
+        return writing.read(content)
+
+    monkeypatch.setattr(mail, "READ", 100_000)
+    monkeypatch.setattr(mail, "read", note)
+    for _ in range(5):
+        house.went(b"Subject: hi\r\n\r\n" + b"x" * 90_000)
+    assert house.visitor().get("/with?with=zed@example.com").status_code == 200
+    assert len(read) == 5
+    assert sum(read) < 100_000 + 5 * mail.LEAST
