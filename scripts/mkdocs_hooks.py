@@ -28,6 +28,10 @@ OUTSIDE = {
     "CONTRIBUTING.md": "project/CONTRIBUTING.md",
     "SECURITY.md": "project/SECURITY.md",
     "postfix/README.md": "project/postfix.md",
+    **{
+        path.relative_to(ROOT).as_posix(): path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "examples").rglob("README.md"))
+    },
 }
 DECISIONS = "decisions/README.md"
 

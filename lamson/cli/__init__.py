@@ -9,6 +9,7 @@ commands that need them.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from difflib import get_close_matches
 from logging import ERROR
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _BROKEN_PIPE = 1  # as click has it
+_SPELLINGS = re.compile(r"'(-[-\w]+)'(?: / '-[-\w]+')+")  # one is enough to name an option
 
 
 def main() -> NoReturn:
@@ -56,10 +58,23 @@ def run(arguments: Sequence[str]) -> int:
         return _BROKEN_PIPE
     except PermissionError as error:
         return _complain(f"{error.filename}: {error.strerror}", os.EX_NOPERM)
+    except Exception as error:
+        if why := _outage(error):
+            return _complain(f"the database cannot be used: {why}", os.EX_UNAVAILABLE)
+        raise
+
+
+def _outage(error: Exception) -> str:
+    """What a database says that failed in the midst of a command; "" for any other error."""
+    if "sqlalchemy" not in sys.modules:  # and it takes long to import
+        return ""
+    from lamson.storage import failure
+
+    return failure.brief(error) if failure.is_outage(error) else ""
 
 
 def _wrong_use(error: click.UsageError, arguments: Sequence[str]) -> int:
-    message = error.format_message()
+    message = _SPELLINGS.sub(r"\1", " ".join(error.format_message().split()))
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
         message = _no_such_option(error.option_name, arguments, error.ctx.command)
     name = arguments[0] if arguments and arguments[0] in COMMANDS else "help"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamson.cli.options import command, entered, option, printable
+from lamson.cli.options import ask, command, entered, option, printable
 from lamson.errors import LamsonError, SettingsError
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class _LookedAtError(Exception):
 @option("FORCE", is_flag=True, help="Erase without asking.")
 def forget_command(address: str, dry_run: bool, suppressed: bool, force: bool) -> None:
     """Erase a correspondent: his mail in the journal, his threads, states, timers and pending mail,
-    mail to him that waits or is tracked, and the keys that such mail was sent by.
+    mail to him that waits or is tracked, the keys that such mail was sent by, his places on mailing
+    lists and his posts to them.
 
     Says what went. What several share loses his part alone. What the application keeps in tables of
     its own is for the application. Exits with 66 where nothing is known of the address.
@@ -56,7 +57,7 @@ def forget_command(address: str, dry_run: bool, suppressed: bool, force: bool) -
         return
     if not force:
         _tell(done, "is to be erased")
-        click.confirm(f"Erase what is kept of {printable(mailbox)}?", abort=True)
+        ask(f"Erase what is kept of {printable(mailbox)}?")
     with database.begin() as connection:
         done = erasure.forget(connection, mailbox, time.time(), is_unsuppressed=suppressed)
     _tell(done, "erased")
@@ -89,7 +90,7 @@ def _tell(done: Forgotten, how: str) -> None:
 def _under_way(done: Forgotten) -> None:
     if done.under_way:
         click.echo(
-            f"lamson: {done.under_way} message(s) to that address are being submitted just now: "
+            f"lamson: {done.under_way} message(s) of or to that address are under way just now: "
             "look again in some minutes",
             err=True,
         )

@@ -20,7 +20,8 @@ class Entry:
     summary: str
 
 
-_PROJECT, _SERVICE, _MAIL, _SELF = "A project", "Its servers", "Mail by hand", "This command"
+_PROJECT, _SERVICE, _MAIL = "A project", "Its servers", "Its mail, and who wrote it"
+_HAND, _SELF = "Mail by hand", "This command"
 
 COMMANDS = {
     "gen": Entry("project", _PROJECT, "make a new project"),
@@ -39,19 +40,19 @@ COMMANDS = {
     "log": Entry("sink", _SERVICE, "start a server that stores all mail in a queue, for a look"),
     "trace": Entry("trace", _MAIL, "show the life of a mail, by any of its ids"),
     "outbox": Entry("outbox", _MAIL, "look at the mail that waits to be submitted"),
-    "suppressed": Entry("suppressed", _MAIL, "show who gets no mail any more, or change that"),
-    "forget": Entry("forget", _MAIL, "erase what is kept of a correspondent"),
+    "undeliverable": Entry("undeliverable", _MAIL, "look at what could not be delivered"),
+    "requeue": Entry("requeue", _MAIL, "give an undeliverable message to its handler again"),
+    "queue": Entry("queue", _MAIL, "look into a queue of messages"),
     "state": Entry("state", _MAIL, "show who is in which state of the handlers, or change that"),
     "tasks": Entry("tasks", _MAIL, "look at the work that waits for its time"),
     "schedule": Entry("schedule", _MAIL, "show what runs at which times, or run it now"),
-    "undeliverable": Entry("undeliverable", _MAIL, "look at what could not be delivered"),
-    "requeue": Entry("requeue", _MAIL, "give an undeliverable message to its handler again"),
-    "send": Entry("send", _MAIL, "send a message to a server and show what it answers"),
-    "sendmail": Entry("sendmail", _MAIL, "send a message from standard input, as sendmail(1) does"),
-    "queue": Entry("queue", _MAIL, "look into a queue of messages"),
-    "cleanse": Entry("cleanse", _MAIL, "write what can be read of a mailbox, count what is wrong"),
-    "blast": Entry("blast", _MAIL, "deliver all messages of a mailbox to a server"),
-    "import": Entry("blast", _MAIL, "give all messages of a mailbox to the application"),
+    "suppressed": Entry("suppressed", _MAIL, "show who gets no mail any more, or change that"),
+    "forget": Entry("forget", _MAIL, "erase what is kept of a correspondent"),
+    "send": Entry("send", _HAND, "send a message to a server and show what it answers"),
+    "sendmail": Entry("sendmail", _HAND, "send a message from standard input, as sendmail(1) does"),
+    "cleanse": Entry("cleanse", _HAND, "write what can be read of a mailbox, count what is wrong"),
+    "blast": Entry("blast", _HAND, "deliver all messages of a mailbox to a server"),
+    "import": Entry("blast", _HAND, "give all messages of a mailbox to the application"),
     "help": Entry("about", _SELF, "show the commands, or how one of them is used"),
     "completion": Entry("completion", _SELF, "have a shell complete commands and options"),
     "version": Entry("about", _SELF, "show the version"),

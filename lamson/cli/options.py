@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from lamson.errors import LamsonError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
+DECLINED = 130  # as after Ctrl-C, 128 + SIGINT
 HELP = {"help_option_names": ["-h", "-help", "--help"]}
 
 
@@ -99,6 +102,18 @@ def port(default: int) -> Callable[[Decorated], Decorated]:
         metavar="NUMBER",
         help="TCP port.",
     )
+
+
+def ask(question: str) -> None:
+    """Go on only where somebody agrees. Raises LamsonError where nobody does or is there."""
+    try:
+        if click.confirm(question):
+            return
+    except click.Abort:
+        click.echo(err=True)
+        problem = "nothing was done: expected an answer; with -FORCE nobody is asked"
+        raise LamsonError(problem, exit_code=DECLINED) from None
+    raise LamsonError("nothing was done", exit_code=DECLINED)
 
 
 def printable(text: str) -> str:

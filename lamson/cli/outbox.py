@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamson.cli.options import command, entered, option, printable
+from lamson.cli.options import ask, command, entered, option, printable
 from lamson.errors import LamsonError, SettingsError
 
 FEW = 5  # recipients that are shown
@@ -50,7 +50,7 @@ def outbox_command(
     elif drop is not None:
         row = _get(outbox, drop)
         if not force:
-            click.confirm(f"Delete {_line(row)}?", abort=True)
+            ask(f"Delete {_line(row)}?")
         outbox.drop(drop)
         click.echo(f"dropped {drop}")
     else:

@@ -84,6 +84,8 @@ def gen_command(project: str, source: str | None, force: bool, milter: bool) -> 
         text = _HANDLERS.sub(lambda found: found[0] + _FILTERS, text)
         file.write_text(text, encoding="utf-8")
     click.echo(_NEXT.format(project=project), nl=False)
+    if (begins_with / "README.md").is_file():
+        click.echo("what it is, and what else it needs: README.md")
 
 
 def generate(directory: Path, skeleton: Path, *, force: bool = False) -> None:

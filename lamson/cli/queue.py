@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamson.cli.options import command, option, printable, project
+from lamson.cli.options import ask, command, option, printable, project
 from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def queue_command(
             raise _no_message(remove, directory)
         click.echo(f"removed {remove}")
     elif clear:
-        if not force:
-            click.confirm(f"Remove {queue.count()} message(s) from {directory}?", abort=True)
+        if not force and queue.count():
+            ask(f"Remove {queue.count()} message(s) from {directory}?")
         click.echo(f"removed {queue.clear()} message(s)")
     else:
         for key, content in ((key, queue.get(key)) for key in queue.keys()):  # noqa: SIM118

@@ -251,8 +251,9 @@ def status_command(as_json: bool, late: float | None, timeout: float, reference:
         found = _health(late, timeout)
         click.echo(json.dumps(found.shown(), indent=2))
         return _exit_status(found)
-    _list()
-    if pidfile.read(_run_dir() / pidfile.PID_FILE) is None:
+    server = _run_dir() / pidfile.PID_FILE
+    _list(server)
+    if pidfile.read(server) is None:
         return NOT_RUNNING
     found = _health(late, timeout)
     for line in _told(found):
@@ -276,8 +277,7 @@ def _exit_status(found: Health) -> int:
     return os.EX_TEMPFAIL if found.late else os.EX_OK
 
 
-def _list() -> None:
-    server = _run_dir() / pidfile.PID_FILE
+def _list(server: Path) -> None:
     for file in sorted({server, *server.parent.glob("*.pid")}):
         pid = pidfile.read(file)
         if pid is not None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import code
 import importlib
 import sys
+import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from lamson.cli.options import command, entered, option, project
 
@@ -96,7 +99,7 @@ def _run(names: dict[str, Any], source: str | None, *, plain: bool) -> None:
     if source is None and not sys.stdin.isatty():
         source = sys.stdin.read()
     if source is not None:
-        exec(compile(source, "<lamson shell>", "exec"), names)
+        _run_program(source, names)
         return
     banner = "\n".join(_banner(names))
     ipython: Any = None
@@ -109,6 +112,16 @@ def _run(names: dict[str, Any], source: str | None, *, plain: bool) -> None:
     with suppress(ModuleNotFoundError):  # for lines that can be edited
         importlib.import_module("readline")
     code.interact(banner, local=names, exitmsg="")
+
+
+def _run_program(source: str, names: dict[str, Any]) -> None:
+    """Run it; where it raises, show its own lines alone, as Python would."""
+    try:
+        exec(compile(source, "<lamson shell>", "exec"), names)
+    except Exception as error:  # noqa: BLE001 - whatever the program does
+        ours = error.__traceback__
+        traceback.print_exception(type(error), error, ours and ours.tb_next)
+        raise click.exceptions.Exit(1) from None
 
 
 def _banner(names: Mapping[str, Any]) -> Iterator[str]:

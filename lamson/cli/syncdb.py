@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lamson import private
-from lamson.cli.options import command, option, settings
+from lamson.cli.options import ask, command, option, settings
 from lamson.cli.options import project as current_project
 from lamson.errors import LamsonError, SettingsError
 
@@ -104,7 +104,7 @@ def _downgrade(database: Database, migrations: Path, revision: str, *, force: bo
     if not (migrations / "env.py").is_file():
         raise SettingsError(f"{migrations}: expected env.py, as lamson gen makes it")
     if not force:
-        click.confirm(f"Undo what migrations did after {revision} in {database}?", abort=True)
+        ask(f"Undo what migrations did after {revision} in {database}?")
     found = migrate.downgrade(database, migrations, revisions.TABLE, revision)
     _report("the project's", *found)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamson.cli.options import command, entered, option, printable
+from lamson.cli.options import ask, command, entered, option, printable
 from lamson.errors import LamsonError, SettingsError
 from lamson.storage import tasks
 from lamson.storage.state import StateKey
@@ -115,7 +115,7 @@ def _drop(database: Database, id: int, *, force: bool) -> None:
     with database.read() as connection:
         task = _get(connection, id)
     if not force:
-        click.confirm(f"Delete {printable(_line(task))}?", abort=True)
+        ask(f"Delete {printable(_line(task))}?")
     with database.begin() as connection:
         _get(connection, id)
         tasks.drop(connection, id)

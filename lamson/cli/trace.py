@@ -219,7 +219,7 @@ def _print(timeline: Timeline, looked: dict[str, str]) -> None:
     for event in timeline.events:
         click.echo(_line(event))
     for name, how in looked.items():
-        if how.startswith("cannot"):
+        if how.startswith(("cannot", "there is no")):
             click.echo(f"lamson: {_shown(name)}: {_shown(how)}", err=True)
     if timeline.is_cut:
         click.echo("lamson: there is more than is shown: ask for one mail", err=True)

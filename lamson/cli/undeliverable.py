@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamson.cli.options import command, option, printable
+from lamson.cli.options import ask, command, option, printable
 from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
@@ -135,12 +135,12 @@ def _drop(queue: Maildir, which: str, *, force: bool) -> None:
     from lamson.storage.undeliverable import read
 
     if which.upper() == "ALL":
-        if not force:
-            click.confirm(f"Delete {queue.count()} message(s) of {queue.path}?", abort=True)
+        if not force and queue.count():
+            ask(f"Delete {queue.count()} message(s) of {queue.path}?")
         click.echo(f"dropped {queue.clear()} message(s)")
         return
     stored = _get(queue, which)
     if not force:
-        click.confirm(f"Delete {_line(which, read(stored))}?", abort=True)
+        ask(f"Delete {_line(which, read(stored))}?")
     queue.remove(which)
     click.echo(f"dropped {which}")

@@ -193,6 +193,8 @@ def _serve(writing: int, pid_file: Path, run: Callable[[Ready], None], log: Path
     except BaseException as error:  # noqa: BLE001 - the last frame of this process: report, then end
         sys.stderr.write(log_lines.harmless(traceback.format_exc()) + "\n")
         code = os.EX_OSERR if isinstance(error, OSError) else os.EX_SOFTWARE
+        if isinstance(error, PermissionError):
+            code = os.EX_NOPERM
         tell(error=_describe(error), exit_code=code)
         return code
     finally:

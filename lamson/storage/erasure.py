@@ -15,6 +15,7 @@ from sqlalchemy import delete, select, update
 
 from lamson.smtp import address
 from lamson.storage import bounced, journal_rows, suppressed
+from lamson.storage import lists as storage_lists
 from lamson.storage import threads as storage_threads
 from lamson.storage.outgoing import Outgoing
 from lamson.storage.state import StateKey
@@ -22,6 +23,9 @@ from lamson.storage.tables import (
     journal,
     journal_content,
     keys,
+    list_held,
+    list_members,
+    list_posts,
     outbox,
     pending,
     scheduled,
@@ -50,7 +54,8 @@ class Forgotten:
 
     numbers: dict[str, int] = field(default_factory=dict)
     under_way: int = 0
-    """Mail to him that a process is handing to Postfix at this moment."""
+    """Mail to him that a process is handing to Postfix at this moment, and posts of his that are on
+    their way to members of a list."""
 
     def add(self, place: str, number: int) -> None:
         self.numbers[place] = self.numbers.get(place, 0) + max(0, number)
@@ -144,13 +149,17 @@ class _Erasure:
         self.done.add("tracked mail", number)
 
     def journal(self) -> None:
-        """Mail from him and to him, and what was reported about that."""
+        """Mail from him, that which was passed on included, and to him; and reports about that."""
         name = journal_rows.name_of(self._mailbox)
         gone: list[int] = []
         number = 0
-        columns = ("id", "message_id", "correspondent", "recipients", "envid", "direction")
+        columns = ("id", "message_id", "correspondent", "recipients", "envid", "direction", "ours")
         for row in self._each(journal, *columns):
             is_his = row.correspondent == name
+            if row.direction == "out" and row.ours == name:  # whoever else it went to
+                gone.append(row.id)
+                number += 1
+                continue
             is_in, others = self._others(row.recipients)
             if row.direction == "in" and not is_his:
                 continue
@@ -240,6 +249,23 @@ class _Erasure:
         gone = [row.digest for row in rows if self._is_him(row.sender)]
         self.done.add("mail that waits for a token", self._delete(pending, "digest", gone))
 
+    def lists(self) -> None:
+        """Where he is on a mailing list or asked to be, and what he wrote to one."""
+        key = storage_lists.key_of(self._mailbox)
+        his = self._delete(list_members, "key", [key])
+        self.done.add("places on mailing lists", his)
+        gone: list[int] = []
+        for row in self._each(list_posts, "id", "author", "shared"):
+            if not self._is_him(row.author):
+                continue
+            if row.shared:
+                self.done.under_way += 1
+            else:
+                gone.append(row.id)
+        self.done.add("posts to mailing lists", self._delete(list_posts, "id", gone))
+        held = [r.id for r in self._each(list_held, "id", "author") if self._is_him(r.author)]
+        self.done.add("posts that wait for a moderator", self._delete(list_held, "id", held))
+
     def reputation(self, *, is_unsuppressed: bool) -> None:
         number = bounced.of(self._connection, self._mailbox)
         bounced.forget(self._connection, self._mailbox)
@@ -266,6 +292,7 @@ def forget(
         erasure.threads,
         erasure.states,
         erasure.pending,
+        erasure.lists,
     ]
     for step in steps:
         step()

@@ -50,6 +50,9 @@ def messages(path: Path, max_size: int = MAX_SIZE) -> Iterator[Stored]:
     try:
         if is_maildir(path):
             yield from _of_maildir(path, max_size)
+        elif path.is_dir():
+            problem = f"{path}: no Maildir: expected directories new and cur in it"
+            raise LamsonError(problem, exit_code=os.EX_DATAERR)
         else:
             with path.open("rb") as file:
                 yield from _of_mbox(file, path, max_size)

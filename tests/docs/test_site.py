@@ -62,6 +62,11 @@ def test_public_names_are_shown_with_their_types_and_words(site: Path) -> None:
 @pytest.mark.slow
 def test_links_out_of_docs_lead_to_pages_of_the_site(site: Path) -> None:
     index = (site / "index.html").read_text(encoding="utf-8")
-    for path in ("project/CHANGELOG.html", "project/postfix.html", "decisions/index.html"):
+    for path in (
+        "project/CHANGELOG.html",
+        "project/postfix.html",
+        "decisions/index.html",
+        "examples/index.html",
+    ):
         assert f'href="{path}"' in index
         assert (site / path).is_file()

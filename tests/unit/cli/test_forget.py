@@ -28,6 +28,10 @@ def test_a_correspondent_is_looked_at_and_then_forgotten(
     assert ids(database) == [2, 1]
     refused = lamson("forget", "zed@e.example", given=b"n\n")
     assert refused.status == 130
+    assert refused.err == "lamson: nothing was done\n"
+    nobody = lamson("forget", "zed@e.example", given=b"")
+    assert nobody.status == 130
+    assert "with -FORCE nobody is asked" in nobody.err
     assert ids(database) == [2, 1]
     done = lamson("forget", "zed@e.example", given=b"y\n")
     assert "erased: journal: 1\n" in done.out.replace("is to be erased", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from lamson.cli import group
 from lamson.cli.group import COMMANDS
@@ -59,11 +61,11 @@ def test_help_explains_each_command_with_an_example(lamson: Lamson, name: str) -
         (["send", "--recipient=x"], "there is no option --recipient", "lamson help -for send"),
         (
             ["send", "-to", "a@b"],
-            "Missing option '-sender' / '--sender'.",
+            "Missing option -sender.",
             "lamson help -for send",
         ),
         (["gen", "-project"], "Option '-project' requires an argument.", "lamson help -for gen"),
-        (["log", "-port", "x"], "Invalid value for '-port' / '--port'", "lamson help -for log"),
+        (["log", "-port", "x"], "Invalid value for -port", "lamson help -for log"),
         (
             ["status", "surplus"],
             "Got unexpected extra argument (surplus)",
@@ -106,6 +108,11 @@ def test_no_command_at_all_is_wrong_use(lamson: Lamson) -> None:
         (LamsonError("odd"), os.EX_SOFTWARE, "lamson: odd"),
         (KeyboardInterrupt(), 130, "lamson: interrupted"),
         (PermissionError(13, "Permission denied", "run"), os.EX_NOPERM, "lamson: run: Permission"),
+        (
+            OperationalError("SELECT 1", {}, sqlite3.OperationalError("disk I/O error")),
+            os.EX_UNAVAILABLE,
+            "lamson: the database cannot be used: disk I/O error",
+        ),
         (click.FileError("a", "gone"), 1, "lamson: Could not open file 'a': gone"),
     ],
 )

@@ -94,6 +94,7 @@ def test_gen_in_every_spelling(
     done = lamson("gen", option, "mymailserver", *force)
     assert (done.status, done.err) == (0, "")
     assert done.out.startswith("made mymailserver; now:\n  cd mymailserver\n")
+    assert "README" not in done.out
     assert (tmp_path / "mymailserver" / "config" / "settings.py").is_file()
     again = lamson("gen", option, "mymailserver", *force)
     assert again.status == (0 if force else os.EX_CANTCREAT)

@@ -12,7 +12,7 @@ import pytest
 from lamson.cli.servers import NOT_RUNNING
 from lamson.errors import UnavailableError
 from lamson.service import daemon, pidfile
-from tests.waiting import wait_for
+from tests.waiting import free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def _nobody_listens(lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-def launch(project: Path) -> Iterator[Callable[..., int]]:
+def launch(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
     """Starts a server that waits for SIGTERM, or ignores it; gives its pid."""
     run = project / "run"
 
@@ -47,6 +47,8 @@ def launch(project: Path) -> Iterator[Callable[..., int]]:
         assert pid is not None
         return pid
 
+    # Nobody answers there, whatever else runs on this machine.
+    monkeypatch.setenv("LAMSON_LMTP__LISTEN", f"127.0.0.1:{free_port()}")
     yield launch
     for file in run.glob("*.pid"):
         assert daemon.terminate(file, 0, kill=True)

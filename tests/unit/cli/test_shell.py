@@ -73,3 +73,13 @@ def test_a_person_is_told_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None
     (((banner,), named),) = asked
     assert banner == "router      its routes: router.match('list@test.com')"
     assert named["local"]["router"] == "routes"
+
+
+@pytest.mark.usefixtures("database")
+def test_of_a_program_that_fails_its_own_lines_are_shown(lamson: Lamson) -> None:
+    done = lamson("shell", "-command", "def f():\n    1 / 0\nf()")
+    assert done.status == 1
+    told = done.err[done.err.index("Traceback") :].splitlines()
+    assert told[-1] == "ZeroDivisionError: division by zero"
+    files = [line for line in told if line.startswith("  File")]
+    assert [line.split('"')[1] for line in files] == ["<lamson shell>"] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -83,6 +84,13 @@ def test_the_cause_of_a_failed_start_reaches_the_caller(pid_file: Path, tmp_path
     with pytest.raises(UnavailableError, match=r"^/nonexistent/file: No such file") as lost:
         daemonise(pid_file, lose_a_file, None)
     assert lost.value.exit_code == os.EX_OSERR
+
+    def may_not(ready: Callable[[str], None]) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "run/log.pid")
+
+    with pytest.raises(UnavailableError, match=r"^run/log.pid: Permission denied$") as kept_out:
+        daemonise(pid_file, may_not, None)
+    assert kept_out.value.exit_code == os.EX_NOPERM
 
 
 def test_a_log_that_cannot_be_is_one_line(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select, text
 
-from lamson.storage import bounced, journal_rows, keys, pending, scheduled, suppressed, tasks
+from lamson.storage import bounced, journal_rows, keys, lists, pending, scheduled, suppressed, tasks
 from lamson.storage import tracked as storage_tracked
 from lamson.storage.erasure import forget
 from lamson.storage.journal_rows import Sent
@@ -68,6 +68,28 @@ def thread(connection: Connection, id: str, *people: str) -> None:
     connection.execute(insert(thread_ids).values(digest=id.encode(), thread=id, sent_at=1.0))
 
 
+def posted_by(connection: Connection, author: str, digest: bytes) -> int:
+    values: dict[str, Any] = {
+        "message_id": "<p@e.example>",
+        "subject": "s",
+        "author": author,
+        "posted_at": NOW,
+        "content": b"what he wrote",
+        "mode": lists.MAIL,
+        "smtputf8": False,
+        "shared": 7,
+        "is_digested": False,
+        "is_archived": True,
+    }
+    return lists.post(connection, "l@test.com", digest, (), **values)
+
+
+def held_from(connection: Connection, author: str, digest: bytes) -> None:
+    values: dict[str, Any] = {"author": author, "sender": author, "recipient": "l@test.com"}
+    values |= {"subject": "s", "reason": "r", "smtputf8": False, "content": b"x"}
+    lists.hold(connection, "l@test.com", digest, **values)
+
+
 def everything_of(connection: Connection) -> None:
     """What there may be of both, and of each alone."""
     for number, one in enumerate((ZOE, ANN)):
@@ -84,6 +106,14 @@ def everything_of(connection: Connection) -> None:
                     correspondent=one,
                     envid=name,
                 ),
+                row(
+                    10 * number + 4,
+                    direction="out",
+                    recipients=("third@x.example", "fourth@x.example"),
+                    correspondent="third@x.example",
+                    ours=one,
+                    content=b"forwarded",
+                ),
                 row(10 * number + 3, correspondent="daemon@x.example", envid=name, about=one),
             ],
         )
@@ -96,6 +126,9 @@ def everything_of(connection: Connection) -> None:
         keys.claim(connection, Key(name), f"<{name}@test>", NOW)
         bounced.count(connection, one, is_hard=True, now=NOW, window=1.0)
         suppressed.add(connection, Suppressed(one, "", "by hand"))
+        lists.put(connection, "l@test.com", one, status=lists.ACTIVE)
+        held_from(connection, one, digest)
+        lists.arrived(connection, posted_by(connection, one, digest))
         thread(connection, name, folded)
     thread(connection, "both", FOLDED, ANN)
     journal_rows.add(
@@ -128,13 +161,16 @@ def test_all_of_one_goes_and_nothing_of_another(database: Database) -> None:
     assert {name: number for name, number in done.numbers.items() if number} == {
         "scheduled mail": 2,
         "tracked mail": 2,
-        "journal": 4,
+        "journal": 5,
         "keys": 1,
         "threads": 1,
         "places in threads of others": 1,
         "states": 1,
         "timers": 1,
         "mail that waits for a token": 1,
+        "places on mailing lists": 1,
+        "posts to mailing lists": 1,
+        "posts that wait for a moderator": 1,
         "failures": 1,
     }
     left = dump(database)
@@ -143,7 +179,9 @@ def test_all_of_one_goes_and_nothing_of_another(database: Database) -> None:
         for one in rows:
             assert "zo" not in one.casefold(), one
             assert "zo\\\\xeb" not in one.casefold(), one
-    assert len(left["lamson_journal"]) == 4
+    assert len(left["lamson_journal"]) == 5
+    for name in ("members", "posts", "held"):
+        assert len(left[f"lamson_list_{name}"]) == 1
     assert len(left["lamson_threads"]) == 2
     with database.read() as connection:
         assert [one["message_id"] for one in scheduled.waiting(connection)] == ["<both@test>"]
@@ -168,6 +206,16 @@ def test_mail_that_is_being_submitted_is_told_of(database: Database) -> None:
         done = forget(connection, ZOE, time.time())
         assert (done.under_way, done.numbers["mail in the outbox"]) == (0, 1)
         assert connection.execute(select(outbox)).first() is None
+
+
+def test_a_post_that_goes_to_its_members_is_told_of(database: Database) -> None:
+    with database.begin() as connection:
+        id = posted_by(connection, ZOE, b"d" * 16)
+    with database.begin() as connection:
+        done = forget(connection, ZOE, NOW)
+        assert (done.under_way, done.numbers["posts to mailing lists"]) == (1, 0)
+        lists.arrived(connection, id)
+        assert forget(connection, ZOE, NOW).numbers["posts to mailing lists"] == 1
 
 
 def test_many_rows_are_looked_at_a_few_at_a_time(database: Database) -> None:

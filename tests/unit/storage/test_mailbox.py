@@ -55,7 +55,7 @@ def test_what_is_no_mailbox(tmp_path: Path) -> None:
         list(mailbox.messages(tmp_path / "text"))
     (tmp_path / "empty").write_text("")
     assert list(mailbox.messages(tmp_path / "empty")) == []
-    with pytest.raises(LamsonError, match="Is a directory"):
+    with pytest.raises(LamsonError, match="expected directories new and cur in it"):
         list(mailbox.messages(tmp_path))
 
 
