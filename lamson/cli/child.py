@@ -41,6 +41,7 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
         self._readers: list[asyncio.Task[None]] = []
         self._error: list[str] = []
+        self.environment: dict[str, str] = {}  # beside ours
         self.ready = asyncio.Event()
 
     @property
@@ -60,6 +61,7 @@ class Child:
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "lamson", "start", "-foreground"),
             cwd=self._project,
+            env={**os.environ, **self.environment},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.cli import begin
 from lamson.cli import project as making
 from lamson.cli.catching import bounce
 from lamson.cli.watch import Watch
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 def project(tmp_path: Path) -> Path:
     directory = tmp_path / "guest"
     making.generate(directory, making.SKELETON)
+    making.generate(directory, begin.directory(None), force=True)
     return directory
 
 
