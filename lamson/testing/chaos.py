@@ -3,7 +3,7 @@ twice, as Postfix may bring it after a crash or a lost reply.
 
 For `pytest --lamson-chaos`. What was done by the attempt that failed, and by the second of the
 others, has to be nothing: no mail, and no row of any table. What a handler does outside of the
-database is done three times: the test itself sees that, where it looks.
+database is done twice: the test itself sees that, where it looks.
 """
 
 from __future__ import annotations

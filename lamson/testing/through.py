@@ -160,7 +160,7 @@ class ThroughMailroom(Mailroom):
         box = Maildir(self._running.caught, safe=False)
         new = [key for key in sorted(box.keys()) if key not in self._seen]
         self._seen.update(new)
-        rows = [_Row(box.get(key)) for key in new]
+        rows = [_Row(box.get(key) or b"") for key in new]
         ours = self._submitted() if self._running.postfix is not None else None
         sent = [
             sent_of(cast("Outgoing", row), self.clock())

@@ -121,16 +121,7 @@ def play(project: Path, *options: str, **variables: str) -> str:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LAMSON_")}
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            *options,
-            "tests/story_tests.py",
-        ],
+        [*command, *options, "tests/story_tests.py"],
         cwd=project,
         env={**kept, **PLUGINS, **variables},
         capture_output=True,
