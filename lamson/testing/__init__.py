@@ -41,7 +41,7 @@ from lamson.testing.fixtures import (
 )
 from lamson.testing.mailer_double import mailer, mailer_settings
 from lamson.testing.messages import Refused, Sent, Undeliverable
-from lamson.testing.options import pytest_addoption
+from lamson.testing.options import pytest_addoption as pytest_addoption
 
 __all__ = [
     "Clock",
@@ -59,6 +59,5 @@ __all__ = [
     "mailsystem",
     "mailsystem_options",
     "model_differences",
-    "pytest_addoption",
     "sent",
 ]
