@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from lamson.cli.project import gen_command
+from tests.examples.projects import PLUGINS
 from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:
@@ -97,13 +99,7 @@ def environment() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Dev]:
     place = tmp_path_factory.mktemp("dev")
-    subprocess.run(
-        [sys.executable, "-m", "lamson", "gen", "-project", "guest"],
-        cwd=place,
-        env=environment,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    gen_command.main(["-project", str(place / "guest")], standalone_mode=False)
     one = Dev(place / "guest", free_port(), place / "out")
     one.start(environment)
     yield one
@@ -172,6 +168,7 @@ def test_a_mail_is_written_and_its_answer_seen(dev: Dev, page: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)],
         cwd=dev.project,
+        env={**os.environ, **PLUGINS},
         capture_output=True,
         text=True,
         check=False,
