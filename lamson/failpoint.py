@@ -1,4 +1,4 @@
-"""Failpoints: named places at which a test lets a process die.
+"""Failpoints: named places at which a test lets a process die, or has something go wrong.
 
 Off unless code of a test installs one in the process; otherwise each is one test of a variable of
 this module. Nothing outside the process, such as its environment, can bring it about.
@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 AFTER_BEGIN = "after-begin"
@@ -28,16 +29,30 @@ ACTIVE = False
 _name = ""
 _passes_left = 1
 _tokens: Path | None = None
+_strike: Callable[[], None] | None = None
 
 
-def install(name: str, *, passes: int = 1, tokens: Path | None = None) -> None:
-    """From now on, let this process die at the failpoint ``name``, the time number ``passes``.
+def install(
+    name: str,
+    *,
+    passes: int = 1,
+    tokens: Path | None = None,
+    strike: Callable[[], None] | None = None,
+) -> None:
+    """From now on, let this process die at the failpoint ``name``, the time number ``passes``; or
+    call ``strike`` there.
 
     With ``tokens`` it dies only after it could remove one file from that directory, so that a test
     decides how often the failpoint strikes over all processes.
     """
-    global ACTIVE, _name, _passes_left, _tokens
-    ACTIVE, _name, _passes_left, _tokens = True, name, passes, tokens
+    global ACTIVE, _name, _passes_left, _tokens, _strike
+    ACTIVE, _name, _passes_left, _tokens, _strike = True, name, passes, tokens, strike
+
+
+def remove() -> None:
+    """Let nothing happen at any failpoint any more."""
+    global ACTIVE, _name, _strike
+    ACTIVE, _name, _strike = False, "", None
 
 
 def reach(name: str) -> None:
@@ -47,6 +62,9 @@ def reach(name: str) -> None:
         return
     _passes_left -= 1
     if _passes_left > 0 or (_tokens is not None and not _take_token(_tokens)):
+        return
+    if _strike is not None:
+        _strike()
         return
     os.kill(os.getpid(), signal.SIGKILL)
 

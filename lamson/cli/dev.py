@@ -37,7 +37,7 @@ from lamson.service import pidfile
 from lamson.service.health import UNDELIVERABLE
 from lamson.service.supervisor import fixed
 from lamson.service.worker import forget_modules
-from lamson.settings import loading
+from lamson.settings import Journal, loading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,12 +45,16 @@ if TYPE_CHECKING:
 
     from lamson.cli.client import Outcome
     from lamson.settings.model import Settings
+    from lamson.storage.database import Database
     from lamson.web.development import Development
+    from lamson.web.mails import Mails
+    from lamson.web.shelves import Shelves
     from lamson.web.view import Window
 
 PID_FILE = "dev.pid"  # in the run directory
 KEY_FILE = "window.key"  # there, too
 _LOOK = 0.2  # seconds between two looks at the files
+_MOST_KEPT = 16 << 20  # octets of one mail that the journal has, where we turn it on
 _PATIENCE = 15.0  # seconds that mail of the window waits for a service that starts
 
 
@@ -113,15 +117,17 @@ class _Dev:
         self, where: Path, effective: Settings, port: int | None, lock: pidfile.PidFile
     ) -> None:
         self._project = where
-        self._settings = effective
         self._port = port
         self._lock = lock
         self._key = _key(effective.run_dir)
         self._leaving = asyncio.Event()
         self._child = Child(where, self._say, self._fail)
+        self._settings = self._journaled(effective)
         self._watch = Watch([where, *effective.templates])
         self._is_starting = True
         self._status = 0  # of a service that ended by itself
+        self._shelves: Shelves
+        self._handed: Shelves
         self._window: Window
         self._development: Development
 
@@ -139,6 +145,7 @@ class _Dev:
             loop.add_signal_handler(number, self._leaving.set)
         run = self._settings.run_dir
         queues = {"kept": run / UNDELIVERABLE, "sent": run / web.CAUGHT, "came": run / web.HANDED}
+        self._shelves, self._handed = Shelves(queues), Shelves({"came": queues["came"]})
         self._development = Development(
             self._hand, Maildir(queues["came"], safe=False), Faults(self._project), self._state
         )
@@ -147,7 +154,7 @@ class _Dev:
         self._window = Window(
             self._project,
             self._settings,
-            Shelves(queues),
+            self._mails(database),
             kept,
             database,
             is_writable=True,
@@ -175,6 +182,25 @@ class _Dev:
             await serving
             if self._window.database is not None:
                 self._window.database.close()
+
+    def _mails(self, database: Database | None) -> Mails:
+        """What the window shows: the journal, and beside it what was refused before it was mail."""
+        mails = web.mails_of(self._settings, database, self._shelves, self._handed)
+        self._development.has = getattr(mails, "has", None)
+        return mails
+
+    def _journaled(self, effective: Settings) -> Settings:
+        """The settings with a journal of whole messages, where the project says nothing of one; the
+        service gets them by its environment."""
+        self._child.environment = {}
+        if effective.database is None or "keep" in effective.journal.model_fields_set:
+            return effective
+        journal = Journal("whole", max_message=_MOST_KEPT)
+        self._child.environment = {
+            "LAMSON_JOURNAL__KEEP": journal.keep,
+            "LAMSON_JOURNAL__MAX_MESSAGE": str(journal.max_message),
+        }
+        return effective.model_copy(update={"journal": journal})
 
     def _address(self) -> str:
         host, port = self._settings.web.host_port or ("127.0.0.1", 8825)
@@ -248,12 +274,14 @@ class _Dev:
             _check_sending(found, former)
         except LamsonError:
             return False  # the service says so, and goes on as it is
+        found = self._journaled(found)
         self._settings = self._window.settings = found
-        if found.database != former.database:
+        if (found.database, found.journal) != (former.database, former.journal):
             old, self._window.database = self._window.database, web.database_of(found)
+            self._window.mails = self._mails(self._window.database)
             if old is not None:
                 old.close()
-        return fixed(found) != fixed(former)
+        return found.journal != former.journal or fixed(found) != fixed(former)
 
     def _state(self) -> str:
         if self._is_starting:

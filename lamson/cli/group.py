@@ -52,7 +52,7 @@ COMMANDS = {
     "sendmail": Entry("sendmail", _HAND, "send a message from standard input, as sendmail(1) does"),
     "cleanse": Entry("cleanse", _HAND, "write what can be read of a mailbox, count what is wrong"),
     "blast": Entry("blast", _HAND, "deliver all messages of a mailbox to a server"),
-    "import": Entry("blast", _HAND, "give all messages of a mailbox to the application"),
+    "import": Entry("blast", _HAND, "give mail to the application, or members to a list"),
     "help": Entry("about", _SELF, "show the commands, or how one of them is used"),
     "completion": Entry("completion", _SELF, "have a shell complete commands and options"),
     "version": Entry("about", _SELF, "show the version"),

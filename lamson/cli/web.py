@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from lamson.settings.model import Settings
     from lamson.storage.database import Database
+    from lamson.web.mails import Mails
+    from lamson.web.shelves import Shelves
 
 PID_FILE = "web.pid"  # in the run directory
 CAUGHT = "queue"  # there, too: where the catching server keeps mail
@@ -96,7 +98,7 @@ async def _serve(where: Path, effective: Settings, ready: Callable[[str], None])
     window = Window(
         where,
         effective,
-        Shelves(queues),
+        mails_of(effective, database, Shelves(queues)),
         Shelves({"kept": run / UNDELIVERABLE}),
         database,
         is_writable=effective.web.writable,
@@ -123,6 +125,17 @@ def database_of(effective: Settings) -> Database | None:
     from lamson.storage.database import Database
 
     return None if effective.database is None else Database(effective.database)
+
+
+def mails_of(
+    effective: Settings, database: Database | None, queues: Shelves, beside: Shelves | None = None
+) -> Mails:
+    """What the window shows as mail: the journal, with ``beside``, or the queues without one."""
+    from lamson.web.journal_mails import JournalMails
+
+    if database is None or effective.journal.keep == "off":
+        return queues
+    return JournalMails(database, queues, beside)
 
 
 async def serve(application: Any, sock: socket.socket, leaving: asyncio.Event) -> None:

@@ -124,8 +124,8 @@ def page(
     if direction is not None:
         query = query.where(journal.c.direction == direction)
     if words.strip():
-        query = query.where(journal.c.words.contains(_folded(words.strip()), autoescape=True))
-    return [_row(found) for found in connection.execute(query).mappings()]
+        query = query.where(journal.c.words.contains(folded(words.strip()), autoescape=True))
+    return [from_row(found) for found in connection.execute(query).mappings()]
 
 
 def find(
@@ -157,7 +157,7 @@ def find(
     if reply:
         wanted.append(journal.c.reply.contains(reply, autoescape=True))
     query = select(journal).where(and_(*wanted)).order_by(journal.c.id.desc()).limit(limit)
-    return [_row(found) for found in connection.execute(query).mappings()]
+    return [from_row(found) for found in connection.execute(query).mappings()]
 
 
 def content(connection: Connection, id: int) -> bytes | None:
@@ -201,7 +201,8 @@ def _name(value: str) -> str:
     return f"sha256:{hashlib.sha256(octets).hexdigest()}"
 
 
-def _folded(words: str) -> str:
+def folded(words: str) -> str:
+    """Words in the form in which rows are searched for them."""
     return fit(words) if words.isascii() and words.islower() else _composed(fit(words))
 
 
@@ -256,7 +257,8 @@ def _values(row: JournalRow) -> tuple[object, ...]:
     )
 
 
-def _row(found: Any) -> JournalRow:
+def from_row(found: Any) -> JournalRow:
+    """A row as the table has it."""
     return JournalRow(
         id=found["id"],
         direction=found["direction"],

@@ -31,9 +31,17 @@ from lamson.testing.application import Mailroom
 from lamson.testing.clock import Clock
 from lamson.testing.containers import mailsystem, mailsystem_options
 from lamson.testing.correspondent import Conversation
-from lamson.testing.fixtures import conversation, db, mailroom, model_differences, sent
+from lamson.testing.fixtures import (
+    conversation,
+    db,
+    lamson_running,
+    mailroom,
+    model_differences,
+    sent,
+)
 from lamson.testing.mailer_double import mailer, mailer_settings
-from lamson.testing.messages import Refused, Sent
+from lamson.testing.messages import Refused, Sent, Undeliverable
+from lamson.testing.options import pytest_addoption as pytest_addoption
 
 __all__ = [
     "Clock",
@@ -41,8 +49,10 @@ __all__ = [
     "Mailroom",
     "Refused",
     "Sent",
+    "Undeliverable",
     "conversation",
     "db",
+    "lamson_running",
     "mailer",
     "mailer_settings",
     "mailroom",

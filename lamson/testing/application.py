@@ -14,6 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lamson.errors import LamsonError
+from lamson.testing.chaos import Chaos
 from lamson.testing.clock import Clock
 from lamson.testing.messages import Refused, Sent, sent_of
 
@@ -58,8 +59,9 @@ class Mailroom:
     ``sent`` is all that it sent, also what is to leave later; ``clock`` is its time.
     """
 
-    def __init__(self, project: Path, run_dir: Path) -> None:
-        """Raises what `lamson.settings.loading.load` and `Application` raise."""
+    def __init__(self, project: Path, run_dir: Path, *, chaos: bool = False) -> None:
+        """With ``chaos`` each delivery fails once, and comes twice (`lamson.testing.chaos`). Raises
+        what `lamson.settings.loading.load` and `Application` raise."""
         from lamson.app import Application
         from lamson.settings import loading
         from lamson.storage.service_clock import ServiceClock
@@ -93,6 +95,13 @@ class Mailroom:
         self._planned: dict[int, Sent] = {}  # by their rows in the outbox
         with self.database.begin() as connection:
             self.application.schedules.take_up(connection, self.clock())
+        self._chaos = Chaos(self.application) if chaos else None
+
+    def takes(self, recipient: str) -> bool:
+        """Whether the application has a route for an address."""
+        from lamson.smtp import address
+
+        return bool(self.application.router.match(address.parse_mailbox(recipient, smtputf8=True)))
 
     def deliver(
         self,
@@ -116,6 +125,7 @@ class Mailroom:
         from lamson.smtp import address
         from lamson.smtp import reply as replies
         from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
+        from lamson.storage.seen_key import Source
 
         recipient = address.parse_mailbox(recipient, smtputf8=True)
         matches = self.application.router.match(recipient)
@@ -128,14 +138,24 @@ class Mailroom:
             received=self.clock(),
             id=queue_id or f"test-{next(self._numbers)}",
         )
-        shared = ParsedMessage(content, self.application.notary, self.application.witness)
-        job = Job(MailRequest(shared, envelope, Recipient(recipient)), matches, None)
-        if spam is not None:
-            job.opinion = Opinion(spam, "says the test")
-        elif self.application.panel is not None:
-            (job.opinion,) = self.application.panel.opinions([job.message], is_alone=True)
-        transactions = self.application.transactions
-        transactions.run([job], lambda job, seconds: None)
+        source = Source(b"test:" + envelope.id.encode(), int(envelope.received * 1e6), b"")
+
+        def make() -> Job:
+            shared = ParsedMessage(content, self.application.notary, self.application.witness)
+            message = MailRequest(shared, envelope, Recipient(recipient))
+            key = source.key(sender, address.normalise(recipient)) if self._chaos else None
+            job = Job(message, matches, key)
+            if spam is not None:
+                job.opinion = Opinion(spam, "says the test")
+            elif self.application.panel is not None:
+                (job.opinion,) = self.application.panel.opinions([job.message], is_alone=True)
+            return job
+
+        if self._chaos is not None:
+            job = self._chaos.run(make)
+        else:
+            job = make()
+            self.application.transactions.run([job], lambda job, seconds: None)
         sent = self._collect()
         if job.reply is not None and not job.reply.is_positive:
             raise Refused(job.reply)

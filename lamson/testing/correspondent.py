@@ -28,10 +28,13 @@ class Conversation:
 
     def say(
         self,
-        to: str,
+        to: str | Sequence[str],
         subject: str = "",
         body: str = "",
         *,
+        html: str | None = None,
+        cc: str | Sequence[str] = (),
+        attachments: Mapping[str, bytes | str] | None = None,
         headers: Mapping[str, str] | None = None,
         sender: str | None = None,
         proven: bool = False,
@@ -39,15 +42,23 @@ class Conversation:
     ) -> Sent | None:
         """Write to the application; gives its answer to this correspondent, None without one.
 
-        ``sender`` is the envelope sender (default: the author; "" for a bounce), ``headers`` are
-        further header fields. With ``proven`` our own server says that DMARC proves the author,
-        which needs the setting `authserv_id`; ``spam`` says whether it is spam. Raises Refused, or
-        what a handler raised.
+        ``to`` is one address of it or several, ``cc`` are people, and the application where it has
+        a route. ``attachments`` are contents by file name, bytes or a text. ``sender`` is the
+        envelope sender (default: the author; "" for a bounce), ``headers`` are further header
+        fields. With ``proven`` our own server says that DMARC proves the author, which needs the
+        setting `authserv_id`; ``spam`` says whether it is spam. Raises Refused, or what a handler
+        raised.
         """
         if proven:
             headers = {**(headers or {}), "Authentication-Results": self._testimony()}
-        content = self._compose([to], subject, body, headers)
-        return self.deliver(to, content, sender=sender, spam=spam)
+        copied = _several(cc)
+        recipients = [*_several(to), *(one for one in copied if self._mailroom.takes(one))]
+        content = self._compose(_several(to), subject, body, headers, html, copied, attachments)
+        envelope_sender = self.author if sender is None else sender
+        sent: list[Sent] = []
+        for recipient in recipients:
+            sent += self._mailroom.deliver(envelope_sender, recipient, content, spam=spam)
+        return self._answer(sent)
 
     def _testimony(self) -> str:
         authserv_id = self._mailroom.application.settings.authserv_id
@@ -61,13 +72,17 @@ class Conversation:
         body: str = "",
         *,
         subject: str | None = None,
+        to_all: bool = False,
+        html: str | None = None,
+        attachments: Mapping[str, bytes | str] | None = None,
         headers: Mapping[str, str] | None = None,
         sender: str | None = None,
     ) -> Sent | None:
         """Answer a mail of the application as mail programs do; gives its answer, as `say` does.
 
-        It goes to the Reply-To of ``sent``, else to its From, says what it answers (In-Reply-To and
-        References) and quotes it below ``body``. ``headers`` may say otherwise.
+        It goes to the Reply-To of ``sent``, else to its From, and with ``to_all`` in copy to all
+        others that it names; it says what it answers (In-Reply-To and References) and quotes it
+        below ``body``. ``headers`` may say otherwise.
         """
         from datetime import UTC, datetime
 
@@ -76,12 +91,16 @@ class Conversation:
 
         message = sent.message
         to = (message.reply_to or message.from_)[0].address
+        named = [one.address for one in (*message.to, *message.cc)] if to_all else []
         date = message.date or datetime.now(UTC)
         below = quoted([Said("", message["From"] or "", date, message.body)])
         return self.say(
             to,
             subject_of_answer(message.subject) if subject is None else subject,
             f"{body}\n\n{below}",
+            html=html,
+            cc=[one for one in dict.fromkeys(named) if one not in (to, self.author)],
+            attachments=attachments,
             headers={**fields_of_answer(message), **(headers or {})},
             sender=sender,
         )
@@ -92,14 +111,25 @@ class Conversation:
         subject: str,
         body: str,
         headers: Mapping[str, str] | None,
+        html: str | None = None,
+        cc: Sequence[str] = (),
+        attachments: Mapping[str, bytes | str] | None = None,
     ) -> bytes:
         from email.utils import formatdate, make_msgid
 
         from lamson.message.response import MailResponse
 
         message = MailResponse(
-            to=to, sender=self.author, subject=subject, body=body, headers=headers
+            to=to,
+            cc=cc or None,
+            sender=self.author,
+            subject=subject,
+            body=body,
+            html=html,
+            headers=headers,
         )
+        for filename, data in (attachments or {}).items():
+            message.attach(data, filename=filename)
         for name, value in (
             ("Message-ID", make_msgid(domain="test.invalid")),
             ("Date", formatdate(self._mailroom.clock())),
@@ -132,7 +162,7 @@ class Conversation:
         None where it would not; `say_queued` hands that to the handlers. ``content`` is a message
         of the test's own making, ``client`` who connects. Raises what a filter raised.
         """
-        recipients = [to] if isinstance(to, str) else list(to)
+        recipients = _several(to)
         if content is None:
             content = self._compose(recipients, subject, body, headers)
         envelope_sender = self.author if sender is None else sender
@@ -165,3 +195,7 @@ class Conversation:
         from lamson.smtp import address
 
         return address.normalise(self.author) in map(address.normalise, one.recipients)
+
+
+def _several(addresses: str | Sequence[str]) -> list[str]:
+    return [addresses] if isinstance(addresses, str) else list(addresses)

@@ -10,6 +10,7 @@ import pytest
 from lamson.errors import LamsonError
 from lamson.testing.application import Mailroom
 from lamson.testing.correspondent import Conversation
+from lamson.testing.options import CHAOS, POSTFIX, THROUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +18,31 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from lamson.testing.messages import Sent
+    from lamson.testing.running import Running
+
+
+@pytest.fixture(scope="session")
+def lamson_running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """The service that ``--lamson-through`` asks for; the tests of a run share it."""
+    from lamson.settings import loading
+    from lamson.testing.running import PostfixOptions, Running
+
+    config = request.config
+    running = None
+    try:
+        postfix = None
+        if config.getoption(THROUGH) == "postfix":
+            postfix = PostfixOptions.read(config.getoption(POSTFIX))
+        project = loading.find_project(config.rootpath, is_trusted=True)
+        running = Running(project, tmp_path_factory.mktemp("lamson"), postfix)
+        yield running.start()
+    except LamsonError as error:
+        pytest.fail(str(error), pytrace=False)
+    finally:
+        if running is not None:
+            running.close()
 
 
 @pytest.fixture
@@ -24,9 +50,16 @@ def mailroom(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mailroo
     """The application of the project that the test stands in."""
     from lamson.settings import loading
 
+    if request.config.getoption(THROUGH) != "nothing":
+        from lamson.testing.through import ThroughMailroom
+
+        through = ThroughMailroom(request.getfixturevalue("lamson_running"))
+        yield through
+        through.close()
+        return
     try:
         project = loading.find_project(Path(request.path).parent, is_trusted=True)
-        made = Mailroom(project, tmp_path / "run")
+        made = Mailroom(project, tmp_path / "run", chaos=request.config.getoption(CHAOS))
     except LamsonError as error:  # of one line that says it all
         pytest.fail(str(error), pytrace=False)
     yield made

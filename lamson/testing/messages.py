@@ -21,6 +21,13 @@ class Refused(LamsonError):
         self.reply = reply
 
 
+class Undeliverable(LamsonError):
+    """The application took a message, and kept it in run/undeliverable: no answer comes of it.
+
+    Only through a running service: in the process of the test what a handler raised reaches it.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """One message that the application sent: its envelope and, as ``message``, its content.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from lamson.message.compose import prepend_headers
+from lamson.message.message import Message
 from lamson.web.shelves import REPLY
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class Development:
     """``hand`` gives mail to the service, ``came`` keeps what was given, with its replies.
 
     ``mood`` is what the catching server does with what the application sends; ``state`` says how
-    the service is.
+    the service is. What ``has`` says of a Message-ID and a recipient that it stands in the journal
+    is not kept besides.
     """
 
     hand: Hand
@@ -105,11 +107,17 @@ class Development:
     state: Callable[[], str]
     mood: Mood = "accept"
     moods: tuple[Mood, ...] = field(default=MOODS)
+    has: Callable[[str, str], bool] | None = None
 
     def deliver(self, sender: str, recipients: Sequence[str], content: bytes) -> list[Answered]:
         """Hand a mail over and keep it. Raises UnavailableError, and keeps nothing then."""
         answers = list(self.hand(sender, recipients, content))
         by_recipient = {one.recipient: one for one in answers}
+        if self.has is not None:
+            id, has = Message(content).message_id or "", self.has
+            recipients = [one for one in recipients if not has(id, one)]
+            if not recipients:
+                return answers
         fields = [("Return-Path", f"<{sender}>")]
         fields += [("Delivered-To", one) for one in recipients]
         for one in recipients:

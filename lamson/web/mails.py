@@ -1,7 +1,7 @@
 """What the window shows of a mail, and where it gets it from.
 
-`Mails` is what the pages ask; `lamson.web.shelves` answers from the queues of a project. Whoever
-keeps more of what came and went answers the same questions, and is given to the window instead.
+`Mails` is what the pages ask; `lamson.web.shelves` answers from the queues of a project, and
+`lamson.web.journal_mails` from its journal, where it keeps one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ Direction = Literal["in", "out"]
 class Mail:
     """One mail in a list. ``id`` is unique; ``at`` is when it came or went, since the epoch.
 
-    ``note`` is what became of it: a reply, or why it was kept.
+    ``note`` is what became of it: a reply, or why it was kept; ``facts`` are more of that, each
+    with its name, for its own page. ``lack`` says what is not here of its content, and why.
     """
 
     id: str
@@ -33,6 +34,8 @@ class Mail:
     in_reply_to: str = ""
     note: str = ""
     is_undeliverable: bool = False
+    facts: tuple[tuple[str, str], ...] = ()
+    lack: str = ""
 
     @property
     def place(self) -> Place:
@@ -59,6 +62,16 @@ class Place(NamedTuple):
         return f"{self.at!r}_{self.id}"
 
 
+class Page(NamedTuple):
+    """Some mails of a list; ``further`` is behind what the next ones are, None at its end.
+
+    A search looks through so many mails at a time: it may find none, and go on further back.
+    """
+
+    mails: Sequence[Mail]
+    further: Place | None
+
+
 class Mails(Protocol):
     """Mail that came and went, newest first. Each call is bounded, however much there is."""
 
@@ -69,7 +82,7 @@ class Mails(Protocol):
         before: Place | None = None,
         correspondent: str = "",
         search: str = "",
-    ) -> Sequence[Mail]:
+    ) -> Page:
         """The newest, or those behind a place: of one correspondent, or in which a text stands."""
 
     def get(self, id: str) -> Mail | None:
@@ -78,8 +91,8 @@ class Mails(Protocol):
     def content(self, id: str) -> bytes | None:
         """What it says, as it came or went."""
 
-    def answers(self, message_id: str) -> Sequence[Mail]:
-        """What answers the mail with this Message-ID."""
+    def answers(self, mail: Mail) -> Sequence[Mail]:
+        """What answers it, or came of it."""
 
     def marker(self) -> str:
         """Changes when mail came or went: by it a page knows that it is old."""

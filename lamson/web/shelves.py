@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from lamson.message.message import Message
 from lamson.smtp import address
 from lamson.storage import undeliverable
-from lamson.web.mails import Mail
+from lamson.web.mails import Mail, Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ class Shelves:
         before: Place | None = None,
         correspondent: str = "",
         search: str = "",
-    ) -> Sequence[Mail]:
+    ) -> Page:
         wanted = address.normalise(correspondent) if correspondent else ""
         words = search.casefold().split()
         with self._lock:
@@ -65,7 +65,8 @@ class Shelves:
                 and (not wanted or wanted in map(address.normalise, one.correspondents))
                 and all(word in shelf.texts[key] for word in words)
             ]
-        return sorted(found, key=lambda one: one.place, reverse=True)[:limit]
+        shown = sorted(found, key=lambda one: one.place, reverse=True)[:limit]
+        return Page(shown, shown[-1].place if len(found) > len(shown) else None)
 
     def get(self, id: str) -> Mail | None:
         name, _, key = id.partition("/")
@@ -89,13 +90,13 @@ class Shelves:
             return None
         return undeliverable.read(stored).content if name == "kept" else _unwrapped(stored)
 
-    def answers(self, message_id: str) -> Sequence[Mail]:
+    def answers(self, mail: Mail) -> Sequence[Mail]:
         with self._lock:
             return [
                 one
                 for _, shelf in self._looked()
                 for one in shelf.mails.values()
-                if message_id and one.in_reply_to == message_id
+                if mail.message_id and one.in_reply_to == mail.message_id
             ]
 
     def marker(self) -> str:

@@ -97,6 +97,7 @@ _LOOKING = [
     Route(f"{_MAIL}/html", mail.html),
     Route(f"{_MAIL}/source", mail.source),
     Route(_MAIL + "/part/{number:int}", mail.part),
+    Route("/life", mail.life),
     Route("/outbox", records.outbox, methods=["GET"]),
     Route("/undeliverable", mail.undeliverable, methods=["GET"]),
     Route("/states", records.states, methods=["GET"]),

@@ -43,7 +43,12 @@ def make_router(directory: Path, source: str, signer: Signer | None = None) -> R
 
 
 def make_mailroom(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, source: str, **values: object
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    *,
+    chaos: bool = False,
+    **values: object,
 ) -> Mailroom:
     """An application in ``directory`` with ``source`` for its handlers; close it after the test.
 
@@ -58,7 +63,7 @@ def make_mailroom(
     )
     (directory / f"{name}.py").write_text(source)
     monkeypatch.setattr(sys, "path", [str(directory), *sys.path])
-    return Mailroom(directory, directory / "run")
+    return Mailroom(directory, directory / "run", chaos=chaos)
 
 
 def make_key(name: bytes, content: bytes = b"", at: float = 0.0) -> Key:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lamson.message.compose import prepend_headers
-from lamson.settings import Settings, Web
+from lamson.settings import Journal, Settings, Web
 from lamson.storage import undeliverable
 from lamson.storage.database import Database
 from lamson.storage.maildir import Maildir
 from lamson.storage.undeliverable import Kept
 from lamson.web.development import Development, Faults
+from lamson.web.journal_mails import JournalMails
 from lamson.web.sessions import Sessions
 from lamson.web.shelves import Shelves
 from lamson.web.site import site
@@ -129,6 +130,20 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 _FOLDERS = {"sent": "queue", "came": "window", "kept": "undeliverable"}
+
+
+@pytest.fixture
+def journaled(house: House) -> House:
+    """The same, where a journal of whole messages is kept."""
+    database = house.window.database
+    assert database is not None
+    assert house.window.development is not None
+    came = Shelves({"came": house.window.settings.run_dir / _FOLDERS["came"]})
+    mails = JournalMails(database, house.window.mails, came)
+    house.window.mails, house.window.development.has = mails, mails.has
+    settings = house.window.settings
+    house.window.settings = settings.model_copy(update={"journal": Journal("whole")})
+    return house
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import smtplib
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from lamson.cli.project import gen_command
+from tests.examples.projects import PLUGINS
 from tests.waiting import free_port, listening, wait_for
 
 if TYPE_CHECKING:
@@ -46,9 +49,11 @@ class Dev:
         self.project = project
         self.port = port
         self._output = output
+        self.lmtp = 0
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, environment: dict[str, str]) -> None:
+        self.lmtp = int(environment["LAMSON_LMTP__LISTEN"].rpartition(":")[2])
         with self._output.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "lamson", "dev", "-port", str(self.port)],
@@ -95,13 +100,7 @@ def environment() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Dev]:
     place = tmp_path_factory.mktemp("dev")
-    subprocess.run(
-        [sys.executable, "-m", "lamson", "gen", "-project", "guest"],
-        cwd=place,
-        env=environment,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    gen_command.main(["-project", str(place / "guest")], standalone_mode=False)
     one = Dev(place / "guest", free_port(), place / "out")
     one.start(environment)
     yield one
@@ -170,6 +169,7 @@ def test_a_mail_is_written_and_its_answer_seen(dev: Dev, page: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)],
         cwd=dev.project,
+        env={**os.environ, **PLUGINS},
         capture_output=True,
         text=True,
         check=False,
@@ -214,22 +214,38 @@ def test_each_page_is_accessible(dev: Dev, client: httpx.Client, browser: Any) -
     """Landmarks, names, contrast in both schemes, and nothing wider than a telephone."""
     dev.write(client, sender="ann@example.com", to="guestbook@test.com", subject="Hi", body="x")
     (mail, *_) = wait_for(
-        lambda: re.findall(r'href="(/mail/came/[^"]+)"', client.get("/").text), "the mail"
+        lambda: re.findall(r'href="(/mail/journal/[^"]+)"', client.get("/").text), "the mail"
     )
     places = ["/", "/with?with=ann@example.com", "/write", "/outbox", "/states", "/routes"]
     places += [f"{mail}?show=parts", f"{mail}?show=header", "/errors", "/templates"]
+    places += ["/states?author=ann@example.com"]
     found = []
-    for scheme in ("light", "dark"):
-        viewport = {"width": 360, "height": 740}
-        context = browser.new_context(color_scheme=scheme, viewport=viewport, bypass_csp=True)
-        page = context.new_page()
-        page.goto(dev.address)
-        for place in places:
-            page.goto(f"http://127.0.0.1:{dev.port}{place}")
+    context = browser.new_context(viewport={"width": 360, "height": 740}, bypass_csp=True)
+    page = context.new_page()
+    page.goto(dev.address)
+    for place in places:
+        page.goto(f"http://127.0.0.1:{dev.port}{place}", wait_until="load")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             problems = page.evaluate(AXE.read_text())
             found += [f"{scheme} {place}: {one}" for one in problems]
-        context.close()
+    context.close()
     assert found == []
+
+
+def test_mail_of_anybody_is_shown_with_what_became_of_it(dev: Dev, client: httpx.Client) -> None:
+    """What the window did not write itself: by the journal, which is on in development."""
+    lmtp = dev.lmtp
+    with smtplib.LMTP("127.0.0.1", lmtp) as server:
+        server.sendmail("eve@example.com", ["guestbook@test.com"], "Subject: from afar\n\nHello\n")
+    (mail,) = re.findall(r'href="(/mail/journal/[^"]+)">from afar', client.get("/?q=afar").text)[
+        -1:
+    ]
+    page = client.get(mail).text
+    assert "app.handlers.sample.START" in page
+    assert "SIGNING" in page
+    assert "Hello" in page
+    assert mail in client.get("/states?author=eve@example.com").text
 
 
 def test_without_a_browser_the_same_works(dev: Dev, client: httpx.Client) -> None:
@@ -288,9 +304,9 @@ def test_the_sink_does_what_it_is_told(dev: Dev, client: httpx.Client) -> None:
 
 
 def test_it_ends_with_all_that_it_started(dev: Dev, environment: dict[str, str]) -> None:
-    """The last test: Ctrl-C ends all; so does the death of `lamson dev` itself."""
+    """The last test. Of its sudden death: tests/unit/cli/test_child.py."""
     assert dev.process is not None
-    lmtp = int(environment["LAMSON_LMTP__LISTEN"].rpartition(":")[2])
+    lmtp = dev.lmtp
     assert listening(lmtp)
     again = subprocess.run(
         [sys.executable, "-m", "lamson", "dev"],
@@ -305,8 +321,3 @@ def test_it_ends_with_all_that_it_started(dev: Dev, environment: dict[str, str])
     dev.process.send_signal(signal.SIGINT)
     assert dev.process.wait(60) == 0
     wait_for(lambda: not listening(lmtp) and not listening(dev.port), "nobody listens")
-    dev.start(environment)
-    assert listening(lmtp)
-    dev.process.kill()
-    dev.process.wait(60)
-    wait_for(lambda: not listening(lmtp), "the service ends as well")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse
 
 from lamson.errors import LamsonError
+from lamson.message.message import Message
 from lamson.web.as_test import as_test, file_name
 from lamson.web.development import MOODS
 from lamson.web.pages.mail import found_mail, saved
@@ -58,6 +60,8 @@ def send(request: Request, form: FormData) -> str | Response:
 def replay(request: Request, form: FormData) -> str:
     """Hand a mail over once more, as it came."""
     mail, _, content = found_mail(request, text(form, "id"))
+    if mail.lack:
+        raise LamsonError(f"it cannot be handed over again: {mail.lack}")
     sender = next(iter(mail.correspondents), "")
     _deliver(request, sender, list(mail.ours), content)
     return link("/with", **{"with": sender})
@@ -112,10 +116,11 @@ def _conversation(request: Request, who: str) -> list[tuple[Mail, bytes]]:
     """Oldest first."""
     mails = window_of(request).mails
     found = []
-    for mail in reversed(mails.page(_WHOLE, correspondent=who)):
+    for mail in reversed(mails.page(_WHOLE, correspondent=who).mails):
         content = mails.content(mail.id)
         if content is not None:
-            found.append((mail, content))
+            answered = next(iter(Message(content).in_reply_to), "")
+            found.append((replace(mail, in_reply_to=answered), content))
     if not found:
         missing("There is no mail with this correspondent")
     return found

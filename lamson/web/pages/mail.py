@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
+import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from starlette.responses import HTMLResponse, Response
 
+from lamson.errors import LamsonError, UnavailableError
 from lamson.web import safe_html
 from lamson.web.mails import Place
 from lamson.web.view import PAGE, mark, missing, show, window_of
@@ -25,6 +30,9 @@ MOST_TEXT = 200_000  # characters of a mail that a page shows
 CONVERSATION = 30  # mails of one that a page shows,
 READ = 32 * 1024 * 1024  # octets of them all that are read for it,
 LEAST = 64 * 1024  # and of each, whatever the others have
+_TRACE_TIMEOUT = 20.0  # seconds
+_LONGEST_ID = 20
+_tracing = threading.Lock()
 _PARTS = 500  # of a mail that a page names
 # What a browser may be told of a file that it is to save: the rest is octets to it.
 _SAVED_AS = re.compile(
@@ -77,7 +85,7 @@ def one(request: Request) -> Response:
     mail, message, content = _found(request)
     views = ["text", *(["html"] if message.html is not None else []), "parts", "header", "source"]
     wanted = request.query_params.get("show", "text")
-    answers = window_of(request).mails.answers(mail.message_id)[:PAGE]
+    answers = window_of(request).mails.answers(mail)[:PAGE]
     return show(
         request,
         "mail.html",
@@ -122,6 +130,37 @@ def source(request: Request) -> Response:
     return saved(content, f"{mail.id.partition('/')[2]}.eml", "message/rfc822")
 
 
+def life(request: Request) -> Response:
+    """What logs and database tell of a mail of the journal, as `lamson trace` does: asked of a
+    process of its own, one at a time, for logs may be large."""
+    id = request.query_params.get("id", "")
+    if not id.isdecimal() or len(id) > _LONGEST_ID:
+        missing("There is no such mail")
+    if not _tracing.acquire(blocking=False):
+        raise UnavailableError("another mail is being looked for in the logs: try again")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "lamson", "trace", id, "-json"],
+            capture_output=True,
+            cwd=window_of(request).project,
+            timeout=_TRACE_TIMEOUT,
+            check=False,
+        )
+        told = json.loads(done.stdout or b"{}")
+    except (subprocess.TimeoutExpired, ValueError):
+        raise LamsonError(f"that takes too long here: lamson trace {id}") from None
+    finally:
+        _tracing.release()
+    return show(
+        request,
+        "life.html",
+        "The life of a mail",
+        id=id,
+        events=told.get("events", []),
+        looked=told.get("looked_at", []),
+    )
+
+
 def saved(content: bytes, name: str, content_type: str = "") -> Response:
     """A file that a browser saves, and shows in no case."""
     plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)[:100] or "file"
@@ -142,8 +181,8 @@ def _page(
 ) -> tuple[Sequence[Mail], str]:
     """The mails of a page, and the place behind which the next one begins, "" for the last."""
     before = Place.read(request.query_params.get("before", ""))
-    found = list(mails.page(limit + 1, before=before, **what))
-    return found[:limit], str(found[limit - 1].place) if len(found) > limit else ""
+    found = mails.page(limit, before=before, **what)
+    return found.mails, str(found.further or "")
 
 
 def found_mail(request: Request, id: str) -> tuple[Mail, MailRequest, bytes]:

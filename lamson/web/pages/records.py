@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
-from lamson.storage import schedules, tasks
+from lamson.storage import journal_search, schedules, tasks
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 from lamson.web import records
@@ -45,14 +45,25 @@ def states(request: Request) -> Response:
     author = request.query_params.get("author", "").strip()[:320]
     machine, _, last = request.query_params.get("after", "").partition(",")
     with window_of(request).read() as connection:
+        moves = []
         if author:
             found = records.standings_of(connection, author)
+            moves = journal_search.moves(connection, author)[:PAGE]
         else:
             after = (machine, last) if machine else None
             found = records.standings(connection, PAGE + 1, after)
     shown = found if author else found[:PAGE]
     more = f"{shown[-1].machine},{shown[-1].author}" if len(found) > len(shown) else ""
-    return show(request, "states.html", "States", states=shown, more=more, author=author)
+    return show(
+        request,
+        "states.html",
+        "States",
+        states=shown,
+        more=more,
+        author=author,
+        moves=moves,
+        is_journaled=window_of(request).settings.journal.keep != "off",
+    )
 
 
 def threads(request: Request) -> Response:

@@ -52,3 +52,55 @@ def test_an_answer_is_as_mail_programs_write_it() -> None:
     unsigned = make_message(b"From: a@test.com\r\n\r\nhi\r\n")
     zed.reply(Sent("", ("zed@example.com",), unsigned))
     assert written[-1][1] == "a@test.com"
+
+
+def test_what_is_said_has_files_html_and_copies() -> None:
+    written: list[tuple[str, str, bytes]] = []
+
+    def deliver(*mail: Any, **options: Any) -> list[Sent]:
+        written.append(mail)
+        return []
+
+    mailroom: Any = SimpleNamespace(
+        sent=[], deliver=deliver, clock=time.time, takes=lambda one: one.endswith("@test.com")
+    )
+    zed = Conversation(mailroom, "zed@example.com")
+    zed.say(
+        ["list@test.com", "desk@test.com"],
+        "Files",
+        "See there",
+        html="<p>See <b>there</b></p>",
+        cc=["ann@example.com", "copy@test.com"],
+        attachments={"a.txt": "words", "b.bin": b"\0"},
+    )
+    assert [to for _, to, _ in written] == ["list@test.com", "desk@test.com", "copy@test.com"]
+    assert len({content for _, _, content in written}) == 1
+    message = make_message(written[0][2])
+    assert [one.address for one in message.to] == ["list@test.com", "desk@test.com"]
+    assert [one.address for one in message.cc] == ["ann@example.com", "copy@test.com"]
+    assert (message.html or "").strip() == "<p>See <b>there</b></p>"
+    assert [(one.filename, one.content) for one in message.attachments] == [
+        ("a.txt", b"words"),
+        ("b.bin", b"\0"),
+    ]
+
+
+def test_an_answer_to_all_names_all_others() -> None:
+    written: list[tuple[str, str, bytes]] = []
+
+    def deliver(*mail: Any, **options: Any) -> list[Sent]:
+        written.append(mail)
+        return []
+
+    mailroom: Any = SimpleNamespace(
+        sent=[], deliver=deliver, clock=time.time, takes=lambda one: one.endswith("@test.com")
+    )
+    content = (
+        b"From: list@test.com\r\nTo: zed@example.com, ann@example.com\r\nCc: copy@test.com\r\n"
+    )
+    sent = Sent("", ("zed@example.com",), make_message(content + b"\r\nhi\r\n"))
+    Conversation(mailroom, "zed@example.com").reply(sent, "Yes", to_all=True, html="<p>Yes</p>")
+    assert [to for _, to, _ in written] == ["list@test.com", "copy@test.com"]
+    message = make_message(written[0][2])
+    assert [one.address for one in message.cc] == ["ann@example.com", "copy@test.com"]
+    assert message.html is not None
