@@ -96,9 +96,10 @@ def test_one_that_fails_is_undone_alone_and_waits(
 
 
 @pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("rolls_back", [False, True])
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 def test_one_that_ends_the_transaction_does_no_harm(
-    make_timely: Make, database: Database, end: str, fails: bool
+    make_timely: Make, database: Database, end: str, fails: bool, rolls_back: bool
 ) -> None:
     ended: list[str] = []
 
@@ -112,6 +113,8 @@ def test_one_that_ends_the_transaction_does_no_harm(
                 driver.execute(end)
             else:
                 driver.pgconn.exec_(end.encode())
+            if rolls_back:
+                errand.session().rollback()
             if fails:
                 raise ValueError("broken")
 
@@ -119,7 +122,7 @@ def test_one_that_ends_the_transaction_does_no_harm(
     here.errands.register("test", finish, shares=True)
     add(database)
     here.errands.run_together(here.due())
-    if fails and end == "COMMIT":  # what it committed itself is its own affair
+    if (fails or rolls_back) and end == "COMMIT":  # what it committed itself is its own affair
         with database.begin() as connection:
             connection.execute(text("DELETE FROM note WHERE word = :word"), {"word": ODD})
     here.wait(3600)
