@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
+from lamson.delivery import errand_batch
 from lamson.delivery.errands import Fate
 from lamson.storage import tasks
 from lamson.storage.state import StateKey
@@ -126,6 +127,24 @@ def test_one_that_ends_the_transaction_does_no_harm(
         with database.begin() as connection:
             connection.execute(text("DELETE FROM note WHERE word = :word"), {"word": ODD})
     here.wait(3600)
+    assert_done(here)
+
+
+def test_slow_ones_do_not_keep_all_others_waiting(
+    make_timely: Make, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite has one writer, and they were taken for quick."""
+    monkeypatch.setattr(errand_batch, "LONGEST", 0.0)
+    here = make_timely(SOURCE)
+    here.errands.register("test", note, shares=True)
+    add(database)
+    before = {task.name: (task.made_at, task.due_at) for task in here.due()}
+    assert here.errands.run_together(here.due()) == [Fate.DONE] + [Fate.DUE] * 5
+    left = {task.name: (task.made_at, task.due_at) for task in here.due()}
+    assert len(left) == 5
+    assert left.items() < before.items()
+    while found := here.due():
+        here.errands.run_together(found)
     assert_done(here)
 
 
