@@ -116,8 +116,8 @@ def cancel(connection: Connection, key: keys.Key, schema: str | None = None) -> 
     The key is free then, unless a part of the mail has left: it can be sent under it anew.
     """
     options = keys.in_schema(schema)
-    statement = delete(scheduled).where(scheduled.c.key == key.digest)
-    statement = statement.returning(scheduled.c.last_error)
+    waiting = delete(scheduled).where(scheduled.c.key == key.digest)
+    statement = waiting.returning(scheduled.c.last_error)
     cancelled = connection.execute(statement, execution_options=options).scalars().all()
     if cancelled and _PARTED not in cancelled:
         keys.free(connection, key.digest, schema)
@@ -135,8 +135,8 @@ def drop(connection: Connection, id: int) -> bool:
     Its key is free where it was the last of its mail, of which none has left: mail to many, and
     tracked mail, is several rows.
     """
-    statement = delete(scheduled).where(scheduled.c.id == id)
-    statement = statement.returning(scheduled.c.key, scheduled.c.last_error)
+    one = delete(scheduled).where(scheduled.c.id == id)
+    statement = one.returning(scheduled.c.key, scheduled.c.last_error)
     row = connection.execute(statement).first()
     if row is not None and row.key is not None and row.last_error != _PARTED:
         others = select(scheduled.c.id).where(scheduled.c.key == row.key).limit(1)
