@@ -104,10 +104,10 @@ def _move(connection: Connection, ids: Sequence[int], first_id: int) -> None:
 
 def _note_parts(connection: Connection, ids: Sequence[int]) -> None:
     """Of mail to many, which is several rows, some leave: the others are to know it."""
-    leaving = scheduled.alias()
-    used = select(leaving.c.key).where(leaving.c.id.in_(ids), leaving.c.key.is_not(None))
-    others = update(scheduled).where(scheduled.c.key.in_(used), scheduled.c.id.not_in(ids))
-    connection.execute(others.values(last_error=_PARTED))
+    used = select(scheduled.c.key).where(scheduled.c.id.in_(ids), scheduled.c.key.is_not(None))
+    if found := set(connection.execute(used).scalars()):
+        others = update(scheduled).where(scheduled.c.key.in_(found), scheduled.c.id.not_in(ids))
+        connection.execute(others.values(last_error=_PARTED))
 
 
 def cancel(connection: Connection, key: keys.Key, schema: str | None = None) -> bool:
