@@ -15,8 +15,9 @@ mail is in a span but its Message-ID, addresses and queue id; of an exception it
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lamson.errors import SettingsError
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST = 1000  # characters of an attribute: some a stranger wrote
+_logger = logging.getLogger("lamson")
 ACTIVE = False  # look at this first: the rest may be called only then
 _trace: Any = None
 _tracer: Any = None
+_is_failing = False  # and that is told
 
 
 def start() -> None:
@@ -45,44 +48,82 @@ def start() -> None:
 
 def stop() -> None:
     """Make none any more: for tests."""
-    global ACTIVE, _trace, _tracer
-    ACTIVE, _trace, _tracer = False, None, None
+    global ACTIVE, _trace, _tracer, _is_failing
+    ACTIVE, _trace, _tracer, _is_failing = False, None, None, False
 
 
 def begin(name: str, root: str, **attributes: object) -> Any:
-    """A span in the trace of the conversation that began with the Message-ID ``root``."""
-    return _tracer.start_span(
-        name,
-        context=_trace.set_span_in_context(_trace.NonRecordingSpan(_beginning(root))),
-        start_time=time.time_ns(),
-        attributes=_attributes(attributes),
-    )
+    """A span in the trace of the conversation that began with the Message-ID ``root``.
+
+    None where that failed: whoever traces may bring what he likes, and it is no mail's concern.
+    """
+    try:
+        return _tracer.start_span(
+            name,
+            context=_trace.set_span_in_context(_trace.NonRecordingSpan(_beginning(root))),
+            start_time=time.time_ns(),
+            attributes=_attributes(attributes),
+        )
+    except Exception:  # noqa: BLE001 - it is not ours
+        _explain()
+        return None
 
 
 def end(span: Any, *, is_failure: bool = False, **attributes: object) -> None:
     """Nothing more happens in it."""
-    span.set_attributes(_attributes(attributes))
-    if is_failure:
-        span.set_status(_trace.StatusCode.ERROR)
-    span.end()
+    if span is None:
+        return
+    try:
+        span.set_attributes(_attributes(attributes))
+        if is_failure:
+            span.set_status(_trace.StatusCode.ERROR)
+        span.end()
+    except Exception:  # noqa: BLE001 - it is not ours
+        _explain()
 
 
 @contextmanager
 def within(parent: Any, name: str, **attributes: object) -> Iterator[None]:
     """A span below ``parent``, which is the current one meanwhile: spans of others are in it."""
-    with _tracer.start_as_current_span(
-        name,
-        context=None if parent is None else _trace.set_span_in_context(parent),
-        attributes=_attributes(attributes),
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
-        try:
-            yield
-        except BaseException as error:
+    current, span = _enter(parent, name, attributes)
+    try:
+        yield
+    except BaseException as error:
+        if span is not None:
             span.set_attribute("error.type", type(error).__name__)
             span.set_status(_trace.StatusCode.ERROR)
-            raise
+        raise
+    finally:
+        try:
+            current.close()
+        except Exception:  # noqa: BLE001 - it is not ours
+            _explain()
+
+
+def _enter(parent: Any, name: str, attributes: dict[str, object]) -> tuple[ExitStack, Any]:
+    current = ExitStack()
+    try:
+        span = current.enter_context(
+            _tracer.start_as_current_span(
+                name,
+                context=None if parent is None else _trace.set_span_in_context(parent),
+                attributes=_attributes(attributes),
+                record_exception=False,
+                set_status_on_exception=False,
+            )
+        )
+    except Exception:  # noqa: BLE001 - it is not ours
+        _explain()
+        span = None
+    return current, span
+
+
+def _explain() -> None:
+    """Once: it fails for the next mail, too."""
+    global _is_failing
+    if not _is_failing:
+        _is_failing = True
+        _logger.exception("a span is lost, and perhaps others after it: tracing failed")
 
 
 def conversation(root: str) -> Any:

@@ -8,6 +8,7 @@ and sent is written together at the end. Nothing of it counts before the commit.
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from lamson.storage.outgoing import Outgoing
     from lamson.storage.state import StateKey, StateStore
     from lamson.storage.tasks import Task
+
+
+LONGEST = 5.0  # seconds: what was quick before may not be so any more, and others wait for it
 
 
 class CarryOut(Protocol):
@@ -55,6 +59,8 @@ class ErrandBatch:
         """Those that were done; after PrematureEnd the last one is that which was under way."""
         self.failed: dict[int, BaseException] = {}
         """Why tasks were undone."""
+        self.left: set[int] = set()
+        """Those that were not begun, and are due still."""
         self._transactions = transactions
         self._locks = locks
         self._now = now
@@ -74,9 +80,20 @@ class ErrandBatch:
     def _work(self, connection: Connection, store: StateStore) -> Sequence[Outgoing]:
         states = _States(store, self._locks)
         self.taken = tasks.take_all(connection, self.tasks, self._now)
+        began = time.monotonic()
         for task in self.taken.values():
             self._try(task, connection, states)
+            if time.monotonic() - began > LONGEST:
+                break
+        self._put_back(connection)
         return self._finish(connection, store)
+
+    def _put_back(self, connection: Connection) -> None:
+        """Those that were taken, and not begun."""
+        done = {errand.task.id for errand in self.made} | self.failed.keys()
+        self.left = self.taken.keys() - done
+        for id in self.left:
+            tasks.put_back(connection, self.taken[id])
 
     def _try(self, task: Task, connection: Connection, states: _States) -> None:
         before = len(self.made)
@@ -111,10 +128,7 @@ class ErrandBatch:
             culprit = self.made.pop()
             culprit.free_keys(connection)
             self.failed[culprit.task.id] = end
-        done = {errand.task.id for errand in self.made} | self.failed.keys()
-        for task in self.taken.values():
-            if task.id not in done:  # it was not begun
-                tasks.put_back(connection, task)
+        self._put_back(connection)
         store.load({entry.key for errand in self.made for entry in errand.entries})
         return self._finish(connection, store)
 

@@ -173,10 +173,11 @@ class Errands:
         for task in together.taken.values():
             if task.id in together.failed:
                 self._explain(task, together.failed[task.id])
-        return [
-            Fate.DONE if id in done else Fate.PUT_OFF if id in together.failed else Fate.GONE
-            for id in (task.id for task in batch)
-        ]
+        fates = dict.fromkeys((task.id for task in batch), Fate.GONE)
+        fates |= dict.fromkeys(done, Fate.DONE)
+        fates |= dict.fromkeys(together.failed, Fate.PUT_OFF)
+        fates |= dict.fromkeys(together.left, Fate.DUE)
+        return list(fates.values())
 
     def _one_by_one(self, batch: Sequence[Task]) -> list[Fate]:
         """As far as the database answers."""

@@ -202,8 +202,12 @@ class Attempts:
         return Fate(is_done=False, due_at=time.time() + delay)
 
     def _note(self, row: Outgoing, recipients: Sequence[str], outcome: str, reply: str) -> None:
+        """A bug there must not have a mail submitted again that was taken."""
         if self._journal is not None:
-            self._journal.note(row, recipients, outcome, reply)
+            try:
+                self._journal.note(row, recipients, outcome, reply)
+            except Exception:  # noqa: BLE001 - a line less in the journal is no mail less
+                log.logger.exception("id=%s: the journal lacks %s", row.source, row.message_id)
 
     async def _give_up(self, row: Outgoing, recipients: Sequence[str], reason: str) -> bool:
         """Keep the message in the undeliverable queue. False when even that failed."""

@@ -194,9 +194,25 @@ class _Erasure:
         self._connection.execute(gone)
 
     def keys(self) -> None:
-        """What mail to him alone was sent once by: it can be sent anew."""
-        names = sorted(self._message_ids - {""})
+        """What mail to him alone was sent once by: it can be sent anew.
+
+        Tracked mail to many is a row for each of them: it would come to the others twice.
+        """
+        names = sorted(self._message_ids - {""} - self._of_others())
         self.done.add("keys", self._delete(keys, "message_id", names))
+
+    def _of_others(self) -> set[str]:
+        """The Message-IDs of mail to him that others are known to get, or to have."""
+        names = sorted(self._message_ids)
+        found: set[str] = set()
+        for at in range(0, len(names), _AT_ONCE):
+            for table in (outbox, scheduled, tracked_table, journal):
+                some = table.c.message_id.in_(names[at : at + _AT_ONCE])
+                query = select(table.c.message_id).where(some)
+                if table is journal:
+                    query = query.where(journal.c.direction == "out")
+                found.update(self._connection.execute(query).scalars())
+        return found
 
     def threads(self) -> None:
         """Threads without anybody else, and his part in the others."""

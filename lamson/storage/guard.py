@@ -276,10 +276,12 @@ def note_dropped(driver: Any, _record: object, error: BaseException | None) -> N
     """A connection is given up, because it failed or a handler said so: it is to be closed.
 
     A handler says so with SQLite's ``INSERT OR ROLLBACK`` too, and where it gives the connection
-    back to the pool, which cannot roll it back.
+    back to the pool, which cannot roll it back. A statement that was merely wrong, such as ROLLBACK
+    TO a savepoint that is gone, ends no transaction in SQLite: somebody had ended it before.
     """
     ours = (sqlite3.IntegrityError, SharedTransactionError)
-    if driver.is_shared and (error is None or isinstance(error, ours)):
+    was_wrong = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+    if driver.is_shared and (error is None or was_wrong or isinstance(error, ours)):
         driver.was_dropped = True
     driver.is_shared = False
 

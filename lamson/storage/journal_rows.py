@@ -295,7 +295,8 @@ _AGAIN = (
     "ON CONFLICT (id) DO UPDATE SET done_at = excluded.done_at,"
     " outcome = CASE WHEN lamson_journal.outcome IN ('deferred', excluded.outcome)"
     " THEN excluded.outcome ELSE 'mixed' END,"
-    " reply = CASE WHEN lamson_journal.outcome = 'deferred' THEN excluded.reply"
+    " reply = CASE WHEN lamson_journal.outcome = 'deferred' OR lamson_journal.reply ="
+    " excluded.reply THEN excluded.reply"  # what is written again, as nobody knew of the commit
     f" ELSE substr(lamson_journal.reply || ' / ' || excluded.reply, 1, {_LONGEST_TEXT}) END"
     " WHERE lamson_journal.direction = 'out' AND excluded.direction = 'out'"
 )

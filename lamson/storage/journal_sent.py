@@ -8,6 +8,7 @@ without its content.
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -35,21 +36,23 @@ class JournalSent:
         self._is_whole = is_whole
         self._waiting: dict[int, JournalRow] = {}
         self._octets = 0
+        self._lock = threading.Lock()  # for both: it is written by threads
 
     def note(self, row: Outgoing, recipients: Sequence[str], outcome: str, reply: str) -> None:
         """Submission took it for them, or did not: "submitted", "deferred" or "refused"."""
-        before = self._waiting.pop(row.id, None)
-        if before is not None:
-            self._octets -= len(before.content)
-            if before.outcome not in ("deferred", outcome):
-                outcome = "mixed"
-            if before.outcome != "deferred" and reply != before.reply:
-                reply = f"{before.reply} / {reply}"
-            noted = replace(before, done_at=time.time(), outcome=outcome, reply=reply)
-        else:
-            noted = self._made(row, recipients, outcome, reply)
-        self._octets += len(noted.content)
-        self._waiting[row.id] = noted
+        with self._lock:
+            before = self._waiting.pop(row.id, None)
+            if before is not None:
+                self._octets -= len(before.content)
+                if before.outcome not in ("deferred", outcome):
+                    outcome = "mixed"
+                if before.outcome != "deferred" and reply != before.reply:
+                    reply = f"{before.reply} / {reply}"
+                noted = replace(before, done_at=time.time(), outcome=outcome, reply=reply)
+            else:
+                noted = self._made(row, recipients, outcome, reply)
+            self._octets += len(noted.content)
+            self._waiting[row.id] = noted
 
     def _made(
         self, row: Outgoing, recipients: Sequence[str], outcome: str, reply: str
@@ -87,6 +90,7 @@ class JournalSent:
 
     def written(self, ids: Iterable[int]) -> None:
         """That transaction was committed."""
-        for id in ids if self._waiting else ():
-            if (row := self._waiting.pop(id, None)) is not None:
-                self._octets -= len(row.content)
+        with self._lock:
+            for id in ids if self._waiting else ():
+                if (row := self._waiting.pop(id, None)) is not None:
+                    self._octets -= len(row.content)

@@ -98,7 +98,7 @@ def purge(connection: Connection, now: float, piece: int) -> int:
             break
         digests.append(digest)
     forget(connection, digests)
-    return len(found)
+    return len(found) if len(digests) == len(found) else piece
 
 
 class Room:

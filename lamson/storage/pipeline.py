@@ -89,4 +89,5 @@ def _explained(connection: Connection, statement: str, error: Any) -> BaseExcept
         connection_invalidated=is_over,
         dialect=dialect,
     )
+    failure.count(made)
     return made

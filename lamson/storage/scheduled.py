@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
     from lamson.storage.suppressed import Suppression
 
-_OF_THE_PLACE = ("id", "created_at", "lease_owner", "lease_until")  # what is new in the outbox
+# What is new in the outbox.
+_OF_THE_PLACE = ("id", "created_at", "lease_owner", "lease_until", "last_error")
 _MOVED = [column.name for column in outbox.columns if column.name not in _OF_THE_PLACE]
 _HEAD = [column for column in scheduled.columns if column is not scheduled.c.content]
+_PARTED = "another part of this mail has left"  # by hand, say: its key is used for good
 _TURN = text("SELECT pg_try_advisory_xact_lock(CAST('lamson_scheduled'::regclass AS oid)::int, 1)")
 
 
@@ -68,6 +70,7 @@ def promote(
     leaving = ids if suppression is None else _admitted(connection, ids, suppression)
     if leaving:
         _move(connection, leaving, first_id(len(leaving)))
+        _note_parts(connection, leaving)
     connection.execute(delete(scheduled).where(scheduled.c.id.in_(ids)))
     return len(ids)
 
@@ -93,22 +96,32 @@ def _move(connection: Connection, ids: Sequence[int], first_id: int) -> None:
         scheduled.c.due_at,
         literal("", Text),
         literal(0.0, Float),
+        literal("", Text),
         *(scheduled.c[name] for name in _MOVED),
     ).where(these)
     connection.execute(insert(outbox).from_select([*_OF_THE_PLACE, *_MOVED], rows))
 
 
+def _note_parts(connection: Connection, ids: Sequence[int]) -> None:
+    """Of mail to many, which is several rows, some leave: the others are to know it."""
+    used = select(scheduled.c.key).where(scheduled.c.id.in_(ids), scheduled.c.key.is_not(None))
+    if found := set(connection.execute(used).scalars()):
+        others = update(scheduled).where(scheduled.c.key.in_(found), scheduled.c.id.not_in(ids))
+        connection.execute(others.values(last_error=_PARTED))
+
+
 def cancel(connection: Connection, key: keys.Key, schema: str | None = None) -> bool:
     """Forget what waits under ``key``, in the caller's transaction; gives whether anything did.
 
-    The key is free then: mail can be sent under it anew.
+    The key is free then, unless a part of the mail has left: it can be sent under it anew.
     """
     options = keys.in_schema(schema)
-    statement = delete(scheduled).where(scheduled.c.key == key.digest)
-    is_cancelled = connection.execute(statement, execution_options=options).rowcount > 0
-    if is_cancelled:
+    waiting = delete(scheduled).where(scheduled.c.key == key.digest)
+    statement = waiting.returning(scheduled.c.last_error)
+    cancelled = connection.execute(statement, execution_options=options).scalars().all()
+    if cancelled and _PARTED not in cancelled:
         keys.free(connection, key.digest, schema)
-    return is_cancelled
+    return bool(cancelled)
 
 
 def head(connection: Connection, id: int) -> RowMapping | None:
@@ -119,11 +132,13 @@ def head(connection: Connection, id: int) -> RowMapping | None:
 def drop(connection: Connection, id: int) -> bool:
     """Forget one row, in the caller's transaction; gives whether it was there.
 
-    Its key is free where it was the last of its mail: mail to many, and tracked mail, is several.
+    Its key is free where it was the last of its mail, of which none has left: mail to many, and
+    tracked mail, is several rows.
     """
-    statement = delete(scheduled).where(scheduled.c.id == id).returning(scheduled.c.key)
+    one = delete(scheduled).where(scheduled.c.id == id)
+    statement = one.returning(scheduled.c.key, scheduled.c.last_error)
     row = connection.execute(statement).first()
-    if row is not None and row.key is not None:
+    if row is not None and row.key is not None and row.last_error != _PARTED:
         others = select(scheduled.c.id).where(scheduled.c.key == row.key).limit(1)
         if connection.execute(others).first() is None:
             keys.free(connection, bytes(row.key))

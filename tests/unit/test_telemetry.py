@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -179,6 +179,40 @@ def test_an_attempt_that_fails_is_a_span_too(spans: InMemorySpanExporter, tmp_pa
         )
     (span,) = spans.get_finished_spans()
     assert not span.status.is_ok
+
+
+class Broken(SpanProcessor):
+    """Somebody's own way to bring spans to where they go."""
+
+    def __init__(self, at: str) -> None:
+        self._at = at
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        assert self._at != "start", "broken"
+
+    def on_end(self, span: Any) -> None:
+        assert self._at != "end", "broken"
+
+
+@pytest.mark.parametrize("at", ["start", "end"])
+def test_what_fails_to_trace_costs_no_mail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, at: str
+) -> None:
+    """A span that cannot be ended after Postfix took a mail would have it submitted again."""
+    provider = TracerProvider()
+    provider.add_span_processor(Broken(at))
+    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    untraced = HANDLERS.replace('trace.get_tracer("app").start_as_current_span(', "open(")
+    untraced = untraced.replace("work of the application", "/dev/null")
+    mailroom = make_mailroom(tmp_path, monkeypatch, untraced, tracing=True)
+    try:
+        asyncio.run(submit(Submitting(), row(b"Message-ID: <a@b>\r\n\r\nx"), tmp_path))
+        mail = b"From: zed@example.com\r\nMessage-ID: <first@example.com>\r\n\r\nx\r\n"
+        assert asyncio.run(deliver(mailroom, mail)).code == 250
+    finally:
+        mailroom.close()
+        telemetry.stop()
+    assert caplog.text.count("a span is lost") == 1
 
 
 def test_what_a_conversation_began_with() -> None:

@@ -58,6 +58,15 @@ class Done:
     err: str
 
 
+@pytest.fixture(autouse=True)
+def _modules_as_before(tmp_path: Path) -> Iterator[None]:
+    """The handlers of one project must not be those of the next, whose files are elsewhere."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(f"{tmp_path}/"):
+            del sys.modules[name]
+
+
 @pytest.fixture
 def lamson(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
+from lamson.delivery import errand_batch
 from lamson.delivery.errands import Fate
 from lamson.storage import tasks
 from lamson.storage.state import StateKey
@@ -96,9 +97,10 @@ def test_one_that_fails_is_undone_alone_and_waits(
 
 
 @pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("rolls_back", [False, True])
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 def test_one_that_ends_the_transaction_does_no_harm(
-    make_timely: Make, database: Database, end: str, fails: bool
+    make_timely: Make, database: Database, end: str, fails: bool, rolls_back: bool
 ) -> None:
     ended: list[str] = []
 
@@ -112,6 +114,8 @@ def test_one_that_ends_the_transaction_does_no_harm(
                 driver.execute(end)
             else:
                 driver.pgconn.exec_(end.encode())
+            if rolls_back:
+                errand.session().rollback()
             if fails:
                 raise ValueError("broken")
 
@@ -119,10 +123,28 @@ def test_one_that_ends_the_transaction_does_no_harm(
     here.errands.register("test", finish, shares=True)
     add(database)
     here.errands.run_together(here.due())
-    if fails and end == "COMMIT":  # what it committed itself is its own affair
+    if (fails or rolls_back) and end == "COMMIT":  # what it committed itself is its own affair
         with database.begin() as connection:
             connection.execute(text("DELETE FROM note WHERE word = :word"), {"word": ODD})
     here.wait(3600)
+    assert_done(here)
+
+
+def test_slow_ones_do_not_keep_all_others_waiting(
+    make_timely: Make, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite has one writer, and they were taken for quick."""
+    monkeypatch.setattr(errand_batch, "LONGEST", 0.0)
+    here = make_timely(SOURCE)
+    here.errands.register("test", note, shares=True)
+    add(database)
+    before = {task.name: (task.made_at, task.due_at) for task in here.due()}
+    assert here.errands.run_together(here.due()) == [Fate.DONE] + [Fate.DUE] * 5
+    left = {task.name: (task.made_at, task.due_at) for task in here.due()}
+    assert len(left) == 5
+    assert left.items() < before.items()
+    while found := here.due():
+        here.errands.run_together(found)
     assert_done(here)
 
 

@@ -164,9 +164,10 @@ def test_a_kind_that_nobody_does_waits(make_timely: Make, database: Database) ->
 
 
 @pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("rolls_back", [False, True])
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
 def test_mail_with_a_key_is_sent_once_though_the_transaction_was_ended(
-    make_timely: Make, database: Database, end: str, fails: bool
+    make_timely: Make, database: Database, end: str, fails: bool, rolls_back: bool
 ) -> None:
     """The key of mail that was not sent is free: else the next attempt would send none."""
     attempts: list[Errand] = []
@@ -185,6 +186,8 @@ def test_mail_with_a_key_is_sent_once_though_the_transaction_was_ended(
                 driver.execute(end)
             else:
                 driver.pgconn.exec_(end.encode())
+            if rolls_back:
+                errand.session().rollback()
             if fails:
                 raise ValueError("broken")
 

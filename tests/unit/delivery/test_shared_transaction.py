@@ -79,6 +79,9 @@ ON_SQLITE = [
     '(driver(session).set_authorizer(None), driver(session).execute("ROLLBACK"))',
     "(driver(session).set_authorizer(None), "
     'driver(session).execute("COMMIT"), driver(session).execute("BEGIN"))',
+    '(driver(session).set_authorizer(None), driver(session).execute("COMMIT"), session.rollback())',
+    "(driver(session).set_authorizer(None), "
+    'driver(session).execute("ROLLBACK"), session.rollback())',
 ]
 ON_POSTGRES = [
     'session.execute(text("ABORT"))',
@@ -93,6 +96,8 @@ ON_POSTGRES = [
     'driver(session).pgconn.exec_(b"COMMIT")',
     'driver(session).pgconn.exec_(b"ROLLBACK")',
     'driver(session).pgconn.exec_(b"COMMIT; BEGIN")',
+    '(driver(session).pgconn.exec_(b"COMMIT"), session.rollback())',
+    '(driver(session).pgconn.exec_(b"ROLLBACK"), session.rollback())',
 ]
 
 

@@ -72,7 +72,7 @@ def row(number: int = 1, recipient: str = "zed@example.com", *more: str) -> Outg
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -10,6 +10,7 @@ import pytest
 from lamson.relay.attempt import DONE, LEASE_MARGIN, NOT_TRIED, Attempts, Fate
 from lamson.relay.submission import Outcome, Refusal, SubmitterDown
 from lamson.storage.claims import LONGEST_DELAY
+from lamson.storage.journal_sent import JournalSent
 from lamson.storage.maildir import Maildir
 from lamson.storage.outgoing import Outgoing
 
@@ -48,6 +49,19 @@ def make(attempts: Attempts, server: Any, tried: Outgoing) -> Fate:
 def test_what_was_taken_or_refused_for_ever_is_done_with(attempts: Attempts) -> None:
     assert make(attempts, Server([]), row()) == DONE
     assert make(attempts, Server([Refusal("a@b.example", "550 no", True)]), row()) == DONE
+
+
+def test_a_journal_that_fails_has_nothing_submitted_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(JournalSent):
+        def note(self, *arguments: object) -> None:
+            raise ValueError("broken")
+
+    journal = Broken(1000, is_whole=True)
+    attempts = Attempts(Maildir(tmp_path / "undeliverable"), DAY, journal=journal)
+    assert make(attempts, Server([]), row()) == DONE
+    assert "id=4Qz: the journal lacks <1@test>" in caplog.text
 
 
 def test_only_who_was_refused_for_now_is_tried_again(attempts: Attempts) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from lamson.relay.submission import Refusal, SubmitterDown
 from lamson.storage import tasks
+from lamson.storage.held import Came
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
@@ -344,11 +345,13 @@ def test_the_sweep_leaves_alone_what_was_submitted_while_it_asked(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another thread deletes the row just after it was claimed: then nobody knows it any more."""
+    came: list[Outgoing] = []
 
     async def story() -> None:
         loop = asyncio.get_running_loop()
         gate = rig.server.gate = asyncio.Event()
         really_claim = rig.outbox.claim
+        really_hold = rig.outbox.held.hold_claimed
 
         async def finish() -> None:
             gate.set()
@@ -356,15 +359,23 @@ def test_the_sweep_leaves_alone_what_was_submitted_while_it_asked(
 
         def claim(limit: int) -> list[Outgoing]:
             rows = really_claim(limit)
-            asyncio.run_coroutine_threadsafe(finish(), loop).result()
+            if rows:
+                asyncio.run_coroutine_threadsafe(finish(), loop).result()
             return rows
 
+        def hold_claimed(rows: list[Outgoing]) -> Came:
+            came.extend(rows)
+            return really_hold(rows)
+
+        # Before it starts: a relay has one sweep at a time, and the first may come late.
+        monkeypatch.setattr(rig.outbox, "claim", claim)
+        monkeypatch.setattr(rig.outbox.held, "hold_claimed", hold_claimed)
         async with rig.relay() as relay:
             relay.submit(rig.commit(row()))
             await until(lambda: rig.server.under_way == 1)
             await asyncio.to_thread(rig.outbox.release_owner, "test")
-            monkeypatch.setattr(rig.outbox, "claim", claim)
-            await relay.sweep()
+            relay.wake()
+            await until(lambda: bool(came))
 
     asyncio.run(story())
     assert rig.server.taken == ["<1@test>"]

@@ -218,6 +218,21 @@ def test_a_post_that_goes_to_its_members_is_told_of(database: Database) -> None:
         assert forget(connection, ZOE, NOW).numbers["posts to mailing lists"] == 1
 
 
+def test_the_key_of_mail_that_others_get_too_stays_used(database: Database) -> None:
+    """Tracked mail to many is a row for each of them, under one Message-ID and one key."""
+    later = time.time() + 1000
+    key, his = Key("news"), Key("his")
+    with database.begin() as connection:
+        keys.claim(connection, key, "<news@test>", NOW)
+        keys.claim(connection, his, "<his@test>", NOW)
+        mails = [mail("<news@test>", one, due_at=later) for one in (ZOE, ANN)]
+        Outbox(database, "x").insert(connection, [*mails, mail("<his@test>", ZOE, due_at=later)])
+    with database.begin() as connection:
+        assert forget(connection, ZOE, NOW).numbers["keys"] == 1
+        assert keys.claim(connection, key, "<again@test>", NOW) == "<news@test>"
+        assert keys.claim(connection, his, "<again@test>", NOW) is None
+
+
 def test_many_rows_are_looked_at_a_few_at_a_time(database: Database) -> None:
     write(database, *(row(id, correspondent=ZOE if id % 2 else ANN) for id in range(1, 1203)))
     with database.begin() as connection:

@@ -110,6 +110,7 @@ def test_mail_that_was_tried_again_is_there_once(database: Database) -> None:
     for outcome, reply in (
         ("deferred", "451 later"),
         ("submitted", "250 queued as 4QzA"),
+        ("submitted", "250 queued as 4QzA"),  # of a commit nobody knew that it was made
         ("submitted", "250 queued as 4QzB"),
         ("refused", "550 no"),
     ):

@@ -34,6 +34,17 @@ def test_it_is_found_by_its_token_as_it_was(database: Database) -> None:
         assert pending.find(connection, b"2" * 16) is None
 
 
+def test_large_ones_are_forgotten_one_by_one_to_the_end(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "AT_A_TIME", BLOCK)
+    with database.begin() as connection:
+        pending.keep(connection, [make(b"1"), make(b"2")])
+        assert pending.purge(connection, 101.0, 9) == 9, "there is more"
+        assert pending.purge(connection, 101.0, 9) == 1
+        assert pending.purge(connection, 101.0, 9) == 0
+
+
 def test_there_is_room_for_so_many_octets(database: Database) -> None:
     now = 0.0
     room = Room(4 * BLOCK, clock=lambda: now)

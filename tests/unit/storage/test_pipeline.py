@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import exc, text
 
+from lamson import metrics
 from lamson.storage import pipeline
 from lamson.storage.database import Database
 
@@ -77,6 +78,15 @@ def add_both(database: Database, *both: str) -> None:
     with database.begin() as connection:
         for word in both:
             add(connection, word)
+
+
+def test_an_error_is_counted(database: Database) -> None:
+    board = metrics.Board(1)
+    metrics.begin(board, board.take("lmtp") or 0)
+    with pytest.raises(exc.IntegrityError):
+        add_both(database, "one", "one")
+    metrics.stop()
+    assert board.totals().counts["database_errors", metrics.OTHER] == 1
 
 
 def test_an_error_is_sqlalchemys_and_keeps_values_to_itself(database: Database) -> None:

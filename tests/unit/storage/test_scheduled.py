@@ -196,6 +196,31 @@ def test_the_key_of_mail_in_parts_is_free_when_the_last_is_dropped(database: Dat
         assert keys.claim(connection, key, "<2@test>", time.time()) is None
 
 
+@pytest.mark.parametrize("end", ["drop", "cancel"])
+def test_the_key_of_mail_of_which_a_part_has_left_stays_used(
+    database: Database, clock: Clock, end: str
+) -> None:
+    """By hand, before the others: else it could be sent again to who has it."""
+    outbox, key, other = Outbox(database, "test"), Key("one"), Key("two")
+    with database.begin() as connection:
+        assert keys.claim(connection, key, "<1@test>", time.time()) is None
+        assert keys.claim(connection, other, "<2@test>", time.time()) is None
+    parts = [row(name, HOUR, key=key.digest) for name in ("one", "two")]
+    commit(outbox, database, *parts, row("other", 2 * HOUR, key=other.digest))
+    first, second, third = (waiting.id for waiting in outbox.scheduled())
+    assert outbox.retry(first) == 1
+    assert leave(outbox) == ["one"]
+    with database.begin() as connection:
+        if end == "drop":
+            assert scheduled.drop(connection, second)
+            assert scheduled.drop(connection, third)
+        else:
+            assert scheduled.cancel(connection, key)
+            assert scheduled.cancel(connection, other)
+        assert keys.claim(connection, key, "<3@test>", time.time()) == "<1@test>"
+        assert keys.claim(connection, other, "<3@test>", time.time()) is None
+
+
 def test_what_left_before_it_was_dropped_keeps_its_key(database: Database, clock: Clock) -> None:
     """Else it could be sent again under that key."""
     if database.is_sqlite:
