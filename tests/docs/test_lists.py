@@ -38,4 +38,4 @@ def test_a_list_runs_as_written(tmp_path: Path, check: Callable[..., None]) -> N
         status, output = shell.enter("python -c 'import app.web'")
         assert status == 0, output
     check(tmp_path / PROJECT)
-    assert "4 passed" in shown["pytest -q"]
+    assert "5 passed" in shown["pytest -q"]
