@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 _LEFT = (
     "not touched: the application's own tables, what @background tasks were given,",
-    "what others quote of him in the archives of lists, the logs, and mail in run/undeliverable",
-    "and run/spam (lamson queue)",
+    "the logs, and mail in run/undeliverable and run/spam (lamson queue)",
 )
 
 
@@ -33,8 +32,7 @@ class _LookedAtError(Exception):
 @option("FORCE", is_flag=True, help="Erase without asking.")
 def forget_command(address: str, dry_run: bool, suppressed: bool, force: bool) -> None:
     """Erase a correspondent: his mail in the journal, his threads, states, timers and pending mail,
-    mail to him that waits or is tracked, the keys that such mail was sent by, his places on
-    mailing lists and what he posted there.
+    mail to him that waits or is tracked, and the keys that such mail was sent by.
 
     Says what went. What several share loses his part alone. What the application keeps in tables of
     its own is for the application. Exits with 66 where nothing is known of the address.

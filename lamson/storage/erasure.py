@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, select, update
 
 from lamson.smtp import address
-from lamson.storage import bounced, journal_rows, lists, suppressed
+from lamson.storage import bounced, journal_rows, suppressed
 from lamson.storage import threads as storage_threads
 from lamson.storage.outgoing import Outgoing
 from lamson.storage.state import StateKey
@@ -22,9 +22,6 @@ from lamson.storage.tables import (
     journal,
     journal_content,
     keys,
-    list_held,
-    list_members,
-    list_posts,
     outbox,
     pending,
     scheduled,
@@ -243,47 +240,6 @@ class _Erasure:
         gone = [row.digest for row in rows if self._is_him(row.sender)]
         self.done.add("mail that waits for a token", self._delete(pending, "digest", gone))
 
-    def lists(self) -> None:
-        """His places on lists, and what he posted: waiting for a moderator, or in an archive.
-
-        That something was posted stays known by a digest, so that it is not posted again. Where
-        others quote him they stay, and a post that is on its way arrives.
-        """
-        mine = delete(list_members).where(list_members.c.key == lists.key_of(self._mailbox))
-        self.done.add("places on lists", self._connection.execute(mine).rowcount)
-        held = [
-            row.id
-            for row in self._each(list_held, "id", "author", "sender")
-            if self._is_him(row.author) or self._is_him(row.sender)
-        ]
-        self.done.add("posts that moderators had", self._delete(list_held, "id", held))
-        decided = [
-            row.id
-            for row in self._each(list_held, "id", "decided_by")
-            if self._is_him(row.decided_by)
-        ]
-        posts = number = 0
-        for row in self._each(list_posts, "id", "author", "named"):
-            change: dict[str, object] = {}
-            is_in, others = self._others(row.named)
-            if is_in:
-                change["named"] = json.dumps(others)
-            if self._is_him(row.author):
-                posts += 1
-                change |= {"author": "", "subject": "", "message_id": "", "content": b""}
-                change |= {"is_archived": False, "is_digested": True}
-            elif is_in:
-                number += 1
-            if change:
-                this = update(list_posts).where(list_posts.c.id == row.id)
-                self._connection.execute(this.values(change))
-        for id in decided:
-            this = update(list_held).where(list_held.c.id == id)
-            self._connection.execute(this.values(decided_by=""))
-        self.done.add("posts to lists", posts)
-        self.done.add("places in posts of others", number)
-        self.done.add("decisions about posts", len(decided))
-
     def reputation(self, *, is_unsuppressed: bool) -> None:
         number = bounced.of(self._connection, self._mailbox)
         bounced.forget(self._connection, self._mailbox)
@@ -310,7 +266,6 @@ def forget(
         erasure.threads,
         erasure.states,
         erasure.pending,
-        erasure.lists,
     ]
     for step in steps:
         step()

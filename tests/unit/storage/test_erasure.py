@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select, text
 
-from lamson.storage import bounced, journal_rows, keys, lists, pending, scheduled, suppressed, tasks
+from lamson.storage import bounced, journal_rows, keys, pending, scheduled, suppressed, tasks
 from lamson.storage import tracked as storage_tracked
 from lamson.storage.erasure import forget
 from lamson.storage.journal_rows import Sent
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 ZOE, FOLDED = "Zoë@Bücher.example", "zoë@xn--bcher-kva.example"
 ANN = "ann@e.example"
-LIST = "users@test.com"
 NOW = 1_700_000_000.0
 
 
@@ -69,16 +68,6 @@ def thread(connection: Connection, id: str, *people: str) -> None:
     connection.execute(insert(thread_ids).values(digest=id.encode(), thread=id, sent_at=1.0))
 
 
-def listed(connection: Connection, one: str, digest: bytes) -> None:
-    """On a list, with a post of theirs in the archive, and one that waits."""
-    lists.put(connection, LIST, one, status=lists.ACTIVE)
-    about = {"author": one, "subject": f"{one}'s", "content": one.encode(), "smtputf8": True}
-    posted = {"message_id": f"<{one}>", "posted_at": NOW, "mode": lists.MAIL, "shared": 0}
-    kept = {"is_digested": False, "is_archived": True}
-    lists.post(connection, LIST, digest, [ZOE, ANN], **about, **posted, **kept)
-    lists.hold(connection, LIST, digest, **about, reason="r", sender=one, recipient=LIST)
-
-
 def everything_of(connection: Connection) -> None:
     """What there may be of both, and of each alone."""
     for number, one in enumerate((ZOE, ANN)):
@@ -108,7 +97,6 @@ def everything_of(connection: Connection) -> None:
         bounced.count(connection, one, is_hard=True, now=NOW, window=1.0)
         suppressed.add(connection, Suppressed(one, "", "by hand"))
         thread(connection, name, folded)
-        listed(connection, one, bytes([number]) * 16)
     thread(connection, "both", FOLDED, ANN)
     journal_rows.add(
         connection, [row(50, direction="out", recipients=(ZOE, ANN), correspondent=ZOE)]
@@ -147,10 +135,6 @@ def test_all_of_one_goes_and_nothing_of_another(database: Database) -> None:
         "states": 1,
         "timers": 1,
         "mail that waits for a token": 1,
-        "places on lists": 1,
-        "posts that moderators had": 1,
-        "posts to lists": 1,
-        "places in posts of others": 1,
         "failures": 1,
     }
     left = dump(database)
@@ -164,22 +148,6 @@ def test_all_of_one_goes_and_nothing_of_another(database: Database) -> None:
     with database.read() as connection:
         assert [one["message_id"] for one in scheduled.waiting(connection)] == ["<both@test>"]
         assert [one.id for one in journal_rows.page(connection, correspondent=ANN)] == [50, 12, 11]
-
-
-def test_what_he_posted_is_known_to_have_been_posted(database: Database) -> None:
-    with database.begin() as connection:
-        everything_of(connection)
-        held = lists.waiting(connection, LIST)
-        lists.decide(connection, held[1]["id"], "approved", ZOE)
-    with database.begin() as connection:
-        assert forget(connection, ZOE, NOW).numbers["decisions about posts"] == 1
-        assert lists.was_posted(connection, LIST, bytes(16))
-        assert lists.find(connection, LIST, ZOE) is None
-        [left] = lists.page(connection, LIST, most=10, before=None)
-        assert (left["author"], left["subject"]) == (ANN, f"{ANN}'s")
-        decided = lists.held(connection, held[1]["id"])
-        assert decided is not None
-        assert decided["decided_by"] == ""
 
 
 def test_to_be_written_to_again_is_asked_for(database: Database) -> None:
