@@ -6,8 +6,12 @@ its own; `tests.schedule` says which test goes where.
 
 from __future__ import annotations
 
+import compileall
 import os
+import re
+import sys
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,10 +23,10 @@ from tests.schedule import Scheduling, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from xdist.remote import Producer
 
+REPOSITORY = Path(__file__).parents[1]
 _schemas = count(1)
 
 # Examples for each property: while one works, in every run, in a night. On a machine that is busy
@@ -38,6 +42,15 @@ for _name, _examples in EXAMPLES.items():
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile(PROFILE)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile Lamson once, where Python is told to keep no bytecode: else each of the many
+    commands that tests run compiles all of it anew, which is most of their time."""
+    if sys.dont_write_bytecode and not hasattr(config, "workerinput"):
+        projects = re.compile(r"/(skeleton|examples)/")  # which are copied as they are
+        for package in ("lamson", "lamson_lmtp", "lamson_milter"):
+            compileall.compile_dir(REPOSITORY / package, quiet=2, rx=projects)
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -9,7 +9,7 @@ from lamson.lists.bounces import list_of
 from lamson.lists.commands import COMMANDS
 from lamson.lists.dmarc import Policies, Resolver, UnansweredError
 from lamson.lists.mailing_list import MailingList
-from lamson.lists.members import Member, known_lists
+from lamson.lists.members import Member, known_lists, memberships
 from lamson.lists.moderation import HeldPost
 from lamson.lists.one_click import OneClick
 from lamson.lists.tokens import TOKEN
@@ -27,4 +27,5 @@ __all__ = [
     "UnansweredError",
     "known_lists",
     "list_of",
+    "memberships",
 ]

@@ -10,6 +10,7 @@ from lamson.message.message import Message
 from lamson.storage import lists
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import RowMapping
     from sqlalchemy.orm import Session
 
 
@@ -31,14 +32,21 @@ class ArchivedPost:
 
 
 def page(which: str, db: Session, *, most: int, before: int | None) -> list[ArchivedPost]:
-    return [
-        ArchivedPost(
-            id=row["id"],
-            message_id=row["message_id"],
-            subject=row["subject"],
-            author=row["author"],
-            posted_at=datetime.fromtimestamp(row["posted_at"], UTC),
-            content=bytes(row["content"]),
-        )
-        for row in lists.page(db.connection(), which, most=most, before=before)
-    ]
+    rows = lists.page(db.connection(), which, most=most, before=before)
+    return [_of_row(row) for row in rows]
+
+
+def one(which: str, db: Session, id: int) -> ArchivedPost | None:
+    row = lists.archived(db.connection(), which, id)
+    return None if row is None else _of_row(row)
+
+
+def _of_row(row: RowMapping) -> ArchivedPost:
+    return ArchivedPost(
+        id=row["id"],
+        message_id=row["message_id"],
+        subject=row["subject"],
+        author=row["author"],
+        posted_at=datetime.fromtimestamp(row["posted_at"], UTC),
+        content=bytes(row["content"]),
+    )

@@ -207,6 +207,10 @@ class MailingList:
         """The archive, newest first; ``before`` is the id of the last one of the page before."""
         return archive.page(self.address, db, most=most, before=before)
 
+    def archived(self, db: Session, id: int) -> ArchivedPost | None:
+        """One post of the archive; None where there is none of that id."""
+        return archive.one(self.address, db, id)
+
     def held(self, db: Session) -> Sequence[moderation.HeldPost]:
         """What waits for a moderator, oldest first."""
         return moderation.waiting(self, db)

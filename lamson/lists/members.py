@@ -64,6 +64,12 @@ def known_lists(db: Session) -> list[str]:
     return lists.known(db.connection())
 
 
+def memberships(db: Session, mailbox: str) -> list[Member]:
+    """What somebody is on, however his address is spelt: a member for each list, in their order."""
+    rows = lists.everywhere(db.connection(), mailbox)
+    return [of_row(row) for row in rows if row["status"] in lists.ON_IT]
+
+
 def listed(which: str, db: Session, *, most: int | None = None) -> list[Member]:
     return [of_row(row) for row in lists.listed(db.connection(), which, most=most)]
 

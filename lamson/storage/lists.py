@@ -244,6 +244,16 @@ def page(
     return connection.execute(query.order_by(list_posts.c.id.desc()).limit(most)).mappings().all()
 
 
+def archived(connection: Connection, which: str, id: int) -> RowMapping | None:
+    """The post of that id, where it is in the archive of the list ``which``."""
+    query = select(list_posts).where(
+        list_posts.c.id == id,
+        list_posts.c.list == key_of(which),
+        list_posts.c.is_archived.is_(True),
+    )
+    return connection.execute(query).mappings().first()
+
+
 def room_taken(connection: Connection, which: str) -> tuple[int, int]:
     """How many posts wait for a moderator, and the octets of them all."""
     query = select(func.count(), func.coalesce(func.sum(func.length(list_held.c.content)), 0))

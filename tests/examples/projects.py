@@ -8,7 +8,7 @@ from lamson.cli import begin, project
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
-# Of a project's own environment: that of these tests has a dozen of others, which take long to load.
+# Of a project of its own: the environment of these tests has a dozen of others, slow to load.
 PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p lamson.testing"}
 NAMES = [name for name in begin.names() if name != begin.EMPTY]
 

@@ -55,9 +55,7 @@ def ports() -> Iterator[dict[str, object]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_tests_pass_behind_postfix(
-    name: str, ports: dict[str, object], tmp_path: Path
-) -> None:
+def test_its_tests_pass_behind_postfix(name: str, ports: dict[str, object], tmp_path: Path) -> None:
     project = generate(name, tmp_path / name)
     (project / "conftest.py").write_text(CONFTEST)
     told = {PORTS: json.dumps(ports), "PYTHONPATH": str(REPOSITORY)}

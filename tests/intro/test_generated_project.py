@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,9 +9,9 @@ import pytest
 from tests.intro.shell import Shell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
 FIVE_MINUTES = 300  # lines
 
 
@@ -25,15 +24,9 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)  # mypy begins without a cache
-def test_the_code_is_clean_and_typed(shell: Shell) -> None:
-    for line in (
-        "ruff check .",
-        "ruff format --check .",
-        f"MYPYPATH={REPOSITORY} mypy --follow-imports=silent app config tests migrations",
-    ):
-        status, output = shell.enter(line)
-        assert status == 0, f"$ {line}\n{output}"
+@pytest.mark.usefixtures("shell")
+def test_the_code_is_clean_and_typed(tmp_path: Path, check: Callable[..., None]) -> None:
+    check(tmp_path / "mymailserver", "app", "config", "tests", "migrations")
 
 
 def test_the_first_migration_makes_what_the_models_say(shell: Shell, tmp_path: Path) -> None:

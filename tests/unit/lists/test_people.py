@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
-from lamson.lists import MailingList
+from lamson.lists import MailingList, memberships
 from lamson.storage import lists
 from lamson.testing import Refused
 from tests.unit.lists.conftest import USERS
@@ -53,6 +53,19 @@ def test_who_confirms_is_on_the_list(person: Callable[[str], Conversation], db: 
     with pytest.raises(Refused):
         zed.say((asked["From"] or "").replace("users+", "other+"), "Re:", "yes")
     assert MailingList("other@test.com").members(db) == []
+
+
+def test_what_somebody_is_on(person: Callable[[str], Conversation], db: Session) -> None:
+    zed = person("ZED@example.com")
+    join(zed)
+    MailingList("other@test.com").add(db, "zed@EXAMPLE.com", owner=True)
+    zed.say("third-subscribe@test.com", "Subscribe")
+    mine = memberships(db, "Zed@example.com")
+    assert [(one.list_address, one.is_owner) for one in mine] == [
+        ("other@test.com", True),
+        ("users@test.com", False),
+    ]
+    assert memberships(db, "nobody@example.com") == []
 
 
 def test_no_program_joins(person: Callable[[str], Conversation], db: Session) -> None:

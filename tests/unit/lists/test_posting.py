@@ -258,6 +258,8 @@ def test_the_archive(ann: Conversation, db: Session) -> None:
     assert newest.message.body == "text\n"
     assert newest.message["List-Unsubscribe"] is None
     assert [one.subject for one in USERS.posts(db, before=older.id)] == ["Post 0"]
+    assert USERS.archived(db, older.id) == older
+    assert MailingList("other@test.com").archived(db, older.id) is None
 
 
 def test_the_lists_that_there_are(db: Session) -> None:

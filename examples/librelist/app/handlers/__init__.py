@@ -1,0 +1,1 @@
+"""Handler modules; the setting `handlers` in config/settings.py names those that are used."""
