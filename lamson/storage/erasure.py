@@ -279,7 +279,13 @@ class _Erasure:
             else:
                 gone.append(row.id)
         self.done.add("posts to mailing lists", self._delete(list_posts, "id", gone))
-        held = [r.id for r in self._each(list_held, "id", "author") if self._is_him(r.author)]
+        held: list[int] = []
+        for row in self._each(list_held, "id", "author", "sender", "decided_by"):
+            if self._is_him(row.author) or self._is_him(row.sender):
+                held.append(row.id)
+            elif self._is_him(row.decided_by):
+                decided = update(list_held).where(list_held.c.id == row.id)
+                self._connection.execute(decided.values(decided_by=""))
         self.done.add("posts that wait for a moderator", self._delete(list_held, "id", held))
 
     def reputation(self, *, is_unsuppressed: bool) -> None:

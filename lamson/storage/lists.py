@@ -181,8 +181,9 @@ def posted(connection: Connection, id: int) -> RowMapping | None:
 
 
 def arrived(connection: Connection, id: int) -> None:
-    """A post has gone to all that it is for."""
-    connection.execute(update(list_posts).where(list_posts.c.id == id).values(shared=0))
+    """A post has gone to all that it is for: whom its fields name is of no more use."""
+    done = update(list_posts).where(list_posts.c.id == id).values(shared=0, named="[]")
+    connection.execute(done)
 
 
 def undigested(connection: Connection, which: str, limit: int) -> Sequence[RowMapping]:

@@ -81,13 +81,13 @@ def posted_by(connection: Connection, author: str, digest: bytes) -> int:
         "is_digested": False,
         "is_archived": True,
     }
-    return lists.post(connection, "l@test.com", digest, (), **values)
+    return lists.post(connection, "l@test.com", digest, (ZOE, ANN), **values)
 
 
-def held_from(connection: Connection, author: str, digest: bytes) -> None:
+def held_from(connection: Connection, author: str, digest: bytes) -> int:
     values: dict[str, Any] = {"author": author, "sender": author, "recipient": "l@test.com"}
     values |= {"subject": "s", "reason": "r", "smtputf8": False, "content": b"x"}
-    lists.hold(connection, "l@test.com", digest, **values)
+    return lists.hold(connection, "l@test.com", digest, **values)
 
 
 def everything_of(connection: Connection) -> None:
@@ -127,7 +127,8 @@ def everything_of(connection: Connection) -> None:
         bounced.count(connection, one, is_hard=True, now=NOW, window=1.0)
         suppressed.add(connection, Suppressed(one, "", "by hand"))
         lists.put(connection, "l@test.com", one, status=lists.ACTIVE)
-        held_from(connection, one, digest)
+        id = held_from(connection, one, digest)
+        lists.decide(connection, id, "approved", ZOE)
         lists.arrived(connection, posted_by(connection, one, digest))
         thread(connection, name, folded)
     thread(connection, "both", FOLDED, ANN)
