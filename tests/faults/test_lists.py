@@ -29,7 +29,7 @@ def test_each_member_has_it_once(tmp_path: Path) -> None:
     rig = ListRig(tmp_path, None, members=MEMBERS, piece=PIECE, failpoint=point)
     count = run(rig, KILLS)
     assert count.is_clean, (count, rig.lamson.log_lines())
-    assert count.kills == KILLS
+    assert 1 <= count.kills <= KILLS  # the rest may be through before the second
 
 
 def test_the_count_notices_a_lamson_that_is_wrong(tmp_path: Path) -> None:
