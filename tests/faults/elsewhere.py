@@ -92,6 +92,6 @@ FAULTS = [
         weakness=EARLY_DELETES,
         why_not_twice="nobody but the service has its mail",
         nodes=2,
-        long_on=("postgres",),
+        long_on=("sqlite", "postgres"),
     ),
 ]

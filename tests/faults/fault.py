@@ -49,8 +49,8 @@ class Fault:
 
     ``inject`` strikes once, under load, and returns when it has struck and is over. ``prepare``
     changes a rig that is not started yet. On the databases ``long_on`` it strikes in the long run
-    alone, since it is slow: it waits for the outbox to try again. ``check`` looks at what else must
-    be true in the end, and says what is not.
+    alone, since it is slow: it waits for the outbox to try again, or starts much anew. ``check``
+    looks at what else must be true in the end, and says what is not.
     ``weakness`` is what makes Lamson wrong under this fault: leaving out the seen check wherever
     Postfix delivers again what was committed; where that cannot be (``why_not_twice``), a mistake.
     ``also`` are more mistakes to be noticed under it. Where it ``keeps`` mail in run/undeliverable,

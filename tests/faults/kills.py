@@ -178,6 +178,6 @@ FAULTS = [
         check=_put_off,
         weakness=EARLY_REPLY,
         why_not_twice="the workers finish what they began",
-        long_on=("postgres",),
+        long_on=("sqlite", "postgres"),
     ),
 ]
