@@ -32,6 +32,7 @@ _schemas = count(1)
 # Examples for each property: while one works, in every run, in a night. On a machine that is busy
 # with other things an example may take as long as it likes.
 EXAMPLES = {"check": 25, "test": 100, "nightly": 3000}
+TYPED = ("tests/docs/", "tests/examples/", "tests/intro/", "tests/web/")
 NIGHTLY_TIMEOUT = 4 * 3600  # seconds for one property
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "test")
 for _name, _examples in EXAMPLES.items():
@@ -77,6 +78,13 @@ def _umask() -> Iterator[None]:
     os.umask(before)
     yield
     os.umask(before)
+
+
+@pytest.fixture(autouse=True)
+def _hardly_measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whole programs that pages and examples have one type, it would cost half as much again."""
+    if request.node.nodeid.startswith(TYPED):
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 @pytest.fixture
