@@ -50,7 +50,7 @@ test: packages containers lint $(VENV)/milter
 coverage: packages containers $(VENV)/milter
 	@$(BIN)/pytest $(PARALLEL) --cov --cov-report=term && $(BIN)/python scripts/coverage_floor.py
 
-# Of all that is here a smaller form is in `make test`.
+# Of all that is here but the coverage a smaller form is in `make test`.
 nightly: packages containers $(VENV)/milter
 	@failed=0; \
 	echo "make nightly, 1 of 3: the branches that the tests take"; \
