@@ -221,6 +221,11 @@ class TimeRig(Running):
         """Until a few timers are done, and not all of them."""
         wait_for(lambda: len(self._rows("timer")) >= 5, "some timers to be done", timeout=60)
 
+    def wait_for_a_slot(self) -> None:
+        """Wait until the schedule has run once more."""
+        before = len(self._rows("every"))
+        wait_for(lambda: len(self._rows("every")) > before, "another slot")
+
     def wait_until_idle(self) -> None:
         """Until two looks a second apart find as much done: nothing that waits is due."""
         seen: list[int] = []
