@@ -28,6 +28,7 @@ MAX_PARTS = 1000
 _MAX_BOUNDARY = 250  # octets; RFC 2046 section 5.1.1 has 70
 _MAX_OPENING = 2000  # octets of a part that holds a header alone
 _MAX_NOTHING = 1000  # octets of a multipart that are compared with nothing
+_CONTENT_TYPE = re.compile(rb"(?im)^content-type[ \t]*:((?:[^\n]|\n[ \t])*)\n")
 _MAX_ODD_LINES = 100  # that could be boundary lines and are none, of which the rest is looked at
 
 # A token (RFC 2045 section 5.1): more than RFC 6838 section 4.2 has be registered.
@@ -271,11 +272,18 @@ def _guessed(source: bytes, start: int, end: int) -> bytes | None:
 
 
 def _opens(source: bytes, start: int, end: int, boundary: bytes) -> bool:
-    """True where a part has nothing but a header, which declares this boundary."""
+    """True where a part has nothing but a header, which declares a multipart of this boundary.
+
+    Of any other the boundary lines that follow are its siblings', whatever its fields say.
+    """
     if end - start > _MAX_OPENING or source.find(boundary, start, end) < 0:
         return False
-    header = source[start:end]
-    return bool(re.search(rb'(?i)\bboundary[ \t]*=[ \t]*"?%b["\s]' % re.escape(boundary), header))
+    header, _, body = source[start:end].replace(b"\r\n", b"\n").partition(b"\n\n")
+    fields = _CONTENT_TYPE.findall(header + b"\n")
+    if body.strip() or len(fields) != 1 or not fields[0].lstrip().lower().startswith(b"multipart/"):
+        return False
+    declares = rb'(?i)\bboundary[ \t]*=[ \t]*"?%b["\s]' % re.escape(boundary)
+    return bool(re.search(declares, fields[0] + b"\n"))
 
 
 def _closing(boundary: bytes) -> re.Pattern[bytes]:

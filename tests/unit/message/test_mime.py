@@ -242,3 +242,24 @@ def test_boundaries_that_are_read_in_several_ways(line: bytes, ways: int) -> Non
     head = b"Content-Type: multipart/mixed; boundary=x; boundary=x--; boundary=xy\n\n"
     _, defects = parts_of(head + line + b"\n\nhi\n")
     assert ("a boundary that can be read in two ways" in defects) == (ways == 2)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "X-Note: boundary=b",
+        "CContent-Type: multipart/mixed; boundary=b",
+        "Content-Type: text/plain; boundary=b",
+        "Content-Type: text/plain\r\nContent-Type: multipart/mixed; boundary=b",
+        "Content-Type: text/plain;\r\n x=multipart/mixed; boundary=b",
+    ],
+)
+def test_who_names_the_boundary_without_being_a_multipart_hides_no_sibling(field: str) -> None:
+    """A part with nothing but a header is no multipart for that."""
+    content = (
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+        f"--b\r\n{field}\r\n\r\n"
+        '--b\r\nContent-Type: application/octet-stream; name="x.exe"\r\n\r\nMZ\r\n--b--\r\n'
+    )
+    parts, _ = parts_of(content.encode())
+    assert "x.exe" in [name for part in parts for name in part.filenames]
