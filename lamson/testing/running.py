@@ -160,6 +160,7 @@ class Running:
         """Forget all mail and all rows, as if the service had just been set up."""
         from sqlalchemy import MetaData
 
+        from lamson.delivery import schedules
         from lamson.storage.maildir import Maildir
 
         self.settle()
@@ -167,7 +168,9 @@ class Running:
         with self.database.begin() as connection:
             tables.reflect(connection)
             for table in reversed(tables.sorted_tables):
-                if table.name not in _KEPT:
+                if table.name == "lamson_tasks":  # the service made those of @every as it began
+                    connection.execute(table.delete().where(table.c.kind != schedules.KIND))
+                elif table.name not in _KEPT:
                     connection.execute(table.delete())
         for name in ("queue", "undeliverable"):
             Maildir(self.run_dir / name, safe=False).clear()

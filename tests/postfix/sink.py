@@ -46,13 +46,13 @@ class _Server(SMTP):
 
 
 class Sink:
-    """Use as a context manager; ``port`` is known from the start, by default any that is free."""
+    """Use as a context manager; ``port`` is known from the start and stays the same."""
 
-    def __init__(self, protocol: type[SMTP] = _Server, *, port: int = 0) -> None:
+    def __init__(self, protocol: type[SMTP] = _Server) -> None:
         self._protocol = protocol  # LMTP for a mailbox server
         self.messages: list[Delivered] = []
         self.refusals: dict[str, str] = {}
-        self._socket = socket.create_server(("127.0.0.1", port), backlog=100)
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.port: int = self._socket.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="sink", daemon=True)

@@ -12,11 +12,9 @@ import pytest
 from lamson.cli import begin
 from lamson.cli import project as making
 from tests.examples.projects import PLUGINS
-from tests.postfix.instance import PostfixInstance, why_not
-from tests.waiting import free_port
+from tests.postfix.played import Played
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
@@ -138,34 +136,8 @@ def test_a_story_is_played(project: Path, options: list[str]) -> None:
     assert "passed" in play(project, *options)
 
 
-@pytest.fixture
-def ports() -> Iterator[dict[str, str]]:
-    """A Postfix that delivers to the service, and sends what it submits to where it is caught."""
-    if reason := why_not():
-        pytest.skip(reason)
-    lmtp, socketmap, sink = free_port(), free_port(), free_port()
-    postfix = PostfixInstance(
-        sink_port=sink,
-        routes={"test.com": f"lmtp:inet:[127.0.0.1]:{lmtp}"},
-        main={
-            "relay_recipient_maps": f"socketmap:inet:127.0.0.1:{socketmap}:recipient",
-            "unknown_relay_recipient_reject_code": "550",
-            "smtpd_reject_unlisted_sender": "no",
-        },
-    )
-    with postfix:
-        yield {
-            "options": f"smtp={postfix.smtp_port},sink={sink},config={postfix.base / 'etc'}",
-            "LAMSON_LMTP__LISTEN": f"127.0.0.1:{lmtp}",
-            "LAMSON_SOCKETMAP__LISTEN": f"127.0.0.1:{socketmap}",
-            "LAMSON_SUBMISSION__SERVER": f"127.0.0.1:{postfix.submission_port}",
-        }
-
-
 @pytest.mark.postfix
-def test_a_story_is_played_through_postfix(project: Path, ports: dict[str, str]) -> None:
-    options = ports.pop("options")
-    said = play(
-        project, "--lamson-through", "postfix", "--lamson-postfix", options, "--tb=short", **ports
-    )
+def test_a_story_is_played_through_postfix(project: Path) -> None:
+    with Played() as played:
+        said = play(project, *played.options, "--tb=short", **played.environment)
     assert "passed" in said
