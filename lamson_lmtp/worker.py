@@ -62,7 +62,7 @@ async def _serve(application: Application, sockets: Sequence[socket.socket], lin
     leaving = Leaving(link)
     if application.outbox is not None:
         release = application.lease_owners.release_dead
-        await asyncio.to_thread(release, application.outbox, link.lost_pids)
+        await asyncio.to_thread(release, application.outbox)
     server = _server(application)
     await application.start()
     await server.start(sockets)

@@ -212,8 +212,6 @@ class Supervisor:
             self._suspects.forget(worker.pid)
         elif suspects := self._suspects.blame(worker.pid, stood_still=worker.stood_still):
             log.logger.error("worker %d had %d deliveries under way", worker.pid, suspects)
-        if not worker.is_ready:
-            worker.group.lost_pids += worker.lost_pids
         if worker.is_leaving:
             return
         if not self._is_serving:  # the start fails, and says why
@@ -225,7 +223,6 @@ class Supervisor:
         )
         # One that never got ready would only fail again: not more than once a second.
         worker.group.not_before = time.monotonic() + (0.0 if worker.is_ready else RETRY)
-        worker.group.lost_pids.append(worker.pid)
 
     def _present(self, group: Group) -> list[Worker]:
         return [
@@ -271,7 +268,6 @@ class Supervisor:
             sys.stdout.flush()
             sys.stderr.flush()
         log.flush()
-        lost_pids = group.lost_pids
         place = None if self._board is None else self._board.take(group.name.lower())
         pipe: tuple[int, ...] = ()
         heartbeat: Heartbeat | None = None
@@ -283,7 +279,6 @@ class Supervisor:
                 writing,
                 self._alive_read,
                 number,
-                lost_pids,
                 slot=slot,
                 is_patient=self._is_patient,
                 heartbeat=heartbeat,
@@ -302,11 +297,8 @@ class Supervisor:
             self._become_worker(group, link, place)
         if self._board is not None:
             self._board.settle(place, pid)
-        group.lost_pids = []
         os.close(writing)
-        worker = self._workers[pid] = Worker(
-            pid, number, slot, reading, group, lost_pids, heartbeat, place
-        )
+        worker = self._workers[pid] = Worker(pid, number, slot, reading, group, heartbeat, place)
         return worker
 
     def _become_worker(self, group: Group, link: Link, place: int | None) -> NoReturn:

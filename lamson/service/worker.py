@@ -42,7 +42,6 @@ class Link:
         status: int,
         alive: int,
         number: int,
-        lost_pids: Sequence[int],
         *,
         slot: int,
         is_patient: bool,
@@ -53,7 +52,6 @@ class Link:
         self.alive = alive  # readable (end of file) once the supervisor is gone
         self.number = number  # among the workers of its group, from 0
         self.slot = slot  # of which processor it is, see `lamson.service.cpu`
-        self.lost_pids = lost_pids  # workers that died suddenly and were not replaced before
         self.is_patient = is_patient  # whether to come up though the database does not answer
         self.heartbeat = heartbeat  # for the worker to beat, from what must not stand still
         self.board = board  # in which all count, where somebody wants to know
@@ -114,7 +112,6 @@ class Group:
     keeps_to_one: bool = True
     sockets: list[socket.socket] = field(default_factory=list)
     not_before: float = 0.0  # when the next worker may be forked
-    lost_pids: list[int] = field(default_factory=list)  # workers that died, to tell the next one
 
     def __str__(self) -> str:
         return f"{self.name} on {', '.join(map(describe, self.sockets))}"
@@ -130,7 +127,6 @@ class Worker:
         slot: int,
         status: int,
         group: Group,
-        lost_pids: Sequence[int],
         heartbeat: Heartbeat,
         place: int | None = None,
     ) -> None:
@@ -139,7 +135,6 @@ class Worker:
         self.slot = slot  # of which processor it is, where its group keeps to one
         self.group = group
         self.status = status
-        self.lost_pids = lost_pids  # that it was told of, to release what they leased
         self.heartbeat = heartbeat
         self.place = place  # of what it counts, where that is counted
         self.is_ready = False

@@ -1,9 +1,11 @@
 """Who holds a lease in the outbox, and whether that process is dead.
 
-An owner's name is ``host:project:place.pid``: a place is where process numbers mean the same
-processes, this start of this machine and this container. Of our own place we ask for each process;
-of a former one all are dead, since the lock of the run directory is ours now. Of any other nothing
-is known: its leases run out.
+An owner's name is ``host:project:place.pid.start``: a place is where process numbers mean the same
+processes, this start of this machine and this container; the start (clock ticks since that of the
+machine) tells processes with one number from each other, also those of a container that was started
+again, which the kernel may give the same place. Of our own place we ask for each process; of a
+former one all are dead, since the lock of the run directory is ours now. Of any other nothing is
+known: its leases run out.
 """
 
 from __future__ import annotations
@@ -22,12 +24,10 @@ from lamson.errors import LamsonError
 from lamson.storage import failure
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from lamson.storage.outbox import Outbox
 
 _MOST_PLACES = 20  # that are remembered
-_LONGEST = 160  # characters of a name
+_LONGEST = 160  # characters of a name, but for the process
 _IDENTITIES = (Path("/proc/sys/kernel/random/boot_id"), Path("/etc/machine-id"))
 
 
@@ -37,45 +37,36 @@ class LeaseOwners:
     def __init__(self, project: Path, run_dir: Path) -> None:
         self._project = project
         self._run_dir = run_dir
-        self._lost: set[str] = set()  # processes that are known to be dead
         self._former: set[str] = set()  # places where all are dead
 
     def name(self, pid: int | str) -> str:
         """Who holds a lease: this machine, this project, that process."""
-        return f"{socket.gethostname()}:{self._project}:{_place()}.{pid}"[-_LONGEST:]
+        service = f"{socket.gethostname()}:{self._project}"[-_LONGEST:]
+        return f"{service}:{_place()}.{pid}.{_start(str(pid))}"
 
-    def release_dead(
-        self, outbox: Outbox, lost_pids: Collection[int] = (), *, is_running: bool = False
-    ) -> None:
+    def release_dead(self, outbox: Outbox, *, is_running: bool = False) -> None:
         """Give back what processes of this machine and project leased and left behind.
 
-        ``lost_pids`` are known to be dead: somebody else may have such a number again.
-        Unless we are running already, a lease of a process with our pid is that of one that had it
-        before us, as in a container that was killed. A database that fails is logged, since a
-        worker has to come up all the same, to answer 451; the leases run out then.
+        Where we are not running already, the places where this service ran before are read first.
+        A database that fails is logged, since a worker has to come up all the same, to answer 451;
+        it is looked again before long.
         """
-        self._lost.update(map(str, lost_pids))
         if not is_running:
             with suppress(OSError):
                 self._former = _former_places(self._run_dir)
         try:
             for owner in outbox.owners():
-                if self._is_dead(owner, is_running=is_running):
+                if self._is_dead(owner):
                     outbox.release_owner(owner)
-            self._lost.clear()
         except (SQLAlchemyError, OSError, LamsonError) as error:
             log.logger.error("outbox: mail of dead processes has to wait: %s", failure.brief(error))
 
-    def _is_dead(self, owner: str, *, is_running: bool) -> bool:
+    def _is_dead(self, owner: str) -> bool:
         where, _, process = owner.rpartition(":")
-        place, _, pid = process.partition(".")
         if where != self.name(os.getpid()).rpartition(":")[0]:
             return False
-        if pid == str(os.getpid()):
-            return not is_running
-        if place == _place():
-            return pid in self._lost or not _lives(pid)
-        return place in self._former
+        place, pid, start = (*process.split("."), "", "")[:3]
+        return not _lives(pid, start) if place == _place() else place in self._former
 
 
 @cache
@@ -109,13 +100,31 @@ def _boot() -> str:
     return ""
 
 
-def _lives(pid: str) -> bool:
-    """Whether there is such a process. One that ended, and that its parent let lie, is dead."""
+def _lives(pid: str, start: str) -> bool:
+    """Whether there is such a process, and no other that was given its number since.
+
+    One that ended, and that its parent let lie, is dead. Without a ``start``, as names had none
+    before, the number has to do.
+    """
     try:
         os.kill(int(pid), 0)
-        state = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()[0]
+        state, began = _state_and_start(pid)
     except (FileNotFoundError, ProcessLookupError):
         return False
     except PermissionError:  # another user's, which /proc may hide from us (ProtectProc=)
         return True
-    return state not in "ZX"
+    return state not in "ZX" and start in {"", began}
+
+
+def _start(pid: str) -> str:
+    """When the process started; empty where there is none, or where it is hidden from us."""
+    try:
+        return _state_and_start(pid)[1]
+    except OSError:
+        return ""
+
+
+def _state_and_start(pid: str) -> tuple[str, str]:
+    """The fields 3 and 22 of /proc/pid/stat (proc(5))."""
+    fields = Path(f"/proc/{int(pid)}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    return fields[0], fields[19]

@@ -57,7 +57,7 @@ class Load:
         while self._left and not self._errors:
             letter = self._left.pop()
             try:
-                wait_for(partial(self._send, letter), f"{letter} is taken", timeout=60)
+                wait_for(partial(self._send, letter), f"{letter} is taken", timeout=240)
             except Exception as error:  # noqa: BLE001 - the test's own thread raises it
                 self._errors.append(error)
 

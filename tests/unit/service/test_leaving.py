@@ -32,7 +32,7 @@ def test_it_serves_until_it_is_told_or_alone(is_told: bool) -> None:
 
     async def serve(end: Callable[[], None]) -> None:
         heart: Any = SimpleNamespace(beat_on=beating.append)  # ours would end the tests one day
-        link = Link(status, alive, 0, (), slot=0, is_patient=False, heartbeat=heart)
+        link = Link(status, alive, 0, slot=0, is_patient=False, heartbeat=heart)
         leaving = Leaving(link)
         waiting = asyncio.create_task(leaving.wait())
         ready, _ = await asyncio.wait({waiting}, timeout=0.01)

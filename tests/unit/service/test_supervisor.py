@@ -1,4 +1,4 @@
-"""lamson.service.supervisor: what the supervisor tells a new worker.
+"""lamson.service.supervisor: what the supervisor tells a new worker, and whom it ends.
 
 What it does with real services is in tests/supervisor.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,37 +24,8 @@ if TYPE_CHECKING:
 
 
 def work(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
-    """Say who was lost, then wait to be killed."""
-    (project / str(os.getpid())).write_text(" ".join(map(str, link.lost_pids)) + "\n")
+    """Wait to be killed."""
     signal.pause()
-
-
-def test_the_next_worker_is_told_of_all_that_died(tmp_path: Path) -> None:
-    group = Group("LMTP", lambda settings: [], lambda settings: 2, work)
-    supervisor = Supervisor(tmp_path, Settings(handlers=[], run_dir=tmp_path / "run"), [group])
-    supervisor._is_serving = True
-
-    def told(pid: int) -> str:
-        file = tmp_path / str(pid)
-        return file.read_text() if file.exists() else ""
-
-    def is_told(pid: int) -> bool:
-        return told(pid).endswith("\n")
-
-    def fork_and_kill(count: int) -> list[int]:
-        pids = [supervisor._fork(group).pid for _ in range(count)]
-        for pid in pids:
-            wait_for(partial(is_told, pid), "a worker to be told")
-            os.kill(pid, signal.SIGKILL)
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        supervisor._reap()
-        return pids
-
-    dead = fork_and_kill(2)
-    replacements = fork_and_kill(2)
-    assert [told(pid).split() for pid in replacements] == [[str(pid) for pid in dead], []]
-    (last,) = fork_and_kill(1)  # as the others died before they could do anything about it
-    assert sorted(told(last).split()) == sorted(str(pid) for pid in dead + replacements)
 
 
 def test_a_worker_that_died_meanwhile_is_not_told_to_end(

@@ -27,8 +27,8 @@ class Pair:
         os.set_blocking(reading, False)
         group = Group("LMTP", lambda settings: [], lambda settings: 1, lambda *given: None)
         heartbeat = Heartbeat(300.0)
-        self.worker = Worker(1, 0, 0, reading, group, [], heartbeat)
-        self.link = Link(self.writing, -1, 0, [], slot=0, is_patient=False, heartbeat=heartbeat)
+        self.worker = Worker(1, 0, 0, reading, group, heartbeat)
+        self.link = Link(self.writing, -1, 0, slot=0, is_patient=False, heartbeat=heartbeat)
 
 
 @pytest.fixture

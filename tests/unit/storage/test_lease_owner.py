@@ -49,16 +49,39 @@ def ended_pid() -> int:
 def test_what_the_dead_left_is_given_back(
     database: Database, owners: LeaseOwners, outbox: Outbox
 ) -> None:
-    dead, reborn = owners.name(ended_pid()), owners.name(os.getpid())
-    alive = owners.name(os.getppid())
+    dead, alive = owners.name(ended_pid()), owners.name(os.getppid())
     elsewhere = ["other.example:/srv/mail:1", "no owner of ours"]
-    recycled = owners.name(1)
-    for owner in (dead, reborn, alive, recycled, *elsewhere):
+    for owner in (dead, alive, *elsewhere):
         lease(database, owner)
-    owners.release_dead(outbox, [1])
+    owners.release_dead(outbox)
     assert sorted(outbox.owners()) == sorted([alive, *elsewhere])
-    claimed = {row.conversation for row in outbox.claim(10)}
-    assert claimed == {dead, reborn, recycled}
+    assert {row.conversation for row in outbox.claim(10)} == {dead}
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_number_that_somebody_else_has_now_keeps_nobody_alive(
+    database: Database, owners: LeaseOwners, outbox: Outbox, *, is_running: bool
+) -> None:
+    """As in a container that is killed and started: the same numbers, often the same namespace."""
+    alive = [owners.name(pid) for pid in (os.getpid(), os.getppid())]
+    before = [f"{owner.rpartition('.')[0]}.1" for owner in alive]
+    of_an_earlier_release = owners.name(os.getppid()).rpartition(".")[0]
+    for owner in (*alive, *before, of_an_earlier_release):
+        lease(database, owner)
+    owners.release_dead(outbox, is_running=is_running)
+    assert sorted(outbox.owners()) == sorted([*alive, of_an_earlier_release])
+
+
+def test_a_long_project_is_known_whatever_its_process_is_called(
+    tmp_path: Path, database: Database
+) -> None:
+    owners = LeaseOwners(tmp_path / ("deep/" * 40), tmp_path)
+    outbox = Outbox(database, owners.name(os.getpid()))
+    short, long = (f"{owners.name(os.getpid()).rpartition('.')[0]}.{start}" for start in (1, 10**9))
+    for owner in (short, long):
+        lease(database, owner)
+    owners.release_dead(outbox, is_running=True)
+    assert outbox.owners() == []
 
 
 def test_what_a_killed_container_left_is_given_back_when_it_comes_again(
@@ -87,14 +110,14 @@ def test_what_a_killed_container_left_is_given_back_when_it_comes_again(
 def test_a_worker_comes_up_without_its_database(
     database: Database, owners: LeaseOwners, outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lease(database, owners.name(1))
+    lease(database, owners.name(ended_pid()))
     with database.begin() as connection:
         connection.execute(text("ALTER TABLE lamson_outbox RENAME TO gone"))
-    owners.release_dead(outbox, [1])
+    owners.release_dead(outbox)
     assert "mail of dead processes has to wait" in caplog.text
     with database.begin() as connection:
         connection.execute(text("ALTER TABLE gone RENAME TO lamson_outbox"))
-    owners.release_dead(outbox, is_running=True)  # it has not forgotten who was lost
+    owners.release_dead(outbox, is_running=True)
     assert outbox.owners() == []
 
 
