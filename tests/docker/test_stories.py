@@ -139,6 +139,12 @@ def test_a_node_that_is_killed_loses_nothing(system: MailSystem) -> None:
     load.check(resent=2 * CONNECTIONS)
 
 
+def test_the_address_of_a_dead_node_is_soon_given_up(system: MailSystem) -> None:
+    """Whether a lookup meets one is a matter of luck: the name does not stand for it for long."""
+    retries = system.postfix.run("cat", "/proc/sys/net/ipv4/tcp_syn_retries")
+    assert retries == "2\n"  # seven seconds; Linux's own six are two minutes
+
+
 def test_a_database_that_goes_away_loses_nothing(system: MailSystem) -> None:
     with Load(system, "database", 300) as load:
         load.wait_counted(50)
