@@ -41,7 +41,7 @@ Postfix, suppressed | replies sent again |
 """
 _WRONG_HEAD = """\
 | fault | made wrong | messages | lost | duplicated | unanswered | in a wrong state | overtaken \
-| not kept |
+| else |
 |---|---|---|---|---|---|---|---|---|
 """
 _NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
@@ -90,10 +90,23 @@ def wrong_table(outcomes: Iterable[Outcome]) -> str:
         f"| {one.fault.title} | {_WEAKNESSES[one.weakness]} | {one.tally.messages} "
         f"| {_bold(len(one.tally.lost))} | {_bold(one.tally.duplicated.total())} "
         f"| {_bold(len(one.tally.unanswered))} | {_bold(len(one.tally.strayed))} "
-        f"| {_bold(len(one.tally.overtaken))} | {one.complaint} |\n"
+        f"| {_bold(len(one.tally.overtaken))} | {_else(one)} |\n"
         for one in outcomes
     ]
     return _WRONG_HEAD + "".join(rows)
+
+
+def _else(one: Outcome) -> str:
+    """What has no column of its own, in words."""
+    tally = one.tally
+    counted = {
+        "rows of mail that nobody sent": len(tally.unknown),
+        "replies of what was not committed": tally.strange,
+        "replies that contradict each other": tally.contradictions,
+        "bounces": tally.bounces,
+    }
+    words = [f"**{number}** {what}" for what, number in counted.items() if number]
+    return ", ".join([*words, *filter(None, [one.complaint])])
 
 
 def time_table(outcomes: Iterable[TimeOutcome]) -> str:
