@@ -456,9 +456,9 @@ class Outbox:
             return first
 
     def _held_elsewhere(self, connection: Connection, names: set[str], now: float) -> set[str]:
-        """Those conversations whose newest row is not on its way from this process.
+        """Those conversations of which a row is not on its way from this process.
 
-        The newest one tells: it came to us only if all before it had.
+        Where none waits the newest one tells: it came to us only if all before it had.
         """
         if not names:
             return set()
@@ -466,10 +466,12 @@ class Outbox:
         return {row[0] for row in sqlite.execute(connection, _HELD_SQLITE, values)}
 
 
-# A look at the end of the index for each name, however many rows wait in a conversation.
-_HELD = """SELECT value FROM {names} WHERE (
+# Two looks into an index for each name, however many rows wait in a conversation.
+_HELD = """SELECT value FROM {names} WHERE EXISTS (
+    SELECT 1 FROM lamson_outbox WHERE conversation = names.value AND lease_owner = ''
+) OR (
     SELECT lease_owner <> {owner} OR lease_until <= {now} FROM lamson_outbox
-    WHERE conversation = names.value ORDER BY id DESC LIMIT 1
+    WHERE conversation = names.value AND lease_owner <> '' ORDER BY id DESC LIMIT 1
 )"""
 _HELD_SQLITE = _HELD.format(names="json_each(?) AS names", owner="?", now="?")
 _INTO = f"lamson_outbox ({', '.join(outbox.columns.keys())})"

@@ -58,6 +58,16 @@ def test_leases_of_the_dead_are_given_back(database: Database) -> None:
     assert len(outbox.claim(10)) == 1
 
 
+def test_a_row_stands_behind_one_that_waits_whoever_has_the_newest(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    first, *_ = insert(database, outbox, [make(number=1), make(number=2)])
+    outbox.release([first.id])
+    assert insert(database, outbox, [make(number=3)]) == []
+    assert [row.message_id for row in insert(database, outbox, [make("ann@example.com")])] == [
+        "<1@test>"
+    ]
+
+
 def test_leases_are_given_back_in_pieces_of_so_many_octets(database: Database) -> None:
     rows = [make(f"{number}@example.com") for number in range(4)]
     for number, row in enumerate(rows[:3]):  # no two alike: they would share one
