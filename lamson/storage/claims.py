@@ -10,10 +10,10 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, case, delete, func, or_, select
+from sqlalchemy import and_, case, delete, func, or_, select, union_all
 
 from lamson.storage.room import parts
-from lamson.storage.tables import content, list_posts, outbox, scheduled
+from lamson.storage.tables import content, halves, list_posts, outbox, scheduled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,10 +109,13 @@ def _first(
     """
     earlier = outbox.alias()
     is_earlier = and_(earlier.c.conversation == outbox.c.conversation, earlier.c.id < outbox.c.id)
-    is_first = ~select(earlier.c.id).where(is_earlier).exists()
+    none_before = [
+        ~select(earlier.c.id).where(is_earlier, is_half).exists()
+        for is_half in halves(earlier).values()
+    ]
     rows: list[RowMapping] = []
     for is_due in (outbox.c.due_at <= now, outbox.c.due_at > now + _SET_BACK):
-        query = select(*HEAD).where(is_due, outbox.c.lease_until <= now, is_first)
+        query = select(*HEAD).where(is_due, outbox.c.lease_until <= now, *none_before)
         query = query.order_by(outbox.c.due_at, outbox.c.id).limit(limit - len(rows))
         if connection.dialect.name != "sqlite":
             query = query.with_for_update(skip_locked=True)
@@ -138,10 +141,12 @@ def _following(
         outbox.c.conversation.in_([row["conversation"] for row in firsts]),
         outbox.c.id.not_in([row["id"] for row in firsts]),
     )
-    query = select(*HEAD, _is_free(now).label("is_free")).where(is_behind)
+    behind = select(*HEAD, _is_free(now).label("is_free")).where(is_behind)
+    # In one statement, which sees both halves at one moment.
+    query = union_all(*(behind.where(is_half) for is_half in halves(outbox).values()))
     rows = []
     blocked = set()
-    with closing(connection.execute(query.order_by(outbox.c.id).limit(limit))) as found:
+    with closing(connection.execute(query.order_by("id").limit(limit))) as found:
         for row in found.mappings():
             if row["conversation"] in blocked:
                 continue

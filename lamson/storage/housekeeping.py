@@ -22,6 +22,7 @@ from lamson.storage import (
     answers,
     bounced,
     failure,
+    journal_rows,
     keys,
     lists,
     pace,
@@ -133,7 +134,7 @@ class Housekeeping:
         purge(lambda connection, piece: keys.purge(connection, None, piece))
         if (journal := self._journal) is not None:
             purge(lambda connection, piece: journal.too_old(connection, wall, piece))
-            purge(journal.too_many)
+            self._forgetting.purge_found(journal.too_many, journal_rows.delete, 0)
 
     def _forget_seen(self, after: bytes, end: bytes, now: float) -> None:
         self._forgetting.purge_found(

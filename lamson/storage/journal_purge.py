@@ -39,25 +39,28 @@ class JournalPurge:
         journal_rows.delete(connection, ids)
         return len(ids)
 
-    def too_many(self, connection: Connection, piece: int) -> int:
-        """Forget some of the oldest, where all take too much; fewer than ``piece`` as above."""
+    def too_many(self, connection: Connection, after: int, piece: int) -> list[int]:
+        """Some of the oldest, behind ``after``, where all take too much; at most ``piece``.
+
+        ``connection`` only reads, since nobody can write into SQLite while all is added up.
+        """
         newest = journal_rows.newest(connection)
         self._octets += journal_rows.octets(connection, self._counted_to)
         self._counted_to = newest
         if self._octets <= self._max_octets:
             self._believed = 0
-            return 0
+            return []
         if self._believed == 0:
             self._octets, self._believed = journal_rows.octets(connection), _BELIEVED
         self._believed -= 1
         excess = self._octets - self._max_octets
-        query = select(journal.c.id, journal.c.kept).order_by(journal.c.id).limit(piece)
+        query = select(journal.c.id, journal.c.kept).where(journal.c.id > after)
+        query = query.order_by(journal.c.id).limit(piece)
         ids: list[int] = []
         for row in connection.execute(query) if excess > 0 else ():
             if excess <= 0:
                 break
             excess -= row.kept
             ids.append(row.id)
-        journal_rows.delete(connection, ids)
         self._octets = excess + self._max_octets
-        return len(ids)
+        return ids

@@ -18,7 +18,7 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from lamson import log
 from lamson.storage import claims, pipeline, posted, scheduled, sqlite, tasks
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from sqlalchemy.engine import Connection
+    from sqlalchemy.sql import ColumnElement
 
     from lamson.storage.database import Database
     from lamson.storage.journal_sent import JournalSent
@@ -45,6 +46,8 @@ MAX_RECIPIENTS = 50  # of one row
 CONTENTS = 500  # that are looked at in one go
 CONTENTS_AT_A_TIME = 25  # that are deleted in one transaction
 PROMOTED = 500  # rows that come due in one transaction
+RELEASED = 1024 * 1024  # octets that are written when leases are given back in one transaction
+ROW = 16 * 1024  # of those, what a row costs beside its content: pages of the table and an index
 
 
 class Outbox:
@@ -335,12 +338,7 @@ class Outbox:
 
     def release_owner(self, owner: str) -> int:
         """Give back all leases of ``owner``, a process known to be dead; gives the number."""
-        with self._database.begin() as connection:
-            return connection.execute(
-                update(outbox)
-                .where(outbox.c.lease_owner == owner)
-                .values(lease_owner="", lease_until=0)
-            ).rowcount
+        return self._release_all(outbox.c.lease_owner == owner)
 
     def far_leases(self) -> list[tuple[str, float]]:
         """Leases of others that end later than one from now on could: owner and end."""
@@ -353,12 +351,19 @@ class Outbox:
 
     def release_lease(self, owner: str, until: float) -> int:
         """Give back what ``owner`` leased, where it is so still; gives the number."""
-        with self._database.begin() as connection:
-            return connection.execute(
-                update(outbox)
-                .where(outbox.c.lease_owner == owner, outbox.c.lease_until == until)
-                .values(lease_owner="", lease_until=0)
-            ).rowcount
+        return self._release_all(and_(outbox.c.lease_owner == owner, outbox.c.lease_until == until))
+
+    def _release_all(self, are_these: ColumnElement[bool]) -> int:
+        """In pieces, which hold others up for moments; no index finds them, so reading does."""
+        query = select(outbox.c.id, func.length(outbox.c.content)).where(are_these)
+        with self._database.read() as connection:
+            found = connection.execute(query.order_by(outbox.c.id)).all()
+        number = 0
+        for piece in parts(found, lambda row: int(row[1]) + ROW, RELEASED):
+            release = update(outbox).where(outbox.c.id.in_([id for id, _ in piece]), are_these)
+            with self._database.begin() as connection:
+                number += connection.execute(release.values(lease_owner="", lease_until=0)).rowcount
+        return number
 
     def owners(self) -> list[str]:
         """Who holds leases."""
@@ -451,9 +456,9 @@ class Outbox:
             return first
 
     def _held_elsewhere(self, connection: Connection, names: set[str], now: float) -> set[str]:
-        """Those conversations whose newest row is not on its way from this process.
+        """Those conversations of which a row is not on its way from this process.
 
-        The newest one tells: it came to us only if all before it had.
+        Where none waits the newest one tells: it came to us only if all before it had.
         """
         if not names:
             return set()
@@ -461,10 +466,12 @@ class Outbox:
         return {row[0] for row in sqlite.execute(connection, _HELD_SQLITE, values)}
 
 
-# A look at the end of the index for each name, however many rows wait in a conversation.
-_HELD = """SELECT value FROM {names} WHERE (
+# Two looks into an index for each name, however many rows wait in a conversation.
+_HELD = """SELECT value FROM {names} WHERE EXISTS (
+    SELECT 1 FROM lamson_outbox WHERE conversation = names.value AND lease_owner = ''
+) OR (
     SELECT lease_owner <> {owner} OR lease_until <= {now} FROM lamson_outbox
-    WHERE conversation = names.value ORDER BY id DESC LIMIT 1
+    WHERE conversation = names.value AND lease_owner <> '' ORDER BY id DESC LIMIT 1
 )"""
 _HELD_SQLITE = _HELD.format(names="json_each(?) AS names", owner="?", now="?")
 _INTO = f"lamson_outbox ({', '.join(outbox.columns.keys())})"

@@ -20,6 +20,7 @@ from sqlalchemy import BigInteger, Float, Text, delete, func, insert, literal, s
 
 from lamson.storage import keys
 from lamson.storage.outgoing import from_row
+from lamson.storage.room import parts
 from lamson.storage.tables import outbox, scheduled
 
 if TYPE_CHECKING:
@@ -49,13 +50,14 @@ def promote(
     first_id: Callable[[int], int],
     suppression: Suppression | None = None,
 ) -> int:
-    """Move rows that are due to the outbox, in the caller's transaction; gives how many were due.
+    """Move rows that are due to the outbox, in the caller's transaction; gives how many.
 
+    At most ``limit``, and no more than a few MiB.
     ``first_id`` gives the first of so many new ids; ``suppression`` leaves out who gets no mail any
     more by now. None are moved while another process does so.
     """
     query = (
-        select(scheduled.c.id)
+        select(scheduled.c.id, func.length(scheduled.c.content))
         .where(scheduled.c.due_at <= now)
         .order_by(scheduled.c.due_at, scheduled.c.id)
         .limit(limit)
@@ -64,9 +66,10 @@ def promote(
         if not connection.execute(_TURN).scalar():
             return 0
         query = query.with_for_update(skip_locked=True)  # that is being cancelled
-    ids = list(connection.execute(query).scalars())
-    if not ids:
+    sizes = connection.execute(query).all()
+    if not sizes:
         return 0
+    ids = [id for id, _ in next(parts(sizes, lambda row: int(row[1])))]
     leaving = ids if suppression is None else _admitted(connection, ids, suppression)
     if leaving:
         _move(connection, leaving, first_id(len(leaving)))

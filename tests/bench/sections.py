@@ -184,7 +184,7 @@ def at_scale(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     """A durable mail where little is in the database, and where much is."""
     if effort.rounds < Effort.rounds:  # --quick
         return scale.measure(effort.seconds, many=scale.SOME)
-    return scale.measure(effort.rounds * effort.seconds)
+    return scale.measure(2 * effort.rounds * effort.seconds)
 
 
 SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {

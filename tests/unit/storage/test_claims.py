@@ -6,7 +6,7 @@ from sqlalchemy import event
 
 from lamson.storage import claims
 from lamson.storage.database import Database
-from lamson.storage.outbox import Outbox
+from lamson.storage.outbox import LEASE, Outbox
 from lamson.storage.outgoing import Outgoing
 from lamson.storage.room import Budget
 
@@ -57,3 +57,26 @@ def test_what_is_not_due_is_not_looked_at(database: Database) -> None:
     for plan in plans:
         assert "INDEX lamson_outbox_due (due_at" in str(plan[0]), plan
         assert "TEMP B-TREE" not in str(plan), plan
+
+
+def test_conversations_are_found_by_the_indexes_of_both_halves(database: Database) -> None:
+    if not database.is_sqlite:
+        return  # which chooses by how much there is
+    outbox, other = Outbox(database, "a"), Outbox(database, "b")
+    rows = [Outgoing("4Qz", f"<{number}@test>", "", ("a@b.example",), b"x") for number in range(2)]
+    asked: list[str] = []
+    with database.begin() as connection:
+        other.insert(connection, rows)
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.set_trace_callback(asked.append)
+        assert outbox.insert(connection, rows) == []
+        claims.find(connection, 10, rows[0].created_at + 10 * LEASE, Budget())
+        driver.set_trace_callback(None)
+        asked = [one for one in asked if "conversation" in one and not one.startswith("INSERT")]
+        plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {one}").all() for one in asked]
+    assert len(plans) == 4, asked  # who holds it, what is first by two clocks, what follows
+    for plan in plans:
+        for half in ("waiting", "leased"):
+            assert f"INDEX lamson_outbox_{half} (conversation=?" in str(plan), plan
+        assert "SCAN lamson_outbox" not in str(plan), plan

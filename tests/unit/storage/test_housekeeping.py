@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, event, select
 
-from lamson.storage import pending, redeemed, seen, tables
+from lamson.storage import forgetting, pending, redeemed, seen, tables
+from lamson.storage.database import Database
 from lamson.storage.housekeeping import DAY, Housekeeping
+from lamson.storage.journal_purge import JournalPurge
 from lamson.storage.lease_owner import LeaseOwners
 from lamson.storage.outbox import Outbox
 from lamson.storage.service_clock import ServiceClock
@@ -19,8 +21,6 @@ from tests.unit.support import make_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from lamson.storage.database import Database
 
 
 class Surprising(LeaseOwners):
@@ -123,3 +123,67 @@ def test_threads_are_forgotten(database: Database, clock: ServiceClock) -> None:
     keep_house(database, clock, Surprising(), lambda: True)
     with database.read() as connection:
         assert connection.execute(select(tables.threads.c.id)).scalars().all() == ["new"]
+
+
+def test_nothing_of_it_keeps_others_from_writing_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much there is, and is over: counted in steps of SQLite's machine, not in time."""
+    database = Database(f"sqlite:///{tmp_path}/test.db")
+    counted: list[int] = []
+    monkeypatch.setattr(forgetting, "PAUSE", 0)
+
+    def count(connection: Any) -> None:
+        if connection.in_transaction:  # so only the writer's
+            counted[-1] += 1000
+
+    def watch(connection: Any, _: object) -> None:
+        connection.set_progress_handler(lambda: count(connection), 1000)
+
+    def begin(connection: Connection) -> None:
+        counted.append(0)
+
+    database.create_all()
+    with database.begin() as connection:
+        for name, values in _MUCH.items():
+            connection.exec_driver_sql(f"INSERT INTO lamson_{name} SELECT {values} FROM {_NUMBERS}")
+        connection.execute(tables.clock.insert().values(id=1, seconds=2 * seen.KEEP))
+    database.close()
+    event.listen(database.engine, "connect", watch)
+    event.listen(database.engine, "begin", begin)
+    outbox, owners = Outbox(database, "test"), LeaseOwners(tmp_path, tmp_path)
+    clock = ServiceClock(lambda: 5.0)
+    with database.read() as connection:
+        clock.read(connection)
+    journal = JournalPurge(3650.0, _OVER // 2 * 100)
+    housekeeping = Housekeeping(database, clock, outbox, owners, journal=journal)
+    outbox.release_owner("dead")
+    housekeeping._tidy()
+    with database.read() as connection:
+        for name in (into.split()[0] for into in _MUCH):
+            left = connection.exec_driver_sql(f"SELECT count(*) FROM lamson_{name}").scalar()
+            assert left == _LEFT.get(name, 0), name
+    assert outbox.owners() == []
+    assert max(counted) < 2 * _OVER
+    database.close()
+
+
+_OVER = 10_000  # rows in each table
+_NUMBERS = (
+    f"(WITH RECURSIVE m (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM m WHERE i < {_OVER})"
+    " SELECT i FROM m)"
+)
+_MUCH = {
+    "seen (key, content, handled_at)": "randomblob(24), randomblob(16), 1.0",
+    "redeemed (digest, until)": "randomblob(16), 1.0",
+    "pace (name, next_at)": "randomblob(16), 1.0",
+    "keys (name, message_id, until)": "randomblob(16), '', 1.0",
+    "journal (id, at, done_at, size, kept, direction, source, message_id, correspondent, ours,"
+    " recipients, subject, handler, state, next_state, outcome, reply, envid, about, sent,"
+    " words)": ("4000000000000000000 + i, 1.0, 1.0, 1, 100, 'in'" + ", ''" * 15),
+    "outbox (id, source, message_id, sender, recipients, conversation, smtputf8, content,"
+    " created_at, attempts, due_at, lease_owner, lease_until, last_error)": (
+        "i, '', '', '', '[]', i, false, '', 1.0, 0, 1.0, 'dead', 1.0, ''"
+    ),
+}
+_LEFT = {"journal": _OVER // 2, "outbox": _OVER}

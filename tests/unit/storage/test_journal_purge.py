@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lamson.storage import journal_rows
+from lamson.storage.forgetting import Forgetting
 from lamson.storage.journal_purge import JournalPurge
 from tests.unit.storage.test_journal_rows import ids, row, write
 
@@ -17,10 +18,7 @@ PIECE = 2
 
 
 def all_pieces(database: Database, purge: JournalPurge) -> None:
-    is_done = False
-    while not is_done:
-        with database.begin() as connection:
-            is_done = purge.too_many(connection, PIECE) < PIECE
+    Forgetting(database).purge_found(purge.too_many, journal_rows.delete, 0, PIECE)
 
 
 def test_rows_that_are_too_old_go_piece_by_piece(database: Database) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 
 from lamson.storage.database import Database
 from lamson.storage.held import HeldRows
-from lamson.storage.outbox import Outbox
+from lamson.storage.outbox import RELEASED, ROW, Outbox
 from lamson.storage.outgoing import Outgoing
 from lamson.storage.room import AT_ONCE, Budget
 
@@ -56,6 +56,27 @@ def test_leases_of_the_dead_are_given_back(database: Database) -> None:
     assert outbox.release_owner("host:/srv/app:1") == 0
     assert outbox.release_owner("host:/srv/app:17") == 1
     assert len(outbox.claim(10)) == 1
+
+
+def test_a_row_stands_behind_one_that_waits_whoever_has_the_newest(database: Database) -> None:
+    outbox = Outbox(database, "a")
+    first, *_ = insert(database, outbox, [make(number=1), make(number=2)])
+    outbox.release([first.id])
+    assert insert(database, outbox, [make(number=3)]) == []
+    assert [row.message_id for row in insert(database, outbox, [make("ann@example.com")])] == [
+        "<1@test>"
+    ]
+
+
+def test_leases_are_given_back_in_pieces_of_so_many_octets(database: Database) -> None:
+    rows = [make(f"{number}@example.com") for number in range(4)]
+    for number, row in enumerate(rows[:3]):  # no two alike: they would share one
+        row.content = b"%d" % number * (RELEASED - 3 * ROW)
+    insert(database, Outbox(database, "dead"), rows)
+    committed: list[int] = []
+    event.listen(database.engine, "commit", lambda connection: committed.append(1))
+    assert Outbox(database, "alive").release_owner("dead") == 4
+    assert len(committed) == 3  # the last two together
 
 
 def test_what_a_failed_claim_leased_is_claimed_again(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from lamson.storage import keys, scheduled, suppressed, tasks
 from lamson.storage.keys import Key
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
+from lamson.storage.room import AT_ONCE
 from lamson.storage.suppressed import Suppressed
 from tests.unit.support import others_wait
 from tests.waiting import wait_for
@@ -165,6 +167,17 @@ def test_it_can_be_cancelled_until_it_is_due(database: Database, clock: Clock) -
     with database.begin() as connection:
         assert not scheduled.cancel(connection, other)
     assert leave(outbox) == ["18"]
+
+
+def test_few_rows_move_at_once_where_they_are_large(database: Database, clock: Clock) -> None:
+    outbox = Outbox(database, "test")
+    large = [replace(row(name, 60.0), content=name.encode() * (AT_ONCE // 2)) for name in "abc"]
+    commit(outbox, database, *large)
+    clock.ahead = 61.0
+    for left in (1, 0):
+        outbox.call()
+        assert len(outbox.scheduled()) == left
+    assert [one.message_id for one in outbox.all()] == ["a", "b", "c"]
 
 
 def test_one_process_at_a_time_lets_rows_move(database: Database, clock: Clock) -> None:
