@@ -38,7 +38,6 @@ SESSIONS = 40
 _APART = 25_000  # the authors of one sender from those of the next
 _WARM_UP = 200  # messages
 _PAUSE = 0.02  # seconds between two looks at what sessions wait for
-_RARELY = {"checkpoint_timeout": "1d", "max_wal_size": "8GB"}
 _WRITTEN = "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn"
 _WAITING = (
     "SELECT coalesce(wait_event_type, 'CPU'), coalesce(wait_event, ''), count(*)"
@@ -173,7 +172,10 @@ class Waits:
 
 def measure(effort: Effort) -> Iterator[Section]:
     """The groups by turns."""
-    with scratch() as base, PostgresInstance(**_RARELY) as postgres:
+    with (
+        scratch() as base,
+        PostgresInstance(checkpoint_timeout="1d", max_wal_size="8GB") as postgres,
+    ):
         with ExitStack() as running:
             groups = [_group(running, base, postgres, number) for number in SIZES]
             rate = statistics.fmean([group.run(postgres, _WARM_UP) for group in groups])
