@@ -139,6 +139,7 @@ def test_each_row_of_the_domain_is_in_one_database_and_whole(
     old, new = cells
     going, staying = filled(old, MOVES), filled(old, STAYS)
 
+    typed(new, "numbers")
     place = {"'db-a'": f"'127.0.0.1', port '{postgres.port}'"}
     typed(new, "connect", **place, **{"dbname 'lamson'": f"dbname '{old.engine.url.database}'"})
     typed(new, "ahead")
