@@ -17,6 +17,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench import process
@@ -29,7 +30,6 @@ from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.bench.comparison import Effort
 
@@ -204,8 +204,21 @@ def _group(running: ExitStack, base: Path, postgres: PostgresInstance, number: i
         node = Node(base / f"node{each}-of-{number}", postgres.url(database))
         running.callback(node.stop)
         node.start()
+        _place(node.pid(), each)
         nodes.append(node)
     return Group(database, nodes)
+
+
+def _place(pid: int, number: int) -> None:
+    """Have the worker of a service keep to a processor that as few others as can be have.
+
+    It keeps to one by itself, which depends on process ids: several could meet there.
+    """
+    processors = sorted(os.sched_getaffinity(0))
+    for child in process.children(pid):
+        if len(os.sched_getaffinity(child)) == 1:
+            for thread in Path(f"/proc/{child}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), {processors[number % len(processors)]})
 
 
 def _told(group: Group, one: Group, commits: float, mails: int) -> list[str]:
