@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lamson.containers.cell import Cell
 from lamson.containers.engine import Engine, running_engine
 from lamson.containers.images import Images
 from lamson.containers.mailsystem import MailSystem
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Arrived",
+    "Cell",
     "Engine",
     "Images",
     "MailSystem",

@@ -1,28 +1,28 @@
 """A mail system in containers: Postfix, Lamson on some nodes, PostgreSQL, the world behind it.
 
-All are on a network of their own, with secrets made for the occasion, as ``postfix/compose.yaml``
-has them. Mail that tests send goes in at Postfix's port 25; whatever leaves arrives in the world.
+Nodes and their PostgreSQL are a cell; there may be more cells behind the one Postfix. All are on a
+network of their own, with secrets made for the occasion, as ``postfix/compose.yaml`` has them. Mail
+that tests send goes in at Postfix's port 25; whatever leaves arrives in the world.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import smtplib
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from email.utils import formatdate, make_msgid
 from typing import TYPE_CHECKING, Any, Self
 
 from lamson.containers import images, world
+from lamson.containers.cell import Cell
 from lamson.containers.service import Service
 from lamson.containers.waiting import wait_for
 from lamson.containers.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
     from lamson.containers.engine import Engine
@@ -80,14 +80,24 @@ class MailSystem:
         self._id = f"lamson-{uuid.uuid4().hex[:8]}"
         self._stack = ExitStack()
         self.postfix: Service
-        self.postgres: Service
         self.world: World
-        self.nodes: list[Service] = []
+        self._cells: list[Cell] = []
 
     @property
     def services(self) -> list[Service]:
         """All containers."""
-        return [self.postfix, *self.nodes, self.postgres, self.world]
+        of_cells = [service for cell in self._cells for service in cell.services]
+        return [self.postfix, *of_cells, self.world]
+
+    @property
+    def nodes(self) -> list[Service]:
+        """Those of the first cell."""
+        return self._cells[0].nodes
+
+    @property
+    def postgres(self) -> Service:
+        """That of the first cell."""
+        return self._cells[0].postgres
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -117,17 +127,8 @@ class MailSystem:
         )
         undo.callback(setup.remove)
         setup.wait_exit()
-        self.postgres = self._add(
-            undo,
-            "postgres",
-            image=images.POSTGRES,
-            secrets="database",
-            environment={
-                "POSTGRES_USER": "postgres",
-                "POSTGRES_PASSWORD_FILE": "/run/secrets/password",
-            },
-            healthcheck=_check("pg_isready", "-h", "127.0.0.1", "-U", "lamson"),
-        )
+        first = Cell(self._database(undo, "postgres"))
+        self._cells = [first]
         self.world = self._add(
             undo,
             "world",
@@ -146,14 +147,48 @@ class MailSystem:
             ports={"25/tcp": ("127.0.0.1", None), "587/tcp": ("127.0.0.1", None)},
             sysctls=_POSTFIX_SYSCTLS,
         )
-        self.postgres.wait_healthy()
-        self._node(undo, "syncdb", command=["syncdb"]).wait_exit()
-        self.nodes = [
-            self._node(undo, f"lamson{number}", aliases=["lamson"])
-            for number in range(1, self._count + 1)
-        ]
-        for service in (self.world, self.postfix, *self.nodes):
+        self._start_nodes(undo, first, self._count)
+        for service in (self.world, self.postfix, *first.nodes):
             service.wait_healthy()
+
+    @contextmanager
+    def cell(self, name: str, nodes: int = 2) -> Iterator[Cell]:
+        """One more cell, while entered: Postfix reaches its nodes as ``lamson-NAME``.
+
+        No mail goes there until Postfix is told to bring it.
+        """
+        with ExitStack() as undo:
+            cell = Cell(self._database(undo, f"postgres-{name}"))
+            self._start_nodes(undo, cell, nodes, f"-{name}")
+            self._cells.append(cell)
+            undo.callback(self._cells.remove, cell)
+            for node in cell.nodes:
+                node.wait_healthy()
+            yield cell
+
+    def _database(self, undo: ExitStack, name: str) -> Service:
+        database: Service = self._add(
+            undo,
+            name,
+            image=images.POSTGRES,
+            secrets="database",
+            environment={
+                "POSTGRES_USER": "postgres",
+                "POSTGRES_PASSWORD_FILE": "/run/secrets/password",
+            },
+            healthcheck=_check("pg_isready", "-h", "127.0.0.1", "-U", "lamson"),
+        )
+        return database
+
+    def _start_nodes(self, undo: ExitStack, cell: Cell, count: int, suffix: str = "") -> None:
+        cell.postgres.wait_healthy()
+        # Each finds the database of its own cell under the name that the secret has.
+        links = {cell.postgres.name: "postgres"}
+        self._node(undo, f"syncdb{suffix}", command=["syncdb"], links=links).wait_exit()
+        cell.nodes = [
+            self._node(undo, f"lamson{number}{suffix}", aliases=[f"lamson{suffix}"], links=links)
+            for number in range(1, count + 1)
+        ]
 
     def _node(self, undo: ExitStack, name: str, **options: Any) -> Service:
         node: Service = self._add(
@@ -182,6 +217,7 @@ class MailSystem:
         secrets: str | None = None,
         data: str | None = None,
         aliases: Sequence[str] = (),
+        links: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Any:
         volumes = {}
@@ -189,7 +225,7 @@ class MailSystem:
             volumes[self._volumes[secrets]] = {"bind": "/run/secrets", "mode": "ro"}
         if data is not None:
             volumes[self._volume(undo, name)] = {"bind": data}
-        endpoint = self._client.api.create_endpoint_config(aliases=[name, *aliases])
+        endpoint = self._client.api.create_endpoint_config(aliases=[name, *aliases], links=links)
         service = kind(
             self._client,
             f"{self._id}-{name}",
@@ -240,22 +276,20 @@ class MailSystem:
         return reply[1].decode().rpartition("queued as ")[2]
 
     def query(self, statement: str) -> list[tuple[str, ...]]:
-        """The rows that the application's database answers, each value as text."""
-        command = ("psql", "-U", "lamson", "-d", "lamson", "-X", "-q", "-t", "--csv")
-        output = self.postgres.run(*command, "-v", "ON_ERROR_STOP=1", "-c", statement)
-        return [tuple(row) for row in csv.reader(io.StringIO(output))]
+        """The rows that the application's database answers, of the first cell."""
+        return self._cells[0].query(statement)
 
     def queue(self) -> list[dict[str, Any]]:
         """What is in Postfix's queue, as ``postqueue -j`` shows it."""
         return [json.loads(line) for line in self.postfix.run("postqueue", "-j").splitlines()]
 
     def settle(self, timeout: float = 60.0) -> None:
-        """Wait until nothing is under way: Postfix's queue and Lamson's outbox are empty."""
+        """Wait until nothing is under way: Postfix's queue and Lamson's outboxes are empty."""
 
         def is_settled() -> bool:
             return (
                 not self.queue()
-                and self.query("select count(*) from lamson_outbox") == [("0",)]
+                and all(cell.is_settled for cell in self._cells)
                 and not self.queue()
             )
 

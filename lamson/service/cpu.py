@@ -11,6 +11,7 @@ by it, and is left to the kernel.
 from __future__ import annotations
 
 import os
+import socket
 from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ def free_slot(taken: Iterable[int], taken_by_group: Iterable[int]) -> int:
 def keep_to_one(slot: int) -> None:
     """In a worker: keep this process to the processor that its ``slot`` stands for."""
     mine = sorted(os.sched_getaffinity(0))
-    # By the supervisor's process id, so that several applications of a machine spread.
+    # By the supervisor's process id, so that several applications of a machine spread; and by the
+    # host name, since in each container that process id is the same: numbered ones take turns.
+    first = os.getppid() + sum(socket.gethostname().encode())
     with suppress(PermissionError):  # a sandbox may forbid it; then it is slower
-        os.sched_setaffinity(0, {mine[(os.getppid() + slot) % len(mine)]})
+        os.sched_setaffinity(0, {mine[(first + slot) % len(mine)]})

@@ -29,6 +29,7 @@ class Load:
     pipelined: bool = False
     smtp: bool = False  # instead of LMTP
     domain: str = "bench.test"
+    first: int = 0  # the number of the first author: senders at a time have others
 
     def __str__(self) -> str:
         sessions = "1 session" if self.sessions == 1 else f"{self.sessions} sessions"
@@ -66,7 +67,13 @@ class Load:
     def _source(self, port: int, messages: int) -> list[str]:
         numbers = [port, messages, self.sessions, self.size, self.recipients]
         flags = map(int, [self.kept, self.pipelined, self.smtp])
-        return [source.program(), *map(str, numbers), self.domain, *map(str, flags)]
+        return [
+            source.program(),
+            *map(str, numbers),
+            self.domain,
+            *map(str, flags),
+            str(self.first),
+        ]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from tests.bench import (
     mailer,
     messages,
     milter,
+    nodes,
     routing,
     scale,
     socketmap,
@@ -91,6 +92,13 @@ def postgres(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
     if reason := database.unavailable():
         return [Section("PostgreSQL", remarks=[f"left out: {reason}"])]
     return database.measure(effort)
+
+
+def several_nodes(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
+    """One, two and four services on one PostgreSQL."""
+    if reason := database.unavailable():
+        return [Section("Several services", remarks=[f"left out: {reason}"])]
+    return nodes.measure(effort)
 
 
 def routes(loads: Sequence[Load], effort: Effort) -> Iterable[Section]:
@@ -194,6 +202,7 @@ SECTIONS: dict[str, Callable[[Sequence[Load], Effort], Iterable[Section]]] = {
     "postfix": through_postfix,
     "crowd": crowds,
     "postgres": postgres,
+    "nodes": several_nodes,
     "routing": routes,
     "messages": reading_and_writing,
     "command": help_command,

@@ -1,9 +1,10 @@
 /* Sends mail over LMTP or SMTP as fast as it can; no message is like another.
  *
- *   source PORT MESSAGES SESSIONS SIZE RECIPIENTS DOMAIN KEPT PIPELINED SMTP
+ *   source PORT MESSAGES SESSIONS SIZE RECIPIENTS DOMAIN KEPT PIPELINED SMTP FIRST
  *
  * Each message has a Received field with a long queue id, a Message-ID and an author of its own;
- * each session has recipients of its own in DOMAIN. Without PIPELINED it speaks as smtp-source(1) does, one
+ * each session has recipients of its own in DOMAIN. FIRST is the number of the first author, so that
+ * two senders at a time need not be of the same ones. Without PIPELINED it speaks as smtp-source(1) does, one
  * command after the other; with it as Postfix's lmtp(8): XFORWARD and pipelining where the server
  * offers them. Prints when the first message began, when the last reply came (seconds of
  * CLOCK_MONOTONIC), and median and 99th percentile of the seconds that a message took, from its
@@ -63,7 +64,7 @@ static const char filling[] =
     "The quick brown fox jumps over the lazy dog, and so on, and on, and on.\r\n";
 static const char digits[] = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"; /* base 52 */
 
-static int port, messages, sessions, size, recipients, kept, pipelined, smtp;
+static int port, messages, sessions, size, recipients, kept, pipelined, smtp, first_author;
 static int begun, greeted, finished;
 static double *seconds, first, last;
 static char *content, *domain, nonce[8];
@@ -133,7 +134,8 @@ static void name_message(struct session *session)
     memcpy(session->id, nonce, sizeof nonce);
     for (int i = 12; i >= (int)sizeof nonce; i--, rest /= 51)
         session->id[i] = digits[rest % 51];
-    snprintf(session->author, sizeof session->author, "author%05d@sender.test", number % 50000);
+    snprintf(session->author, sizeof session->author, "author%05d@sender.test",
+        (first_author + number % 50000) % 100000);
 }
 
 /* Step 0 and 1 are XFORWARD, 2 is MAIL, then each RCPT, DATA is the last. Gives what to say. */
@@ -291,11 +293,12 @@ static int ascending(const void *one, const void *other)
 
 int main(int count, char **arguments)
 {
-    int *numbers[] = {&port, &messages, &sessions, &size, &recipients, &kept, &pipelined, &smtp};
-    if (count != 10)
-        errx(2, "PORT MESSAGES SESSIONS SIZE RECIPIENTS DOMAIN KEPT PIPELINED SMTP");
+    int *numbers[] = {&port, &messages, &sessions, &size, &recipients, &kept, &pipelined, &smtp,
+        &first_author};
+    if (count != 11)
+        errx(2, "PORT MESSAGES SESSIONS SIZE RECIPIENTS DOMAIN KEPT PIPELINED SMTP FIRST");
     domain = arguments[6];
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 9; i++)
         *numbers[i] = atoi(arguments[i + (i < 5 ? 1 : 2)]);
     if (sessions > messages)
         sessions = messages;

@@ -36,6 +36,14 @@ def test_each_message_has_an_identity_an_author_and_recipients_of_its_session(ke
     assert None not in identities
 
 
+def test_two_senders_can_have_authors_of_their_own() -> None:
+    with Sink() as sink:
+        for first in (0, 25_000):
+            Load("test", sessions=1, smtp=True, first=first).run(sink.port, 1)
+        senders = [message.sender for message in sink.messages]
+    assert senders == ["author00000@sender.test", "author25000@sender.test"]
+
+
 @pytest.mark.parametrize("size", [4096, 65536, 100_000])
 def test_a_message_has_the_size_asked_for(size: int) -> None:
     with Sink() as sink:

@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def mailsystem_options() -> dict[str, Any]:
     return {
         "project": HERE / "project",
-        "domains": ["count.test"],
+        "domains": ["count.test", "moved.test"],
         "cache": CACHE,
     }
 

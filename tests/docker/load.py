@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
-    from lamson.containers import MailSystem
+    from lamson.containers import Cell, MailSystem
 
 _SENDERS = 4
 
@@ -22,11 +23,21 @@ class Load:
     """Sends ``count`` letters, each by somebody else, from several clients at a time.
 
     Like any mail server these try again what Postfix does not take for now. Used as a context
-    manager it ends when all letters have been taken.
+    manager it ends when all letters have been taken. They go to ``domain``, and what came of them
+    is in the databases of ``cells``, by default in that of the first one.
     """
 
-    def __init__(self, system: MailSystem, name: str, count: int) -> None:
+    def __init__(
+        self,
+        system: MailSystem,
+        name: str,
+        count: int,
+        domain: str = "count.test",
+        cells: Sequence[MailSystem | Cell] = (),
+    ) -> None:
         self._system = system
+        self._cells = cells or [system]
+        self._recipient = f"count-all@{domain}"
         self._name = name
         self._left = [f"{name}-{number}" for number in range(count)]
         self.letters = tuple(self._left)
@@ -63,7 +74,7 @@ class Load:
 
     def _send(self, letter: str) -> bool:
         try:
-            self._system.send(f"{letter}@world.test", "count-all@count.test", subject=letter)
+            self._system.send(f"{letter}@world.test", self._recipient, subject=letter)
         except smtplib.SMTPRecipientsRefused as refused:
             if any(code >= 500 for code, _ in refused.recipients.values()):
                 raise
@@ -81,25 +92,20 @@ class Load:
         wait_for(lambda: self.counted() >= count, f"{count} letters are counted", timeout=60)
 
     def counted(self) -> int:
-        where = f"letter like '{self._name}-%'"
-        rows = self._system.query(f"select count(*) from counted where {where}")
         # The engine may lose what a command wrote at its very end: then it is asked again.
-        return int(rows[0][0]) if rows else 0
+        return sum(int(number) for (number,) in self._select("count(*)"))
 
-    def rows(self) -> Counter[tuple[str, str]]:
+    def rows(self) -> Counter[tuple[str, ...]]:
         """How often each letter was handled for each recipient."""
-        where = f"letter like '{self._name}-%'"
-        return Counter(
-            (letter, recipient)
-            for letter, recipient in self._system.query(
-                f"select letter, recipient from counted where {where}"
-            )
-        )
+        return Counter(self._select("letter, recipient"))
 
     def nodes(self) -> set[str]:
         """The nodes that handled letters of the load."""
-        where = f"letter like '{self._name}-%'"
-        return {node for (node,) in self._system.query(f"select node from counted where {where}")}
+        return {node for (node,) in self._select("node")}
+
+    def _select(self, what: str) -> list[tuple[str, ...]]:
+        query = f"select {what} from counted where letter like '{self._name}-%'"
+        return [row for cell in self._cells for row in cell.query(query)]
 
     def answers(self) -> dict[str, list[str]]:
         """The Message-IDs of the answers that arrived, by letter."""
@@ -118,7 +124,9 @@ class Load:
         that Postfix had taken when the node died that was about to note that.
         """
         assert sorted(self.taken) == sorted(self.letters)
-        wanted = Counter({(letter, "count-all@count.test"): 1 for letter in self.letters})
+        wanted: Counter[tuple[str, ...]] = Counter(
+            {(letter, self._recipient): 1 for letter in self.letters}
+        )
         rows = self.rows()
         assert rows == wanted, f"lost: {wanted - rows}, twice or strange: {rows - wanted}"
         answers = self.answers()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import TYPE_CHECKING
 
 from lamson.service.cpu import free_slot, keep_to_one
@@ -39,6 +40,19 @@ def test_each_place_has_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     for slot in range(4):
         keep_to_one(slot)
     assert chosen[0] == chosen[3]
+    assert set.union(*chosen) == {1, 4, 6}
+
+
+def test_containers_whose_supervisors_have_one_process_id_spread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen: list[set[int]] = []
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 4, 6})
+    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, mask: chosen.append(mask))
+    for number in range(3):
+        monkeypatch.setattr(socket, "gethostname", lambda number=number: f"lamson-{number}")
+        keep_to_one(0)
     assert set.union(*chosen) == {1, 4, 6}
 
 

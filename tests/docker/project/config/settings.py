@@ -3,8 +3,9 @@
 from lamson.settings import Answers, Settings
 
 settings = Settings(
-    handlers=["app.handlers.count"],
-    domains=["count.test"],
+    handlers=["app.handlers.count", "app.handlers.turns"],
+    domains=["count.test", "moved.test"],
+    route_defaults={"host": r"(count|moved)\.test"},
     workers=1,
     answers=Answers(per_domain=1_000_000),  # all of the load is from one
 )

@@ -8,9 +8,9 @@ from app.model import Counted
 from lamson import Delivery, MailRequest, route, stateless
 
 
-@route(r"count-(box)@count\.test", box="[a-z]+")
+@route(r"count-(box)@(host)", box="[a-z]+")
 @stateless
-def COUNT(message: MailRequest, delivery: Delivery, db: Session, box: str) -> None:
+def COUNT(message: MailRequest, delivery: Delivery, db: Session, box: str, host: str) -> None:
     letter, node = message.subject, socket.gethostname()
     db.add(
         Counted(
