@@ -99,6 +99,8 @@ class Marks:
         found: list[int] = []
         for length in self._lengths:
             end = place + length
+            if end > len(address):
+                break
             numbers = self._marks.get(address[place:end])
             if numbers is not None and self._is_tail(address[end:].encode()) is not None:
                 found += numbers

@@ -31,9 +31,10 @@ FORMATS = [
 ]  # fmt: skip
 LOCALS = [
     "zed-a", "ZED-A", "zed-a-a", "zed-bk", "zed-b\u212a", "zed-a-", "a-", "a-a-x", "b-\u00e9",
-    "K-",     "k-a", "\u212a-a", "k-s-", "k-s-aa", "k-s-s-b", "k-\u017fs-b", "k-\u00df", "-s-b", "z.a",
-    "z.aa",    "z.cc", "z.ccc", "-xp", "a-x-yq", "-xyp-xyp", "-XYQ", "zed-v", "-v", "zed-c", "zed-d",
-    "E", "fx",    "\u00e9-", "\u00c9-\u00c9", "p", "PQ", "r", "as", "az", "I\u0307-a", "zed-a\udc80", "",
+    "K-", "k-a", "\u212a-a", "k-s-", "k-s-aa", "k-s-s-b", "k-\u017fs-b", "k-\u00df", "-s-b",
+    "z.a", "z.aa", "z.cc", "z.ccc", "-xp", "a-x-yq", "-xyp-xyp", "-XYQ", "zed-v", "-v", "zed-c",
+    "zed-d", "E", "fx", "\u00e9-", "\u00c9-\u00c9", "p", "PQ", "r", "as", "az", "I\u0307-a",
+    "zed-a\udc80", "",
 ]  # fmt: skip
 
 
