@@ -8,9 +8,9 @@ claim or another process.
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, delete, func, or_, select, union_all
+from sqlalchemy import and_, bindparam, case, delete, func, or_, select, union_all
 
 from lamson.storage.room import parts
 from lamson.storage.tables import content, halves, list_posts, outbox, scheduled
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.engine import Connection, RowMapping
-    from sqlalchemy.sql import ColumnElement
+    from sqlalchemy.sql import ColumnElement, Select
 
     from lamson.storage.outgoing import Outgoing
     from lamson.storage.room import Budget, Room
@@ -100,6 +100,26 @@ _UNUSED = [
 ]
 
 
+def _of_conversations(is_due: ColumnElement[bool]) -> Select[Any]:
+    earlier = outbox.alias()
+    is_earlier = and_(earlier.c.conversation == outbox.c.conversation, earlier.c.id < outbox.c.id)
+    none_before = [
+        ~select(earlier.c.id).where(is_earlier, is_half).exists()
+        for is_half in halves(earlier).values()
+    ]
+    is_free = outbox.c.lease_until <= bindparam("now")
+    query = select(*HEAD).where(is_due, is_free, *none_before)
+    return query.order_by(outbox.c.due_at, outbox.c.id).limit(bindparam("limit"))
+
+
+# Made once: SQLAlchemy goes through all columns of a query that it has not seen before.
+_FIRST = (
+    _of_conversations(outbox.c.due_at <= bindparam("now")),
+    _of_conversations(outbox.c.due_at > bindparam("set_back")),
+)
+_FIRST_UNLOCKED = tuple(query.with_for_update(skip_locked=True) for query in _FIRST)
+
+
 def _first(
     connection: Connection, limit: int, now: float, budget: Budget, room: Room
 ) -> list[RowMapping]:
@@ -107,19 +127,10 @@ def _first(
 
     In the order of an index, so that all that are not due cost nothing.
     """
-    earlier = outbox.alias()
-    is_earlier = and_(earlier.c.conversation == outbox.c.conversation, earlier.c.id < outbox.c.id)
-    none_before = [
-        ~select(earlier.c.id).where(is_earlier, is_half).exists()
-        for is_half in halves(earlier).values()
-    ]
     rows: list[RowMapping] = []
-    for is_due in (outbox.c.due_at <= now, outbox.c.due_at > now + _SET_BACK):
-        query = select(*HEAD).where(is_due, outbox.c.lease_until <= now, *none_before)
-        query = query.order_by(outbox.c.due_at, outbox.c.id).limit(limit - len(rows))
-        if connection.dialect.name != "sqlite":
-            query = query.with_for_update(skip_locked=True)
-        with closing(connection.execute(query)) as found:
+    for query in _FIRST if connection.dialect.name == "sqlite" else _FIRST_UNLOCKED:
+        given = {"now": now, "set_back": now + _SET_BACK, "limit": limit - len(rows)}
+        with closing(connection.execute(query, given)) as found:
             for row in found.mappings():
                 if not room.take(row["size"]):  # the others do not skip it: it would wait for ever
                     budget.want(row["size"])

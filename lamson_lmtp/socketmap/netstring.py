@@ -9,6 +9,7 @@ Source: http://cr.yp.to/proto/netstrings.txt
 
 from __future__ import annotations
 
+import re
 from collections import deque
 
 from lamson.errors import LamsonError
@@ -21,11 +22,13 @@ class NetstringError(LamsonError):
 class Netstrings:
     """Takes chunks, gives whole netstrings; ``limit`` is the longest one allowed, in octets."""
 
-    __slots__ = ("_buffer", "_digits", "_limit", "_whole")
+    __slots__ = ("_buffer", "_digits", "_length", "_limit", "_whole")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._digits = len(str(limit))
+        # The definition forbids leading zeros. Either a colon ends it, or the data does.
+        self._length = re.compile(rb"(0|[1-9][0-9]{0,%d})(?::|\Z)" % (self._digits - 1))
         self._buffer = b""
         self._whole: deque[bytes] = deque()
 
@@ -37,21 +40,22 @@ class Netstrings:
         position, end = 0, len(data)
         while position < end:
             # No further than a length may go: it must not be looked for in a long stretch.
-            colon = data.find(b":", position, position + self._digits + 1)
-            digits = data[position : colon if colon >= 0 else position + self._digits + 1]
-            if not self._may_be_length(digits, is_whole=colon >= 0):
+            begin = self._length.match(data, position)
+            if begin is None:
+                digits = data[position : position + self._digits + 1].partition(b":")[0]
                 raise NetstringError(f"{digits[:12]!r} is no length of a netstring")
-            if colon < 0:
-                break
-            length = int(digits)
+            start = begin.end()
+            if data[start - 1] != 0x3A:
+                break  # its colon has yet to come
+            length = int(begin[1])
             if length > self._limit:
                 raise NetstringError(f"a netstring of {length} octets is longer than {self._limit}")
-            comma = colon + 1 + length
+            comma = start + length
             if comma >= end:
                 break
             if data[comma] != 0x2C:
                 raise NetstringError("a netstring does not end with a comma")
-            self._whole.append(data[colon + 1 : comma])
+            self._whole.append(data[start:comma])
             position = comma + 1
         self._buffer = data[position:]
         return len(self._whole) > before
@@ -64,13 +68,6 @@ class Netstrings:
     def has_part(self) -> bool:
         """One has begun and not ended yet."""
         return bool(self._buffer)
-
-    def _may_be_length(self, digits: bytes, *, is_whole: bool) -> bool:
-        if not digits:
-            return not is_whole
-        if not digits.isdigit() or len(digits) > self._digits:
-            return False
-        return len(digits) == 1 or digits[:1] != b"0"  # the definition forbids leading zeros
 
 
 def encode(text: bytes) -> bytes:

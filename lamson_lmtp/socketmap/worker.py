@@ -57,12 +57,11 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     reserved, bounces = reserved_of(settings), BounceAddresses(signer_of(settings))
     has_reserved = settings.database is not None
 
-    def routes(address: str) -> bool:
-        is_reserved = has_reserved and (reserved.takes(address) or bounces.takes(address))
-        return is_reserved or bool(router.match(address))
+    def is_reserved(address: str) -> bool:
+        return has_reserved and (reserved.takes(address) or bounces.takes(address))
 
     server = SocketmapServer(
-        Socketmap(routes, domains.holds, settings.next_hop),
+        Socketmap(router.match, domains.holds, settings.next_hop, reserved=is_reserved),
         allow=settings.socketmap.allow,
         max_connections=descriptors.reserve(settings.socketmap.max_connections),
         idle_timeout=settings.socketmap.idle_timeout,

@@ -2,31 +2,37 @@
 
 A section of ``python -m tests.bench``: as ratios of one run, lookups per second of postmap(1) (one
 process, one key after another, as smtpd asks) and the time that smtpd takes for one recipient.
+Beside them ``proxy``, the regexp table asked by Postfix's own proxymap(8): what it costs smtpd to
+ask another process at all.
 """
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
+import signal
 import smtplib
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lamson.net.listen import bind
 from lamson.postfix import tables
 from lamson.routing.domains import Domains
 from lamson.routing.router import Router
 from lamson_lmtp.socketmap.answers import Socketmap
+from lamson_lmtp.socketmap.server import SocketmapServer
 from tests.bench.report import Section
-from tests.fuzz.test_lookups import asked
 from tests.postfix.instance import PostfixInstance, why_not
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
 
 SIZES = (10, 1000)  # routes
@@ -45,6 +51,7 @@ def measure(rounds: int, seconds: float) -> Iterator[Section]:
     keys, recipients = int(_LOOKUPS * seconds), int(_RECIPIENTS * seconds)
     with tempfile.TemporaryDirectory(prefix="lamson-bench-", dir="/tmp") as name:
         base = Path(name)
+        known = _kinds(base)
         base.chmod(0o755)
         for count in SIZES:
             router = _router(base, count)
@@ -52,12 +59,15 @@ def measure(rounds: int, seconds: float) -> Iterator[Section]:
             paths = tables.write(
                 base / str(count), "regexp", tables.make(router, domains, NEXT_HOP)
             )
-            with asked(Socketmap(router.match, domains.holds, NEXT_HOP)) as port:
-                maps = {
+            with _served(Socketmap(router.match, domains.holds, NEXT_HOP)) as port:
+                maps: dict[str, str] = {
                     "socketmap": f"socketmap:inet:127.0.0.1:{port}:recipient",
                     "regexp": f"regexp:{paths[1]}",
-                    "lmdb": _indexed(base, "lmdb", _keys(count, keys), count),
-                    "hash": _indexed(base, "hash", _keys(count, keys), count),
+                    **{
+                        kind: _indexed(base, kind, _keys(count, keys), count)
+                        for kind in ("lmdb", "hash")
+                        if kind in known
+                    },
                 }
                 yield _section(
                     f"Lookups of postmap, {count:,} routes",
@@ -69,6 +79,28 @@ def measure(rounds: int, seconds: float) -> Iterator[Section]:
                     _recipients(maps, _keys(count, recipients), rounds),
                     "regexp",
                 )
+
+
+@contextmanager
+def _served(socketmap: Socketmap) -> Iterator[int]:
+    """Serves it in a process of its own, as a service does; gives its port."""
+    sock = bind("127.0.0.1:0")
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        asyncio.run(_serve(socketmap, sock))
+    port = sock.getsockname()[1]
+    sock.close()
+    try:
+        yield port
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+
+
+async def _serve(socketmap: Socketmap, sock: socket.socket) -> None:
+    await SocketmapServer(socketmap).start([sock])
+    await asyncio.Event().wait()
 
 
 def _router(base: Path, count: int) -> Router:
@@ -87,14 +119,23 @@ def _keys(count: int, most: int) -> list[str]:
     return [f"list{n % count}-user{n % 50}@test.com" for n in range(most)]
 
 
-def _indexed(base: Path, kind: str, keys: list[str], count: int) -> str:
-    source = base / f"{kind}{count}"
-    source.write_text("".join(f"{key} routed\n" for key in sorted(set(keys))))
+def _kinds(base: Path) -> list[str]:
+    """The kinds of tables that this Postfix knows."""
+    return subprocess.check_output(["postconf", "-c", _etc(base), "-m"], text=True).split()
+
+
+def _etc(base: Path) -> str:
     etc = base / "etc"
     etc.mkdir(exist_ok=True)
     (etc / "main.cf").write_text("compatibility_level = 3.6\n")
     os.utime(etc / "main.cf", (0, 0))
-    subprocess.run(["postmap", "-c", str(etc), f"{kind}:{source}"], check=True)
+    return str(etc)
+
+
+def _indexed(base: Path, kind: str, keys: list[str], count: int) -> str:
+    source = base / f"{kind}{count}"
+    source.write_text("".join(f"{key} routed\n" for key in sorted(set(keys))))
+    subprocess.run(["postmap", "-c", _etc(base), f"{kind}:{source}"], check=True)
     return f"{kind}:{source}"
 
 
@@ -125,11 +166,17 @@ def _interleaved(
 def _recipients(maps: dict[str, str], keys: list[str], rounds: int) -> dict[str, list[float]]:
     with ExitStack() as running:
         ports = {}
-        for name in ("socketmap", "regexp", "lmdb"):
+        for name, table in (*maps.items(), ("proxy", f"proxy:{maps['regexp']}")):
+            if name == "hash":
+                continue
             postfix = PostfixInstance(
                 sink_port=1,
                 routes={"test.com": NEXT_HOP},
-                main={"relay_recipient_maps": maps[name], "smtpd_recipient_limit": "100000"},
+                main={
+                    "relay_recipient_maps": table,
+                    "proxy_read_maps": f"proxy:{maps['regexp']}",
+                    "smtpd_recipient_limit": "100000",
+                },
             )
             running.enter_context(postfix)
             ports[name] = postfix.smtp_port

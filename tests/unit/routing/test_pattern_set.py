@@ -66,13 +66,14 @@ def test_ten_thousand_patterns() -> None:
     assert patterns.match("7users-cmd7@b") == []
 
 
-def test_a_crowd_with_one_lead_among_others(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("hyphen", ["-", "[-]"], ids=["plain text", "a regex"])
+def test_a_crowd_with_one_lead_among_others(hyphen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pattern_set, "_FEW", 3)
     monkeypatch.setattr(pattern_set, "_CROWD", 2)
     formats = [
-        "(user)-a@x",
+        f"(user){hyphen}a@x",
         "b-(user)@x",
-        "(user)-c@x",
+        f"(user){hyphen}c@x",
         "(user)",
         "(any)@x",
         "(user)?d@x",

@@ -1,10 +1,12 @@
 """lamson_lmtp.socketmap.answers: what each map answers."""
 
 import logging
+import tracemalloc
 from typing import Any
 
 import pytest
 
+from lamson.routing.router import Momentary
 from lamson_lmtp.socketmap.answers import BAD_REQUEST, FAILED, NOT_FOUND, Socketmap
 
 ROUTED = {"users@test.com", "users+x@test.com", '"a b"@test.com', "über@test.com"}
@@ -70,3 +72,61 @@ def test_a_failure_of_ours_defers(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "lamson"):
         assert Socketmap(fail, fail, "x").answer(b"recipient a@b.test") == FAILED
     assert "broken" in caplog.text
+
+
+def test_what_was_asked_before_is_remembered() -> None:
+    asked: list[str] = []
+
+    def route(address: str) -> bool:
+        asked.append(address)
+        return True
+
+    socketmap = Socketmap(route, {"b.test"}.__contains__, "x")
+    for _ in range(3):
+        assert socketmap.answer(b"recipient a@b.test") == b"OK routed"
+        assert socketmap.answer(b"recipient A@b.test") == b"OK routed"
+        assert socketmap.answer(b"transport a@c.test") == b"OK x"
+    assert asked == ["a@b.test", "A@b.test", "a@c.test"]
+
+
+def test_an_address_with_a_token_is_looked_up_each_time() -> None:
+    found: list[Any] = [Momentary(), ["a route"]]
+    socketmap = Socketmap(lambda _: found.pop(0), set().__contains__, "x")
+    assert socketmap.answer(b"recipient list-confirm-token@b.test") == NOT_FOUND
+    assert socketmap.answer(b"recipient list-confirm-token@b.test") == b"OK routed"
+
+
+def test_a_reserved_address_is_looked_up_each_time() -> None:
+    is_reserved = [True, False]
+    socketmap = Socketmap(
+        lambda _: (), set().__contains__, "x", reserved=lambda _: is_reserved.pop(0)
+    )
+    assert socketmap.answer(b"recipient lamson-probe+x@b.test") == b"OK routed"
+    assert socketmap.answer(b"recipient lamson-probe+x@b.test") == NOT_FOUND
+
+
+def test_a_failure_is_not_remembered() -> None:
+    answers: list[Any] = [RuntimeError("broken"), ("a route",)]
+
+    def route(_: str) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    socketmap = Socketmap(route, set().__contains__, "x")
+    assert socketmap.answer(b"recipient a@b.test") == FAILED
+    assert socketmap.answer(b"recipient a@b.test") == b"OK routed"
+
+
+def test_strangers_cannot_fill_the_memory_with_questions() -> None:
+    tracemalloc.start()
+    try:
+        socketmap = Socketmap(lambda _: (), set().__contains__, "x")
+        for number in range(10_000):
+            socketmap.answer(b"recipient %d%s@b.test" % (number, b"a" * 450))
+        for number in range(200):
+            socketmap.answer(b"recipient %d%s@b.test" % (number, b"a" * 90_000))
+        assert tracemalloc.get_traced_memory()[0] < 8 << 20
+    finally:
+        tracemalloc.stop()
