@@ -242,7 +242,7 @@ def test_the_mail_of_a_killed_worker_is_taken_over_at_once(nodes: Nodes, silent_
     deliver_all(ids, lambda attempt: one)
     dead = worker_pids(one)
     owned = (
-        f"SELECT count(*) FROM lamson_outbox WHERE lease_owner ~ '[.]({'|'.join(map(str, dead))})$'"
+        f"SELECT count(*) FROM lamson_outbox WHERE lease_owner ~ '[.]({'|'.join(map(str, dead))})[.]'"
     )
     assert nodes.query(owned) == [(10,)]
     for pid in dead:
