@@ -116,9 +116,9 @@ class Handlers:
             if job.resumes is not None:  # what was kept says for what the state is, not for whom
                 same = (key for key in keys if key and key.module == job.resumes.module)
                 job.resumes = next(same, job.resumes)
-            end_if_child(process, str(job))
+            end_if_child(process, job)
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything
-            end_if_child(process, str(job), error)
+            end_if_child(process, job, error)
             self._fail(result, error)
         return result
 

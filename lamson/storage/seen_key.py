@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from email.utils import mktime_tz, parsedate_tz
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -113,7 +114,13 @@ def time_prefix(microseconds: int) -> bytes:
 def _stamped_at(content: bytes, position: int) -> int:
     """The date in Postfix's Received field, behind its last semicolon (RFC 5321 section 4.4)."""
     field = _REST_OF_FIELD.match(content, position, position + _FIELD_SIZE)
-    date = parsedate_tz(field[0].rpartition(b";")[2].decode("ascii", "replace") if field else "")
+    return _moment(field[0].rpartition(b";")[2]) if field else 0
+
+
+@lru_cache(64)
+def _moment(date_time: bytes) -> int:
+    """What comes within one second has one date."""
+    date = parsedate_tz(date_time.decode("ascii", "replace"))
     try:
         return mktime_tz(date) * 1_000_000 if date else 0
     except (ValueError, OverflowError):
