@@ -12,7 +12,7 @@ import traceback
 
 
 def end_if_child(parent: int, where: object, error: BaseException | None = None) -> None:
-    """End this process, unless it is ``parent``. ``where``, as text, and ``error`` say how it came back.
+    """End this process, unless it is ``parent``. ``where`` and ``error`` say how it came back.
 
     Its exit status is that of ``sys.exit()``, where that is how it wanted to end; else 70
     (EX_SOFTWARE), after a line to standard error. The log is the parent's.
