@@ -241,9 +241,8 @@ def test_the_mail_of_a_killed_worker_is_taken_over_at_once(nodes: Nodes, silent_
     ids = [queue_id() for _ in range(10)]
     deliver_all(ids, lambda attempt: one)
     dead = worker_pids(one)
-    owned = (
-        f"SELECT count(*) FROM lamson_outbox WHERE lease_owner ~ '[.]({'|'.join(map(str, dead))})[.]'"
-    )
+    theirs = f"[.]({'|'.join(map(str, dead))})[.]"
+    owned = f"SELECT count(*) FROM lamson_outbox WHERE lease_owner ~ '{theirs}'"
     assert nodes.query(owned) == [(10,)]
     for pid in dead:
         os.kill(pid, signal.SIGKILL)
