@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lamson.containers.service import Service
 
+_READS = {"select", "show", "table", "values"}  # statements that may be asked twice
+
 
 class Cell:
     """Its containers, ``postgres`` and ``nodes``, and what the database answers."""
@@ -29,6 +31,8 @@ class Cell:
 
     def query(self, statement: str) -> list[tuple[str, ...]]:
         """The rows that the application's database answers, each value as text."""
+        only_reads = statement.split(None, 1)[0].lower() in _READS
+        ask = self.postgres.read if only_reads else self.postgres.run
         command = ("psql", "-U", "lamson", "-d", "lamson", "-X", "-q", "-t", "--csv")
-        output = self.postgres.run(*command, "-v", "ON_ERROR_STOP=1", "-c", statement)
+        output = ask(*command, "-v", "ON_ERROR_STOP=1", "-c", statement)
         return [tuple(row) for row in csv.reader(io.StringIO(output))]

@@ -281,7 +281,7 @@ class MailSystem:
 
     def queue(self) -> list[dict[str, Any]]:
         """What is in Postfix's queue, as ``postqueue -j`` shows it."""
-        return [json.loads(line) for line in self.postfix.run("postqueue", "-j").splitlines()]
+        return [json.loads(line) for line in self.postfix.read("postqueue", "-j").splitlines()]
 
     def settle(self, timeout: float = 60.0) -> None:
         """Wait until nothing is under way: Postfix's queue and Lamson's outboxes are empty."""

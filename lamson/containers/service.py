@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 STOP = 45  # seconds that a container has to finish what it began
+_ATTEMPTS = 5  # at reading what a command writes
+_END = "--end--"
+_ENDED = ("sh", "-c", f'"$@" && printf %s {_END}', "sh")  # writes that behind what it writes
 
 
 class CommandFailed(LamsonError):
@@ -101,6 +104,17 @@ class Service:
             text = (errors or output or b"").decode(errors="replace")
             raise CommandFailed(f"{self.name}: {' '.join(command)}: {text}")
         return (output or b"").decode(errors="replace")
+
+    def read(self, *command: str) -> str:
+        """As `run`, of a command that may be done again: it changes nothing.
+
+        The engine may lose what a command writes at its very end; then it is asked again.
+        """
+        for _ in range(_ATTEMPTS):
+            output, end, _rest = self.run(*_ENDED, *command).rpartition(_END)
+            if end:
+                return output
+        raise CommandFailed(f"{self.name}: {' '.join(command)}: its output got lost each time")
 
     def archive(self, path: str) -> bytes:
         """A directory or file in it, as a tar archive; it may be stopped."""

@@ -92,7 +92,6 @@ class Load:
         wait_for(lambda: self.counted() >= count, f"{count} letters are counted", timeout=60)
 
     def counted(self) -> int:
-        # The engine may lose what a command wrote at its very end: then it is asked again.
         return sum(int(number) for (number,) in self._select("count(*)"))
 
     def rows(self) -> Counter[tuple[str, ...]]:
