@@ -178,7 +178,9 @@ class Runner:
             self._mended = now
             with self._database.begin() as connection:
                 tasks.hurry(connection, now, 2 * LONGEST_PAUSE)
-                self._mend(connection, now)
+                # While this waited for its turn, others may have gone on for seconds: by the time
+                # from before, it would seem as if the clock had gone back.
+                self._mend(connection, self._clock())
         limit = FOUND + len(self._under_way) + len(self._resting)
         kinds = self.errands.kinds_outside
         with self._database.read() as connection:

@@ -91,7 +91,7 @@ class Schedules:
             raise NoSuchFunction(f"{name} is no @every function any more")
         slot = errand.now
         if "slot" in payload:
-            slot = one.schedule.last(errand.now, payload["slot"])
+            slot = _come(one, errand.now, payload)
             tasks.put(errand.connection, [_following(one, slot, payload)])
             is_first = not task.attempts
             if one.schedule.missed == "skip" and is_first and _is_late(one, slot, errand):
@@ -111,8 +111,8 @@ class Schedules:
         name = task.payload["function"]
         one = self.by_name[name]
         is_there: int | bool
-        if slot := task.payload.get("slot"):
-            following = _following(one, one.schedule.last(failed.now, slot), task.payload)
+        if "slot" in task.payload:
+            following = _following(one, _come(one, failed.now, task.payload), task.payload)
             if failed.due_at >= following.due_at:
                 is_there = tasks.drop(connection, task.id)
                 if is_there:
@@ -128,6 +128,16 @@ class Schedules:
 def _is_late(one: Scheduled, slot: float, errand: Errand) -> bool:
     lasting = one.schedule.next(slot) - slot
     return errand.now - slot > min(_LATE, lasting / 2)
+
+
+def _come(one: Scheduled, now: float, payload: Mapping[str, Any]) -> float:
+    """The last slot that has come of those that were not run, for the first of which it waited."""
+    slot = one.schedule.last(now, payload["slot"])
+    while slot > payload["slot"] and (
+        begins := [first for first, last in payload["done"] if first <= slot <= last]
+    ):
+        slot = one.schedule.last(min(begins) - 1, payload["slot"])
+    return slot
 
 
 def _following(one: Scheduled, slot: float, payload: Mapping[str, Any]) -> Task:

@@ -75,8 +75,13 @@ def flush(connection: Connection) -> None:
 
 def _explained(connection: Connection, statement: str, error: Any) -> BaseException:
     """What SQLAlchemy would raise, without the values that PostgreSQL quotes."""
-    is_over = guard.driver(connection).closed or failure.is_read_only(error)
+    is_lost, is_over = guard.driver(connection).closed, failure.is_read_only(error)
+    is_over |= is_lost
     failure.hide_values(error)
+    if is_lost:
+        # As SQLAlchemy does after its own statements: those in the pool are lost as well, and each
+        # would cost a delivery that is put off.
+        connection.engine.pool._invalidate(connection.connection, error)
     if is_over:
         connection.invalidate(error)
     dialect = connection.dialect

@@ -125,7 +125,8 @@ def test_a_client_that_logs_in_by_tls(
     early, late = found["connection"], found["message"]
     for peer in (early, found["sender"], late):
         assert (peer["name"], peer["addr"], peer["port"]) == ("", "127.0.0.1", str(port))
-        assert (peer["resolve"], peer["source"], peer["connections"]) == ("FAIL", "REMOTE", 1)
+        assert (peer["resolve"], peer["source"]) == ("FAIL", "REMOTE")
+        assert peer["connections"] >= 1  # who looked whether the port is open may not have gone yet
         assert peer["daemon"] == {
             "name": "ORIGINATING",
             "addr": "127.0.0.1",

@@ -6,6 +6,7 @@ Whatever happened, the answer is 451; when Postfix delivers again, the handler h
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -140,6 +141,24 @@ def test_after_the_commit(
 def own_postgres() -> Iterator[PostgresInstance]:
     with PostgresInstance(durable=False) as instance:
         yield instance
+
+
+@pytest.mark.slow
+def test_one_lost_connection_tells_of_all_in_the_pool(
+    own_postgres: PostgresInstance, tmp_path: Path
+) -> None:
+    url = own_postgres.url(own_postgres.create_database())
+    with Node(make_router(tmp_path, NOTE), url, tmp_path) as node:
+        node.database.create_all()
+        with node.database.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE note (word text)")
+        with ExitStack() as stack:
+            for _ in range(3):
+                stack.enter_context(node.database.engine.connect())
+        own_postgres.stop(immediate=True)
+        own_postgres.start()
+        assert node.send("lost") == [451]
+        assert node.send("x") == [250]
 
 
 @pytest.mark.slow

@@ -187,6 +187,29 @@ def test_a_clock_that_jumps_a_day_and_back_leaves_out_none_between(make_timely: 
     assert set(ran) == expected
 
 
+def test_an_outage_after_a_jump_runs_none_of_those_that_ran_ahead(make_timely: Make) -> None:
+    import sys
+
+    here = make_timely(QUARTERS)
+    began = here.now
+    here.take_up()
+    for minute in (15, 30):
+        here.now = began + minute * 60
+        here.run_due()
+    for minute in (60, 75):  # ahead of the time, which is half past
+        here.now = began + minute * 60
+        here.run_due()
+    here.now = began + 31 * 60
+    with here.database.begin() as connection:
+        here.schedules.mend(connection, here.now)
+    here.now = began + 76 * 60  # nobody was there at a quarter to
+    here.run_due()
+    here.now = began + 90 * 60
+    here.run_due()
+    ran = [(slot - began) / 60 for slot in sys.modules[here.name].RAN]
+    assert ran == [15, 30, 60, 75, 45, 90]
+
+
 def test_one_is_run_by_hand_besides_its_slots(make_timely: Make, database: Database) -> None:
     here = make_timely(SOURCE)
     here.take_up()
