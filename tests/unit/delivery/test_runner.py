@@ -277,3 +277,26 @@ def test_slow_ones_leave_threads_to_the_mail(make_timely: Make, database: Databa
     here.errands._clock = time.time
     run(runner, until=lambda: len(done) == 10)
     assert hands.most == 2
+
+
+def test_what_mends_is_told_the_time_at_which_its_turn_has_come(
+    make_timely: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may have gone on meanwhile: for them the clock did not go back."""
+    here = make_timely(SOURCE)
+
+    def wait_for_a_lock(connection: object, now: float, most: float) -> int:
+        here.now += 5.0
+        return 0
+
+    monkeypatch.setattr(tasks, "hurry", wait_for_a_lock)
+    mended: list[float] = []
+    runner = Runner(
+        here.database,
+        here.errands,
+        Threads(),
+        clock=lambda: here.now,
+        mend=lambda connection, now: mended.append(now),
+    )
+    runner._look(inside=True, outside=True)
+    assert mended == [here.now]
