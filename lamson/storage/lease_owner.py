@@ -39,10 +39,12 @@ class LeaseOwners:
         self._run_dir = run_dir
         self._former: set[str] = set()  # places where all are dead
 
-    def name(self, pid: int | str) -> str:
+    def name(self, pid: int) -> str:
         """Who holds a lease: this machine, this project, that process."""
-        service = f"{socket.gethostname()}:{self._project}"[-_LONGEST:]
-        return f"{service}:{_place()}.{pid}.{_start(str(pid))}"
+        return f"{self._service()}:{_place()}.{pid}.{_start(pid)}"
+
+    def _service(self) -> str:
+        return f"{socket.gethostname()}:{self._project}"[-_LONGEST:]
 
     def release_dead(self, outbox: Outbox, *, is_running: bool = False) -> None:
         """Give back what processes of this machine and project leased and left behind.
@@ -62,11 +64,11 @@ class LeaseOwners:
             log.logger.error("outbox: mail of dead processes has to wait: %s", failure.brief(error))
 
     def _is_dead(self, owner: str) -> bool:
-        where, _, process = owner.rpartition(":")
-        if where != self.name(os.getpid()).rpartition(":")[0]:
+        service, _, process = owner.rpartition(":")
+        if service != self._service():
             return False
         place, pid, start = (*process.split("."), "", "")[:3]
-        return not _lives(pid, start) if place == _place() else place in self._former
+        return not _lives(int(pid), start) if place == _place() else place in self._former
 
 
 @cache
@@ -100,14 +102,14 @@ def _boot() -> str:
     return ""
 
 
-def _lives(pid: str, start: str) -> bool:
+def _lives(pid: int, start: str) -> bool:
     """Whether there is such a process, and no other that was given its number since.
 
     One that ended, and that its parent let lie, is dead. Without a ``start``, as names had none
     before, the number has to do.
     """
     try:
-        os.kill(int(pid), 0)
+        os.kill(pid, 0)
         state, began = _state_and_start(pid)
     except (FileNotFoundError, ProcessLookupError):
         return False
@@ -116,7 +118,7 @@ def _lives(pid: str, start: str) -> bool:
     return state not in "ZX" and start in {"", began}
 
 
-def _start(pid: str) -> str:
+def _start(pid: int) -> str:
     """When the process started; empty where there is none, or where it is hidden from us."""
     try:
         return _state_and_start(pid)[1]
@@ -124,7 +126,7 @@ def _start(pid: str) -> str:
         return ""
 
 
-def _state_and_start(pid: str) -> tuple[str, str]:
+def _state_and_start(pid: int) -> tuple[str, str]:
     """The fields 3 and 22 of /proc/pid/stat (proc(5))."""
-    fields = Path(f"/proc/{int(pid)}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     return fields[0], fields[19]

@@ -75,8 +75,8 @@ def flush(connection: Connection) -> None:
 
 def _explained(connection: Connection, statement: str, error: Any) -> BaseException:
     """What SQLAlchemy would raise, without the values that PostgreSQL quotes."""
-    is_lost, is_over = guard.driver(connection).closed, failure.is_read_only(error)
-    is_over |= is_lost
+    is_lost = guard.driver(connection).closed
+    is_over = is_lost or failure.is_read_only(error)
     failure.hide_values(error)
     if is_lost:
         # As SQLAlchemy does after its own statements: those in the pool are lost as well, and each

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.examples.projects import NAMES, PLUGINS, generate
-from tests.postfix.played import Played
+from tests.postfix.played import Played, playing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.postfix, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def played() -> Iterator[Played]:
-    with Played() as played:
+    with playing() as played:
         yield played
 
 

@@ -6,7 +6,7 @@ Whatever happened, the answer is 451; when Postfix delivers again, the handler h
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,15 +143,22 @@ def own_postgres() -> Iterator[PostgresInstance]:
         yield instance
 
 
+@contextmanager
+def noting(server: PostgresInstance, directory: Path) -> Iterator[Node]:
+    """A node whose handler notes words in a table."""
+    url = server.url(server.create_database())
+    with Node(make_router(directory, NOTE), url, directory) as node:
+        node.database.create_all()
+        with node.database.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE note (word text)")
+        yield node
+
+
 @pytest.mark.slow
 def test_one_lost_connection_tells_of_all_in_the_pool(
     own_postgres: PostgresInstance, tmp_path: Path
 ) -> None:
-    url = own_postgres.url(own_postgres.create_database())
-    with Node(make_router(tmp_path, NOTE), url, tmp_path) as node:
-        node.database.create_all()
-        with node.database.begin() as connection:
-            connection.exec_driver_sql("CREATE TABLE note (word text)")
+    with noting(own_postgres, tmp_path) as node:
         with ExitStack() as stack:
             for _ in range(3):
                 stack.enter_context(node.database.engine.connect())
@@ -165,11 +172,7 @@ def test_one_lost_connection_tells_of_all_in_the_pool(
 def test_a_server_that_is_away_and_comes_back(
     own_postgres: PostgresInstance, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    url = own_postgres.url(own_postgres.create_database())
-    with Node(make_router(tmp_path, NOTE), url, tmp_path) as node:
-        node.database.create_all()
-        with node.database.begin() as connection:
-            connection.exec_driver_sql("CREATE TABLE note (word text)")
+    with noting(own_postgres, tmp_path) as node:
         for immediate in (False, True):
             assert node.send("x", "y", "z") == [250] * 3
             own_postgres.stop(immediate=immediate)

@@ -12,7 +12,7 @@ import pytest
 from lamson.cli import begin
 from lamson.cli import project as making
 from tests.examples.projects import PLUGINS
-from tests.postfix.played import Played
+from tests.postfix.played import playing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,6 +138,6 @@ def test_a_story_is_played(project: Path, options: list[str]) -> None:
 
 @pytest.mark.postfix
 def test_a_story_is_played_through_postfix(project: Path) -> None:
-    with Played() as played:
+    with playing() as played:
         said = play(project, *played.options, "--tb=short", **played.environment)
     assert "passed" in said
