@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lamson.storage.database import Database
 
 DIFFERENT = 1
+_PATIENCE = 60  # seconds; a server that has just been started on a busy machine takes its time
 
 
 @command("syncdb")
@@ -59,7 +60,7 @@ def syncdb_command(revise: str | None, check: bool, downgrade: str | None, force
     for text in premises.enter(directory, effective):
         click.echo(f"lamson: {text}", err=True)
     with placing(directory):
-        database = Database(effective.database)
+        database = Database(effective.database, connect_timeout=_PATIENCE)
     migrations = directory / "migrations"
     try:
         if check:

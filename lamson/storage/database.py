@@ -5,7 +5,7 @@ since the driver's deferred BEGIN lets two writers overwrite each other). Postgr
 production, through psycopg 3: whatever is the server's default, each connection asks for
 `synchronous_commit=on`, and each transaction is READ COMMITTED (one that saw an older snapshot
 could not delete what was submitted since). It waits for a lock, a server or a broken network no
-longer than a few seconds. What the URL says about this (``?options=-c lock_timeout=3s``,
+longer than ten seconds. What the URL says about this (``?options=-c lock_timeout=3s``,
 ``?connect_timeout=2``, ``?timeout=2`` for SQLite) wins, but for the isolation.
 
 Anything that goes wrong surfaces as SQLAlchemy's exceptions; the dispatcher answers those with 451.
@@ -38,9 +38,10 @@ if TYPE_CHECKING:
 
 IDLE = 1.0  # seconds after which a connection to a server is tried before it is used again
 
+CONNECT_TIMEOUT = 10  # seconds a worker waits for a server, as long as for a lock
+
 # For libpq. A server that vanished is noticed within half a minute, by either side.
 _CONNECTION = {
-    "connect_timeout": "5",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
@@ -65,10 +66,12 @@ class Database:
         url: str,
         *,
         connections: int = 10,
+        connect_timeout: int = CONNECT_TIMEOUT,
         before_writing: Callable[[Database], None] | None = None,
     ) -> None:
         """Connect lazily. Raises DatabaseError for a URL of a database that we cannot use.
 
+        A server is given ``connect_timeout`` seconds to answer, where the URL says nothing else.
         ``before_writing`` must have succeeded once before `begin` does; it may raise anything.
         """
         try:
@@ -93,7 +96,7 @@ class Database:
             else:
                 options |= {"pool_size": connections, "pool_timeout": 10}
                 options["isolation_level"] = "READ COMMITTED"
-                options["connect_args"] = _server_arguments(parsed)
+                options["connect_args"] = _server_arguments(parsed, connect_timeout)
             self.engine = sqlalchemy.create_engine(parsed, **options)
         except (exc.ArgumentError, ValueError, ModuleNotFoundError) as error:
             why: object = error
@@ -316,9 +319,10 @@ def _hide_values(context: ExceptionContext) -> None:
         context.sqlalchemy_exception.args = (f"({kind.__module__}.{kind.__name__}) {message}",)
 
 
-def _server_arguments(url: URL) -> dict[str, str]:
+def _server_arguments(url: URL, connect_timeout: int) -> dict[str, str]:
     """What to ask libpq for beside the URL. The last one of several equal options counts."""
-    arguments = {name: value for name, value in _CONNECTION.items() if name not in url.query}
+    wanted = {"connect_timeout": str(connect_timeout), **_CONNECTION}
+    arguments = {name: value for name, value in wanted.items() if name not in url.query}
     theirs = url.query.get("options", os.environ.get("PGOPTIONS", ""))
     ours = [f"-c {name}={value}" for name, value in _SESSION.items()]
     arguments["options"] = " ".join(

@@ -142,7 +142,7 @@ class PostgresInstance:
             dbname=name,
             autocommit=True,
             application_name="test",
-            connect_timeout=5,
+            connect_timeout=60,
         )
 
     def execute(self, statement: str, name: str = "postgres") -> list[tuple[Any, ...]]:

@@ -7,9 +7,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from lamson.cli import begin, syncdb
 from lamson.cli.project import SKELETON, generate
+from tests.waiting import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,3 +91,22 @@ def test_migrations_are_undone(lamson: Lamson, generated: Path) -> None:
 
 def test_one_thing_at_a_time(lamson: Lamson) -> None:
     assert lamson("syncdb", "-check", "-downgrade", "base").status == os.EX_USAGE
+
+
+def test_a_server_has_a_minute_to_answer(
+    lamson: Lamson, generated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have just been started, together with all else on a machine; nobody tries again."""
+    asked = []
+
+    def note(_dialect: object, _record: object, _args: object, options: dict[str, str]) -> None:
+        asked.append(options["connect_timeout"])
+
+    monkeypatch.setenv("LAMSON_DATABASE", f"postgresql://nobody@127.0.0.1:{free_port()}/x")
+    event.listen(Engine, "do_connect", note)
+    try:
+        done = lamson("syncdb")
+    finally:
+        event.remove(Engine, "do_connect", note)
+    assert (done.status, set(asked)) == (os.EX_UNAVAILABLE, {"60"})
+    assert "cannot be used" in done.err

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import exc, inspect, make_url, text
+from sqlalchemy import event, exc, inspect, make_url, text
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from lamson import metrics
@@ -248,6 +249,27 @@ def test_postgres_sessions_are_durable_and_wait_for_a_bounded_time(
     with database.begin() as connection:
         assert tuple(connection.execute(SHOW).one()) == expected
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "timeout", "expected"),
+    [("", db.CONNECT_TIMEOUT, "10"), ("", 60, "60"), ("?connect_timeout=2", 60, "2")],
+)
+def test_a_server_has_a_bounded_time_to_answer(query: str, timeout: int, expected: str) -> None:
+    url = f"postgresql://nobody@127.0.0.1:{free_port()}/x{query}"
+    database = Database(url, connect_timeout=timeout)
+    asked = []
+
+    def note(_dialect: object, _record: object, _args: object, options: dict[str, str]) -> None:
+        asked.append(options["connect_timeout"])
+
+    event.listen(Engine, "do_connect", note)
+    try:
+        with pytest.raises(exc.OperationalError, match="refused"), database.read():
+            pass
+    finally:
+        event.remove(Engine, "do_connect", note)
+    assert asked == [expected]
 
 
 @pytest.mark.postgres
