@@ -61,7 +61,7 @@ def test_submission_wants_tls_a_password_and_a_sender_of_ours(system: MailSystem
     password = system.nodes[0].run("cat", "/run/secrets/lamson_submission__secret").strip()
     trusted = ssl.create_default_context(cadata=system.nodes[0].run("cat", "/run/secrets/ca.pem"))
     trusted.check_hostname = False  # it is reached as 127.0.0.1 from here
-    with smtplib.SMTP(*system.postfix.port(587), timeout=30) as client:
+    with smtplib.SMTP(*system.postfix.port(587), timeout=60) as client:
         client.ehlo()
         assert not client.has_extn("auth")
         assert client.mail("count-one@count.test")[0] == 530

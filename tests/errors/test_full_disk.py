@@ -53,7 +53,7 @@ def project(disk: Disk) -> Path:
 
 @contextmanager
 def connected(service: LamsonService) -> Iterator[smtplib.LMTP]:
-    with smtplib.LMTP("127.0.0.1", service.port, timeout=30) as client:
+    with smtplib.LMTP("127.0.0.1", service.port, timeout=60) as client:
         client.ehlo()
         yield client
 

@@ -112,7 +112,7 @@ class ListRig(Running):
 
         def is_taken() -> bool:
             try:
-                with smtplib.LMTP("127.0.0.1", self.lamson.port, timeout=30) as client:
+                with smtplib.LMTP("127.0.0.1", self.lamson.port, timeout=60) as client:
                     return not client.sendmail("ann@world.test", [ADDRESS], POST)
             except (OSError, smtplib.SMTPException):
                 return False

@@ -52,7 +52,7 @@ def send(
     if content is None:
         content = letter(sender, ", ".join(recipients), subject, body)
     sent = Sent()
-    with smtplib.SMTP("127.0.0.1", port, local_hostname="client.test", timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", port, local_hostname="client.test", timeout=60) as client:
         client.ehlo()
         client.command_encoding = "utf-8"
         sent.sender = _said(client.docmd("MAIL", f"FROM:<{sender}> {options}".rstrip()))

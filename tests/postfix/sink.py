@@ -75,7 +75,7 @@ class Sink:
         *,
         to: str | None = None,
         where: Callable[[Delivered], bool] = lambda message: True,
-        timeout: float = 30.0,
+        timeout: float = 60.0,
     ) -> list[Delivered]:
         """Wait for ``count`` messages (for ``to``; where ``where`` holds); returns them all."""
 

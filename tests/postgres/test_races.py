@@ -96,7 +96,7 @@ def test_an_attempt_on_another_node_waits_and_is_a_duplicate(
     one, other = make_node(GATE), make_node()
     id = queue_id()
     first = one.begin("wait", id=id)
-    assert hooks(one).arrived.acquire(timeout=10)
+    assert hooks(one).arrived.acquire(timeout=60)
     second = other.begin("wait", id=id)
     wait_for_a_lock(connection)
     hooks(one).gate.set()
@@ -128,7 +128,7 @@ def test_of_two_clicks_at_the_same_moment_on_two_nodes_one_runs(
     one, other = make_node(CLICK), make_node()
     module = sys.modules[one.dispatcher.route(address)[0].handler.module]
     replies = one.begin(first, recipient=address)
-    assert module.arrived.acquire(timeout=10)
+    assert module.arrived.acquire(timeout=60)
     replies += other.begin("other", recipient=address)
     wait_for_a_lock(connection)
     module.gate.set()
@@ -144,7 +144,7 @@ def test_an_attempt_that_waits_too_long_is_told_to_come_back(
     one, other = make_node(GATE), make_node(options="-c lock_timeout=100ms")
     id = queue_id()
     first = one.begin("wait", id=id)
-    assert hooks(one).arrived.acquire(timeout=10)
+    assert hooks(one).arrived.acquire(timeout=60)
     assert other.send("wait", id=id) == [451]
     hooks(one).gate.set()
     assert codes(first) == [250]
@@ -160,7 +160,7 @@ def test_who_waits_for_a_busy_author_holds_up_no_neighbour(
     other = make_node(options="-c lock_timeout=100ms", threads=1)
     assert other.send("quick", author="%s@example.com") == [250]
     first = one.begin("wait", author="blocked@example.com")
-    assert hooks(one).arrived.acquire(timeout=10)
+    assert hooks(one).arrived.acquire(timeout=60)
     # The handler has been quick so far: these two share a transaction, and cannot both commit.
     assert other.send("blocked", "neighbour", author="%s@example.com") == [451, 250]
     assert "2 deliveries are run again one by one" in caplog.text

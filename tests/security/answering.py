@@ -45,7 +45,7 @@ class Answering(Stage):
     def ask(self, name: str, key: str) -> str:
         """What the socketmap answers about a key."""
         request = f"{name} {key}".encode()
-        with socket.create_connection(("127.0.0.1", self.lookups), timeout=30) as client:
+        with socket.create_connection(("127.0.0.1", self.lookups), timeout=60) as client:
             client.sendall(b"%d:%s," % (len(request), request))
             return client.recv(1000).partition(b":")[2].rstrip(b",").decode()
 

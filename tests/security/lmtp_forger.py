@@ -6,7 +6,7 @@
 FORGER = """
 import socket, sys
 port, ident, sender, recipient = sys.argv[1:]
-with socket.create_connection(("127.0.0.1", int(port)), timeout=20) as client:
+with socket.create_connection(("127.0.0.1", int(port)), timeout=60) as client:
     stream = client.makefile("rwb")
     def said():
         while (line := stream.readline())[3:4] == b"-":

@@ -75,7 +75,7 @@ def test_where_it_cannot_be_raised_fewer_connections_are_taken(tmp_path: Path) -
 
 def test_who_is_connected_is_answered_without_a_descriptor(lamson: LamsonService) -> None:
     """With 250 or 451, and at once: a reply kept back holds up Postfix for ten minutes."""
-    with socket.create_connection(("127.0.0.1", lamson.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", lamson.port), timeout=60) as client:
         stream = client.makefile("rwb")
         assert stream.readline().startswith(GREETING)
         pid = worker(lamson)
@@ -110,14 +110,14 @@ def test_a_worker_without_descriptors_is_quiet_and_recovers(lamson: LamsonServic
     waiting = "no connection can be accepted, clients wait"
     with ExitStack() as clients:
         for _ in range(2 * LIMIT):
-            clients.enter_context(socket.create_connection(("127.0.0.1", lamson.port), timeout=20))
+            clients.enter_context(socket.create_connection(("127.0.0.1", lamson.port), timeout=60))
         wait_for(lambda: len(lamson.log_lines(waiting)) >= 3, "three lines about it")
         lines = lamson.log_lines(waiting)
         seconds = {line[: len("2026-11-29T02:00:00")] for line in lines}
         assert len(lines) <= 2 * len(seconds)
         assert lamson.log_lines("Traceback") == []
     # They are gone, and new ones are served as if nothing had been.
-    with socket.create_connection(("127.0.0.1", lamson.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", lamson.port), timeout=60) as client:
         assert client.recv(4096).startswith(GREETING)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, full)
     sent = lamson.command(

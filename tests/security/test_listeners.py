@@ -100,7 +100,7 @@ def test_http_brings_no_mail(lamson: LamsonService) -> None:
 
 @pytest.mark.parametrize("drip", [b"L", b"NOOP\r\n"])
 def test_a_client_that_drips_is_sent_away(lamson: LamsonService, drip: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", lamson.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", lamson.port), timeout=60) as client:
         client.settimeout(QUIET / 10)
         said = b""
 

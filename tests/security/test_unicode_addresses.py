@@ -49,7 +49,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answering]:
 
 
 def at_the_lmtp_port(stage: Answering, recipient: str) -> int:
-    with smtplib.LMTP("127.0.0.1", stage.lamson.port, timeout=30) as client:
+    with smtplib.LMTP("127.0.0.1", stage.lamson.port, timeout=60) as client:
         client.command_encoding = "utf-8"
         client.ehlo()
         client.docmd("MAIL", "FROM:<zed@world.test> SMTPUTF8")
@@ -57,7 +57,7 @@ def at_the_lmtp_port(stage: Answering, recipient: str) -> int:
 
 
 def at_postfix(stage: Answering, recipient: str) -> int:
-    with smtplib.SMTP("127.0.0.1", stage.postfix.smtp_port, timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", stage.postfix.smtp_port, timeout=60) as client:
         client.command_encoding = "utf-8"
         client.ehlo()
         client.docmd("MAIL", "FROM:<zed@world.test> SMTPUTF8")

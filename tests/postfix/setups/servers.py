@@ -50,7 +50,7 @@ class ContentFilter(Sink):
         return "250 2.0.0 Ok"
 
     def _hand_back(self, envelope: Any, content: bytes) -> None:
-        with smtplib.SMTP("127.0.0.1", self.back, local_hostname="filter.test", timeout=30) as on:
+        with smtplib.SMTP("127.0.0.1", self.back, local_hostname="filter.test", timeout=60) as on:
             on.sendmail(envelope.mail_from or "", envelope.rcpt_tos, content)
 
 

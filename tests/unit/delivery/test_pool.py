@@ -35,7 +35,7 @@ class Runs:
         assert self.gate.wait(10)
 
     def all(self, count: int) -> list[int]:
-        return [self.sizes.get(timeout=10) for _ in range(count)]
+        return [self.sizes.get(timeout=60) for _ in range(count)]
 
 
 def test_what_is_quick_is_taken_together_up_to_the_limit() -> None:

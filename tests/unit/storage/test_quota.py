@@ -95,7 +95,7 @@ def test_threads_that_count_at_a_time_do_not_disturb_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = make(tmp_path, 100)
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=60)
     write = type(tmp_path).write_bytes
 
     def write_and_wait(path: Path, content: bytes) -> int:
