@@ -30,6 +30,8 @@ BUSY_TIMEOUT = 10.0  # seconds to wait for another process's write lock
 _MOST_ROWS = 64  # in one statement
 # Octets, of a new file. A commit writes whole pages, and a batch changes one for each author.
 _PAGE = "page_size=2048"
+# Pages at which a commit writes the log back by itself: where `checkpoints` did not.
+LONGEST_LOG = 4_000
 _CACHE = "cache_size=-1000"  # KiB for each connection; the system caches the file as well
 
 
@@ -103,7 +105,8 @@ def prepare(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA {_PAGE}")
     _use_wal(cursor)
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", _CACHE):
+    log = f"wal_autocheckpoint={LONGEST_LOG}"
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", _CACHE, log):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
