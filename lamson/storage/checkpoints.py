@@ -15,6 +15,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson import log
@@ -60,20 +61,26 @@ class Checkpoints:
             self._commits = 0
             self._is_due.set()
 
+    def look(self) -> None:
+        """Write back what there is; what fails is logged."""
+        try:
+            self._write_back()
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                log.logger.warning("the database's log stays as long as it is: %s", error)
+
     def _run(self) -> None:
         while not self._is_ending.wait(_PAUSE):
             self._is_due.wait()
             self._is_due.clear()
-            try:
-                self._write_back()
-            except sqlite3.Error as error:
-                log.logger.warning("the database's log stays as long as it is: %s", error)
+            self.look()
 
     def _write_back(self) -> None:
         # Opened for each: one that was made while the files were read-only would keep them so for
-        # every connection of this process.
-        # Nobody is waited for: a writer of another process, or who reads for long, comes first.
-        with closing(sqlite3.connect(self._database.file or "", timeout=0)) as connection:
+        # every connection of this process. A file that is missing is not made. Nobody is waited
+        # for: a writer of another process, or who reads for long, comes first.
+        uri = f"{Path(self._database.file or '').absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True, timeout=0)) as connection:
             _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if pages > _LONG:
                 with self._database.no_writer():

@@ -232,9 +232,9 @@ class Database:
 
     @property
     def file(self) -> str | None:
-        """SQLite's file; None where there is none."""
+        """SQLite's file; None where there is none, or a URI in its place."""
         name = self.engine.url.database if self.is_sqlite else None
-        return None if name in ("", ":memory:") else name
+        return None if not name or name.startswith((":", "file:")) else name
 
     def read(self) -> Connection:
         """A connection for reading: it takes no lock, each statement stands for itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -81,20 +82,30 @@ def test_it_ends(database: Database) -> None:
     commit(database, COMMITS)
 
 
-def test_a_file_that_cannot_be_opened_is_told(
+def test_a_file_that_is_not_there_is_told_and_not_made(
     database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = Checkpoints(database)
-    commit(database, 1)
     (tmp_path / "test.db").rename(tmp_path / "away.db")
-    (tmp_path / "test.db").mkdir()
-    made.start()
-    try:
-        for _ in range(COMMITS):
-            made.note_commit()
-        wait_for(lambda: "stays as long as it is" in caplog.text, "a warning")
-    finally:
-        made.stop()
+    Checkpoints(database).look()
+    assert "stays as long as it is: unable to open" in caplog.text
+    assert not (tmp_path / "test.db").exists()
+
+
+def test_who_has_the_file_for_himself_is_no_trouble(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    commit(database, 1)
+    database.close()
+    with closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("INSERT INTO page VALUES ('')")
+        with (
+            closing(sqlite3.connect(tmp_path / "test.db", timeout=0)) as kept_out,
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+        ):
+            kept_out.execute("SELECT count(*) FROM page")
+        Checkpoints(database).look()
+    assert not caplog.text
 
 
 def test_a_database_in_memory_has_no_log() -> None:
