@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import TYPE_CHECKING
 
 from lamson.relay.bell import Bell
 from lamson.relay.relay import Relay
 from lamson.relay.submission import Endpoint, Submitter
-from lamson.storage.checkpoints import Checkpoints
 from lamson.storage.held import HeldRows
 from lamson.storage.housekeeping import DAY, Housekeeping
 from lamson.storage.journal_purge import JournalPurge
@@ -65,7 +63,6 @@ class Postroom:
             pace=Pace(database, submission.pace) if submission.pace else None,
         )
         self.bell = Bell(database, settings.run_dir, self.relay.wake)
-        self._checkpoints = Checkpoints(database)
         self.housekeeping = Housekeeping(
             database,
             clock,
@@ -78,7 +75,6 @@ class Postroom:
     def start(self) -> None:
         """Begin to listen and to keep house, on the running loop; `Relay.start` is apart."""
         self.bell.start()
-        self._checkpoints.start()
         self.housekeeping.start()
 
     async def stop(self, timeout: float) -> None:
@@ -89,7 +85,6 @@ class Postroom:
             await self.relay.drain(timeout)
         finally:
             await self.housekeeping.stop()
-            await asyncio.to_thread(self._checkpoints.stop)
 
     def _endpoint(self) -> Endpoint:
         submission = self._settings.submission

@@ -187,6 +187,19 @@ class Router:
                     line=route.line,
                 )
 
+    def refuse_without_database(self) -> None:
+        """Raise RouteError for a handler that would fail with every mail: there is no database."""
+        for route in (*self.routes, *self._error_routes.values()):
+            handler = route.handler
+            if handler.needs_session or handler in self.threaded:
+                what = "a Session" if handler.needs_session else "a Thread"
+                raise RouteError(
+                    f"{handler.name} takes {what}, which needs a database: set `database` in the"
+                    " settings",
+                    file=handler.file,
+                    line=handler.line,
+                )
+
     @property
     def unproven_actions(self) -> tuple[Route, ...]:
         """The routes by which whoever writes in another's name has an `@action` done to him."""
@@ -221,13 +234,18 @@ class Router:
         """The routes of an address, one per handler, in definition order; () if it is not routed.
 
         Where a state matches, the ERROR state of its module does too, after all others. Where a
-        token was looked at, it is a `Momentary`; ``redeemed`` are the digests of tokens that count
-        no more. Takes microseconds whatever the number of routes, and never raises.
+        token was looked at, or a reserved prefix, it is a `Momentary`: a clock or a key may be
+        another one later. ``redeemed`` are the digests of tokens that count no more.
+        Takes microseconds whatever the number of routes, and never raises.
         """
         if begun := self._begin.match(address):
             takes, route = self._reserved[begun[0].lower()]
             if takes(address):
                 return Momentary((Match(route, address, _NONE_CAPTURED),))
+            return Momentary(self._match(address, redeemed))
+        return self._match(address, redeemed)
+
+    def _match(self, address: str, redeemed: Collection[bytes]) -> tuple[Match, ...]:
         if self._is_signed:
             found = self._matcher.find_all(address)
             for route in found:

@@ -24,7 +24,8 @@ def collect_routes(settings: Settings, *, clock: Callable[[], float] = time.time
     """Import the handler modules and build their Router. Raises RouteError.
 
     Captures are given to templates, so none may have a name that templates need for themselves.
-    A token that counts once is noted in the database, so there has to be one. What acts for an
+    A token that counts once is noted in the database, and handlers may take sessions of it, so
+    there has to be one. What acts for an
     author wants him proven, and somebody has to be there who proves. ``clock`` is what tokens end
     by.
     """
@@ -39,6 +40,8 @@ def collect_routes(settings: Settings, *, clock: Callable[[], float] = time.time
             file=route.file,
             line=route.line,
         )
+    if settings.database is None:
+        router.refuse_without_database()
     if settings.authserv_id is None:
         router.refuse_unprovable()
     for route in router.unproven_actions if settings.unproven_actions == "refuse" else ():

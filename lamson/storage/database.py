@@ -110,7 +110,6 @@ class Database:
         self._writer: AbstractContextManager[object] = nullcontext()
         self._before_writing = before_writing
         self._kept: Connection | None = None  # SQLite's writer
-        self.after_commit: Callable[[], None] | None = None  # called in the thread that committed
         event.listen(self.engine, "invalidate", guard.note_dropped)
         event.listen(self.engine, "handle_error", _count_error)
         if not isinstance(self.engine.pool, StaticPool):  # in memory it is the database itself
@@ -148,8 +147,6 @@ class Database:
         connected = self._writing() if self.is_sqlite else self.engine.connect()
         with connected as connection, connection.begin():
             yield connection
-        if self.after_commit is not None:
-            self.after_commit()
 
     @contextmanager
     def begin_shared(self) -> Iterator[Connection]:
@@ -225,16 +222,6 @@ class Database:
                     self._kept = connection
                 else:
                     connection.close()
-
-    def no_writer(self) -> AbstractContextManager[object]:
-        """While entered, no thread of this process writes; on SQLite alone."""
-        return self._writer
-
-    @property
-    def file(self) -> str | None:
-        """SQLite's file; None where there is none, or a URI in its place."""
-        name = self.engine.url.database if self.is_sqlite else None
-        return None if not name or name.startswith((":", "file:")) else name
 
     def read(self) -> Connection:
         """A connection for reading: it takes no lock, each statement stands for itself."""

@@ -62,20 +62,17 @@ class _Known(NamedTuple):
 
 class Socketmap:
     """Answers requests. ``routes`` tells of an address what routes it, a `Momentary` where that may
-    change, ``holds`` of a domain whether it is ours, ``reserved`` of an address whether Lamson
-    itself takes it at present; ``next_hop`` is ``lmtp:inet:[host]:port`` or ``lmtp:unix:path``."""
+    change, ``holds`` of a domain whether it is ours; ``next_hop`` is ``lmtp:inet:[host]:port`` or
+    ``lmtp:unix:path``."""
 
     def __init__(
         self,
         routes: Callable[[str], object],
         holds: Callable[[str], bool],
         next_hop: str,
-        *,
-        reserved: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._routes = routes
         self._holds = holds
-        self._reserved = reserved
         self._next_hop = b"OK " + next_hop.encode()
         self._maps = {
             b"recipient": self._recipient,
@@ -139,7 +136,5 @@ class Socketmap:
             recipient = address.parse_mailbox(key, smtputf8=True)
         except AddressError:
             return _Answer(NOT_FOUND, lasts=True)
-        if self._reserved(recipient):
-            return _Answer(found, lasts=False)
         routes = self._routes(recipient)
         return _Answer(found if routes else NOT_FOUND, lasts=not isinstance(routes, Momentary))

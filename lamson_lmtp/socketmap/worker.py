@@ -12,8 +12,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from lamson.net import descriptors
+from lamson.routing.bounces import PREFIX as BOUNCES
 from lamson.routing.bounces import BounceAddresses
 from lamson.routing.domains import Domains
+from lamson.routing.reserved import PREFIX as PROBES
 from lamson.service.leaving import Leaving
 from lamson.service.worker import Group, Listener
 from lamson.settings import loading
@@ -54,19 +56,20 @@ def run(project: Path, sockets: Sequence[socket.socket], link: Link) -> None:
     with loading.placing(project):
         router = collect_routes(settings)
     domains = Domains(router.routes, settings.domains)
-    reserved, bounces = reserved_of(settings), BounceAddresses(signer_of(settings))
-    has_reserved = settings.database is not None
-
-    def is_reserved(address: str) -> bool:
-        return has_reserved and (reserved.takes(address) or bounces.takes(address))
-
+    if settings.database is not None:
+        router.reserve(PROBES, reserved_of(settings).takes, _elsewhere)
+        router.reserve(BOUNCES, BounceAddresses(signer_of(settings)).takes, _elsewhere)
     server = SocketmapServer(
-        Socketmap(router.match, domains.holds, settings.next_hop, reserved=is_reserved),
+        Socketmap(router.match, domains.holds, settings.next_hop),
         allow=settings.socketmap.allow,
         max_connections=descriptors.reserve(settings.socketmap.max_connections),
         idle_timeout=settings.socketmap.idle_timeout,
     )
     asyncio.run(_serve(server, sockets, link))
+
+
+def _elsewhere(message: object) -> None:
+    """What comes to reserved addresses is for the LMTP workers; here they are only known."""
 
 
 async def _serve(server: SocketmapServer, sockets: Sequence[socket.socket], link: Link) -> None:

@@ -29,7 +29,6 @@ from lamson.delivery.transaction import Transactions
 from lamson.routing.module import HandlerModule
 from lamson.routing.router import Router
 from lamson.storage import tasks
-from lamson.storage.checkpoints import Checkpoints
 from lamson.storage.database import Database
 from lamson.storage.outbox import Outbox
 from lamson.storage.seen_key import Source
@@ -201,8 +200,6 @@ class _Service:
 
     def __init__(self, database: Database, size: Size, log: Log) -> None:
         self._database, self._size, self._log = database, size, log
-        self._checkpoints = Checkpoints(database)
-        self._checkpoints.start()
         self._outbox = Outbox(database, "bench")
         self._router = _router(size.routes)
         handlers = Handlers(self._router, hostname="mx.test.com", undeliverable=None)
@@ -211,7 +208,6 @@ class _Service:
         self.costs = Costs()
 
     def close(self) -> None:
-        self._checkpoints.stop()
         self._log.close()
         self._database.close()
 

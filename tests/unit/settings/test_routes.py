@@ -70,6 +70,29 @@ def test_a_token_that_counts_once_needs_a_database(
     collect_routes(settings.model_copy(update={"database": "sqlite://"}))
 
 
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("sqlalchemy.orm.Session", "a Session"),
+        ("lamson.Thread", "a Thread"),
+    ],
+)
+def test_what_a_handler_takes_out_of_a_database_needs_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, what: str
+) -> None:
+    name = f"handlers_that_take_{what[2:].lower()}"
+    module, _, kind = kind.rpartition(".")
+    (tmp_path / f"{name}.py").write_text(
+        f"from {module} import {kind}\nfrom lamson import route, stateless\n\n"
+        f'@route("here@(host)")\n@stateless\ndef here(message, it: {kind}, host):\n    pass\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings = Settings(handlers=[name], route_defaults={"host": "x"})
+    with pytest.raises(RouteError, match=rf"{name}\.py:4: here takes {what}.*set `database`"):
+        collect_routes(settings)
+    collect_routes(settings.model_copy(update={"database": "sqlite://"}))
+
+
 def test_a_capture_that_templates_need_themselves_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
