@@ -26,6 +26,7 @@ from lamson.relay import attempt
 from lamson.relay.alarms import Alarms
 from lamson.relay.attempt import Attempts
 from lamson.relay.changes import Changes, explain
+from lamson.relay.leaps import Leaps
 from lamson.storage.patience import patience
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Relay:
         self._next_due: float | None = None  # of what is scheduled
         self._alarms = Alarms()  # of what was deferred
         self._sweeps_at = 0.0  # where nothing happens before
+        self._leaps = Leaps(lambda: time.time())
 
     async def start(self) -> None:
         """Begin to sweep and to submit."""
@@ -228,7 +230,7 @@ class Relay:
             began = time.time()
             self._held.end_hold_backs(HOLD_BACK)
             await self._renew()
-            if self._attempts.is_server_down:
+            if self._attempts.is_server_down or self._leaps.is_recent(2 * SWEEP_INTERVAL):
                 await self._changes.catch_up()
             else:
                 await self.sweep()

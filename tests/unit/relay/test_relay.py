@@ -324,6 +324,33 @@ def test_what_was_leased_while_the_clock_was_ahead_is_leased_anew(
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.3])
+def test_a_clock_that_is_set_ahead_has_nothing_leave_twice(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, delay: float
+) -> None:
+    """Whichever of two processes looks first: to the other one the lease has run out."""
+    monkeypatch.setattr("lamson.relay.relay.SWEEP_INTERVAL", 0.4)
+    ahead, clock = [0.0], time.time
+    monkeypatch.setattr("time.time", lambda: clock() + ahead[0])
+    neighbour = Rig(rig.database, rig.undeliverable.path.parent)
+    neighbour.outbox, neighbour.server = Outbox(rig.database, "neighbour"), rig.server
+
+    async def story() -> None:
+        rig.server.gate = asyncio.Event()
+        async with neighbour.relay():
+            await asyncio.sleep(delay)
+            async with rig.relay() as relay:
+                relay.submit(rig.commit(row()))
+                await until(lambda: rig.server.under_way == 1)
+                ahead[0] = 600.0
+                await asyncio.sleep(2.0)  # five looks of each
+                rig.server.gate.set()
+                await until(lambda: rig.outbox.count() == 0)
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+
+
 def test_the_sweep_leaves_alone_what_this_process_has(rig: Rig) -> None:
     """Its lease is over: the clock has jumped, or the database was not to be had for long."""
 
