@@ -14,7 +14,7 @@ import secrets
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -423,13 +423,28 @@ class Mailer:
 
 _all: WeakSet[Mailer] = WeakSet()
 _abandoned: list[Database | None] = []
+_resting: list[ExitStack] = []
+
+
+def _before_fork() -> None:
+    """Nothing is written meanwhile: see `Database.at_rest`."""
+    stack = ExitStack()
+    for mailer in list(_all):
+        if mailer._database is not None:
+            stack.enter_context(mailer._database.at_rest())
+    _resting.append(stack)
 
 
 def _after_fork() -> None:
-    """Their connections are the parent's, who goes on with them: not even to be closed here."""
+    """Connections to a server are the parent's, who goes on with them: not even to be closed."""
+    _resting.clear()
     for mailer in list(_all):
         _abandoned.append(mailer._database)
         mailer._begin_anew()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=lambda: _resting.pop().close(),
+    after_in_child=_after_fork,
+)

@@ -164,6 +164,9 @@ def _differences(directory: Path) -> list[str]:
             return []
         with placing(directory):
             database = Database(effective.database)
-        return migrate.differences(database, directory / "migrations", revisions.TABLE)
+        try:
+            return migrate.differences(database, directory / "migrations", revisions.TABLE)
+        finally:
+            database.close()  # workers are forked next: SQLite's locks would not hold there
     except (LamsonError, ImportError):
         return []

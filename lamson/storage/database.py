@@ -283,6 +283,18 @@ class Database:
                 self._kept = None
             self.engine.dispose()
 
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """While entered there is no connection to a file, but for those that somebody reads on.
+
+        A process that is forked then has to make its own. Else it had SQLite's notes of which locks
+        this process has, took none, and wrote to a log that others believed to be nobody's.
+        """
+        with self._writer:
+            if self.is_sqlite and not isinstance(self.engine.pool, StaticPool):
+                self.close()
+            yield
+
     def __str__(self) -> str:
         return masked(self.engine.url.render_as_string(hide_password=False))
 

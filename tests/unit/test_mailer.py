@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import sqlite3
+import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +31,7 @@ from lamson.storage import doorbell, tasks, tracked
 from lamson.storage.outbox import Outbox
 from lamson.storage.tables import SCHEMA_REVISION, VERSION_TABLE
 from tests.unit.relay.rig import until
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -458,6 +462,50 @@ def test_a_forked_process_has_connections_of_its_own(mailer: Mailer, database: D
                 os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     mailer.send(mail(mailer))
+    assert len(waiting(database)) == 3
+
+
+DAEMON = """
+import os, pathlib, sys, time
+from lamson import Mailer
+from lamson.settings import Settings
+
+place = pathlib.Path(sys.argv[2])
+mailer = Mailer(Settings(
+    database=sys.argv[1], handlers=[], domains=["test.com"], run_dir=place, templates=[place]
+))
+
+def send():
+    mailer.send(mailer.compose(to="a@example.com", sender="b@test.com", subject="x", body="x"))
+
+send()
+if os.fork():
+    os._exit(0)
+send()
+(place / "sent").touch()
+while not (place / "go").exists():
+    time.sleep(0.01)
+send()
+(place / "done").touch()
+"""
+
+
+def test_a_daemon_that_used_it_before_it_forked_loses_nothing(
+    settings: Settings, database: Database, tmp_path: Path
+) -> None:
+    """Else its connection had no locks, and who closes the file meanwhile took it for his alone."""
+    if not database.is_sqlite:
+        pytest.skip("a server has the locks")
+    assert settings.database is not None
+    database.close()
+    place = settings.run_dir
+    subprocess.run([sys.executable, "-c", DAEMON, settings.database, place], check=True)
+    wait_for((place / "sent").exists, "a daemon that sends")
+    with closing(sqlite3.connect(make_url(settings.database).database or "")) as other:
+        other.execute("UPDATE lamson_outbox SET attempts = 1")
+        other.commit()
+    (place / "go").touch()
+    wait_for((place / "done").exists, "a daemon that sends once more")
     assert len(waiting(database)) == 3
 
 
