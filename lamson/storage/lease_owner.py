@@ -68,6 +68,8 @@ class LeaseOwners:
         if service != self._service():
             return False
         place, pid, start = (*process.split("."), "", "")[:3]
+        if not pid.isdigit():
+            return False  # none of ours has such a name: it runs out
         return not _lives(int(pid), start) if place == _place() else place in self._former
 
 
