@@ -20,7 +20,7 @@ from lamson.storage import schedules, tasks
 from lamson.storage.tasks import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy.engine import Connection
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lamson.routing.router import Router
 
 KIND = "every"
+_KEPT = 10  # times behind us in which all slots were run
 _LATE = 60.0  # seconds after which a slot counts as missed, unless half the time to the next passed
 
 
@@ -142,13 +143,24 @@ def _come(one: Scheduled, now: float, payload: Mapping[str, Any]) -> float:
 
 def _following(one: Scheduled, slot: float, payload: Mapping[str, Any]) -> Task:
     """What waits after ``slot`` has come, for which ``payload`` waited."""
-    done = payload["done"]
+    done = [*payload["done"]]
     following = _next(one, slot, done)
-    # From when on each slot was run, up to this one.
-    since = payload["since"] if slot == payload["slot"] else slot
-    if following != one.schedule.next(slot):
+    since = payload["since"]
+    if slot != payload["slot"]:  # some were left out: what was run before stands apart
+        done.append([since, payload["ran"]])
+        since = slot
+    if following != one.schedule.next(slot):  # so it does before what was run ahead of us
+        done.append([since, slot])
         since = following
-    return _waiting(one, following, since=since, ran=slot, done=[r for r in done if r[1] > slot])
+    return _waiting(one, following, since=since, ran=slot, done=_worth_keeping(done, slot))
+
+
+def _worth_keeping(done: Iterable[Sequence[float]], slot: float) -> list[Sequence[float]]:
+    """Of the times in which all slots were run, those ahead, and as many behind as a clock that
+    goes back may come to."""
+    real = sorted((first, last) for first, last in done if first <= last)
+    behind = [times for times in real if times[1] <= slot]
+    return [*behind[-_KEPT:], *real[len(behind) :]]
 
 
 def _next(one: Scheduled, after: float, done: Sequence[Sequence[float]]) -> float:
@@ -167,8 +179,8 @@ def _waiting(
     ran: float = 0.0,
     done: Sequence[Sequence[float]] = (),
 ) -> Task:
-    """``since`` is from when on all slots up to ``ran`` were run; ``done`` are such times ahead of
-    us, from before the clock went back."""
+    """``since`` is from when on all slots up to ``ran`` were run; ``done`` are other such times:
+    ahead of us, from before the clock went back, and behind us, since it may go back."""
     name = one.function.full_name
     payload = {
         "function": name,

@@ -210,6 +210,22 @@ def test_an_outage_after_a_jump_runs_none_of_those_that_ran_ahead(make_timely: M
     assert ran == [15, 30, 60, 75, 45, 90]
 
 
+def test_a_clock_that_is_wrong_twice_runs_none_again(make_timely: Make) -> None:
+    """Ahead, so that a slot is left out, and then back behind one that ran before all that."""
+    import sys
+
+    here = make_timely(QUARTERS)
+    began = here.now
+    here.take_up()
+    for minute in (15, 50, 60, 14, 16, 29, 31):
+        here.now = began + minute * 60
+        with here.database.begin() as connection:
+            here.schedules.mend(connection, here.now)
+        here.run_due()
+    ran = sys.modules[here.name].RAN
+    assert [(slot - began) / 60 for slot in ran] == [15, 45, 60, 30]
+
+
 def test_one_is_run_by_hand_besides_its_slots(make_timely: Make, database: Database) -> None:
     here = make_timely(SOURCE)
     here.take_up()
