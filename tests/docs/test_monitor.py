@@ -6,12 +6,14 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from aiosmtpd.controller import Controller
 
 from tests.docs.blocks import blocks
 from tests.service import LamsonService
 from tests.waiting import free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
@@ -19,8 +21,16 @@ pytestmark = pytest.mark.slow
 PAGE = "how-to/monitor.md"
 
 
-def test_what_it_asks_is_answered(tmp_path: Path) -> None:
-    """There is no database, so that nothing but what runs counts."""
+@pytest.fixture
+def submission() -> Iterator[int]:
+    """The port of a server that says hello."""
+    controller = Controller(object(), hostname="127.0.0.1", port=free_port())
+    controller.start()
+    yield controller.port
+    controller.stop()
+
+
+def test_what_it_asks_is_answered(tmp_path: Path, submission: int) -> None:
     found = blocks(PAGE)
     port = str(free_port())
     for block in found:
@@ -34,7 +44,11 @@ def test_what_it_asks_is_answered(tmp_path: Path) -> None:
         '@route("all@(host)")\n@stateless\ndef START(message, host):\n    pass\n'
     )
     typed = {block.file: block.text for block in found if block.language == "shell"}
-    with LamsonService(tmp_path, LAMSON_METADATA="") as service:
+    service = LamsonService(
+        tmp_path, LAMSON_METADATA="", LAMSON_SUBMISSION__SERVER=f"127.0.0.1:{submission}"
+    )
+    service.command("syncdb")
+    with service:
         done = subprocess.run(
             ["bash", "-euc", typed["ask"].replace("8826", port)], capture_output=True, text=True
         )

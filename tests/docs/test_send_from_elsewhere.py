@@ -66,7 +66,7 @@ class Shop:
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     shop = Shop(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setenv("LAMSON_PROJECT", str(shop.project))
+    monkeypatch.setenv("MAIL_PROJECT", str(shop.project))
     monkeypatch.setenv("SHOP_DATABASE", shop.url)
     monkeypatch.chdir(tmp_path)
     yield shop
