@@ -59,6 +59,8 @@ def syncdb_command(revise: str | None, check: bool, downgrade: str | None, force
         raise SettingsError(f"{directory}/config/settings.py: database: there is none to create")
     for text in premises.enter(directory, effective):
         click.echo(f"lamson: {text}", err=True)
+    if not check:
+        premises.make_database(effective)
     with placing(directory):
         database = Database(effective.database, connect_timeout=_PATIENCE)
     migrations = directory / "migrations"

@@ -46,14 +46,29 @@ def enter(project: Path, settings: Settings) -> list[str]:
         changed += _close_directory(log.parent, (0, None))
     elif log is not None:
         changed += _close_file(log)
-    kind, _, file = (settings.database or "").partition(":///")
-    if kind.startswith("sqlite"):
+    if (database := _sqlite_file(settings)) is not None:
         for ending in ("", "-wal", "-shm", "-policy", "-policy-wal", "-policy-shm"):
-            changed += _close_file(Path(file.partition("?")[0] + ending))
+            changed += _close_file(Path(f"{database}{ending}"))
     for directory, door in doors.items():
         if not _has_more_than_sockets(directory) or settings.run_dir in directory.parents:
             changed += _set_door(directory, door)
     return ["closed to other users: " + ", ".join(_shown(changed, project))] if changed else []
+
+
+def make_database(settings: Settings) -> None:
+    """Make SQLite's file where there is none: closed to others from the beginning."""
+    file = _sqlite_file(settings)
+    if file is not None:
+        with suppress(OSError):  # it is there, or whoever opens it says why it cannot be
+            mode = 0o660 if private.is_shared(file.parent) else 0o600
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode))
+
+
+def _sqlite_file(settings: Settings) -> Path | None:
+    kind, _, file = (settings.database or "").partition(":///")
+    name = file.partition("?")[0]
+    is_file = kind.startswith("sqlite") and name and not name.startswith((":", "file:"))
+    return Path(name) if is_file else None
 
 
 def own(directory: Path) -> None:

@@ -93,6 +93,13 @@ def test_one_thing_at_a_time(lamson: Lamson) -> None:
     assert lamson("syncdb", "-check", "-downgrade", "base").status == os.EX_USAGE
 
 
+def test_its_file_is_closed_to_others_from_the_beginning(lamson: Lamson, generated: Path) -> None:
+    """So no command says later that it closed what another one of ours had left open."""
+    file = generated / "run" / "lamson.db"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "closed to other users" not in lamson("syncdb").err
+
+
 def test_a_server_has_a_minute_to_answer(
     lamson: Lamson, generated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
