@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,8 +26,6 @@ from lamson.web.mails import Mail, Page
 from lamson.web.writing import Draft, compose
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lamson.web.mails import Direction, Place
     from tests.web.conftest import House, Visitor
 
@@ -267,6 +267,61 @@ def test_errors_are_placed_in_the_project(tmp_path: Path) -> None:
     assert [one.number for one in faults.all()] == [3, 2, 1]
     faults.clear()
     assert (faults.all(), faults.count) == ([], 3)
+
+
+TRACE = """\
+2026-11-29T20:32:35.901+00:00 ERROR lamson: id=1.1 recipient=a@b: handler failed: KeyError('x')
+    Traceback (most recent call last):
+      File "{0}/app.py", line 1, in f
+        1/0
+        ~^~
+    ZeroDivisionError: division by zero
+
+    The above exception was the direct cause of the following exception:
+
+    Traceback (most recent call last):
+      File "{0}/app.py", line 2, in f
+        raise
+    lamson.errors.TemplateError: {0}/app/a.txt:5: 'entries' is not defined
+    given were: <b>
+"""
+SAID = [
+    (TRACE, "lamson.errors.TemplateError: app/a.txt:5: 'entries' is not defined\ngiven were: <b>"),
+    (
+        "2026-11-29T20:32:44.541+00:00 ERROR lamson: worker 7 stays: its replacement failed:"
+        " {0}/app.py:3: 'x@(y)' names the capture (y), which is not known",
+        "'x@(y)' names the capture (y), which is not known",
+    ),
+    ("lamson: config/settings.py: no database", "config/settings.py: no database"),
+    ("lamson: app.py:3: ", "app.py:3:"),
+    ("t CRITICAL lamson: it ended\n    Traceback (most recent call last):", "it ended"),
+    (
+        "t ERROR lamson: failed\n"
+        "      + Exception Group Traceback (most recent call last):\n"
+        '      |   File "{0}/app.py", line 2, in f\n'
+        "      | ExceptionGroup: two (1 sub-exception)\n"
+        "      +-+---------------- 1 ----------------",
+        "failed",
+    ),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), SAID)
+def test_the_error_itself_is_shown(
+    house: House, visitor: Visitor, tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "app.py").write_text("one\ntwo\nthree\n")
+    faults = Faults(tmp_path)
+    assert house.window.development is not None
+    house.window.development.faults = faults
+    assert faults.add(text.format(tmp_path), 1.0).message == message
+    page = visitor.get("/errors").text
+    assert escape(message).replace("&#x27;", "&#39;") in page.partition("<details")[0]
+
+
+def test_an_error_of_any_length_has_a_message() -> None:
+    assert len(Faults(Path("/")).add("lamson: " + "x" * 10**6, 1.0).message) == 2000
 
 
 def test_changes_of_what_the_service_reads_are_seen(tmp_path: Path) -> None:
