@@ -120,13 +120,15 @@ def posts(
     """An endpoint that changes something: ``function`` gets the form, and gives where to go then.
 
     A form without the token of its session is refused; so is any, unless ``always``, where the
-    window only shows. What is wrong with its values (ValueError, LamsonError) is shown on the page
-    that it came from.
+    window is read-only. What is wrong with its values (ValueError, LamsonError) is shown on the
+    page that it came from.
     """
 
     async def endpoint(request: Request) -> Response:
         if not (always or window_of(request).is_writable):
-            raise HTTPException(403, "This window only shows: see the setting web.writable")
+            raise HTTPException(
+                403, "This window is read-only; the setting web.writable changes that"
+            )
         form = await request.form(max_files=20, max_fields=60, max_part_size=_MAX_FIELD)
         try:
             session = request.state.session

@@ -212,3 +212,47 @@ def test_a_database_without_our_tables_says_what_to_run(
         assert (f"at schema {revision}" if revision else "has no tables yet") in answer.text
         assert "lamson_" not in answer.text.partition("<main")[2], "no table is named"
     assert client.get("/pulse").status_code == 200
+
+
+@pytest.mark.parametrize("due_at", [0.0, 1e10])
+def test_without_a_journal_the_first_page_says_so_and_what_waits(
+    house: House, visitor: Visitor, tables: Database, due_at: float
+) -> None:
+    house.window.development = None
+    page = visitor.get("/").text
+    assert "No journal is kept" in page
+    assert "journal=Journal(&#34;headers&#34;)" in page
+    assert "waits in the" not in page
+    one = Outgoing("s", "<1@x>", "app@test.com", ("now@example.com",), b"x", due_at=due_at)
+    with tables.begin() as connection:
+        Outbox(tables, "test").insert(connection, [one])
+    assert 'Mail waits in the <a href="/outbox">' in visitor.get("/").text
+    house.keep(b"Subject: kept\r\n\r\n", "broken")
+    page = visitor.get("/").text
+    assert "kept</a>" in page
+    assert "No journal is kept" in page, "for what is listed is not all"
+    house.window.database = None
+    assert "it needs a database" in visitor.get("/").text
+
+
+def test_with_a_journal_the_first_page_says_what_waits(
+    journaled: House, visitor: Visitor, tables: Database
+) -> None:
+    journaled.window.development = None
+    one = Outgoing("s", "<1@x>", "app@test.com", ("now@example.com",), b"x")
+    with tables.begin() as connection:
+        Outbox(tables, "test").insert(connection, [one])
+    page = visitor.get("/").text
+    assert "No mail is in the journal yet" in page
+    assert "No journal" not in page
+    assert 'Mail waits in the <a href="/outbox">' in page
+
+
+def test_a_window_that_changes_nothing_says_how_to_change_that(
+    house: House, visitor: Visitor
+) -> None:
+    house.window.is_writable, house.window.development = False, None
+    page = visitor.get("/").text
+    assert re.search(r'<span class="note" title="[^"]*web.writable[^"]*">read-only</span>', page)
+    house.window.is_writable = True
+    assert "read-only" not in visitor.get("/").text
