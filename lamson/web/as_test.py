@@ -28,6 +28,7 @@ _NO_NAME = re.compile(r"[^a-z0-9]+")
 # What may differ the next time: addresses, numbers, times, links.
 _VARIES = re.compile(r"[@0-9]|://")
 _NUMBERS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
+_REFUSED = re.compile(r"5\d\d\b")
 _OK = re.compile(r"2\d\d\b")
 
 
@@ -68,8 +69,7 @@ class _Writing:
         for step in self._steps:
             lines.append("")
             if step.missing:
-                plain = "".join(one if one.isprintable() else "?" for one in step.missing)
-                lines += textwrap.wrap(f"Missing: {plain}.", WIDTH, **_AS_COMMENT)
+                lines += _comment(f"Missing: {step.missing}.")
             lines += self._played(step)
         return lines, not self._steps or any(step.missing for step in self._steps)
 
@@ -86,10 +86,12 @@ class _Writing:
         who = self._person(step.author)
         is_his = who == self._person(self._who)
         said = "".join(self._said(who, step))
-        if not _OK.match(step.mail.note or "250"):
+        if _REFUSED.match(step.mail.note):
             return ["    with pytest.raises(Refused):", f"        {said}"]
         others = step.mail.ours[1:]
         more = [f"    {who}.deliver({one!r}, {_octets(step.content)})" for one in others]
+        if not _OK.match(step.mail.note or "250"):  # a fault, which is to be mended
+            return [*_comment(f"Then: {step.mail.note}"), f"    {said}", *more]
         first, *_ = [*step.letters_to(step.author), None]
         if first is not None and (is_his or id(first) in self._needed):
             name = self._named(first, "answer")
@@ -181,6 +183,11 @@ def _text(text: str) -> str:
         return repr(text)
     lines = [repr(line) for line in text.splitlines(keepends=True)]
     return "(\n" + "\n".join(f"        {line}" for line in lines) + "\n    )"
+
+
+def _comment(text: str) -> list[str]:
+    plain = "".join(one if one.isprintable() else "?" for one in text)
+    return textwrap.wrap(plain, WIDTH, **_AS_COMMENT)
 
 
 def _octets(content: bytes) -> str:

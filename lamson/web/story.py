@@ -88,8 +88,8 @@ class _Telling:
         last = newest[0].place._replace(at=newest[0].at + _AFTER, id="") if newest else None
         around = mails.page(_AROUND, before=last).mails
         found = {mail.id: mail for mail in (*newest, *around)}
-        # It stands there as it came, too.
-        known = [one for one in found.values() if not one.is_undeliverable]
+        # What lies in the queue of the undeliverable stands there as it came, too.
+        known = [one for one in found.values() if not one.is_undeliverable or one.sent is not None]
         self._all = sorted(known, key=lambda one: one.place)
         self._cause: dict[str, Mail] = {}  # by the id of what came of it
         self._by_message_id: dict[str, Mail] = {}  # what was sent

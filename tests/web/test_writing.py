@@ -245,6 +245,21 @@ def test_whose_mail_caused_an_answer_is_not_guessed() -> None:
     assert "News" not in code
 
 
+def test_where_a_handler_failed_the_test_plays_it_and_expects_no_refusal() -> None:
+    """It passes once the handler is mended, be the mail put off then or kept as undeliverable."""
+    said = Said()
+    said.came(b"Subject: One\n\nx\n", "451 4.3.0 It failed\nimport os", sent=())
+    said.came(b"Subject: Two\n\nx\n", "KeyError('x')", sent=(), is_undeliverable=True)
+    said.came(b"Subject: Three\n\nx\n", "KeyError('x')", is_undeliverable=True)  # of a queue
+    code = said.test()
+    assert (
+        "# Then: 451 4.3.0 It failed?import os\n    zed.say('app@test.com', 'One', 'x')\n" in code
+    )
+    assert "# Then: KeyError('x')\n    zed.say('app@test.com', 'Two', 'x')\n" in code
+    assert "Three" not in code, "it stands there as it came, too"
+    assert "Refused" not in code
+
+
 @pytest.mark.parametrize(
     "who", ['a"""b@x.example', "class@x.example", "9@x.example", "\\@x.example"]
 )
