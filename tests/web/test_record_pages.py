@@ -235,6 +235,22 @@ def test_without_a_journal_the_first_page_says_so_and_what_waits(
     assert "it needs a database" in visitor.get("/").text
 
 
+def test_who_is_named_by_what_waits_is_told_why_no_mail_is_listed(
+    house: House, visitor: Visitor, tables: Database
+) -> None:
+    one = Outgoing("s", "<1@x>", "app@test.com", ("now@example.com",), b"x")
+    with tables.begin() as connection:
+        Outbox(tables, "test").insert(connection, [one])
+    (link,) = re.findall(r'href="(/with[^"]+)"', visitor.get("/outbox").text)
+    page = visitor.get(link).text
+    assert "No mail with them is here" in page
+    assert 'href="/outbox">outbox' in page
+    assert "As test" not in page
+    assert "No journal is kept" not in page
+    house.window.development = None
+    assert "No journal is kept" in visitor.get(link).text
+
+
 def test_with_a_journal_the_first_page_says_what_waits(
     journaled: House, visitor: Visitor, tables: Database
 ) -> None:

@@ -85,8 +85,6 @@ def conversation(request: Request) -> Response:
     window = window_of(request)
     request.state.mark = mark(window)
     mails, more = _page(request, window.mails, limit=CONVERSATION, correspondent=who)
-    if not mails:
-        missing("There is no mail with this correspondent")
     said, room = [], READ
     for mail in reversed(mails):
         content = window.mails.content(mail.id)
@@ -98,6 +96,7 @@ def conversation(request: Request) -> Response:
         request,
         "conversation.html",
         f"Mail with {who}",
+        200 if mails else 404,
         who=who,
         said=said,
         more=more,
