@@ -51,7 +51,7 @@ class Web(Listening):
     writable: bool = Field(
         False,
         description="Whether `lamson web` lets change anything: requeue, retry, drop, reset, "
-        "remove. Default: it only shows. `lamson dev` always does.",
+        "remove. Default: it is read-only. `lamson dev` always does.",
     )
 
     def __init__(self, listen: str | None = None, /, **values: Any) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, func, select
 
+from lamson.smtp import address
 from lamson.storage import journal_rows
 from lamson.storage.tables import journal, journal_content
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lamson.storage.journal_rows import JournalRow
 
 THROUGH = 20_000  # rows that one search looks through
+NAMED = 5_000  # rows among which mail to several is looked for, of a conversation
 MOST_WORDS = 8
 _NEAR = 200  # rows of a conversation that are looked at
 _CHANGING = 50  # rows whose outcome may change still
@@ -46,6 +48,35 @@ def search(
     last = select(func.min(looked.c.id), func.count())
     oldest, number = connection.execute(last).one()
     return rows, oldest if number == THROUGH else None
+
+
+def conversation(
+    connection: Connection, correspondent: str, *, before: int | None = None, limit: int = 50
+) -> tuple[list[JournalRow], int | None]:
+    """Mail with somebody, newest first, and the id before which there is more, None at its end.
+
+    What went to several is found by the first of them, for ever; by another one among so many rows.
+    """
+    rows = journal_rows.page(
+        connection, before=before, limit=limit + 1, correspondent=correspondent
+    )
+    some = select(journal.c.id, journal.c.recipients, journal.c.words)
+    some = some.order_by(journal.c.id.desc()).limit(NAMED)
+    if before is not None:
+        some = some.where(journal.c.id < before)
+    looked = some.subquery()
+    name = address.normalise(correspondent)
+    is_named = looked.c.words.contains(journal_rows.folded(name), autoescape=True)
+    query = select(looked.c.id).where(looked.c.recipients != "", is_named)
+    query = query.order_by(looked.c.id.desc()).limit(limit + 1)
+    found = {row.id: row for row in rows}
+    found |= {row.id: row for row in of_ids(connection, list(connection.execute(query).scalars()))}
+    newest = sorted(found.values(), key=lambda row: row.id, reverse=True)[:limit]
+    own = {row.id for row in rows}
+    shown = [
+        row for row in newest if row.id in own or name in map(address.normalise, row.recipients)
+    ]
+    return shown, newest[-1].id if len(found) > len(newest) else None
 
 
 def of_ids(connection: Connection, ids: Sequence[int]) -> list[JournalRow]:

@@ -6,6 +6,7 @@ import re
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from typing import TYPE_CHECKING, Literal
 
 from lamson.message.compose import prepend_headers
@@ -23,16 +24,21 @@ Mood = Literal["accept", "refuse", "delay", "bounce"]
 MOODS: tuple[Mood, ...] = ("accept", "refuse", "delay", "bounce")
 _MOST_FAULTS = 50
 _PLACE = re.compile(r'File "([^"\n]+)", line (\d+)|(?<![\w./-])([\w./-]+\.\w+):(\d+)')
+_TOP = re.compile(r"\S+ (?:ERROR|CRITICAL) \S+: |lamson: ")  # of a line of the log, or of a command
+_TRACEBACK = "Traceback (most recent call last):"
+_MOST_MESSAGE = 2000  # characters
 _AROUND = 3  # lines of the code that are shown before and after
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that went wrong in the code: what, where, and the lines around it."""
+    """Something that went wrong in the code: what, where, and the lines around it. ``message`` is
+    what the exception says, of all the ``text``."""
 
     number: int
     at: float
     text: str
+    message: str = ""
     place: str = ""  # file:line, in the project
     lines: tuple[tuple[int, str, bool], ...] = ()  # number, text, whether it is the one
 
@@ -52,7 +58,10 @@ class Faults:
         with self._lock:
             self._count += 1
             place = f"{file.relative_to(self._project)}:{line}" if file else ""
-            fault = Fault(self._count, at, text, place, _around(file, line))
+            message = _message(text).replace(f"{self._project}/", "").removeprefix(f"{place}: ")
+            fault = Fault(
+                self._count, at, text, message[:_MOST_MESSAGE], place, _around(file, line)
+            )
             self._faults.append(fault)
         return fault
 
@@ -78,6 +87,21 @@ class Faults:
             if self._project in file.parents and file.is_file():
                 found = file, int(match[2] or match[4])
         return found
+
+
+def _message(text: str) -> str:
+    """What the exception says that came last; else what the first line does, from the place on."""
+    lines = text.splitlines() or [""]
+    tops = [number for number, line in enumerate(lines) if line.lstrip() == _TRACEBACK]
+    if tops:
+        below = lines[tops[-1] + 1 :]
+        indent = lines[tops[-1]].partition("T")[0]
+        said = dropwhile(lambda line: line.startswith(f"{indent} "), below)
+        if message := "\n".join(line.removeprefix(indent) for line in said).strip():
+            return message
+    first = _TOP.sub("", lines[0], count=1)
+    place = _PLACE.search(first)
+    return (first[place.start() :] if place is not None else first).strip()
 
 
 def _around(file: Path | None, line: int) -> tuple[tuple[int, str, bool], ...]:

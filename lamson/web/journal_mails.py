@@ -65,9 +65,12 @@ class JournalMails:
             if words := search.split():
                 rows, last = journal_search.search(connection, words, before=before, limit=limit)
                 return rows, None if last is None else _place(last)
-            rows = journal_rows.page(
-                connection, before=before, limit=limit + 1, correspondent=correspondent or None
-            )
+            if correspondent:
+                rows, last = journal_search.conversation(
+                    connection, correspondent, before=before, limit=limit
+                )
+                return rows, None if last is None else _place(last)
+            rows = journal_rows.page(connection, before=before, limit=limit + 1)
         return rows[:limit], _place(rows[limit - 1].id) if len(rows) > limit else None
 
     def get(self, id: str) -> Mail | None:
@@ -155,6 +158,7 @@ def _mail(row: JournalRow) -> Mail:
         message_id=row.message_id,
         note=row.about if is_kept else row.reply,
         is_undeliverable=is_kept,
+        sent=tuple(f"{SHELF}/{one.id}" for one in row.sent),
     )
 
 

@@ -36,6 +36,7 @@ class Mail:
     is_undeliverable: bool = False
     facts: tuple[tuple[str, str], ...] = ()
     lack: str = ""
+    sent: tuple[str, ...] | None = None
 
     @property
     def place(self) -> Place:

@@ -14,11 +14,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lamson import log
-from lamson.errors import LamsonError, UnavailableError
+from lamson.errors import DatabaseError, LamsonError, UnavailableError
 from lamson.storage import failure
 from lamson.web.guard import Guard
 from lamson.web.pages import code, developing, entering, mail, records
-from lamson.web.view import STATIC, posts, show
+from lamson.web.view import STATIC, posts, show, window_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -73,13 +73,17 @@ def _wrong(request: Request, error: Exception) -> Response:
 
 
 def _no_database(request: Request, error: Exception) -> Response:
-    return show(
-        request,
-        "problem.html",
-        "The database does not answer",
-        503,
-        problem=failure.brief(error),
-    )
+    """It does not answer, or has not the tables that we know: then it says what to run."""
+    database = window_of(request).database
+    title, problem = "The database does not answer", failure.brief(error)
+    try:
+        if database is not None:
+            database.check()
+    except DatabaseError as why:
+        title, problem = "The database is not ready", str(why)
+    except UnavailableError as why:
+        problem = str(why)
+    return show(request, "problem.html", title, 503, problem=problem)
 
 
 def _fault(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlencode
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse
@@ -77,17 +78,21 @@ def window_of(request: Request) -> Window:
 
 
 def mark(window: Window) -> str:
-    """Changes when there is something new to show."""
+    """Changes when there is something new to show; also when the database is back."""
     faults = window.development.faults.count if window.development is not None else 0
-    return f"{window.mails.marker()}-{faults}"
+    try:
+        return f"{window.mails.marker()}-{faults}"
+    except SQLAlchemyError:
+        return f"none-{faults}"
 
 
 def show(request: Request, template: str, title: str, status: int = 200, **values: Any) -> Response:
     """The page that a template of ours makes."""
     window = window_of(request)
     session = getattr(request.state, "session", None)
-    news = []
-    if session is not None:
+    news, shown = [], ""
+    if session is not None:  # nobody else is told, nor asks the database
+        shown = getattr(request.state, "mark", None) or mark(window)
         news, session.news[:] = list(session.news), []
     page = _templates.render(
         template,
@@ -95,7 +100,7 @@ def show(request: Request, template: str, title: str, status: int = 200, **value
         path=request.url.path,
         query=request.query_params,
         session=session,
-        mark=getattr(request.state, "mark", None) or mark(window),
+        mark=shown,
         news=news,
         window=window,
         development=window.development,
@@ -115,13 +120,15 @@ def posts(
     """An endpoint that changes something: ``function`` gets the form, and gives where to go then.
 
     A form without the token of its session is refused; so is any, unless ``always``, where the
-    window only shows. What is wrong with its values (ValueError, LamsonError) is shown on the page
-    that it came from.
+    window is read-only. What is wrong with its values (ValueError, LamsonError) is shown on the
+    page that it came from.
     """
 
     async def endpoint(request: Request) -> Response:
         if not (always or window_of(request).is_writable):
-            raise HTTPException(403, "This window only shows: see the setting web.writable")
+            raise HTTPException(
+                403, "This window is read-only; the setting web.writable changes that"
+            )
         form = await request.form(max_files=20, max_fields=60, max_part_size=_MAX_FIELD)
         try:
             session = request.state.session

@@ -8,6 +8,7 @@ import itertools
 import re
 import resource
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,7 @@ from lamson.web.guard import MAX_ENTERING
 from lamson.web.mails import Mail
 from lamson.web.pages import mail
 from lamson.web.sessions import ATTEMPTS, COOKIE, UNGUESSABLE, Sessions
+from lamson.web.story import Letter, Step
 from tests.web import conftest as window
 
 if TYPE_CHECKING:
@@ -121,6 +123,7 @@ HOSTILE = (
 def test_no_words_of_a_mail_become_code_of_a_test(text: str) -> None:
     """A developer runs that file."""
     who = f"{text}@example.com"
+    by = f"{text}@example.org"
     made = Mail("came/1", "in", 0.0, (who,), (f"{text}@test.com",), text, 1, f"<{text}>", "", "250")
     answer = Mail(
         "sent/1", "out", 1.0, (who,), ("app@test.com",), text, 1, f"<a{text}>", f"<{text}>", ""
@@ -131,7 +134,18 @@ def test_no_words_of_a_mail_become_code_of_a_test(text: str) -> None:
             f"Subject: =?utf-8?b?{encoded}?=\r\n{more}Content-Type: text/plain; charset=utf-8\r\n"
             f"Content-Transfer-Encoding: base64\r\n\r\n{encoded}\r\n"
         ).encode()
-        code = as_test(who, [(made, content), (answer, content)])
+        letter, told = (
+            Letter(answer, content),
+            Letter(replace(answer, correspondents=(by,)), content),
+        )
+        code = as_test(
+            who,
+            [
+                Step(made, content, [letter, told], missing=text),
+                Step(made, content, asked=letter, is_all=True),
+                Step(replace(made, correspondents=(by,)), content, asked=told),
+            ],
+        )
         (docstring, *_, function) = ast.parse(code).body
         assert isinstance(docstring, ast.Expr)
         assert isinstance(docstring.value, ast.Constant)
@@ -142,7 +156,8 @@ def test_no_words_of_a_mail_become_code_of_a_test(text: str) -> None:
                if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}  # fmt: skip
         assert names <= known | own
         plain = re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
-        assert own <= {"first_answer", plain or "somebody"}
+        name = plain or "somebody"
+        assert own == {"first_answer", f"second_mail_to_{name}_too", name, f"{name}_too"}
 
 
 def test_large_mails_of_a_stranger_are_not_all_in_memory_for_one_page(

@@ -110,7 +110,7 @@ class Visitor:
 def house(tmp_path: Path) -> Iterator[House]:
     """`lamson dev`'s window: it lets write and change."""
     run = tmp_path / "run"
-    database = Database(f"sqlite:///{tmp_path}/test.db")
+    database = Database(f"sqlite:///{tmp_path}/house.db")
     database.create_all()
     queues = {name: run / folder for name, folder in _FOLDERS.items()}
     sent, came, kept = (Maildir(queues[name], safe=False) for name in ("sent", "came", "kept"))

@@ -142,6 +142,35 @@ def test_what_the_journal_has_is_listed_once(
     ]
 
 
+def test_mail_to_several_stands_in_the_conversation_with_each(
+    visitor: Visitor, tables: Database
+) -> None:
+    several = ("Ann@Example.org", "bob@example.org")
+    out = replace(ROW, direction="out", correspondent=several[0], recipients=several)
+    only = replace(ROW, correspondent="bob@example.org")
+    alike = ("ann@example.org", "xbob@example.org")
+    rows = [
+        replace(out, id=FIRST, subject="to both"),
+        replace(only, id=FIRST + 1, subject="from bob"),
+        replace(out, id=FIRST + 2, recipients=alike, subject="to another"),
+        *(replace(out, id=FIRST + 3 + one, subject=f"number {one}") for one in range(40)),
+    ]
+    add(tables, *rows)
+    links = re.findall(r'href="(/with[^"]+)">bob@', visitor.get("/").text)
+    page = visitor.get(links[0]).text
+    older = re.search(r'href="(/with[^"]+before[^"]+)">What was before', page)
+    assert older is not None
+    page += visitor.get(older[1].replace("&amp;", "&")).text
+    assert set(re.findall(r"number \d+<", page)) == {f"number {one}<" for one in range(40)}
+    assert "to both" in page
+    assert "from bob" in page
+    assert "to another" not in page
+    # Whoever answers for him writes as him.
+    answer = re.search(r'href="(/write[^"]+)">Answer', page)
+    assert answer is not None
+    assert 'value="bob@example.org"' in visitor.get(answer[1].replace("&amp;", "&")).text
+
+
 def test_a_search_looks_through_so_many_and_goes_on(
     visitor: Visitor, tables: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +287,7 @@ def test_a_page_of_a_long_journal_costs_what_one_of_a_short_does(
     journaled: House, tables: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_search, "THROUGH", 100)
+    monkeypatch.setattr(journal_search, "NAMED", 100)
     costs: list[int] = []
     steps = [0]
 

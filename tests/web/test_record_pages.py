@@ -15,9 +15,17 @@ from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
 from lamson.storage.state import SqlStateStore, StateKey
 from lamson.storage.suppressed import Suppressed
-from lamson.storage.tables import thread_messages, thread_participants, threads
+from lamson.storage.tables import (
+    SCHEMA_REVISION,
+    VERSION_TABLE,
+    thread_messages,
+    thread_participants,
+    threads,
+)
 from lamson.storage.tasks import Task
 from lamson.web import records
+from lamson.web.journal_mails import JournalMails
+from tests.web.conftest import HOST, PASSWORD
 
 if TYPE_CHECKING:
     from lamson.storage.database import Database
@@ -158,6 +166,7 @@ def test_each_page_is_read_by_an_index(tables: Database) -> None:
 def test_a_database_that_does_not_answer_is_told(visitor: Visitor, tables: Database) -> None:
     with tables.begin() as connection:
         connection.execute(text("DROP TABLE lamson_state"))
+    _note_revision(tables, SCHEMA_REVISION)
     answer = visitor.get("/states")
     assert answer.status_code == 503
     assert "The database does not answer" in answer.text
@@ -168,3 +177,98 @@ def test_without_a_database_nothing_waits(house: House, visitor: Visitor) -> Non
     answer = visitor.get("/states")
     assert answer.status_code == 422
     assert "no database is set" in answer.text
+
+
+def _note_revision(database: Database, revision: str) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text(f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32))"))
+        connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES ('{revision}')"))
+
+
+PLACES = ("/", "/with?with=a@b.example", "/outbox", "/timers", "/states", "/threads", "/suppressed")
+
+
+@pytest.mark.parametrize("revision", ["", "0001"])
+@pytest.mark.parametrize("keep", ["off", "headers"])
+def test_a_database_without_our_tables_says_what_to_run(
+    house: House, empty_database: Database, keep: str, revision: str
+) -> None:
+    """Before `lamson syncdb`, or after an upgrade of Lamson without one."""
+    window = house.window
+    window.database = empty_database
+    if keep != "off":
+        window.mails = JournalMails(empty_database, window.mails)
+    if revision:
+        _note_revision(empty_database, revision)
+    stranger = house.visitor(is_in=False)
+    assert stranger.get("/login").status_code == 200
+    client = stranger.client
+    client.post("/login", data={"password": PASSWORD}, headers={"Origin": HOST})
+    for place in PLACES[0 if keep != "off" else 2 :]:
+        answer = client.get(place)
+        assert answer.status_code == 503
+        assert "The database is not ready" in answer.text
+        assert "run `lamson syncdb`" in answer.text
+        assert (f"at schema {revision}" if revision else "has no tables yet") in answer.text
+        assert "lamson_" not in answer.text.partition("<main")[2], "no table is named"
+    assert client.get("/pulse").status_code == 200
+
+
+@pytest.mark.parametrize("due_at", [0.0, 1e10])
+def test_without_a_journal_the_first_page_says_so_and_what_waits(
+    house: House, visitor: Visitor, tables: Database, due_at: float
+) -> None:
+    house.window.development = None
+    page = visitor.get("/").text
+    assert "No journal is kept" in page
+    assert "journal=Journal(&#34;headers&#34;)" in page
+    assert "waits in the" not in page
+    one = Outgoing("s", "<1@x>", "app@test.com", ("now@example.com",), b"x", due_at=due_at)
+    with tables.begin() as connection:
+        Outbox(tables, "test").insert(connection, [one])
+    assert 'Mail waits in the <a href="/outbox">' in visitor.get("/").text
+    house.keep(b"Subject: kept\r\n\r\n", "broken")
+    page = visitor.get("/").text
+    assert "kept</a>" in page
+    assert "No journal is kept" in page, "for what is listed is not all"
+    house.window.database = None
+    assert "it needs a database" in visitor.get("/").text
+
+
+def test_who_is_named_by_what_waits_is_told_why_no_mail_is_listed(
+    house: House, visitor: Visitor, tables: Database
+) -> None:
+    one = Outgoing("s", "<1@x>", "app@test.com", ("now@example.com",), b"x")
+    with tables.begin() as connection:
+        Outbox(tables, "test").insert(connection, [one])
+    (link,) = re.findall(r'href="(/with[^"]+)"', visitor.get("/outbox").text)
+    page = visitor.get(link).text
+    assert "No mail with them is here" in page
+    assert 'href="/outbox">outbox' in page
+    assert "As test" not in page
+    assert "No journal is kept" not in page
+    house.window.development = None
+    assert "No journal is kept" in visitor.get(link).text
+
+
+def test_with_a_journal_the_first_page_says_what_waits(
+    journaled: House, visitor: Visitor, tables: Database
+) -> None:
+    journaled.window.development = None
+    one = Outgoing("s", "<1@x>", "app@test.com", ("now@example.com",), b"x")
+    with tables.begin() as connection:
+        Outbox(tables, "test").insert(connection, [one])
+    page = visitor.get("/").text
+    assert "No mail is in the journal yet" in page
+    assert "No journal" not in page
+    assert 'Mail waits in the <a href="/outbox">' in page
+
+
+def test_a_window_that_changes_nothing_says_how_to_change_that(
+    house: House, visitor: Visitor
+) -> None:
+    house.window.is_writable, house.window.development = False, None
+    page = visitor.get("/").text
+    assert re.search(r'<span class="note" title="[^"]*web.writable[^"]*">read-only</span>', page)
+    house.window.is_writable = True
+    assert "read-only" not in visitor.get("/").text

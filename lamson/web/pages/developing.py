@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse
 
 from lamson.errors import LamsonError
-from lamson.message.message import Message
+from lamson.web import story
 from lamson.web.as_test import as_test, file_name
 from lamson.web.development import MOODS
 from lamson.web.pages.mail import found_mail, saved
@@ -22,22 +21,21 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from lamson.web.development import Development, Mood
-    from lamson.web.mails import Mail
 
-_WHOLE = 200  # mails of a conversation that become a test
 _MOST_FILE = 20 * 1024 * 1024  # octets
 
 
 def write(request: Request) -> Response:
     """The form for a mail: empty, or an answer to one that the application sent."""
     id = request.query_params.get("answer", "")
+    author = request.query_params.get("from", "")[:320]
     draft = Draft(
-        sender=request.query_params.get("from", "")[:320] or "zed@example.com",
+        sender=author or "zed@example.com",
         to=request.query_params.get("to", "")[:320],
     )
     if id:
         mail, message, _ = found_mail(request, id)
-        draft = answer_to(message, next(iter(mail.correspondents), ""), id)
+        draft = answer_to(message, author or next(iter(mail.correspondents), ""), id)
     return show(request, "write.html", "Write a mail", draft=draft, problem="")
 
 
@@ -98,7 +96,10 @@ def clear_faults(request: Request, form: FormData) -> str:
 def test(request: Request) -> Response:
     """A conversation as a test."""
     who = request.query_params.get("with", "")[:320]
-    code = as_test(who, _conversation(request, who))
+    mails = window_of(request).mails
+    if not mails.page(1, correspondent=who).mails:
+        missing("There is no mail with this correspondent")
+    code = as_test(who, story.tell(mails, who))
     if request.query_params.get("save") == "1":
         return saved(code.encode(), file_name(who), "text/plain")
     return show(request, "test.html", f"{who} as a test", who=who, code=code, name=file_name(who))
@@ -110,20 +111,6 @@ def pulse(request: Request) -> Response:
     development = window.development
     state = development.state() if development else ""
     return JSONResponse({"mark": mark(window), "state": state})
-
-
-def _conversation(request: Request, who: str) -> list[tuple[Mail, bytes]]:
-    """Oldest first."""
-    mails = window_of(request).mails
-    found = []
-    for mail in reversed(mails.page(_WHOLE, correspondent=who).mails):
-        content = mails.content(mail.id)
-        if content is not None:
-            answered = next(iter(Message(content).in_reply_to), "")
-            found.append((replace(mail, in_reply_to=answered), content))
-    if not found:
-        missing("There is no mail with this correspondent")
-    return found
 
 
 def _deliver(request: Request, sender: str, recipients: list[str], content: bytes) -> None:

@@ -10,10 +10,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import HTMLResponse, Response
 
 from lamson.errors import LamsonError, UnavailableError
-from lamson.web import safe_html
+from lamson.web import records, safe_html
 from lamson.web.mails import Place
 from lamson.web.view import PAGE, mark, missing, show, window_of
 from lamson.web.writing import read
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from lamson.message.request import MailRequest
     from lamson.web.mails import Mail, Mails
+    from lamson.web.view import Window
 
 MOST_TEXT = 200_000  # characters of a mail that a page shows
 CONVERSATION = 30  # mails of one that a page shows,
@@ -41,11 +43,34 @@ _SAVED_AS = re.compile(
 
 
 def index(request: Request) -> Response:
-    """All mail, newest first, or that in which a text stands."""
-    request.state.mark = mark(window_of(request))  # what comes from now on is new
+    """All mail, newest first, or that in which a text stands; and whether mail waits."""
+    window = window_of(request)
+    request.state.mark = mark(window)  # what comes from now on is new
     search = request.query_params.get("q", "")[:200]
-    mails, more = _page(request, window_of(request).mails, search=search)
-    return show(request, "mails.html", "Mail", mails=mails, more=more, search=search)
+    mails, more = _page(request, window.mails, search=search)
+    has_journal = window.settings.journal.keep != "off"
+    is_asked = window.development is None and not search and not (mails and has_journal)
+    return show(
+        request,
+        "mails.html",
+        "Mail",
+        mails=mails,
+        more=more,
+        search=search,
+        has_journal=has_journal,
+        waits=is_asked and _waits(window),
+    )
+
+
+def _waits(window: Window) -> bool:
+    """Whether the outbox has something, due or later; False also where it cannot be asked."""
+    if window.database is None:
+        return False
+    try:
+        with window.read() as connection:
+            return bool(records.outgoing(connection, 1) or records.later(connection, 1))
+    except SQLAlchemyError:
+        return False
 
 
 def undeliverable(request: Request) -> Response:
@@ -60,8 +85,6 @@ def conversation(request: Request) -> Response:
     window = window_of(request)
     request.state.mark = mark(window)
     mails, more = _page(request, window.mails, limit=CONVERSATION, correspondent=who)
-    if not mails:
-        missing("There is no mail with this correspondent")
     said, room = [], READ
     for mail in reversed(mails):
         content = window.mails.content(mail.id)
@@ -73,6 +96,7 @@ def conversation(request: Request) -> Response:
         request,
         "conversation.html",
         f"Mail with {who}",
+        200 if mails else 404,
         who=who,
         said=said,
         more=more,

@@ -68,7 +68,7 @@ def test_the_window_serves_who_knows_the_password(project: Path) -> None:
             assert client.post("/login", data={"password": "guess"}).status_code == 403
             page = client.post("/login", data={"password": "sesame"})
             assert page.url.path == "/"
-            assert "only shows" in page.text
+            assert "read-only" in page.text
             assert client.get("/write").status_code == 404
             assert "server" not in page.headers
     finally:
