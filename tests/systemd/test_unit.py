@@ -34,14 +34,19 @@ runuser -u lamson-mymailserver -- .venv/bin/lamson send \
 """
 
 
+def typed() -> str:
+    """The lines of the page; of the source the machine has a wheel."""
+    (lines,) = [block.text for block in blocks(PAGE) if block.language == "shell"]
+    return lines.replace("/path/to/source", "lamson-postfix")
+
+
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     if reason := why_not():
         pytest.skip(reason)
     with Machine(tmp_path_factory.mktemp("debian")) as machine:
         machine(MAKE_PROJECT)
-        (typed,) = [block.text for block in blocks(PAGE) if block.language == "shell"]
-        machine(typed.replace("/path/to/source", "lamson-postfix"))  # of which it has the wheel
+        machine(typed())
         yield machine
 
 
@@ -157,10 +162,9 @@ def test_a_worker_that_is_killed_for_its_memory_is_replaced(machine: Machine) ->
 
 def test_a_second_application_lives_beside_the_first(machine: Machine) -> None:
     """The same lines of the page, with another name; each keeps to itself."""
-    (typed,) = [block.text for block in blocks(PAGE) if block.language == "shell"]
     machine("cd /srv; /opt/lamson/bin/lamson gen -project lists")
     machine("sed -i s/8823/8833/ /srv/lists/config/settings.py /srv/lists/systemd/*.socket")
-    machine(typed.replace("mymailserver", "lists"))
+    machine(typed().replace("mymailserver", "lists"))
     machine(f"systemctl is-active {UNIT} {SECOND}")
     assert "250 2.0.0 Ok" in machine(SEND)
     second = SEND.replace("mymailserver", "lists").replace("8823", "8833")
