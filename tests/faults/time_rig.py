@@ -183,7 +183,7 @@ class TimeRig(Running):
         """Let a worker die at the failpoint that was installed."""
         token = self.tokens / "one"
         token.touch()
-        wait_for(lambda: not token.exists(), "a worker to die", timeout=30)
+        wait_for(lambda: not token.exists(), "a worker to die", timeout=60)
 
     def kill_all(self) -> None:
         """kill -9 of the first node's supervisor and workers, and a new start."""
@@ -201,7 +201,7 @@ class TimeRig(Running):
                 return False  # the port is not free yet
             return True
 
-        wait_for(starts, "lamson to start again", timeout=30)
+        wait_for(starts, "lamson to start again", timeout=60)
 
     def lose_database(self, seconds: float = 3.0) -> None:
         """On PostgreSQL end each session, again and again; on SQLite let nobody else write."""
