@@ -55,7 +55,8 @@ def offer(postfix: SetupPostfix, old: Old, name: str) -> Answers:
     is_submitted = old.by in ("login", "submission")
     port = postfix.submission_port if is_submitted else postfix.smtp_port
     source = (SOURCES.get(old.by, "127.0.0.2"), 0)
-    with smtplib.SMTP("127.0.0.1", port, "client.test", 60, source_address=source) as client:
+    # Postfix's master waits a minute before it starts a process again that ended at its start.
+    with smtplib.SMTP("127.0.0.1", port, "client.test", 150, source_address=source) as client:
         client.ehlo()
         if old.by in ("login", "submission"):
             client.starttls()
