@@ -88,7 +88,7 @@ class Relay:
         self._next_due: float | None = None  # of what is scheduled
         self._alarms = Alarms()  # of what was deferred
         self._sweeps_at = 0.0  # where nothing happens before
-        self._leaps = Leaps(lambda: time.time())
+        self._leaps = Leaps(time.time)
 
     async def start(self) -> None:
         """Begin to sweep and to submit."""

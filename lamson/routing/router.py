@@ -135,7 +135,8 @@ class Router:
         self.purposes = Purposes(self.routes, signer)
         self._is_signed = bool(self.purposes)
         self._error_routes = dict(self._routes_of_errors())
-        handlers = {route.handler for route in (*self.routes, *self._error_routes.values())}
+        self._all_routes = (*self.routes, *self._error_routes.values())
+        handlers = {route.handler for route in self._all_routes}
         self.threaded = frozenset(
             one for one in handlers if one.needs_thread or self.is_per_thread(one)
         )
@@ -188,8 +189,18 @@ class Router:
                 )
 
     def refuse_without_database(self) -> None:
-        """Raise RouteError for a handler that would fail with every mail: there is no database."""
-        for route in (*self.routes, *self._error_routes.values()):
+        """Raise RouteError for what would fail with every mail: there is no database.
+
+        A token that counts once is noted there, and what some handlers take comes from there.
+        """
+        if (once := self.purposes.once()) is not None:
+            raise RouteError(
+                "a token that counts once needs a database: set `database` in the settings, or"
+                " leave out once=True",
+                file=once.file,
+                line=once.line,
+            )
+        for route in self._all_routes:
             handler = route.handler
             if handler.needs_session or handler in self.threaded:
                 what = "a Session" if handler.needs_session else "a Thread"
@@ -205,15 +216,14 @@ class Router:
         """The routes by which whoever writes in another's name has an `@action` done to him."""
         return tuple(
             route
-            for route in (*self.routes, *self._error_routes.values())
+            for route in self._all_routes
             if route.handler.is_action and not route.proven and not route.is_signed
         )
 
     @property
     def has_spam_filters(self) -> bool:
         """There is a handler that spam is kept from."""
-        routes = (*self.routes, *self._error_routes.values())
-        return any(route.handler.spam_filter is not None for route in routes)
+        return any(route.handler.spam_filter is not None for route in self._all_routes)
 
     def reserve(
         self, prefix: str, takes: Callable[[str], bool], function: Callable[..., Any]

@@ -24,22 +24,13 @@ def collect_routes(settings: Settings, *, clock: Callable[[], float] = time.time
     """Import the handler modules and build their Router. Raises RouteError.
 
     Captures are given to templates, so none may have a name that templates need for themselves.
-    A token that counts once is noted in the database, and handlers may take sessions of it, so
-    there has to be one. What acts for an
+    Tokens that count once, and handlers that take a session, need a database. What acts for an
     author wants him proven, and somebody has to be there who proves. ``clock`` is what tokens end
     by.
     """
     signer = signer_of(settings, clock=clock)
     router = Router.collect(settings.handlers, settings.route_defaults, signer=signer)
     router.refuse_captures(RESERVED)
-    route = router.purposes.once()
-    if route is not None and settings.database is None:
-        raise RouteError(
-            "a token that counts once needs a database: set `database` in the settings, or leave"
-            " out once=True",
-            file=route.file,
-            line=route.line,
-        )
     if settings.database is None:
         router.refuse_without_database()
     if settings.authserv_id is None:

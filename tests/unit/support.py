@@ -6,9 +6,12 @@ import importlib
 import secrets
 import sys
 import textwrap
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import sqlalchemy
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from lamson.message.parsed import ParsedMessage
 from lamson.message.request import MailRequest
@@ -18,6 +21,7 @@ from lamson.storage.seen_key import Key, Source
 from lamson.testing import Mailroom
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pytest
@@ -103,3 +107,18 @@ def others_wait(connection: Connection) -> bool:
     """Whether somebody waits for a lock, on PostgreSQL."""
     asked = sqlalchemy.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     return bool(connection.execute(asked).scalar())
+
+
+@contextmanager
+def connect_timeouts() -> Iterator[list[str]]:
+    """What each attempt to connect to a server gives it to answer, while entered."""
+    asked: list[str] = []
+
+    def note(_dialect: object, _record: object, _args: object, options: dict[str, str]) -> None:
+        asked.append(options["connect_timeout"])
+
+    event.listen(Engine, "do_connect", note)
+    try:
+        yield asked
+    finally:
+        event.remove(Engine, "do_connect", note)

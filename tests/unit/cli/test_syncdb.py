@@ -7,11 +7,10 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from lamson.cli import begin, syncdb
 from lamson.cli.project import SKELETON, generate
+from tests.unit.support import connect_timeouts
 from tests.waiting import free_port
 
 if TYPE_CHECKING:
@@ -104,16 +103,8 @@ def test_a_server_has_a_minute_to_answer(
     lamson: Lamson, generated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may have just been started, together with all else on a machine; nobody tries again."""
-    asked = []
-
-    def note(_dialect: object, _record: object, _args: object, options: dict[str, str]) -> None:
-        asked.append(options["connect_timeout"])
-
     monkeypatch.setenv("LAMSON_DATABASE", f"postgresql://nobody@127.0.0.1:{free_port()}/x")
-    event.listen(Engine, "do_connect", note)
-    try:
+    with connect_timeouts() as asked:
         done = lamson("syncdb")
-    finally:
-        event.remove(Engine, "do_connect", note)
     assert (done.status, set(asked)) == (os.EX_UNAVAILABLE, {"60"})
     assert "cannot be used" in done.err

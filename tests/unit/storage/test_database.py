@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import event, exc, inspect, make_url, text
-from sqlalchemy.engine import Engine
+from sqlalchemy import exc, inspect, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from lamson import metrics
@@ -24,6 +23,7 @@ from lamson.storage import database as db
 from lamson.storage import failure, migrate, tables
 from lamson.storage.database import Database
 from tests.postgres import PostgresInstance
+from tests.unit.support import connect_timeouts
 from tests.waiting import free_port
 
 
@@ -258,17 +258,12 @@ def test_postgres_sessions_are_durable_and_wait_for_a_bounded_time(
 def test_a_server_has_a_bounded_time_to_answer(query: str, timeout: int, expected: str) -> None:
     url = f"postgresql://nobody@127.0.0.1:{free_port()}/x{query}"
     database = Database(url, connect_timeout=timeout)
-    asked = []
-
-    def note(_dialect: object, _record: object, _args: object, options: dict[str, str]) -> None:
-        asked.append(options["connect_timeout"])
-
-    event.listen(Engine, "do_connect", note)
-    try:
-        with pytest.raises(exc.OperationalError, match="refused"), database.read():
-            pass
-    finally:
-        event.remove(Engine, "do_connect", note)
+    with (
+        connect_timeouts() as asked,
+        pytest.raises(exc.OperationalError, match="refused"),
+        database.read(),
+    ):
+        pass
     assert asked == [expected]
 
 
