@@ -1,9 +1,9 @@
 """A Docker engine to run containers with: the one that answers, else one of our own.
 
 Our own needs root and Debian's docker.io. It has its directories, socket and pid file in a place of
-its own, touches neither the firewall nor the routing of the machine, and is ended, with all it
-made, when it is not needed any more, also when this process is killed. Where there is neither,
-UnavailableError says why.
+its own, touches neither the routing of the machine nor its firewall, but for one rule where that is
+asked (`.firewall`), and is ended, with all it made, when it is not needed any more, also when this
+process is killed. Where there is neither, UnavailableError says why.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lamson.containers import firewall
 from lamson.containers.mounts import unmount_below
 from lamson.errors import UnavailableError
 
@@ -95,7 +96,9 @@ def _own_engine() -> Iterator[Engine]:
     directory = Path(tempfile.mkdtemp(prefix="lamson-docker-", dir="/var/tmp"))
     process = _start(directory)
     try:
-        yield _wait(directory, process)
+        engine = _wait(directory, process)
+        with firewall.passing(directory.name):
+            yield engine
     finally:
         _end(process)
         _remove(directory)
@@ -112,7 +115,7 @@ def _start(directory: Path) -> subprocess.Popen[bytes]:
                 *("--exec-root", str(directory / "exec")),
                 *("--pidfile", str(directory / "pid")),
                 # Containers of one network reach each other through its bridge, and we reach them
-                # through docker-proxy: none of that needs the firewall or forwarding.
+                # through docker-proxy: none of that needs forwarding.
                 *("--bridge", "none", "--iptables=false", "--ip6tables=false"),
                 *("--ip-forward=false", "--ip-masq=false"),
             ],

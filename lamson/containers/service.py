@@ -91,7 +91,7 @@ class Service:
         if self.status != "running":
             raise AssertionError(f"{self.name} ended:\n{self.logs()}")
 
-    def wait_exit(self, timeout: float = 60.0) -> None:
+    def wait_exit(self, timeout: float = 120.0) -> None:
         """Wait until it has ended by itself, with status 0. Raises CommandFailed where not."""
         code = self._container.wait(timeout=timeout)["StatusCode"]
         if code:

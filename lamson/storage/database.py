@@ -45,8 +45,8 @@ _CONNECTION = {
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
-    "tcp_user_timeout": "30000",
 }
+_UNANSWERED = 30  # seconds; no less than it has to connect, or another reason is told than the time
 _SESSION = {
     "lock_timeout": "10s",
     "synchronous_commit": "on",
@@ -333,7 +333,11 @@ def _hide_values(context: ExceptionContext) -> None:
 
 def _server_arguments(url: URL, connect_timeout: int) -> dict[str, str]:
     """What to ask libpq for beside the URL. The last one of several equal options counts."""
-    wanted = {"connect_timeout": str(connect_timeout), **_CONNECTION}
+    wanted = {
+        "connect_timeout": str(connect_timeout),
+        "tcp_user_timeout": str(1000 * max(_UNANSWERED, connect_timeout)),
+        **_CONNECTION,
+    }
     arguments = {name: value for name, value in wanted.items() if name not in url.query}
     theirs = url.query.get("options", os.environ.get("PGOPTIONS", ""))
     ours = [f"-c {name}={value}" for name, value in _SESSION.items()]

@@ -110,12 +110,13 @@ def others_wait(connection: Connection) -> bool:
 
 
 @contextmanager
-def connect_timeouts() -> Iterator[list[str]]:
-    """What each attempt to connect to a server gives it to answer, while entered."""
-    asked: list[str] = []
+def connect_timeouts() -> Iterator[list[tuple[str, str]]]:
+    """What each attempt to connect to a server gives it to answer, in seconds, and TCP to get what
+    it sends through, in milliseconds, while entered."""
+    asked: list[tuple[str, str]] = []
 
     def note(_dialect: object, _record: object, _args: object, options: dict[str, str]) -> None:
-        asked.append(options["connect_timeout"])
+        asked.append((options["connect_timeout"], options["tcp_user_timeout"]))
 
     event.listen(Engine, "do_connect", note)
     try:

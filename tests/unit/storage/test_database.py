@@ -253,9 +253,15 @@ def test_postgres_sessions_are_durable_and_wait_for_a_bounded_time(
 
 @pytest.mark.parametrize(
     ("query", "timeout", "expected"),
-    [("", db.CONNECT_TIMEOUT, "10"), ("", 60, "60"), ("?connect_timeout=2", 60, "2")],
+    [
+        ("", db.CONNECT_TIMEOUT, ("10", "30000")),
+        ("", 60, ("60", "60000")),
+        ("?connect_timeout=2&tcp_user_timeout=3000", 60, ("2", "3000")),
+    ],
 )
-def test_a_server_has_a_bounded_time_to_answer(query: str, timeout: int, expected: str) -> None:
+def test_a_server_has_a_bounded_time_to_answer(
+    query: str, timeout: int, expected: tuple[str, str]
+) -> None:
     url = f"postgresql://nobody@127.0.0.1:{free_port()}/x{query}"
     database = Database(url, connect_timeout=timeout)
     with (
