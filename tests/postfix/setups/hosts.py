@@ -40,7 +40,7 @@ smtp_tls_security_level=may
 smtp_tls_session_cache_database = btree:${data_directory}/smtp_scache
 
 
-smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
+smtpd_relay_restrictions = @relay@
 myhostname = host.example.test
 alias_maps = hash:@etc@/aliases
 alias_database = hash:@etc@/aliases
@@ -67,9 +67,12 @@ _LOCAL = (
     Old("joe@elsewhere.test", "world", by="sendmail", sender="daemon@example.test"),
 )
 
+_RELAY = "permit_mynetworks permit_sasl_authenticated defer_unauth_destination"
+_OLD_RELAY = "permit_mynetworks reject_unauth_destination"
+
 debian = Setup(
     "debian",
-    _DEBIAN.replace("@level@", "3.6"),
+    _DEBIAN.replace("@level@", "3.6").replace("@relay@", _RELAY),
     (*_LOCAL, Old("joe@elsewhere.test", 454)),
     tables={"aliases": _ALIASES},
     hashed=["aliases"],
@@ -79,13 +82,14 @@ debian = Setup(
 def _level(level: str) -> Setup:
     """One that was brought along from a Postfix of that time, with no word of relay_domains: until
     level 2 it is mydestination, whose subdomains then are relayed."""
+    # Each parameter once: of a second line postlogd warns as it starts, into the socket that it has
+    # yet to read, and waits for ever where the others have filled that by then.
     main = _DEBIAN.replace("compatibility_level = @level@", f"compatibility_level = {level}")
     below = "shop.example.test"
     return Setup(
         f"level {level}",
-        main.replace("compatibility_level = 0\n", "")
-        + "transport_maps = hash:@etc@/transport\n"
-        + "smtpd_relay_restrictions = permit_mynetworks reject_unauth_destination\n",
+        main.replace("compatibility_level = 0\n", "").replace("@relay@", _OLD_RELAY)
+        + "transport_maps = hash:@etc@/transport\n",
         (
             *_LOCAL,
             Old(f"anybody@{below}", "primary" if level in "01" else 554),
