@@ -92,7 +92,8 @@ class Child:
         if self.is_running:
             self._signal(signal.SIGTERM)
             try:
-                await asyncio.wait_for(self.wait(), _ENDING)
+                async with asyncio.timeout(_ENDING):
+                    await self.wait()
             except TimeoutError:
                 self._signal(signal.SIGKILL)
                 await self.wait()
@@ -110,7 +111,8 @@ class Child:
     async def _read(self, errors: asyncio.StreamReader) -> None:
         while True:
             try:
-                octets = await asyncio.wait_for(errors.readline(), _QUIET if self._error else None)
+                async with asyncio.timeout(_QUIET if self._error else None):
+                    octets = await errors.readline()
             except TimeoutError:
                 self._tell_error()
                 continue

@@ -128,7 +128,8 @@ class Runner:
             pause = await self._turn()
             if pause > 0:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._has_news.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._has_news.wait()
 
     async def _turn(self) -> float:
         """Hand over what there is; gives the seconds to wait."""

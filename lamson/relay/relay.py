@@ -106,7 +106,8 @@ class Relay:
         The last part of that time is for what is under way: cut off, it could leave twice.
         """
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._is_idle.wait(), timeout * (1 - LAST_PART))
+            async with asyncio.timeout(timeout * (1 - LAST_PART)):
+                await self._is_idle.wait()
         self._is_stopping = True
         for _ in self._workers:  # those that wait for a row end now
             self._ready.release()
@@ -237,8 +238,11 @@ class Relay:
             await asyncio.sleep(min(SWEEP_PAUSE, SWEEP_INTERVAL))
             pause = self._pause(began)
             self._sweeps_at = time.time() + pause
+            # Not wait_for: before Python 3.12 it overhears being cancelled where what it waits for
+            # is there by then.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._has_room.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._has_room.wait()
             self._has_room.clear()
             if self._held.has_deletions and not self._held.is_behind:
                 self._has_taken.set()  # what was to delete them was cut off

@@ -22,6 +22,24 @@ def test_drain_gives_back_what_it_could_not_submit(rig: Rig) -> None:
     assert len(Outbox(rig.database, "other").claim(10)) == 1
 
 
+def test_drain_ends_however_near_news_came_before_it(rig: Rig) -> None:
+    """Whoever waits for news is told to end in the same breath, which it must not overhear."""
+
+    async def story(steps: int) -> None:
+        relay = rig.make_relay()
+        await relay.start()
+        await until(lambda: relay._sweeps_at > 0)  # it waits for the next sweep
+        draining = asyncio.create_task(relay.drain(1.0))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        relay.wake()
+        async with asyncio.timeout(10):
+            await draining
+
+    for steps in range(16):
+        asyncio.run(story(steps))
+
+
 @pytest.mark.parametrize("way", ["claim", "commit"])
 def test_drain_waits_for_what_is_being_given_back(rig: Rig, way: str) -> None:
     """What a failed claim may have leased, or a failed commit; both rows are free in the end."""
@@ -57,6 +75,7 @@ def test_what_is_reported_while_connections_are_closed_is_given_back_too(rig: Ri
     async def story() -> None:
         relay = rig.make_relay(connections=1)
         await relay.start()
+        await until(lambda: bool(relay._submitters))
         rows = rig.commit(row())
         really_close = rig.server.close
 
