@@ -19,6 +19,7 @@ import string
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamson.routing import syntax
+from lamson.routing.automata import automata
 from lamson.routing.pattern import compile_source
 from lamson.routing.syntax import SyntaxUnknown
 
@@ -33,6 +34,7 @@ _ESCAPED = re.compile(r"\\(.)")
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _REMEMBERED = 1024  # leads
 _MOST_LENGTHS = 24  # of marks: each is looked up
+_MEMORY = 8 << 20  # octets that RE2 may use for what is behind the marks
 
 
 class Form(NamedTuple):
@@ -71,7 +73,8 @@ class Marks:
         self._lengths = sorted({len(mark) for mark in marks})
         self._begin = _common_begin(marks)
         self._is_first = not form.lead
-        self._is_tail = compile_source(form.tail, "re2").fullmatch
+        (tail,) = automata([(0, form.tail)], _MEMORY, is_search=False)
+        self._is_tail = tail.set.Match
         self._is_lead = _remembering(compile_source(form.lead, "re2"))
 
     @staticmethod
@@ -102,7 +105,7 @@ class Marks:
             if end > len(address):
                 break
             numbers = self._marks.get(address[place:end])
-            if numbers is not None and self._is_tail(address[end:].encode()) is not None:
+            if numbers is not None and self._is_tail(address[end:].encode()):
                 found += numbers
         return found
 

@@ -16,12 +16,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-import re2
-
+from lamson.routing.automata import Automaton, automata
 from lamson.routing.marks import Form, Marks, lower_case, marked
-from lamson.routing.pattern import options
 from lamson.smtp.folding import spellings
 
 if TYPE_CHECKING:
@@ -37,18 +35,6 @@ _MAX_FORMS = 8  # of patterns that are found by their marks: the same
 # What RE2 may use for one automaton and its states; when they are too many it begins them anew.
 _MEMORY = 8 << 20
 _MEMORY_PER_PATTERN = 8 << 10
-
-# No address holds NUL, so nothing else matches this. It shows whether an automaton works at all.
-_PROBE = b"\0lamson\0"
-_PROBE_PATTERN = r"\x00lamson\x00"
-
-
-class _Automaton(NamedTuple):
-    """A set of RE2, the numbers of its patterns, and whether a hit is a candidate only."""
-
-    set: Any
-    numbers: tuple[int, ...]
-    is_search: bool
 
 
 class PatternSet:
@@ -68,7 +54,7 @@ class PatternSet:
             for lead, count in leads.most_common(_MAX_CROWDS + 1)
             if lead and count >= _CROWD and len(fast) > _FEW
         ]
-        self._automata: list[_Automaton] = []
+        self._automata: list[Automaton] = []
         for lead in crowds[:_MAX_CROWDS]:
             crowd = [n for n in fast if _lead(self._patterns[n]) == lead]
             fast = [n for n in fast if _lead(self._patterns[n]) != lead]
@@ -122,7 +108,7 @@ class PatternSet:
 
     def _add(self, patterns: Sequence[tuple[int, str]], *, is_search: bool) -> None:
         memory = _MEMORY + _MEMORY_PER_PATTERN * len(patterns)
-        self._automata += _automata(patterns, memory, is_search=is_search)
+        self._automata += automata(patterns, memory, is_search=is_search)
 
 
 def _lead(pattern: Pattern) -> str:
@@ -134,35 +120,3 @@ def _lead(pattern: Pattern) -> str:
 def _after_lead(pattern: Pattern) -> str:
     rest = "".join(piece.source for piece in pattern.pieces[1:])
     return rf"(?:{rest})\z"
-
-
-def _automata(
-    patterns: Sequence[tuple[int, str]], memory: int, *, is_search: bool
-) -> list[_Automaton]:
-    """RE2 sets which hold all these patterns between them, each with the numbers of its patterns.
-
-    Where memory does not suffice a set says so when it is compiled, or it finds nothing from then
-    on; the probe tells the latter. Each half of it then gets the same memory.
-    """
-    if not patterns:
-        return []
-    chosen = options(memory=memory)
-    chosen.never_capture = True  # a set only tells which; without captures its states are smaller
-    automaton = re2.Set.SearchSet(chosen) if is_search else re2.Set.FullMatchSet(chosen)
-    try:
-        for _, source in patterns:
-            automaton.Add(source)
-        automaton.Add(_PROBE_PATTERN)
-        automaton.Compile()
-        works = len(patterns) in (automaton.Match(_PROBE) or ())
-    except re2.error:
-        works = False
-    if works:
-        return [_Automaton(automaton, tuple(number for number, _ in patterns), is_search)]
-    if len(patterns) == 1:  # compiled alone before, so this limit was too low for it
-        return _automata(patterns, memory * 4, is_search=is_search)
-    middle = len(patterns) // 2
-    return [
-        *_automata(patterns[:middle], memory, is_search=is_search),
-        *_automata(patterns[middle:], memory, is_search=is_search),
-    ]

@@ -132,7 +132,7 @@ def _salmon(router: Any, address: str) -> list[Any]:
     return list(router.match(address))
 
 
-def _best(match: Callable[[str], object], size: int, count: int, *, rounds: int = 5) -> float:
+def _best(match: Callable[[str], object], size: int, count: int, *, rounds: int = 25) -> float:
     """Microseconds per address; every round has addresses of its own."""
     times = []
     for number in range(rounds):
