@@ -174,7 +174,6 @@ def test_the_test_may_look_and_write_while_its_transaction_is_open(
         session.execute(text("INSERT INTO note VALUES ('theirs')"))
         assert db.scalar(count) == 1
         db.execute(text("INSERT INTO note VALUES ('of the test')"))
-        db.commit()
         mailer.send(mail, session)
     assert subjects(timely.wait()) == ["Now"]
     assert db.scalar(count) == 2
