@@ -87,7 +87,10 @@ def _tried(site: Site, hop: Transport, address: str) -> Iterator[Finding | Untri
 
 def _fix(site: Site, hop: Transport) -> str:
     if site.settings.postfix.next_hop is None:
-        return "lamson start"
+        own = site.settings.next_hop
+        if transport.is_one_place(hop.place, own.partition(":")[2]):
+            return "lamson start"
+        return f"Lamson listens at {own}: have Postfix bring it there, as lamson postfix plan shows"
     return (
         f"lamson start, or correct postfix.next_hop in config/settings.py, which is"
         f" {site.settings.postfix.next_hop} while lmtp.listen is {site.settings.lmtp.listen}; then"
