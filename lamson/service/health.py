@@ -169,7 +169,7 @@ def tell(settings: Settings, found: Mapping[str, Found], late: float | None = No
     room = found[ROOM].value
     if room is not None and room < settings.lmtp.max_size:
         health.late.append(
-            f"the disk of {settings.run_dir} is full: {room} octets are left, fewer than one"
+            f"the disk of {settings.run_dir} is nearly full: {room} octets are left, fewer than one"
             f" message may have (lmtp.max_size, {settings.lmtp.max_size}); make room there, or mail"
             " is answered 451"
         )

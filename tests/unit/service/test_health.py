@@ -157,7 +157,7 @@ def test_a_disk_that_is_full_is_told(tmp_path: Path, make: Callable[..., Setting
     """All that asks and listens answers then, and each mail is answered 451."""
     lmtp = Lmtp(f"unix:{tmp_path}/none", max_size=2**62)
     (line,) = health.look(tmp_path, make(lmtp=lmtp)).late
-    assert line.startswith(f"the disk of {tmp_path} is full: ")
+    assert line.startswith(f"the disk of {tmp_path} is nearly full: ")
     assert "lmtp.max_size" in line
     gone = make(lmtp=lmtp, run_dir=tmp_path / "gone")
     assert health.look(tmp_path, gone).late == [], "that it is not there is for others to say"
