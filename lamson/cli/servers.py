@@ -233,7 +233,7 @@ def status_command(as_json: bool, late: float | None, timeout: float, reference:
       3   down: the mail server is not running
       69  down: one of its ports, or the database, does not answer
       75  degraded: submission does not answer, mail or timers are late, or
-          run/undeliverable or run/spam is nearly full
+          run/undeliverable or run/spam is nearly full, or the disk of run/ is
 
     \b
     Example:
@@ -294,7 +294,8 @@ def _told(found: Health) -> Iterator[str]:
         yield f"  {reason}"
     if (waiting := found.outbox) is not None:
         oldest = "" if waiting.oldest is None else f", the oldest for {waiting.oldest:.0f} s"
-        failing = f", {waiting.failing} of them put off" if waiting.failing else ""
+        why = f": {waiting.last_error}" if waiting.last_error else ""
+        failing = f", {waiting.failing} of them put off{why}" if waiting.failing else ""
         yield f"outbox: {waiting.messages} message(s){oldest}{failing}"
     for name, kept in (("undeliverable", found.undeliverable), ("spam", found.spam)):
         if kept is not None:

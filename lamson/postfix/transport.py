@@ -111,9 +111,8 @@ def wanted(site: Site) -> list[WantedService]:
     transport = of(site)
     options = _options(site)
     level = "encrypt" if site.settings.lmtp.tls_certificate else "none"
-    if transport.place.startswith("unix:"):
-        level = "none"
-    elif site.settings.postfix.next_hop and level == "none":
+    is_tcp = transport.place.startswith("inet:")
+    if site.settings.postfix.next_hop and level == "none" and is_tcp:
         level = "may"  # it may have something between us that speaks TLS
     written = {one.name: one.value for one in options}
     # Lines as they are: to break a long one changes what is signed (DKIM).
@@ -202,7 +201,7 @@ def _suits(site: Site, transport: Transport) -> bool:
         return False
     if lacking(site, service, _options(site)):
         return False
-    if transport.place.startswith("inet:") and tls_wanted(site, service):
+    if tls_wanted(site, service):
         return False
     return all(_is_met(site, one) for one in limits(site, transport))
 

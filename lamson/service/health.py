@@ -8,6 +8,7 @@ starts containers. It asks what is there and changes nothing; whatever is wrong 
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lamson.settings.model import Settings
 
 UNDELIVERABLE, SPAM = "undeliverable", "spam"  # in the run directory
+ROOM = "room"  # of the file system that it is on
 SECONDS = 10.0  # that a whole look takes at the most
 LATE_TIMER = 60.0  # seconds: a task is done within one of its time
 _FULL = 0.9  # of a limit
@@ -114,6 +116,7 @@ def looks(project: Path, settings: Settings) -> dict[str, Look]:
         found["submission"] = Look(lambda: asking.submission(settings.submission))
     found[UNDELIVERABLE] = Look(lambda: _kept(settings, UNDELIVERABLE, settings.max_undeliverable))
     found[SPAM] = Look(lambda: _kept(settings, SPAM, settings.spam.max_kept))
+    found[ROOM] = Look(lambda: _room(settings.run_dir))
     return found
 
 
@@ -163,6 +166,13 @@ def tell(settings: Settings, found: Mapping[str, Found], late: float | None = No
     for name in (UNDELIVERABLE, SPAM):
         if found[name].problem:
             health.late.append(f"run/{name} cannot be looked at: {found[name].problem}")
+    room = found[ROOM].value
+    if room is not None and room < settings.lmtp.max_size:
+        health.late.append(
+            f"the disk of {settings.run_dir} is nearly full: {room} octets are left, fewer than one"
+            f" message may have (lmtp.max_size, {settings.lmtp.max_size}); make room there, or mail"
+            " is answered 451"
+        )
     return health
 
 
@@ -217,6 +227,12 @@ def _kept(settings: Settings, name: str, limit: int) -> Kept:
             sizes.append(status.st_size)
             times.append(status.st_mtime)
     return Kept(len(sizes), sum(sizes), limit, _age(min(times, default=None)))
+
+
+def _room(directory: Path) -> int:
+    """Octets that are left for whoever is not root."""
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize
 
 
 def _late(health: Health, late: float) -> Iterator[str]:

@@ -36,9 +36,13 @@ _OPEN_ANYWAY = {_TABLES, ".gitignore"}
 def enter(project: Path, settings: Settings) -> list[str]:
     """Make the directories that are missing and close all; gives what is to be told, in one line.
 
-    Raises LamsonError where the run directory is another user's, and this is root or kept out.
+    Raises LamsonError where the run directory is another user's, and this is root or kept out; so
+    where that is a file of SQLite, as root leaves them, or the log.
     """
     _may_write(settings.run_dir)
+    for file in (settings.log_file, *_database_files(settings)):
+        if file is not None:
+            _may_write(file)
     doors = _doors(project, settings)
     changed = list(_close_directory(settings.run_dir, doors.pop(settings.run_dir, (0, None))))
     log = settings.log_file
@@ -46,9 +50,8 @@ def enter(project: Path, settings: Settings) -> list[str]:
         changed += _close_directory(log.parent, (0, None))
     elif log is not None:
         changed += _close_file(log)
-    if (database := _sqlite_file(settings)) is not None:
-        for ending in ("", "-wal", "-shm", "-policy", "-policy-wal", "-policy-shm"):
-            changed += _close_file(Path(f"{database}{ending}"))
+    for file in _database_files(settings):
+        changed += _close_file(file)
     for directory, door in doors.items():
         if not _has_more_than_sockets(directory) or settings.run_dir in directory.parents:
             changed += _set_door(directory, door)
@@ -71,6 +74,12 @@ def _sqlite_file(settings: Settings) -> Path | None:
     return Path(name) if is_file else None
 
 
+def _database_files(settings: Settings) -> list[Path]:
+    database = _sqlite_file(settings)
+    endings = ("", "-wal", "-shm", "-policy", "-policy-wal", "-policy-shm")
+    return [] if database is None else [Path(f"{database}{ending}") for ending in endings]
+
+
 def own(directory: Path) -> None:
     """Raise LamsonError where this is root and the directory is another user's."""
     with suppress(FileNotFoundError):
@@ -83,14 +92,17 @@ def own(directory: Path) -> None:
             )
 
 
-def _may_write(directory: Path) -> None:
-    """Raise LamsonError where a directory that we need is closed to us: another's, as it should."""
-    with suppress(FileNotFoundError):
-        status = directory.stat()
-        if status.st_uid != os.geteuid() and not os.access(directory, os.W_OK | os.X_OK):
+def _may_write(path: Path) -> None:
+    """Raise LamsonError where what we need is closed to us: another's, as it should."""
+    with suppress(FileNotFoundError, PermissionError):
+        status = path.stat()
+        is_directory = stat.S_ISDIR(status.st_mode)
+        rights = os.W_OK | (os.X_OK if is_directory else os.R_OK)
+        if status.st_uid != os.geteuid() and not os.access(path, rights):
+            chown = f"chown{' -R' * is_directory} {private.user(os.geteuid())} {path}"
             raise LamsonError(
-                f"{directory}: it belongs to {private.owner(status)} and is closed to others; be"
-                f" that user, or have root say: chown -R {private.user(os.geteuid())} {directory}",
+                f"{path}: it belongs to {private.owner(status)} and is closed to others; be"
+                f" that user, or have root say: {chown}",
                 exit_code=os.EX_NOPERM,
             )
 

@@ -84,8 +84,14 @@ def _code(project: Path) -> Iterator[Path]:
     for path in sorted(project.iterdir()):
         if path.suffix == ".py":
             yield path
-        elif path.is_dir() and (path.name in _ALWAYS or (path / "__init__.py").exists()):
+        elif path.is_dir() and (path.name in _ALWAYS or _is_package(path)):
             yield from _tree(path)
+
+
+def _is_package(directory: Path) -> bool:
+    with suppress(PermissionError):  # closed to us, as another user's `run` is
+        return (directory / "__init__.py").exists()
+    return False
 
 
 def _tree(directory: Path) -> Iterator[Path]:

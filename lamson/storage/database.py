@@ -270,7 +270,10 @@ class Database:
 
     def unavailable(self, error: BaseException) -> UnavailableError:
         """The error to raise where the database failed, in one line."""
-        return UnavailableError(f"database {self} cannot be used: {failure.brief(error)}")
+        why = failure.brief(error)
+        if self.is_sqlite and "unable to open" in why:
+            why += sqlite.obstacle(self.engine.url.database)
+        return UnavailableError(f"database {self} cannot be used: {why}")
 
     def create_all(self) -> None:
         """Create our tables without migrations: for tests on a database that is thrown away."""

@@ -10,6 +10,7 @@ executed on it then would be committed at once, each statement for itself.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from functools import cache
@@ -96,6 +97,20 @@ def _driver(connection: Connection) -> sqlite3.Connection:
 def is_reader(connection: Connection) -> bool:
     """Whether each statement on it stands for itself: then it takes no lock."""
     return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+
+
+def obstacle(file: str | None) -> str:
+    """Why it cannot be opened, which SQLite does not say: ``; `` and what it is, or nothing."""
+    path = file or ":memory:"
+    directory = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        return "; it is a directory"
+    if not os.path.isdir(directory):
+        return f"; there is no directory {directory}"
+    for one in (directory, path):
+        if os.path.exists(one) and not os.access(one, os.W_OK):
+            return f"; this user may not write to {one}"
+    return ""
 
 
 # Listeners to SQLAlchemy's events.

@@ -239,9 +239,9 @@ class Mailroom:
 
         What is committed with it is in ``sent`` after the next mail, or `wait`.
         """
-        from lamson.mailer import Mailer
+        from lamson.testing.beside import MailerBeside
 
-        return Mailer(self.application.settings, database=self.database)
+        return MailerBeside(self.application.settings, self.database, self.sessions)
 
     def report(
         self,

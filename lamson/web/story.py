@@ -167,7 +167,8 @@ class _Telling:
         if is_signed and not step.missing:
             step.missing = (
                 f"{to} was signed for another time, and what caused the mail that it comes from is"
-                " not known"
+                " not known; what a script, a schedule or a timer sent, have sent here, by"
+                " mailroom.mailer or mailroom.wait(), and reply() to it"
             )
         return []
 

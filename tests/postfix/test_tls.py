@@ -136,3 +136,23 @@ def test_lmtp_over_tls_with_a_client_certificate(
     stage.settle()
     assert stage.lamson.log_lines("handled", sent.queue_id)
     assert stage.postfix.log_lines("postfix/lmtp", "status=sent")
+
+
+def test_lmtp_over_tls_on_a_unix_socket(
+    make_stage: Callable[..., Stage], authority: Authority
+) -> None:
+    """Without it, which once was what the plan wrote there, all mail would be sent back."""
+    certificate, key = authority.issue("lamson.test")
+    stage = make_stage(
+        unix=True,
+        main={"lmtp_tls_security_level": "encrypt"},
+        environment={
+            "LAMSON_LMTP__TLS_CERTIFICATE": str(certificate),
+            "LAMSON_LMTP__TLS_KEY": str(key),
+        },
+    )
+    sent = stage.write("zed@sender.test", "counted-one@app.test")
+    stage.sink.wait(1, to="zed@sender.test")
+    stage.settle()
+    assert stage.lamson.log_lines("handled", sent.queue_id)
+    assert stage.postfix.log_lines("postfix/lmtp", "status=sent")

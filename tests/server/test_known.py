@@ -121,6 +121,18 @@ def test_a_next_hop_where_nobody_answers(paper: Paper) -> None:
     assert "correct postfix.next_hop" in one.fix
 
 
+def test_a_next_hop_that_is_not_ours_is_not_mended_by_a_start(paper: Paper) -> None:
+    """Lamson may be running, at the place that its settings name."""
+    port = free_port()
+    hop = f"lamson:inet:[127.0.0.1]:{port}"
+    paper.main["transport_maps"] = f"inline:{{app.test={hop} lists.test={hop}}}"
+    (one,) = arrival.findings(paper.site())
+    assert isinstance(one, Finding)
+    assert one.code == "next-hop-does-not-answer"
+    assert "lamson start" not in one.fix
+    assert paper.site().settings.next_hop in one.fix
+
+
 @pytest.mark.parametrize("reply", ["550 5.1.1 No route", "530 5.7.0 TLS first"])
 def test_a_next_hop_that_refuses(paper: Paper, reply: str) -> None:
     with answering(Smtp({"RCPT": reply})) as port:

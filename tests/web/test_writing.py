@@ -215,6 +215,7 @@ def test_what_is_missing_for_a_test_is_said(link: bytes) -> None:
     assert "@pytest.mark.skip(reason=" in code
     assert "import pytest\n" in code
     assert f"    # Missing: {desk} was signed" in code
+    assert "mailroom.wait()" in code, "and how to go on"
 
 
 def test_what_was_not_kept_is_missing() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import smtplib
-import ssl
 from typing import TYPE_CHECKING
 
 from lamson.net.endpoint import from_here
@@ -18,6 +17,7 @@ from lamson.postfix.checks.answers import TIMEOUT, shown, why
 from lamson.postfix.finding import Finding, Untried
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
     from lamson.postfix.site import Site
@@ -48,11 +48,8 @@ def _tried(site: Site, hop: Transport, address: str) -> Iterator[Finding | Untri
     try:
         with _connected(hop.place) as client:
             client.ehlo("lamson-check.invalid")
-            is_offered = client.has_extn("starttls") and not hop.place.startswith("unix:")
-            if is_offered and wanted.level != "none":
-                client.starttls(context=wanted.context())
-                assert isinstance(client.sock, ssl.SSLSocket)
-                seen += certificates.findings(site, wanted, client.sock)
+            if client.has_extn("starttls") and wanted.level != "none":
+                seen += certificates.findings(site, wanted, _started(client, wanted.context()))
                 client.ehlo("lamson-check.invalid")
             code, text = client.mail("")
             if code < 300:
@@ -90,12 +87,27 @@ def _tried(site: Site, hop: Transport, address: str) -> Iterator[Finding | Untri
 
 def _fix(site: Site, hop: Transport) -> str:
     if site.settings.postfix.next_hop is None:
-        return "lamson start"
+        own = site.settings.next_hop
+        if transport.is_one_place(hop.place, own.partition(":")[2]):
+            return "lamson start"
+        return f"Lamson listens at {own}: have Postfix bring it there, as lamson postfix plan shows"
     return (
         f"lamson start, or correct postfix.next_hop in config/settings.py, which is"
         f" {site.settings.postfix.next_hop} while lmtp.listen is {site.settings.lmtp.listen}; then"
         " lamson postfix apply"
     )
+
+
+def _started(client: smtplib.LMTP, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """TLS, without a server name, as lmtp(8) does it; `starttls` would send the path of a socket
+    for one, which may be too long. Raises OSError."""
+    code, text = client.docmd("STARTTLS")
+    if code != 220:
+        raise smtplib.SMTPResponseException(code, text)
+    assert client.sock is not None
+    client.sock = context.wrap_socket(client.sock)
+    client.file = None  # of what was not encrypted
+    return client.sock
 
 
 def _connected(place: str) -> smtplib.LMTP:

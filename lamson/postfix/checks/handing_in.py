@@ -49,14 +49,23 @@ def findings(site: Site) -> Iterator[Finding]:
             yield from _sender(site, client)
     except (OSError, UnicodeError, smtplib.SMTPException, LamsonError) as error:
         is_login = isinstance(error, smtplib.SMTPAuthenticationError)
-        name = "submission-login" if is_login else "submission"
+        name, fix = (
+            "submission",
+            "lamson postfix apply, or correct submission in config/settings.py",
+        )
+        if is_login:
+            name = "submission-login"
+            fix = (
+                f"by hand: give the user {own.user} one password, at the server's SASL and here"
+                " (lamson config says where submission.secret comes from), then lamson reload"
+            )
         if isinstance(error, ssl.SSLError):
             name = "submission-tls"
         yield Finding(
             name,
             f"submission to {own.host}:{own.port}: {tls.why(error) or why(error)}",
             "replies and forwards stay in the outbox",
-            "lamson postfix apply, or correct submission in config/settings.py",
+            fix,
         )
 
 

@@ -36,8 +36,7 @@ def findings(site: Site) -> Iterator[Finding]:
             "mail for us stays in the queue",
             site.mend.leave_out("defer_transports", deferred, used.name),
         )
-    if used.place.startswith("inet:"):
-        yield from _tls(site, lmtp, used)
+    yield from _tls(site, lmtp, used)
     yield from _protocols(site)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from lamson.cli.servers import NOT_RUNNING
 from lamson.errors import UnavailableError
-from lamson.service import daemon, pidfile
+from lamson.service import daemon, health, pidfile
 from tests.waiting import free_port, wait_for
 
 if TYPE_CHECKING:
@@ -166,3 +166,16 @@ def test_the_status_of_a_project_without_a_database(lamson: Lamson, project: Pat
     assert (told["database"], told["submission"], told["outbox"], told["late"]) == (
         None, None, None, [],
     )  # fmt: skip
+
+
+def test_why_mail_was_put_off_is_told_before_it_is_late(
+    lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong password leaves the port answering, and the service healthy for a while."""
+    found = health.Health(True, "", outbox=health.Waiting(1, 3.0, 1, "submission: 535 5.7.8 no"))
+    monkeypatch.setattr(health, "look", lambda *given: found)
+    with pidfile.PidFile(project / "run" / "lamson.pid"):
+        told = lamson("status").out.splitlines()[-1]
+    assert told == (
+        "outbox: 1 message(s), the oldest for 3 s, 1 of them put off: submission: 535 5.7.8 no"
+    )

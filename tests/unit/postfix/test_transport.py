@@ -106,10 +106,12 @@ def test_a_shared_transport_by_its_name_is_left_to_a_person(paper: Callable[...,
     assert f"postfix.next_hop = 'lamson:{PLACE}'" in found[0].doubt
 
 
-def test_tls_as_our_server_has_it(paper: Callable[..., Paper], tmp_path: Path) -> None:
+@pytest.mark.parametrize("listen", ["127.0.0.1:8823", "unix:sockets/lmtp"])
+def test_tls_as_our_server_has_it(paper: Callable[..., Paper], tmp_path: Path, listen: str) -> None:
+    """lmtp(8) speaks it on a unix socket, too; without it, it is answered 530 and bounces all."""
     for name in ("cert", "key"):
         (tmp_path / name).touch(mode=0o600)
-    lmtp = Lmtp("127.0.0.1:8823", tls_certificate=tmp_path / "cert", tls_key=tmp_path / "key")
+    lmtp = Lmtp(listen, tls_certificate=tmp_path / "cert", tls_key=tmp_path / "key")
     assert "-o lmtp_tls_security_level=encrypt" in paper(project(lmtp=lmtp)).entry("lamson/unix")
 
 

@@ -153,6 +153,16 @@ def test_a_queue_that_is_nearly_full_is_told(tmp_path: Path, make: Callable[...,
     assert found.late == ["run/undeliverable is nearly full: 5 of 5 octets"]
 
 
+def test_a_disk_that_is_full_is_told(tmp_path: Path, make: Callable[..., Settings]) -> None:
+    """All that asks and listens answers then, and each mail is answered 451."""
+    lmtp = Lmtp(f"unix:{tmp_path}/none", max_size=2**62)
+    (line,) = health.look(tmp_path, make(lmtp=lmtp)).late
+    assert line.startswith(f"the disk of {tmp_path} is nearly full: ")
+    assert "lmtp.max_size" in line
+    gone = make(lmtp=lmtp, run_dir=tmp_path / "gone")
+    assert health.look(tmp_path, gone).late == [], "that it is not there is for others to say"
+
+
 def test_submission_that_is_down_degrades(
     tmp_path: Path, make: Callable[..., Settings], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lamson.errors import LamsonError
 from lamson.service import premises
 from lamson.settings import Lmtp, Milter, Settings, Socketmap
 
@@ -145,3 +146,20 @@ def test_only_root_is_told_not_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     assert premises.as_root() == []
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert len(premises.as_root()) == 1
+
+
+@pytest.mark.parametrize("name", ["run", "run/lamson.db", "run/lamson.db-wal", "logs/lamson.log"])
+def test_what_root_left_closed_is_named_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    settings = make(tmp_path, database=f"sqlite:///{tmp_path}/run/lamson.db")
+    premises.enter(tmp_path, settings)
+    (tmp_path / "run/lamson.db-wal").touch()
+    (tmp_path / "run/lamson.db").touch()
+    (tmp_path / "logs/lamson.log").touch()
+    closed = tmp_path / name
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed)
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(LamsonError, match=f"have root say: chown .* {closed}$") as found:
+        premises.enter(tmp_path, settings)
+    assert found.value.exit_code == os.EX_NOPERM

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from lamson.errors import LamsonError
 from lamson.settings import loading, trust
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -48,6 +46,19 @@ def test_code_that_everybody_can_write_is_not_run(project: Path, name: str) -> N
 @pytest.mark.parametrize("name", ["run", "other", "notes.txt"])
 def test_data_may_be_anybodys(project: Path, name: str) -> None:
     (project / name).chmod(0o777)
+    check(project)
+
+
+def test_what_is_closed_to_us_is_no_code(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever uses it says whose it is, and what to do; here it would be called a wrong setting."""
+    look = Path.exists
+
+    def exists(path: Path) -> bool:
+        if path.parent == project / "run":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(Path, "exists", exists)
     check(project)
 
 

@@ -77,8 +77,11 @@ def test_an_unusable_url_is_one_clear_line(url: str) -> None:
 
 
 def test_a_database_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match=r"unable to open database file"):
+    said = rf"unable to open database file; there is no directory {tmp_path}/no/such$"
+    with pytest.raises(UnavailableError, match=said):
         Database(f"sqlite:///{tmp_path}/no/such/directory.db").check()
+    with pytest.raises(UnavailableError, match=r"file; it is a directory$"):
+        Database(f"sqlite:///{tmp_path}").check()
 
 
 def test_a_password_is_not_shown() -> None:

@@ -1,5 +1,6 @@
 """lamson.storage.sqlite: our own statements fail as SQLAlchemy's do."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -138,3 +139,9 @@ def test_a_new_file_has_small_pages_and_an_old_one_keeps_its_own(tmp_path: Path)
         with database.read() as connection:
             assert connection.exec_driver_sql("PRAGMA page_size").scalar() == octets
         database.close()
+
+
+def test_a_database_that_is_closed_to_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = str(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed)
+    assert sqlite.obstacle(f"{tmp_path}/x.db") == f"; this user may not write to {closed}"

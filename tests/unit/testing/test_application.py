@@ -6,6 +6,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from lamson.errors import LamsonError
 from lamson.testing import Conversation, Mailroom, Refused, Sent
@@ -146,6 +148,52 @@ def test_a_mailer_beside_it_is_on_the_same_database(timely: Mailroom) -> None:
     assert timely.wait(hours=2) == []
     assert Conversation(timely, "zed@example.com").say("list@test.com") is not None
     assert len(timely.sent) == 3
+
+
+@pytest.fixture
+def db(timely: Mailroom) -> Iterator[Session]:
+    """As the fixture of the plugin makes it."""
+    engine = timely.database.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with Session(engine) as session:
+        timely.sessions.append(session)
+        session.connection().exec_driver_sql("CREATE TABLE note (text TEXT)")
+        session.commit()
+        yield session
+
+
+@pytest.mark.parametrize("has_read", [True, False])
+def test_the_test_may_look_and_write_while_its_transaction_is_open(
+    timely: Mailroom, db: Session, *, has_read: bool
+) -> None:
+    mailer = timely.mailer
+    mail = mailer.compose(to="zed@example.com", sender="web@test.com", subject="Now", body="Hi.")
+    count = text("SELECT count(*) FROM note")
+    if has_read:
+        assert db.scalar(count) == 0, "so it has a connection"
+    with mailer.begin() as session:
+        session.execute(text("INSERT INTO note VALUES ('theirs')"))
+        assert db.scalar(count) == 1
+        db.execute(text("INSERT INTO note VALUES ('of the test')"))
+        mailer.send(mail, session)
+    assert subjects(timely.wait()) == ["Now"]
+    assert db.scalar(count) == 2
+
+
+def test_what_the_test_wrote_there_is_undone_with_the_rest(timely: Mailroom, db: Session) -> None:
+    count = text("SELECT count(*) FROM note")
+
+    def fail() -> None:
+        with timely.mailer.begin() as session:
+            session.execute(text("INSERT INTO note VALUES ('theirs')"))
+            db.execute(text("INSERT INTO note VALUES ('of the test')"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert db.scalar(count) == 0
+    db.execute(text("INSERT INTO note VALUES ('later')"))
+    db.rollback()
+    assert db.scalar(count) == 1, "what it writes is there at once, again"
 
 
 def test_work_after_a_commit_is_done_when_time_passes(timely: Mailroom) -> None:

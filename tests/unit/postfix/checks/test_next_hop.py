@@ -40,13 +40,17 @@ def test_a_list_of_what_is_disabled_is_read_from_its_begin(paper: Callable[..., 
     assert one.codes() == []
 
 
-def test_tls_on_our_side_alone(paper: Callable[..., Paper], tmp_path: Path) -> None:
+@pytest.mark.parametrize("listen", ["127.0.0.1:8823", "unix:sockets/lmtp"])
+def test_tls_on_our_side_alone(paper: Callable[..., Paper], tmp_path: Path, listen: str) -> None:
     """Without STARTTLS each transaction is answered 530, for which Postfix bounces."""
     one = paper()
     for name in ("cert", "key"):
         (tmp_path / name).touch(mode=0o600)
+    one.settings = project(lmtp=Lmtp(listen))
+    one.run("-X", "transport_maps")
+    one.apply()
     one.settings = project(
-        lmtp=Lmtp("127.0.0.1:8823", tls_certificate=tmp_path / "cert", tls_key=tmp_path / "key")
+        lmtp=Lmtp(listen, tls_certificate=tmp_path / "cert", tls_key=tmp_path / "key")
     )
     (finding,) = one.findings()
     assert finding.code == "lmtp-tls"
