@@ -163,7 +163,7 @@ def decode(data: bytes, charset: str, defects: Defects, where: str) -> str:
     if is_ascii and codec == "utf_8" and _SWITCH.search(data):
         codec = "iso2022_jp"  # nobody means escape sequences by it
     for mark, marked in _MARKS:
-        if (data.startswith(mark) and codec.startswith("utf_")) or mark == data[:3]:
+        if data.startswith(mark) and (codec.startswith("utf_") or len(mark) == 3 or b"\0" in data):
             return _fit(_marked(data, mark, marked, defects, where))
     if codec == "utf_16":
         codec = "utf_16_be" if _is_big_endian(data) else "utf_16_le"
@@ -252,7 +252,12 @@ def decode_lines(data: bytes, charset: str, defects: Defects, where: str) -> str
 
     They are made so before the text is: a character may take four times what its octet took.
     """
-    if (b"\r" in data or b"\0" in data) and _keeps_ascii(_codec(charset) or "utf_8"):
+    is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and b"\0" in data
+    if (
+        (b"\r" in data or b"\0" in data)
+        and not is_wide
+        and _keeps_ascii(_codec(charset) or "utf_8")
+    ):
         data = data.translate(None, b"\0").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     text = decode(data, charset, defects, where)
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
