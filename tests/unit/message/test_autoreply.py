@@ -45,6 +45,8 @@ def test_mail_of_people(fields: bytes) -> None:
         (b"Auto-Submitted: no\r\nAuto-Submitted: auto-generated; x", "Auto-Submitted: auto-gen"),
         (b"Auto-Submitted:", "Auto-Submitted: "),
         (b"Precedence: Bulk", "Precedence: bulk"),
+        (b"From: Mail Delivery Subsystem <MAILER-DAEMON>", "it comes from a program (a mail sys"),
+        (b"From: mailer-daemon", "it comes from a program (a mail system)"),
         (b"List-Post: NO", "it came from a mailing list (List-Post)"),  # RFC 2369 section 3.4
         (b"Precedence: list", "Precedence: list"),
         (b"Precedence: junk", "Precedence: junk"),

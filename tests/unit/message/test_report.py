@@ -257,6 +257,20 @@ def test_words_of_servers(subject: str, words: str, address: str, status: str, r
         assert found.original.message_id == "<7@test.com>"
 
 
+@pytest.mark.parametrize("sender", ["", "joe@example.com"])
+def test_a_mail_system_that_names_no_domain(sender: str) -> None:
+    found = report(
+        "From: Mail Delivery Subsystem <MAILER-DAEMON>\n"
+        "Subject: Returned mail: see transcript for details\nAuto-Submitted: auto-replied\n\n"
+        "   ----- The following addresses had permanent fatal errors -----\n<ann@example.com>\n"
+        "    (reason: 550 5.1.1 no such user)\n",
+        sender,
+    )
+    assert found is not None
+    assert found.kind == "failed"
+    assert [(one.address, one.status) for one in found.recipients] == [("ann@example.com", "5.1.1")]
+
+
 def test_words_of_a_delay() -> None:
     words = (
         "A message that you sent has not yet been delivered to one or more of its\nrecipients "
