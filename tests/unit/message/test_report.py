@@ -238,6 +238,17 @@ COPY = (
             *("ann@example.com", "5.1.2", "unknown-domain"),
         ),
         (
+            "系统退信",
+            "您的邮件被退回来了。\n收件人\uff1aann@example.com\n退信原因\uff1a收件人邮箱已满\n",
+            *("ann@example.com", "5.2.2", "mailbox-full"),
+        ),
+        (
+            "Unzustellbar: hallo",
+            "Ihre Nachricht an ann@example.com konnte nicht zugestellt werden.\n"
+            "Grund: Empfänger unbekannt\n",
+            *("ann@example.com", "5.1.1", "unknown-user"),
+        ),
+        (
             "Undeliverable mail",
             "Error: Invalid user address\n550 - no such user here\n\nMAIL FROM: us@test.com\n"
             "RCPT TO: ann@example.com\n",
