@@ -122,7 +122,10 @@ class _Cutter:
             self._empty += 1
             return ""  # it holds nothing, and hides nothing
         whole = self._part(entity, kind, declared)
-        boundaries = [octets.rstrip() for octets in declared.octets("boundary")]
+        boundaries = [
+            octets if _ends_in_blank(source, start, end, octets) else octets.rstrip()
+            for octets in declared.octets("boundary")
+        ]
         boundaries = [one for one in dict.fromkeys(boundaries) if 0 < len(one) <= _MAX_BOUNDARY]
         if not boundaries:
             self._hides("a multipart without a boundary", "malformed")
@@ -266,6 +269,14 @@ def cut(source: bytes, headers: Header, defects: Defects) -> list[Part]:
     cutter.cut()
     nothing = Part(source, headers, headers.body, "text/plain", defects)
     return cutter.parts or [nothing]
+
+
+def _ends_in_blank(source: bytes, start: int, end: int, boundary: bytes) -> bool:
+    """No boundary does (RFC 2046 section 5.1.1), but one that is written so in all its lines."""
+    plain = boundary.rstrip()
+    if boundary == plain or source.find(b"\n--%b--" % boundary, start - 1, end) < 0:
+        return False
+    return not re.compile(rb"\n--%b(?:--)?\r?\n" % re.escape(plain)).search(source, start - 1, end)
 
 
 def _guessed(source: bytes, start: int, end: int) -> bytes | None:

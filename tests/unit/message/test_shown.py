@@ -134,6 +134,18 @@ def test_a_boundary_that_is_not_said_right(declared: bytes) -> None:
     assert message.defects.could_hide
 
 
+@pytest.mark.parametrize(
+    ("line", "close"), [(b"b1 ", b"b1 --"), (b"b1", b"b1--"), (b"b1 ", b"b1--")]
+)
+def test_a_boundary_that_ends_in_a_blank(line: bytes, close: bytes) -> None:
+    message = ParsedMessage(
+        b'Content-Type: multipart/mixed; boundary="b1 "\n\n--%b\n\na\n--%b\n%b\n--%b\n'
+        % (line, line, PICTURE, close)
+    )
+    assert message.body == "a\n"
+    assert [part.content_type for part in message.parts] == ["text/plain", "image/png"]
+
+
 def test_lines_that_end_in_a_bare_cr() -> None:
     message = ParsedMessage(b"Subject: x\rContent-Type: text/html\r\r<p>a<p>b\r")
     assert (message.header.get("Subject"), message.body) == ("x", "a\n\nb\n")
