@@ -35,7 +35,7 @@ from lamson.routing.reserved import PREFIX as PROBES
 from lamson.settings import loading
 from lamson.settings.model import TEMPLATES
 from lamson.settings.reserved import reserved_of
-from lamson.settings.routes import collect_routes, unproven_action
+from lamson.settings.routes import collect_routes, doubts, unproven_action
 from lamson.storage import failure, revisions
 from lamson.storage.database import Database
 from lamson.storage.lease_owner import LeaseOwners
@@ -92,6 +92,8 @@ class Application:
         self.router = collect_routes(settings, clock=time)
         for route in self.router.unproven_actions:
             log.logger.warning("%s:%s: %s", route.file, route.line, unproven_action(route))
+        for route, doubt in doubts(self.router):
+            log.logger.warning("%s:%s: %s", route.file, route.line, doubt)
         self.witness: results.OwnServer | None = None
         if settings.authserv_id is not None:
             self.witness = results.OwnServer(settings.authserv_id)

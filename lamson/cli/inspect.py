@@ -35,7 +35,7 @@ def routes_command(test: str | None) -> int:
     """
     from lamson.cli.send import checked
     from lamson.settings.loading import placing
-    from lamson.settings.routes import collect_routes
+    from lamson.settings.routes import collect_routes, doubts
     from lamson.smtp.address import parse_mailbox
 
     if test is not None:  # as the LMTP server reads it, which tells its routes the canonical form
@@ -48,6 +48,8 @@ def routes_command(test: str | None) -> int:
             from lamson_milter.filters import Filters
 
             filters = Filters.collect(effective.filters, effective.route_defaults)
+    for route, doubt in doubts(router):
+        click.echo(f"lamson: {route.file}:{route.line}: {doubt}", err=True)
     if test is None:
         return _list(router, filters)
     status = _test(router, test)

@@ -43,6 +43,12 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _COMMENT_MARK = re.compile(r"\\.|[()]", re.DOTALL)
 _BLANKS = re.compile(r"\s+")
 _ROUTE = re.compile(r"@[^:]*+:")  # RFC 5322 section 4.4
+# What is copied along with an address and not seen, and marks of other alphabets around it.
+_UNSEEN = "\xa0\xad\u200b-\u200f\u202a-\u202f\u2060-\u2069\u3000\ufeff"
+_MARKS = "\u2018\u2019\u201c\u201d\u2039\u203a\xab\xbb\uff1c\uff1e"  # quotes, and <> as wide ones
+_AT_ITS_ENDS = re.compile(
+    rf"\A[{_UNSEEN}{_MARKS}]++|(?<=@)[{_UNSEEN}]++|[{_UNSEEN}]++(?=@)|[{_UNSEEN}{_MARKS}]++\Z"
+)
 _AROUND = "'\"`.,;:<>[]()"
 
 
@@ -102,6 +108,9 @@ def _of_element(element: list[_Token], defects: Defects, name: str) -> Iterator[
         if found := _address(spelt):
             yield Mailbox("", found)
         return
+    if not places:  # some have the name and the address change places: "Joe Doe (joe@example.com)"
+        comments = [(at, one.text) for at, one in enumerate(element) if one.kind == "comment"]
+        places = [(at, found) for at, text in comments if "@" in text and (found := _address(text))]
     start = 0
     for at, found in places:
         is_last = at == places[-1][0]
@@ -116,6 +125,8 @@ def _address(text: str) -> str:
         return ""
     text = text if '"' in text else _BLANKS.sub("", text)
     text = text.strip().lstrip("<'`([").removesuffix(">").strip()
+    if not text.isascii():
+        text = _AT_ITS_ENDS.sub("", text)
     if text[:7].lower() == "mailto:":
         text = text[7:]
     if route := _ROUTE.match(text):
@@ -130,6 +141,8 @@ def usable(text: str) -> str:
         found = address.parse_mailbox(text, smtputf8=True)
         if not found.isascii():  # folded, a few characters are others, and some addresses too long
             address.parse_mailbox(address.normalise(found), smtputf8=True)
+            if _AT_ITS_ENDS.search(found):
+                return ""
     except AddressError:
         return ""
     return "" if "\ufffd" in found or "@" not in found else found

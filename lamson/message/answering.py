@@ -18,8 +18,8 @@ _MAX_SUBJECT = 900  # characters
 
 # "Re:" as mail programs say it in other languages; with a number, as some count.
 _ANSWER = re.compile(
-    r"(?:re|aw|antw|sv|vs|rif|r|res|odp|bls|ynt|atb|vá|αντ|απ|σχετ|отв|回复|回覆|答复|答覆|返信|회신|رد"
-    r"|תגובה|השב)(?:\[\d{1,3}\]|\(\d{1,3}\))? ?[:\uff1a] *",
+    r"(?:re|rép|aw|antw|sv|vs|rif|r|res|odp|bls|ynt|atb|vá|αντ|απ|σχετ|отв|回复|回覆|答复|答覆|返信|회신|رد"
+    r"|תגובה|השב)(?:\[\d{1,3}\]|\(\d{1,3}\)|\^\d{1,3})? ?[:\uff1a] *",
     re.IGNORECASE,
 )
 
@@ -27,10 +27,10 @@ _ANSWER = re.compile(
 def subject_of_answer(subject: str) -> str:
     """ "Re: " and the subject, whatever the answers before said in its place."""
     text = one_line(subject)
-    if text[:3].lower() == "re:":
-        return text
-    found = _ANSWER.match(text)
-    return f"Re: {text[found.end() :] if found else text}"
+    rest = text
+    while found := _ANSWER.match(rest):
+        rest = rest[found.end() :]
+    return text if text.lower() == f"re: {rest.lower()}" else f"Re: {rest}"
 
 
 def fields_of_answer(message: MailRequest) -> dict[str, str]:

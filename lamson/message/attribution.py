@@ -28,18 +28,23 @@ _BEGINS_WITH_EMAIL = re.compile(rf"[<(]{_EMAIL}[>)]")
 _ENDS_IN_EMAIL = re.compile(
     rf"[<(\[]\s*(?:mailto:)?{_EMAIL}(?:<mailto:[^<>]{{1,300}}>)?\s*[>)\]]+\s*[:\uff1a]$"
 )
+_OTHER_DIGITS = (  # Arabic, Persian, Hindi, Bengali, Thai
+    "[\u0660-\u0669\u06f0-\u06f9\u0966-\u096f\u09e6-\u09ef\u0e50-\u0e59]"
+)
 _TIME = re.compile(
     r"(?<!\d)\d{1,2}\s?[:.h\u066b\uff1a]\s?[0-5]\d(?!\d)|\d{1,2}\s?(?:uhr|[ap]\.?m\b)|\d時"
-    r"|\d时|\d시|[\u0660-\u0669]{1,2}:[\u0660-\u0669]{2}",
+    rf"|\d时|\d시|{_OTHER_DIGITS}{{1,2}}:{_OTHER_DIGITS}{{2}}",
     re.IGNORECASE,
 )
 _DATE = re.compile(
-    r"(?<!\d)(?:19|20)\d\d(?!\d)|(?<!\d)\d{1,2}[./-]\s?\d{1,2}[./-]\s?\d{2,4}|[\u0660-\u0669]{4}"
+    r"(?<!\d)(?:19|20)\d\d(?!\d)|(?<!\d)\d{1,2}[./-]\s?\d{1,2}[./-]\s?\d{2,4}"
+    rf"|{_OTHER_DIGITS}{{4}}"
 )
 
 # How languages say "wrote", after or before the name.
 _VERB = re.compile(
-    r"\bwrote\b|\bwrites\b|\bwritten by\b|^quoting\b|^zitat von\b|^citando a?\b|^selon\b"
+    r"\bwrote\b|\bwrites\b|\bwritten by\b|\bexcerpts from\b|\bthus spake\b"
+    r"|^quoting\b|^zitat von\b|^citando a?\b|^selon\b"
     r"|\bschrieb(?:en)?\b|\bschreibt\b|\bgeschrieben\b"
     r"|\ba écrit\b|\bécrivait\b"
     r"|\bécrit\b|\bescribi[óo]\b|\bescribe\b|\bha scritto\b|\bscrive\b|\bscriveva\b"
@@ -53,13 +58,16 @@ _VERB = re.compile(
     r"|\bezt írta\b|\bírta\b|\ba scris\b|\bέγραψε\b"
     r"|\byazdı\b|şunları yazd|\bmenulis\b"
     r"|đã viết|เข\u0e35ยน|\bva escriure\b|\braksti?īja\b"
+    r"|\bquoth\b|\bmissatge de\b|\bescribiu\b|\bisinulat ni\b|\bskribis\b|نوشت|लिखा"
     r"|\bkirjutas\b|\brašė\b|\bha escrit\b|\bidatzi\b"
     r"|写道|寫道|写到|書きました|書いた"
     r"|のメール|さんは|작성|쓴 글|씀|쓰셨|보내"
     r"|כתב|מאת|كتب|كتابة",
     re.IGNORECASE,
 )
-_COLON = re.compile(r"[:\uff1a]\s*$")
+# What people put above a quote that is marked as one, and above much else.
+_SAID = re.compile(r"\b(?:said|says)\b", re.IGNORECASE)
+_COLON = re.compile(r"[:\uff1a]\s*$|^-{2,}\s.*\s-{2,}$")  # Zoho: "---- On Monday Ann wrote ----"
 # With what an attribution may begin: words of the languages, a weekday, a date, a name.
 _STARTS = re.compile(
     r"[\u201c\"'<(\[*_~-]*+(?:on|am|den|le|el|il|em|no dia|op|v|dne|dňa|in data|în|pe"
@@ -144,7 +152,7 @@ _ORIGINAL_WORDS = (
     r" повідомлення"
     r"|αρχικό μήνυμα|orijinal (?:ileti"
     r"|mesaj)|özgün (?:ileti|mesaj)|pesan asli|thư gốc"
-    r"|原始邮件|原始郵件|原邮件"
+    r"|原始邮件|原始郵件|原邮件|邮件原件"
     r"|原始訊息|元のメッセージ"
     r"|元のメール|원본 ?메(?:시|세)지"
     r"|원본 ?메일"
@@ -161,25 +169,30 @@ _ABOVE_THIS_LINE = re.compile(
     r"|boven deze (?:regel|lijn)).{0,40}",
     re.IGNORECASE,
 )
-_RULED = r"\s*[-_=*\u2014\u2013]{{2,}}\s*(?:{words})[^-\n?!]{{0,60}}[-_=*\u2014\u2013]{{0,}}\s*"
+_STROKES = r"[-_=*\u2010-\u2015\u2500]"
+_RULED = rf"\s*{_STROKES}{{{{2,}}}}\s*(?:{{words}})[^-\n?!]{{{{0,60}}}}{_STROKES}{{{{0,}}}}\s*"
 _FORWARD = re.compile(
     rf"(?:{_RULED.format(words=_FORWARDED_WORDS)}"
     rf"|\s*(?:{_FORWARDED_WORDS})\s?[:\uff1a\uff1a]\s*)",
     re.IGNORECASE,
 )
-_ORIGINAL = re.compile(_RULED.format(words=_ORIGINAL_WORDS), re.IGNORECASE)
-_RULE = re.compile(r"\s*(?:[-_=*\u2014\u2013]{5,}|_{20,})\s*")
+_ORIGINAL = re.compile(
+    _RULED.format(words=rf"{_ORIGINAL_WORDS}|original(?=\s*{_STROKES}{{2}})"),
+    re.IGNORECASE,  # QQ
+)
+_RULE = re.compile(rf"\s*(?:{_STROKES}{{5,}}|_{{20,}})\s*")
 
 # The fields of a mail that is shown above it, by language.
 _FROM = (
-    "from|von|de|da|van|från|fra|lähettäjä|od|nadawca|feladó|kimden"
+    "from|von|de|de la|da|van|från|fra|lähettäjä|od|nadawca|feladó|kimden"
     "|gönderen|от|от кого|від"
     "|από|"
     "dari|từ|expediteur|expéditeur|remitente|mittente|absender|expeditor"
     "|发件人|寄件者|寄件人|差出人"
     "|送信者|보낸 ?사람|보낸사람|발신자|"
     "מאת|من|จาก"
-    "|від кого|saatja|nuo|no"
+    "|від кого|saatja|nuo|no|frá|šalje|шаље|pošiljatelj|afzender|afsender|avsender|avsändare|sender"
+    "|wysłane przez|odesílatel|odosielateľ|daripada|از|فرستنده|प्रेषक|nork"
 )
 _SENT = (
     "sent|date|gesendet|datum|envoyé|envoyé le|enviado|enviado el|enviada em|enviado em"
@@ -196,7 +209,9 @@ _SENT = (
     "보낸 ?날짜|날짜|발신일|נשלח"
     "|תאריך|التاريخ"
     "|تاريخ|تم الإرسال"
-    "|ว\u0e31นท\u0e35\u0e48|received"
+    "|ว\u0e31นท\u0e35\u0e48|received|gesendet am|päiväys|enviat|poslano|poslato|послато|изпратено"
+    "|saadetud|kuupäev|nosūtīts|datums|išsiųsta|ส\u0e48ง|dihantar|tarikh|تاریخ|भेजा गया|दिनांक"
+    "|bidalia"
 )
 _TO = (
     "to|an|à|a|para|aan|till|til|vastaanottaja|do|komu|címzett|kime|alıcı"
@@ -205,7 +220,8 @@ _TO = (
     "destinataire|destinatario|pour|på|către|catre|收件人|收件者"
     "|宛先|받는 ?사람|수신자|אל|إلى"
     "|ถ\u0e36ง|cc|kopie|kopia|kopi|copie|cco|bcc|抄送|副本|ск"
-    "|копия|копія|másolat"
+    "|копия|копія|másolat|recipient|empfänger|geadresseerde|mottagare|mottaker|modtager|příjemce"
+    "|príjemca|odbiorca|per a|prima|прима|prejemnik|za|adressaat|kam|به|प्रति|nori"
 )
 _SUBJECT = (
     "subject|betreff|objet|sujet|asunto|assunto|oggetto|onderwerp|ämne|emne|aihe|temat"
@@ -213,7 +229,7 @@ _SUBJECT = (
     "тема|θέμα|subjek|perihal|chủ đề"
     "|主题|主旨|件名|제목|נושא"
     "|الموضوع|موضوع"
-    "|เร\u0e37\u0e48อง|onderwerp|re"
+    "|เร\u0e37\u0e48อง|onderwerp|re|efni|assumpte|zadeva|naslov|teema|tēma|относно|विषय|gaia"
 )
 _LABEL = re.compile(
     rf"[>\s*_|]*+(?:(?P<sender>{_FROM})|(?P<sent>{_SENT})|(?P<to>{_TO})|(?P<subject>{_SUBJECT}))"
@@ -275,7 +291,7 @@ def is_attribution(text: str) -> bool:
         return False
     has_date = _DATE.search(plain) is not None or _TIME.search(plain) is not None
     has_email = _ANY_EMAIL.search(plain) is not None
-    if _VERB.search(plain) is None:
+    if _VERB.search(plain) is None and _SAID.search(plain) is None:
         return has_date and has_email
     # "Ann wrote:", and no sentence of the writer's own that has the word in it.
     return has_date or has_email or plain.count(" ") < _FEW_WORDS

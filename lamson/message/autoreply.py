@@ -84,10 +84,14 @@ _SEPARATORS = re.compile(r"[-_. ]+")
 # programs sign that nobody reads; without what separates the words, so each in any spelling.
 _DAEMONS = {"mailerdaemon", "maildaemon", "postmaster", "doublebounce", "mdaemon", "mailsystem"}
 _DAEMONS |= {"maildeliverysystem", "maildeliverysubsystem"}
-_ROBOTS = _DAEMONS | {"listserv", "majordomo", "listproc", "mailman", "autoreply", "autoresponder"}
+_ROBOTS = _DAEMONS | {"listserv", "majordomo", "listproc", "mailman", "sympa", "autoreply"}
+_ROBOTS |= {"autoresponder"}
 _ROBOTS |= {"noreply", "donotreply", "donotrespond", "noresponse", "dontreply", "autoresponse"}
 _ROBOTS |= {"noresponder", "nonrispondere", "nepasrepondre", "naoresponda", "naoresponder"}
 _ROBOTS |= {"nichtantworten", "keineantwort", "nietbeantwoorden", "svarainte", "svarikke"}
+# The mailbox from which Exchange reports, the same in every organisation.
+_EXCHANGE = re.compile(r"microsoftexchange[0-9a-f]{32}")
+_BARE_NAME = re.compile(r"(?:^|<)\s*([\w.-]{1,40})\s*(?:>|\(|$)", re.ASCII)
 _NOBODY_READS = re.compile(r"(?:no|do[-_.]?not)[-_.]?reply[-_.].+|.+[-_.](?:no|do[-_.]?not)-?reply")
 _FEEDBACK_LOOPS = {"staff@hotmail.com"}  # that send complaints in a form of their own
 _OF_A_LIST = re.compile(r"owner-.+|.+-(?:request|owner|bounces?)")
@@ -109,12 +113,25 @@ def automatic(header: Header, sender: str, author: str, recipient: str) -> Autom
     found = _by_fields(header, recipient) if header.first_of(_ANY_TELLING) else None
     if found is None and vacation.is_answer(header.get("Subject") or ""):
         found = Automatic("reply", "its subject is that of an automatic reply")
-    return found or _by_addresses(sender, author, recipient)
+    if found := found or _by_addresses(sender, author, recipient):
+        return found
+    if is_from_daemon(header, author):
+        return Automatic("program", "it comes from a program (a mail system)")
+    return None
 
 
 def is_daemon(mailbox: str) -> bool:
     """True for the address of a mail system itself, such as ``MAILER-DAEMON@example.com``."""
-    return _SEPARATORS.sub("", _local(address.normalise(mailbox))) in _DAEMONS
+    name = _SEPARATORS.sub("", _local(address.normalise(mailbox)))
+    return name in _DAEMONS or _EXCHANGE.fullmatch(name) is not None
+
+
+def is_from_daemon(header: Header, author: str) -> bool:
+    """True for mail of a mail system, also where its From names no domain: ``<MAILER-DAEMON>``."""
+    if is_daemon(author):
+        return True
+    bare = _BARE_NAME.search(header.get("From") or "")
+    return bare is not None and is_daemon(bare[1])
 
 
 def _by_fields(header: Header, recipient: str) -> Automatic | None:
@@ -128,7 +145,10 @@ def _by_fields(header: Header, recipient: str) -> Automatic | None:
     told: dict[Kind, str] = {}
     for field, kind, why in _TELLING:
         value_of_it = None if kind in told else header.get(field)
-        if value_of_it is not None and _first_word(value_of_it) not in _DENIED:
+        if value_of_it is None:
+            continue
+        # "List-Post: NO" is a list to which nobody may post (RFC 2369 section 3.4).
+        if field == "List-Post" or _first_word(value_of_it) not in _DENIED:
             told[kind] = f"{why} ({field})"
     for name in ("Precedence", "X-Precedence"):
         for value in header.get_all(name):
@@ -179,6 +199,7 @@ def _is_robot(local: str) -> bool:
     name = local.partition("+")[0]
     return bool(
         _SEPARATORS.sub("", name) in _ROBOTS
+        or _EXCHANGE.fullmatch(name)
         or _NOBODY_READS.fullmatch(name)
         or _OF_A_LIST.fullmatch(name)
     )

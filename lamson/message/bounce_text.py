@@ -26,7 +26,12 @@ class Told(NamedTuple):
     copy: str  # the mail that they are about, "" without one
 
 
-_ADDRESS = r"[^\s<>()\[\]:;,\"'@*|]{1,128}@(?:[A-Za-z0-9_-]{1,63}\.){0,8}[A-Za-z0-9_-]{1,63}"
+# The marks of Chinese and Japanese, that no blank follows, are of no address either.
+_MARKS = r"\u3000-\u303f\uff08\uff09\uff0c\uff1a\uff1b"
+_ADDRESS = (
+    rf"[^\s<>()\[\]:;,\"'@*|{_MARKS}]{{1,128}}@"
+    r"(?:[A-Za-z0-9_-]{1,63}\.){0,8}[A-Za-z0-9_-]{1,63}"
+)
 _ANY_ADDRESS = re.compile(_ADDRESS)
 
 # A line that says that the mail itself follows.

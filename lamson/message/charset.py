@@ -26,6 +26,8 @@ from webencodings.labels import LABELS
 from lamson.message import iso2022
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lamson.message.defects import Defects
 
 _NOT_TEXT = {"base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec"}
@@ -58,6 +60,23 @@ _WIDER = {
     "utf_8_sig": "utf_8",
 }
 _MORE_NAMES = {
+    "cn-gb": "gb18030",
+    "cp943": "cp932",
+    "cp20866": "koi8_r",
+    "cp21866": "koi8_u",
+    "cp50220": "iso2022_jp",
+    "cp50221": "iso2022_jp",
+    "cp50222": "iso2022_jp",
+    "cp51932": "euc_jp",
+    "cp51936": "gb18030",
+    "cp51949": "cp949",
+    "cp52936": "hz",
+    "cp54936": "gb18030",
+    "cseucpkdfmtjapanese": "euc_jp",
+    "gb": "gb18030",
+    "iso-10646-utf-8": "utf_8",
+    "iso-10646-utf8": "utf_8",
+    "iso-latin-1": "cp1252",
     "iso-2022-cn": "iso2022_cn",
     "iso-2022-cn-ext": "iso2022_cn",
     "iso-8859-6-e": "iso8859_6",
@@ -69,9 +88,15 @@ _MORE_NAMES = {
     "unicode-1-1": "utf_16",
     "unicode-1-1-utf-7": "utf_7",
     "unicode-2-0-utf-7": "utf_7",
+    "ucs-4": "utf_32",
+    "iso-10646-ucs-4": "utf_32",
+    "unicode-utf-8": "utf_8",
     "utf-16": "utf_16",
+    "utf-8-mac": "utf_8",
     "utf8mb4": "utf_8",
+    "utf8n": "utf_8",
     "win-1251": "cp1251",
+    "windows-932": "cp932",
     "windows-31j": "cp932",
     "windows-936": "gb18030",
     "windows-949": "cp949",
@@ -93,6 +118,8 @@ _EUC_PAIRS = re.compile(rb"(?:[\xa1-\xfe]{2})++")
 _PLAIN = frozenset({"", "us-ascii", "utf-8", "iso-8859-1"})
 _META_WITHIN = 4096
 _META = re.compile(rb"""<meta\s[^<>]*?\bcharset\s*+=\s*+["']?\s*+([\w.:-]{1,40})""", re.IGNORECASE)
+# Windows' numbers for those of ISO 8859: 28592 is iso-8859-2.
+_ISO_PAGES = {str(28590 + number): f"iso8859{number}" for number in range(1, 16)}
 _NOT_IN_LABELS = re.compile("[^a-z0-9]+")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # utf-7 can spell one; no database or socket takes it
@@ -136,7 +163,7 @@ def decode(data: bytes, charset: str, defects: Defects, where: str) -> str:
     if is_ascii and codec == "utf_8" and _SWITCH.search(data):
         codec = "iso2022_jp"  # nobody means escape sequences by it
     for mark, marked in _MARKS:
-        if (data.startswith(mark) and codec.startswith("utf_")) or mark == data[:3]:
+        if data.startswith(mark) and (codec.startswith("utf_") or len(mark) == 3 or b"\0" in data):
             return _fit(_marked(data, mark, marked, defects, where))
     if codec == "utf_16":
         codec = "utf_16_be" if _is_big_endian(data) else "utf_16_le"
@@ -225,7 +252,12 @@ def decode_lines(data: bytes, charset: str, defects: Defects, where: str) -> str
 
     They are made so before the text is: a character may take four times what its octet took.
     """
-    if (b"\r" in data or b"\0" in data) and _keeps_ascii(_codec(charset) or "utf_8"):
+    is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and b"\0" in data
+    if (
+        (b"\r" in data or b"\0" in data)
+        and not is_wide
+        and _keeps_ascii(_codec(charset) or "utf_8")
+    ):
         data = data.translate(None, b"\0").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     text = decode(data, charset, defects, where)
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
@@ -250,4 +282,15 @@ def _codec(charset: str) -> str | None:
     if len(charset) > 40 or not charset.isascii():
         return None
     key = _key(charset)
-    return _CODECS.get(key) or _CODECS.get(key.removeprefix("x").replace("dos", "cp"))
+    return _CODECS.get(key) or next(filter(None, map(_CODECS.get, _spellings(key))), None)
+
+
+def _spellings(key: str) -> Iterator[str]:
+    """Other keys of what may be meant: an experiment's, IANA's alias, a code page of Windows."""
+    yield key.removeprefix("x").replace("dos", "cp")
+    yield key.removeprefix("cs")  # RFC 2978 section 2.3: csUTF8, cswindows1252
+    for maker in ("windows", "win", "ibm", "cp"):
+        if key.startswith(maker):
+            number = key.removeprefix(maker)
+            yield f"cp{number}"
+            yield _ISO_PAGES.get(number, "")

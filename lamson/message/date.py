@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_tz
 
 _DAY = 86_400
+_COMMENT = re.compile(r"\([^()]*+\)")
+_WEEKDAY = re.compile(r"[^\W\d_]{1,20}\.?\s*,?\s*(?=[0-9])")  # in any language
+# Behind the time: a zone with a colon, or with a name before it, as JavaScript writes one.
+_ZONE = re.compile(
+    r"(?<=[0-9 ])(?:(?:GMT|UTC?)\s?)?([+-][0-9]{2}):?([0-9]{2})(?![0-9:]).*", re.DOTALL
+)
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}.*", re.DOTALL)
 
 
 def parse(text: str) -> datetime | None:
@@ -13,13 +21,25 @@ def parse(text: str) -> datetime | None:
 
     ``text`` should be short: what is no date may take the time of its square.
     """
+    text = _COMMENT.sub(" ", text).strip()
+    if weekday := _WEEKDAY.match(text):
+        text = text[weekday.end() :]
     try:
-        found = parsedate_tz(text)
-        if found is None:
+        if _ISO.fullmatch(text):  # RFC 3339, which some programs write
+            found = datetime.fromisoformat(
+                _ZONE.sub(r"\1:\2", text).replace(" +", "+").replace(" -", "-")
+            )
+            return found if found.tzinfo else found.replace(tzinfo=UTC)
+        parsed = parsedate_tz(_ZONE.sub(r" \1\2", text))
+        if parsed is None:
             return None
-        offset = found[9]
+        year, offset = parsed[0], parsed[9]
+        if (
+            100 <= year < 1000
+        ):  # RFC 5322 section 4.3: of three digits, as of a fault of the year 2000
+            year += 1900
         zone = timezone(timedelta(seconds=offset)) if offset and abs(offset) < _DAY else UTC
-        second = min(found[5], 59)  # a leap second
-        return datetime(*found[:5], second, tzinfo=zone)
+        second = min(parsed[5], 59)  # a leap second
+        return datetime(year, *parsed[1:5], second, tzinfo=zone)
     except (ValueError, OverflowError, IndexError, TypeError):
         return None

@@ -53,7 +53,11 @@ _WORDS: tuple[tuple[Reason, str, str], ...] = (
         r"|limit))"
         r"|not enough (?:storage|disk) space|insufficient (?:disk|storage|system storage)"
         r"|no space left"
-        r"|out of (?:storage|disk) space|mailfolder is full|too full|quota ?\w* ?(?:reached|hit)",
+        r"|out of (?:storage|disk) space|mailfolder is full|too full|quota ?\w* ?(?:reached|hit)"
+        r"|postfach \S{0,10} ?(?:voll|überfüllt)|boîte (?:\S+ ){0,5}?(?:pleine|saturée)"
+        r"|buzón (?:\S+ ){0,5}?lleno|casella (?:\S+ ){0,5}?piena|caixa (?:\S+ ){0,5}?cheia"
+        r"|postbus (?:\S+ ){0,3}?vol\b|ящик (?:\S+ ){0,3}?(?:переполнен|заполнен)"
+        r"|(?:邮|郵|信)箱.{0,4}(?:已?满|已?滿)|メールボックスが.{0,4}(?:一杯|いっぱい|満)",
     ),
     (
         "virus",
@@ -111,6 +115,11 @@ _WORDS: tuple[tuple[Reason, str, str], ...] = (
         r"|not known at this|"
         r"#5\.1\.1|e-?mail address (?:you entered )?(?:couldn't|could not) be found"
         r"|\badresse inconnu"
+        r"|(?:empfänger|benutzer|adresse) (?:\S+ ){0,3}?(?:unbekannt|nicht gefunden"
+        r"|existiert nicht)"
+        r"|unbekannter (?:empfänger|benutzer)|(?:utilisateur|destinataire) inconnu"
+        r"|(?:usuario|destinatario) (?:desconocido|inexistente)|(?:utente|destinatario) sconosciuto"
+        r"|onbekende gebruiker|(?:用户|收件人|地址)不存在|存在しません|見つかりません"
         r"|не существует|non existent|not allowed to receive|undefined alias|mailbox not found"
         r"|that address|not exist(?:s|ing)?\b",
     ),

@@ -43,12 +43,17 @@ _LISTS = frozenset({"ul", "ol", "menu", "dir"})
 _PREFORMATTED = frozenset({"pre", "listing", "xmp", "plaintext"})
 _HIDING_STYLE = re.compile(
     r"(?:^|[;\s])(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)"
-    r"|(?:max-height|opacity)\s*:\s*0(?:\.0*)?(?:px|pt|em|%)?\s*(?:!|;|$))"
+    r"|(?:max-height|opacity)\s*:\s*0(?:\.0*)?(?:px|pt|em|%)?\s*(?:!|;|$)"
+    # What is put where no window is.
+    r"|(?:text-indent|left|right|top|margin-left)\s*:\s*-[0-9]{4,}|clip\s*:\s*rect\(\s*0)"
 )
+_NO_SIZE = re.compile(r"(?:^|[;\s])(?:height|width)\s*:\s*0(?:\.0*)?(?:px|pt|em|%)?\s*(?:!|;|$)")
+_CUTS_OFF = re.compile(r"(?:^|[;\s])overflow(?:-[xy])?\s*:\s*hidden")
 _FONT_SIZE = re.compile(r"(?:^|[;\s])font(?:-size)?\s*+:[a-z\s]*+(?<=[\s:])([0-9.]+)")
 _WHITE_SPACE = re.compile(r"(?:^|[;\s])white-space\s*:\s*(pre|break-spaces|normal|nowrap)")
 _RULES = re.compile(r"(?<![^{}@])([^{}@]{1,1000}+)\{([^{}]{0,2000}+)\}")
 _SELECTOR = re.compile(r"(?:[a-z0-9]+)?([.#][\w-]+)")
+_MEDIA = re.compile(r"@media|[{}]")
 _STYLE_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _NO_LINK = re.compile(r"#|(?:javascript|data|cid|about|vbscript|file|blob):", re.IGNORECASE)
 _IN_ADDRESS = re.compile("[\x00-\x20\x7f]+")
@@ -203,11 +208,11 @@ class _Page:
         if not attributes:
             return _Effect(hides, None, keeps_space, prefix, is_list=name in _LISTS)
         link = self._address(attributes) if name == "a" else ""
-        style = (attributes.get("style") or "").lower()
+        style = _STYLE_COMMENT.sub("", attributes.get("style") or "").lower()
         hides = hides or attributes.get("hidden") is not None
         tiny = None
         if style:
-            hides = hides or _HIDING_STYLE.search(style) is not None
+            hides = hides or _hides(style)
             if size := _FONT_SIZE.search(style):
                 tiny = not size[1].strip("0.")
             if space := _WHITE_SPACE.search(style):
@@ -243,11 +248,34 @@ class _Page:
         sheet = _STYLE_COMMENT.sub("", sheet[: _MAX_STYLES - self._sheet])
         self._sheet += len(sheet)
         sheet = sheet.lower()  # which may be longer
-        for selectors, style in _RULES.findall(sheet.partition("@media")[0]):
-            if _HIDING_STYLE.search(style):
+        for selectors, style in _RULES.findall(_for_all_media(sheet)):
+            if _hides(style):
                 for selector in selectors.split(","):
                     if found := _SELECTOR.fullmatch(selector.strip()):
                         self._hiding.add(found[1])
+
+
+def _hides(style: str) -> bool:
+    if _HIDING_STYLE.search(style):
+        return True
+    return _CUTS_OFF.search(style) is not None and _NO_SIZE.search(style) is not None
+
+
+def _for_all_media(sheet: str) -> str:
+    """The sheet without what is for some screens or for paper alone."""
+    kept: list[str] = []
+    at = depth = 0
+    is_inside = False
+    for mark in _MEDIA.finditer(sheet):
+        if not is_inside:
+            if mark[0] == "@media":
+                kept.append(sheet[at : mark.start()])
+                is_inside, depth = True, 0
+            continue
+        depth += {"{": 1, "}": -1}.get(mark[0], 0)
+        if mark[0] == "}" and depth <= 0:
+            is_inside, at = False, mark.end()
+    return "".join(kept if is_inside else [*kept, sheet[at:]])
 
 
 def _bare(address: str) -> str:

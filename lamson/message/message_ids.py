@@ -12,8 +12,9 @@ from lamson.message.encoded_words import unfold
 
 MAX_FIELD = 1 << 16  # octets that are looked at: half of them from the end, where the parent is
 
-# What is sent in practice: a line may be folded within an id.
-_ID = re.compile(r"<[^<>\s]{1,900}>")
+# What is sent in practice. Blanks may stand within the brackets (RFC 5322 section 4.5.4), and a
+# line may be folded there.
+_ID = re.compile(r"<\s{0,20}+([^<>\s]{1,900})\s{0,20}+>")
 _BARE = re.compile(r"[^<>\s\"(),;]{1,400}@[^<>\s\"(),;]{1,400}")
 
 
@@ -24,13 +25,13 @@ def read(raw: bytes | None, *, bare: bool = False) -> list[str]:
     """
     if raw is None:
         return []
-    if len(raw) > MAX_FIELD:  # the blank keeps halves of ids apart
-        raw = raw[: MAX_FIELD // 2] + b" " + raw[-(MAX_FIELD // 2) :]
+    if len(raw) > MAX_FIELD:  # the brackets keep halves of ids apart
+        raw = raw[: MAX_FIELD // 2] + b" <> " + raw[-(MAX_FIELD // 2) :]
     text = unfold(raw).decode("utf-8", "replace").replace("\0", "")
     found = _ID.findall(text)
     if not found and bare:
-        found = [f"<{one}>" for one in _BARE.findall(text)]
-    return list(dict.fromkeys(found))
+        found = _BARE.findall(text)
+    return [f"<{one}>" for one in dict.fromkeys(found)]
 
 
 def writable(raw: bytes | None) -> list[str]:

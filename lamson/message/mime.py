@@ -35,6 +35,8 @@ _MAX_ODD_LINES = 100  # that could be boundary lines and are none, of which the 
 _TYPE = re.compile(r"([\w!#$%&'*+.^`{|}~-]+)\s*+/\s*+([\w!#$%&'*+.^`{|}~-]+)", re.ASCII)
 _LIKE_DELIMITER = re.compile(rb"\n--([^\s-][^\r\n]{0,69}|-+[^\s-][^\r\n]{0,60})(?<!-)[ \t]*+\r?\n")
 _UNTYPED = ("", "text")  # as old programs have it; RFC 2045 section 5.2: text/plain
+# What programs write that is no type, and what they mean by it.
+_MEANT = {"multipart": "multipart/mixed", "plain/text": "text/plain", "html": "text/html"}
 # These hold fields that tell something, and no message: RFC 3464, 8098, 5965, 6533, 3886.
 _REPORTS = frozenset(
     {"message/delivery-status", "message/global-delivery-status", "message/tracking-status"}
@@ -99,6 +101,9 @@ class _Cutter:
     def _content_type(self, declared: ContentField, usual: str) -> str:
         if not declared.is_there:
             return usual
+        if meant := _MEANT.get(declared.value):
+            self._hides(f"not a content type: {declared.value!r}", "malformed")
+            return meant
         if found := _TYPE.match(declared.value):
             if found.end() < len(declared.value):
                 self._hides(f"not a content type: {declared.value[:40]!r}", "malformed")
@@ -117,7 +122,10 @@ class _Cutter:
             self._empty += 1
             return ""  # it holds nothing, and hides nothing
         whole = self._part(entity, kind, declared)
-        boundaries = [octets.rstrip() for octets in declared.octets("boundary")]
+        boundaries = [
+            octets if _ends_in_blank(source, start, end, octets) else octets.rstrip()
+            for octets in declared.octets("boundary")
+        ]
         boundaries = [one for one in dict.fromkeys(boundaries) if 0 < len(one) <= _MAX_BOUNDARY]
         if not boundaries:
             self._hides("a multipart without a boundary", "malformed")
@@ -261,6 +269,14 @@ def cut(source: bytes, headers: Header, defects: Defects) -> list[Part]:
     cutter.cut()
     nothing = Part(source, headers, headers.body, "text/plain", defects)
     return cutter.parts or [nothing]
+
+
+def _ends_in_blank(source: bytes, start: int, end: int, boundary: bytes) -> bool:
+    """No boundary does (RFC 2046 section 5.1.1), but one that is written so in all its lines."""
+    plain = boundary.rstrip()
+    if boundary == plain or source.find(b"\n--%b--" % boundary, start - 1, end) < 0:
+        return False
+    return not re.compile(rb"\n--%b(?:--)?\r?\n" % re.escape(plain)).search(source, start - 1, end)
 
 
 def _guessed(source: bytes, start: int, end: int) -> bytes | None:

@@ -33,6 +33,7 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)\\?"?', re.DOTALL)
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _PAIR_OF_QUOTES = re.compile(r'\\(["\\])')
 _NAME = re.compile(r"([^*]+)(?:\*([0-9]{1,3}))?(\*)?")  # RFC 2231 sections 3 and 4
+_BLANK_OR_COMMA = re.compile(r"[\s,]")
 _FIRST_WORD = re.compile(r"[^\s(]*+")
 _TOKEN = re.compile(r"""[^\s()<>@,;:\\"/\[\]?=*'%]*+""")  # RFC 2045 section 5.1, RFC 2231 section 7
 
@@ -94,6 +95,8 @@ class ContentField:
         most = min(MAX_PARAMETERS, self._allowance.more)
         for segment in segments[begin : most + 1]:
             left, equals, value = segment.partition("=")
+            if segment is segments[0]:  # behind the value, with no semicolon between
+                left = _BLANK_OR_COMMA.split(left)[-1]
             if left.count("(") != left.count(")"):  # an equals sign in a comment
                 left, equals, value = _without_comments(segment).partition("=")
             found = _NAME.fullmatch(_without_comments(left).strip().lower())

@@ -35,6 +35,7 @@ _NOT_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u
 _BLANKS = re.compile(r"\s+")
 _TABS = re.compile(r"\t+ *")  # of a fold
 _PATH = re.compile(r"[/\\]")
+_FIRST_WORD = re.compile(r"[\s,]")
 _TOKEN = re.compile(r"[!#$%&'*+.^`|~\w-]*+", re.ASCII)
 _UUENCODED = re.compile(rb"^begin(?:-base64)? [0-7]{3,4} [^\r\n]+\r?\n[!-`]", re.MULTILINE)
 
@@ -176,7 +177,7 @@ class Part:
     @property
     def is_declared_attachment(self) -> bool:
         """True where the part says so itself (RFC 2183 section 2.2)."""
-        return self._disposition.value == "attachment"
+        return _FIRST_WORD.split(self._disposition.value, 1)[0] == "attachment"
 
     def parameter(self, name: str) -> str:
         """A parameter of the Content-Type, such as ``format``, in lower case; "" without it."""

@@ -111,7 +111,8 @@ def read(content: ParsedMessage, sender: str, author: str, recipient: str) -> Re
         content = ParsedMessage(content.raw.replace(b"\r", b"\n"))
     header = content.header
     found = autoreply.automatic(header, sender, author, recipient)
-    is_daemons = not sender or autoreply.is_daemon(author) or autoreply.is_daemon(sender)
+    is_from_daemon = autoreply.is_from_daemon(header, author)
+    is_daemons = not sender or is_from_daemon or autoreply.is_daemon(sender)
     if found is None or (found.kind in _UNREADABLE and not is_daemons):
         return None
     own = [part for part in content.parts if part.within is None]
@@ -127,7 +128,7 @@ def read(content: ParsedMessage, sender: str, author: str, recipient: str) -> Re
     is_answer = found.kind == "reply" or (
         found.kind not in ("report", "program") and vacation.is_absence(subject)
     )
-    if is_answer and not autoreply.is_daemon(author):
+    if is_answer and not is_from_daemon:
         return Report("vacation", [ReportedRecipient(author)] if author else [], None)
     declared = ContentField(header, "Content-Type", Defects())
     kind = (declared.text("report-type") or "").lower() if declared.is_there else ""
@@ -137,7 +138,7 @@ def read(content: ParsedMessage, sender: str, author: str, recipient: str) -> Re
         return Report("disposition", [], _original(own, ""))
     if kind and not _OF_DELIVERY.search(kind):  # such as RFC 8460's, of TLS
         return None
-    is_persons = author and author != sender and not autoreply.is_daemon(author)
+    is_persons = author and author != sender and not is_from_daemon
     is_reports = (is_daemons and not is_persons) or found.kind == "report"
     return _in_words(content, own, subject, recipient, is_reports)
 

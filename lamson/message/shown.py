@@ -29,6 +29,8 @@ _COMMAND = re.compile(
 )
 _SOFT_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
 _BREAKS = re.compile(r"\n(\n+)")
+# Blanks, and what takes no room: newsletters fill an empty text with it.
+_NOTHING = re.compile("[\\s\u00ad\u034f\u061c\u180e\u200b-\u200f\u2060-\u2064\u2800\ufeff]*+")
 
 
 def text_of(parts: Sequence[Part], defects: Defects) -> str:
@@ -94,7 +96,7 @@ class _Reader:
         first: list[str] | None = None
         for child in (*plain, *reversed(others)):
             texts = self._child(*child)
-            if any(text and not text.isspace() for text in texts):
+            if any(map(_says_something, texts)):
                 return texts
             first = texts if first is None else first
         return first or []
@@ -146,8 +148,12 @@ def _is_referred_to(part: Part) -> bool:
     )
 
 
+def _says_something(text: str) -> bool:
+    return _NOTHING.fullmatch(text) is None
+
+
 def _joined(texts: list[str]) -> str:
-    shown = [text for text in texts if text and not text.isspace()]
+    shown = [text for text in texts if _says_something(text)]
     return "".join(shown) if shown else next(iter(texts), "")
 
 

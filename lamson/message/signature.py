@@ -22,7 +22,8 @@ _OTHER_DELIMITER = re.compile(
 )
 
 _DEVICE = re.compile(
-    r"[\s*_]*+(?:(?:this (?:message|e-?mail) was )?sent (?:from|with|via|using|by) (?:my|an?|the)?"
+    r"[\s*_]*+(?:yahoo mail: search, organi[sz]e, conquer|sent on the (?:go|move|run)\b.{0,30}$"
+    r"|(?:this (?:message|e-?mail) was )?sent (?:from|with|via|using|by) (?:my|an?|the)?"
     r" ?[^\s,;]{1,40}(?: [^\s,;]{1,20}){0,5}\s*$|sent from my|get outlook|get bluemail"
     r"|download outlook"
     r"|(?:von|vom) (?:meine[mr]|unterwegs|\S+ (?:gerät|handy|smartphone)).{0,40}gesendet"

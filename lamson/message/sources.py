@@ -23,7 +23,7 @@ Kind: TypeAlias = "Literal['text', 'html', 'markdown', 'source']"
 
 FRAME = "markdown.html"  # the template round HTML that was made from Markdown; its ${content}
 
-_HTML = (".html", ".htm", ".mjml")
+_HTML = (".html", ".htm", ".xhtml", ".mjml")
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 # In Mako "##" at the start of a line begins a comment, and "\\" at the end of one joins two.
 _HEADING = re.compile(r"^([ \t]*)(##+)", re.MULTILINE)

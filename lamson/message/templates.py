@@ -62,7 +62,8 @@ class Templates:
     def render(self, template: str, /, **variables: Any) -> str:
         """The text that ``template`` makes of ``variables``. Raises TemplateError.
 
-        A template called ``.html``, ``.htm`` or ``.mjml`` makes HTML; see `render_html` for others.
+        A template called ``.html``, ``.htm``, ``.xhtml`` or ``.mjml`` makes HTML; see `render_html`
+        for others.
         """
         if sources.kind_of(template) == "html":
             return self._page(template, variables, None)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
+from lamson.net.endpoint import is_loopback
 from lamson.postfix import ours
 from lamson.postfix.configuration import words
 from lamson.postfix.finding import Finding
+from lamson.postfix.submission import TAKING
 from lamson.postfix.want import number
 from lamson.postfix.wanted import ROOM, size
 
@@ -46,6 +48,11 @@ def remarks(site: Site) -> Iterator[str]:
     """What is well as it is, and worth being known."""
     if site.value("smtputf8_enable") == "no":
         yield "smtputf8_enable is no: mail with an address beyond ASCII is refused"
+    interfaces = [one.strip("[]") for one in words(site.get("inet_interfaces"))]
+    is_here = all(one == "loopback-only" or is_loopback(one) for one in interfaces)
+    takes_smtp = [one for one in site.services.values() if one.program in TAKING and not one.host]
+    if interfaces and is_here and takes_smtp:
+        yield "inet_interfaces is this machine alone: nobody else can hand mail in"
     for name in _COPIES:
         if value := site.get(name):
             yield f"{name} is {value}: a copy of mail to and from us goes there"

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from lamson.postfix.site import Site
 
 
+_LOCALHOST = re.compile(r"(?<![\w.-])localhost(?=:)", re.IGNORECASE)
+
+
 def has_socketmap(site: Site) -> bool:
     """Postfix asks us; else it reads tables made from the routes."""
     return bool(site.settings.socketmap.listen or site.settings.postfix.lookups)
@@ -47,9 +50,15 @@ def _is(name: str, file: str, site: Site) -> Callable[[str], bool]:
     def is_ours(item: str) -> bool:
         item = (piped(item) or [item])[-1].removeprefix("proxy:")
         path = tables.of_item(item, site.directory)
-        return item == asked or (path is not None and path.name == file)
+        is_asked = asked is not None and by_number(item) == by_number(asked)
+        return is_asked or (path is not None and path.name == file)
 
     return is_ours
+
+
+def by_number(text: str) -> str:
+    """What names this machine ``localhost``, with its address instead."""
+    return _LOCALHOST.sub("127.0.0.1", text)
 
 
 def piped(item: str) -> list[str]:
@@ -75,4 +84,5 @@ def is_milter(site: Site) -> Callable[[str], bool]:
     if milter.host_port is None and milter.unix_path and milter.unix_path.is_relative_to(queue):
         inside = milter.unix_path.relative_to(queue)
         own |= {f"unix:{inside}", f"unix:/{inside}"}
-    return own.__contains__
+    known = set(map(by_number, own))
+    return lambda item: by_number(item) in known

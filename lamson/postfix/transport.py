@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lamson.postfix import ours
 from lamson.postfix.configuration import bare, words
 from lamson.postfix.submission import WantedService
 from lamson.postfix.want import Want, number, seconds
@@ -72,7 +73,7 @@ def of(site: Site) -> Transport:
 def is_one_place(one: str, other: str) -> bool:
     """LMTP looks up no MX, so that brackets mean nothing to it, and ``inet:`` is the usual."""
     plain = [text.removeprefix("inet:").replace("[", "").replace("]", "") for text in (one, other)]
-    return plain[0].lower() == plain[1].lower()
+    return ours.by_number(plain[0].lower()) == ours.by_number(plain[1].lower())
 
 
 def limits(site: Site, transport: Transport) -> list[Want]:

@@ -154,6 +154,13 @@ class Handler:
                     file=file,
                     line=line,
                 )
+            if not holds_text(self._hints.get(name)):
+                raise RouteError(
+                    f"{self.name}'s parameter {name!r} is annotated {_shown(self._hints[name])},"
+                    " and what a route captures is a str: annotate it so, and convert it",
+                    file=file,
+                    line=line,
+                )
         for name in self.required:
             if name not in names:
                 raise RouteError(
@@ -175,7 +182,7 @@ class Handler:
         if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
             raise self._error("takes no message: its first parameter is the message")
         self._message = first.name if first.kind is first.POSITIONAL_OR_KEYWORD else ""
-        hints = annotations_of(function)
+        hints = self._hints = annotations_of(function)
         if injection(hints.get(first.name), injectable):
             raise self._error(f"has {first.name!r} first: the first parameter is the message")
         for parameter in parameters[1:]:
@@ -218,6 +225,28 @@ def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
             name: known.get(hint, hint) if isinstance(hint, str) else hint
             for name, hint in function.__annotations__.items()
         }
+
+
+def holds_text(hint: Any) -> bool:
+    """Whether a parameter with this annotation may be given a str; True where that is not known."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(map(holds_text, typing.get_args(hint)))
+    if origin is typing.Annotated:
+        return holds_text(typing.get_args(hint)[0])
+    if isinstance(hint, typing.NewType):
+        return holds_text(hint.__supertype__)
+    kind = hint if origin is None else origin
+    if kind is Any or not isinstance(kind, type):
+        return True
+    try:
+        return issubclass(str, kind)
+    except TypeError:  # a protocol
+        return True
+
+
+def _shown(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
 def injection(hint: Any, injectable: Mapping[str, str]) -> str | None:

@@ -30,6 +30,7 @@ def load(names: Sequence[str], kind: Declarations[Any]) -> Iterator[ModuleType]:
     for name in names:
         module = _imported(name, kind.setting)
         _refuse_redefinitions(module, kind.decorators)
+        _refuse_lost(module, kind)
         yield module
 
 
@@ -99,6 +100,56 @@ def _refuse_redefinitions(module: ModuleType, decorators: Collection[str]) -> No
                     file=file_of(module),
                     line=node.lineno,
                 )
+
+
+def _refuse_lost(module: ModuleType, kind: Declarations[Any]) -> None:
+    """Raise RouteError for a function of the source that was declared, and that nobody would call.
+
+    Such as a method; a function within another one, which does nothing with it; and one whose name
+    something else has taken, as a decorator that says nothing of what it wraps.
+    """
+    try:
+        tree = ast.parse(inspect.getsource(module))
+    except (OSError, TypeError, SyntaxError):
+        return
+    known = {inspect.unwrap(one).__code__.co_firstlineno for one in functions_of(module)}
+    for outer in (one for one in ast.walk(tree) if hasattr(one, "body")):
+        for node in outer.body if isinstance(outer.body, list) else ():
+            if not isinstance(node, ast.FunctionDef) or not _is_declared_here(module, node, kind):
+                continue
+            problem = ""
+            if node.decorator_list[0].lineno in known:
+                continue
+            if isinstance(outer, ast.ClassDef):
+                problem = "is a method of {outer}: handlers are functions of the module"
+            elif isinstance(outer, ast.FunctionDef) and not _uses(outer, node.name):
+                problem = "is within {outer}, where nobody finds it: handlers are functions of the"
+                problem += " module"
+            elif outer is tree and kind.of(vars(module).get(node.name)) is None:
+                problem = "is not in the module any more: something else has its name, such as what"
+                problem += " a decorator made of it (functools.wraps keeps what is declared)"
+            if problem:
+                text = problem.format(outer=getattr(outer, "name", ""))
+                line = node.decorator_list[0].lineno
+                raise RouteError(f"{node.name} {text}", file=file_of(module), line=line)
+
+
+def _is_declared_here(module: ModuleType, node: ast.FunctionDef, kind: Declarations[Any]) -> bool:
+    """Whether the names of its decorators are ours in this module, and not another library's."""
+    for decorator in node.decorator_list:
+        target = decorator.func if isinstance(decorator, ast.Call) else decorator
+        name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
+        root = target.value if isinstance(target, ast.Attribute) else target
+        found = vars(module).get(getattr(root, "id", ""))
+        origin = getattr(found, "__module__", None) or getattr(found, "__name__", "")
+        if name in kind.decorators and str(origin).partition(".")[0].startswith("lamson"):
+            return True
+    return False
+
+
+def _uses(outer: ast.FunctionDef, name: str) -> bool:
+    names = (one for one in ast.walk(outer) if isinstance(one, ast.Name))
+    return any(one.id == name and isinstance(one.ctx, ast.Load) for one in names)
 
 
 def _refuse_nameless(module: ModuleType, value: ast.expr) -> None:

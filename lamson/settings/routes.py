@@ -5,6 +5,7 @@ For whatever matches addresses: the service's processes, and the commands that s
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from lamson.routing.router import Router
 from lamson.settings.keys import signer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lamson.routing.router import Route
     from lamson.settings.model import Settings
@@ -38,6 +39,20 @@ def collect_routes(settings: Settings, *, clock: Callable[[], float] = time.time
     for route in router.unproven_actions if settings.unproven_actions == "refuse" else ():
         raise RouteError(unproven_action(route), file=route.file, line=route.line)
     return router
+
+
+_PLUS = re.compile(r"(?<!\\)([A-Za-z0-9])\+(?=[@(])")
+
+
+def doubts(router: Router) -> Iterator[tuple[Route, str]]:
+    """Routes that are right, and hardly what is meant: one for each route, and why."""
+    for route in router.routes:
+        if found := _PLUS.search(route.format):
+            yield (
+                route,
+                f"the + in {route.format!r} repeats the {found[1]!r} before it: write \\+ for a"
+                f" plus sign, or (?:{found[1]})+ where that is meant",
+            )
 
 
 def unproven_action(route: Route) -> str:

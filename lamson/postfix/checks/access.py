@@ -7,6 +7,7 @@ answers at the submission server, which has the restrictions of the site but whe
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -46,10 +47,18 @@ def _to_us(site: Site, service: Service) -> Iterator[Finding]:
     make = partial(Transaction, _CLIENTS, _HELOS, _SENDERS, is_trusted=False, has_tls=True)
     tables = {word for name in LISTS for word in words(site.effective(service, name))}
     singled_out = [one for table in sorted(tables) for one in known.listed(site, table)]
+    addresses = list(dict.fromkeys((*known.addresses(site), *singled_out)))
     found = [
         (address, verdict)
-        for address in dict.fromkeys((*known.addresses(site), *singled_out))
+        for address in addresses
         for verdict in restrictions.verdicts(site, service, make(address))
+    ]
+    found += [
+        (f"{address}, with the null sender of bounces and receipts", verdict)
+        for address in addresses[:1]
+        for verdict in restrictions.verdicts(
+            site, service, replace(make(address), senders=restrictions.NULL_SENDER)
+        )
     ]
     for address, verdict in _once(found):
         if verdict.asked not in ("", "everybody"):

@@ -35,6 +35,7 @@ class Limit(NamedTuple):
     why: str
     most: float = float("inf")
     unit: str = ""
+    has_none_at_0: bool = False
 
 
 _RETURNED = "mail that we could not take at once, as while Lamson restarts, is sent back"
@@ -56,6 +57,13 @@ LIMITS = (
     Limit("hopcount_limit", ("smtpd", "smtp", "lmtp"), 10, "mail that went a long way is refused"),
     Limit("header_size_limit", ("cleanup",), 16384, "what is beyond it of a header is cut off"),
     Limit("header_address_token_limit", ("cleanup",), 100, "long lists of addresses are cut off"),
+    Limit(
+        "message_size_limit",
+        (_SMTPD, "cleanup"),
+        1 << 16,
+        "mail with a picture is refused, and so are many without one",
+        has_none_at_0=True,
+    ),
     Limit("mime_nesting_limit", ("cleanup",), 10, "mail with attached mail is refused"),
     Limit(
         "ipc_timeout", (), 10, "Postfix's own parts give each other up, and mail waits", unit="s"
@@ -84,6 +92,8 @@ def of_services(site: Site, limit: Limit, services: list[Service]) -> Iterator[F
         value = site.effective(place, limit.name)
         number = _number(value, limit.unit)
         if number is None or limit.least <= number <= limit.most:
+            continue
+        if number == 0 and limit.has_none_at_0:
             continue
         own = f" in master.cf, for {place.key}" if place else ""
         fix = f"by hand: {limit.name} is for all mail; its default is {_default(site, limit)}"

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from lamson.postfix.transport import Transport
 
 
+_FALLBACK = "lmtp_fallback_relay"
+
+
 def findings(site: Site) -> Iterator[Finding]:
     """What is in the way."""
     used = transport.of(site)
@@ -38,6 +41,13 @@ def findings(site: Site) -> Iterator[Finding]:
         )
     yield from _tls(site, lmtp, used)
     yield from _protocols(site)
+    if there := site.effective(lmtp, _FALLBACK):
+        yield Finding(
+            "mail-goes-elsewhere",
+            f"{_FALLBACK} is {there}, also for {lmtp.key}",
+            "while Lamson restarts, mail for us goes there instead of waiting",
+            site.mend.override(lmtp.key, f"{_FALLBACK}="),
+        )
 
 
 def _disabled(site: Site, used: Transport) -> Iterator[Finding]:

@@ -41,6 +41,7 @@ def findings(site: Site) -> Iterator[Finding]:
         yield from _tables(site, name, keys, is_relayhost=is_host)
     domain = ELSEWHERE.partition("@")[2]
     yield from _tables(site, "transport_maps", [ELSEWHERE, domain, _ANY], is_relayhost=False)
+    yield from _deferred(site)
     yield from _to_the_world(site)
     yield from _named(site)
 
@@ -75,6 +76,19 @@ def _judged(site: Site, hop: str, said: str, *, is_relayhost: bool) -> Iterator[
             f"{said}, which is this Postfix",
             "what we send goes round until Postfix gives it up: mail loops back to myself",
             "by hand: name the server that takes mail for the world, or nothing",
+        )
+
+
+def _deferred(site: Site) -> Iterator[Finding]:
+    """What dial-up hosts had, whose queue somebody flushes."""
+    name = site.get("default_transport").partition(":")[0]
+    deferred = words(site.get("defer_transports"))
+    if name in deferred:
+        yield Finding(
+            "transport-deferred",
+            f"defer_transports has {name}",
+            "what we send stays in the queue until somebody flushes that (postqueue -f)",
+            site.mend.leave_out("defer_transports", deferred, name),
         )
 
 

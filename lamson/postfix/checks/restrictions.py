@@ -30,6 +30,7 @@ LISTS = (
     "smtpd_data_restrictions",
     "smtpd_end_of_data_restrictions",
 )
+NULL_SENDER = ("",)  # as bounces have it
 _PATTERNS = ("regexp", "pcre", "cidr")  # which are asked about the whole only
 _TABLES = re.compile(r"check_(client|reverse_client_hostname|helo|sender|recipient)_access")
 _WITH_VALUE = re.compile(
@@ -163,6 +164,8 @@ class _Walk:
         is_whole = table.removeprefix("proxy:").partition(":")[0] in _PATTERNS
         if what in ("sender", "recipient"):
             addresses = one.senders if what == "sender" else [one.recipient]
+            if addresses == NULL_SENDER:
+                return [[self.site.get("smtpd_null_access_lookup_key")]]
             return [[each] if is_whole else _of_address(self.site, each) for each in addresses]
         hosts = [(helo,) for helo in one.helos] if what == "helo" else one.clients
         parts = (lambda name: [name]) if is_whole else _of_host

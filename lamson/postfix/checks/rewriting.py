@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _OF_RECIPIENTS = ("recipient_canonical_maps", "canonical_maps", "virtual_alias_maps")
 _OF_SENDERS = ("sender_canonical_maps", "canonical_maps", "smtp_generic_maps", "lmtp_generic_maps")
+_RECIPIENTS, _SENDERS = {"envelope_recipient"}, {"envelope_sender", "header_sender"}
 _GONE = "relocated_maps"
 _ANY = "lamson-check@{}"
 
@@ -30,7 +31,9 @@ def findings(site: Site) -> Iterator[Finding]:
     """Each table that has something for an address of ours."""
     addresses = known.addresses(site)
     for name in _OF_RECIPIENTS:
-        yield from _rewritten(site, name, addresses)
+        if _is_for(site, name, _RECIPIENTS):
+            yield from _rewritten(site, name, addresses)
+    yield from _masqueraded(site, addresses)
     for word in words(site.get(_GONE)):
         for address in (*addresses, *known.listed(site, word)):
             if _first(site, word, address, addresses):
@@ -43,6 +46,42 @@ def findings(site: Site) -> Iterator[Finding]:
                 break
     yield from _senders(site, addresses)
     yield from _elsewhere(site, addresses)
+
+
+def _is_for(site: Site, name: str, what: set[str]) -> bool:
+    """Whether it is asked about those addresses: some maps have a list of what they are for."""
+    classes = site.get(name.replace("_maps", "_classes")) if "canonical" in name else ""
+    return not classes or not what.isdisjoint(words(classes))
+
+
+def _masqueraded(site: Site, addresses: Sequence[str]) -> Iterator[Finding]:
+    """Masquerading strips what stands before a domain (ADDRESS_REWRITING_README)."""
+    name, classes = "masquerade_domains", words(site.get("masquerade_classes"))
+    excepted = {one.lower() for one in words(site.get("masquerade_exceptions"))}
+    for what, code in ((_SENDERS, "sender-is-rewritten"), (_RECIPIENTS, "recipient-is-rewritten")):
+        if what.isdisjoint(classes):
+            continue
+        for address in addresses:
+            local, _, domain = address.rpartition("@")
+            left = _stripped(words(site.get(name).lower()), domain)
+            if left == domain or local.lower() in excepted:
+                continue
+            yield Finding(
+                code,
+                f"{name} makes {local}@{left} of {address}",
+                "what is written to us goes there, as it does with answers to what we send",
+                f"by hand: put !{domain} at the begin of {name}",
+            )
+            break
+
+
+def _stripped(domains: Sequence[str], domain: str) -> str:
+    """What is left of the domain, by the first of those that it is in."""
+    for one in domains:
+        parent = one.removeprefix("!")
+        if domain == parent or domain.endswith(f".{parent}"):
+            return domain if one.startswith("!") else parent
+    return domain
 
 
 def next_hop(site: Site, address: str) -> Transport:
@@ -83,6 +122,8 @@ def _rewritten(site: Site, name: str, addresses: Sequence[str]) -> Iterator[Find
 def _senders(site: Site, addresses: Sequence[str]) -> Iterator[Finding]:
     """Answers leave under the address that was written to."""
     for name in _OF_SENDERS:
+        if not _is_for(site, name, _SENDERS):
+            continue
         for word in words(site.get(name)):
             for address in (*addresses, *known.listed(site, word)):
                 found = _first(site, word, address, addresses)
@@ -122,9 +163,11 @@ def _is_own(hop: Transport, own: Transport) -> bool:
 
 
 def _leads_to_us(site: Site, found: str, address: str) -> bool:
-    """Each address that it is made into is one that the application takes; or it is the same."""
+    """It is among what it is made into, as where another gets a copy; or all that are ours, too."""
     made = [one.strip() for one in found.split(",") if one.strip()]
-    return all(one.lower() == address.lower() or site.router.match(one) for one in made)
+    if any(one.lower() == address.lower() for one in made):
+        return True
+    return all(site.router.match(one) for one in made)
 
 
 def _first(site: Site, word: str, address: str, others: Sequence[str]) -> str | None:

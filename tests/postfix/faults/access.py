@@ -64,6 +64,10 @@ FAULTS = (
           files={"clients": "127.0.0.0/8 OK\n0.0.0.0/0 REJECT\n"}),
     fault("a table refuses all senders", "554", "strangers-are-refused",
           override={"<world>/smtpd_sender_restrictions": "check_sender_access static:REJECT"}),
+    fault("bounces are refused", "nobody tells us what became of our mail", "mail-is-refused",
+          override={"<world>/smtpd_sender_restrictions":
+                    "check_sender_access texthash:<etc>/senders"},
+          files={"senders": "<> 550 no bounces\n"}),
     fault("nobody may send as our domain but users: anti-spoofing", "554 in run/undeliverable",
           "mail-is-refused", override=_SENDERS, files={"access": "lists.test REJECT spoofed\n"}),
     fault("nobody may send as an address of ours", "554 in run/undeliverable", "mail-is-refused",

@@ -38,7 +38,16 @@ HEALTHY = (
         "virtual_alias_domains": "virtual.test",
         "virtual_alias_maps": "texthash:<etc>/virtual, regexp:{{/^postmaster@virtual/ root}}"},
         files={"virtual": "ann@virtual.test ann@elsewhere.test\n"
-               "info@lists.test users@lists.test\n"}),
+               "info@lists.test users@lists.test\n"
+               "users@lists.test users@lists.test, archive@company.test\n"}),
+    fault("a canonical map of headers alone, and masquerading that leaves us out", "", main={
+        "canonical_maps": "texthash:<etc>/names", "canonical_classes": "header_recipient",
+        "masquerade_domains": "!lists.test !app.test test"},
+        files={"names": "users@lists.test lists@company.test\n"}),
+    fault("this machine by its name", "", base="filters", main={
+        "smtpd_milters": "{ inet:localhost:8825, default_action=tempfail }",
+        "transport_maps": "inline:{app.test=lamson:inet:localhost:8823"
+        " lists.test=lamson:inet:[127.0.0.1]:8823}"}),
     fault("checks of headers and bodies as in the guides", "", main={
         "header_checks": "regexp:<etc>/headers", "mime_header_checks": "regexp:<etc>/mime",
         "body_checks": "regexp:<etc>/body"},

@@ -8,6 +8,8 @@ _BROKEN = "signatures break"
 _RUNNING = "postfix/test_doctor_running.py"
 
 FAULTS = (
+    fault("another server is asked while ours is down", "brought to another server",
+          "mail-goes-elsewhere", main={"lmtp_fallback_relay": "[192.0.2.1]"}),
     fault("TLS is wanted, and we have none", "deferred", "lmtp-tls",
           override={"lamson/unix/lmtp_tls_security_level": "encrypt"}),
     fault("a certificate is wanted, and we have none", "deferred", "lmtp-tls",

@@ -9,6 +9,8 @@ _OURS = f"inline:{{app.test={_US} lists.test={_US}}}"
 _LOST = "gone"
 
 FAULTS = (
+    fault("what goes out is deferred", "stays in the queue until it is flushed",
+          "transport-deferred", main={"defer_transports": "smtp"}),
     fault("the relayhost is this Postfix", "mail loops back to myself", "mail-loops",
           main={"relayhost": "[127.0.0.1]:<port>"}),
     fault("the relayhost is our submission server", "mail loops back to myself", "mail-loops",

@@ -49,6 +49,14 @@ JOE = "joe@example.com"
         (f"Joe <@relay.test,@b.test:{JOE}>", "Joe"),
         (f"Group: Joe <{JOE}>;", "Joe"),
         ("Joe <joe@example.com.>", "Joe"),
+        (f"Joe ({JOE})", "Joe"),
+        (f"Doe, Joe ({JOE})", "Doe, Joe"),
+        (f"\ufeff{JOE}", ""),  # what is copied along with an address, and not seen
+        (f"\u200e{JOE}\u200e", ""),
+        (f"Joe <\u200b{JOE}\xa0>", "Joe"),
+        ("Joe <joe\u200b@\u200bexample.com>", "Joe"),
+        (f"Joe \u2039{JOE}\u203a", "Joe"),
+        (f"Joe \uff1c{JOE}\uff1e", "Joe"),
     ],
 )
 def test_the_one_that_a_person_sees(value: str, name: str) -> None:

@@ -18,6 +18,9 @@ from tests.unit.support import make_message
         ("AW: x", "Re: x"),
         ("Aw[2]: x", "Re: x"),
         ("SV:x", "Re: x"),
+        ("AW: AW: x", "Re: x"),
+        ("Re: AW: RE: x", "Re: x"),
+        ("Re^2: x", "Re: x"),
         ("RE : x", "Re: x"),
         ("回复：x", "Re: x"),  # noqa: RUF001
         ("Ref: invoice 5", "Re: Ref: invoice 5"),

@@ -45,6 +45,9 @@ def test_mail_of_people(fields: bytes) -> None:
         (b"Auto-Submitted: no\r\nAuto-Submitted: auto-generated; x", "Auto-Submitted: auto-gen"),
         (b"Auto-Submitted:", "Auto-Submitted: "),
         (b"Precedence: Bulk", "Precedence: bulk"),
+        (b"From: Mail Delivery Subsystem <MAILER-DAEMON>", "it comes from a program (a mail sys"),
+        (b"From: mailer-daemon", "it comes from a program (a mail system)"),
+        (b"List-Post: NO", "it came from a mailing list (List-Post)"),  # RFC 2369 section 3.4
         (b"Precedence: list", "Precedence: list"),
         (b"Precedence: junk", "Precedence: junk"),
         (b"Precedence: auto_reply", "Precedence: auto_reply"),
@@ -120,6 +123,7 @@ def test_kinds(fields: bytes, kind: str) -> None:
         *("postmaster", "double-bounce", "noreply", "no-reply", "No.Reply", "do_not_reply"),
         *("noreply+tag", "comments-noreply", "noreply-orders", "list-owner", "list-bounces"),
         *("listserv", "ne-pas-repondre", "list-bounces+zed=example.com", "autoresponder"),
+        *("sympa", "MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e"),
     ],
 )
 def test_names_of_programs(local: str) -> None:
@@ -145,4 +149,5 @@ def test_programs_behind_who_sent_on() -> None:
 def test_mail_systems() -> None:
     assert is_daemon("MAILER-DAEMON@example.com")
     assert is_daemon("MAILER-DAEMON")
+    assert is_daemon("MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@example.com")
     assert not is_daemon("zed@example.com")

@@ -68,6 +68,15 @@ def test_what_is_wrong_is_said(data: bytes, charset: str, text: str, defect: str
         ("똠방각하".encode("cp949"), "ks_c_5601-1987", "똠방각하"),
         ("똠".encode("cp949"), "euc-kr", "똠"),
         ("똠".encode("cp949"), "windows-949", "똠"),
+        ("①".encode("cp932"), "windows-932", "①"),
+        ("①".encode("cp932"), "csWindows31J", "①"),  # IANA's aliases (RFC 2978 section 2.3)
+        ("ÿ€".encode("cp1252"), "cswindows1252", "ÿ€"),
+        ("Ş".encode("iso8859-9"), "csISOLatin5", "Ş"),
+        ("中文".encode("gbk"), "cn-gb", "中文"),  # RFC 1922
+        ("中文".encode("gbk"), "cp51936", "中文"),  # Windows' numbers, as .NET writes them
+        ("Ж".encode("koi8-r"), "windows-20866", "Ж"),
+        ("Ł".encode("iso8859-2"), "cp28592", "Ł"),
+        ("日本".encode("iso-2022-jp"), "cp50221", "日本"),
         ("嘅".encode("big5hkscs"), "big5", "嘅"),
         ("镕".encode("gb18030"), "gb2312", "镕"),
         ("é".encode("cp850"), "cp-850", "é"),

@@ -15,6 +15,7 @@ from lamson.message.message_ids import MAX_FIELD, read, writable
         (b"<a@x> (comment) <b@x>\r\n\t<a@x>", ["<a@x>", "<b@x>"]),
         (b"<folded\r\n @x>", []),
         (b"<a@x\r\n>", ["<a@x>"]),
+        (b"< a@x > <\r\n b@x>", ["<a@x>", "<b@x>"]),
         (b"a@x, b@x", []),
         (b"<" + b"a" * 901 + b">", []),
     ],

@@ -49,6 +49,22 @@ def test_a_disposition_with_a_comment_is_one() -> None:
     assert not part(b"Content-Disposition: inline").is_attachment
 
 
+@pytest.mark.parametrize("value", [b'attachment filename="x.exe"', b"Attachment, filename=x.exe"])
+def test_a_name_with_no_semicolon_before_it_is_one(value: bytes) -> None:
+    found = part(b"Content-Type: text/plain\r\nContent-Disposition: " + value)
+    assert found.filenames == ["x.exe"]
+    assert found.is_declared_attachment
+
+
+@pytest.mark.parametrize("charset", [b"utf-8", b"us-ascii", b"iso-8859-1", b"utf-16", b"big5"])
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_a_text_of_utf_16_with_its_mark_is_read_whatever_is_declared(
+    charset: bytes, codec: str
+) -> None:
+    text = part(b"Content-Type: text/plain; charset=" + charset, "\ufeffhé\r\nx".encode(codec)).text
+    assert text == "hé\nx"
+
+
 def test_content_that_is_not_encoded_is_not_kept_twice() -> None:
     found = part(b"Content-Transfer-Encoding: 8bit")
     assert found.content == found.content == b"x"

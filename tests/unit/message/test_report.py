@@ -238,6 +238,17 @@ COPY = (
             *("ann@example.com", "5.1.2", "unknown-domain"),
         ),
         (
+            "系统退信",
+            "您的邮件被退回来了。\n收件人\uff1aann@example.com\n退信原因\uff1a收件人邮箱已满\n",
+            *("ann@example.com", "5.2.2", "mailbox-full"),
+        ),
+        (
+            "Unzustellbar: hallo",
+            "Ihre Nachricht an ann@example.com konnte nicht zugestellt werden.\n"
+            "Grund: Empfänger unbekannt\n",
+            *("ann@example.com", "5.1.1", "unknown-user"),
+        ),
+        (
             "Undeliverable mail",
             "Error: Invalid user address\n550 - no such user here\n\nMAIL FROM: us@test.com\n"
             "RCPT TO: ann@example.com\n",
@@ -255,6 +266,20 @@ def test_words_of_servers(subject: str, words: str, address: str, status: str, r
     if COPY in words:
         assert found.original is not None
         assert found.original.message_id == "<7@test.com>"
+
+
+@pytest.mark.parametrize("sender", ["", "joe@example.com"])
+def test_a_mail_system_that_names_no_domain(sender: str) -> None:
+    found = report(
+        "From: Mail Delivery Subsystem <MAILER-DAEMON>\n"
+        "Subject: Returned mail: see transcript for details\nAuto-Submitted: auto-replied\n\n"
+        "   ----- The following addresses had permanent fatal errors -----\n<ann@example.com>\n"
+        "    (reason: 550 5.1.1 no such user)\n",
+        sender,
+    )
+    assert found is not None
+    assert found.kind == "failed"
+    assert [(one.address, one.status) for one in found.recipients] == [("ann@example.com", "5.1.1")]
 
 
 def test_words_of_a_delay() -> None:

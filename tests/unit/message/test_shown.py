@@ -49,6 +49,8 @@ TYPED = b"Content-Type: text/plain; name=mail.txt"
         (of(b"alternative", text(b"a"), of(b"mixed", html(b"b"), PICTURE, html(b"c"))), "a\n"),
         (of(b"mixed", of(b"alternative", text(b"a"), html(b"b")), text(b"c")), "a\nc\n"),
         (of(b"mixed", text(b"\n"), PICTURE, html(b"b")), "b\n"),
+        (of(b"alternative", text("\u200b\u200c\xa0\n".encode()), html(b"b")), "b\n"),
+        (of(b"mixed", text("\u2060\n".encode()), PICTURE, html(b"b")), "b\n"),
         (of(b"related", html(b"a"), html(b"b", b"Content-ID: <frame>")), "a\n"),
         (of(b"related", text(b"a"), PICTURE, text(b"b")), "a\nb\n"),
         (of(b"signed", text(b"a"), text(b"x", b"Content-Type: application/pgp-signature")), "a\n"),
@@ -67,6 +69,10 @@ TYPED = b"Content-Type: text/plain; name=mail.txt"
         (text(b"a", b"Content-Type: text/x-patch"), "a"),
         (text(b"<bold>a<<b</bold>\nc\n\nd", b"Content-Type: text/enriched"), "a<b c\nd"),
         (of(b"mixed", text(b"a", b"Content-Type: text/markdown"), PICTURE), "a\n"),
+        # What is no type is what is meant by it.
+        (text(b"a", b"Content-Type: plain/text; charset=utf-8"), "a"),
+        (text(b"<p>a", b"Content-Type: html"), "a\n"),
+        (of(b"mixed", html(b"a")).replace(b"multipart/mixed", b"multipart"), "a\n"),
         (of(b"mixed", text(b"x", b"Content-Type: text/calendar"), PICTURE), ""),
         (PICTURE, ""),
         # Of an attached message nothing.
@@ -126,6 +132,18 @@ def test_a_boundary_that_is_not_said_right(declared: bytes) -> None:
     assert [part.content_type for part in message.parts] == ["text/plain", "image/png"]
     assert message.body == "a\n"
     assert message.defects.could_hide
+
+
+@pytest.mark.parametrize(
+    ("line", "close"), [(b"b1 ", b"b1 --"), (b"b1", b"b1--"), (b"b1 ", b"b1--")]
+)
+def test_a_boundary_that_ends_in_a_blank(line: bytes, close: bytes) -> None:
+    message = ParsedMessage(
+        b'Content-Type: multipart/mixed; boundary="b1 "\n\n--%b\n\na\n--%b\n%b\n--%b\n'
+        % (line, line, PICTURE, close)
+    )
+    assert message.body == "a\n"
+    assert [part.content_type for part in message.parts] == ["text/plain", "image/png"]
 
 
 def test_lines_that_end_in_a_bare_cr() -> None:

@@ -12,6 +12,7 @@ from lamson.message import signature
     [
         *("Sent from my iPhone", "Sent from Mail for Windows 10", "Get Outlook for Android"),
         *("Von meinem Samsung Galaxy Smartphone gesendet.", "Enviado desde mi iPhone"),
+        *("Yahoo Mail: Search, Organize, Conquer", "Sent on the go"),
         *("iPhoneから送信", "Sent with Proton Mail secure email."),
     ],
 )

@@ -16,6 +16,7 @@ from lamson.message import sources
         ("a.txt", "text"),
         ("a.HTML", "html"),
         ("a.htm", "html"),
+        ("a.xhtml", "html"),
         ("a.mjml", "html"),
         ("a.md", "text"),
     ],

@@ -54,6 +54,15 @@ def test_addresses_beyond_ascii_are_the_sites_affair(paper: Callable[..., Paper]
     assert (one.findings(), one.changes()) == ([], [])
 
 
+def test_a_postfix_that_nobody_else_reaches_is_worth_a_remark(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    assert list(advice.remarks(one.site())) == [], "a service with an address of its own"
+    one.run("-M", "smtp/inet=smtp inet n - n - - smtpd")
+    for value, count in (("loopback-only", 1), ("127.0.0.1, [::1]", 1), ("all", 0)):
+        one.run("-e", f"inet_interfaces={value}")
+        assert len(list(advice.remarks(one.site()))) == count, value
+
+
 def test_verification_that_puts_off_is_worth_a_remark(paper: Callable[..., Paper]) -> None:
     one = paper()
     one.run("-e", "unverified_recipient_reject_code=450")

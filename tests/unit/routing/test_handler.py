@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType
 
 import pytest
 from sqlalchemy.orm import Session
@@ -120,6 +120,34 @@ def test_captures_that_do_not_fit(
     with pytest.raises(RouteError, match=message) as refused:
         Handler(function).check_captures(names, file="list.py", line=7)
     assert (refused.value.file, refused.value.line) == ("list.py", 7)
+
+
+Id = NewType("Id", str)
+
+
+def annotated(
+    message: object,
+    a: str,
+    b: str | None,
+    c: "Any",
+    d: Id,
+    e: Annotated[str, 1],
+    f: Literal["x"],
+    g: "Unknown",  # type: ignore[name-defined] # noqa: F821
+) -> None: ...
+
+
+def counted(message: object, a: int) -> None: ...
+
+
+def listed(message: object, a: list[str] | bytes) -> None: ...
+
+
+def test_what_a_capture_fills_is_annotated_as_a_text() -> None:
+    Handler(annotated).check_captures("abcdefg", file="list.py", line=7)
+    for function, shown in ((counted, "int"), (listed, r"list\[str\] | bytes")):
+        with pytest.raises(RouteError, match=f"parameter 'a' is annotated {shown}, and"):
+            Handler(function).check_captures(["a"], file="list.py", line=7)
 
 
 async def asynchronous(message: object) -> None: ...

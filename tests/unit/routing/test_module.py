@@ -73,6 +73,19 @@ GOOD = '@route("(user)@(host)")\ndef START(message, user, host): ...\n'
             f"{GOOD}from lamson import per_thread\nstate_key_generator(per_thread)",
             r"does nothing without a name: state_key = state_key_generator\(per_thread\)",
         ),
+        (5, f"{GOOD}class A:\n  @route('a@x')\n  def B(self, message): ...", "B is a method of A"),
+        (
+            5,
+            f"{GOOD}class A:\n  @staticmethod\n  @stateless\n  @route('a@x')\n  def B(m): ...",
+            "B is a method of A",
+        ),
+        (5, f"{GOOD}def a():\n  @route('a@x')\n  def B(m): ...\na()", "B is within a, where nob"),
+        (4, f"{GOOD}@stateless\n@route('a@x')\ndef B(m): ...\nB = None", "B is not in the module"),
+        (
+            5,
+            f"{GOOD}def wrap(f): return lambda m: f(m)\n@wrap\n@route('a@x')\ndef B(m): ...",
+            "B is not in the module any more",
+        ),
         (4, f"{GOOD}{GOOD}", "START is defined a second time, the first one is in line 3"),
         (4, f"{GOOD}def START(): ...", "START is defined a second time"),
         (4, f"{GOOD}async def ERROR(message): ...", "ERROR is async def"),
@@ -93,6 +106,27 @@ def test_modules_that_cannot_be_used(
         assert refused.value.file.endswith("one.py")
         assert refused.value.line in (line, line + 1)  # a decorated def begins at its decorator
         assert f"one.py:{refused.value.line}: " in str(refused.value)
+
+
+def test_functions_that_are_found_under_another_name_or_are_none_of_ours(collect: Collect) -> None:
+    router = collect(
+        """
+        def timeout(seconds):
+            return lambda function: str(seconds)
+
+        @timeout(5)
+        def fetch(): ...
+
+        def make(format):
+            @route(format)
+            @stateless
+            def made(message): ...
+            return made
+
+        ONE, TWO = make("one@x"), make("two@x")
+        """
+    )
+    assert [route.format for route in router.routes] == ["one@x", "two@x"]
 
 
 def test_a_state_key_generator_of_another_module_is_taken_over(collect: Collect) -> None:

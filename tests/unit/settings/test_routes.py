@@ -9,10 +9,12 @@ import pytest
 from lamson.errors import RouteError
 from lamson.message.notes import Notary
 from lamson.settings import Settings
-from lamson.settings.routes import collect_routes
+from lamson.settings.routes import collect_routes, doubts
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.unit.conftest import Collect
 
 
 def write(directory: Path, name: str, capture: str) -> None:
@@ -168,3 +170,25 @@ def test_what_is_done_to_who_stays_in_error_is_an_action_too(
     settings = Settings(handlers=["acting_5"], route_defaults={"host": ".+"})
     with pytest.raises(RouteError, match="ERROR is marked @action"):
         collect_routes(settings)
+
+
+@pytest.mark.parametrize(
+    ("format", "is_odd"),
+    [
+        ("support+@x", True),
+        ("support+(tag)@x", True),
+        (r"support\+(tag)@x", False),
+        (r"\d+@x", False),
+        ("[a-z]+@x", False),
+        ("(?:t)+@x", False),
+        ("lists?@x", False),
+    ],
+)
+def test_a_plus_that_is_hardly_meant_as_it_stands(
+    collect: Collect, format: str, is_odd: bool
+) -> None:
+    router = collect(
+        f"@stateless\n@route({format!r}{', tag=chr(97)' if '(tag)' in format else ''})\n"
+        "def handle(message, **captures): ...\n"
+    )
+    assert bool(list(doubts(router))) == is_odd
