@@ -112,7 +112,8 @@ def _refuse_lost(module: ModuleType, kind: Declarations[Any]) -> None:
         tree = ast.parse(inspect.getsource(module))
     except (OSError, TypeError, SyntaxError):
         return
-    known = {inspect.unwrap(one).__code__.co_firstlineno for one in functions_of(module)}
+    codes = (getattr(inspect.unwrap(one), "__code__", None) for one in functions_of(module))
+    known = {code.co_firstlineno for code in codes if code is not None}
     for outer in (one for one in ast.walk(tree) if hasattr(one, "body")):
         for node in outer.body if isinstance(outer.body, list) else ():
             if not isinstance(node, ast.FunctionDef) or not _is_declared_here(module, node, kind):
