@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy
 
 from lamson.storage.database import Database
-from tests.faults.proxy import Link, Proxy, Rule, Verdict
+from tests.faults.proxy import Proxy, Swallow
 from tests.unit.relay.rig import Rig, row, until
 
 if TYPE_CHECKING:
@@ -19,28 +18,6 @@ if TYPE_CHECKING:
     from tests.postgres import PostgresInstance
 
 pytestmark = pytest.mark.postgres
-
-
-class Swallow(Rule):
-    """Passes nothing on any more, in either direction, over the connections there are by then."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._links: set[Link] = set()
-        self._silent: set[Link] = set()
-        self._lock = threading.Lock()
-
-    def strike(self) -> None:
-        with self._lock:
-            self._silent |= self._links
-
-    def from_client(self, link: Link, data: bytes) -> Verdict:
-        with self._lock:
-            self._links.add(link)
-            return Verdict(b"" if link in self._silent else data)
-
-    def from_server(self, link: Link, data: bytes) -> Verdict:
-        return self.from_client(link, data)
 
 
 def test_the_relay_goes_on_over_another_connection(
