@@ -423,7 +423,7 @@ class Mailer:
 
 _all: WeakSet[Mailer] = WeakSet()
 _abandoned: list[Database | None] = []
-_resting: list[ExitStack] = []
+_resting: dict[int, ExitStack] = {}  # by the thread that forks: several may at a time
 
 
 def _before_fork() -> None:
@@ -432,7 +432,11 @@ def _before_fork() -> None:
     for mailer in list(_all):
         if mailer._database is not None:
             stack.enter_context(mailer._database.at_rest())
-    _resting.append(stack)
+    _resting[threading.get_ident()] = stack
+
+
+def _after_fork_in_parent() -> None:
+    _resting.pop(threading.get_ident()).close()
 
 
 def _after_fork() -> None:
@@ -445,6 +449,6 @@ def _after_fork() -> None:
 
 os.register_at_fork(
     before=_before_fork,
-    after_in_parent=lambda: _resting.pop().close(),
+    after_in_parent=_after_fork_in_parent,
     after_in_child=_after_fork,
 )

@@ -306,8 +306,11 @@ class Database:
         A process that is forked then has to make its own. Else it had SQLite's notes of which locks
         this process has, took none, and wrote to a log that others believed to be nobody's.
         """
+        if not self.is_sqlite:
+            yield
+            return
         with self._writer:
-            if self.is_sqlite and not isinstance(self.engine.pool, StaticPool):
+            if not isinstance(self.engine.pool, StaticPool):
                 self.close()
             yield
 
