@@ -34,6 +34,7 @@ from lamson.settings.routes import collect_routes
 from lamson.storage import doorbell, identity, posted, tasks
 from lamson.storage.database import Database
 from lamson.storage.given import commits_each_statement, connection_of
+from lamson.storage.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -237,7 +238,7 @@ class Mailer:
         if session is not None:
             tasks.add(self._checked(connection_of(session), database), [task], schema)
         else:
-            with database.begin() as connection:
+            with patience(), database.begin() as connection:
                 tasks.add(connection, [task])
         return key
 
@@ -338,7 +339,7 @@ class Mailer:
         if session is not None:
             connection = self._checked(connection_of(session), database)
             return self._write_on(connection, write, schema)
-        with database.begin() as connection:
+        with patience(), database.begin() as connection:
             return self._write_on(connection, write, None)
 
     def _write_on(
@@ -378,7 +379,7 @@ class Mailer:
 
     def _known(self) -> tuple[Database, Identity | None, str | None]:
         """The database, which it is, and the schema that our tables are in."""
-        with self._lock:
+        with self._lock, patience():
             if self._database is None:
                 assert self._settings.database is not None
                 self._database = self._given or Database(
