@@ -34,6 +34,7 @@ from lamson.settings.routes import collect_routes
 from lamson.storage import doorbell, identity, posted, tasks
 from lamson.storage.database import Database
 from lamson.storage.given import commits_each_statement, connection_of
+from lamson.storage.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -237,7 +238,7 @@ class Mailer:
         if session is not None:
             tasks.add(self._checked(connection_of(session), database), [task], schema)
         else:
-            with database.begin() as connection:
+            with patience(), database.begin() as connection:
                 tasks.add(connection, [task])
         return key
 
@@ -338,7 +339,7 @@ class Mailer:
         if session is not None:
             connection = self._checked(connection_of(session), database)
             return self._write_on(connection, write, schema)
-        with database.begin() as connection:
+        with patience(), database.begin() as connection:
             return self._write_on(connection, write, None)
 
     def _write_on(
@@ -378,7 +379,7 @@ class Mailer:
 
     def _known(self) -> tuple[Database, Identity | None, str | None]:
         """The database, which it is, and the schema that our tables are in."""
-        with self._lock:
+        with self._lock, patience():
             if self._database is None:
                 assert self._settings.database is not None
                 self._database = self._given or Database(
@@ -423,7 +424,7 @@ class Mailer:
 
 _all: WeakSet[Mailer] = WeakSet()
 _abandoned: list[Database | None] = []
-_resting: list[ExitStack] = []
+_resting: dict[int, ExitStack] = {}  # by the thread that forks: several may at a time
 
 
 def _before_fork() -> None:
@@ -432,7 +433,11 @@ def _before_fork() -> None:
     for mailer in list(_all):
         if mailer._database is not None:
             stack.enter_context(mailer._database.at_rest())
-    _resting.append(stack)
+    _resting[threading.get_ident()] = stack
+
+
+def _after_fork_in_parent() -> None:
+    _resting.pop(threading.get_ident()).close()
 
 
 def _after_fork() -> None:
@@ -445,6 +450,6 @@ def _after_fork() -> None:
 
 os.register_at_fork(
     before=_before_fork,
-    after_in_parent=lambda: _resting.pop().close(),
+    after_in_parent=_after_fork_in_parent,
     after_in_child=_after_fork,
 )

@@ -104,7 +104,7 @@ class Child:
                 self._process.send_signal(number)
 
     async def _listen(self, out: asyncio.StreamReader) -> None:
-        async for line in out:
+        while line := await _line(out):
             if line.startswith(b"lamson is listening"):
                 self.ready.set()
 
@@ -112,7 +112,7 @@ class Child:
         while True:
             try:
                 async with asyncio.timeout(_QUIET if self._error else None):
-                    octets = await errors.readline()
+                    octets = await _line(errors)
             except TimeoutError:
                 self._tell_error()
                 continue
@@ -131,3 +131,10 @@ class Child:
         lines, self._error = self._error, []
         if lines:
             self._failed("\n".join(lines))
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    """The next line; b"" at the end. One that is too long is left out, else nobody read on."""
+    while True:
+        with suppress(ValueError):
+            return await stream.readline()

@@ -170,9 +170,13 @@ class _Dev:
         serving = asyncio.create_task(web.serve(application, sock, self._leaving))
         tending = asyncio.create_task(self._tend())
         telling = asyncio.create_task(self._tell_address(f"{url}enter?key={self._key}"))
+        leaving = asyncio.create_task(self._leaving.wait())
         try:
-            await self._leaving.wait()
+            # Without the service's keeper, or the window, we would stand there and do nothing.
+            vital = (leaving, serving, tending)
+            await asyncio.wait(vital, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._leaving.set()
             self._say("lamson dev: ending")
             for task in (tending, telling):
                 task.cancel()
@@ -182,6 +186,8 @@ class _Dev:
             await serving
             if self._window.database is not None:
                 self._window.database.close()
+        if not tending.cancelled():
+            tending.result()
 
     def _mails(self, database: Database | None) -> Mails:
         """What the window shows: the journal, and beside it what was refused before it was mail."""
@@ -272,12 +278,13 @@ class _Dev:
         try:
             found = loading.load(self._project)
             _check_sending(found, former)
+            database = web.database_of(found)  # connects lazily
         except LamsonError:
             return False  # the service says so, and goes on as it is
         found = self._journaled(found)
         self._settings = self._window.settings = found
         if (found.database, found.journal) != (former.database, former.journal):
-            old, self._window.database = self._window.database, web.database_of(found)
+            old, self._window.database = self._window.database, database
             self._window.mails = self._mails(self._window.database)
             if old is not None:
                 old.close()

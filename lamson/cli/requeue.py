@@ -115,11 +115,16 @@ async def _one(application: Application, queue: Maildir, key: str, recipient: st
     source = seen_key.source(envelope, kept.content)
     former = address.normalise(kept.recipient)
     answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+    def done(index: int, reply: Reply) -> None:
+        if not answered.done():  # else a Ctrl-C came first
+            answered.set_result(reply)
+
     application.dispatcher.deliver(
         envelope,
         kept.content,
         [routed],
-        lambda index, reply: answered.set_result(reply),
+        done,
         again=key,
         original=source.key(kept.sender, former) if source else None,
         state=kept.state,

@@ -148,16 +148,15 @@ class Errands:
         One that fails is undone alone, and put off. Where that is not possible, since the
         transaction failed or one of them ended it, what is left is done one by one.
         """
-        locks = {key for task in batch for key in self._kinds[task.kind].locks(task)}
-        together = ErrandBatch(
-            batch,
-            self._transactions,
-            locks,
-            now=self._clock(),
-            carry_out=self._carry_out,
-            put_off=self._put_off_taken,
-        )
         try:
+            together = ErrandBatch(
+                batch,
+                self._transactions,
+                {key for task in batch for key in self._kinds[task.kind].locks(task)},
+                now=self._clock(),
+                carry_out=self._carry_out,
+                put_off=self._put_off_taken,
+            )
             try:
                 together.run()
             except PrematureEnd as end:

@@ -125,7 +125,12 @@ class Runner:
     async def _run(self) -> None:
         while True:
             self._has_news.clear()
-            pause = await self._turn()
+            try:
+                pause = await self._turn()
+            except Exception:  # noqa: BLE001 - were it to end, no task would be done any more
+                log.logger.exception("tasks: a failure that was not expected; going on")
+                self._found.clear()  # some may be under way; the others are found again
+                pause = OUTAGE
             if pause > 0:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):

@@ -103,7 +103,8 @@ class Relay:
     async def drain(self, timeout: float) -> None:
         """Submit what waits in memory for up to ``timeout`` seconds; give the rest back; stop.
 
-        The last part of that time is for what is under way: cut off, it could leave twice.
+        The last part of that time is for what is under way: cut off, it could leave twice, or be
+        leased to us by a thread that goes on when all else is given back.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout * (1 - LAST_PART)):
@@ -111,9 +112,11 @@ class Relay:
         self._is_stopping = True
         for _ in self._workers:  # those that wait for a row end now
             self._ready.release()
-        if self._workers:
-            await asyncio.wait(self._workers, timeout=timeout * LAST_PART)
+        self._has_taken.set()  # and those that wait for news
+        self._has_room.set()
         tasks = [*self._workers, *self._keepers]
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout * LAST_PART)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -212,7 +215,7 @@ class Relay:
         await self._changes.release(behind)
 
     async def _delete_for_ever(self) -> None:
-        while True:
+        while not self._is_stopping:
             await self._has_taken.wait()
             if self._is_busy(RIDE):  # then the next delivery's transaction deletes them
                 await asyncio.sleep(RIDE)
@@ -227,7 +230,7 @@ class Relay:
         log.flush()
 
     async def _sweep_for_ever(self) -> None:
-        while True:
+        while not self._is_stopping:
             began = time.time()
             self._held.end_hold_backs(HOLD_BACK)
             await self._renew()
@@ -272,7 +275,7 @@ class Relay:
         budget = self._held.budget
         wanted = budget.wanted
         budget.want_nothing()
-        while await self._changes.catch_up():
+        while await self._changes.catch_up() and not self._is_stopping:
             if self._held.is_full:
                 budget.want()
                 return

@@ -284,7 +284,14 @@ class Supervisor:
                 heartbeat=heartbeat,
                 board=self._board,
             )
-            pid = os.fork()
+            # What it is told before it has let go of our handlers, which would only note it.
+            former_mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            try:
+                pid = os.fork()
+                if pid == 0:
+                    self._become_worker(group, link, place)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, former_mask)
         except OSError as error:
             if self._board is not None:
                 self._board.settle(place, 0)
@@ -293,8 +300,6 @@ class Supervisor:
             for descriptor in pipe:
                 os.close(descriptor)
             raise UnavailableError(f"no worker can be forked: {error.strerror}") from error
-        if pid == 0:
-            self._become_worker(group, link, place)
         if self._board is not None:
             self._board.settle(place, pid)
         os.close(writing)
@@ -310,6 +315,7 @@ class Supervisor:
             # The terminal's goes to the supervisor. It is not ignored: programs that handlers
             # start would ignore it as well.
             signal.signal(signal.SIGINT, lambda number, frame: None)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             forget_modules(self._project)
             inherited = [self._alive_write, self._wakeup_read, self._wakeup_write]
             inherited += [worker.status for worker in self._workers.values()]

@@ -16,9 +16,10 @@ after that for success.
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
@@ -26,12 +27,11 @@ from sqlalchemy import event, exc
 from sqlalchemy.pool import StaticPool
 
 from lamson.errors import DatabaseError, UnavailableError
-from lamson.storage import failure, forked, guard, pipeline, sqlite, tables
+from lamson.storage import failure, forked, guard, patience, pipeline, sqlite, tables
 from lamson.storage.url import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
     from sqlalchemy.engine import URL, Connection, ExceptionContext
     from sqlalchemy.pool import ConnectionPoolEntry
@@ -107,7 +107,7 @@ class Database:
                 problem += "; pip install 'lamson-postfix[postgres]' brings it"
             raise DatabaseError(problem, setting="database") from None
         # SQLite has one writer: threads of one process queue here, fairly and without polling.
-        self._writer: AbstractContextManager[object] = nullcontext()
+        self._writer = threading.RLock()
         self._before_writing = before_writing
         self._kept: Connection | None = None  # SQLite's writer
         event.listen(self.engine, "invalidate", guard.note_dropped)
@@ -115,7 +115,6 @@ class Database:
         if not isinstance(self.engine.pool, StaticPool):  # in memory it is the database itself
             event.listen(self.engine, "checkin", guard.drop_altered)
         if self.is_sqlite:
-            self._writer = threading.RLock()
             event.listen(self.engine, "handle_error", guard.explain, retval=True)
             event.listen(self.engine, "connect", sqlite.prepare)
             event.listen(self.engine, "begin", sqlite.begin_immediate)
@@ -202,7 +201,7 @@ class Database:
         Not so one in which a transaction is open still, as after a COMMIT that failed, or to which
         a handler gave options: the next transaction would inherit them.
         """
-        with self._writer:
+        with self._turn():
             connection, self._kept = self._kept, None
             if connection is None:
                 connection = self.engine.connect()
@@ -222,6 +221,18 @@ class Database:
                     self._kept = connection
                 else:
                     connection.close()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """That of a thread to write, which a handler that hangs would never let come."""
+        seconds = patience.limit()
+        if not self._writer.acquire(timeout=-1 if seconds is None else seconds):
+            why = f"database is locked: here a transaction goes on for more than {seconds:g} s"
+            raise exc.OperationalError("BEGIN", None, sqlite3.OperationalError(why))
+        try:
+            yield
+        finally:
+            self._writer.release()
 
     def read(self) -> Connection:
         """A connection for reading: it takes no lock, each statement stands for itself."""
@@ -280,11 +291,16 @@ class Database:
         tables.metadata.create_all(self.engine)
 
     def close(self) -> None:
-        with self._writer:
-            if self._kept is not None:
+        """Let go of all connections, but for that of a handler that hangs: it ends with us."""
+        has_turn = self._writer.acquire(timeout=sqlite.BUSY_TIMEOUT)
+        try:
+            if has_turn and self._kept is not None:
                 self._kept.close()
                 self._kept = None
             self.engine.dispose()
+        finally:
+            if has_turn:
+                self._writer.release()
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
@@ -293,8 +309,11 @@ class Database:
         A process that is forked then has to make its own. Else it had SQLite's notes of which locks
         this process has, took none, and wrote to a log that others believed to be nobody's.
         """
+        if not self.is_sqlite:
+            yield
+            return
         with self._writer:
-            if self.is_sqlite and not isinstance(self.engine.pool, StaticPool):
+            if not isinstance(self.engine.pool, StaticPool):
                 self.close()
             yield
 

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 LOOK_FOR_DEAD = 10.0  # seconds between looks for rows that a dead process leased
 FAR_TURNS = 6  # of those, between looks for leases that end too late
 TURNS = 60  # of those, between two savings of the service clock
+ENDING = 5.0  # seconds that the last turn may wait for the database: somebody waits for that
 DAY = 86_400.0  # seconds
 
 
@@ -94,7 +95,7 @@ class Housekeeping:
     async def stop(self) -> None:
         """End, and save the clock once more."""
         self.cancel()
-        await _quietly(self._tidy)
+        await _quietly(self._tidy, ENDING)
 
     async def _keep_house(self) -> None:
         for turn in itertools.count(1):
@@ -149,9 +150,9 @@ def _purge(table: Any, wall: float, connection: Connection, piece: int) -> int:
     return int(table.purge(connection, wall, piece))
 
 
-async def _quietly(work: Callable[[], None]) -> None:
+async def _quietly(work: Callable[[], None], seconds: float | None = None) -> None:
     try:
-        with patience():
+        with patience(seconds):
             await asyncio.to_thread(work)
     except Exception as error:  # noqa: BLE001 - the next turn comes all the same
         is_known = failure.is_known(error)

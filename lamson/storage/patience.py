@@ -3,7 +3,9 @@
 A peer may acknowledge everything and answer nothing: a proxy that lost its server, a machine whose
 disk is gone. No timeout of TCP notices that. A handler's thread is watched by its deadline; the
 relay and the housekeeping have only this limit, without which one such connection would end their
-work. For PostgreSQL (see lamson/storage/postgres.py); SQLite has a timeout of its own.
+work, and so have the window and who puts mail into the outbox from elsewhere. For PostgreSQL (see
+lamson/storage/postgres.py). SQLite has a timeout of its own for other processes; for a transaction
+of this one, as that of a handler that hangs, this is the limit, too.
 """
 
 from __future__ import annotations

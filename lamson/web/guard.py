@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse
 
 from lamson.net.accept import AllowList
+from lamson.storage.patience import patience
 from lamson.web.sessions import COOKIE
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ class Guard:
         if int(headers.get("content-length", "0")) > most:
             await PlainTextResponse(f"More than {most} octets\n", 413)(scope, receive, answer)
             return
-        await self._app(scope, _Bounded(receive, most), answer)
+        with patience():  # a page has a thread, and there are not many
+            await self._app(scope, _Bounded(receive, most), answer)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """The status and the reason, where a request may not reach any page."""

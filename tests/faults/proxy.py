@@ -197,3 +197,25 @@ class Proxy:
                 if is_cut:
                     break
         link.cut()
+
+
+class Swallow(Rule):
+    """Passes nothing on any more, in either direction, over the connections there are by then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._links: set[Link] = set()
+        self._silent: set[Link] = set()
+        self._lock = threading.Lock()
+
+    def strike(self) -> None:
+        with self._lock:
+            self._silent |= self._links
+
+    def from_client(self, link: Link, data: bytes) -> Verdict:
+        with self._lock:
+            self._links.add(link)
+            return Verdict(b"" if link in self._silent else data)
+
+    def from_server(self, link: Link, data: bytes) -> Verdict:
+        return self.from_client(link, data)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy
 
+from lamson import Mailer
+from lamson.settings import Settings
 from lamson.storage.database import Database
-from tests.faults.proxy import Link, Proxy, Rule, Verdict
+from tests.faults.proxy import Proxy, Swallow
 from tests.unit.relay.rig import Rig, row, until
 
 if TYPE_CHECKING:
@@ -19,28 +22,6 @@ if TYPE_CHECKING:
     from tests.postgres import PostgresInstance
 
 pytestmark = pytest.mark.postgres
-
-
-class Swallow(Rule):
-    """Passes nothing on any more, in either direction, over the connections there are by then."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._links: set[Link] = set()
-        self._silent: set[Link] = set()
-        self._lock = threading.Lock()
-
-    def strike(self) -> None:
-        with self._lock:
-            self._silent |= self._links
-
-    def from_client(self, link: Link, data: bytes) -> Verdict:
-        with self._lock:
-            self._links.add(link)
-            return Verdict(b"" if link in self._silent else data)
-
-    def from_server(self, link: Link, data: bytes) -> Verdict:
-        return self.from_client(link, data)
 
 
 def test_the_relay_goes_on_over_another_connection(
@@ -84,3 +65,22 @@ def test_a_handlers_statement_may_take_its_time(url: str, monkeypatch: pytest.Mo
     with database.begin() as connection:
         connection.exec_driver_sql("SELECT pg_sleep(0.5)")
     database.close()
+
+
+def test_who_sends_from_elsewhere_is_told(
+    url: str, postgres: PostgresInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that waits for ever would keep his program from ending, too."""
+    monkeypatch.setattr("lamson.storage.patience.SILENCE", 0.5)
+    rule = Swallow()
+    with Proxy(postgres.port, rule) as proxy, ExitStack() as stack:
+        through = sqlalchemy.make_url(url).set(port=proxy.port).render_as_string()
+        database = stack.enter_context(closing(Database(through)))
+        settings = Settings(database=through, handlers=[], run_dir=tmp_path, domains=["test.com"])
+        mailer = stack.enter_context(closing(Mailer(settings, database=database)))
+        mail = partial(mailer.compose, to="ann@example.com", sender="me@test.com", subject="x")
+        mailer.send(mail(body="one"))
+        rule.strike()
+        with pytest.raises(sqlalchemy.exc.OperationalError, match="the server said nothing"):
+            mailer.send(mail(body="two"))
+        mailer.send(mail(body="three"))

@@ -215,6 +215,16 @@ def test_sigterm_is_obeyed_while_a_new_worker_gets_ready(
     service.stop()  # long before the new worker had to be ready
 
 
+def test_a_worker_that_is_told_to_end_as_it_is_born_ends(
+    service: LamsonService, project: Path
+) -> None:
+    """It has its supervisor's handlers yet, with which it must not hear what it is told."""
+    told = "os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+    (project / "config" / "settings.py").write_text(f"import os, signal\n{SETTINGS}{told}")
+    os.kill(service.pid, signal.SIGHUP)
+    service.wait_log("stays: its replacement failed", "ended before it was ready")
+
+
 def test_a_process_that_a_handler_forked_does_not_hold_the_service_up(
     service: LamsonService, project: Path
 ) -> None:

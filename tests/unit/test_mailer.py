@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from lamson import Key, Mailer
+from lamson import mailer as mailers
 from lamson.app import Application, postroom
 from lamson.errors import DatabaseError, LamsonError, PurposeError, SenderError, SettingsError
 from lamson.relay import relay
@@ -569,6 +570,32 @@ def test_the_service_is_told_with_the_commit(
         mailer.send(mail(mailer), session)
         session.commit()
     assert rings() == 1
+
+
+def test_threads_that_fork_at_a_time_leave_nobody_waiting(
+    mailer: Mailer, database: Database
+) -> None:
+    """The one that began before there was a connection ends first."""
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def fork() -> None:
+        mailers._before_fork()
+        has_begun.set()
+        may_end.wait()
+        mailers._after_fork_in_parent()
+
+    other = threading.Thread(target=fork)
+    other.start()
+    has_begun.wait()
+    mailer.send(mail(mailer))
+    mailers._before_fork()
+    may_end.set()
+    other.join()
+    mailers._after_fork_in_parent()
+    sending = threading.Thread(target=lambda: mailer.send(mail(mailer)), daemon=True)
+    sending.start()
+    sending.join(30)
+    assert len(waiting(database)) == 2
 
 
 def test_nobody_need_hear_it(mailer: Mailer, settings: Settings, database: Database) -> None:

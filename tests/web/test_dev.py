@@ -343,6 +343,20 @@ def test_code_is_taken_in_and_errors_are_shown(dev: Dev, client: httpx.Client) -
     assert "250 2.0.0 Ok" in page
 
 
+def test_settings_that_cannot_be_are_told_and_nothing_ends_with_them(dev: Dev) -> None:
+    settings = dev.project / "config" / "settings.py"
+    before, told = settings.read_text(), dev.said.count("changed: config/settings.py")
+    try:
+        settings.write_text(before.replace("sqlite:///run/lamson.db", "mysql://here/there"))
+        wait_for(lambda: "'mysql://here/there' cannot be used" in dev.said, lambda: dev.said)
+    finally:
+        settings.write_text(before)
+    wait_for(
+        lambda: dev.said.count("changed: config/settings.py") == told + 2,
+        lambda: f"the settings are taken in again:\n{dev.said}",
+    )
+
+
 def test_the_sink_does_what_it_is_told(dev: Dev, client: httpx.Client) -> None:
     token = re.search(r'name="csrf" value="([^"]+)"', client.get("/").text)
     assert token is not None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy
 from sqlalchemy import event, text
 
 from lamson.delivery import timers
 from lamson.storage import suppressed, tasks
+from lamson.storage.database import Database
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
 from lamson.storage.state import SqlStateStore, StateKey
@@ -25,10 +28,11 @@ from lamson.storage.tables import (
 from lamson.storage.tasks import Task
 from lamson.web import records
 from lamson.web.journal_mails import JournalMails
+from tests.faults.proxy import Proxy, Swallow
 from tests.web.conftest import HOST, PASSWORD
 
 if TYPE_CHECKING:
-    from lamson.storage.database import Database
+    from tests.postgres import PostgresInstance
     from tests.web.conftest import House, Visitor
 
 
@@ -272,3 +276,24 @@ def test_a_window_that_changes_nothing_says_how_to_change_that(
     assert re.search(r'<span class="note" title="[^"]*web.writable[^"]*">read-only</span>', page)
     house.window.is_writable = True
     assert "read-only" not in visitor.get("/").text
+
+
+@pytest.mark.postgres
+def test_a_database_that_stands_still_holds_up_no_page_for_ever(
+    house: House,
+    postgres: PostgresInstance,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor the end of the window, which waits for its threads."""
+    monkeypatch.setattr("lamson.storage.patience.SILENCE", 0.5)
+    rule = Swallow()
+    with ExitStack() as stack:
+        proxy = stack.enter_context(Proxy(postgres.port, rule))
+        through = sqlalchemy.make_url(postgres_url).set(port=proxy.port).render_as_string()
+        house.window.database = stack.enter_context(closing(Database(through)))
+        house.window.database.create_all()
+        visitor = house.visitor()
+        assert visitor.get("/outbox").status_code == 200
+        rule.strike()
+        assert visitor.get("/outbox").status_code == 503

@@ -28,6 +28,17 @@ print("lamson is listening", flush=True)
 while True:
     signal.pause()
 """
+TALKER = """
+import os
+from pathlib import Path
+
+for descriptor in (2, 1):
+    for word in (b"x" * (3 << 20), b"lamson is listening"):
+        word += b"\\n"
+        while word:
+            word = word[os.write(descriptor, word):]
+Path("said").touch()
+"""
 PARENT = """
 import asyncio, sys
 from pathlib import Path
@@ -56,3 +67,19 @@ def test_the_service_ends_with_its_parent_however_that_ends(tmp_path: Path) -> N
         parent.send_signal(signal.SIGKILL)
         parent.wait(60)
     wait_for(lambda: (tmp_path / "ended").exists(), "the service to end by SIGTERM")
+
+
+def test_what_it_says_is_read_on_however_long_a_line_is(tmp_path: Path) -> None:
+    """Else it would stand still, in the middle of a mail, once the pipe is full."""
+    (tmp_path / "lamson").mkdir()
+    (tmp_path / "lamson" / "__main__.py").write_text(TALKER)
+    done = subprocess.run(
+        [sys.executable, "-c", PARENT, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (tmp_path / "said").exists()
+    assert done.stdout.endswith("lamson is listening\nready\n")
+    assert not done.stderr

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,7 @@ from lamson.storage import seen, seen_key, undeliverable
 from lamson.storage.maildir import Maildir
 from lamson.storage.state import SqlStateStore, StateKey
 from lamson.storage.undeliverable import Kept
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 HANDLERS = """
 import json
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -37,6 +42,9 @@ from lamson import Delivery, MailRequest, State, route
 def START(message: MailRequest, delivery: Delivery, user: str, host: str) -> State:
     if message.subject == "forward":
         delivery.forward("c@d.example")
+    if message.subject == "hang":
+        (Path(__file__).parent / "hanging").touch()
+        time.sleep(3600)
     (Path(__file__).parent / "notes").write_text(json.dumps(dict(message.notes)))
     if message.subject == "break":
         with closing(sqlite3.connect(Path(__file__).parent / "run" / "outbox.db")) as other:
@@ -219,3 +227,27 @@ def test_it_has_the_notes_of_its_filters(
     assert json.loads((project / "notes").read_text()) == (
         {"spam": 7.5} if queue_id == "4Qz" else {}
     )
+
+
+# With less patience, or this would take minutes.
+COMMAND = """
+from lamson.cli import main
+from lamson.storage import patience, sqlite
+
+patience.SILENCE = sqlite.BUSY_TIMEOUT = 0.5
+main()
+"""
+
+
+@pytest.mark.usefixtures("lamson", "database", "handlers")
+def test_an_interruption_ends_it_though_the_handler_hangs(project: Path) -> None:
+    """Which has the only writer of SQLite, that the end wants to have, too."""
+    command = [sys.executable, "-c", COMMAND, "requeue", keep(project, "hang")]
+    with subprocess.Popen(command, cwd=project) as process:
+        try:
+            wait_for((project / "hanging").exists, "the handler to hang")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 128 + signal.SIGINT
+        finally:
+            process.kill()
+    assert "cannot reply" not in (project / "logs" / "lamson.log").read_text()

@@ -96,6 +96,22 @@ def test_one_that_fails_is_undone_alone_and_waits(
     assert_done(here)
 
 
+def test_one_whose_states_cannot_be_told_waits_and_ends_no_thread(
+    make_timely: Make, database: Database
+) -> None:
+    """On SQLite there is but one, which does the mail, too."""
+
+    def locks(task: Task) -> list[StateKey]:
+        return [StateKey("machine", {name: name for name in NAMES if name != ODD}[task.name])]
+
+    here = make_timely(SOURCE)
+    here.errands.register("test", note, locks=locks, shares=True)
+    add(database)
+    fates = here.errands.run_together(here.due())
+    assert [fate is Fate.PUT_OFF for fate in fates] == [name == ODD for name in NAMES]
+    assert here.words() == [name for name in NAMES if name != ODD]
+
+
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("rolls_back", [False, True])
 @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])

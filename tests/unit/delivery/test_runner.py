@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -207,6 +208,32 @@ def test_an_outage_ends(
         return bool(done)
 
     run(runner, until=mended)
+
+
+def test_a_failure_that_nobody_expected_does_not_end_it(
+    make_timely: Make,
+    database: Database,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No task would be done any more, and nothing would tell so."""
+    monkeypatch.setattr("lamson.delivery.runner.OUTAGE", 0.01)
+    done: list[str] = []
+    here = make_timely(SOURCE)
+    here.errands._clock = time.time
+    here.errands.register("test", lambda task, errand: done.append(task.name))
+    add(database, Task("test", "one"))
+
+    class Clumsy(Threads):
+        def suspected(self, crash_keys: Sequence[bytes]) -> set[bytes]:
+            if not caplog.records:
+                raise ZeroDivisionError
+            return super().suspected(crash_keys)
+
+    here.errands._kinds["test"] = replace(here.errands._kinds["test"], shares=True)
+    runner = Runner(database, here.errands, Clumsy())
+    run(runner, until=lambda: bool(done))
+    assert "a failure that was not expected" in caplog.text
 
 
 def test_what_was_put_off_by_a_clock_that_was_ahead_does_not_wait(

@@ -1,11 +1,17 @@
 """lamson.relay.relay, at its end: what is under way ends, and all else is given back."""
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
 
 from lamson.relay.relay import IN_FLIGHT, Relay
 from lamson.storage.outbox import Outbox
+from lamson.storage.outgoing import Outgoing
 from tests.unit.relay.rig import GatedOutbox, Rig, row, until
 
 
@@ -156,3 +162,65 @@ def test_at_the_end_no_message_is_cut_off_by_another_that_shared_its_connection(
 
     asyncio.run(story())
     assert (len(rig.server.taken), rig.server.cut_off) == (2, 0)
+
+
+@pytest.mark.usefixtures("long_last_part")
+def test_what_is_claimed_as_the_end_begins_is_given_back_too(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim waits for its turn in the database, on a thread that nobody can cut off."""
+    is_asked, may_go = threading.Event(), threading.Event()
+    really_claim = rig.outbox.claim
+
+    def claim(limit: int) -> list[Outgoing]:
+        is_asked.set()
+        may_go.wait(30)
+        return really_claim(limit)
+
+    async def story() -> None:
+        rig.outbox.release([one.id for one in rig.commit(row())])
+        monkeypatch.setattr(rig.outbox, "claim", claim)
+        relay = rig.make_relay()
+        await relay.start()
+        await until(is_asked.is_set)
+        draining = asyncio.create_task(relay.drain(10.0))
+        await until(lambda: relay._is_stopping)
+        may_go.set()
+        await draining
+
+    asyncio.run(story())
+    assert rig.server.taken == []
+    assert len(Outbox(rig.database, "other").claim(10)) == 1
+
+
+@pytest.mark.usefixtures("long_last_part")
+def test_what_fails_to_be_deleted_as_the_end_begins_is_deleted_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would leave twice."""
+    is_asked, may_go = threading.Event(), threading.Event()
+    really_begin = rig.database.begin_forgettable
+
+    @contextmanager
+    def begin() -> Iterator[Connection]:
+        with really_begin() as connection:
+            yield connection
+            is_asked.set()
+            may_go.wait(30)
+            monkeypatch.setattr(rig.database, "begin_forgettable", really_begin)
+            raise OperationalError("COMMIT", {}, Exception("database is locked"))
+
+    async def story() -> None:
+        monkeypatch.setattr(rig.database, "begin_forgettable", begin)
+        relay = rig.make_relay()
+        await relay.start()
+        relay.submit(rig.commit(row()))
+        await until(is_asked.is_set)
+        draining = asyncio.create_task(relay.drain(10.0))
+        await until(lambda: relay._is_stopping)
+        may_go.set()
+        await draining
+
+    asyncio.run(story())
+    assert rig.server.taken == ["<1@test>"]
+    assert rig.outbox.all() == []

@@ -22,6 +22,7 @@ from lamson.errors import DatabaseError, UnavailableError
 from lamson.storage import database as db
 from lamson.storage import failure, migrate, tables
 from lamson.storage.database import Database
+from lamson.storage.patience import patience
 from tests.postgres import PostgresInstance
 from tests.unit.support import connect_timeouts
 from tests.waiting import free_port
@@ -32,6 +33,34 @@ def sqlite(tmp_path: Path) -> Iterator[Database]:
     database = Database(f"sqlite:///{tmp_path}/test.db")
     yield database
     database.close()
+
+
+def test_who_is_patient_waits_for_no_writer_that_hangs(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler that hangs has its turn for ever."""
+    monkeypatch.setattr("lamson.storage.sqlite.BUSY_TIMEOUT", 0.1)
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        with sqlite.begin():
+            has_begun.set()
+            may_end.wait()
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    has_begun.wait()
+    try:
+        with (
+            pytest.raises(exc.OperationalError, match="a transaction goes on for more than"),
+            patience(0.1),
+            sqlite.begin(),
+        ):
+            pass
+        sqlite.close()  # nor does whoever ends
+    finally:
+        may_end.set()
+        thread.join()
 
 
 def test_writers_do_not_overwrite_each_other(sqlite: Database) -> None:
