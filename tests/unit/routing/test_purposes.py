@@ -5,6 +5,7 @@ Asked of whole routers: it is they that Postfix's questions are answered by.
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import TYPE_CHECKING
 
@@ -199,8 +200,10 @@ def test_letters_beyond_ascii(collect: Collect) -> None:
     token, _ = router.purposes.sign("a", "größe")
     (match,) = router.match(f"jürgen-{token}@test.com")
     assert match.captures == {"who": "jürgen", "token": "größe", "host": "test.com"}
+    # In the place of no k and no i, of which the first two are other cases.
+    before, _, behind = re.split("([^ki])", token, maxsplit=1)
     for odd in "\u212a\u0131\uff41\xe9":
-        assert not router.match(f"jürgen-{token[:-1]}{odd}@test.com")
+        assert not router.match(f"jürgen-{before}{odd}{behind}@test.com")
 
 
 def test_of_many_random_tokens_none_is_taken(router: Router) -> None:
