@@ -47,7 +47,8 @@ def asked(request: bytes, **options: Any) -> bytes:
     async def ask(host: str, port: int) -> bytes:
         reader, writer = await asyncio.open_connection(host, port)
         writer.write(request)
-        answer = await asyncio.wait_for(reader.read(), 60)
+        async with asyncio.timeout(60):
+            answer = await reader.read()
         writer.close()
         return answer
 
@@ -135,7 +136,8 @@ def test_of_a_crowd_so_many_are_served_and_the_rest_is_told() -> None:
         idle = [await asyncio.open_connection(host, port) for _ in range(300)]
         turned_away = 0
         for reader, _ in idle[8:]:
-            answer = await asyncio.wait_for(reader.read(), 60)
+            async with asyncio.timeout(60):
+                answer = await reader.read()
             turned_away += answer.startswith(b"HTTP/1.1 503 ")
         assert turned_away == 292
         for _, writer in idle:

@@ -40,7 +40,8 @@ def test_it_serves_until_it_is_told_or_alone(is_told: bool) -> None:
         assert json.loads(os.read(said, 100)) == {"state": "ready"}
         assert beating == [asyncio.get_running_loop()]
         end()
-        await asyncio.wait_for(waiting, 60)
+        async with asyncio.timeout(60):
+            await waiting
 
     try:
         asyncio.run(serve(end))
