@@ -428,11 +428,14 @@ _resting: dict[int, ExitStack] = {}  # by the thread that forks: several may at 
 
 
 def _before_fork() -> None:
-    """Nothing is written meanwhile: see `Database.at_rest`."""
+    """Nothing is written meanwhile: see `Database.at_rest`.
+
+    Threads that fork at a time take them in one order, else each could wait for the other.
+    """
     stack = ExitStack()
-    for mailer in list(_all):
-        if mailer._database is not None:
-            stack.enter_context(mailer._database.at_rest())
+    databases = {id(one): one for mailer in list(_all) if (one := mailer._database) is not None}
+    for number in sorted(databases):
+        stack.enter_context(databases[number].at_rest())
     _resting[threading.get_ident()] = stack
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +29,7 @@ from lamson.relay.submission import Outcome
 from lamson.settings import Settings, Submission
 from lamson.settings.routes import collect_routes
 from lamson.storage import doorbell, tasks, tracked
+from lamson.storage.database import Database
 from lamson.storage.outbox import Outbox
 from lamson.storage.tables import SCHEMA_REVISION, VERSION_TABLE
 from tests.unit.relay.rig import until
@@ -36,12 +37,12 @@ from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from sqlalchemy.engine import Engine
 
     from lamson.message.response import MailResponse
-    from lamson.storage.database import Database
     from lamson.storage.outgoing import Outgoing
 
 
@@ -573,20 +574,21 @@ def test_the_service_is_told_with_the_commit(
 
 
 def test_threads_that_fork_at_a_time_leave_nobody_waiting(
-    mailer: Mailer, database: Database
+    mailer: Mailer, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one that began before there was a connection ends first."""
+    monkeypatch.setattr(mailers, "_all", [mailer])  # without those of other tests
     has_begun, may_end = threading.Event(), threading.Event()
 
     def fork() -> None:
         mailers._before_fork()
         has_begun.set()
-        may_end.wait()
+        may_end.wait(30)
         mailers._after_fork_in_parent()
 
     other = threading.Thread(target=fork)
     other.start()
-    has_begun.wait()
+    assert has_begun.wait(30)
     mailer.send(mail(mailer))
     mailers._before_fork()
     may_end.set()
@@ -596,6 +598,28 @@ def test_threads_that_fork_at_a_time_leave_nobody_waiting(
     sending.start()
     sending.join(30)
     assert len(waiting(database)) == 2
+
+
+def test_who_forks_takes_databases_in_one_order(
+    mailer: Mailer, settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever order the Mailers stand in: two threads would wait for each other else."""
+    both = [mailer, Mailer(settings, database=database)]
+    for one in both:
+        one.send(mail(one))
+    taken: list[Database] = []
+
+    def at_rest(self: Database) -> AbstractContextManager[None]:
+        taken.append(self)
+        return nullcontext()
+
+    monkeypatch.setattr(Database, "at_rest", at_rest)
+    for order in (both, both[::-1]):
+        monkeypatch.setattr(mailers, "_all", order)
+        mailers._before_fork()
+        mailers._after_fork_in_parent()
+    assert len(set(taken[:2])) == 2
+    assert taken[:2] == taken[2:]
 
 
 def test_nobody_need_hear_it(mailer: Mailer, settings: Settings, database: Database) -> None:
