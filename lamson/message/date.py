@@ -34,9 +34,7 @@ def parse(text: str) -> datetime | None:
         if parsed is None:
             return None
         year, offset = parsed[0], parsed[9]
-        if (
-            100 <= year < 1000
-        ):  # RFC 5322 section 4.3: of three digits, as of a fault of the year 2000
+        if 100 <= year < 1000:  # as a fault of the year 2000 wrote it (RFC 5322 section 4.3)
             year += 1900
         zone = timezone(timedelta(seconds=offset)) if offset and abs(offset) < _DAY else UTC
         second = min(parsed[5], 59)  # a leap second

@@ -29,8 +29,9 @@ def load(names: Sequence[str], kind: Declarations[Any]) -> Iterator[ModuleType]:
             raise RouteError(f"the module {name} is named twice", setting=kind.setting)
     for name in names:
         module = _imported(name, kind.setting)
-        _refuse_redefinitions(module, kind.decorators)
-        _refuse_lost(module, kind)
+        if (tree := _tree_of(module)) is not None:
+            _refuse_redefinitions(module, tree, kind.decorators)
+            _refuse_lost(module, tree, kind)
         yield module
 
 
@@ -76,15 +77,21 @@ def _imported(name: str, setting: str) -> ModuleType:
         ) from problem
 
 
-def _refuse_redefinitions(module: ModuleType, decorators: Collection[str]) -> None:
+def _tree_of(module: ModuleType) -> ast.Module | None:
+    """Its source, which still shows what was replaced in the module; None where there is none."""
+    try:
+        return ast.parse(inspect.getsource(module))
+    except (OSError, TypeError, SyntaxError):
+        return None
+
+
+def _refuse_redefinitions(
+    module: ModuleType, tree: ast.Module, decorators: Collection[str]
+) -> None:
     """Raise RouteError where a later def takes the name of a declared function.
 
     The later one replaces the earlier without a word, so only the source still shows it.
     """
-    try:
-        tree = ast.parse(inspect.getsource(module))
-    except (OSError, TypeError, SyntaxError):
-        return
     first: dict[str, ast.FunctionDef] = {}
     for node in tree.body:
         if isinstance(node, ast.Expr):
@@ -102,37 +109,40 @@ def _refuse_redefinitions(module: ModuleType, decorators: Collection[str]) -> No
                 )
 
 
-def _refuse_lost(module: ModuleType, kind: Declarations[Any]) -> None:
+def _refuse_lost(module: ModuleType, tree: ast.Module, kind: Declarations[Any]) -> None:
     """Raise RouteError for a function of the source that was declared, and that nobody would call.
 
     Such as a method; a function within another one, which does nothing with it; and one whose name
     something else has taken, as a decorator that says nothing of what it wraps.
     """
-    try:
-        tree = ast.parse(inspect.getsource(module))
-    except (OSError, TypeError, SyntaxError):
-        return
     codes = (getattr(inspect.unwrap(one), "__code__", None) for one in functions_of(module))
     known = {code.co_firstlineno for code in codes if code is not None}
-    for outer in (one for one in ast.walk(tree) if hasattr(one, "body")):
-        for node in outer.body if isinstance(outer.body, list) else ():
+    for outer in ast.walk(tree):
+        body = getattr(outer, "body", None)  # of a lambda, it is no list
+        for node in body if isinstance(body, list) else ():
             if not isinstance(node, ast.FunctionDef) or not _is_declared_here(module, node, kind):
                 continue
-            problem = ""
-            if node.decorator_list[0].lineno in known:
-                continue
-            if isinstance(outer, ast.ClassDef):
-                problem = "is a method of {outer}: handlers are functions of the module"
-            elif isinstance(outer, ast.FunctionDef) and not _uses(outer, node.name):
-                problem = "is within {outer}, where nobody finds it: handlers are functions of the"
-                problem += " module"
-            elif outer is tree and kind.of(vars(module).get(node.name)) is None:
-                problem = "is not in the module any more: something else has its name, such as what"
-                problem += " a decorator made of it (functools.wraps keeps what is declared)"
-            if problem:
-                text = problem.format(outer=getattr(outer, "name", ""))
-                line = node.decorator_list[0].lineno
-                raise RouteError(f"{node.name} {text}", file=file_of(module), line=line)
+            line = node.decorator_list[0].lineno
+            if line not in known and (why := _why_lost(module, outer, node, kind)):
+                raise RouteError(f"{node.name} {why}", file=file_of(module), line=line)
+
+
+def _why_lost(
+    module: ModuleType, outer: ast.AST, node: ast.FunctionDef, kind: Declarations[Any]
+) -> str:
+    """Why nobody would call a function that stands within ``outer``; "" where somebody may."""
+    if isinstance(outer, ast.ClassDef):
+        return f"is a method of {outer.name}: handlers are functions of the module"
+    if isinstance(outer, ast.FunctionDef) and not _uses(outer, node.name):
+        return (
+            f"is within {outer.name}, where nobody finds it: handlers are functions of the module"
+        )
+    if isinstance(outer, ast.Module) and kind.of(vars(module).get(node.name)) is None:
+        return (
+            "is not in the module any more: something else has its name, such as what a decorator"
+            " made of it (functools.wraps keeps what is declared)"
+        )
+    return ""
 
 
 def _is_declared_here(module: ModuleType, node: ast.FunctionDef, kind: Declarations[Any]) -> bool:

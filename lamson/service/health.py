@@ -8,7 +8,7 @@ starts containers. It asks what is there and changes nothing; whatever is wrong 
 
 from __future__ import annotations
 
-import os
+import shutil
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -231,8 +231,7 @@ def _kept(settings: Settings, name: str, limit: int) -> Kept:
 
 def _room(directory: Path) -> int:
     """Octets that are left for whoever is not root."""
-    status = os.statvfs(directory)
-    return status.f_bavail * status.f_frsize
+    return shutil.disk_usage(directory).free
 
 
 def _late(health: Health, late: float) -> Iterator[str]:

@@ -6,8 +6,8 @@ them. What is weighed against a setting of ours stands below it.
 
 from __future__ import annotations
 
-import os
 import re
+import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 from lamson.postfix import submission, transport
@@ -139,10 +139,9 @@ def _room(site: Site) -> Iterator[Finding]:
     largest message."""
     queue = site.get("queue_directory")
     try:
-        status = os.statvfs(queue)
+        free = shutil.disk_usage(queue).free
     except OSError:
         return  # another machine's
-    free = status.f_bavail * status.f_frsize
     for name, factor in (("queue_minfree", 1.0), ("message_size_limit", 1.5)):
         value = site.get(name)
         if value.isdigit() and int(value) * factor > free:

@@ -2,8 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from sqlalchemy.engine import Connection
@@ -99,6 +99,15 @@ def test_what_is_reported_while_connections_are_closed_is_given_back_too(rig: Ri
     assert len(Outbox(rig.database, "other").claim(10)) == 1
 
 
+@asynccontextmanager
+async def draining(relay: Relay) -> AsyncIterator[None]:
+    """The end of the relay has begun, while entered; behind it, it is over."""
+    task = asyncio.create_task(relay.drain(10.0))
+    await until(lambda: relay._is_stopping)
+    yield
+    await task
+
+
 @pytest.fixture
 def long_last_part(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draining for ten seconds waits a tenth of one for work, the rest for what is under way."""
@@ -115,10 +124,8 @@ def test_drain_lets_end_what_is_under_way(rig: Rig) -> None:
         await relay.start()
         relay.submit(rig.commit(*(row(number, f"{number}@example.com") for number in range(5))))
         await until(lambda: rig.server.under_way == 2 * IN_FLIGHT)
-        draining = asyncio.create_task(relay.drain(10.0))
-        await until(lambda: relay._is_stopping)
-        rig.server.gate.set()
-        await draining
+        async with draining(relay):
+            rig.server.gate.set()
 
     asyncio.run(story())
     assert rig.server.taken == [f"<{number}@test>" for number in range(4)]
@@ -133,11 +140,9 @@ def test_no_message_is_begun_once_the_end_has_begun(rig: Rig) -> None:
         await relay.start()
         relay.submit(rig.commit(row(1)))
         await until(lambda: rig.server.under_way == 1)  # and another task waits for work
-        draining = asyncio.create_task(relay.drain(10.0))
-        await until(lambda: relay._is_stopping)
-        relay.submit(rig.commit(row(2, "ann@example.com")))
-        rig.server.gate.set()
-        await draining
+        async with draining(relay):
+            relay.submit(rig.commit(row(2, "ann@example.com")))
+            rig.server.gate.set()
 
     asyncio.run(story())
     assert rig.server.taken == ["<1@test>"]
@@ -154,11 +159,9 @@ def test_at_the_end_no_message_is_cut_off_by_another_that_shared_its_connection(
         await relay.start()
         relay.submit(rig.commit(*(row(number, f"{number}@example.com") for number in range(2))))
         await until(lambda: rig.server.under_way == IN_FLIGHT)
-        draining = asyncio.create_task(relay.drain(10.0))
-        await until(lambda: relay._is_stopping)
-        first_gate, rig.server.gate = rig.server.gate, None
-        first_gate.set()
-        await draining
+        async with draining(relay):
+            first_gate, rig.server.gate = rig.server.gate, None
+            first_gate.set()
 
     asyncio.run(story())
     assert (len(rig.server.taken), rig.server.cut_off) == (2, 0)
@@ -183,10 +186,8 @@ def test_what_is_claimed_as_the_end_begins_is_given_back_too(
         relay = rig.make_relay()
         await relay.start()
         await until(is_asked.is_set)
-        draining = asyncio.create_task(relay.drain(10.0))
-        await until(lambda: relay._is_stopping)
-        may_go.set()
-        await draining
+        async with draining(relay):
+            may_go.set()
 
     asyncio.run(story())
     assert rig.server.taken == []
@@ -216,10 +217,8 @@ def test_what_fails_to_be_deleted_as_the_end_begins_is_deleted_again(
         await relay.start()
         relay.submit(rig.commit(row()))
         await until(is_asked.is_set)
-        draining = asyncio.create_task(relay.drain(10.0))
-        await until(lambda: relay._is_stopping)
-        may_go.set()
-        await draining
+        async with draining(relay):
+            may_go.set()
 
     asyncio.run(story())
     assert rig.server.taken == ["<1@test>"]
