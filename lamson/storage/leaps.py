@@ -1,8 +1,9 @@
-"""Leaps of the wall clock: after one, leases of other processes only seem to have run out.
+"""Leaps of the wall clock: after one, leases and whatever else has an end only seem to be over.
 
-For the relay. The clock of a machine leaps where it was set, or where the machine stood still. Each
-process notices at its next look and leases anew what it has under way; until all have had time for
-that, nobody takes over what another one leased.
+For the relay and the housekeeping. The clock of a machine leaps where it was set, or where the
+machine stood still. Each process notices at its next look and leases anew what it has under way;
+until all have had time for that, nobody takes over what another one leased. Nor is anything
+forgotten by that clock before it has gone on as time does for a while: it may be set right again.
 """
 
 from __future__ import annotations
