@@ -113,6 +113,19 @@ def obstacle(file: str | None) -> str:
     return ""
 
 
+def overwrite_deleted(connection: Connection) -> None:
+    """From now on what is deleted on this connection is overwritten, and not merely let go of."""
+    execute(connection, "PRAGMA secure_delete=ON")
+
+
+def empty_log(connection: Connection) -> bool:
+    """Bring the write-ahead log into the file, and leave nothing in it; False where others read.
+
+    ``connection`` has no transaction.
+    """
+    return not execute(connection, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
+
+
 # Listeners to SQLAlchemy's events.
 
 
