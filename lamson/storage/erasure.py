@@ -2,8 +2,8 @@
 
 For `lamson forget`. All of it is done in the caller's transaction, and each place tells how many
 entries of it went: a person may look first and roll back. Addresses are compared as everywhere, so
-it does not matter how he was spelt. What many share stays with the others: he is taken out of it, and
-out of what a server said of it. On SQLite what is deleted is overwritten in the file as well.
+it does not matter how he was spelt. What many share stays with the others: he is taken out of it,
+and out of what a server said of it. On SQLite what is deleted is overwritten in the file as well.
 """
 
 from __future__ import annotations
