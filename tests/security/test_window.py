@@ -125,8 +125,9 @@ def test_who_is_not_in_sends_it_soon(house: House, monkeypatch: pytest.MonkeyPat
             b"content-length": b"9",
             b"content-type": b"application/x-www-form-urlencoded",
         }
-        scope = {"type": "http", "method": "POST", "path": "/login", "headers": [*fields.items()]}
+        scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/login"}
         scope |= {"query_string": b"", "client": ("192.0.2.1", 1), "scheme": "http"}
+        scope["headers"] = [*fields.items()]
         async with asyncio.timeout(60):
             await application(scope, receive, send)
 
