@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from lamson.net.quiet import Quiet
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
@@ -49,6 +51,9 @@ class _Visitor(H11Protocol):
 async def serve(application: Any, sock: socket.socket, leaving: asyncio.Event) -> None:
     """Serve the window until ``leaving`` is set."""
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    quiet = Quiet()
+    own = logging.getLogger("uvicorn.error")  # of requests that are none, and of too many
+    own.addFilter(lambda record: quiet.due(str(record.msg)) is not None)
 
     class Server(uvicorn.Server):
         @contextlib.contextmanager
