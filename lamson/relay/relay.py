@@ -26,7 +26,7 @@ from lamson.relay import attempt
 from lamson.relay.alarms import Alarms
 from lamson.relay.attempt import Attempts
 from lamson.relay.changes import Changes, explain
-from lamson.relay.leaps import Leaps
+from lamson.storage.leaps import Leaps
 from lamson.storage.patience import patience
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
-"""lamson.relay.leaps: a clock that was set ahead, and for how long that counts."""
+"""lamson.storage.leaps: a clock that was set ahead, and for how long that counts."""
 
-from lamson.relay.leaps import Leaps
+from lamson.storage.leaps import Leaps
 
 
 def test_a_leap_counts_for_a_while() -> None:

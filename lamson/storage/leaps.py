@@ -1,8 +1,9 @@
 """Leaps of the wall clock: after one, leases of other processes only seem to have run out.
 
-For the relay. The clock of a machine leaps where it was set, or where the machine stood still. Each
-process notices at its next look and leases anew what it has under way; until all have had time for
-that, nobody takes over what another one leased.
+For the relay, and for tasks that are done outside of a transaction. The clock of a machine leaps
+where it was set, or where the machine stood still. Each process notices at its next look and leases
+anew what it has under way; until all have had time for that, nobody takes over what another one
+leased.
 """
 
 from __future__ import annotations
