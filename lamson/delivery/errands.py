@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from lamson.delivery.errand import Errand
 from lamson.delivery.errand_batch import ErrandBatch
 from lamson.delivery.forked import end_if_child
 from lamson.delivery.gone import NoSuchFunction
+from lamson.delivery.task_leases import TaskLeases
 from lamson.storage import failure, tasks
 from lamson.storage.failure import AlteredConnection, PrematureEnd
 from lamson.storage.suspects import TOO_OFTEN
@@ -102,7 +103,7 @@ class Errands:
         self._transactions = transactions
         self._make_mailer = make_mailer
         self._clock = clock
-        self._lease = deadline + LEASE_MARGIN
+        self._leases = TaskLeases(database, clock, deadline + LEASE_MARGIN)
         self._on_failure = on_failure
         self._kinds: dict[str, Kind] = {}
 
@@ -133,6 +134,10 @@ class Errands:
     def kinds_outside(self) -> list[str]:
         """The kinds that are done outside of a transaction."""
         return [name for name, kind in self._kinds.items() if kind.outside is not None]
+
+    def renew_leases(self) -> None:
+        """Lease anew what is under way outside of a transaction: the clock leapt."""
+        self._leases.renew()
 
     def is_outside(self, task: Task) -> bool:
         """Whether it is done outside of a transaction."""
@@ -317,24 +322,22 @@ class Errands:
             raise end
 
     def _outside(self, task: Task, perform: Callable[[Task], None]) -> Fate:
-        until = self._clock() + self._lease
-        with self._database.begin() as connection:
-            if not tasks.lease(connection, task, until):
-                return Fate.GONE
-        leased = replace(task, due_at=until)
+        lease = self._leases.take(task)
+        if lease is None:
+            return Fate.GONE
         process = os.getpid()
         began = time.perf_counter()
         try:
             with spans.attempt(task):
-                perform(leased)
+                perform(lease.task)
             end_if_child(process, _named(task))
         except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
             end_if_child(process, _named(task), error)
-            return self._fail(leased, error, time.perf_counter() - began)
+            self._leases.let_go(lease)
+            return self._fail(lease.task, error, time.perf_counter() - began)
         if failpoint.ACTIVE:
             failpoint.reach(failpoint.AFTER_TAKE)
-        with self._database.begin() as connection:
-            tasks.finish(connection, leased)
+        self._leases.finish(lease)
         return Fate.DONE
 
     def _explain(self, task: Task, error: BaseException) -> None:

@@ -21,6 +21,7 @@ from lamson.delivery.chore import Chore
 from lamson.delivery.errand import crash_key
 from lamson.delivery.errands import LONGEST_PAUSE, Fate
 from lamson.storage import failure, tasks
+from lamson.storage.leaps import Leaps
 from lamson.storage.patience import patience
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ TAKEN = 0.1  # seconds until the next look, where others were quicker
 MEND = 60.0  # seconds between looks for what waits longer than it could
 OUTAGE = 1.0  # seconds between two looks while the database does not answer
 RESTS = {Fate.GONE: 1.0, Fate.DUE: 5.0}  # seconds before a task is looked at again
+AFTER_LEAP = 5.0  # seconds after one of the clock in which all notice it, and lease anew
 ASIDE = 8  # tasks outside of a transaction at a time: some wait for a thread
 
 
@@ -83,6 +85,7 @@ class Runner:
         self._clock = clock
         self._prepare: Callable[[Connection], None] | None = prepare
         self._mend = mend
+        self._leaps = Leaps(clock)
         self._found: deque[Task] = deque()
         self._under_way: dict[int, Fate] = {}
         self._resting: dict[int, float] = {}
@@ -139,11 +142,15 @@ class Runner:
     async def _turn(self) -> float:
         """Hand over what there is; gives the seconds to wait."""
         self._hand_over()
+        has_leapt = self._leaps.is_recent(AFTER_LEAP)
         inside = self._inside < self._limit * AHEAD and not self._found
-        outside = self._outside < ASIDE and bool(self.errands.kinds_outside)
-        if not inside and not outside:
-            return LOOK  # a chore that is done wakes it
+        outside = self._outside < ASIDE and bool(self.errands.kinds_outside) and not has_leapt
         try:
+            if has_leapt:
+                with patience():
+                    await asyncio.to_thread(self.errands.renew_leases)
+            if not inside and not outside:
+                return LOOK  # a chore that is done wakes it
             with patience():
                 found, due_at = await asyncio.to_thread(self._look, inside, outside)
             self._is_down = False

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
 from lamson.delivery.errand import crash_key
+from lamson.delivery.errands import Errands
 from lamson.delivery.runner import AHEAD, ASIDE, Runner
 from lamson.storage import tasks
 from lamson.storage.tasks import Task
+from tests.unit.delivery.timely import make_mailer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -186,6 +190,47 @@ def test_what_makes_calls_to_the_world_holds_up_nothing(
     assert hands.most <= ASIDE + AHEAD
     assert len(waited) == len(set(waited)) == 200
     assert done == ["one"]
+
+
+def test_the_clock_leaps_while_one_is_done_outside_of_a_transaction(
+    make_timely: Make, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else takes it for one that was left; what is due after that is done."""
+    monkeypatch.setattr("lamson.delivery.runner.AFTER_LEAP", 1.0)
+    ahead = 0.0
+    asked: Counter[int] = Counter()
+    begun: list[str] = []
+    may_end = threading.Event()
+
+    def perform(task: Task) -> None:
+        begun.append(task.name)
+        if task.name == "long":
+            assert may_end.wait(30)
+
+    def clock(of: int) -> float:
+        asked[of] += bool(ahead)
+        return time.time() + ahead
+
+    runners = []
+    for number in range(2):
+        here = make_timely(SOURCE)
+        own = partial(clock, number)
+        here.errands = Errands(database, here.transactions, make_mailer, clock=own)
+        here.errands.register_outside("outside", perform)
+        runners.append(Runner(database, here.errands, Threads(), clock=own))
+    add(database, Task("outside", "long"))
+
+    def is_done() -> bool:
+        nonlocal ahead
+        if begun and not ahead:
+            ahead = 86_400.0
+            add(database, Task("outside", "short", due_at=time.time()))
+        if "short" in begun and min(asked[0], asked[1]) > 20:  # several looks
+            may_end.set()
+        return count(database) == 0
+
+    run(*runners, until=is_done)
+    assert begun == ["long", "short"]
 
 
 def test_an_outage_ends(
