@@ -29,7 +29,7 @@ from lamson.message.templates import Templates
 from lamson.routing.bounces import BounceAddresses
 from lamson.routing.domains import Domains
 from lamson.settings import loading
-from lamson.settings.keys import signer_of
+from lamson.settings.keys import ELSEWHERE, signer_of
 from lamson.settings.routes import collect_routes
 from lamson.storage import doorbell, identity, posted, tasks
 from lamson.storage.database import Database
@@ -82,7 +82,7 @@ class Mailer:
         declared = Domains((), settings.domains)
         self._declared = declared.holds
         self._tracking = Tracking(
-            BounceAddresses(signer_of(settings)),
+            BounceAddresses(signer_of(settings, believed=ELSEWHERE)),
             is_ours=self._is_ours,
             domains=declared.listed,
             is_default=settings.submission.track,
@@ -331,7 +331,7 @@ class Mailer:
         """The routes of the handlers, which are imported here."""
         with self._lock:
             if self._routes is None:
-                self._routes = collect_routes(self._settings)
+                self._routes = collect_routes(self._settings, believed=ELSEWHERE)
             return self._routes
 
     def _write(self, write: Callable[[Posting], T], session: Given | None) -> T:

@@ -13,6 +13,7 @@ import os
 import pwd
 import resource
 import stat
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,6 +97,38 @@ def _open(path: Path, flags: int, mode: int, links: int) -> int:
     finally:
         os.close(link)
     return _open(path.parent / target, flags, mode, links - 1)
+
+
+@contextmanager
+def as_owner_of(directory: Path) -> Iterator[None]:
+    """Do what is done as whoever the directory belongs to, where this is root and he is not.
+
+    For commands that root runs though they open files in there: what he put in their place, such
+    as a link, leads no further than he may go himself. Rights are those of a whole process, so one
+    with several threads, as a service is, keeps its own.
+    """
+    try:
+        status = directory.stat()
+    except OSError:  # it is not there, or no directory: whoever opens the file says so
+        yield
+        return
+    if os.geteuid() != 0 or status.st_uid == 0 or threading.active_count() > 1:
+        yield
+        return
+    groups, group = os.getgroups(), os.getegid()
+    try:
+        theirs = pwd.getpwuid(status.st_uid).pw_gid
+    except KeyError:
+        theirs = status.st_uid  # nobody's, most likely; root's it is not
+    os.setgroups([])
+    os.setegid(theirs)
+    os.seteuid(status.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
 
 
 def is_shared(directory: Path) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from lamson import failpoint, log
 from lamson.net.accept import AllowList, client_name, serve, stop_accepting
+from lamson.net.quiet import Quiet
 from lamson.smtp import reply as replies
 from lamson.smtp.reply import Reply
 from lamson_lmtp.connection import Connection, Limits
@@ -70,6 +71,7 @@ class LmtpServer:
         self.transaction_timeout = transaction_timeout
         self.budget = Budget(max_buffered)
         self.ids = make_ids()
+        self.quiet = Quiet()
         self.buffer = memoryview(bytearray(READ_SIZE))
         self.draining = False
         self.connections: set[_Connection] = set()
@@ -195,7 +197,7 @@ class _Connection(asyncio.BufferedProtocol):
             refusal = replies.SHUTTING_DOWN if server.draining else replies.TOO_MANY_CONNECTIONS
             if not is_allowed:
                 refusal = NOT_ALLOWED
-                log.logger.warning(
+                server.quiet.warn(
                     "refused the connection of %s: lmtp.allow does not name it",
                     client_name(peername),
                 )
@@ -209,6 +211,7 @@ class _Connection(asyncio.BufferedProtocol):
             ids=server.ids,
             client=client_name(peername),
             wake=self._wake,
+            warn=server.quiet.warn,
         )
         if failpoint.ACTIVE:
             self._session.on_first_reply = self._on_first_reply
@@ -338,7 +341,7 @@ class _Connection(asyncio.BufferedProtocol):
                 ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
             )
         except OSError as error:  # ssl.SSLError, ConnectionError and TimeoutError are such
-            log.logger.warning("TLS with a client failed: %s", error)
+            server.quiet.warn("TLS with a client failed: %s", error)
             self._transport.abort()
             self.connection_lost(error)
             return

@@ -82,7 +82,8 @@ def make_ids() -> Iterator[str]:
 
 
 class Session:
-    """One client. ``wake`` is called when replies became known while nothing was being received.
+    """One client. ``wake`` is called when replies became known while nothing was being received,
+    ``warn`` (`logging.Logger.warning`) with what he is not to fill the log with.
 
     After `receive`, `receive_eof` or a wake call `advance`, send `data_to_send`, and close where
     `closed` says so.
@@ -97,6 +98,7 @@ class Session:
         ids: Iterator[str],
         client: str,
         wake: Callable[[], None],
+        warn: Callable[..., None] = log.logger.warning,
     ) -> None:
         self._dispatcher = dispatcher
         self._connection = connection
@@ -104,6 +106,7 @@ class Session:
         self._ids = ids
         self._client = client
         self._wake = wake
+        self._warn = warn
         self._advancing = False
         self._charged = 0  # octets of unfinished content that the budget counts for us
         self._delivery: _Delivery | None = None
@@ -167,7 +170,7 @@ class Session:
                 elif type(event) is Discarded:
                     self._on_discarded(event.reply)
                 elif type(event) is NotLmtp:
-                    log.logger.warning(
+                    self._warn(
                         "hung up on %s, which does not speak LMTP: %a", self._client, event.line
                     )
                 elif isinstance(event, Signal) and event is not ANSWERED:

@@ -19,6 +19,7 @@ import click
 
 from lamson import private
 from lamson.cli.group import COMMANDS, lamson
+from lamson.cli.options import printable
 from lamson.errors import LamsonError
 from lamson.journald import is_read_by, marked
 
@@ -93,7 +94,8 @@ def _no_such_option(reported: str, arguments: Sequence[str], command: click.Comm
 
 
 def _complain(message: str, status: int) -> int:
-    line = f"lamson: {message}"
+    # What it is about may be in a stranger's words.
+    line = "\n".join(map(printable, f"lamson: {message}".split("\n")))
     # Why a unit did not start is what an operator looks for.
     click.echo(marked(line, ERROR) if is_read_by(2) else line, err=True)
     return status

@@ -135,6 +135,7 @@ class _Dev:
         """Serve until Ctrl-C, SIGTERM, or until the terminal goes."""
         from lamson.storage.maildir import Maildir
         from lamson.web.development import Development, Faults
+        from lamson.web.server import serve
         from lamson.web.sessions import Sessions
         from lamson.web.shelves import Shelves
         from lamson.web.site import site
@@ -167,7 +168,7 @@ class _Dev:
         url = f"http://{describe(sock)}/"
         self._lock.describe(f"window on {url}")
         application = site(self._window, Sessions(lambda: self._key))
-        serving = asyncio.create_task(web.serve(application, sock, self._leaving))
+        serving = asyncio.create_task(serve(application, sock, self._leaving))
         tending = asyncio.create_task(self._tend())
         telling = asyncio.create_task(self._tell_address(f"{url}enter?key={self._key}"))
         leaving = asyncio.create_task(self._leaving.wait())

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from lamson.storage.erasure import Forgotten
 
 _LEFT = (
-    "not touched: the application's own tables, what @background tasks were given,",
-    "the logs, and mail in run/undeliverable and run/spam (lamson queue)",
+    "not touched: the application's own tables, what @background tasks were given, what filters",
+    "remember, the logs, and mail in run/undeliverable and run/spam (lamson queue)",
 )
 
 
@@ -61,6 +61,21 @@ def forget_command(address: str, dry_run: bool, suppressed: bool, force: bool) -
     with database.begin() as connection:
         done = erasure.forget(connection, mailbox, time.time(), is_unsuppressed=suppressed)
     _tell(done, "erased")
+    if database.is_sqlite:
+        _empty_log(database)
+
+
+def _empty_log(database: Database) -> None:
+    """What was erased stands in SQLite's log as well."""
+    from lamson.storage import sqlite
+
+    with database.read() as connection:
+        if not sqlite.empty_log(connection):
+            click.echo(
+                "lamson: the database is being read, so its log has what was erased until it begins"
+                " anew",
+                err=True,
+            )
 
 
 def _looked_at(database: Database, mailbox: str, is_unsuppressed: bool) -> Forgotten:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamson.cli.options import command, entered, option, project
+from lamson.cli.options import command, entered, option, printable, project
 from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def _requeue(
             except LamsonError as error:
                 if len(keys) == 1:
                     raise
-                click.echo(f"{key}: {error}")
+                click.echo(printable(f"{key}: {error}"))
                 succeeded = False
             else:
                 click.echo(f"{key}: {outcome}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamson.cli.options import command, option, project, settings
+from lamson.cli.options import command, option, printable, project, settings
 from lamson.errors import LamsonError, SettingsError, UnavailableError
 from lamson.service import daemon, pidfile, premises
 
@@ -256,8 +256,8 @@ def status_command(as_json: bool, late: float | None, timeout: float, reference:
     if pidfile.read(server) is None:
         return NOT_RUNNING
     found = _health(late, timeout)
-    for line in _told(found):
-        click.echo(line)
+    for line in _told(found):  # a server's words about a stranger's mail are among them
+        click.echo(printable(line))
     return _exit_status(found)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
-import logging
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,8 +18,7 @@ from lamson.service import daemon, logs, pidfile
 from lamson.service.health import UNDELIVERABLE
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from lamson.settings.model import Settings
@@ -32,7 +30,6 @@ PID_FILE = "web.pid"  # in the run directory
 CAUGHT = "queue"  # there, too: where the catching server keeps mail
 HANDED = "window"  # and what was written in the window
 _NEEDED = ("starlette", "uvicorn", "nh3", "python_multipart")
-_CONCURRENT = 100  # requests at a time; those beyond are told to come again (503)
 
 
 @command("web")
@@ -87,6 +84,7 @@ def check_extra() -> None:
 
 
 async def _serve(where: Path, effective: Settings, ready: Callable[[str], None]) -> None:
+    from lamson.web.server import serve
     from lamson.web.sessions import Sessions
     from lamson.web.shelves import Shelves
     from lamson.web.site import site
@@ -136,40 +134,3 @@ def mails_of(
     if database is None or effective.journal.keep == "off":
         return queues
     return JournalMails(database, queues, beside)
-
-
-async def serve(application: Any, sock: socket.socket, leaving: asyncio.Event) -> None:
-    """Serve the window until ``leaving`` is set."""
-    import uvicorn
-
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-
-    class Server(uvicorn.Server):
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:  # they are ours
-            yield
-
-    server = Server(
-        uvicorn.Config(
-            application,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            proxy_headers=False,  # whom to believe is in the settings
-            server_header=False,
-            limit_concurrency=_CONCURRENT,
-            timeout_keep_alive=10,
-            timeout_graceful_shutdown=2,
-            ws="none",
-        )
-    )
-
-    async def end() -> None:
-        await leaving.wait()
-        server.should_exit = True
-
-    ending = asyncio.create_task(end())
-    try:
-        await server.serve(sockets=[sock])
-    finally:
-        ending.cancel()

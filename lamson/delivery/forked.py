@@ -10,6 +10,8 @@ import os
 import sys
 import traceback
 
+from lamson import log
+
 
 def end_if_child(parent: int, where: object, error: BaseException | None = None) -> None:
     """End this process, unless it is ``parent``. ``where`` and ``error`` say how it came back.
@@ -24,6 +26,7 @@ def end_if_child(parent: int, where: object, error: BaseException | None = None)
     try:
         how = "".join(traceback.format_exception(error)) if error is not None else ""
         line = f"{where}: a process that it forked returned, and was ended; use os._exit() in it\n"
-        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{how}{line}".encode())
+        text = log.harmless(f"{line}{how}") + "\n"  # it may quote a mail, and go to our log
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, text.encode())
     finally:
         os._exit(os.EX_SOFTWARE)

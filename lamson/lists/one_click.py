@@ -19,7 +19,7 @@ from lamson.delivery.fanout import LEAVE
 from lamson.errors import SettingsError
 from lamson.lists import tokens
 from lamson.settings import loading
-from lamson.settings.keys import signer_of
+from lamson.settings.keys import ELSEWHERE, signer_of
 from lamson.storage import lists
 from lamson.storage.database import Database
 
@@ -60,7 +60,7 @@ class OneClick:
             project = loading.load(loading.find_project(start))
         if project.database is None:
             raise SettingsError("database: none is set, so there are no lists")
-        self._signer = signer_of(project)
+        self._signer = signer_of(project, believed=ELSEWHERE)
         self._is_ours = database is None
         self._database = database or Database(project.database, connections=2)
 

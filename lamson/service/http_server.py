@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from lamson import log
 from lamson.net.accept import AllowList, serve
+from lamson.net.quiet import Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -61,6 +62,7 @@ class HttpServer:
         self.max_connections = max_connections
         self.timeout = timeout
         self.connections: set[_Connection] = set()
+        self.quiet = Quiet()
         self._servers: list[asyncio.AbstractServer] = []
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
@@ -91,7 +93,7 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         server = self._server
         if not server.allow_list.allows(transport.get_extra_info("peername")):
-            log.logger.warning("status: refused a connection: status.allow does not name it")
+            server.quiet.warn("status: refused a connection: status.allow does not name it")
             self._refuse(plain(HTTPStatus.FORBIDDEN))
         elif len(server.connections) >= server.max_connections:
             self._refuse(plain(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections"))

@@ -122,6 +122,7 @@ class Supervisor:
             if not group.sockets:
                 for listener in group.listeners(self._settings):
                     group.sockets.append(listener.bind())
+            group.check(self._settings)
 
     def _serve(self) -> None:
         self._is_serving = self._is_patient = True
@@ -367,7 +368,10 @@ class Supervisor:
         notify("RELOADING=1")
         former = self._settings
         try:
-            self._settings = loading.load(self._project)
+            wanted = loading.load(self._project)
+            for group in self._groups:
+                group.check(wanted)
+            self._settings = wanted
             self._is_patient = self._settings.database == former.database
             old = [worker for worker in self._workers.values() if not worker.is_leaving]
             if all(map(self._replace, old)):

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lamson.errors import SettingsError
 from lamson.net.listen import bind, describe
+from lamson.settings.listening import Listening
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Sequence
 
     from lamson.metrics import Board
@@ -112,6 +114,18 @@ class Group:
     keeps_to_one: bool = True
     sockets: list[socket.socket] = field(default_factory=list)
     not_before: float = 0.0  # when the next worker may be forked
+
+    def check(self, settings: Settings) -> None:
+        """Raise SettingsError where others reach these sockets than the settings were checked for.
+
+        They may be systemd's, and stay what they are over a reload, whatever `listen` says.
+        """
+        own = getattr(settings, self.name.lower(), None)
+        for sock in self.sockets:
+            if isinstance(own, Listening) and sock.family != socket.AF_UNIX:
+                there = own.model_copy(update={"listen": describe(sock)})
+                if there.is_exposed and (problem := there.problem()):
+                    raise SettingsError(f"{self}: {self.name.lower()}.{problem[0]}: {problem[1]}")
 
     def __str__(self) -> str:
         return f"{self.name} on {', '.join(map(describe, self.sockets))}"

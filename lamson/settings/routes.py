@@ -5,6 +5,7 @@ For whatever matches addresses: the service's processes, and the commands that s
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from typing import TYPE_CHECKING
@@ -21,15 +22,17 @@ if TYPE_CHECKING:
     from lamson.settings.model import Settings
 
 
-def collect_routes(settings: Settings, *, clock: Callable[[], float] = time.time) -> Router:
+def collect_routes(
+    settings: Settings, *, clock: Callable[[], float] = time.time, believed: float = math.inf
+) -> Router:
     """Import the handler modules and build their Router. Raises RouteError.
 
     Captures are given to templates, so none may have a name that templates need for themselves.
     Tokens that count once, and handlers that take a session, need a database. What acts for an
     author wants him proven, and somebody has to be there who proves. ``clock`` is what tokens end
-    by.
+    by; for ``believed`` see `signer_of`.
     """
-    signer = signer_of(settings, clock=clock)
+    signer = signer_of(settings, clock=clock, believed=believed)
     router = Router.collect(settings.handlers, settings.route_defaults, signer=signer)
     router.refuse_captures(RESERVED)
     if settings.database is None:

@@ -116,7 +116,7 @@ class Database:
             event.listen(self.engine, "checkin", guard.drop_altered)
         if self.is_sqlite:
             event.listen(self.engine, "handle_error", guard.explain, retval=True)
-            event.listen(self.engine, "connect", sqlite.prepare)
+            event.listen(self.engine, "do_connect", sqlite.connect)
             event.listen(self.engine, "begin", sqlite.begin_immediate)
             event.listen(self.engine, "commit", sqlite.check_open)
             event.listen(self.engine, "handle_error", sqlite.drop_ended)

@@ -2,21 +2,24 @@
 
 For `lamson forget`. All of it is done in the caller's transaction, and each place tells how many
 entries of it went: a person may look first and roll back. Addresses are compared as everywhere, so
-it does not matter how he was spelt. What many share stays with the others: he is taken out of it.
+it does not matter how he was spelt. What many share stays with the others: he is taken out of it,
+and out of what a server said of it. On SQLite what is deleted is overwritten in the file as well.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from lamson.smtp import address
-from lamson.storage import bounced, journal_rows, suppressed
+from lamson.storage import bounced, journal_rows, sqlite, suppressed
 from lamson.storage import lists as storage_lists
 from lamson.storage import threads as storage_threads
+from lamson.storage.glance import glance
 from lamson.storage.outgoing import Outgoing
 from lamson.storage.state import StateKey
 from lamson.storage.tables import (
@@ -44,8 +47,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
     from sqlalchemy.engine import Connection
 
-_HEAD = ("id", "sender", "recipients", "message_id", "envid", "lease_until")
+_HEAD = ("id", "sender", "recipients", "message_id", "envid", "last_error")
 _AT_ONCE = 500  # rows that are looked at together, and parameters of a statement
+_HEADER = 16 * 1024  # octets of a message in which From is looked for
+_MAILBOX = re.compile(r"""[^\s<>()\[\]",;:']+@[^\s<>()\[\]",;:']+""")
 
 
 @dataclass
@@ -67,13 +72,23 @@ class _Erasure:
     def __init__(self, connection: Connection, mailbox: str, now: float) -> None:
         self._connection = connection
         self._mailbox = address.normalise(mailbox)
+        self._author = StateKey.make("", self._mailbox).author
         self._now = now
         self._message_ids: set[str] = set()  # of mail that was sent to him alone
         self._envids: set[str] = set()
+        self._ended: set[str] = set()  # what the states of his own threads were kept for
         self.done = Forgotten()
 
     def _is_him(self, text: str) -> bool:
         return address.normalise(text) == self._mailbox
+
+    def _without_him(self, text: str) -> str:
+        """What a server said, without his address in it."""
+
+        def left(found: re.Match[str]) -> str:
+            return "..." if self._is_him(found[0].rstrip(".")) else found[0]
+
+        return _MAILBOX.sub(left, text)
 
     def _others(self, recipients: str) -> tuple[bool, list[str]]:
         """Whether he is among them, and who else is."""
@@ -81,12 +96,14 @@ class _Erasure:
         others = [one for one in listed if not self._is_him(one)]
         return len(others) < len(listed), others
 
-    def _each(self, table: Table, *columns: str, wanted: Any = True) -> Iterator[Any]:
+    def _each(
+        self, table: Table, *columns: str, wanted: Any = True, more: Sequence[Any] = ()
+    ) -> Iterator[Any]:
         """All rows, some columns of them, a few at a time."""
         key = next(iter(table.primary_key.columns))
         last: object = None
         while True:
-            query = select(*(table.c[name] for name in columns)).where(wanted)
+            query = select(*(table.c[name] for name in columns), *more).where(wanted)
             if last is not None:
                 query = query.where(key > last)
             rows = self._connection.execute(query.order_by(key).limit(_AT_ONCE)).all()
@@ -112,7 +129,7 @@ class _Erasure:
                 is_in, others = self._others(row.recipients)
                 if not is_in:
                     continue
-                if table is outbox and row.lease_until > self._now:
+                if table is outbox and not self._is_free(row.id):
                     self.done.under_way += 1
                     continue
                 number += 1
@@ -120,7 +137,11 @@ class _Erasure:
                     left = Outgoing(
                         "", row.message_id, row.sender, tuple(others), b"", envid=row.envid
                     )
-                    values = {"recipients": json.dumps(others), "conversation": left.conversation}
+                    values = {
+                        "recipients": json.dumps(others),
+                        "conversation": left.conversation,
+                        "last_error": self._without_him(row.last_error),
+                    }
                     self._connection.execute(
                         update(table).where(table.c.id == row.id).values(values)
                     )
@@ -129,6 +150,12 @@ class _Erasure:
                     self._message_ids.add(row.message_id)
             self._delete(table, "id", gone)
             self.done.add(name, number)
+
+    def _is_free(self, id: int) -> bool:
+        """Whether nobody hands that row of the outbox to Postfix; nor can anybody begin to."""
+        query = select(outbox.c.id).where(outbox.c.id == id, outbox.c.lease_until <= self._now)
+        query = query.with_for_update(skip_locked=True)
+        return self._connection.execute(query).first() is not None
 
     def tracked(self) -> None:
         gone: list[str] = []
@@ -147,6 +174,9 @@ class _Erasure:
         self._envids.update(gone)
         self._delete(tracked_table, "id", gone)
         self.done.add("tracked mail", number)
+        # Mail to others, of which it was to be told in his conversation.
+        of_his = update(tracked_table).where(tracked_table.c.state_author == self._author)
+        self._connection.execute(of_his.values(state_module="", state_author=""))
 
     def journal(self) -> None:
         """Mail from him, that which was passed on included, and to him; and reports about that."""
@@ -154,7 +184,7 @@ class _Erasure:
         gone: list[int] = []
         number = 0
         columns = ("id", "message_id", "correspondent", "recipients", "envid", "direction", "ours")
-        for row in self._each(journal, *columns):
+        for row in self._each(journal, *columns, "reply", "about"):
             is_his = row.correspondent == name
             if row.direction == "out" and row.ours == name:  # whoever else it went to
                 gone.append(row.id)
@@ -167,7 +197,7 @@ class _Erasure:
                 continue
             number += 1
             if others:
-                self._take_out_of(row.id, others)
+                self._take_out_of(row, others)
                 continue
             gone.append(row.id)
             if row.direction == "out":
@@ -182,15 +212,17 @@ class _Erasure:
         journal_rows.delete(self._connection, [one.id for one in reports])
         self.done.add("journal", number + len(reports))
 
-    def _take_out_of(self, id: int, others: list[str]) -> None:
+    def _take_out_of(self, row: Any, others: list[str]) -> None:
         """Out of a mail to many; its header may name him, so that goes."""
         values = {
             "correspondent": journal_rows.name_of(others[0]),
             "recipients": json.dumps(others),
             "words": "",
+            "reply": self._without_him(row.reply),
+            "about": self._without_him(row.about),
         }
-        self._connection.execute(update(journal).where(journal.c.id == id).values(values))
-        gone = delete(journal_content).where(journal_content.c.id == id)
+        self._connection.execute(update(journal).where(journal.c.id == row.id).values(values))
+        gone = delete(journal_content).where(journal_content.c.id == row.id)
         self._connection.execute(gone)
 
     def keys(self) -> None:
@@ -246,23 +278,48 @@ class _Erasure:
         names = [storage_threads.state_of(module, id) for module in modules.split()]
         of_thread = delete(state).where(state.c.author == "", state.c.module.in_(names))
         self._connection.execute(of_thread)
+        self._ended.update(names)
         self._delete(threads, "id", [id])
 
     def states(self) -> None:
-        author = StateKey.make("", self._mailbox).author
-        gone = delete(state).where(state.c.author == author)
+        """Where he stands, and the timers of that, and of the threads that were his alone."""
+        gone = delete(state).where(state.c.author == self._author)
         self.done.add("states", self._connection.execute(gone).rowcount)
         timers = [
             row.id
-            for row in self._each(tasks, "id", "payload", wanted=tasks.c.kind == "timer")
-            if (json.loads(row.payload) or {}).get("author") == author
+            for row, timer in self._tasks("timer")
+            if timer.get("author") == self._author
+            or (not timer.get("author") and timer.get("machine") in self._ended)
         ]
         self.done.add("timers", self._delete(tasks, "id", timers))
 
+    def outcomes(self) -> None:
+        """What became of mail to him, where the application has not been told yet."""
+        gone: list[int] = []
+        for row, told in self._tasks("outcome"):
+            others = [one for one in told.get("recipients", ()) if not self._is_him(one)]
+            if not others:
+                gone.append(row.id)
+            elif len(others) < len(told["recipients"]):
+                left = told | {"recipients": others, "diagnostic": ""}
+                change = update(tasks).where(tasks.c.id == row.id)
+                self._connection.execute(change.values(payload=json.dumps(left)))
+        self.done.add("outcomes that nobody was told of", self._delete(tasks, "id", gone))
+
+    def _tasks(self, kind: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+        for row in self._each(tasks, "id", "payload", wanted=tasks.c.kind == kind):
+            payload = json.loads(row.payload)
+            if isinstance(payload, dict):
+                yield row, payload
+
     def pending(self) -> None:
         """What he wrote and waits for who comes with a token."""
-        rows = self._each(pending, "digest", "sender")
-        gone = [row.digest for row in rows if self._is_him(row.sender)]
+        header = func.substr(pending.c.content, 1, _HEADER).label("header")
+        gone = [
+            row.digest
+            for row in self._each(pending, "digest", "sender", more=[header])
+            if self._is_him(row.sender) or self._is_him(glance(bytes(row.header)).author)
+        ]
         self.done.add("mail that waits for a token", self._delete(pending, "digest", gone))
 
     def lists(self) -> None:
@@ -271,8 +328,9 @@ class _Erasure:
         his = self._delete(list_members, "key", [key])
         self.done.add("places on mailing lists", his)
         gone: list[int] = []
-        for row in self._each(list_posts, "id", "author", "shared"):
+        for row in self._each(list_posts, "id", "author", "shared", "named"):
             if not self._is_him(row.author):
+                self._take_out_of_named(row, key)
                 continue
             if row.shared:
                 self.done.under_way += 1
@@ -287,6 +345,14 @@ class _Erasure:
                 decided = update(list_held).where(list_held.c.id == row.id)
                 self._connection.execute(decided.values(decided_by=""))
         self.done.add("posts that wait for a moderator", self._delete(list_held, "id", held))
+
+    def _take_out_of_named(self, row: Any, key: str) -> None:
+        """Out of those whom a post names that is on its way to members."""
+        named = json.loads(row.named or "[]")
+        if key in named:
+            named.remove(key)
+            change = update(list_posts).where(list_posts.c.id == row.id)
+            self._connection.execute(change.values(named=json.dumps(named)))
 
     def reputation(self, *, is_unsuppressed: bool) -> None:
         number = bounced.of(self._connection, self._mailbox)
@@ -305,6 +371,8 @@ def forget(
     That he gets no mail any more stays known, unless he ``is_unsuppressed``: else he would be
     written to again.
     """
+    if connection.dialect.name == "sqlite":
+        sqlite.overwrite_deleted(connection)
     erasure = _Erasure(connection, mailbox, now)
     steps: list[Callable[[], None]] = [
         erasure.waiting,
@@ -313,6 +381,7 @@ def forget(
         erasure.keys,
         erasure.threads,
         erasure.states,
+        erasure.outcomes,
         erasure.pending,
         erasure.lists,
     ]

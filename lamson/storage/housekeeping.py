@@ -4,8 +4,12 @@ It gives back what dead processes leased (those of this machine, and any whose c
 deletes contents that rows of the outbox shared, saves the service clock, and forgets what was
 handled long ago, how many answers went out in past hours, mail that nobody reports about any more,
 threads that no mail comes to any more, what of mailing lists is past, and what the journal has no
-room for. A turn that fails is
-logged, and the next one comes all the same.
+room for. A turn that fails is logged, and the next one comes all the same.
+
+What has an end by the wall clock is mail that waits for a token, a token that was used, a post that
+waits for a moderator: a clock that was set ahead by mistake must not end them. So that clock is
+believed when it has gone on as time does for `BELIEVED_AFTER` seconds, and on PostgreSQL no more
+than that of the server.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Float, cast, func, select
 
 from lamson import log
 from lamson.storage import (
@@ -36,6 +42,7 @@ from lamson.storage import (
 )
 from lamson.storage.far_leases import FarLeases
 from lamson.storage.forgetting import MOST_IN_ORDER, Forgetting
+from lamson.storage.leaps import Leaps
 from lamson.storage.patience import patience
 
 if TYPE_CHECKING:
@@ -52,6 +59,7 @@ if TYPE_CHECKING:
 LOOK_FOR_DEAD = 10.0  # seconds between looks for rows that a dead process leased
 FAR_TURNS = 6  # of those, between looks for leases that end too late
 TURNS = 60  # of those, between two savings of the service clock
+BELIEVED_AFTER = 3600.0  # seconds without a leap of the wall clock, and since the start
 ENDING = 5.0  # seconds that the last turn may wait for the database: somebody waits for that
 DAY = 86_400.0  # seconds
 
@@ -68,9 +76,16 @@ class Housekeeping:
         *,
         keep_threads: float = 365 * DAY,
         journal: JournalPurge | None = None,
+        believed_after: float = BELIEVED_AFTER,
+        wall: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         """``keep_threads`` is for how many seconds threads without mail are kept, ``journal`` what
-        forgets rows of the journal."""
+        forgets rows of the journal. ``wall`` is the clock that may leap, ``steady`` never does."""
+        self._wall, self._steady = wall, steady
+        self._leaps = Leaps(wall, steady)
+        self._began = steady()
+        self._believed_after = believed_after
         self._journal = journal
         self._keep_threads = keep_threads
         self._database = database
@@ -100,6 +115,7 @@ class Housekeeping:
     async def _keep_house(self) -> None:
         for turn in itertools.count(1):
             await asyncio.sleep(LOOK_FOR_DEAD)
+            self._is_believed()  # each look is compared with the one before
             # Not at the start alone: a killed process may be dying still when another starts.
             await _quietly(partial(self._owners.release_dead, self._outbox, is_running=True))
             await _quietly(self._outbox.purge)
@@ -112,12 +128,28 @@ class Housekeeping:
         if self._clock.is_read:
             with self._database.begin() as connection:
                 self._clock.save(connection)
-            self._forget(self._clock(), time.time())
+            self._forget(self._clock())
+            if self._is_believed():
+                self._forget_by_date(self._date())
 
-    def _forget(self, now: float, wall: float) -> None:
-        """Forget what is over by either clock."""
+    def _is_believed(self) -> bool:
+        """Whether the wall clock has gone on as time does, for as long as that takes."""
+        is_shaken = self._leaps.is_recent(self._believed_after)
+        return not is_shaken and self._steady() - self._began >= self._believed_after
+
+    def _date(self) -> float:
+        """The time by the wall clock, or by the server's where that is earlier."""
+        wall = self._wall()
+        if self._database.is_sqlite:
+            return wall
+        asked = select(cast(func.extract("epoch", func.clock_timestamp()), Float))
+        with self._database.read() as connection:
+            return min(wall, float(connection.execute(asked).scalar_one()))
+
+    def _forget(self, now: float) -> None:
+        """Forget what is over by the service clock, and what the journal has no room for."""
         purge = self._forgetting.purge
-        for after, end in seen.ranges(wall):
+        for after, end in seen.ranges(self._wall()):
             self._forget_seen(after, end, now)
         self._forgetting.purge_found(
             lambda connection, after, piece: answers.past(connection, after, now, piece),
@@ -130,12 +162,16 @@ class Housekeeping:
             lambda connection, piece: threads.purge(connection, now, keep, piece),
             threads.AT_A_TIME,
         )
+        if self._journal is not None:
+            self._forgetting.purge_found(self._journal.too_many, journal_rows.delete, 0)
+
+    def _forget_by_date(self, wall: float) -> None:
+        purge = self._forgetting.purge
         for table in (probes, redeemed, pending, tracked, bounced, pace, lists):
             purge(partial(_purge, table, wall))
-        purge(lambda connection, piece: keys.purge(connection, None, piece))
+        purge(lambda connection, piece: keys.purge(connection, wall, piece))
         if (journal := self._journal) is not None:
             purge(lambda connection, piece: journal.too_old(connection, wall, piece))
-            self._forgetting.purge_found(journal.too_many, journal_rows.delete, 0)
 
     def _forget_seen(self, after: bytes, end: bytes, now: float) -> None:
         self._forgetting.purge_found(

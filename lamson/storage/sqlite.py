@@ -15,11 +15,13 @@ import sqlite3
 import time
 from functools import cache
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import exc
 from sqlalchemy.pool import StaticPool
 
+from lamson import private
 from lamson.storage import failure
 
 if TYPE_CHECKING:
@@ -113,10 +115,35 @@ def obstacle(file: str | None) -> str:
     return ""
 
 
+def overwrite_deleted(connection: Connection) -> None:
+    """From now on what is deleted on this connection is overwritten, and not merely let go of."""
+    execute(connection, "PRAGMA secure_delete=ON")
+
+
+def empty_log(connection: Connection) -> bool:
+    """Bring the write-ahead log into the file, and leave nothing in it; False where others read.
+
+    ``connection`` has no transaction.
+    """
+    return not execute(connection, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
+
+
 # Listeners to SQLAlchemy's events.
 
 
-def prepare(connection: Any, _record: object) -> None:
+def connect(dialect: Any, _record: object, arguments: list[Any], options: dict[str, Any]) -> Any:
+    """Root may be in the directory of another user, who could have laid links there.
+
+    The log and its index are opened by the first statement: that belongs to it.
+    """
+    directory = os.path.dirname(str(arguments[0])) or "."
+    with private.as_owner_of(Path(directory)):
+        connection = dialect.connect(*arguments, **options)
+        prepare(connection)
+        return connection
+
+
+def prepare(connection: Any) -> None:
     # The driver must not begin transactions by itself; we do, with BEGIN IMMEDIATE.
     connection.isolation_level = None
     cursor = connection.cursor()

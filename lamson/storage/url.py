@@ -13,11 +13,12 @@ from urllib.parse import unquote_plus
 
 MASK = "********"
 
-# Up to the last @: a password that should have had it as %40 reaches so far.
-_USER_INFO = re.compile(r"(://[^:/?]*:).*@", re.DOTALL)
+# Up to the last @: a password that should have had it as %40 reaches so far. Where the scheme or
+# a slash is missing it is meant all the same.
+_USER_INFO = re.compile(r"(://[^:/?]*:|\A(?:[^:/?]*:?//?)?[^:/?]*:(?!//)).*@", re.DOTALL)
 # What stands where a port should, in a URL that lacks the host.
 _NO_PORT = re.compile(r"(://[^:/?@\[]*:)(?!\*|\d+(?:[/?,]|$))[^/?]*")
-_SECRET = re.compile("pass|secret|key|token|credential", re.IGNORECASE)
+_SECRET = re.compile("pass|pwd|secret|key|token|credential", re.IGNORECASE)
 
 
 def masked(url: str) -> str:

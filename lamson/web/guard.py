@@ -9,7 +9,9 @@ and to keep it.
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 MAX_REQUEST = 32 * 1024 * 1024  # octets
 MAX_ENTERING = 16 * 1024  # those of who is not in yet
+TIME = 300.0  # seconds for a request to come in
+ENTERING_TIME = 20.0  # of who is not in yet
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none';"
@@ -101,11 +105,12 @@ class Guard:
             await response(scope, receive, answer)
             return
         most = MAX_REQUEST if session is not None else MAX_ENTERING
+        until = time.monotonic() + (TIME if session is not None else ENTERING_TIME)
         if int(headers.get("content-length", "0")) > most:
             await PlainTextResponse(f"More than {most} octets\n", 413)(scope, receive, answer)
             return
         with patience():  # a page has a thread, and there are not many
-            await self._app(scope, _Bounded(receive, most), answer)
+            await self._app(scope, _Bounded(receive, most, until), answer)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """The status and the reason, where a request may not reach any page."""
@@ -148,13 +153,22 @@ class Guard:
 
 
 class _Bounded:
-    """Receives no more than that many octets, whatever length was announced."""
+    """Receives no more than that many octets, whatever length was announced, and until then."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
+    def __init__(self, receive: Receive, most: int, until: float) -> None:
         self._receive = receive
         self._left = most
+        self._until = until
+        self._has_all = False
 
     async def __call__(self) -> Message:
-        message = await self._receive()
+        if self._has_all:  # whoever asks now waits for the client to go
+            return await self._receive()
+        try:
+            async with asyncio.timeout(max(self._until - time.monotonic(), 0.0)):
+                message = await self._receive()
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+        self._has_all = not message.get("more_body", False)
         self._left -= len(message.get("body", b""))
         return message if self._left >= 0 else {"type": "http.disconnect"}

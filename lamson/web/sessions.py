@@ -1,10 +1,11 @@
 """Who is in: sessions of those who know the password, or whom the proxy in front has let in.
 
 For `lamson.web.guard`. A session lives in the memory of this process and nowhere else, so that
-who has left is out, whoever has kept the cookie; of the cookie only a digest is kept. Attempts to
-enter are few: what is wrong too often, from one address or from all together, is not looked at for
-a while. A password that is too long for guesses is looked at all the same, so that nobody can keep
-out who knows it: behind a proxy, or on one machine, all have the same address.
+who has left is out, whoever has kept the cookie; of the cookie only a digest is kept. So is who
+entered by a password that was changed since: it is changed because somebody else knows it.
+Attempts to enter are few: what is wrong too often, from one address or from all together, is not
+looked at for a while. A password that is too long for guesses is looked at all the same, so that
+nobody can keep out who knows it: behind a proxy, or on one machine, all have the same address.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from lamson.errors import LamsonError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,11 +36,14 @@ _ADDRESSES = 1000
 
 @dataclass(slots=True)
 class Session:
-    """Somebody who is in. ``csrf`` stands in each form of his pages; ``news`` is shown once."""
+    """Somebody who is in. ``csrf`` stands in each form of his pages; ``news`` is shown once.
+
+    ``entered_by`` is a digest of the password, b"" of who came by the proxy."""
 
     user: str
     csrf: str
     used_at: float
+    entered_by: bytes = b""
     news: list[str] = field(default_factory=list)
 
 
@@ -68,7 +74,7 @@ class Sessions:
             return None
         cookie = secrets.token_urlsafe(32)
         with self._lock:
-            self._add(_digest(cookie), "")
+            self._add(_digest(cookie), "", _digest(wanted, "password"))
         return cookie
 
     def is_barred(self, peer: str) -> bool:
@@ -83,14 +89,28 @@ class Sessions:
 
     def of_cookie(self, cookie: str) -> Session | None:
         """The session of that cookie; None where there is none, or not any more."""
+        key = _digest(cookie)
         with self._lock:
-            return self._used(_digest(cookie))
+            session = self._used(key)
+        if session is None or session.entered_by == self._now_entered_by():
+            return session
+        with self._lock:
+            self._sessions.pop(key, None)
+        return None
+
+    def _now_entered_by(self) -> bytes | None:
+        """None where there is no password, or none that can be read."""
+        try:
+            wanted = self._password()
+        except LamsonError:
+            return None
+        return None if wanted is None else _digest(wanted, "password")
 
     def of_user(self, user: str) -> Session:
         """The session of somebody whom the proxy names."""
         key = _digest(user, "user")
         with self._lock:
-            return self._used(key) or self._add(key, user)
+            return self._used(key) or self._add(key, user, b"")
 
     def leave(self, cookie: str) -> None:
         """End the session."""
@@ -107,8 +127,8 @@ class Sessions:
         self._sessions.move_to_end(key)
         return session
 
-    def _add(self, key: bytes, user: str) -> Session:
-        session = Session(user, secrets.token_urlsafe(24), self._clock())
+    def _add(self, key: bytes, user: str, entered_by: bytes) -> Session:
+        session = Session(user, secrets.token_urlsafe(24), self._clock(), entered_by)
         self._sessions[key] = session
         while len(self._sessions) > MOST:
             self._sessions.popitem(last=False)
@@ -125,5 +145,5 @@ class Sessions:
 
 
 def _digest(text: str, kind: str = "cookie") -> bytes:
-    """Of a cookie, or of what the proxy calls somebody: no cookie may stand for the latter."""
+    """Of a cookie, a password, or what the proxy calls somebody: no cookie may stand for him."""
     return hashlib.sha256(f"{kind} {text}".encode("utf-8", "surrogatepass")).digest()

@@ -11,8 +11,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, cast
 
-from lamson import log
 from lamson.net.accept import AllowList, client_name, serve
+from lamson.net.quiet import Quiet
 from lamson_lmtp.socketmap.answers import LIMIT
 from lamson_lmtp.socketmap.netstring import NetstringError, Netstrings, encode
 
@@ -48,6 +48,7 @@ class SocketmapServer:
         self.idle_timeout = idle_timeout
         self.request_timeout = request_timeout
         self.connections: set[_Connection] = set()
+        self.quiet = Quiet()
         self._servers: list[asyncio.AbstractServer] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -167,7 +168,8 @@ class _Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _refuse(self, reason: str) -> None:
-        log.logger.warning("socketmap: closed the connection of %s: %s", self._client, reason)
+        warn = self._server.quiet.warn
+        warn("socketmap: closed the connection of %s: %s", self._client, reason)
         if self._problem is None:
             self._transport.abort()
         else:

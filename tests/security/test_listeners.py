@@ -182,3 +182,48 @@ def test_a_thousand_who_ask_how_it_is_cost_nobody_a_place(lamson: LamsonService)
         os.kill(mail, signal.SIGCONT)
         for one in crowd:
             one.close()
+
+
+def test_so_has_it_for_a_socket_that_systemd_holds(tmp_path: Path) -> None:
+    """Whatever `listen` says: the socket is bound already."""
+    LamsonService(tmp_path).command("gen", "-project", "p")
+    LamsonService(tmp_path / "p").command("syncdb")
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        script = (
+            "import os, sys\n"
+            f"os.dup2({listener.fileno()}, 3)\n"
+            "os.environ['LISTEN_PID'] = str(os.getpid())\n"
+            "os.execv(sys.executable, [sys.executable, '-m', 'lamson', 'start', '-foreground'])\n"
+        )
+        refused = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path / "p",
+            env={**os.environ, "LISTEN_FDS": "1"},
+            pass_fds=[listener.fileno()],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        where = f"0.0.0.0:{listener.getsockname()[1]}"
+    assert refused.returncode == os.EX_CONFIG, refused
+    assert f"LMTP on {where}: lmtp.listen: {where} is no loopback address" in refused.stderr
+
+
+def test_a_reload_does_not_open_a_socket_to_everybody(tmp_path: Path) -> None:
+    """What is bound stays so: without `allow` it would have nobody who asks."""
+    LamsonService(tmp_path).command("gen", "-project", "p")
+    project = tmp_path / "p"
+    service = LamsonService(project, LAMSON_SUBMISSION__SERVER="127.0.0.1:1")
+    del service.environment["LAMSON_LMTP__LISTEN"]
+    settings = project / "config" / "settings.py"
+    former = settings.read_text()
+    port = free_port()
+    exposed = f'Lmtp("0.0.0.0:{port}", allow=["192.0.2.1"])'
+    settings.write_text(former.replace('Lmtp("127.0.0.1:8823")', exposed))
+    service.command("syncdb")
+    with service:
+        settings.write_text(former)
+        os.kill(service.pid, signal.SIGHUP)
+        service.wait_log("not reloaded, the old workers stay", "is no loopback address")
+        with socket.create_connection(("127.0.0.1", port)) as stranger:
+            assert stranger.recv(100).startswith(b"554 ")

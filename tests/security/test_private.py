@@ -315,6 +315,33 @@ def test_root_writes_nothing_where_the_user_of_the_service_can(
     assert f"runuser -u {neighbour.user} -- lamson" in done.stderr
 
 
+def test_root_makes_no_file_where_a_link_for_the_database_leads(
+    neighbour: Neighbour, project: Path, tmp_path: Path
+) -> None:
+    """`lamson trace` is root's, who may read Postfix's log: /etc/nologin would do."""
+    target = tmp_path / "nologin"
+    for name in ("lamson.db", "lamson.db-wal", "lamson.db-shm"):
+        (project / "run" / name).unlink(missing_ok=True)
+    shutil.chown(project / "run", neighbour.user)
+    neighbour.python(LINK, str(target), str(project / "run/lamson.db"))
+    done = lamson(project, "trace", "zed@example.com")
+    assert done.returncode == os.EX_NOINPUT, done
+    assert "unable to open database file" in done.stderr
+    assert not target.exists()
+    assert os.geteuid() == 0
+
+
+def test_root_reads_the_database_of_a_service_that_is_his(
+    neighbour: Neighbour, project: Path
+) -> None:
+    for path in (project / "run", *(project / "run").glob("lamson.db*")):
+        shutil.chown(path, neighbour.user)
+        path.chmod(0o700)
+    done = lamson(project, "trace", "zed@example.com")
+    assert "run/lamson.db: read" in done.stderr
+    assert {one.owner() for one in (project / "run").glob("lamson.db*")} == {neighbour.user}
+
+
 def test_root_looks_at_his_server_but_not_at_what_he_passes_off_as_one(
     neighbour: Neighbour, project: Path
 ) -> None:

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import base64
+import contextlib
 import itertools
 import re
 import resource
+import socket
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lamson.message.message import Message
 from lamson.settings import Web
-from lamson.web import safe_html, writing
+from lamson.web import guard, safe_html, server, writing
 from lamson.web.as_test import as_test
 from lamson.web.guard import MAX_ENTERING
 from lamson.web.mails import Mail
 from lamson.web.pages import mail
 from lamson.web.sessions import ATTEMPTS, COOKIE, UNGUESSABLE, Sessions
+from lamson.web.site import site
 from lamson.web.story import Letter, Step
 from tests.web import conftest as window
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from lamson.message.request import MailRequest
     from tests.web.conftest import House
 
@@ -60,6 +66,73 @@ def test_who_is_not_in_sends_little(
     )
     assert untold.status_code == 400
     assert not caplog.records, "who sends too much has no line in the log, nor a traceback"
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHos"])
+def test_who_says_nothing_keeps_nobody_out(
+    house: House, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    """Connections are counted; each one that is not used was kept for ever."""
+    monkeypatch.setattr(server, "CONCURRENT", 5)
+    monkeypatch.setattr(server, "PATIENCE", 0.5)
+    application = site(house.window, house.sessions)
+    sock = socket.create_server(("127.0.0.1", 0))
+    port = sock.getsockname()[1]
+
+    async def status() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /login HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        line = await reader.readline()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        return line.split(b" ")[1]
+
+    async def story() -> None:
+        leaving = asyncio.Event()
+        serving = asyncio.create_task(server.serve(application, sock, leaving))
+        async with asyncio.timeout(60):
+            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+            for _, writer in silent:
+                writer.write(said)
+            while await status() != b"200":
+                await asyncio.sleep(0.1)
+            for _, writer in silent:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+            leaving.set()
+            await serving
+
+    asyncio.run(story())
+
+
+def test_who_is_not_in_sends_it_soon(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "ENTERING_TIME", 0.1)
+    application = site(house.window, house.sessions)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(dict(message))
+
+    async def story() -> None:
+        fields = {
+            b"host": b"127.0.0.1",
+            b"content-length": b"9",
+            b"content-type": b"application/x-www-form-urlencoded",
+        }
+        scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/login"}
+        scope |= {"query_string": b"", "client": ("192.0.2.1", 1), "scheme": "http"}
+        scope["headers"] = [*fields.items()]
+        async with asyncio.timeout(60):
+            await application(scope, receive, send)
+
+    asyncio.run(story())
+    assert sent[0]["status"] == 400
 
 
 def test_a_key_that_cannot_be_guessed_is_looked_at_however_often_others_guess() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lamson.net.listen import bind
+from lamson.net.quiet import MOST, Quiet
 from lamson.net.tls import client_context, server_context
 from lamson_lmtp.connection import HANDSHAKE, NEW, Connection, Limits
 from lamson_lmtp.events import CLOSED, NEED_DATA, PAUSED, STARTTLS, LocalProtocolError
@@ -167,6 +168,26 @@ def test_a_client_that_may_not_connect() -> None:
         return answer
 
     assert asyncio.run(story()) == b"554 5.7.1 This client may not connect\r\n"
+
+
+def test_who_may_not_connect_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        server = LmtpServer(FakeDispatcher(), allow=["192.0.2.0/24"])
+        sock = bind("127.0.0.1:0")
+        port = sock.getsockname()[1]
+        await server.start([sock])
+        async with asyncio.timeout(60):
+            for _ in range(5 * MOST):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                assert await reader.read() == b"554 5.7.1 This client may not connect\r\n"
+                writer.close()
+        await server.drain(1.0)
+
+    quiet = Quiet(lambda: 5.0)  # no time passes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lamson_lmtp.server.Quiet", lambda: quiet)
+        asyncio.run(story())
+    assert len([one for one in caplog.messages if "lmtp.allow" in one]) == MOST
 
 
 def test_files_that_cannot_be_used(tmp_path: Path, authority: Authority) -> None:

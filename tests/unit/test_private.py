@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,3 +96,34 @@ def test_source_is_written_as_the_user_has_it(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(private, "_users_umask", None)
     with private.shared():
         assert os.umask(before) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_what_is_done_in_the_directory_of_another_is_done_as_him(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    groups = os.getgroups()
+
+    def rights() -> tuple[int, int, list[int]]:
+        return os.geteuid(), os.getegid(), os.getgroups()
+
+    def inside() -> tuple[int, int, list[int]]:
+        with private.as_owner_of(theirs):
+            return rights()
+
+    before = rights()
+    assert inside() == before, "our own"
+    os.chown(theirs, 12345, 0)
+    assert inside() == (12345, 12345, [])
+    with pytest.raises(ZeroDivisionError), private.as_owner_of(theirs):
+        raise ZeroDivisionError
+    assert rights() == before
+    assert os.getgroups() == groups
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    assert inside() == before, "it would be so for that thread, too"
+    over.set()
+    other.join()
+    with private.as_owner_of(tmp_path / "nowhere"):
+        assert rights() == before

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import ValidationError
 
+from lamson.errors import SettingsError
 from lamson.settings import Settings, Web
 from lamson.web.guard import MAX_REQUEST
 from lamson.web.sessions import ATTEMPTS, COOKIE, IDLE, Sessions
@@ -84,6 +85,30 @@ def test_attempts_are_forgotten_after_a_minute_and_sessions_when_unused() -> Non
     now[0] += IDLE + 1
     assert sessions.of_cookie(cookie) is None
     assert Sessions(lambda: None).enter("", "x") is None  # no password lets nobody in
+
+
+def test_who_entered_by_a_password_that_was_changed_is_out() -> None:
+    """It is changed where somebody else knows it, and he may be in."""
+    password: list[str | None] = ["the first"]
+
+    def read() -> str | None:
+        if not password:
+            raise SettingsError("it cannot be read")
+        return password[0]
+
+    sessions = Sessions(read)
+    thief = sessions.enter("the first", "192.0.2.1")
+    assert thief is not None
+    assert sessions.of_cookie(thief) is not None
+    ann = sessions.of_user("ann")
+    password[0] = "the second"
+    assert sessions.of_cookie(thief) is None
+    password[0] = "the first"
+    assert sessions.of_cookie(thief) is None, "nor when it is as it was"
+    mine = sessions.enter("the first", "192.0.2.1")
+    password.clear()
+    assert sessions.of_cookie(mine or "") is None
+    assert sessions.of_user("ann") is ann, "the proxy lets in who comes by it"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from lamson import private
 from lamson.delivery.probe import record_name
 from lamson.errors import LamsonError
 from lamson.message import probe
@@ -169,12 +170,14 @@ def _kept_or_waiting(site: Site, database: Database, message_id: str) -> str:
         error = probes.error_of_answer(connection, message_id)
     if error is not None:
         return f"; it waits in the outbox: {error}"
-    kept = Maildir(site.settings.run_dir / "undeliverable")
-    for key in kept.keys()[-_NEWEST:]:
-        stored = kept.get(key) or b""
-        if message_id.encode() in stored[:_HEAD]:
-            kept.remove(key)
-            return f"; {undeliverable.read(stored).reason}"
+    run_dir = site.settings.run_dir
+    with private.as_owner_of(run_dir):
+        kept = Maildir(run_dir / "undeliverable")
+        for key in kept.keys()[-_NEWEST:]:
+            stored = kept.get(key) or b""
+            if message_id.encode() in stored[:_HEAD]:
+                kept.remove(key)
+                return f"; {undeliverable.read(stored).reason}"
     return ""
 
 

@@ -10,6 +10,7 @@ from tests.unit.storage.test_journal_rows import ids, row, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from lamson.storage.database import Database
     from tests.unit.cli.conftest import Done
@@ -41,6 +42,16 @@ def test_a_correspondent_is_looked_at_and_then_forgotten(
     assert again.err == "lamson: nothing is kept of zed@e.example\n"
     with database.read() as connection:
         assert len(journal_rows.page(connection)) == 1
+
+
+def test_nothing_of_it_stays_in_the_file_of_the_database(
+    lamson: Lamson, database: Database, project: Path
+) -> None:
+    write(database, *(row(id, subject="what he wrote", content=b"secret " * 500) for id in (1, 2)))
+    assert lamson("forget", "zed@e.example", "-FORCE").status == 0
+    for file in (project / "run").glob("outbox.db*"):
+        octets = file.read_bytes()
+        assert not any(one in octets for one in (b"zed@e", b"what he wrote", b"secret")), file
 
 
 def test_what_is_no_address_is_refused(lamson: Lamson, database: Database) -> None:

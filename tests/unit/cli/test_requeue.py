@@ -150,6 +150,8 @@ def test_requeue_says_what_it_cannot_do(lamson: Lamson, project: Path) -> None:
     done = lamson("requeue", key, "-recipient", "desk@elsewhere.example")
     assert done.status == os.EX_NOUSER
     assert "no route takes desk@elsewhere.example" in done.err
+    done = lamson("requeue", key, "-recipient", "de\u202esk@elsewhere.example")
+    assert "no route takes de?sk@elsewhere.example" in done.err, "nothing that a terminal obeys"
 
 
 @pytest.mark.usefixtures("handlers")

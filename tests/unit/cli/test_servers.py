@@ -172,10 +172,11 @@ def test_why_mail_was_put_off_is_told_before_it_is_late(
     lamson: Lamson, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrong password leaves the port answering, and the service healthy for a while."""
-    found = health.Health(True, "", outbox=health.Waiting(1, 3.0, 1, "submission: 535 5.7.8 no"))
+    why = "submission: 535 5.7.8 \x9b2Jno"
+    found = health.Health(True, "", outbox=health.Waiting(1, 3.0, 1, why))
     monkeypatch.setattr(health, "look", lambda *given: found)
     with pidfile.PidFile(project / "run" / "lamson.pid"):
         told = lamson("status").out.splitlines()[-1]
     assert told == (
-        "outbox: 1 message(s), the oldest for 3 s, 1 of them put off: submission: 535 5.7.8 no"
-    )
+        "outbox: 1 message(s), the oldest for 3 s, 1 of them put off: submission: 535 5.7.8 ?2Jno"
+    ), "what a server says of a stranger's mail, without what a terminal obeys"

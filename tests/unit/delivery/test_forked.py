@@ -28,6 +28,9 @@ FORKING = """
             Path(PLACE).write_text(str(os.waitstatus_to_exitcode(status)))
         return child
 
+    def fail(text):
+        raise ValueError(text)
+
     @route("(user)@(host)")
     def START(message, session: Session, delivery: Delivery, user, host):
         session.execute(text("INSERT INTO note VALUES (:word)"), {"word": message.subject})
@@ -37,6 +40,8 @@ FORKING = """
             fork(lambda: None)
         if what == "raise":
             fork(lambda: 1 / 0)
+        if what == "quote":
+            fork(lambda: fail("x\\n2026-11-28T20:00:00.000+00:00 submitted id=4jcFORGED \\x1b[2J"))
         if what == "exit":
             fork(lambda: sys.exit(3))
         if what == "refuse" and fork(lambda: None) == 0:
@@ -49,6 +54,7 @@ FORKING = """
     [
         ("return", 70, "a process that it forked returned"),
         ("raise", 70, "ZeroDivisionError"),
+        ("quote", 70, "ValueError"),
         ("exit", 3, ""),
         ("refuse", 70, "550 5.7.1 no"),
         ("key", 70, "a process that it forked returned"),
@@ -74,3 +80,5 @@ def test_it_ends_and_touches_nothing(
     captured = capfd.readouterr().err
     assert said in captured
     assert bool(captured) == bool(said)
+    assert all(line.startswith("    ") for line in captured.splitlines()[1:]), "no line of ours"
+    assert "\x1b" not in captured

@@ -11,13 +11,17 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from lamson.lists import OneClick
+from lamson.delivery.fanout import LEAVE, payload
+from lamson.lists import OneClick, one_click, tokens
 from lamson.lists.one_click import MAX_BODY
+from lamson.settings import Signing
+from lamson.settings.keys import signer_of
 from lamson.storage.database import Database
 from tests.unit.lists.conftest import USERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sqlalchemy.orm import Session
 
@@ -81,6 +85,28 @@ def test_a_token_for_something_else_is_none(
     token = (asked["From"] or "").partition("+")[2].partition("@")[0]
     answer = asyncio.run(client.post(f"/leave/{token}", content=CLICK, headers=FORM))
     assert answer.status_code == 404
+
+
+def test_a_link_that_is_signed_with_a_new_key_works_in_an_application_that_runs(
+    mailroom: Mailroom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service has the key by a reload; nobody thinks of the web application."""
+    monkeypatch.setattr(one_click, "ELSEWHERE", 0.0)
+    file = tmp_path / "keys"
+    file.touch(0o600)
+    file.write_text("the-first-key-of-all")
+    settings = mailroom.application.settings.model_copy(
+        update={"signing": Signing(secret_file=file)}
+    )
+    application = OneClick(settings, database=mailroom.database)
+    mounted = Starlette(routes=[Mount("/leave", application)])
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=mounted), base_url="https://lists.test.com"
+    )
+    for keys in ("the-first-key-of-all", "a-second-key-of-all the-first-key-of-all"):
+        file.write_text(keys)
+        token = signer_of(settings).sign(tokens.TOKEN, payload(LEAVE, 1))
+        assert asyncio.run(client.get(f"/leave/{token}")).status_code == 200
 
 
 def test_a_database_that_was_given_is_left_open(

@@ -9,7 +9,7 @@ import pytest
 from lamson.message.notes import Notary
 from lamson.routing.signing import Signed
 from lamson.settings import Settings, Signing
-from lamson.settings.keys import signer_of
+from lamson.settings.keys import ELSEWHERE, signer_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +56,39 @@ def test_a_key_is_changed_without_losing_what_the_old_one_signed(tmp_path: Path)
     newer = signer_of(both).sign(REPLY, "7")
     assert signer_of(settings(tmp_path, NEW)).read(REPLY, newer)
     assert signer_of(settings(tmp_path, NEW)).read(REPLY, token) is None
+
+
+def test_elsewhere_keys_are_read_afresh_and_kept_where_that_fails(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No reload renews a web application: what the service signs has to be known there."""
+    file = tmp_path / "keys"
+    now = [5.0]
+
+    def write(keys: str) -> None:
+        file.write_text(keys)
+        file.chmod(0o600)
+
+    write(OLD)
+    given = Settings(handlers=["one"], run_dir=tmp_path, signing=Signing(secret_file=file))
+    there = signer_of(given, believed=ELSEWHERE, steady=lambda: now[0])
+    former = there.sign(REPLY, "7")
+    write(f"{NEW} {OLD}")
+    token = signer_of(given).sign(REPLY, "8")
+    assert there.read(REPLY, token) is None, "within the minute"
+    now[0] += ELSEWHERE
+    assert there.read(REPLY, token)
+    assert there.read(REPLY, former)
+    for broken in ("", None):
+        if broken is None:
+            file.unlink()
+        else:
+            write(broken)
+        for _ in range(3):
+            now[0] += ELSEWHERE
+            assert there.read(REPLY, token)
+    (line,) = caplog.messages
+    assert line.startswith("the keys of signed addresses were not read afresh: ")
 
 
 def test_what_is_no_key(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select, text
@@ -15,6 +16,7 @@ from lamson.storage.keys import Key
 from lamson.storage.outbox import Outbox
 from lamson.storage.outgoing import Outgoing
 from lamson.storage.pending import Pending
+from lamson.storage.state import StateKey
 from lamson.storage.suppressed import Suppressed
 from lamson.storage.tables import (
     metadata,
@@ -232,6 +234,68 @@ def test_the_key_of_mail_that_others_get_too_stays_used(database: Database) -> N
         assert forget(connection, ZOE, NOW).numbers["keys"] == 1
         assert keys.claim(connection, key, "<again@test>", NOW) == "<news@test>"
         assert keys.claim(connection, his, "<again@test>", NOW) is None
+
+
+def test_what_servers_said_of_mail_to_others_too_names_him_no_more(database: Database) -> None:
+    said = "550 5.1.1 <ZOË@Bücher.example>: unknown; zoë@xn--bcher-kva.example. / 250 as 4Qz for "
+    with database.begin() as connection:
+        Outbox(database, "x").insert(connection, [mail("<1@test>", ANN, ZOE)])
+        connection.execute(outbox.update().values(last_error=said + ANN, lease_until=0.0))
+        sent = {"direction": "out", "recipients": (ANN, ZOE), "correspondent": ANN}
+        journal_rows.add(connection, [row(1, reply=said + ANN, about=said, **sent)])
+        forget(connection, ZOE, NOW)
+        left = "550 5.1.1 <...>: unknown; ... / 250 as 4Qz for "
+        assert connection.execute(select(outbox.c.last_error)).scalar() == left + ANN
+        [one] = journal_rows.page(connection)
+        assert (one.reply, one.about) == (left + ANN, left)
+
+
+def test_what_was_to_be_told_of_him_goes_with_his_conversations(database: Database) -> None:
+    outcome = {"id": "x", "kind": "refused", "diagnostic": f"<{ZOE}>: unknown"}
+    timer = {"machine": "m his", "author": "", "captures": {"who": "zoë"}}
+    with database.begin() as connection:
+        thread(connection, "his", FOLDED)
+        thread(connection, "both", FOLDED, ANN)
+        told = [
+            Task("timer", "1", timer, 1.0),
+            Task("timer", "2", {"machine": "m both", "author": ""}, 1.0),
+            Task("outcome", "3", outcome | {"recipients": [ZOE]}),
+            Task("outcome", "4", outcome | {"recipients": [ZOE, ANN]}),
+            Task("outcome", "5", outcome | {"recipients": [ANN], "diagnostic": ""}),
+            Task("later", "6", None),
+        ]
+        tasks.put(connection, told)
+        of_his = replace(tracked("t", ANN), key=StateKey("m", FOLDED))
+        storage_tracked.insert(connection, [of_his])
+        done = forget(connection, ZOE, NOW).numbers
+        assert (done["timers"], done["outcomes that nobody was told of"]) == (1, 1)
+        left = storage_tracked.get(connection, "t")
+        assert left is not None
+        assert left.key is None
+    rows = dump(database)["lamson_tasks"]
+    assert len(rows) == 4
+    assert not any("zo" in one.casefold() for one in rows)
+
+
+def test_mail_that_waits_is_his_by_from_too(database: Database) -> None:
+    header = b"From: Zo <zed@e.example>\r\nSubject: s\r\n\r\n"
+    with database.begin() as connection:
+        waits = [
+            Pending(b"1" * 16, NOW, "4Qz", "srs0=x@relay.example", "l@test.com", True, header),
+            Pending(b"2" * 16, NOW, "4Qz", ANN, "l@test.com", True, b"x" + header),
+        ]
+        pending.keep(connection, waits)
+        assert forget(connection, "ZED@e.example", NOW).numbers["mail that waits for a token"] == 1
+        assert pending.find(connection, b"2" * 16) is not None
+
+
+def test_he_is_none_of_those_whom_a_post_under_way_names(database: Database) -> None:
+    with database.begin() as connection:
+        id = posted_by(connection, ANN, b"d" * 16)
+        forget(connection, ZOE, NOW)
+        found = lists.posted(connection, id)
+        assert found is not None
+        assert found["named"] == f'["{ANN}"]'
 
 
 def test_many_rows_are_looked_at_a_few_at_a_time(database: Database) -> None:

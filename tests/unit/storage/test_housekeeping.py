@@ -12,7 +12,7 @@ from sqlalchemy import Connection, event, select
 
 from lamson.storage import forgetting, pending, redeemed, seen, tables
 from lamson.storage.database import Database
-from lamson.storage.housekeeping import DAY, Housekeeping
+from lamson.storage.housekeeping import BELIEVED_AFTER, DAY, Housekeeping
 from lamson.storage.journal_purge import JournalPurge
 from lamson.storage.lease_owner import LeaseOwners
 from lamson.storage.outbox import Outbox
@@ -49,7 +49,9 @@ def keep_house(
     """Keep house on a loop of its own until ``until`` is true."""
 
     async def story() -> None:
-        housekeeping = Housekeeping(database, clock, Outbox(database, "test"), owners)
+        housekeeping = Housekeeping(
+            database, clock, Outbox(database, "test"), owners, believed_after=0.0
+        )
         housekeeping.start()
         async with asyncio.timeout(10):
             while not until():
@@ -109,6 +111,75 @@ def test_the_end_forgets_tokens_and_what_waited_for_them(
             assert list(connection.execute(select(table.c.digest)).scalars()) == [b"2" * 16]
 
 
+def test_a_clock_that_was_set_ahead_ends_nothing_before_it_is_believed(
+    database: Database, clock: ServiceClock, tmp_path: Path
+) -> None:
+    now = time.time()
+    wall, steady = [now], [1000.0]
+    keep_what_ends(database, now + 20 * DAY)
+    housekeeping = Housekeeping(
+        database,
+        clock,
+        Outbox(database, "test"),
+        LeaseOwners(tmp_path, tmp_path),
+        wall=lambda: wall[0],
+        steady=lambda: steady[0],
+    )
+
+    def after(seconds: float, leap: float = 0.0) -> bool:
+        steady[0] += seconds
+        wall[0] += seconds + leap
+        housekeeping._tidy()
+        return is_there(database)
+
+    assert after(BELIEVED_AFTER)
+    assert after(600.0, leap=40 * DAY)
+    assert after(600.0, leap=-40 * DAY)
+    assert after(2 * BELIEVED_AFTER, leap=0.0)
+    assert after(600.0, leap=40 * DAY)
+    assert after(BELIEVED_AFTER), "within the hour after the last leap"
+    assert after(600.0) is not database.is_sqlite, "a server's own clock was right all the time"
+
+
+def test_nor_does_one_that_was_ahead_at_the_start(
+    database: Database, clock: ServiceClock, tmp_path: Path
+) -> None:
+    now = time.time()
+    steady = [1000.0]
+    keep_what_ends(database, now + 20 * DAY)
+    housekeeping = Housekeeping(
+        database,
+        clock,
+        Outbox(database, "test"),
+        LeaseOwners(tmp_path, tmp_path),
+        wall=lambda: now + 40 * DAY + steady[0],
+        steady=lambda: steady[0],
+    )
+    housekeeping._tidy()
+    assert is_there(database)
+    steady[0] += BELIEVED_AFTER
+    housekeeping._tidy()
+    assert is_there(database) is not database.is_sqlite
+
+
+def keep_what_ends(database: Database, until: float) -> None:
+    """Mail that waits for a token, and a token that was used."""
+    with database.begin() as connection:
+        redeemed.claim(connection, {b"1" * 16: until})
+        waits = pending.Pending(b"2" * 16, until, "id", "", "x@test.com", False, b"x")
+        pending.keep(connection, [waits])
+
+
+def is_there(database: Database) -> bool:
+    with database.read() as connection:
+        left = {
+            len(connection.execute(select(table.c.digest)).all())
+            for table in (tables.redeemed, tables.pending)
+        }
+    assert len(left) == 1, "both, or neither"
+    return left == {1}
+
+
 def test_a_clock_that_was_never_read_is_not_saved(database: Database, tmp_path: Path) -> None:
     keep_house(database, ServiceClock(), LeaseOwners(tmp_path, tmp_path), lambda: True)
     with database.read() as connection:
@@ -156,7 +227,9 @@ def test_nothing_of_it_keeps_others_from_writing_for_long(
     with database.read() as connection:
         clock.read(connection)
     journal = JournalPurge(3650.0, _OVER // 2 * 100)
-    housekeeping = Housekeeping(database, clock, outbox, owners, journal=journal)
+    housekeeping = Housekeeping(
+        database, clock, outbox, owners, journal=journal, believed_after=0.0
+    )
     outbox.release_owner("dead")
     housekeeping._tidy()
     with database.read() as connection:

@@ -27,6 +27,11 @@ from lamson.storage.url import masked
         "postgresql+psycopg://h/db?password=a@hunter2",
         "postgresql+psycopg://h/db?oauth_client_secret=hunter2",
         "smtp://u:hunter2@h:587",
+        "u:hunter2@h:587",
+        "postgresql:/u:hunter2@h/db",
+        "postgresql:u:hunter2@h/db",
+        "postgresql//u:hunter2@h/db",
+        "postgresql+psycopg://h/db?user=u&pwd=hunter2",
     ],
 )
 def test_no_form_of_a_password_is_shown(url: str) -> None:
