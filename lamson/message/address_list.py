@@ -33,15 +33,19 @@ _TOKEN = re.compile(
       | (?P<local>"(?>(?:[^"\\]|\\.){0,64})"@[^\s<>,;()"]++)
       | (?P<angle><\s*+(?:"(?>(?:[^"\\]|\\.){0,64})"@)?[^<>"]*+>)
       | (?P<end>[,;])
-      | (?P<colon>:(?![^\s,;<>]{0,320}@))
-      | (?P<atom>[^\s,;:<>()"=]++|=(?!\?)|[=:])""",
+      | (?P<colon>:(?!//|[^\s,;<>]{0,320}@))
+      | (?P<atom>(?:(?<=@)\[(?:ipv6:)?[0-9a-f:.]{2,60}\]
+                  |[^\s,;:<>()"=]|=(?!\?[^?\s]{1,80}\?[bq]\?))++|[=:])""",
     re.VERBOSE | re.IGNORECASE,
 )
 _QUOTED = re.compile(r'"((?>(?:[^"\\]|\\.)*))"', re.DOTALL)
 _OPEN_ANGLE = re.compile(r"<[^<>\",;]*+")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+# "Joe [mailto:joe@example.com]", and "SMTP:" as Exchange has it: what stands before the address.
+_BEFORE = re.compile(r"\[?(?:(?<![^\W_])(?:mailto|smtp):)?\Z", re.IGNORECASE)
 _COMMENT_MARK = re.compile(r"\\.|[()]", re.DOTALL)
 _BLANKS = re.compile(r"\s+")
+_NO_DOMAIN = re.compile(r"=[^@]*\Z")  # "joe@example.com=20"
 _ROUTE = re.compile(r"@[^:]*+:")  # RFC 5322 section 4.4
 # What is copied along with an address and not seen, and marks of other alphabets around it.
 _UNSEEN = "\xa0\xad\u200b-\u200f\u202a-\u202f\u2060-\u2069\u3000\ufeff"
@@ -109,7 +113,8 @@ def _of_element(element: list[_Token], defects: Defects, name: str) -> Iterator[
             yield Mailbox("", found)
         return
     if not places:  # some have the name and the address change places: "Joe Doe (joe@example.com)"
-        comments = [(at, one.text) for at, one in enumerate(element) if one.kind == "comment"]
+        kinds = ("comment",) if angles else ("comment", "quoted")  # or quote the address as a whole
+        comments = [(at, one.text) for at, one in enumerate(element) if one.kind in kinds]
         places = [(at, found) for at, text in comments if "@" in text and (found := _address(text))]
     start = 0
     for at, found in places:
@@ -123,7 +128,8 @@ def _address(text: str) -> str:
     """The address, in canonical form; "" where it is none."""
     if len(text) > _MAX_ADDRESS:
         return ""
-    text = text if '"' in text else _BLANKS.sub("", text)
+    if '"' not in text:
+        text = _BLANKS.sub("", _without_comments(text) if "(" in text else text)
     text = text.strip().lstrip("<'`([").removesuffix(">").strip()
     if not text.isascii():
         text = _AT_ITS_ENDS.sub("", text)
@@ -131,8 +137,19 @@ def _address(text: str) -> str:
         text = text[7:]
     if route := _ROUTE.match(text):
         text = text[route.end() :]
+    if "@" in text:
+        text = _NO_DOMAIN.sub("", text)
     text = text.rstrip(_AROUND) if not text.endswith("]") or "[" not in text else text
     return usable(text)
+
+
+def _without_comments(text: str) -> str:
+    """An address without the comments that may stand in it (RFC 5322 section 3.2.2)."""
+    kept, at = "", 0
+    while (begin := text.find("(", at)) >= 0 and (end := _end_of_comment(text, begin + 1)):
+        kept += text[at:begin]
+        at = end
+    return kept + text[at:]
 
 
 def usable(text: str) -> str:
@@ -153,7 +170,7 @@ def _name(tokens: list[_Token], defects: Defects, field: str) -> str:
     named = [one for one in tokens if one.kind != "comment"] or tokens
     text = "".join(f" {one.text}" if one.is_apart else one.text for one in named)
     decoded = decode_words(text.encode(), defects, field)
-    shown = _BLANKS.sub(" ", decoded).removesuffix("mailto:").strip(" ,")
+    shown = _BEFORE.sub("", _BLANKS.sub(" ", decoded).rstrip()).strip(" ,")
     if len(shown) > 1 and shown[0] == shown[-1] and shown[0] in "'\"":
         shown = shown[1:-1]
     return shown[:MAX_NAME].strip()
