@@ -45,6 +45,7 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _BEFORE = re.compile(r"\[?(?:(?<![^\W_])(?:mailto|smtp):)?\Z", re.IGNORECASE)
 _COMMENT_MARK = re.compile(r"\\.|[()]", re.DOTALL)
 _BLANKS = re.compile(r"\s+")
+_NO_CHARACTER = re.compile("[\ud800-\udfff\ufffd]")
 _NO_DOMAIN = re.compile(r"=[^@]*\Z")  # "joe@example.com=20"
 _ROUTE = re.compile(r"@[^:]*+:")  # RFC 5322 section 4.4
 # What is copied along with an address and not seen, and marks of other alphabets around it.
@@ -66,12 +67,14 @@ def read(values: Iterable[bytes], defects: Defects, name: str) -> list[Mailbox]:
     """The mailboxes of the fields with these ``values``, in order. ``name`` is the fields'."""
     found: list[Mailbox] = []
     for value in values:
-        text = unfold(value[:MAX_FIELD]).decode("utf-8", "replace")
+        # A name may be in an old charset that nothing names, an address may not.
+        text = unfold(value[:MAX_FIELD]).decode("utf-8", "surrogateescape")
         if len(value) > MAX_FIELD:
             defects.add(f"{name}: longer than {MAX_FIELD} octets, not all was read", kind="limit")
         ours = list(_mailboxes(text, defects, name))
         if not ours and "=?" in text:  # some encode the address, too
-            ours = list(_mailboxes(decode_words(text.encode(), defects, name), defects, name))
+            decoded = decode_words(_octets(text), defects, name)
+            ours = list(_mailboxes(decoded, defects, name))
         found += ours
         if len(found) > MAX_MAILBOXES:
             defects.add(f"{name}: more than {MAX_MAILBOXES} mailboxes", kind="limit")
@@ -154,6 +157,8 @@ def _without_comments(text: str) -> str:
 
 def usable(text: str) -> str:
     """The address in canonical form, where it can be compared and answered; else ""."""
+    if not text.isascii() and _NO_CHARACTER.search(text):
+        return ""
     try:
         found = address.parse_mailbox(text, smtputf8=True)
         if not found.isascii():  # folded, a few characters are others, and some addresses too long
@@ -162,18 +167,22 @@ def usable(text: str) -> str:
                 return ""
     except AddressError:
         return ""
-    return "" if "\ufffd" in found or "@" not in found else found
+    return "" if "@" not in found else found
 
 
 def _name(tokens: list[_Token], defects: Defects, field: str) -> str:
     """The display name; else the text of a comment (RFC 5322 section 3.4, as it was before)."""
     named = [one for one in tokens if one.kind != "comment"] or tokens
     text = "".join(f" {one.text}" if one.is_apart else one.text for one in named)
-    decoded = decode_words(text.encode(), defects, field)
+    decoded = decode_words(_octets(text), defects, field)
     shown = _BEFORE.sub("", _BLANKS.sub(" ", decoded).rstrip()).strip(" ,")
     if len(shown) > 1 and shown[0] == shown[-1] and shown[0] in "'\"":
         shown = shown[1:-1]
     return shown[:MAX_NAME].strip()
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _tokens(text: str) -> Iterator[_Token]:

@@ -104,6 +104,14 @@ def test_others(value: str, mailboxes: list[tuple[str, str]]) -> None:
     assert found(value) == mailboxes
 
 
+def test_a_name_in_a_charset_that_nothing_names() -> None:
+    field = "Heinz Müller <heinz@x.test>, Jürgen <jürgen@x.test>".encode("latin-1")
+    mailboxes = [(one.name, one.address) for one in read([field], Defects(), "To")]
+    assert mailboxes == [("Heinz Müller", "heinz@x.test")]
+    (one,) = read(["=?utf-8?q?a?= ü <a@x.test>".encode()], Defects(), "To")
+    assert one.name == "a ü"
+
+
 def test_all_fields_are_read() -> None:
     assert found("a@x.test", "b@x.test") == [("", "a@x.test"), ("", "b@x.test")]
 
