@@ -18,7 +18,7 @@ _ID = re.compile(r"<\s{0,20}+([^<>\s]{1,900})\s{0,20}+>")
 _IN_BRACKETS = re.compile(r"<[^<>]{1,1000}>")
 _FOLDED = re.compile(rb"<[^<>\n]{1,1000}+(?:\n[ \t][^<>\n]{0,1000}+){1,20}+>")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
-_BARE = re.compile(r"[^<>\s\"(),;]{1,400}@[^<>\s\"(),;]{1,400}")
+_BARE = re.compile(r"(?<![^<>\s\"(),;])[^<>\s\"(),;]{1,400}@[^<>\s\"(),;]{1,400}")
 
 
 def read(raw: bytes | None, *, bare: bool = False) -> list[str]:

@@ -30,6 +30,7 @@ def test_bare_ones_where_they_are_wanted_and_no_others_are_there() -> None:
     assert read(b"a@x, b@x", bare=True) == ["<a@x>", "<b@x>"]
     assert read(b"a@x <b@x>", bare=True) == ["<b@x>"]
     assert read(b"<a b@x>", bare=True) == []
+    assert read(b"a" * 401 + b"@x, b@x", bare=True) == ["<b@x>"]
 
 
 def test_what_is_written_again_is_ascii() -> None:
