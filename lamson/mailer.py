@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, scoped_session
 
     from lamson.message.attachment import Attachable
-    from lamson.message.mailboxes import Addresses, Mailbox
+    from lamson.message.mailboxes import Addresses, Mailbox, Recipients
     from lamson.message.response import MailResponse
     from lamson.routing.function import Function
     from lamson.routing.router import Router
@@ -160,7 +160,7 @@ class Mailer:
         at: datetime | float | None = None,
         key: Key | str | None = None,
         sender: str | None = None,
-        to: str | Sequence[str] | None = None,
+        to: Recipients | None = None,
         track: bool | None = None,
         module: str = "",
     ) -> str:

@@ -8,7 +8,7 @@ the process dies later, the same bytes go out with the same Message-ID.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lamson import log
@@ -20,6 +20,7 @@ from lamson.errors import LamsonError
 from lamson.message import mailboxes
 from lamson.message.answering import fields_of_answer, one_line, subject_of_answer
 from lamson.message.compose import normalise_newlines
+from lamson.message.mailboxes import listed
 from lamson.message.notes import without_notes
 from lamson.message.passing_on import with_fields
 from lamson.smtp import address
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from lamson.delivery.thread import Thread
     from lamson.delivery.tracking import Tracking
     from lamson.message.attachment import Attachable
-    from lamson.message.mailboxes import Addresses, Mailbox
+    from lamson.message.mailboxes import Addresses, Mailbox, Recipients
     from lamson.message.passing_on import Fields
     from lamson.message.request import MailRequest
     from lamson.message.response import MailResponse
@@ -223,7 +224,7 @@ class Delivery(Posting):
             return None
         response = self.compose(
             template,
-            to=to or found[0].address,
+            to=given or to or found[0].address,
             sender=sender or message.recipient.address,
             subject=subject if subject is not None else subject_of_answer(message.subject),
             cc=cc,
@@ -260,7 +261,7 @@ class Delivery(Posting):
 
     def forward(
         self,
-        to: str | Sequence[str] | None = None,
+        to: Recipients | None = None,
         *,
         sender: str | None = None,
         headers: Fields = (),
@@ -302,7 +303,7 @@ class Delivery(Posting):
         hops = message.get_all("Received")
         if (mark and mark in message.get_all(LOOP_MARK)) or len(hops) > MAX_HOPS:
             raise MailLoop
-        recipients = [to] if isinstance(to, str) else list(to if to is not None else [here])
+        recipients = listed(here if to is None else to)
         is_null = message.sender == address.NULL_PATH
         is_tracked = self._is_tracked(track, sender) and not (is_null and track is None)
         if sender is None:
@@ -317,7 +318,9 @@ class Delivery(Posting):
             ours.append((LOOP_MARK, mark))
         for name, value in headers.items() if isinstance(headers, Mapping) else headers:
             # What is kept to be compared next time must not change with the caller's list.
-            ours.append((name, tuple(value) if isinstance(value, list) else value))
+            if isinstance(value, Iterable) and not isinstance(value, str):
+                value = tuple(value)
+            ours.append((name, value))
         lists = (str(value) for name, value in ours if name.lower() == "list-id")
         self._post(
             sender=sender,

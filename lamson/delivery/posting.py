@@ -19,6 +19,7 @@ from lamson.delivery.moment import seconds_of
 from lamson.delivery.tracking import list_of
 from lamson.errors import LamsonError, SenderError
 from lamson.message.compose import normalise_newlines
+from lamson.message.mailboxes import Mailbox, listed
 from lamson.message.message import Message
 from lamson.message.response import MailResponse
 from lamson.smtp import address
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from lamson.delivery.tracking import Tracking
     from lamson.message.attachment import Attachable
-    from lamson.message.mailboxes import Addresses, Mailbox
+    from lamson.message.mailboxes import Addresses, Recipients
     from lamson.message.templates import Templates
     from lamson.routing.purposes import Purposes
     from lamson.storage.state import StateKey
@@ -200,7 +201,7 @@ class Posting:
         response: MailResponse | bytes,
         *,
         sender: str | None = None,
-        to: str | Sequence[str] | None = None,
+        to: Recipients | None = None,
         at: datetime | float | None = None,
         key: Key | str | None = None,
         track: bool | None = None,
@@ -234,12 +235,17 @@ class Posting:
             self._is_tracked(track, sender)
             return self._post(
                 sender=sender,
-                recipients=[to] if isinstance(to, str) else list(to),
+                recipients=listed(to),
                 content=response,
                 message_id=Message(response).message_id or "",
                 smtputf8=not response.partition(b"\r\n\r\n")[0].isascii(),
                 at=at,
                 key=key,
+            )
+        if not isinstance(response, MailResponse):
+            raise TypeError(
+                f"send() takes what compose() makes, or bytes, not {type(response).__name__};"
+                " forward() passes a message on that came"
             )
         own = None if response.envelope_sender == response.author else response.envelope_sender
         given = own if sender is None else sender
@@ -251,7 +257,7 @@ class Posting:
         response: MailResponse,
         given: str | None,
         default: str,
-        to: str | Sequence[str] | None,
+        to: Recipients | None,
         *,
         at: datetime | float | None,
         key: Key | str | None,
@@ -262,9 +268,7 @@ class Posting:
             response["Message-ID"] = self._next_message_id(response.author)
         if response["Date"] is None:
             response["Date"] = _date(int(self._clock()))
-        recipients = (
-            [to] if isinstance(to, str) else list(response.recipients if to is None else to)
-        )
+        recipients = listed(response.recipients if to is None else to)
         sender = default if given is None else given
         self._prepare(response, sender)
         message_id = self._post(
@@ -442,7 +446,7 @@ class Posting:
         self,
         *,
         sender: str,
-        recipients: Sequence[str],
+        recipients: Iterable[str | Mailbox],
         content: bytes,
         message_id: str,
         smtputf8: bool,
@@ -530,8 +534,10 @@ def _date(seconds: int) -> str:
     return formatdate(seconds, localtime=True)
 
 
-def _written(mailbox: str) -> str:
+def _written(mailbox: str | Mailbox) -> str:
     """An address of the envelope: as it is, in A-labels where that does. Raises AddressError."""
+    if isinstance(mailbox, Mailbox):
+        mailbox = mailbox.address
     return address.for_ascii(address.parse_mailbox(mailbox, smtputf8=True))
 
 

@@ -33,15 +33,20 @@ _TOKEN = re.compile(
       | (?P<local>"(?>(?:[^"\\]|\\.){0,64})"@[^\s<>,;()"]++)
       | (?P<angle><\s*+(?:"(?>(?:[^"\\]|\\.){0,64})"@)?[^<>"]*+>)
       | (?P<end>[,;])
-      | (?P<colon>:(?![^\s,;<>]{0,320}@))
-      | (?P<atom>[^\s,;:<>()"=]++|=(?!\?)|[=:])""",
+      | (?P<colon>:(?!//|[^\s,;<>]{0,320}@))
+      | (?P<atom>(?:(?<=@)\[(?:ipv6:)?[0-9a-f:.]{2,60}\]
+                  |[^\s,;:<>()"=]|=(?!\?[^?\s]{1,80}\?[bq]\?))++|[=:])""",
     re.VERBOSE | re.IGNORECASE,
 )
 _QUOTED = re.compile(r'"((?>(?:[^"\\]|\\.)*))"', re.DOTALL)
 _OPEN_ANGLE = re.compile(r"<[^<>\",;]*+")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+# "Joe [mailto:joe@example.com]", and "SMTP:" as Exchange has it: what stands before the address.
+_BEFORE = re.compile(r"\[?(?:(?<![^\W_])(?:mailto|smtp):)?\Z", re.IGNORECASE)
 _COMMENT_MARK = re.compile(r"\\.|[()]", re.DOTALL)
 _BLANKS = re.compile(r"\s+")
+_NO_CHARACTER = re.compile("[\ud800-\udfff\ufffd]")
+_NO_DOMAIN = re.compile(r"=[^@]*\Z")  # "joe@example.com=20"
 _ROUTE = re.compile(r"@[^:]*+:")  # RFC 5322 section 4.4
 # What is copied along with an address and not seen, and marks of other alphabets around it.
 _UNSEEN = "\xa0\xad\u200b-\u200f\u202a-\u202f\u2060-\u2069\u3000\ufeff"
@@ -62,12 +67,14 @@ def read(values: Iterable[bytes], defects: Defects, name: str) -> list[Mailbox]:
     """The mailboxes of the fields with these ``values``, in order. ``name`` is the fields'."""
     found: list[Mailbox] = []
     for value in values:
-        text = unfold(value[:MAX_FIELD]).decode("utf-8", "replace")
+        # A name may be in an old charset that nothing names, an address may not.
+        text = unfold(value[:MAX_FIELD]).decode("utf-8", "surrogateescape")
         if len(value) > MAX_FIELD:
             defects.add(f"{name}: longer than {MAX_FIELD} octets, not all was read", kind="limit")
         ours = list(_mailboxes(text, defects, name))
         if not ours and "=?" in text:  # some encode the address, too
-            ours = list(_mailboxes(decode_words(text.encode(), defects, name), defects, name))
+            decoded = decode_words(_octets(text), defects, name)
+            ours = list(_mailboxes(decoded, defects, name))
         found += ours
         if len(found) > MAX_MAILBOXES:
             defects.add(f"{name}: more than {MAX_MAILBOXES} mailboxes", kind="limit")
@@ -109,7 +116,8 @@ def _of_element(element: list[_Token], defects: Defects, name: str) -> Iterator[
             yield Mailbox("", found)
         return
     if not places:  # some have the name and the address change places: "Joe Doe (joe@example.com)"
-        comments = [(at, one.text) for at, one in enumerate(element) if one.kind == "comment"]
+        kinds = ("comment",) if angles else ("comment", "quoted")  # or quote the address as a whole
+        comments = [(at, one.text) for at, one in enumerate(element) if one.kind in kinds]
         places = [(at, found) for at, text in comments if "@" in text and (found := _address(text))]
     start = 0
     for at, found in places:
@@ -123,7 +131,8 @@ def _address(text: str) -> str:
     """The address, in canonical form; "" where it is none."""
     if len(text) > _MAX_ADDRESS:
         return ""
-    text = text if '"' in text else _BLANKS.sub("", text)
+    if '"' not in text:
+        text = _BLANKS.sub("", _without_comments(text) if "(" in text else text)
     text = text.strip().lstrip("<'`([").removesuffix(">").strip()
     if not text.isascii():
         text = _AT_ITS_ENDS.sub("", text)
@@ -131,12 +140,25 @@ def _address(text: str) -> str:
         text = text[7:]
     if route := _ROUTE.match(text):
         text = text[route.end() :]
+    if "@" in text:
+        text = _NO_DOMAIN.sub("", text)
     text = text.rstrip(_AROUND) if not text.endswith("]") or "[" not in text else text
     return usable(text)
 
 
+def _without_comments(text: str) -> str:
+    """An address without the comments that may stand in it (RFC 5322 section 3.2.2)."""
+    kept, at = "", 0
+    while (begin := text.find("(", at)) >= 0 and (end := _end_of_comment(text, begin + 1)):
+        kept += text[at:begin]
+        at = end
+    return kept + text[at:]
+
+
 def usable(text: str) -> str:
     """The address in canonical form, where it can be compared and answered; else ""."""
+    if not text.isascii() and _NO_CHARACTER.search(text):
+        return ""
     try:
         found = address.parse_mailbox(text, smtputf8=True)
         if not found.isascii():  # folded, a few characters are others, and some addresses too long
@@ -145,18 +167,22 @@ def usable(text: str) -> str:
                 return ""
     except AddressError:
         return ""
-    return "" if "\ufffd" in found or "@" not in found else found
+    return "" if "@" not in found else found
 
 
 def _name(tokens: list[_Token], defects: Defects, field: str) -> str:
     """The display name; else the text of a comment (RFC 5322 section 3.4, as it was before)."""
     named = [one for one in tokens if one.kind != "comment"] or tokens
     text = "".join(f" {one.text}" if one.is_apart else one.text for one in named)
-    decoded = decode_words(text.encode(), defects, field)
-    shown = _BLANKS.sub(" ", decoded).removesuffix("mailto:").strip(" ,")
+    decoded = decode_words(_octets(text), defects, field)
+    shown = _BEFORE.sub("", _BLANKS.sub(" ", decoded).rstrip()).strip(" ,")
     if len(shown) > 1 and shown[0] == shown[-1] and shown[0] in "'\"":
         shown = shown[1:-1]
     return shown[:MAX_NAME].strip()
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _tokens(text: str) -> Iterator[_Token]:

@@ -18,8 +18,9 @@ _MAX_SUBJECT = 900  # characters
 
 # "Re:" as mail programs say it in other languages; with a number, as some count.
 _ANSWER = re.compile(
-    r"(?:re|rép|aw|antw|sv|vs|rif|r|res|odp|bls|ynt|atb|vá|αντ|απ|σχετ|отв|回复|回覆|答复|答覆|返信|회신|رد"
-    r"|תגובה|השב)(?:\[\d{1,3}\]|\(\d{1,3}\)|\^\d{1,3})? ?[:\uff1a] *",
+    r"(?:re|rép|aw|antw\.?|antwort|sv|vs|ang|vedr\.?|rif|r|res|odp|bls|ynt|atb|vá|αντ\.?|απ\.?|σχετ\.?"
+    r"|отв|ответ|回复|回覆|答复|答覆|返信|회신|رد|תגובה|השב)"
+    r"(?: ?\[\d{1,3}\]| ?\(\d{1,3}\)|\^\d{1,3})? ?[:\uff1a] *",
     re.IGNORECASE,
 )
 

@@ -28,6 +28,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _CONTENT_ID = re.compile(r"[!-;=?-~]{1,200}")
 _METHOD = re.compile(r"^METHOD:([A-Za-z-]{1,30})[ \t]*\r?$", re.MULTILINE)
 _CHARSET = re.compile(r"; *charset=", re.IGNORECASE)
+_CHARSET_SAID = re.compile(r'; *charset=(?:"[^"]*"|[\w.+-]*)', re.IGNORECASE)
 _MAX_NAME = 255  # octets in UTF-8
 
 
@@ -35,12 +36,14 @@ _MAX_NAME = 255  # octets in UTF-8
 class Attachment:
     """A file that goes with a message.
 
-    A ``str`` of a text type is sent as UTF-8 text, its line ends normalised; ``bytes`` stay as they
-    are. With ``inline``, the HTML shows it as ``cid:FILENAME``, or by ``content_id`` where that is
-    given (RFC 2392). A calendar with a method, such as ``text/calendar; method=REQUEST``, stands
-    among the alternatives, where mail programs look for invitations (RFC 6047 section 2.4); the
-    method may be said by its content alone. Raises ValueError for a wrong type, and for a file name
-    that is empty, longer than 255 octets in UTF-8, or holds control characters.
+    A ``str`` of a text type is sent as UTF-8 text, whatever charset its type names, its line ends
+    normalised; ``bytes`` stay as they are. With ``inline``, the HTML shows it as ``cid:FILENAME``,
+    or by ``content_id`` where that is given (RFC 2392). A calendar with a method, such as
+    ``text/calendar; method=REQUEST``, stands among the alternatives, where mail programs look for
+    invitations (RFC 6047 section 2.4); the method may be said by its content alone. Raises
+    ValueError for a wrong type, and for a file name that is empty, longer than 255 octets in UTF-8,
+    or holds control characters; TypeError for data that is neither bytes nor a text, such as an
+    open file.
     """
 
     data: bytes | str
@@ -51,9 +54,20 @@ class Attachment:
 
     def __post_init__(self) -> None:
         name, kind = self.filename, self.content_type
+        if isinstance(self.data, bytearray | memoryview):
+            object.__setattr__(self, "data", bytes(self.data))
+        elif not isinstance(self.data, bytes | str):
+            raise TypeError(f"an attachment is bytes or a text, not {type(self.data).__name__}")
+        for text in (name, kind):
+            if not isinstance(text, str):
+                raise TypeError(
+                    f"an attachment's name and type are texts, not {type(text).__name__}"
+                )
         if not name.strip() or _CONTROL.search(name) or len(name.encode()) > _MAX_NAME:
             raise ValueError(f"not a file name for an attachment: {name[:80]!r}")
-        if len(kind) > 200 or not _CONTENT_TYPE.fullmatch(kind):
+        # A multipart may not be encoded (RFC 2045 section 6.4).
+        is_whole = not kind.lower().startswith("multipart/")
+        if len(kind) > 200 or not (is_whole and _CONTENT_TYPE.fullmatch(kind)):
             raise ValueError(f"not a content type such as image/png: {kind[:80]!r}")
         if self.content_id is not None:
             bare = self.content_id.removeprefix("<").removesuffix(">")
@@ -91,8 +105,8 @@ class Attachment:
             return compose.plain_entity(as_lines(message), kind, fields)
         if isinstance(data, bytes):
             return compose.data_entity(data, kind, fields)
-        if kind.startswith("text/") and not _CHARSET.search(kind):
-            return compose.text_entity(data, kind, fields)
+        if kind.lower().startswith("text/"):
+            return compose.text_entity(data, _CHARSET_SAID.sub("", kind), fields)
         return compose.data_entity(data.encode("utf-8", "replace"), kind, fields)
 
     def _invitation(self) -> Entity:

@@ -69,6 +69,11 @@ _VERB = re.compile(
 _SAID = re.compile(r"\b(?:said|says)\b", re.IGNORECASE)
 _COLON = re.compile(r"[:\uff1a]\s*$|^-{2,}\s.*\s-{2,}$")  # Zoho: "---- On Monday Ann wrote ----"
 # With what an attribution may begin: words of the languages, a weekday, a date, a name.
+# ">>> Ann Lee <ann@example.com> 1/2/26 3:04 PM >>>", ">>> On ..., in message <...>, Ann wrote:"
+_GROUPWISE = re.compile(r">>>\s[^>].{0,250}(?:\s>>>|\bin message <.{1,200}\bwrote:)")
+# What stands before each line of a quote, with some, in place of a ">": "AL> text", "| text".
+_INITIALS = re.compile(r"[ \t]{0,8}[^\W\d_]{1,12}>(?=[>\s]|\Z)")
+_BAR = re.compile(r"\|(?=\s|\Z)")
 _STARTS = re.compile(
     r"[\u201c\"'<(\[*_~-]*+(?:on|am|den|le|el|il|em|no dia|op|v|dne|dňa|in data|în|pe"
     r"|στις|"
@@ -252,6 +257,19 @@ def is_forward_subject(subject: str) -> bool:
 def is_forward_line(line: str) -> bool:
     """True for a line such as "---------- Forwarded message ---------"."""
     return _FORWARD.fullmatch(_plain(line)) is not None
+
+
+def is_groupwise_line(line: str) -> bool:
+    """True for what GroupWise writes above a mail, whose lines it may leave without a mark."""
+    plain = _plain(line)
+    if not _GROUPWISE.fullmatch(plain):
+        return False
+    return _DATE.search(plain) is not None and _TIME.search(plain) is not None
+
+
+def quote_mark(line: str) -> re.Pattern[str] | None:
+    """What the lines of a quote begin with, where this is the first of one without a ">"."""
+    return next((mark for mark in (_INITIALS, _BAR) if mark.match(line)), None)
 
 
 def is_original_line(line: str) -> bool:

@@ -74,6 +74,7 @@ _MORE_NAMES = {
     "cp54936": "gb18030",
     "cseucpkdfmtjapanese": "euc_jp",
     "gb": "gb18030",
+    "iso-2022-jp-ms": "iso2022_jp",
     "iso-10646-utf-8": "utf_8",
     "iso-10646-utf8": "utf_8",
     "iso-latin-1": "cp1252",
@@ -114,6 +115,8 @@ _SHIFTED = {"iso2022_kr", "iso2022_cn"}
 _SWITCHING = re.compile("iso2022|hz$")
 _SWITCH = re.compile(rb"\x1b\$[(@AB]")
 _ASCII = bytes(range(128))
+_HALVES = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
+_MAX_HALVES = 20_000  # pairs of them that are joined in one text
 _EUC_PAIRS = re.compile(rb"(?:[\xa1-\xfe]{2})++")
 _PLAIN = frozenset({"", "us-ascii", "utf-8", "iso-8859-1"})
 _META_WITHIN = 4096
@@ -201,12 +204,23 @@ def _guess(data: bytes, codec: str, *, is_ascii: bool) -> str:
 
 
 def _nearly_utf8(data: bytes) -> str:
-    """With one U+FFFD for each bad octet; or by windows-1252, where few of them are good UTF-8."""
+    """With one U+FFFD for each bad octet; or by windows-1252, where few of them are good UTF-8.
+
+    Programs in Java write UTF-16 in the manner of UTF-8: each half of a pair for itself (CESU-8).
+    """
+    if b"\xed" in data:
+        data = _HALVES.sub(_joined, data, _MAX_HALVES)
     text = data.decode("utf_8", "replace")
     bad = text.count("\ufffd")
     # Each character that is good has two octets or more.
     good = (len(data.translate(None, _ASCII)) - bad) // 2
     return text if good >= bad else data.decode("cp1252", "replace")
+
+
+def _joined(halves: re.Match[bytes]) -> bytes:
+    _, one, two, _, three, four = halves[0]
+    high, low = (one & 15) << 6 | two & 63, (three & 15) << 6 | four & 63
+    return chr(0x10000 + (high << 10) + low).encode()
 
 
 def _marked(data: bytes, mark: bytes, codec: str, defects: Defects, where: str) -> str:

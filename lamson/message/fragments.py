@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from lamson.message import attribution, signature
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping
 
 Kind = Literal["new", "quote", "signature", "forwarded", "footer"]
@@ -72,6 +73,7 @@ class _Splitter:
         self._is_forward = attribution.is_forward_subject(subject)
         self._marks = marks
         self._kinds: list[Kind] = []
+        self._mark: re.Pattern[str] | None = None  # of quotes that have another mark than ">"
         self._until_end: Kind | None = None  # quoted or forwarded without a mark at each line
         self._tries = _MAX_TRIES
         self._from_others: dict[int, bool] = {}
@@ -105,13 +107,13 @@ class _Splitter:
         if mark is not None and self._until_end is None:
             if mark == "quote":
                 return self._lasting(self._shown(), 1)[0]
-            if not _is_quoted(line):
+            if not self._is_quoted(line):
                 return mark
         if self._until_end is not None:
             return self._until_end
         if not line.strip():
             return kind
-        if _is_quoted(line):
+        if self._is_quoted(line):
             return "quote"
         if kind == "quote":
             kind = "new"
@@ -128,7 +130,11 @@ class _Splitter:
         if self._until_end is not None:
             return None
         line = self._lines[number]
-        if not line.strip() or _is_quoted(line):
+        if attribution.is_groupwise_line(line):
+            after = self._next_text(number + 1)
+            is_marked = after < len(self._lines) and self._is_quoted(self._lines[after])
+            return ("quote", 1) if is_marked else self._lasting(self._shown(), 1)
+        if not line.strip() or self._is_quoted(line):
             return None
         if attribution.is_forward_line(line):
             return self._lasting("forwarded", 1)
@@ -136,7 +142,9 @@ class _Splitter:
             return self._lasting(self._shown(), 1)
         if attribution.is_rule(line):
             after = self._next_text(number + 1)
-            if after < len(self._lines) and self._is_header(after):
+            if after < len(self._lines) and (
+                self._is_header(after) or attribution.is_original_line(self._lines[after])
+            ):
                 return self._lasting(self._shown(), 1)
             return None
         if self._is_header(number):
@@ -172,7 +180,7 @@ class _Splitter:
             last = number + count - 1
             if last >= len(self._lines) or not self._lines[last].strip():
                 return None
-            if count > 1 and _is_quoted(self._lines[last]):
+            if count > 1 and self._is_quoted(self._lines[last]):
                 return None
             if attribution.ends_in_colon(self._lines[last]):
                 return self._judge(number, last)
@@ -186,11 +194,17 @@ class _Splitter:
                 return None  # the first of them are the writer's
         text = " ".join(self._lines[number : last + 1])
         after = self._next_text(last + 1)
-        if after < len(self._lines) and _is_quoted(self._lines[after]) and after - last <= 3:
+        is_near = after < len(self._lines) and after - last <= 3
+        if is_near and self._mark is None and attribution.is_attribution(text):
+            self._mark = attribution.quote_mark(self._lines[after])
+        if is_near and self._is_quoted(self._lines[after]):
             return ("quote", last + 1 - number) if attribution.is_attribution(text) else None
         if attribution.is_sure_attribution(text):
             return self._lasting("quote", last + 1 - number)
         return None
+
+    def _is_quoted(self, line: str) -> bool:
+        return _is_quoted(line) or (self._mark is not None and self._mark.match(line) is not None)
 
     def _next_text(self, number: int) -> int:
         """The next line with something in it, within a few lines."""
@@ -222,7 +236,7 @@ class _Splitter:
             line = self._lines[at]
             if not line.strip():
                 continue
-            if _is_quoted(line) or self._is_others(at):
+            if self._is_quoted(line) or self._is_others(at):
                 return True
             texts += 1
             if texts > count or (like_a_card and signature.is_sentence(line)):

@@ -34,9 +34,10 @@ _BLANK_LINE = re.compile(rb"\n[ \t]++\r?\n")
 _ONCE = ("Content-Type", "Content-Disposition", "Content-Transfer-Encoding")
 
 
-def called(*names: str) -> re.Pattern[bytes]:
-    """An expression for `Header.first_of`."""
-    return re.compile(b"\n(%b)[ \t]*+:" % "|".join(map(re.escape, names)).lower().encode())
+def called(*names: str, like: str = "") -> re.Pattern[bytes]:
+    """An expression for `Header.first_of`; ``like`` is one for other names, in lower case."""
+    all_names = "|".join([re.escape(name.lower()) for name in names] + ([like] if like else []))
+    return re.compile(b"\n(%b)[ \t]*+:" % all_names.encode())
 
 
 class Header:

@@ -36,7 +36,8 @@ _SIGNATURE = re.compile(
     r"(?:x_)*+(?:gmail_signature|moz-signature|applemailsignature"
     r"|protonmail_signature_block(?:-user)?|signature|ms-outlook-mobile-signature"
     r"|outlookmobilesignature|ydp[\w-]*signature|yahoo-signature"
-    r"|zm_[\w-]*signature|tutanota_signature)",
+    r"|zm_[\w-]*signature|tutanota_signature|messagesignaturesection|email-signature"
+    r"|(?:front|sh|edo|missive|superhuman|mailspring|airmail|spark|hs)[_-]signature)",
     re.IGNORECASE,
 )
 # Old mail below, to the end; those whose old mail stands in a blockquote need no mark.

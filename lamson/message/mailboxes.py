@@ -7,15 +7,13 @@ For `MailResponse`. Strict, as this is our own output: whatever is not a mailbox
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from lamson.errors import AddressError
 from lamson.message.compose import encode_words, is_plain
 from lamson.smtp.address import parse_mailbox
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _FIELDS = frozenset(
     {"bcc", "cc", "disposition-notification-to", "errors-to", "from", "mail-followup-to"}
@@ -76,18 +74,28 @@ def is_field(name: str) -> bool:
     return name.lower().removeprefix(_RESENT) in _FIELDS
 
 
-Addresses: TypeAlias = "str | Mailbox | Sequence[str | Mailbox]"
+Addresses: TypeAlias = "str | Mailbox | Iterable[str | Mailbox]"
 """What an address field is made of: a text with one address or several, or `Mailbox` objects."""
+
+Recipients: TypeAlias = "str | Mailbox | Iterable[str | Mailbox]"
+"""Whom the envelope names: one address, or any number of them."""
+
+
+def listed(recipients: Recipients) -> list[str | Mailbox]:
+    """The recipients as a list, which can be gone through more than once."""
+    return [recipients] if isinstance(recipients, str | Mailbox) else list(recipients)
 
 
 def of(value: Addresses) -> tuple[Mailbox, ...]:
-    """The mailboxes that are meant. Raises AddressError."""
+    """The mailboxes that are meant. Raises AddressError, TypeError for what can be none."""
     if isinstance(value, Mailbox):
         return (value,)
     if isinstance(value, str):
         return parse(value)
     if not value:
         raise AddressError("no mail address: the list is empty")
+    if not isinstance(value, Iterable):
+        raise TypeError(f"not a mail address, but {type(value).__name__}: {value!r:.200}")
     return tuple(mailbox for one in value for mailbox in of(one))
 
 

@@ -141,6 +141,8 @@ class _Cutter:
                 boundary = self._boundary(source, start, end, boundaries)
         if boundary is None:
             self._hides("a multipart without its boundary line", "malformed")
+            boundary = _guessed(source, start, end)
+        if boundary is None:
             return "text/plain"
         entity.headers.examine()
         # RFC 2046 section 5.1.5

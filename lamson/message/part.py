@@ -27,6 +27,10 @@ _OPAQUE = frozenset(
     | {"application/pkcs7-mime", "application/x-pkcs7-mime"}
 )
 _TEXTS = ("text/plain", "text/html")
+# What some readers show in place of a text that stands beside it, and nobody saves.
+_OTHER_FORMS = frozenset(
+    {"text/enriched", "text/richtext", "text/markdown", "text/watch-html", "text/x-amp-html"}
+)
 _MESSAGES = ("message/rfc822", "message/global", "message/rfc2822", "message/news")
 _USUAL_ENCODINGS = {
     encoding.encode(): encoding for encoding in (*IDENTITY, "base64", "quoted-printable")
@@ -189,11 +193,11 @@ class Part:
 
         A text with a file name that is not declared to be an attachment is both (see `is_shown`).
         """
-        return (
-            self.is_declared_attachment
-            or self.content_type not in _TEXTS
-            or self.filename is not None
-        )
+        if self.is_declared_attachment or self.filename is not None:
+            return True
+        if self.content_type in _OTHER_FORMS:
+            return self.group is not None and self.group.kind != "alternative"
+        return self.content_type not in _TEXTS
 
     def examine(self) -> None:
         """Read all of it, so that each defect is found."""

@@ -7,6 +7,7 @@ CR, LF or NUL in it raises ValueError at the assignment, naming the field.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
@@ -67,8 +68,8 @@ class MailResponse:
         attachments: Sequence[Attachable] = (),
     ) -> None:
         self._is_frozen = False
-        self._body = body
-        self._html = html
+        self._body = _text("body", body)
+        self._html = _text("html", html)
         self._fields: list[_Field] = []
         self._attachments: list[Attachment] = []
         self._envelope_sender: str | None = None
@@ -79,6 +80,8 @@ class MailResponse:
         self.add_header("Subject", subject)
         for name, value in (headers or {}).items():
             self[name] = value
+        if not isinstance(attachments, Iterable):
+            raise TypeError(f"attachments takes a list, not {type(attachments).__name__}")
         for one in attachments:
             self._attach(attachment.of(one), is_ours=isinstance(one, Attachment))
 
@@ -103,7 +106,7 @@ class MailResponse:
     def body(self, text: str | None) -> None:
         if self._is_frozen:
             raise self._frozen()
-        self._body = text
+        self._body = _text("body", text)
 
     @property
     def html(self) -> str | None:
@@ -114,7 +117,7 @@ class MailResponse:
     def html(self, page: str | None) -> None:
         if self._is_frozen:
             raise self._frozen()
-        self._html = page
+        self._html = _text("html", page)
 
     # The header
 
@@ -162,8 +165,10 @@ class MailResponse:
     @staticmethod
     def _checked(name: str, value: Addresses) -> _Field:
         kind = name.lower()
-        texts = [value] if isinstance(value, str | mailboxes.Mailbox) else value
-        for text in texts or [""]:
+        texts: Sequence[object] = (value,)
+        if not isinstance(value, str | Mailbox) and isinstance(value, Iterable):
+            texts = value = tuple(value)  # a query's rows can be gone through but once
+        for text in texts or ("",):
             compose.check_field(name, text if isinstance(text, str) else "")
         if kind in _MADE_HERE:
             raise ValueError(f"header field {name} follows from body, html and attachments")
@@ -314,6 +319,12 @@ class MailResponse:
         if shown:  # RFC 2387 section 3.1: the type of the part that shows the others
             page = compose.multipart("related", [page, *shown], '; type="text/html"')
         return [compose.text_entity(text), page]
+
+
+def _text(name: str, text: str | None) -> str | None:
+    if text is not None and not isinstance(text, str):
+        raise TypeError(f"{name} takes a text, not {type(text).__name__}")
+    return text
 
 
 def _text_of(html: str) -> str:

@@ -1,10 +1,10 @@
 """The text of a message as a person sees it, out of all its parts (RFC 2046 section 5.1).
 
-For `ParsedMessage`. Of alternatives the plain text is taken where there is something in it, else
-the HTML as text; whatever else stands beside one another is joined in order: the text above a
-picture and the one below it, a page and the footer that a mailing list put under it. A part that
-is empty hides nothing, nor does a file name: only what is declared to be an attachment, and what
-stands in an attached message, is no text of this one.
+For `ParsedMessage`. Of alternatives the plain text is taken where there is something in it, and not
+only that there is HTML, else the HTML as text; whatever else stands beside one another is joined in
+order: the text above a picture and the one below it, a page and the footer that a mailing list put
+under it. A part that is empty hides nothing, nor does a file name: only what is declared to be an
+attachment, and what stands in an attached message, is no text of this one.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _COMMAND = re.compile(
 )
 _SOFT_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
 _BREAKS = re.compile(r"\n(\n+)")
+_MAX_STUB = 400  # characters
 # Blanks, and what takes no room: newsletters fill an empty text with it.
 _NOTHING = re.compile("[\\s\u00ad\u034f\u061c\u180e\u200b-\u200f\u2060-\u2064\u2800\ufeff]*+")
 
@@ -94,12 +95,18 @@ class _Reader:
         plain = [child for child in children if child[0][0].content_type == "text/plain"]
         others = [child for child in children if child[0][0].content_type != "text/plain"]
         first: list[str] | None = None
+        stub: list[str] | None = None
         for child in (*plain, *reversed(others)):
             texts = self._child(*child)
-            if any(map(_says_something, texts)):
+            if not any(map(_says_something, texts)):
+                first = texts if first is None else first
+            elif child in plain and others and _may_be_stub(texts):
+                stub = texts if stub is None else stub
+            elif stub is not None and _bare(stub) in _bare(texts):
+                break
+            else:
                 return texts
-            first = texts if first is None else first
-        return first or []
+        return stub or first or []
 
     def _text(self, part: Part) -> str:
         text = part.text
@@ -150,6 +157,15 @@ def _is_referred_to(part: Part) -> bool:
 
 def _says_something(text: str) -> bool:
     return _NOTHING.fullmatch(text) is None
+
+
+def _may_be_stub(texts: list[str]) -> bool:
+    """Whether it may only say that there is HTML: "Your mail program does not show HTML"."""
+    return sum(map(len, texts)) <= _MAX_STUB and any("html" in text.lower() for text in texts)
+
+
+def _bare(texts: list[str]) -> str:
+    return "".join("".join(texts).split())
 
 
 def _joined(texts: list[str]) -> str:

@@ -23,6 +23,7 @@ _OTHER_DELIMITER = re.compile(
 
 _DEVICE = re.compile(
     r"[\s*_]*+(?:yahoo mail: search, organi[sz]e, conquer|sent on the (?:go|move|run)\b.{0,30}$"
+    r"|sent (?:from|via) the samsung|verstuurd (?:vanaf|met|via|van|vanuit|door)"
     r"|(?:this (?:message|e-?mail) was )?sent (?:from|with|via|using|by) (?:my|an?|the)?"
     r" ?[^\s,;]{1,40}(?: [^\s,;]{1,20}){0,5}\s*$|sent from my|get outlook|get bluemail"
     r"|download outlook"
@@ -43,10 +44,10 @@ _DEVICE = re.compile(
     r"|через)|скачать outlook"
     r"|надіслано (?:з|із)"
     r"|відправлено (?:з|із)"
-    r"|изпратено от"
-    r"|στάλθηκε από"
+    r"|изпратено от|послато са"
+    r"|στάλθηκε από|απεσταλμένο από"
     r"|αποστολή από|dikirim dari"
-    r"|được gửi từ|gửi từ|从我的.{1,30}发送"
+    r"|(?:được |đã )?gửi từ|从我的.{1,30}发送"
     r"|发自我?的?|從我的.{1,30}傳送|發自我?的?"
     r"|傳送自|获取 outlook"
     r"|נשלח מ|أ\u064f?رسلت? من"
@@ -57,6 +58,18 @@ _DEVICE = re.compile(
     r"|[\s*_]*+.{1,30}(?:umdan|imden|ımdan|ümden|dan|den) gönderildi",
     re.IGNORECASE,
 )
+# Where the makers of mail programs have what their signatures link to.
+_APP_LINK = re.compile(
+    r"\s?[<(]\s?https?://(?:[\w-]{1,40}\.){0,4}(?:(?:proton|onelink|bluemail|missiveapp)\.me"
+    r"|(?:yahoo|aol|protonmail|superhuman|sparkmailapp|getmailspring|airmailapp|tryshift|zoho"
+    r"|getunibox|polymail|newtonhq|cloudmagic|fastmail|tutanota|tuta|shortwave|hey|front|frontapp"
+    r"|readdle|onmail|thunderbird|samsung|apple|microsoft|outlook|google)\.com"
+    r"|aka\.ms|sprh\.mn|canarymail\.io|mailbutler\.io|edison\.tech|k9mail\.app|thunderbird\.net)"
+    r"(?:[/?#][^\s<>()]{0,400})?\s?[>)]",
+    re.IGNORECASE,
+)
+_SENT_BY_APP = re.compile(r"[\s*_]*+sent (?:from|with|via|using|by)\s", re.IGNORECASE)
+_MAX_APP = 600
 _SENTENCE = re.compile(r"[.!?:;,。\uff01\uff1f\uff1a]$|^\s*[-*\u2022]\s")
 # "Get Outlook for iOS", in any language, maybe with links.
 _OUTLOOK = re.compile(
@@ -148,9 +161,14 @@ def is_sentence(line: str) -> bool:
 
 def is_device(line: str) -> bool:
     """True for what a phone or program adds, such as "Sent from my iPhone"."""
-    if len(line) > _MAX_DEVICE:
+    if len(line) > _MAX_APP:
         return False
-    return _DEVICE.match(line) is not None or _OUTLOOK.fullmatch(line) is not None
+    text = _APP_LINK.sub("", line)
+    if len(text) > _MAX_DEVICE:
+        return False
+    if len(text) < len(line) and _SENT_BY_APP.match(text):
+        return True
+    return _DEVICE.match(text) is not None or _OUTLOOK.fullmatch(line[:_MAX_DEVICE]) is not None
 
 
 def is_footer(lines: list[str]) -> bool:

@@ -226,7 +226,8 @@ class Templates:
     def missing(self, template: str) -> TemplateError:
         """The error to raise for a template that is in none of the directories."""
         searched = ", ".join(map(str, self.directories)) or "no directory"
-        return TemplateError(f"there is no template {template[:255]}; searched: {searched}")
+        hint = "; a text is given as body=" if len(template.split()) > 1 else ""
+        return TemplateError(f"there is no template {template[:255]}; searched: {searched}{hint}")
 
 
 def _mako_lookups(templates: Templates, language: str | None) -> _Lookups:

@@ -11,7 +11,9 @@ import re
 # What Exchange, Outlook, Gmail and others write before the subject that they answer.
 _PREFIX = re.compile(
     r"(?:\[?auto(?:matic|mated|mat)?[- ]?(?:re(?:ply|sponse)|respon[ds]er?)\]?"
-    r"|automatische (?:antwort|beantwortung|reactie)|réponse automatique|reponse automatique"
+    r"|out of office auto[- ]?reply"
+    r"|automatische (?:antwort|beantwortung|reactie)"
+    r"|r[ée]ponse automatique(?: d'absence du bureau)?"
     r"|respuesta automática|respuesta automatica|risposta automatica|resposta automática"
     r"|resposta automatica|odpowiedź automatyczna|autoodpowiedź|automatická odpověď"
     r"|automatisch antwoord"
@@ -19,9 +21,12 @@ _PREFIX = re.compile(
     r"|автоответ|自動回覆|自动答复|自动回复|自動応答|自動返信|자동 회신|자동 응답"
     r"|otomatik yan\u0131t"
     r"|automatikus válasz|răspuns automat|automatinis atsakymas|αυτόματη απάντηση|תשובה אוטומטית"
-    r"|رد تلقائي)\s*[:\uff1a]",
+    r"|رد تلقائي)\s*[:\uff1a]"
+    r"|\[auto(?:matic|mated)?[- _]?(?:re(?:ply|sponse)|respon[ds]er?)\]"
+    r"|\(auto(?:matic|mated)?[- _]?(?:re(?:ply|sponse)|respon[ds]er?)\)",
     re.IGNORECASE,
 )
+_NOTES = re.compile(r"auto:\s", re.IGNORECASE)  # "AUTO: Ann Lee is out of the office"
 _ABSENCE = re.compile(
     r"\b(?:out[- ]of[- ](?:the[- ])?office|ooo|on vacation|vacation|away from (?:my|the) (?:mail"
     r"|office|desk)"
@@ -41,7 +46,10 @@ _MAX_SUBJECT = 1000  # characters that are looked at
 
 def is_answer(subject: str) -> bool:
     """True for a subject that only a program writes which answers for somebody."""
-    return _PREFIX.match(subject[:_MAX_SUBJECT].lstrip()) is not None
+    subject = subject[:_MAX_SUBJECT].lstrip()
+    if _NOTES.match(subject) and _ABSENCE.search(subject):
+        return True
+    return _PREFIX.match(subject) is not None
 
 
 def is_absence(subject: str) -> bool:

@@ -19,6 +19,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from lamson.errors import AddressError
 from lamson.settings.answers import Answers
 from lamson.settings.journal import Journal
 from lamson.settings.lmtp import Lmtp
@@ -40,6 +41,7 @@ from lamson.settings.values import (
     Patterns,
 )
 from lamson.settings.web import Web
+from lamson.smtp.address import parse_mailbox
 
 TEMPLATES = Path("app/templates")  # in the project
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -172,6 +174,18 @@ class Settings(Group):
         for name in value:
             if not _MODULE.fullmatch(name):
                 raise ValueError(f"expected module names such as app.handlers.sample, not {name!r}")
+        return value
+
+    @field_validator("domains")
+    @classmethod
+    def _check_domains(cls, value: list[str]) -> list[str]:
+        for domain in value:
+            try:
+                parse_mailbox(f"x@{domain}", smtputf8=True)
+            except AddressError:
+                raise ValueError(
+                    f"expected domains such as lists.example.com, not {domain!r}"
+                ) from None
         return value
 
     @field_validator("metadata")

@@ -45,6 +45,9 @@ def collect_routes(
 
 
 _PLUS = re.compile(r"(?<!\\)([A-Za-z0-9])\+(?=[@(])")
+_MAY_BE_AN_AT = re.compile(r"@|(?<!\\)\.|\[\^|\[[^\]]*[ -?]-[A-~]|\\[DPWSpx]")
+_AROUND_ADDRESSES = re.compile(r"\A\^?(?:mailto:|<)|(?<!\\)>\$?\Z|\A[^\"\[]* ")
+_WITHOUT_DOMAIN = "postmaster"  # RFC 5321 section 4.1.1.3
 
 
 def doubts(router: Router) -> Iterator[tuple[Route, str]]:
@@ -56,6 +59,17 @@ def doubts(router: Router) -> Iterator[tuple[Route, str]]:
                 f"the + in {route.format!r} repeats the {found[1]!r} before it: write \\+ for a"
                 f" plus sign, or (?:{found[1]})+ where that is meant",
             )
+        elif route.pattern.engine == "re2" and _AROUND_ADDRESSES.search(route.format):
+            yield (
+                route,
+                f"{route.format!r} matches no address: it stands there without mailto:, brackets"
+                " and blanks",
+            )
+        elif (
+            not _MAY_BE_AN_AT.search(route.pattern.source)
+            and route.pattern.match(_WITHOUT_DOMAIN) is None
+        ):
+            yield route, f"{route.format!r} matches no address: it has no @"
 
 
 def unproven_action(route: Route) -> str:

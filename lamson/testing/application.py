@@ -127,6 +127,8 @@ class Mailroom:
         from lamson.smtp.envelope import Envelope, Peer, QueueId, Recipient
         from lamson.storage.seen_key import Source
 
+        if not isinstance(content, bytes):
+            raise TypeError(f"a message is bytes, not {type(content).__name__}")
         recipient = address.parse_mailbox(recipient, smtputf8=True)
         matches = self.application.router.match(recipient)
         if not matches:

@@ -11,6 +11,7 @@ from lamson.testing.messages import Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lamson.message.mailboxes import Mailbox
     from lamson.smtp.envelope import Peer
     from lamson.testing.application import Mailroom
     from lamson.testing.messages import Sent
@@ -20,11 +21,18 @@ HELD = Reply(450, "4.7.1", "The message was discarded or is on hold")
 
 
 class Conversation:
-    """One correspondent, who writes to the application and reads its answers."""
+    """One correspondent, who writes to the application and reads its answers.
 
-    def __init__(self, mailroom: Mailroom, author: str) -> None:
+    ``author`` is his address; he may be given with a name, ``"Zed Shaw <zed@example.com>"`` or a
+    `Mailbox`, which then stands in his From. Raises AddressError where that is none.
+    """
+
+    def __init__(self, mailroom: Mailroom, author: str | Mailbox) -> None:
+        from lamson.message import mailboxes
+
         self._mailroom = mailroom
-        self.author = author
+        self._mailbox = mailboxes.parse_one(author) if isinstance(author, str) else author
+        self.author = self._mailbox.address
 
     def say(
         self,
@@ -122,7 +130,7 @@ class Conversation:
         message = MailResponse(
             to=to,
             cc=cc or None,
-            sender=self.author,
+            sender=self._mailbox,
             subject=subject,
             body=body,
             html=html,

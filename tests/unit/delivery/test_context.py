@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lamson.delivery.answer_limit import AnswerLimit
 from lamson.delivery.context import Delivery
-from lamson.errors import AddressError, LamsonError
+from lamson.errors import AddressError, LamsonError, TemplateError
 from lamson.message.attachment import Attachment
 from lamson.message.mailboxes import Mailbox
 from lamson.message.notes import Notary
@@ -163,6 +163,44 @@ def test_forward_writes_anew_what_was_changed_in_place() -> None:
     assert [b"To: c@d.example" in row.content for row in delivery.outgoing] == [False, True]
     delivery.forward("e@f.example", headers={"To": addresses})
     assert delivery.outgoing[2].content is delivery.outgoing[1].content
+
+
+@pytest.mark.parametrize("how", ["one", "list", "generator"])
+def test_recipients_may_be_mailboxes(how: str) -> None:
+    """`message.cc` is a list of them."""
+    mailbox = Mailbox("Amy, of Test", "amy@bücher.example")
+    delivery = make_delivery()
+    response = delivery.compose(to="zed@example.com", sender="list@test.com", subject="x", body="y")
+
+    def to() -> Any:
+        return {"one": mailbox, "list": [mailbox], "generator": (one for one in [mailbox])}[how]
+
+    delivery.forward(to(), headers={"To": to()})
+    delivery.send(response, to=to())
+    delivery.send(b"Subject: x\r\n\r\ny\r\n", sender="list@test.com", to=to())
+    delivery.reply(body="x", to=to())
+    whom = ("amy@xn--bcher-kva.example",)
+    assert [row.recipients for row in delivery.outgoing] == [whom] * 4
+    assert parsed(delivery)["To"] == '"Amy, of Test" <amy@xn--bcher-kva.example>'
+    assert parsed(delivery, 3)["To"] == '"Amy, of Test" <amy@xn--bcher-kva.example>'
+
+
+@pytest.mark.parametrize("what", ["hello", make_message(), None])
+def test_only_what_can_be_sent_is_sent(what: Any) -> None:
+    delivery = make_delivery()
+    with pytest.raises(TypeError, match="takes what compose"):
+        delivery.send(what)
+    with pytest.raises(TypeError, match="header field X-Priority takes a text, not int"):
+        delivery.forward("c@d.example", headers={"X-Priority": 1})  # type: ignore[dict-item]
+    assert delivery.outgoing == []
+
+
+def test_a_text_is_no_template(tmp_path: Path) -> None:
+    delivery = make_delivery(templates=Templates([tmp_path]))
+    with pytest.raises(TemplateError, match="a text is given as body="):
+        delivery.reply("Welcome to the list!")
+    with pytest.raises(TemplateError, match=f"{tmp_path}$"):
+        delivery.reply("mail/welcome.txt")
 
 
 def test_what_is_sent_has_no_bare_line_ends() -> None:

@@ -57,6 +57,14 @@ JOE = "joe@example.com"
         ("Joe <joe\u200b@\u200bexample.com>", "Joe"),
         (f"Joe \u2039{JOE}\u203a", "Joe"),
         (f"Joe \uff1c{JOE}\uff1e", "Joe"),
+        (f"{JOE}=20", ""),
+        (f'"{JOE}"', ""),
+        ("Joe <joe(his account)@example.com(his (other) host)>", "Joe"),  # RFC 5322 A.5
+        ("Joe(A wonderful \\) chap) <joe(his account)@example.com(his host)>", "Joe"),
+        (f"Joe [mailto:{JOE}]", "Joe"),
+        (f"SMTP:{JOE}", ""),
+        (f'"Joe" SMTP:{JOE}', "Joe"),
+        (f"https://example.com/ <{JOE}>", "https://example.com/"),
     ],
 )
 def test_the_one_that_a_person_sees(value: str, name: str) -> None:
@@ -81,11 +89,27 @@ def test_the_one_that_a_person_sees(value: str, name: str) -> None:
         ('"a, b" <"joe smith"@x.test>', [("a, b", '"joe smith"@x.test')]),
         (r'"a\"b"@x.test, Joe <"\\"@x.test>', [("", r'"a\"b"@x.test'), ("Joe", r'"\\"@x.test')]),
         ("joe@[192.0.2.1]", [("", "joe@[192.0.2.1]")]),
+        ("Joe joe@[IPv6:2001:db8::1]", [("Joe", "joe@[ipv6:2001:db8::1]")]),
+        # An equals sign is a letter of the local part: VERP, BATV, SRS, X.400.
+        ("list+joe=example.com@x.test", [("", "list+joe=example.com@x.test")]),
+        ("Joe prvs=1=a@x.test, b=c@x.test", [("Joe", "prvs=1=a@x.test"), ("", "b=c@x.test")]),
+        ("/G=Joe/S=Doe/@x.test", [("", "/G=Joe/S=Doe/@x.test")]),
+        ("a=?b@x.test", [("", "a=?b@x.test")]),
+        ("a=?utf-8?q?b?=<c@x.test>", [("ab", "c@x.test")]),
+        ('"a@x.test" <>', []),
         ("Zoë <zoë@exämple.test>", [("Zoë", "zoë@exämple.test")]),
     ],
 )
 def test_others(value: str, mailboxes: list[tuple[str, str]]) -> None:
     assert found(value) == mailboxes
+
+
+def test_a_name_in_a_charset_that_nothing_names() -> None:
+    field = "Heinz Müller <heinz@x.test>, Jürgen <jürgen@x.test>".encode("latin-1")
+    mailboxes = [(one.name, one.address) for one in read([field], Defects(), "To")]
+    assert mailboxes == [("Heinz Müller", "heinz@x.test")]
+    (one,) = read(["=?utf-8?q?a?= ü <a@x.test>".encode()], Defects(), "To")
+    assert one.name == "a ü"
 
 
 def test_all_fields_are_read() -> None:
@@ -110,6 +134,11 @@ def test_all_fields_are_read() -> None:
         "@",
         '<"a"@',
         '<"\\a',
+        "=",
+        "=?a",
+        "a@[1:",
+        "<a(b@",
+        "a=b@c=",
     ],
 )
 def test_it_is_linear_and_bounded(piece: str) -> None:

@@ -22,6 +22,9 @@ from tests.unit.support import make_message
         ("Re: AW: RE: x", "Re: x"),
         ("Re^2: x", "Re: x"),
         ("RE : x", "Re: x"),
+        ("Antw.: Antwort: Re (2): x", "Re: x"),  # GroupWise, Notes
+        ("Vedr.: Ang: x", "Re: x"),
+        ("Antworten: x", "Re: Antworten: x"),
         ("回复：x", "Re: x"),  # noqa: RUF001
         ("Ref: invoice 5", "Re: Ref: invoice 5"),
         ("Resolved: x", "Re: Resolved: x"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import email
+import io
 from email import policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,6 +95,41 @@ def test_parts_of_what_came_can_be_attached_and_a_whole_message() -> None:
     assert files[5].get_content()["From"] == "a@b.c"
     ids = [part["Content-ID"] for part in files]
     assert ids[:2] == ["<one@local>", None], "a stranger's two with one id are no error of ours"
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain; charset=iso-8859-1", 'TEXT/plain; charset="utf-16"; x=y', "text/plain"]
+)
+def test_a_text_is_utf_8_whatever_is_said(kind: str) -> None:
+    message = response(attachments=[Attachment("Grüße\n", "a.txt", kind)])
+    (part,) = parsed(message).iter_attachments()
+    assert part.get_content() == "Grüße\r\n"
+    assert part.get_content_charset() == "utf-8"
+    assert part.get_param("x") == ("y" if "x=y" in kind else None)
+
+
+def test_octets_of_any_kind_are_octets() -> None:
+    assert Attachment(bytearray(b"x"), "a").data == b"x"  # type: ignore[arg-type]
+    assert Attachment(memoryview(b"x"), "a").data == b"x"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((io.BytesIO(b"x"), "a"), "bytes or a text, not BytesIO"),
+        ((None, "a"), "bytes or a text, not NoneType"),
+        ((b"x", Path("a")), "texts, not "),
+        ((b"x", "a", None), "texts, not NoneType"),
+    ],
+)
+def test_what_is_of_another_type_is_named(given: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        Attachment(*given)
+
+
+def test_a_multipart_is_no_file() -> None:
+    with pytest.raises(ValueError, match="not a content type"):
+        Attachment(b"--b\r\n", "a", "multipart/mixed; boundary=b")
 
 
 def test_nothing_else_can_be() -> None:

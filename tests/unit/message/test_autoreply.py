@@ -32,6 +32,11 @@ def reason(fields: bytes = b"", sender: str = "zed@example.com", author: str = "
         b"Subject: Re: Automatic reply: hello",
         b"Subject: Out of office",
         b"Precedence: special-delivery",
+        b"X-Amazon-Auto-Reply: false",
+        b"X-Auto-Response-Suppress-Note: none",
+        b"X-Automobile-Reply: yes",
+        b"Return-Path: <zed@example.com>",
+        b"Subject: Report domain: do we have one?",
     ],
 )
 def test_mail_of_people(fields: bytes) -> None:
@@ -58,6 +63,9 @@ def test_mail_of_people(fields: bytes) -> None:
         (b"Content-Type: message/global-delivery-status", "it is a report (message/global-"),
         (b"List-Id: <x.example.com>", "it came from a mailing list (List-Id)"),
         (b"List-Unsubscribe: <mailto:x@example.com>", "it came from a mailing list (List-Uns"),
+        (b"Precedence: bulk (sent by a program)", "Precedence: bulk"),
+        (b"X-Amazon-Auto-Reply: true", "a program wrote it (x-amazon-auto-reply)"),
+        (b"Return-Path:\r\n <>", "the envelope sender was null (Return-Path)"),
     ],
 )
 def test_mail_of_programs(fields: bytes, why: str) -> None:
@@ -85,6 +93,17 @@ def test_addresses_of_programs(sender: str, author: str, why: str) -> None:
     [
         (b"Content-Type: multipart/report", "report"),
         (b"X-Failed-Recipients: a@example.com", "report"),
+        # A bounce of Exim, which has both.
+        (b"X-Failed-Recipients: a@example.com\r\nAuto-Submitted: auto-replied", "report"),
+        (b"TLS-Report-Domain: test.com", "report"),
+        (b"Subject: Report Domain: test.com; Submitter: mail.example; Report-ID: 1", "report"),
+        (b"Subject: Report domain: test.com Submitter: google.com Report-ID: 1", "report"),
+        (b'Auto-Submitted: "auto-replied"', "reply"),
+        (b"Preference: auto_reply", "reply"),
+        (b"X-AutoReply-Domain: example.com", "reply"),
+        (b"X-Autoreply: no\r\nX-Server-AutoResponse-By: example.com", "reply"),
+        (b"Subject: [Auto-Reply] hello", "reply"),
+        (b"Subject: AUTO: Zed is out of the office (returning 01/05/2026)", "reply"),
         (b"Auto-Submitted: auto-replied (vacation)\r\nPrecedence: bulk", "reply"),
         (b"Auto-Submitted: auto-generated\r\nSubject: Automatic reply: hello", "reply"),
         (b"Auto-Submitted: auto-generated", "generated"),
@@ -123,6 +142,7 @@ def test_kinds(fields: bytes, kind: str) -> None:
         *("postmaster", "double-bounce", "noreply", "no-reply", "No.Reply", "do_not_reply"),
         *("noreply+tag", "comments-noreply", "noreply-orders", "list-owner", "list-bounces"),
         *("listserv", "ne-pas-repondre", "list-bounces+zed=example.com", "autoresponder"),
+        *("bitte-nicht-antworten", "no-rispondere", "nie-odpowiadaj", "never-reply"),
         *("sympa", "MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e"),
     ],
 )

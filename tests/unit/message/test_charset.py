@@ -120,6 +120,13 @@ def test_what_is_meant(data: bytes, charset: str, text: str) -> None:
         (b"\xe4\xf6\xfc \xdf", "utf-8", "äöü ß"),
         ("日本語".encode(), "euc-kr", "日本語"),
         (b"\xad\xa1\xc6\xfc", "euc-jp", "①日"),
+        # Java's own way with what is beyond the first plane.
+        (b"hi \xed\xa0\xbd\xed\xb8\x80", "utf-8", "hi 😀"),
+        (
+            "äöü".encode() + b"\xed\xaf\xbf\xed\xbf\xbf\xed\xa0\x80",
+            "us-ascii",
+            "äöü\U0010ffff" + "\ufffd" * 3,
+        ),
     ],
 )
 def test_what_is_not_of_the_charset(data: bytes, charset: str, text: str) -> None:
@@ -145,6 +152,11 @@ def test_a_page_says_its_charset_itself() -> None:
 @pytest.mark.parametrize("charset", ["punycode", "idna", "unicode_escape", "undefined", "rot13"])
 def test_codecs_that_are_no_charsets_are_not_used(charset: str) -> None:
     assert decode(b"a-b\\n", charset, Defects(), "here") == "a-b\\n"
+
+
+def test_more_halves_than_anybody_writes_are_left() -> None:
+    text = decode(b"\xed\xa0\xbd\xed\xb8\x80" * 20_001, "utf-8", Defects(), "here")
+    assert text == "😀" * 20_000 + "\ufffd" * 6
 
 
 def test_a_lone_surrogate_never_comes_out() -> None:

@@ -45,6 +45,41 @@ def test_an_answer_to_what_is_not_marked() -> None:
     assert kinds("Yes.\n\n-- reply above this line --\n\nTicket 7\n")[1][0] == "quote"
 
 
+@pytest.mark.parametrize(
+    "quote",
+    [
+        "On Friday, January 2, 2026, 3:04:05 PM, you wrote:\n\nAL> Hello,\nAL>> hi\nAL>\n",
+        "Ann Lee <ann@example.com> wrote:\n   Ann> Hello,\n   Ann> there\n",  # Supercite
+        "On Friday, January 2, 2026, Ann wrote:\n| Hello,\n|\n| there\n",
+    ],
+)
+def test_quotes_with_another_mark(quote: str) -> None:
+    assert split(f"{quote}\nThanks\n") == [("quote", f"{quote}\n"), ("new", "Thanks\n")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ">>> Ann Lee <ann@example.com> 01/02/26 3:04 PM >>>\n",
+        '>>> On 1/2/2026 at 3:04 PM, in message <1.2@x>, "Ann Lee" <ann@example.com> wrote:\n',
+    ],
+)
+def test_quotes_of_groupwise_have_no_mark(line: str) -> None:
+    assert split(f"Thanks\n\n{line}Hello\nthere\n") == [
+        ("new", "Thanks\n\n"),
+        ("quote", f"{line}Hello\nthere\n"),
+    ]
+    between = f"{line}> Hello\n\nThanks\n"
+    assert split(between) == [("quote", f"{line}> Hello\n\n"), ("new", "Thanks\n")]
+
+
+def test_a_rule_above_the_line_to_answer_above_of() -> None:
+    assert split("Thanks\n\n——————\nReply above this line.\n\nOld\n") == [
+        ("new", "Thanks\n\n"),
+        ("quote", "——————\nReply above this line.\n\nOld\n"),
+    ]
+
+
 def test_mail_that_is_sent_on() -> None:
     marker = "---------- Forwarded message ---------\n"
     assert kinds(f"Look.\n\n{marker}{HEADER}")[1] == ("forwarded", marker + HEADER)

@@ -25,6 +25,19 @@ def test_signatures_end() -> None:
 @pytest.mark.parametrize(
     "element",
     [
+        *(b"<div class=gmail_signature>", b"<div class='front-signature'>"),
+        b'<div name="messageSignatureSection">',  # Spark
+        *(b'<div id="edo-signature">', b"<table class=email-signature><td>"),
+    ],
+)
+def test_signatures(element: bytes) -> None:
+    found = request(HTML + b"<p>yes</p>" + element + b"Ann<br>Director</div></table>").fragments
+    assert [one.kind for one in found] == ["new", "signature"]
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
         b'<div id="divRplyFwdMsg" dir="ltr">',
         b'<div id="x_divRplyFwdMsg">',
         b'<div id="appendonsend"></div><div>',

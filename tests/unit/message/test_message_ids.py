@@ -13,7 +13,9 @@ from lamson.message.message_ids import MAX_FIELD, read, writable
         (None, []),
         (b"", []),
         (b"<a@x> (comment) <b@x>\r\n\t<a@x>", ["<a@x>", "<b@x>"]),
-        (b"<folded\r\n @x>", []),
+        (b"<folded\r\n @x> <fol\r\n\tded@y.\r\n test>", ["<folded@x>", "<folded@y.test>"]),
+        (b"<not folded@x>", []),
+        (b"<a@x\r\n <b@x>", ["<b@x>"]),
         (b"<a@x\r\n>", ["<a@x>"]),
         (b"< a@x > <\r\n b@x>", ["<a@x>", "<b@x>"]),
         (b"a@x, b@x", []),
@@ -27,6 +29,8 @@ def test_ids_stand_in_brackets(raw: bytes | None, ids: list[str]) -> None:
 def test_bare_ones_where_they_are_wanted_and_no_others_are_there() -> None:
     assert read(b"a@x, b@x", bare=True) == ["<a@x>", "<b@x>"]
     assert read(b"a@x <b@x>", bare=True) == ["<b@x>"]
+    assert read(b"<a b@x>", bare=True) == []
+    assert read(b"a" * 401 + b"@x, b@x", bare=True) == ["<b@x>"]
 
 
 def test_what_is_written_again_is_ascii() -> None:

@@ -150,6 +150,18 @@ def test_broken_multiparts(content: bytes, types: list[str], defect: str) -> Non
     assert list(defects) == [defect]
 
 
+@pytest.mark.parametrize("declared", [b"'b1'", b"B1", b"=_b1", b"b2"])
+def test_a_boundary_that_is_another_one_is_guessed(declared: bytes) -> None:
+    """As where a gateway rewrote it, and as most programs quote: by what the lines are."""
+    parts, defects = parts_of(
+        b"Content-Type: multipart/alternative; boundary=%b\n\n"
+        b"--b1\n\nhello\n--b1\nContent-Type: text/html\n\n<p>hello\n--b1--\n" % declared
+    )
+    assert [part.content_type for part in parts] == ["text/plain", "text/html"]
+    assert list(defects) == ["a multipart without its boundary line"]
+    assert defects.could_hide
+
+
 def test_what_an_attached_message_holds_comes_after_it() -> None:
     parts, defects = parts_of(
         b"Content-Type: multipart/digest; boundary=b\n\n"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lamson.message.message import Message
 from lamson.message.parsed import ParsedMessage
 
 if TYPE_CHECKING:
@@ -70,6 +71,22 @@ def test_content_that_is_not_encoded_is_not_kept_twice() -> None:
     assert found.content == found.content == b"x"
     encoded = part(b"Content-Transfer-Encoding: base64", b"dGV4dA==")
     assert encoded.content is encoded.content
+
+
+@pytest.mark.parametrize("kind", [b"text/x-amp-html", b"text/watch-html", b"text/enriched"])
+def test_other_forms_of_the_text_are_no_attachments(kind: bytes) -> None:
+    other = b"--b\nContent-Type: %b%b\n\n<b>hello</b>\n"
+    head = b"Content-Type: multipart/%b; boundary=b\n\n--b\n\nhello\n"
+    alternative = head % b"alternative" + other % (kind, b"") + b"--b--\n"
+    message = Message(alternative)
+    assert message.attachments == []
+    assert (len(message.parts), message.body) == (2, "hello\n")
+    assert Message(b"Content-Type: %b\n\nhello" % kind).attachments == []
+    named = head % b"alternative" + other % (kind, b"; name=a.txt") + b"--b--\n"
+    assert [part.filename for part in Message(named).attachments] == ["a.txt"]
+    assert len(Message(head % b"mixed" + other % (kind, b"") + b"--b--\n").attachments) == 1
+    invited = head % b"alternative" + other % (b"text/calendar", b"; method=REQUEST") + b"--b--\n"
+    assert len(Message(invited).attachments) == 1
 
 
 def test_an_attached_message_is_one_attachment() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lamson.errors import AddressError
+from lamson.message.attachment import Attachment
 from lamson.message.mailboxes import Mailbox
 from lamson.message.response import MailResponse
 
@@ -103,6 +104,40 @@ def test_a_line_break_is_refused_wherever_it_is_given(bad: str) -> None:
 def test_addresses_that_are_none(to: Any) -> None:
     with pytest.raises(AddressError):
         response(to=to)
+
+
+@pytest.mark.parametrize("name", ["To", "Cc", "Bcc", "Reply-To", "Mail-Followup-To"])
+def test_addresses_may_come_one_at_a_time(name: str) -> None:
+    """As they do from a generator, or of a query."""
+    message = response()
+    message[name] = (f"{who}@example.com" for who in ("amy", "joe"))
+    assert message[name] == "amy@example.com, joe@example.com"
+    with pytest.raises(AddressError):
+        message[name] = iter(())
+    with pytest.raises(ValueError, match="holds CR, LF"):
+        message[name] = (f"amy@example.com\r\nBcc: {who}@example.com" for who in ("joe",))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"body": b"Hi"}, "body takes a text, not bytes"),
+        ({"html": 5}, "html takes a text, not int"),
+        ({"subject": 5}, "header field Subject takes a text, not int"),
+        ({"headers": {"X-Priority": 1}}, "header field X-Priority takes a text, not int"),
+        ({"headers": {"X-Tags": (tag for tag in "ab")}}, "X-Tags takes a text, not tuple"),
+        ({"to": [object()]}, "not a mail address, but object"),
+        ({"cc": 5}, "not a mail address, but int"),
+        ({"attachments": Attachment(b"", "a.txt")}, "attachments takes a list, not Attachment"),
+    ],
+)
+def test_what_is_of_another_type_is_named(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        response(**given)
+    message = response()
+    for name in ("body", "html"):
+        with pytest.raises(TypeError, match=f"{name} takes a text, not bytes"):
+            setattr(message, name, b"Hi")
 
 
 @pytest.mark.parametrize("sender", ["a@example.com, b@example.com", "", "undisclosed:;"])

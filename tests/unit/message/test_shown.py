@@ -48,6 +48,13 @@ TYPED = b"Content-Type: text/plain; name=mail.txt"
         (of(b"alternative", text(b" \n\n"), of(b"related", html(b"b"), PICTURE)), "b\n"),
         (of(b"alternative", text(b"a"), of(b"mixed", html(b"b"), PICTURE, html(b"c"))), "a\n"),
         (of(b"mixed", of(b"alternative", text(b"a"), html(b"b")), text(b"c")), "a\nc\n"),
+        # A text that only says that there is HTML says nothing...
+        (of(b"alternative", text(b"Your mail program cannot show HTML."), html(b"b")), "b\n"),
+        (of(b"alternative", text(b"Get HTML."), of(b"related", html(b"b"), PICTURE)), "b\n"),
+        (of(b"alternative", text(b"Get HTML."), html(b"<img>")), "Get HTML.\n"),
+        # ...and one that speaks of HTML, as the HTML does, is read.
+        (of(b"alternative", text(b"is it\nHTML?"), html(b"<p>is it HTML?")), "is it\nHTML?\n"),
+        (of(b"alternative", text(b"HTML " * 100), html(b"b")), "HTML " * 100 + "\n"),
         (of(b"mixed", text(b"\n"), PICTURE, html(b"b")), "b\n"),
         (of(b"alternative", text("\u200b\u200c\xa0\n".encode()), html(b"b")), "b\n"),
         (of(b"mixed", text("\u2060\n".encode()), PICTURE, html(b"b")), "b\n"),

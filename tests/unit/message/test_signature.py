@@ -13,6 +13,13 @@ from lamson.message import signature
         *("Sent from my iPhone", "Sent from Mail for Windows 10", "Get Outlook for Android"),
         *("Von meinem Samsung Galaxy Smartphone gesendet.", "Enviado desde mi iPhone"),
         *("Yahoo Mail: Search, Organize, Conquer", "Sent on the go"),
+        *("Verstuurd vanaf mijn iPhone", "Đã gửi từ iPhone của tôi", "Απεσταλμένο από το iPhone"),
+        "Sent via the Samsung Galaxy S10e, an AT&T 5G Evolution capable smartphone",
+        "Sent from Yahoo Mail for iPhone <https://mail.onelink.me/1?pid=a&c=Global_Acquisition_315>",
+        "Sent with [Proton Mail](https://proton.me/mail/home) secure email.",
+        "Sent from Proton Mail <https://proton.me/mail/home> for iOS",
+        "Sent via Superhuman ( https://sprh.mn/?vip=joe@example.com )",
+        "Sent from Mailspring (https://getmailspring.com/), the best free email app for work",
         *("iPhoneから送信", "Sent with Proton Mail secure email."),
     ],
 )
@@ -21,7 +28,12 @@ def test_devices(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["Sent from the office, it has not come.", "The phone", "I sent from my iPhone a mail"]
+    "line",
+    [
+        *("Sent from the office, it has not come.", "The phone", "I sent from my iPhone a mail"),
+        "Sent with the parcel service on Monday (https://parcels.example.com/track?n=123)",
+        "It was sent from <https://proton.me/mail>, was it not?",
+    ],
 )
 def test_no_devices(line: str) -> None:
     assert not signature.is_device(line)

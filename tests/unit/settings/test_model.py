@@ -112,3 +112,15 @@ def test_a_secret_file_is_read_when_it_is_needed(tmp_path: Path) -> None:
 def test_what_is_to_be_reported_is_of_rfc_3461(value: str) -> None:
     with pytest.raises(ValidationError, match="expected NEVER, or some of"):
         Submission(notify=value)
+
+
+@pytest.mark.parametrize(
+    "domain",
+    ["@test.com", "joe@test.com", r"test\.com", "*.test.com", ".test.com", "test.com:25", ""],
+)
+def test_domains_are_domains(domain: str) -> None:
+    """One that is none is never ours, and would stand so in Postfix's relay_domains."""
+    with pytest.raises(ValidationError, match="expected domains such as lists"):
+        Settings(handlers=[], domains=["test.com", domain])
+    known = ["test.com", "Müller.example", "localhost", "a_b.test", "xn--mller-kva.example"]
+    assert Settings(handlers=[], domains=known).domains == known

@@ -173,6 +173,33 @@ def test_what_is_done_to_who_stays_in_error_is_an_action_too(
 
 
 @pytest.mark.parametrize(
+    ("format", "said"),
+    [
+        ("support", "it has no @"),
+        (r"support\.x", "it has no @"),
+        ("(tag)", "it has no @"),
+        ("mailto:support@x", "without mailto:"),
+        ("<support@x>", "without mailto:"),
+        ("Support <support@x>", "without mailto:"),
+        ("support @x", "without mailto:"),
+        *(
+            (one, "")
+            for one in ("postmaster", "(?:post|web)master", ".+", ".*x", "[^x]+", "[!-~]+")
+        ),
+        *((one, "") for one in ('"a b"@x', "[a b]+@x", r"\S+", r"\x40x", "support@x")),
+    ],
+)
+def test_what_no_address_matches_is_doubted(collect: Collect, format: str, said: str) -> None:
+    router = collect(
+        f"@stateless\n@route({format!r}{', tag=chr(97)' if '(tag)' in format else ''})\n"
+        "def handle(message, **captures): ...\n"
+    )
+    found = [doubt for _, doubt in doubts(router)]
+    assert len(found) == bool(said)
+    assert said in "".join(found)
+
+
+@pytest.mark.parametrize(
     ("format", "is_odd"),
     [
         ("support+@x", True),

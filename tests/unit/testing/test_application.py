@@ -300,3 +300,9 @@ def test_bounce_addresses_go_by_the_same_time(timely: Mailroom) -> None:
     assert later is not None, "made when the other one had expired"
     timely.report(later, action="delayed", status="4.2.2")
     assert calls[1:] == [("Sure?", "delayed", "")]
+
+
+def test_a_message_is_bytes(timely: Mailroom) -> None:
+    text: Any = "From: zed@example.com\n\nhello\n"
+    with pytest.raises(TypeError, match="a message is bytes, not str"):
+        timely.deliver("zed@example.com", "list@test.com", text)

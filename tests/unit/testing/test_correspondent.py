@@ -6,6 +6,10 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from lamson.errors import AddressError
+from lamson.message.mailboxes import Mailbox
 from lamson.testing import Conversation, Sent
 from tests.unit.support import make_message
 
@@ -20,6 +24,28 @@ def test_an_inbox_does_not_mind_capitals() -> None:
     zed = Conversation(mailroom, "Zed@Example.com")
     assert zed.deliver("list@test.com", b"") is answer
     assert zed.inbox == [answer]
+
+
+@pytest.mark.parametrize(
+    "who", ['"Shaw, Zed" <Zed@example.com>', Mailbox("Shaw, Zed", "Zed@example.com")]
+)
+def test_a_correspondent_may_have_a_name(who: str | Mailbox) -> None:
+    written: list[tuple[str, str, bytes]] = []
+    answer = Sent("", ("zed@example.com",), make_message())
+
+    def deliver(*mail: Any, **options: Any) -> list[Sent]:
+        written.append(mail)
+        return [answer]
+
+    mailroom: Any = SimpleNamespace(sent=[answer], deliver=deliver, clock=time.time)
+    zed = Conversation(mailroom, who)
+    assert zed.say("list@test.com") is answer
+    assert zed.inbox == [answer]
+    [(sender, _, content)] = written
+    assert sender == zed.author == "Zed@example.com"
+    assert make_message(content).from_ == [Mailbox("Shaw, Zed", "Zed@example.com")]
+    with pytest.raises(AddressError):
+        Conversation(mailroom, "zed")
 
 
 def test_an_answer_is_as_mail_programs_write_it() -> None:
