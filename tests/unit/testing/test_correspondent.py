@@ -6,6 +6,8 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from lamson.testing import Conversation, Sent
 from tests.unit.support import make_message
 
@@ -104,3 +106,37 @@ def test_an_answer_to_all_names_all_others() -> None:
     message = make_message(written[0][2])
     assert [one.address for one in message.cc] == ["ann@example.com", "copy@test.com"]
     assert message.html is not None
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("From: ann@example.com\r\nTo: list@test.com", ["list@test.com"]),
+        (
+            "From: list@test.com\r\nReply-To: ann@example.com, desk@test.com\r\nTo: list@test.com",
+            ["desk@test.com", "list@test.com"],
+        ),
+        ("From: gone@test.com\r\nTo: list@test.com", ["list@test.com", "gone@test.com"]),
+        ("From: ann@example.com\r\nTo: bob@example.com", ["ann@example.com"]),
+    ],
+)
+def test_of_an_answer_to_all_the_application_gets_what_is_for_it(
+    header: str, expected: list[str]
+) -> None:
+    """A post of another member leads to him, with the list in copy; to nobody but people it is
+    refused, and so is what is for an address of ours that counts no more."""
+    offered: list[str] = []
+
+    def deliver(sender: str, to: str, content: bytes, **options: Any) -> list[Sent]:
+        offered.append(to)
+        return []
+
+    mailroom: Any = SimpleNamespace(
+        sent=[],
+        deliver=deliver,
+        clock=time.time,
+        takes=lambda one: one in ("list@test.com", "desk@test.com"),
+    )
+    sent = Sent("", ("zed@example.com",), make_message(f"{header}\r\n\r\nhi\r\n".encode()))
+    Conversation(mailroom, "zed@example.com").reply(sent, "Yes", to_all=True)
+    assert offered == expected
