@@ -121,7 +121,7 @@ class JournalMails:
         """What became of it."""
         if row.direction == "in":
             facts = [
-                ("Postfix's queue id", row.source),
+                ("Postfix's queue id" if row.source.isalnum() else "In the log as", row.source),
                 ("Handler", row.handler.replace(",", ", ")),
                 ("State before", row.state),
                 ("State after", row.next_state),
