@@ -62,6 +62,19 @@ def test_a_mail_is_handed_over_with_its_files(house: House, visitor: Visitor) ->
     assert house.handed[1][2] == content.replace(b"\r\n", b"\n")
 
 
+def test_who_has_a_copy_elsewhere_is_not_refused_here(house: House, visitor: Visitor) -> None:
+    house.unrouted |= {"zed@example.org", "typo@test.com"}
+    form = {"sender": "Zed Shaw <zed@example.com>", "to": "ann@test.com", "subject": "Hi"}
+    page = visitor.post("/write", **form, cc="zed@example.org, typo@test.com").text
+    assert "zed@example.org: 550" not in page
+    assert "typo@test.com: 550 5.1.1 No route" in page
+    ((sender, recipients, content),) = house.handed
+    assert (sender, len(recipients)) == ("zed@example.com", 3)
+    message = Message(content)
+    assert str(message.from_[0]) == "Zed Shaw <zed@example.com>"
+    assert [one.address for one in message.cc] == ["zed@example.org", "typo@test.com"]
+
+
 @pytest.mark.parametrize(
     "form", [{"sender": "zed", "to": "a@b.example"}, {"sender": "a@b.example", "to": ""}]
 )
