@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
@@ -44,7 +45,8 @@ class Conversation:
         """Write to the application; gives its answer to this correspondent, None without one.
 
         ``to`` is one address of it or several, ``cc`` are people, and the application where it has
-        a route. ``attachments`` are contents by file name, bytes or a text. ``sender`` is the
+        a route. ``attachments`` are contents by file name, bytes or a text; their types are what
+        their names say. ``sender`` is the
         envelope sender (default: the author; "" for a bounce), ``headers`` are further header
         fields. With ``proven`` our own server says that DMARC proves the author, which needs the
         setting `authserv_id`; ``spam`` says whether it is spam. Raises Refused, or what a handler
@@ -146,7 +148,10 @@ class Conversation:
             headers=headers,
         )
         for filename, data in (attachments or {}).items():
-            message.attach(data, filename=filename)
+            kind, encoding = mimetypes.guess_type(filename)
+            content_type = kind if kind and not encoding else "application/octet-stream"
+            octets = data.encode() if isinstance(data, str) else data  # as a file has them
+            message.attach(octets, filename=filename, content_type=content_type)
         for name, value in (
             ("Message-ID", make_msgid(domain="test.invalid")),
             ("Date", formatdate(self._mailroom.clock())),

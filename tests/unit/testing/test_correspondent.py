@@ -11,6 +11,8 @@ import pytest
 from lamson.testing import Conversation, Sent
 from tests.unit.support import make_message
 
+EML = b"From: ann@example.com\r\n\r\nhi\r\n"
+
 
 def test_an_inbox_does_not_mind_capitals() -> None:
     message: Any = None
@@ -73,7 +75,7 @@ def test_what_is_said_has_files_html_and_copies() -> None:
         "See there",
         html="<p>See <b>there</b></p>",
         cc=["ann@example.com", "copy@test.com"],
-        attachments={"a.txt": "words", "b.bin": b"\0"},
+        attachments={"a.txt": "words", "b": b"\0", "c.PDF": b"%PDF", "d.tar.gz": b"", "e.eml": EML},
     )
     assert [to for _, to, _ in written] == ["list@test.com", "desk@test.com", "copy@test.com"]
     assert len({content for _, _, content in written}) == 1
@@ -81,9 +83,12 @@ def test_what_is_said_has_files_html_and_copies() -> None:
     assert [one.address for one in message.to] == ["list@test.com", "desk@test.com"]
     assert [one.address for one in message.cc] == ["ann@example.com", "copy@test.com"]
     assert (message.html or "").strip() == "<p>See <b>there</b></p>"
-    assert [(one.filename, one.content) for one in message.attachments] == [
-        ("a.txt", b"words"),
-        ("b.bin", b"\0"),
+    assert [(one.filename, one.content_type, one.content) for one in message.attachments] == [
+        ("a.txt", "text/plain", b"words"),
+        ("b", "application/octet-stream", b"\0"),
+        ("c.PDF", "application/pdf", b"%PDF"),
+        ("d.tar.gz", "application/octet-stream", b""),
+        ("e.eml", "message/rfc822", EML),
     ]
 
 
