@@ -215,6 +215,18 @@ def test_what_another_caused_is_caused_in_the_test(who: str, sent: tuple[str, ..
     assert "answer" not in code, "nobody answered"
 
 
+def test_a_mail_that_leaves_for_each_by_itself_came_to_each() -> None:
+    """A post to a list, and tracked mail: one Message-ID, and a row for each."""
+    said = Said()
+    post = b"From: zed@example.com\nMessage-ID: <0@t>\nSubject: Soup\n\nHow long is that?\n"
+    said.came(post, sent=("x/2", "x/3"))
+    said.went(post, "ann@test.com")
+    said.went(post)
+    code = said.test()
+    assert "first_answer = zed.say('app@test.com', 'Soup'" in code
+    assert "assert 'How long is that?' in first_answer.body" in code
+
+
 @pytest.mark.parametrize(
     "link", [b"In-Reply-To: <1@t>\n", b"In-Reply-To: <gone@t>\n", b""], ids=["sent", "gone", "no"]
 )
