@@ -14,7 +14,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lamson.errors import UnavailableError
+from lamson.errors import LamsonError, UnavailableError
 from lamson.message.compose import normalise_newlines
 from lamson.smtp.dots import stuffed
 
@@ -51,8 +51,11 @@ def submit(
     """Send ``content`` and give one outcome per recipient, as the answers come.
 
     ``host`` is a name, an address, or the path of a unix socket (``unix:…`` or from ``/`` on);
-    ``protocol`` is ``lmtp``, ``smtp`` or ``auto``. Raises UnavailableError.
+    ``protocol`` is ``lmtp``, ``smtp`` or ``auto``. Raises UnavailableError, and LamsonError where
+    ``host`` is nothing.
     """
+    if not host:
+        raise LamsonError("-host: expected a name, an address or unix:path", exit_code=os.EX_USAGE)
     server = host if host.startswith(("/", "unix:")) else f"{host}:{port}"
     if host.startswith("unix:"):
         host = os.path.abspath(host.removeprefix("unix:"))
@@ -68,7 +71,7 @@ def submit(
             yield from _transact(client, is_lmtp, sender, recipients, content)
             with contextlib.suppress(smtplib.SMTPServerDisconnected):
                 client.docmd("QUIT")
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, UnicodeError) as error:  # such as mail..example
             raise UnavailableError(f"{server}: {_reason(error)}") from None
     finally:
         client.close()
@@ -153,6 +156,8 @@ def _reason(error: Exception) -> str:
         return f"{error.smtp_code} {_text(_bytes(error.smtp_error))}"
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, UnicodeError):
+        return "no server can be called so"
     if isinstance(error, ConnectionRefusedError | FileNotFoundError):
         return f"{error.strerror}; is it started? (lamson start, or lamson log)"
     if isinstance(error, OSError) and not isinstance(error, smtplib.SMTPException):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +26,20 @@ HELP = {"help_option_names": ["-h", "-help", "--help"]}
 
 class _Port(click.IntRange):
     name = "port number"  # in messages
+
+
+class Seconds(click.FloatRange):
+    """A time to wait, which "nan" and "inf" are not."""
+
+    name = "number of seconds"  # in messages
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        seconds: float = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
+        return seconds
 
 
 class Command(click.Command):

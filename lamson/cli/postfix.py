@@ -11,7 +11,7 @@ import click
 
 from lamson import private
 from lamson.cli import proving
-from lamson.cli.options import HELP, command, option, project, settings
+from lamson.cli.options import HELP, Seconds, command, option, project, settings
 
 if TYPE_CHECKING:
     from lamson.postfix.plan import Change
@@ -31,7 +31,7 @@ _config = option(
 )
 
 
-@click.group("postfix", context_settings=HELP)
+@click.group("postfix", context_settings=HELP, no_args_is_help=False)
 @click.pass_context
 def postfix_command(context: click.Context) -> None:
     """Set up the Postfix in front of the project, and look it over.
@@ -256,7 +256,7 @@ def apply_command(
 @option(
     "wait",
     metavar="SECONDS",
-    type=click.FloatRange(min=0),
+    type=Seconds(0),
     default=30,
     show_default=True,
     help="How long to wait for that probe.",

@@ -120,13 +120,9 @@ def _put(
     from lamson.mailer import Mailer
     from lamson.message.message import Message
 
-    try:
-        when = None if at is None else datetime.fromisoformat(at)
-    except ValueError:
-        problem = f"expected a time such as 2027-01-31T09:00+01:00, got {at!r}"
-        raise click.BadParameter(problem, param_hint="-at") from None
-    if when is not None and when.utcoffset() is None:
-        when = when.astimezone()  # as the clock on the wall here says
+    when = None if at is None else _time(at)
+    if key == "":
+        raise click.BadParameter("expected a text", param_hint="-key")
     mailer = Mailer(entered())
     try:
         done = mailer.send(content, sender=sender, to=recipients, at=when, key=key)
@@ -139,9 +135,20 @@ def _put(
         mailer.close()
 
 
-def checked_sender(text: str) -> str:
+def _time(text: str) -> datetime:
+    """The time that ``-at`` says. Raises UsageError."""
+    try:
+        when = datetime.fromisoformat(text)
+        # Where no zone is given: as the clock on the wall here says.
+        return when if when.utcoffset() is not None else when.astimezone()
+    except (ValueError, OverflowError):  # the year 1 has no time zones
+        problem = f"expected a time such as 2027-01-31T09:00+01:00, got {text!r}"
+        raise click.BadParameter(problem, param_hint="-at") from None
+
+
+def checked_sender(text: str, option: str = "-sender") -> str:
     """An envelope sender; "" for the null one. Raises UsageError."""
-    return "" if text in ("", "<>") else checked(text, "-sender")
+    return "" if text in ("", "<>") else checked(text, option)
 
 
 def checked(address: str, option: str) -> str:

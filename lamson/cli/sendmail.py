@@ -83,7 +83,7 @@ def sendmail_command(arguments: Sequence[str]) -> int:
     if not recipients:
         raise click.UsageError("no recipients: name them, or say -t and have them in the message")
     given = options.get("-f") or options.get("-r") or _addresses(header, "from") or [_login()]
-    sender = checked_sender(given[-1])
+    sender = checked_sender(given[-1], "-f")
     for recipient in recipients:
         checked(recipient, "recipient")
     content = _completed(content, header, sender)
@@ -106,8 +106,11 @@ def _parsed(arguments: Sequence[str]) -> tuple[dict[str, str], dict[str, list[st
             ours[name] = value if equals else next(words, "")
         else:
             rest.append(word)
-    if not ours["port"].isdecimal() or ours["protocol"] not in ("auto", "lmtp", "smtp"):
-        raise click.UsageError("-port takes a number, -protocol one of auto, lmtp, smtp")
+    is_port = ours["port"].isdecimal() and len(ours["port"]) < 6 and int(ours["port"]) < 65536
+    if not is_port or ours["protocol"] not in ("auto", "lmtp", "smtp"):
+        raise click.UsageError(
+            "-port takes a number up to 65535, -protocol one of auto, lmtp, smtp"
+        )
     try:
         pairs, recipients = getopt(rest, _OPTIONS)
     except GetoptError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lamson.cli.options import command, option, printable, project, settings
+from lamson.cli.options import Seconds, command, option, printable, project, settings
 from lamson.errors import LamsonError, SettingsError, UnavailableError
 from lamson.service import daemon, pidfile, premises
 
@@ -23,7 +23,7 @@ NOT_RUNNING = 3  # as LSB init scripts have it
 
 _timeout = option(
     "timeout",
-    type=click.FloatRange(0),
+    type=Seconds(0),
     default=45.0,
     show_default=True,
     metavar="SECONDS",
@@ -207,13 +207,13 @@ def _run_dir() -> Path:
 @option("json", dest="as_json", is_flag=True, help="Print JSON, for programs.")
 @option(
     "late",
-    type=click.FloatRange(0),
+    type=Seconds(0),
     metavar="SECONDS",
     help="What has waited in the outbox for so long is late. Default: the setting status.late.",
 )
 @option(
     "timeout",
-    type=click.FloatRange(0.1),
+    type=Seconds(0.1),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

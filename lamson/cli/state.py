@@ -65,6 +65,8 @@ def state_command(
     """
     if address is not None and thread is not None:
         raise click.UsageError("expected an address or -thread, not both")
+    if thread is not None and not thread.isprintable():
+        raise click.BadParameter("expected the id of a thread", param_hint="-thread")
     if wanted is not None and reset:
         raise click.UsageError("expected one of -set and -reset")
     if (handlers or values) and wanted is None:

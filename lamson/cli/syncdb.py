@@ -107,6 +107,7 @@ def _downgrade(database: Database, migrations: Path, revision: str, *, force: bo
     if not (migrations / "env.py").is_file():
         raise SettingsError(f"{migrations}: expected env.py, as lamson gen makes it")
     if not force:
+        migrate.check_below(database, migrations, revisions.TABLE, revision)
         ask(f"Undo what migrations did after {revision} in {database}?")
     found = migrate.downgrade(database, migrations, revisions.TABLE, revision)
     _report("the project's", *found)

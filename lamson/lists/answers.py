@@ -43,13 +43,28 @@ def answered(
     row = lists.by_id(db.connection(), id)
     if row is not None and row["list"] != lists.key_of(the_list.address):
         raise SMTPError(550, "5.1.1", "no such address of the list")
-    if action == LEAVE or (action == tokens.CONFIRM_LEAVE and _says_yes(message)):
+    if action in (tokens.CONFIRM, tokens.CONFIRM_LEAVE) and not _says_yes(message):
+        if row is not None:
+            _ask_again(the_list, action, row, delivery)
+    elif action in (LEAVE, tokens.CONFIRM_LEAVE):
         _leave(the_list, row, delivery, db)
-    elif action == tokens.CONFIRM and row is not None and _says_yes(message):
+    elif action == tokens.CONFIRM and row is not None:
         _join(the_list, row, delivery, db)
     elif action == tokens.BACK and row is not None:
         members.revive(db.connection(), row)
         _tell(the_list, delivery, "Welcome back", "back", row["address"])
+
+
+def _ask_again(the_list: MailingList, action: str, row: RowMapping, delivery: Delivery) -> None:
+    """He may have written "Yes, please". A program that goes on answering is answered so often as
+    the setting `answers` allows."""
+    log.event("list-unclear", delivery.id, list=the_list.address, member=row["address"])
+    delivery.reply(
+        to=row["address"],
+        sender=tokens.address_of(the_list, delivery, action, row["id"]),
+        subject="Please confirm",
+        body=text(the_list, "unclear"),
+    )
 
 
 def _says_yes(message: MailRequest) -> bool:

@@ -24,6 +24,10 @@ Somebody, probably you, wants this address to get no more mail of $list.
 If it was you, answer this message with a line that has nothing in it but the word "yes".
 If it was not you, do nothing.
 """,
+    "unclear": """\
+Your answer has no line with nothing in it but the word "yes", so that nothing was done.
+If you want it done, answer this message with such a line.
+""",
     "welcome": """\
 Welcome! Write to $list, and everybody on the list gets it.
 To leave, write to $leave.

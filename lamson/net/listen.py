@@ -63,7 +63,7 @@ def _bind_tcp(listen: str) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # such as mail..example
         raise UnavailableError(
             f"cannot listen on {listen}: no address is known for {host!r}"
         ) from error

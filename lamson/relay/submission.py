@@ -163,7 +163,7 @@ class Submitter:
             if client.is_ehlo_or_helo_needed:
                 await client.ehlo()
             await self._log_in(client)
-        except (errors.SMTPException, OSError) as error:
+        except (errors.SMTPException, OSError, UnicodeError) as error:  # such as mail..example
             client.close()
             is_ours = any(map(descriptors.is_shortage, (error, *_causes(error))))
             raise SubmitterDown(f"{self}: {_reason(error)}", is_ours=is_ours) from error

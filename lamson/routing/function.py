@@ -34,6 +34,14 @@ _OF_MESSAGES: Mapping[str, str] = {
     "lamson.delivery.thread.Thread": "Thread",
     "lamson.message.request.MailRequest": "MailRequest",
 }
+# What is never given by name, and so by nobody where it is not injected.
+_OF_ERRANDS: Mapping[str, str] = {
+    "lamson.mailer.Mailer": "Mailer",
+    "lamson.delivery.posting.Posting": "Mailer",
+    "sqlalchemy.orm.session.Session": "Session",
+    "lamson.delivery.timers.Expired": "Expired",
+    "lamson.delivery.later.Attempt": "Attempt",
+}
 
 
 class Giver(Protocol):
@@ -143,16 +151,25 @@ class Function:
                     f"asks for a {other} ({name!r}), and there is none: no message calls a"
                     f" {self.noun}"
                 )
+            if (other := injection(hints.get(name), _OF_ERRANDS)) is not None:
+                raise self.error(
+                    f"asks for a {other} ({name!r}), which nobody gives to a {self.noun}: of these"
+                    f" it is given {_named(injectable)}"
+                )
             named.append(name)
             if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
                 by_position.append(name)
             if parameter.default is parameter.empty:
                 if not takes_more:
-                    ours = sorted({path.rpartition(".")[2] for path in injectable} - {"Posting"})
                     raise self.error(
                         f"needs {name!r}, which nobody gives to a {self.noun}; give it a default,"
-                        f" or annotate it as {' or '.join(ours)}"
+                        f" or annotate it as {_named(injectable)}"
                     )
                 self.required += (name,)
         self.named = frozenset(named)
         self._order = tuple(by_position)
+
+
+def _named(injectable: Mapping[str, str]) -> str:
+    """The classes, as people write them."""
+    return " or ".join(sorted({path.rpartition(".")[2] for path in injectable} - {"Posting"}))

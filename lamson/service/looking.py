@@ -62,7 +62,7 @@ class Look:
             found = Found(self._work())
         except OSError as error:
             found = Found(problem=error.strerror or str(error))
-        except LamsonError as error:
+        except (LamsonError, UnicodeError) as error:  # a name that is none, such as mail..example
             found = Found(problem=str(error))
         except Exception as error:  # noqa: BLE001 - told as a problem, whatever it is
             log.logger.exception("status: a look failed")

@@ -120,6 +120,29 @@ def differences_of_ours(database: Database) -> list[str]:
     return differences(database, OURS, tables.VERSION_TABLE)
 
 
+def check_below(database: Database, migrations: Path, version_table: str, revision: str) -> None:
+    """Raise what `downgrade` would for a revision that is none of those before."""
+    with _complaints(database, migrations), database.read() as connection:
+        _check_below(_config(migrations), connection, version_table, revision, database)
+
+
+def _check_below(
+    config: Config, connection: Connection, version_table: str, revision: str, database: Database
+) -> str:
+    """Gives the revision that the database has."""
+    now = _revision(connection, version_table)
+    _check_known(config, now, database)
+    script = ScriptDirectory.from_config(config)
+    below = {one.revision for one in script.iterate_revisions(now or "base", "base")}
+    if revision != "base" and revision not in below:
+        known = ", ".join(sorted(below)) or "none"
+        raise SettingsError(
+            f"{_directory(config)}: {revision} is not among the migrations that database"
+            f" {database} has: expected base or one of {known}"
+        )
+    return now
+
+
 def downgrade(
     database: Database, migrations: Path, version_table: str, revision: str
 ) -> tuple[str, str]:
@@ -132,16 +155,7 @@ def downgrade(
     with _complaints(database, migrations), database.begin() as connection:
         if not database.is_sqlite:
             _wait_for_turn(connection)
-        before = _revision(connection, version_table)
-        _check_known(config, before, database)
-        script = ScriptDirectory.from_config(config)
-        below = {one.revision for one in script.iterate_revisions(before or "base", "base")}
-        if revision != "base" and revision not in below:
-            known = ", ".join(sorted(below)) or "none"
-            raise SettingsError(
-                f"{_directory(config)}: {revision} is not among the migrations that database"
-                f" {database} has: expected base or one of {known}"
-            )
+        before = _check_below(config, connection, version_table, revision, database)
         config.attributes["connection"] = connection
         command.downgrade(config, revision)
         return before, _revision(connection, version_table)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import mimetypes
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
+from lamson.smtp import address
 from lamson.smtp.reply import Reply
 from lamson.testing.messages import Refused
 
@@ -51,7 +53,8 @@ class Conversation:
         """Write to the application; gives its answer to this correspondent, None without one.
 
         ``to`` is one address of it or several, ``cc`` are people, and the application where it has
-        a route. ``attachments`` are contents by file name, bytes or a text. ``sender`` is the
+        a route. ``attachments`` are contents by file name, bytes or a text; their types are what
+        their names say. ``sender`` is the
         envelope sender (default: the author; "" for a bounce), ``headers`` are further header
         fields. With ``proven`` our own server says that DMARC proves the author, which needs the
         setting `authserv_id`; ``spam`` says whether it is spam. Raises Refused, or what a handler
@@ -59,9 +62,14 @@ class Conversation:
         """
         if proven:
             headers = {**(headers or {}), "Authentication-Results": self._testimony()}
-        copied = _several(cc)
-        recipients = [*_several(to), *(one for one in copied if self._mailroom.takes(one))]
-        content = self._compose(_several(to), subject, body, headers, html, copied, attachments)
+        named, copied = _several(to), _several(cc)
+        recipients = [*named, *filter(self._mailroom.takes, copied)]
+        content = self._compose(named, subject, body, headers, html, copied, attachments)
+        return self._send(content, recipients, sender, spam=spam)
+
+    def _send(
+        self, content: bytes, recipients: list[str], sender: str | None, spam: bool | None = None
+    ) -> Sent | None:
         envelope_sender = self.author if sender is None else sender
         sent: list[Sent] = []
         for recipient in recipients:
@@ -90,7 +98,8 @@ class Conversation:
 
         It goes to the Reply-To of ``sent``, else to its From, and with ``to_all`` in copy to all
         others that it names; it says what it answers (In-Reply-To and References) and quotes it
-        below ``body``. ``headers`` may say otherwise.
+        below ``body``. ``headers`` may say otherwise. Where it goes to a person as well, as the
+        answer to all of who posted to a list does, the application gets what is for it.
         """
         from datetime import UTC, datetime
 
@@ -98,20 +107,30 @@ class Conversation:
         from lamson.message.history import Said, quoted
 
         message = sent.message
-        to = (message.reply_to or message.from_)[0].address
+        to = list(dict.fromkeys(one.address for one in message.reply_to or message.from_[:1]))
         named = [one.address for one in (*message.to, *message.cc)] if to_all else []
+        cc = [one for one in dict.fromkeys(named) if one not in (*to, self.author)]
         date = message.date or datetime.now(UTC)
         below = quoted([Said("", message["From"] or "", date, message.body)])
-        return self.say(
+        content = self._compose(
             to,
             subject_of_answer(message.subject) if subject is None else subject,
             f"{body}\n\n{below}",
-            html=html,
-            cc=[one for one in dict.fromkeys(named) if one not in (to, self.author)],
-            attachments=attachments,
-            headers={**fields_of_answer(message), **(headers or {})},
-            sender=sender,
+            {**fields_of_answer(message), **(headers or {})},
+            html,
+            cc,
+            attachments,
         )
+        return self._send(content, self._ours(to, cc), sender)
+
+    def _ours(self, to: list[str], cc: list[str]) -> list[str]:
+        """Whom the application gets it for: all of ``to`` where there is nobody else."""
+        if len(to) == 1 and not cc:
+            return to
+        taken = [*filter(self._mailroom.takes, (*to, *cc))]
+        domains = {address.split(one)[1] for one in taken}
+        refused = [one for one in to if one not in taken and address.split(one)[1] in domains]
+        return taken + refused or to
 
     def _compose(
         self,
@@ -137,7 +156,10 @@ class Conversation:
             headers=headers,
         )
         for filename, data in (attachments or {}).items():
-            message.attach(data, filename=filename)
+            kind, encoding = mimetypes.guess_type(filename)
+            content_type = kind if kind and not encoding else "application/octet-stream"
+            octets = data.encode() if isinstance(data, str) else data  # as a file has them
+            message.attach(octets, filename=filename, content_type=content_type)
         for name, value in (
             ("Message-ID", make_msgid(domain="test.invalid")),
             ("Date", formatdate(self._mailroom.clock())),

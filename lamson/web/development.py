@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Literal
 
 from lamson.message.compose import prepend_headers
 from lamson.message.message import Message
+from lamson.smtp import address
+from lamson.smtp.reply import NO_SUCH_RECIPIENT
 from lamson.web.shelves import REPLY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from lamson.storage.maildir import Maildir
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 Mood = Literal["accept", "refuse", "delay", "bounce"]
 MOODS: tuple[Mood, ...] = ("accept", "refuse", "delay", "bounce")
 _MOST_FAULTS = 50
+_NO_ROUTE = f"{NO_SUCH_RECIPIENT.code} {NO_SUCH_RECIPIENT.enhanced}"
 _PLACE = re.compile(r'File "([^"\n]+)", line (\d+)|(?<![\w./-])([\w./-]+\.\w+):(\d+)')
 _TOP = re.compile(r"\S+ (?:ERROR|CRITICAL) \S+: |lamson: ")  # of a line of the log, or of a command
 _TRACEBACK = "Traceback (most recent call last):"
@@ -133,9 +136,29 @@ class Development:
     moods: tuple[Mood, ...] = field(default=MOODS)
     has: Callable[[str, str], bool] | None = None
 
-    def deliver(self, sender: str, recipients: Sequence[str], content: bytes) -> list[Answered]:
-        """Hand a mail over and keep it. Raises UnavailableError, and keeps nothing then."""
+    def deliver(
+        self,
+        sender: str,
+        recipients: Sequence[str],
+        content: bytes,
+        copied: Collection[str] = (),
+    ) -> list[Answered]:
+        """Hand a mail over and keep it. Raises UnavailableError, and keeps nothing then.
+
+        Who has a copy (``copied``), no route and another domain than those it is to is somebody of
+        elsewhere: his own mail server has it, and the application is not said to refuse it.
+        """
         answers = list(self.hand(sender, recipients, content))
+        here = {address.split(one)[1].lower() for one in recipients if one not in copied}
+        elsewhere = {
+            one.recipient
+            for one in answers
+            if one.recipient in copied
+            and address.split(one.recipient)[1].lower() not in here
+            and f"{one.code} {one.text}".startswith(_NO_ROUTE)
+        }
+        answers = [one for one in answers if one.recipient not in elsewhere]
+        recipients = [one for one in recipients if one not in elsewhere]
         by_recipient = {one.recipient: one for one in answers}
         if self.has is not None:
             id, has = Message(content).message_id or "", self.has

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from lamson.storage import journal_rows, journal_search
+from lamson.storage import LARGEST_ID, journal_rows, journal_search
 from lamson.storage.outbox import Outbox
 from lamson.web.mails import Mail, Page, Place
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 SHELF = "journal"  # what the ids begin with
 _JUST_NOW = 100  # rows in which a mail stands that came a moment ago
-_LARGEST = 2**63 - 1
 _HOW = 'the setting journal=Journal("whole") keeps messages from then on'
 
 
@@ -122,7 +121,7 @@ class JournalMails:
         """What became of it."""
         if row.direction == "in":
             facts = [
-                ("Postfix's queue id", row.source),
+                ("Postfix's queue id" if row.source.isalnum() else "In the log as", row.source),
                 ("Handler", row.handler.replace(",", ", ")),
                 ("State before", row.state),
                 ("State after", row.next_state),
@@ -175,7 +174,7 @@ def _key(id: str) -> int | None:
     shelf, _, key = id.partition("/")
     if shelf != SHELF:
         return None
-    return min(int(key), _LARGEST) if key.isascii() and key.isdecimal() and len(key) < 20 else 0
+    return min(int(key), LARGEST_ID) if key.isascii() and key.isdecimal() and len(key) < 20 else 0
 
 
 def _place(id: int) -> Place:
@@ -188,7 +187,7 @@ def _before(place: Place | None) -> int | None:
         return None
     own = _key(place.id)
     if own is None:  # among mails from elsewhere: by its time
-        own = int(place.at * 1e9) if 0 <= place.at < _LARGEST / 1e9 else 0
+        own = int(place.at * 1e9) if 0 <= place.at < LARGEST_ID / 1e9 else 0
     return own
 
 

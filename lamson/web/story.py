@@ -125,10 +125,13 @@ class _Telling:
         # Its own page knows what is not kept of it.
         whole = self._mails.get(mail.id) or mail
         step = Step(mail, self._mails.content(mail.id) or b"")
-        seen: set[str] = set()
+        seen: set[tuple[str, ...]] = set()
         for one in self._all:
-            if self._cause.get(one.id) is mail and one.message_id not in seen:
-                seen.update(filter(None, [one.message_id]))
+            # Tracked mail and posts to a list leave for each by themselves, under one Message-ID.
+            copy = (one.message_id, *one.correspondents)
+            if self._cause.get(one.id) is mail and copy not in seen:
+                if one.message_id:
+                    seen.add(copy)
                 step.letters.append(self._letter(one))
         step.is_all = all(self._is_told(step))
         if whole.lack:

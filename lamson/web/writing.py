@@ -6,11 +6,12 @@ For the developer who plays a correspondent. A refused text raises ValueError, i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from email.utils import formatdate, getaddresses, make_msgid
+from email.utils import formatdate, getaddresses, make_msgid, parseaddr
 from typing import TYPE_CHECKING, Protocol
 
 from lamson.message.answering import fields_of_answer, subject_of_answer
 from lamson.message.history import Said, quoted
+from lamson.message.mailboxes import Mailbox
 from lamson.message.response import MailResponse
 from lamson.smtp.address import parse_mailbox
 from lamson.smtp.envelope import Envelope, Recipient
@@ -79,9 +80,12 @@ def answer_to(message: MailRequest, author: str, id: str) -> Draft:
     )
 
 
-def compose(draft: Draft, answered: MailRequest | None = None) -> tuple[str, list[str], bytes]:
-    """Sender and recipients of the envelope, and the message."""
-    sender = parse_mailbox(draft.sender.strip(), smtputf8=True)
+def compose(
+    draft: Draft, answered: MailRequest | None = None
+) -> tuple[str, list[str], list[str], bytes]:
+    """Sender and recipients of the envelope, those of them that have a copy, and the message."""
+    author = _author(draft.sender)
+    sender = author.address
     to, cc = _addresses(draft.to), _addresses(draft.cc)
     if not to:
         raise ValueError("Nobody is named in To")
@@ -91,7 +95,7 @@ def compose(draft: Draft, answered: MailRequest | None = None) -> tuple[str, lis
     message = MailResponse(
         to=to,
         cc=cc or None,
-        sender=sender,
+        sender=author,
         subject=" ".join(draft.subject.split()),
         body=draft.body.replace("\r\n", "\n"),
         html=draft.html.replace("\r\n", "\n") or None,
@@ -102,7 +106,14 @@ def compose(draft: Draft, answered: MailRequest | None = None) -> tuple[str, lis
     message["Date"] = formatdate(localtime=True)
     domain = sender.rpartition("@")[2]
     message["Message-ID"] = make_msgid(domain=domain if domain.isascii() else "localhost")
-    return sender, [*to, *cc], message.to_bytes()
+    return sender, [*to, *cc], cc, message.to_bytes()
+
+
+def _author(text: str) -> Mailbox:
+    """An address, or a name and an address."""
+    name, found = parseaddr(text)
+    mailbox = parse_mailbox(found if name else text.strip(), smtputf8=True)
+    return Mailbox(name, mailbox)
 
 
 def _addresses(text: str) -> list[str]:

@@ -55,10 +55,14 @@ class House:
     kept: Maildir
     sessions: Sessions
     handed: list[tuple[str, list[str], bytes]] = field(default_factory=list)
+    unrouted: set[str] = field(default_factory=set)
 
     def hand(self, sender: str, recipients: Sequence[str], content: bytes, /) -> list[Said]:
         self.handed.append((sender, list(recipients), content))
-        return [Said(one, 250, "2.0.0 Ok") for one in recipients]
+        none = (550, "5.1.1 No route for this recipient")
+        return [
+            Said(one, *(none if one in self.unrouted else (250, "2.0.0 Ok"))) for one in recipients
+        ]
 
     def went(self, content: bytes, to: str = "zed@example.com") -> str:
         """The application sent it; gives its id."""

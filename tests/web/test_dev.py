@@ -233,6 +233,9 @@ def test_each_page_is_accessible(dev: Dev, client: httpx.Client, browser: Any) -
     places = ["/", "/with?with=ann@example.com", "/write", "/outbox", "/states", "/routes"]
     places += [f"{mail}?show=parts", f"{mail}?show=header", "/errors", "/templates"]
     places += ["/states?author=ann@example.com"]
+    long = {"sender": "bob@example.com", "to": f"{'x' * 60}@test.com", "subject": "s" * 100}
+    dev.write(client, **long, body="t" * 200)
+    places += ["/with?with=bob@example.com"]
     found = []
     context = browser.new_context(viewport={"width": 360, "height": 740}, bypass_csp=True)
     page = context.new_page()
@@ -245,6 +248,36 @@ def test_each_page_is_accessible(dev: Dev, client: httpx.Client, browser: Any) -
             found += [f"{scheme} {place}: {one}" for one in problems]
     context.close()
     assert found == []
+
+
+@pytest.mark.browser
+def test_a_page_that_is_used_stays_as_it_is(dev: Dev, client: httpx.Client, page: Any) -> None:
+    """Where somebody is in it by the keyboard, has chosen words, or is about to leave it."""
+
+    def comes(subject: str) -> None:
+        dev.write(
+            client, sender="ann@example.com", to="guestbook@test.com", subject=subject, body="x"
+        )
+
+    comes("The first")
+    page.goto(dev.address)
+    page.get_by_role("link", name="ann@example.com").first.focus()
+    comes("The second")
+    news = page.get_by_role("link", name="There is something new")
+    news.wait_for()
+    assert page.evaluate("document.activeElement.textContent") == "ann@example.com"
+    news.click()
+    page.get_by_role("link", name="The second").first.wait_for()
+    held: list[Any] = []
+    page.route("**/outbox", lambda route: held.append(route))
+    page.evaluate(
+        "document.querySelector(\"a[href='/outbox']\").click(); document.activeElement.blur()"
+    )
+    comes("The third")
+    for _ in range(2):  # the second was asked for after the mail had come
+        page.wait_for_event("response", lambda one: one.url.endswith("/pulse"))
+    held[0].continue_()
+    page.wait_for_url("**/outbox")
 
 
 def test_mail_of_anybody_is_shown_with_what_became_of_it(dev: Dev, client: httpx.Client) -> None:

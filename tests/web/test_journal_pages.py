@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import replace
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -84,6 +85,11 @@ def test_what_became_of_a_mail_stands_on_its_page(visitor: Visitor, tables: Data
     assert listed.index("answer 9") < listed.index("number 0")
     said = visitor.get("/with?with=Zed@EXAMPLE.com").text
     assert said.index("Words of Zed") < said.index("answer 9")
+    add(tables, replace(ROW, id=FIRST + 20, source="e98bbff9.1"))
+    assert "Postfix's queue id" in unescape(visitor.get(f"/mail/journal/{FIRST}").text)
+    page = unescape(visitor.get(f"/mail/journal/{FIRST + 20}").text)
+    assert "In the log as" in page, "no Postfix handed it over"
+    assert "Postfix's queue id" not in page
 
 
 def test_what_waits_still_says_so(visitor: Visitor, tables: Database) -> None:

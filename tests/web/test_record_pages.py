@@ -96,6 +96,13 @@ def test_timers_are_shown_hurried_and_dropped(visitor: Visitor, tables: Database
     assert "No work waits" in visitor.get("/timers").text
 
 
+def test_a_page_behind_any_number_is_a_page(visitor: Visitor, tables: Database) -> None:
+    for path in ("/timers?after=1,", "/outbox?after=", "/outbox?later=1,"):
+        assert visitor.get(f"{path}{2**63}").status_code == 200
+    for path in ("/timers", "/outbox"):
+        assert "expected a number" in visitor.post(path, id=str(2**63), do="drop").text
+
+
 def test_threads_are_shown_with_who_takes_part(visitor: Visitor, tables: Database) -> None:
     with tables.begin() as connection:
         connection.execute(

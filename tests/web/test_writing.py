@@ -62,6 +62,19 @@ def test_a_mail_is_handed_over_with_its_files(house: House, visitor: Visitor) ->
     assert house.handed[1][2] == content.replace(b"\r\n", b"\n")
 
 
+def test_who_has_a_copy_elsewhere_is_not_refused_here(house: House, visitor: Visitor) -> None:
+    house.unrouted |= {"zed@example.org", "typo@test.com"}
+    form = {"sender": "Zed Shaw <zed@example.com>", "to": "ann@test.com", "subject": "Hi"}
+    page = visitor.post("/write", **form, cc="zed@example.org, typo@test.com").text
+    assert "zed@example.org: 550" not in page
+    assert "typo@test.com: 550 5.1.1 No route" in page
+    ((sender, recipients, content),) = house.handed
+    assert (sender, len(recipients)) == ("zed@example.com", 3)
+    message = Message(content)
+    assert str(message.from_[0]) == "Zed Shaw <zed@example.com>"
+    assert [one.address for one in message.cc] == ["zed@example.org", "typo@test.com"]
+
+
 @pytest.mark.parametrize(
     "form", [{"sender": "zed", "to": "a@b.example"}, {"sender": "a@b.example", "to": ""}]
 )
@@ -200,6 +213,18 @@ def test_what_another_caused_is_caused_in_the_test(who: str, sent: tuple[str, ..
     assert TOKEN not in code
     assert "skip" not in code
     assert "answer" not in code, "nobody answered"
+
+
+def test_a_mail_that_leaves_for_each_by_itself_came_to_each() -> None:
+    """A post to a list, and tracked mail: one Message-ID, and a row for each."""
+    said = Said()
+    post = b"From: zed@example.com\nMessage-ID: <0@t>\nSubject: Soup\n\nHow long is that?\n"
+    said.came(post, sent=("x/2", "x/3"))
+    said.went(post, "ann@test.com")
+    said.went(post)
+    code = said.test()
+    assert "first_answer = zed.say('app@test.com', 'Soup'" in code
+    assert "assert 'How long is that?' in first_answer.body" in code
 
 
 @pytest.mark.parametrize(

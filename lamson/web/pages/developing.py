@@ -16,6 +16,8 @@ from lamson.web.view import link, mark, missing, show, tell, text, window_of
 from lamson.web.writing import Draft, answer_to, compose
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from starlette.datastructures import FormData
     from starlette.requests import Request
     from starlette.responses import Response
@@ -48,8 +50,8 @@ def send(request: Request, form: FormData) -> str | Response:
     )
     try:
         answered = found_mail(request, draft.answers)[1] if draft.answers else None
-        sender, recipients, content = compose(draft, answered)
-        _deliver(request, sender, recipients, content)
+        sender, recipients, copied, content = compose(draft, answered)
+        _deliver(request, sender, recipients, content, copied)
     except (LamsonError, ValueError) as error:
         return show(request, "write.html", "Write a mail", 422, draft=draft, problem=str(error))
     return link("/with", **{"with": sender})
@@ -113,8 +115,14 @@ def pulse(request: Request) -> Response:
     return JSONResponse({"mark": mark(window), "state": state})
 
 
-def _deliver(request: Request, sender: str, recipients: list[str], content: bytes) -> None:
-    answers = _development(request).deliver(sender, recipients, content)
+def _deliver(
+    request: Request,
+    sender: str,
+    recipients: list[str],
+    content: bytes,
+    copied: Collection[str] = (),
+) -> None:
+    answers = _development(request).deliver(sender, recipients, content, copied)
     for one in answers:
         tell(request, f"{one.recipient}: {one.code} {one.text}")
 

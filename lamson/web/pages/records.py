@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
-from lamson.storage import journal_search, schedules, tasks
+from lamson.storage import LARGEST_ID, journal_search, schedules, tasks
 from lamson.storage.maildir import Maildir
 from lamson.storage.outbox import Outbox
 from lamson.web import records
@@ -199,20 +199,24 @@ def change_undeliverable(request: Request, form: FormData) -> str:
 
 def _id(form: FormData) -> int:
     given = text(form, "id")
-    if not given.isdecimal() or len(given) > 20:
+    if not _is_id(given):
         raise LamsonError("expected a number")
     return int(given)
 
 
 def _number(request: Request, name: str) -> int:
     given = request.query_params.get(name, "")
-    return int(given) if given.isdecimal() and len(given) < 20 else 0
+    return int(given) if _is_id(given) else 0
 
 
 def _pair(request: Request, name: str) -> tuple[float, int] | None:
     at, _, id = request.query_params.get(name, "").partition(",")
-    is_pair = _is_number(at) and id.isdecimal() and len(id) < 20
-    return (float(at), int(id)) if is_pair else None
+    return (float(at), int(id)) if _is_number(at) and _is_id(id) else None
+
+
+def _is_id(given: str) -> bool:
+    """Whether a row may have it; the database raises where it is asked for a larger one."""
+    return given.isdecimal() and len(given) < 20 and int(given) <= LARGEST_ID
 
 
 def _is_number(given: str) -> bool:

@@ -1,4 +1,4 @@
-// A page that is old says so; one that nobody types in shows what is new by itself.
+// A page that is old says so; one that nobody is busy in shows what is new by itself.
 "use strict";
 (function () {
   const fresh = document.getElementById("fresh");
@@ -7,6 +7,13 @@
   fresh.querySelector("a").href = location.href;
   const shows = ["/", "/with", "/errors"].includes(location.pathname) && !document.querySelector("#main form.letter");
   const mark = document.body.dataset.mark;
+  let left = 0; // when another page was asked for: to show this one anew would call that off
+  addEventListener("beforeunload", () => { left = Date.now(); });
+  const isBusy = () => {
+    const active = document.activeElement;
+    const isElsewhere = active && active !== document.body && active.id !== "main"; // the keyboard
+    return isElsewhere || String(getSelection()) !== "" || Date.now() - left < 60000;
+  };
   async function look() {
     if (!document.hidden) {
       try {
@@ -14,8 +21,7 @@
         const pulse = await answer.json();
         if (state.textContent !== pulse.state) state.textContent = pulse.state;
         if (mark !== pulse.mark) {
-          const typing = document.activeElement && /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName);
-          if (shows && !typing) { location.reload(); return; }
+          if (shows && !isBusy()) { location.reload(); return; }
           fresh.hidden = false;
         }
       } catch (error) {

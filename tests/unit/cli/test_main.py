@@ -66,6 +66,17 @@ def test_help_explains_each_command_with_an_example(lamson: Lamson, name: str) -
         ),
         (["gen", "-project"], "Option '-project' requires an argument.", "lamson help -for gen"),
         (["log", "-port", "x"], "Invalid value for -port", "lamson help -for log"),
+        (["postfix"], "Missing command.", "lamson help -for postfix"),
+        (
+            ["stop", "-timeout", "nan"],
+            "Invalid value for -timeout: 'nan' is not a valid number",
+            "lamson help -for stop",
+        ),
+        (
+            ["status", "-late", "inf"],
+            "Invalid value for -late: 'inf' is not a valid number",
+            "lamson help -for status",
+        ),
         (
             ["status", "surplus"],
             "Got unexpected extra argument (surplus)",

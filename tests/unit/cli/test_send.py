@@ -123,6 +123,18 @@ def test_an_unreachable_server(lamson: Lamson, server: type[Server]) -> None:
     )
 
 
+@pytest.mark.parametrize("host", ["mail..example", "a" * 64 + ".example"])
+def test_a_host_that_cannot_be(lamson: Lamson, host: str) -> None:
+    done = lamson("send", "-sender", "a@b.c", "-to", "d@e.f", "-host", host)
+    assert done.status == os.EX_UNAVAILABLE
+    assert done.err == f"lamson: {host}:8823: no server can be called so\n"
+
+
+def test_no_host_is_wrong_use(lamson: Lamson) -> None:
+    done = lamson("send", "-sender", "a@b.c", "-to", "d@e.f", "-host", "")
+    assert (done.status, "-host: expected a name" in done.err) == (os.EX_USAGE, True)
+
+
 def test_a_message_is_put_into_the_outbox(lamson: Lamson, database: Database) -> None:
     line = ("send", "-outbox", "-sender", "me@test.com", "-to", "zed@example.com", "-body", "Hi.")
     done = lamson(*line)
@@ -149,6 +161,8 @@ def test_what_cannot_be_put_into_the_outbox(lamson: Lamson, database: Database) 
         ((*line, "me@example.com"), "in none of our domains"),
         ((*line, "me@test.com", "-port", "25"), "-outbox cannot go with -port"),
         ((*line, "me@test.com", "-at", "noon"), "expected a time such as"),
+        ((*line, "me@test.com", "-at", "0001-01-01"), "expected a time such as"),
+        ((*line, "me@test.com", "-key", ""), "Invalid value for -key: expected a text"),
         (("send", "-to", "a@b.c", "-sender", "a@b.c", "-key", "x"), "-at and -key go with -outbox"),
     ):
         done = lamson(*arguments)

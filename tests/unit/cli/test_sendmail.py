@@ -83,10 +83,11 @@ def test_what_a_message_lacks_is_added(
         ([], "no recipients"),
         (["-t"], "no recipients"),
         (["nobody"], "Invalid value for recipient"),
-        (["-f", "nobody", "a@b.c"], "Invalid value for -sender"),
+        (["-f", "nobody", "a@b.c"], "Invalid value for -f"),
         (["-bs"], "of the modes -b only -bm"),
         (["-Z", "a@b.c"], "option -Z not recognized"),
         (["-port", "x", "a@b.c"], "-port takes a number"),
+        (["-port", "99999", "a@b.c"], "-port takes a number"),
         (["--protocol=x", "a@b.c"], "-protocol one of"),
     ],
 )

@@ -153,6 +153,7 @@ def test_what_cannot_be_asked(lamson: Lamson) -> None:
     assert "in the memory of the service" in lamson("state").err
     for wrong in (
         ("a@b.c", "-thread", "x"),
+        ("-thread", "\udcff"),
         ("a@b.c", "-set", "A", "-reset"),
         ("a@b.c", "-with", "x=y"),
         ("nobody",),

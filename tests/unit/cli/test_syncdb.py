@@ -79,6 +79,7 @@ def test_migrations_are_undone(lamson: Lamson, generated: Path) -> None:
     assert wrong.status == os.EX_CONFIG
     assert "0007 is not among the migrations" in wrong.err
     assert "expected base or one of 0001" in wrong.err
+    assert lamson("syncdb", "-downgrade", "0007").err == wrong.err, "nobody is asked about it"
     assert lamson("syncdb", "-downgrade", "base", given=b"n\n").status == 130
     done = lamson("syncdb", "-downgrade", "base", "-FORCE")
     assert done.out == "the project's tables: 0001 -> none\n"

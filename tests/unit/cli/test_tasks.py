@@ -75,6 +75,7 @@ def test_what_is_not_there(lamson: Lamson, database: Database) -> None:
         done = lamson("tasks", option, "17")
         assert done.status == os.EX_NOINPUT
         assert "there is no task 17" in done.err
+        assert lamson("tasks", option, str(2**63)).status == os.EX_NOINPUT
     assert lamson("tasks", "-retry", "x").status == os.EX_USAGE
     assert lamson("tasks", "-kind", "timers").status == os.EX_USAGE
     assert lamson("tasks", "-count", "-list").status == os.EX_USAGE

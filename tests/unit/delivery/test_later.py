@@ -141,6 +141,13 @@ def test_what_cannot_be_called_so_is_told_at_once(
     assert here.waiting() == []
 
 
-def test_a_session_is_not_for_it(make_timely: Make) -> None:
+@pytest.mark.parametrize("what", ["Session", "Mailer", "Expired"])
+def test_a_session_is_not_for_it(make_timely: Make, what: str) -> None:
+    """It is said at the start, and not to the first mail that asks for it."""
+    with pytest.raises(RouteError, match=f"asks for a {what} .'db'.*it is given Attempt"):
+        make_timely(f"@background\ndef f(id: int, db: {what}): pass")
+
+
+def test_it_is_nothing_besides(make_timely: Make) -> None:
     with pytest.raises(RouteError, match="only one of them"):
         make_timely('@background\n@every("1 day")\ndef f(): pass')

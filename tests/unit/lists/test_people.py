@@ -78,6 +78,23 @@ def test_no_program_joins(person: Callable[[str], Conversation], db: Session) ->
     assert not USERS.exists(db)
 
 
+def test_who_does_not_say_yes_alone_is_asked_again(
+    person: Callable[[str], Conversation], db: Session
+) -> None:
+    zed = person("zed@example.com")
+    asked = zed.say("users-subscribe@test.com", "Subscribe")
+    assert asked is not None
+    again = zed.reply(asked, "Yes, please!")
+    assert again is not None
+    assert (again["Subject"], USERS.exists(db)) == ("Please confirm", False)
+    assert subject(zed.reply(again, "Yes")) == "Welcome"
+    asked = zed.say("users-leave@test.com")
+    assert asked is not None
+    again = person("eve@example.com").reply(asked, "Who is it?")
+    assert again is None, "only he is told"
+    assert subject(zed.reply(zed.inbox[-1], "yes")) == "Goodbye"
+
+
 def test_who_asks_again_has_his_days_again(
     person: Callable[[str], Conversation], mailroom: Mailroom, db: Session
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -115,9 +116,10 @@ def test_the_message_itself_may_be_refused(reply: str, is_permanent: bool) -> No
     assert [(one.reply, one.is_permanent) for one in refusals] == [(reply, is_permanent)] * 2
 
 
-def test_a_server_that_is_not_there() -> None:
-    with pytest.raises(SubmitterDown, match=r"submission to 127\.0\.0\.1:1: "):
-        submit(Endpoint("127.0.0.1", 1, timeout=5.0), outgoing("a@b.example"))
+@pytest.mark.parametrize("host", ["127.0.0.1", "mail..example"])
+def test_a_server_that_is_not_there(host: str) -> None:
+    with pytest.raises(SubmitterDown, match=f"submission to {re.escape(host)}:1: "):
+        submit(Endpoint(host, 1, timeout=5.0), outgoing("a@b.example"))
 
 
 @pytest.mark.parametrize(("number", "is_ours"), [(errno.EMFILE, True), (errno.EINVAL, False)])

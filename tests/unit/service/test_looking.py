@@ -67,6 +67,7 @@ def test_what_was_found_is_used_again_for_a_moment(asked: Asked) -> None:
         (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
         (OSError("said something else"), "said something else"),
         (UnavailableError("database: away"), "database: away"),
+        (UnicodeError("label empty or too long"), "label empty or too long"),
         (RuntimeError("unheard of"), "RuntimeError('unheard of')"),
     ],
 )

@@ -13,6 +13,8 @@ from lamson.message.mailboxes import Mailbox
 from lamson.testing import Conversation, Sent
 from tests.unit.support import make_message
 
+EML = b"From: ann@example.com\r\n\r\nhi\r\n"
+
 
 def test_an_inbox_does_not_mind_capitals() -> None:
     message: Any = None
@@ -97,7 +99,7 @@ def test_what_is_said_has_files_html_and_copies() -> None:
         "See there",
         html="<p>See <b>there</b></p>",
         cc=["ann@example.com", "copy@test.com"],
-        attachments={"a.txt": "words", "b.bin": b"\0"},
+        attachments={"a.txt": "words", "b": b"\0", "c.PDF": b"%PDF", "d.tar.gz": b"", "e.eml": EML},
     )
     assert [to for _, to, _ in written] == ["list@test.com", "desk@test.com", "copy@test.com"]
     assert len({content for _, _, content in written}) == 1
@@ -105,9 +107,12 @@ def test_what_is_said_has_files_html_and_copies() -> None:
     assert [one.address for one in message.to] == ["list@test.com", "desk@test.com"]
     assert [one.address for one in message.cc] == ["ann@example.com", "copy@test.com"]
     assert (message.html or "").strip() == "<p>See <b>there</b></p>"
-    assert [(one.filename, one.content) for one in message.attachments] == [
-        ("a.txt", b"words"),
-        ("b.bin", b"\0"),
+    assert [(one.filename, one.content_type, one.content) for one in message.attachments] == [
+        ("a.txt", "text/plain", b"words"),
+        ("b", "application/octet-stream", b"\0"),
+        ("c.PDF", "application/pdf", b"%PDF"),
+        ("d.tar.gz", "application/octet-stream", b""),
+        ("e.eml", "message/rfc822", EML),
     ]
 
 
@@ -130,3 +135,37 @@ def test_an_answer_to_all_names_all_others() -> None:
     message = make_message(written[0][2])
     assert [one.address for one in message.cc] == ["ann@example.com", "copy@test.com"]
     assert message.html is not None
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("From: ann@example.com\r\nTo: list@test.com", ["list@test.com"]),
+        (
+            "From: list@test.com\r\nReply-To: ann@example.com, desk@test.com\r\nTo: list@test.com",
+            ["desk@test.com", "list@test.com"],
+        ),
+        ("From: gone@test.com\r\nTo: list@test.com", ["list@test.com", "gone@test.com"]),
+        ("From: ann@example.com\r\nTo: bob@example.com", ["ann@example.com"]),
+    ],
+)
+def test_of_an_answer_to_all_the_application_gets_what_is_for_it(
+    header: str, expected: list[str]
+) -> None:
+    """A post of another member leads to him, with the list in copy; to nobody but people it is
+    refused, and so is what is for an address of ours that counts no more."""
+    offered: list[str] = []
+
+    def deliver(sender: str, to: str, content: bytes, **options: Any) -> list[Sent]:
+        offered.append(to)
+        return []
+
+    mailroom: Any = SimpleNamespace(
+        sent=[],
+        deliver=deliver,
+        clock=time.time,
+        takes=lambda one: one in ("list@test.com", "desk@test.com"),
+    )
+    sent = Sent("", ("zed@example.com",), make_message(f"{header}\r\n\r\nhi\r\n".encode()))
+    Conversation(mailroom, "zed@example.com").reply(sent, "Yes", to_all=True)
+    assert offered == expected
