@@ -37,7 +37,7 @@ def findings(site: Site) -> Iterator[Finding]:
             "transport-deferred",
             f"defer_transports has {used.name}",
             "mail for us stays in the queue",
-            site.mend.leave_out("defer_transports", deferred, used.name),
+            site.leave_out("defer_transports", used.name),
         )
     yield from _tls(site, lmtp, used)
     yield from _protocols(site)
