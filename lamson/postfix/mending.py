@@ -38,8 +38,7 @@ class Mending:
 
     def set_and_restart(self, name: str, value: str) -> str:
         """The same, where a reload is not enough."""
-        command = self._setting(name, value)
-        return f"{command} && postfix {self.option}stop && postfix {self.option}start"
+        return self._restarting(self._setting(name, value))
 
     def set_anywhere(self, name: str, value: str) -> str:
         """The command alone, for a Postfix that need not be this one."""
@@ -81,13 +80,21 @@ class Mending:
         """Has a service see the whole of the file system."""
         return self._reloading(f"postconf {self.option}-F {key}/chroot=n")
 
+    def set_private(self, key: str, value: str) -> str:
+        """Has the socket of a service lie in the directory where the others look for it."""
+        return self._restarting(f"postconf {self.option}-F {key}/private={value}")
+
     def apply(self) -> str:
         """Has `lamson postfix apply` do it, with the same configuration."""
         return self._reloading(" ".join(("lamson postfix apply", *self._place)))
 
     def postmap(self, table: str) -> str:
         """Makes a table of its text file."""
-        return self._reloading(f"postmap {self.option}{quote(table)}")
+        return self._reloading(f"postmap {self.option}{quote(table.removeprefix('proxy:'))}")
+
+    def postalias(self, table: str) -> str:
+        """The same of aliases(5), whose text is another one."""
+        return self._reloading(f"postalias {self.option}{quote(table.removeprefix('proxy:'))}")
 
     def maps(self, arguments: Sequence[str] = ()) -> str:
         """Makes the tables anew, there or as the arguments say."""
@@ -99,6 +106,9 @@ class Mending:
 
     def _setting(self, name: str, value: str) -> str:
         return f"postconf {self.option}-e {_quoted(f'{name} = {value}')}"
+
+    def _restarting(self, command: str) -> str:
+        return f"{command} && postfix {self.option}stop && postfix {self.option}start"
 
     def _reloading(self, command: str) -> str:
         return f"{command} && {self.reload}"

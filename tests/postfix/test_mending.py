@@ -173,6 +173,12 @@ FAULTS = {
         "virtual_alias_maps=hash:DIRECTORY/alias",
         files={"alias": "x@other.test y@other.test\n"},
     ),
+    "aliases that were not made": main(
+        "table-cannot-be-opened",
+        "mydestination=localhost",
+        "alias_maps=hash:DIRECTORY/aliases",
+        files={"aliases": "root: ann\n"},
+    ),
     "a catch-all": main(
         "virtual-alias-takes-ours",
         "virtual_alias_maps=texthash:DIRECTORY/alias",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lamson.errors import RouteError
 from lamson.postfix import match_list
+from lamson.postfix.checks import on_the_way
 from lamson.postfix.finding import Finding
 
 if TYPE_CHECKING:
@@ -52,6 +53,15 @@ def classes(site: Site) -> Iterator[Finding]:
                 "Postfix then looks for its recipients among its own, and bounces our mail",
                 _without(site, name, word, domain),
             )
+        for service, own in on_the_way.overrides(site, name):
+            words = (match_list.deciding(site, name, own, one) for one in site.domains.listed)
+            if word := next((one for one in words if one and not one.startswith("!")), None):
+                yield Finding(
+                    f"{name}-has-ours",
+                    f"master.cf has {name} with {word} for {service.key}",
+                    "Postfix then looks for our recipients among its own, and bounces our mail",
+                    f"by hand: {word} is not for {name} of {service.key}",
+                )
 
 
 def _without(site: Site, name: str, word: str, domain: str) -> str:
