@@ -40,10 +40,6 @@ class Mending:
         """The same, where a reload is not enough."""
         return self._restarting(self._setting(name, value))
 
-    def set_anywhere(self, name: str, value: str) -> str:
-        """The command alone, for a Postfix that need not be this one."""
-        return f"postconf -e {_quoted(f'{name} = {value}')}"
-
     def leave_out(self, name: str, listed: Iterable[str], item: str) -> str:
         """Gives a parameter the list without this item."""
         return self.set(name, ", ".join(one for one in listed if one != item))

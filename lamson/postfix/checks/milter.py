@@ -136,6 +136,13 @@ def passed_over(site: Site, service: Service) -> Iterator[Finding]:
         fix = site.mend.set(name, left)
         if name in service.options:
             fix = site.mend.override(service.key, f"{name}={left}")
+        is_ours = ours.is_milter(site)
+        asked = map(bare, words(site.effective(service, "smtpd_milters")))
+        if others := [one for one in asked if not is_ours(one)]:
+            fix = (
+                f"by hand: without {_NO_MILTERS} {service.key} asks {', '.join(others)} as well;"
+                " name in its smtpd_milters those that it is to ask"
+            )
         yield Finding(
             "milter-switched-off",
             f"{name} has {_NO_MILTERS} for {service.key}",

@@ -160,7 +160,9 @@ def overridden(site: Site, service: Service) -> Iterator[Finding]:
         "recipients-switched-off",
         f"master.cf has {service.key} look recipients up in {maps or 'no maps'}, not {own}",
         "smtpd takes mail for unknown recipients, whose bounces go to forged senders",
-        site.mend.no_override(service.key, "relay_recipient_maps"),
+        site.mend.no_override(service.key, "relay_recipient_maps")
+        if set(words(maps)) <= set(words(site.get("relay_recipient_maps")))
+        else f"by hand: relay_recipient_maps of {service.key} has to have {own}, too",
     )
 
 

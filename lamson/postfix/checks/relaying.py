@@ -146,13 +146,23 @@ def _without(site: Site, network: str) -> str:
     return site.mend.set("mynetworks", ", ".join(left or ["127.0.0.0/8", "[::1]/128"]))
 
 
+def _without_own(site: Site, service: Service, network: str) -> str:
+    listed = words(service.options["mynetworks"])
+    if network not in listed:
+        return f"by hand: take {network} out of what mynetworks of {service.key} names"
+    left = [one for one in listed if one not in everybody(site, service.options["mynetworks"])]
+    if not left:
+        return site.mend.no_override(service.key, "mynetworks")
+    return site.mend.override(service.key, f"mynetworks={','.join(left)}")
+
+
 def _of_service(site: Site, service: Service) -> Iterator[Finding]:
     for network in everybody(site, service.options.get("mynetworks", "")):
         yield Finding(
             "mynetworks-is-the-world",
             f"master.cf has mynetworks with {network} for {service.key}",
             "strangers may relay through this Postfix",
-            site.mend.no_override(service.key, "mynetworks"),
+            _without_own(site, service, network),
         )
     own = [name for name in RESTRICTIONS if name in service.options]
     if own and not any(is_closed(site.effective(service, name)) for name in RESTRICTIONS):

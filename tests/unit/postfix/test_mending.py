@@ -52,7 +52,6 @@ def test_ours() -> None:
     assert Mending().maps(["-directory", "/x"]) == (
         "lamson postfix maps -directory /x && postfix reload"
     )
-    assert MEND.set_anywhere("a", "b") == "postconf -e 'a = b'"
 
 
 @pytest.mark.parametrize(

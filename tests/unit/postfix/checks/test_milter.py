@@ -103,3 +103,16 @@ def test_recipients_are_checked_before_such_a_filter(paper: Callable[..., Paper]
     one = paper(filtering())
     one.run("-P", f"{WORLD}/inet/smtpd_proxy_filter=127.0.0.1:10024")
     assert one.findings() == []
+
+
+def test_milters_that_somebody_switched_off_stay_off(paper: Callable[..., Paper]) -> None:
+    one = paper(filtering())
+    name = f"{WORLD}/inet/receive_override_options"
+    one.run("-P", f"{name}=no_milters")
+    (finding,) = one.findings()
+    one.cure(finding)
+    assert one.findings() == []
+    one.run("-e", f"smtpd_milters=inet:127.0.0.1:11332, {OURS}")
+    one.run("-P", f"{name}=no_milters")
+    (finding,) = one.findings()
+    assert finding.fix.startswith("by hand: without no_milters ")

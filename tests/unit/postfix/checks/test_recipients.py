@@ -109,3 +109,11 @@ def test_what_decides_about_recipients_of_others_is_for_a_person(
     one.run(*broken)
     (finding,) = one.findings()
     assert finding.fix.startswith("by hand, as it decides about recipients of others, too: ")
+
+
+def test_recipients_of_others_at_a_service_stay(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.run("-P", f"{WORLD}/inet/relay_recipient_maps=inline:{{x@other.test=x}}")
+    (finding,) = one.findings()
+    assert finding.code == "recipients-switched-off"
+    assert finding.fix.startswith("by hand: relay_recipient_maps of ")

@@ -109,3 +109,13 @@ def test_a_service_keeps_what_it_has_of_its_own(paper: Callable[..., Paper]) -> 
     one.cure(finding)
     assert one.findings() == []
     assert PARTNERS.replace(" ", ",") in one.read().services[f"{WORLD}/inet"].options[name]
+
+
+def test_networks_of_a_service_stay(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    key, wide = f"{WORLD}/inet", "10.1.0.0/16,0.0.0.0/0,192.0.2.9,[::]/0"
+    one.run("-P", f"{key}/mynetworks={wide}")
+    for finding in one.findings():
+        one.cure(finding)
+    assert one.read().services[key].options["mynetworks"] == "10.1.0.0/16,192.0.2.9"
+    assert one.findings() == []
