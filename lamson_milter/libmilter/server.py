@@ -9,7 +9,6 @@ serves. What fails at the start raises UnavailableError.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
 import tempfile
@@ -22,14 +21,12 @@ import milter
 
 from lamson import log
 from lamson.errors import UnavailableError
-from lamson_milter.decision.limits import MAX_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lamson_milter.libmilter.callbacks import Callbacks
 
-_LARGEST = 2 * MAX_HEADER  # octets of a command; who sends more is none of Postfix's
 _POLL = 0.05  # seconds between two looks at whether the sessions have ended
 _WRITING = 0.5  # seconds that libmilter may take to write an answer after our callback
 
@@ -100,7 +97,6 @@ class MilterServer:
         else:
             milter.setconn("inet:0@127.0.0.1")
         milter.settimeout(self._idle_timeout)
-        _take_long_fields()
         self._callbacks.register("lamson")
         before = set(_listening())
         try:
@@ -114,17 +110,6 @@ class MilterServer:
 
     def _put_in_place(self, sock: socket.socket) -> None:
         os.dup2(sock.fileno(), self._descriptor, inheritable=False)
-
-
-def _take_long_fields() -> None:
-    """libmilter hangs up on who sends more than 65,535 octets at once, and Postfix sends a field as
-    one, up to header_size_limit (102,400): such mail would be put off for ever, or pass unfiltered
-    where milter_default_action says so. pymilter has no name for it."""
-    library = ctypes.CDLL(str(milter.__file__))
-    if hasattr(library, "smfi_setmaxdatasize"):
-        library.smfi_setmaxdatasize.argtypes = [ctypes.c_size_t]
-        library.smfi_setmaxdatasize.restype = ctypes.c_size_t
-        library.smfi_setmaxdatasize(_LARGEST)
 
 
 def _listening() -> list[int]:

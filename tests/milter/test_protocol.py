@@ -184,21 +184,6 @@ def test_a_million_tiny_fields(client: MilterClient, service: FilteringService) 
     assert is_served(service)
 
 
-@pytest.mark.parametrize("size", [65_530, 102_400, 1_000_000])
-def test_a_field_longer_than_libmilter_takes_by_itself(client: MilterClient, size: int) -> None:
-    """Postfix hands on one of 102,400 octets (header_size_limit): mail with it waited for ever."""
-    answer = client.message(headers=(("References", b"x" * size), ("Subject", b"behind it")))
-    assert answer.letter == "c"
-    assert answer.added()["X-Subject"] == " behind it"
-    assert int(answer.added()["X-Saw"].split()[0]) > size
-
-
-def test_a_field_longer_than_filters_are_shown(client: MilterClient) -> None:
-    answer = client.message(headers=(("References", b"x" * 1_500_000),))
-    assert answer.reply == "552 5.3.4 Message header too large"
-    assert client.message().letter == "c"
-
-
 def test_more_mail_at_a_time_than_memory_is_allowed(service: FilteringService) -> None:
     clients = [MilterClient(service.socket) for _ in range(20)]
     for client in clients:
