@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lamson.postfix.configuration import Service
     from lamson.postfix.site import Site
 
+_SILENT = "smtpd waits for it, and answers nobody: no mail comes in"
 _WAITS = "mail stays where it is: warning: connect to private/{name}"
 _NEEDED = ("cleanup", "qmgr", "rewrite", "bounce", "defer", "error", "retry")
 _PRIVATE = tuple(f"{one}/unix" for one in ("rewrite", "bounce", "defer", "error", "retry", "smtp"))
@@ -58,12 +59,12 @@ def _in_use(site: Site, names: set[str]) -> Iterator[Finding]:
     clients = ((client(site), "smtp"), (transport.of(site).service(site), "lmtp"))
     levels += [site.effective(one, f"{kind}_tls_security_level") for one, kind in clients]
     asked = [word for one in places for name in _LISTS for word in words(site.effective(one, name))]
-    needed = {site.effective(one, "cleanup_service_name"): "mail is put off: 451" for one in places}
-    needed[site.get("rewrite_service_name")] = "mail is put off: 451"
+    needed = {site.effective(one, "cleanup_service_name"): _SILENT for one in places}
+    needed[site.get("rewrite_service_name")] = _SILENT
     if any(one not in ("", "none") for one in levels):
         needed["tlsmgr"] = "no TLS: STARTTLS is answered 454, and what has to use it waits"
     if any(one.lower().startswith("reject_unverified_") for one in asked):
-        needed["verify"] = "mail is put off: addresses are to be verified"
+        needed["verify"] = _SILENT
     for name, why in needed.items():
         if name and name not in (*names, *_NEEDED):
             fix = f"by hand: put the line for {name} back, as in master.cf.proto"
