@@ -10,6 +10,7 @@ import os
 import stat
 import subprocess
 from contextlib import suppress
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
@@ -31,7 +32,7 @@ class Postconf:
         self._place = ("-c", str(directory)) if directory else ()
         self._directory = directory
         self._program = command("postconf")
-        self.mend = Mending(f"-c {directory} " if directory else "")
+        self.mend = Mending(f"-c {quote(str(directory))} " if directory else "")
         """The commands that a person mends this configuration with."""
 
     def read(self) -> Configuration:

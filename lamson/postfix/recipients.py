@@ -66,7 +66,7 @@ def wanted(site: Site, there: Sequence[str]) -> Recipients:
     files: dict[Path, str] = {}
     items: list[str] = []
     is_new = not any(map(own, there))
-    is_shared = _are_others_seen(site)
+    is_shared = are_others_seen(site)
     for item in there:
         rule = _rule(site, item)
         if own(item):
@@ -97,7 +97,7 @@ def is_asked_for_us(site: Site, item: str) -> bool:
     return rule is None or any(rule.matches(f"x@{one}") for one in site.domains.listed)
 
 
-def _are_others_seen(site: Site) -> bool:
+def are_others_seen(site: Site) -> bool:
     """relay_domains has a domain that is not ours. A table that cannot be listed tells of none."""
     is_ours = ours.is_domains(site)
     for item in match_list.items(site.get("relay_domains")):

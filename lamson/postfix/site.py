@@ -84,6 +84,14 @@ class Site:
         is_clear = len(as_written) == len(there)
         return dict(zip(there, as_written, strict=True)) if is_clear else {}
 
+    def leave_out(self, name: str, item: str) -> str:
+        """How a list of main.cf comes to be without the item; what stays is left as it is written:
+        what is expanded has lost its macros, and each ``$$`` in it a dollar."""
+        listed = self.written(name)
+        if item not in listed:
+            return f"by hand: take {item} out of what {name} names"
+        return self.mend.leave_out(name, listed.values(), listed[item])
+
     def effective(self, service: Service | None, name: str) -> str:
         """What the service has for the parameter: its own value, else that of main.cf."""
         own = service.options.get(name) if service else None

@@ -213,5 +213,5 @@ def lacking(site: Site) -> Iterator[Finding]:
             "submission-certificate",
             f"{service.key} has no certificate to show",
             "STARTTLS fails, and replies and forwards stay in the outbox",
-            site.mend.set("smtpd_tls_chain_files", "KEY-AND-CHAIN.pem"),
+            f"by hand: smtpd_tls_chain_files (key and chain, PEM) for {service.key}",
         )

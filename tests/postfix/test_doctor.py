@@ -259,7 +259,11 @@ BROKEN: dict[str, tuple[list[str], str]] = {
     ),
     "no LMTP client": (["-MX", "lamson/unix"], "lamson"),
     "passwords in clear": (
-        ["-M", "587/inet=587 inet n - n - - smtpd -o smtpd_sasl_auth_enable=yes"],
+        [
+            "-M",
+            "587/inet=587 inet n - n - - smtpd -o smtpd_sasl_auth_enable=yes"
+            " -o smtpd_tls_security_level=may",
+        ],
         "password-in-clear",
     ),
 }

@@ -115,6 +115,9 @@ def test_a_catch_all_takes_our_mail(patient: Callable[..., Patient], kind: str) 
     one.run("-e", f"virtual_alias_maps={kind}:{table}")
     (finding,) = one.findings()
     assert finding.code == "virtual-alias-takes-ours"
+    if kind == "regexp":  # of which the patterns may be everybody's
+        assert finding.fix.startswith(f"by hand: take @app.test out of regexp:{table}")
+        return
     one.cure(finding)
     assert one.findings() == []
 

@@ -43,7 +43,8 @@ from lamson import MailRequest, route, stateless
 def members(message: MailRequest) -> None:
     """Takes it."""
 '''
-WORLD, SUBMISSION, DIRECTORY = "WORLD", "SUBMISSION", "DIRECTORY"
+WORLD, SUBMISSION, DIRECTORY, LOOKUP = "WORLD", "SUBMISSION", "DIRECTORY", "LOOKUP"
+PIPED = r"pipemap:{regexp:{{/^(.*@app\.test)$$/ $$1}}, LOOKUP}"
 OPEN = "permit_mynetworks, permit_sasl_authenticated"
 
 
@@ -148,15 +149,15 @@ FAULTS = {
     "unlisted ones of one": override(
         "unlisted-recipients-are-taken", "smtpd_reject_unlisted_recipient=no"
     ),
-    "a service without recipients": override(
-        "recipients-switched-off", "relay_recipient_maps=inline:{x@other.test=x}"
-    ),
-    "a size of one": override("master-cf-override", "message_size_limit=90000000"),
+    "a service without recipients": override("recipients-switched-off", "relay_recipient_maps="),
+    "domains of one": override("master-cf-override", "relay_domains=other.test"),
     "a transport that waits": main(
         "transport-deferred", "defer_transports=other, lamson", after={"defer_transports": "other"}
     ),
     "a transport that is off": main("lmtp-disabled", "master_service_disable=lamson/unix"),
-    "passwords in clear": override("password-in-clear", "smtpd_sasl_auth_enable=yes"),
+    "passwords in clear": override(
+        "password-in-clear", "smtpd_sasl_auth_enable=yes", "smtpd_tls_security_level=may"
+    ),
     "senders that no route takes": override(
         "submission-sender", "smtpd_reject_unlisted_sender=yes", key=SUBMISSION
     ),
@@ -170,10 +171,35 @@ FAULTS = {
         "virtual_alias_maps=hash:DIRECTORY/alias",
         files={"alias": "x@other.test y@other.test\n"},
     ),
+    "aliases that were not made": main(
+        "table-cannot-be-opened",
+        "mydestination=localhost",
+        "alias_maps=hash:DIRECTORY/aliases",
+        files={"aliases": "root: ann\n"},
+    ),
     "a catch-all": main(
         "virtual-alias-takes-ours",
         "virtual_alias_maps=texthash:DIRECTORY/alias",
         files={"alias": "@app.test y@other.test\nx@other.test y@other.test\n"},
+    ),
+    "a catch-all over several lines": main(
+        "virtual-alias-takes-ours",
+        "virtual_alias_maps=texthash:DIRECTORY/alias",
+        files={"alias": "x@other.test y@other.test\n@app.test y@other.test,\n  z@other.test\n"},
+    ),
+    "an open relay for whom somebody chose, too": main(
+        "open-relay-restrictions",
+        "smtpd_relay_restrictions=permit_mynetworks, check_client_access cidr:{{192.0.2.9 OK}}",
+        after={
+            "smtpd_relay_restrictions": "permit_sasl_authenticated, permit_mynetworks,"
+            " check_client_access, cidr:{{192.0.2.9 OK}}, reject_unauth_destination"
+        },
+    ),
+    "anybody of ours, beside others": main(
+        "anybody-is-a-recipient",
+        "relay_domains=app.test, other.test",
+        f"relay_recipient_maps=texthash:DIRECTORY/known, {PIPED}",
+        files={"known": "@app.test OK\nx@other.test OK\n"},
     ),
     "a catch-all written out": main(
         "virtual-alias-takes-ours",
@@ -199,7 +225,7 @@ class Clinic:
         patient = self.patient = Patient(settings, main={"service_throttle_time": "1s"})
         postfix = patient.postfix
         self.world, out = (f"127.0.0.1:{one}" for one in (postfix.smtp_port, free_port()))
-        self.keys = {WORLD: self.world, SUBMISSION: out}
+        self.keys = {WORLD: self.world, SUBMISSION: out, LOOKUP: settings.lookup("recipient")}
         patient.settings = settings.model_copy(
             update={
                 "submission": Submission(out),

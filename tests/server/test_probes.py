@@ -231,3 +231,20 @@ def test_where_postfix_asks_us_and_nobody_is(tmp_path: Path) -> None:
                 postfix={"smtpd": f"127.0.0.1:{free_port()}", "lookups": lookups},
             )
             assert [one.code for one in found(site, "lookups-")] == codes
+
+
+def test_servers_that_one_service_asks(tmp_path: Path, smtp: str) -> None:
+    """smtpd answers 451 to everybody there while they are silent."""
+    paper = Paper(tmp_path / "tables", project())
+    policy, milter = free_port(), free_port()
+    for setting in (
+        f"smtpd_recipient_restrictions=check_policy_service inet:127.0.0.1:{policy}",
+        f"smtpd_milters=inet:127.0.0.1:{milter}",
+    ):
+        paper.run("-P", f"{WORLD}/inet/{setting}")
+    said = {one.problem: one.why for one in found(paper.site(), "another-server", smtp)}
+    assert len(said) == 2
+    assert all("defers all mail" in why for why in said.values())
+    paper.run("-e", "smtpd_policy_service_default_action=DUNNO", "milter_default_action=accept")
+    passed = [one.why for one in found(paper.site(), "another-server", smtp)]
+    assert passed == ["mail passes without it"] * 2

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lamson.net.endpoint import is_loopback
 from lamson.postfix import known, submission
 from lamson.postfix.checks import relaying, restrictions
+from lamson.postfix.checks.action import DEFERRED, REFUSED
 from lamson.postfix.checks.answers import ELSEWHERE
 from lamson.postfix.checks.restrictions import LISTS, Transaction, Verdict
 from lamson.postfix.checks.smtpd import faces_the_world
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _CLIENTS = (("192.0.2.1",), ("198.51.100.1",), ("203.0.113.1",))
 _HELOS = ("mx.example.net", "mail.example.org")
 _SENDERS = ("zed@example.net", "ann@mail.example.org")
+_SEVERAL = 10
 _HERE = ("localhost", "127.0.0.1")
 _OF_NULL_SENDERS = "reject_multi_recipient_bounce"
 
@@ -39,6 +41,7 @@ def findings(site: Site, service: Service) -> Iterator[Finding]:
     """What the service has against mail that is well."""
     if faces_the_world(site, service):
         yield from _to_us(site, service)
+        yield from _relayed(site, service)
     if submission.remark(site) is None and submission.existing(site) is service:
         yield from _from_us(site, service)
 
@@ -71,6 +74,29 @@ def _to_us(site: Site, service: Service) -> Iterator[Finding]:
                 f"of mail that comes in from the world: {verdict.effect.why}",
                 f"by hand: {verdict.restriction} is for a service that strangers do not need",
             )
+
+
+def _relayed(site: Site, service: Service) -> Iterator[Finding]:
+    """Who says that he is one of us is let through to anywhere, before anybody looks further."""
+    if not any(relaying.is_closed(site.effective(service, name)) for name in relaying.RESTRICTIONS):
+        return  # which is said of everybody
+    written = [*items(site.get("relay_domains")), *items(site.get("mydestination"))]
+    domains = [one for one in (*sorted(site.domains.listed), *written) if "." in one.strip(".!")]
+    names = [one for one in dict.fromkeys(domains) if not TABLE.match(one.strip("!"))][:_SEVERAL]
+    make = partial(Transaction, _CLIENTS, recipient=ELSEWHERE, is_trusted=False, is_relayed=True)
+    said = [(f"from {one}", make(_HELOS, [f"lamson-check@{one}"])) for one in names]
+    said += [(one, make([one], _SENDERS)) for one in (site.get("myhostname"), *names)]
+    for who, transaction in said:
+        against = restrictions.verdicts(site, service, replace(transaction, has_tls=True))
+        if not any(one.effect in (REFUSED, DEFERRED) for one in against):
+            yield Finding(
+                "open-relay-restrictions",
+                f"{service.key} relays for whoever says that he is {who}",
+                "anybody may say so: strangers send to anywhere",
+                "by hand: reject_unauth_destination has to stand before the table that lets them in"
+                f" ({' and '.join(relaying.RESTRICTIONS)})",
+            )
+            return
 
 
 def _from_us(site: Site, service: Service) -> Iterator[Finding]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamson.postfix import ours, transport
+from lamson.postfix.checks.restrictions import LISTS
 from lamson.postfix.configuration import bare, words
 from lamson.postfix.finding import Finding
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from lamson.postfix.configuration import Service
     from lamson.postfix.site import Site
 
+_ASKED = ("smtpd_milters", "relay_recipient_maps", "virtual_mailbox_maps", "virtual_alias_maps")
+_SOCKET = re.compile(r"(?:unix|local):(/[^\s,:{}]+)")
 _SOCKETMAP = "socketmap:unix:"
 
 
@@ -79,7 +83,7 @@ def _socketmap(site: Site, service: Service) -> Iterator[Finding]:
             "socketmap-chroot",
             f"smtpd ({service.key}) is chrooted and cannot see {path}",
             "all mail for us is deferred: Temporary lookup failure",
-            site.mend.no_chroot(service.key),
+            _let_out(site, service),
         )
 
 
@@ -95,8 +99,21 @@ def _milter(site: Site, service: Service) -> Iterator[Finding]:
             "milter-chroot",
             f"smtpd ({service.key}) is chrooted to {queue} and cannot see {path}",
             "all mail is deferred, or passes unfiltered: as milter_default_action says",
-            site.mend.no_chroot(service.key),
+            _let_out(site, service),
         )
+
+
+def _let_out(site: Site, service: Service) -> str:
+    """Unless it would lose sight of others' sockets: Debian's guides have them below the queue."""
+    queue = Path(site.get("queue_directory"))
+    values = [site.effective(service, name) for name in (*LISTS, *_ASKED)]
+    for path in _SOCKET.findall(" ".join(values)):
+        if not Path(path).exists() and (queue / path.lstrip("/")).exists():
+            return (
+                f"by hand: {service.key} asks {path} as it is seen from {queue}; leave it there,"
+                " and put our socket below that directory, too"
+            )
+    return site.mend.no_chroot(service.key)
 
 
 def _is_seen(queue: str, path: str, socket: Path | None) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lamson.postfix import known, submission, transport
 from lamson.postfix.checks import action
+from lamson.postfix.checks.on_the_way import client
 from lamson.postfix.checks.smtpd import faces_the_world
 from lamson.postfix.configuration import bare, words
 from lamson.postfix.finding import Finding
@@ -49,7 +50,20 @@ def findings(site: Site) -> Iterator[Finding]:
     lmtp = transport.of(site).service(site)
     if lmtp is not None and lmtp.program == "lmtp":
         yield from _asked(site, lmtp, "lmtp_", to_us, "mail to us", seen)
-    yield from _asked(site, site.services.get("smtp/unix"), "smtp_", from_us, "what we send", seen)
+    yield from _asked(site, client(site), "smtp_", from_us, "what we send", seen)
+    yield from _dropped(site, {line.partition(":")[0].lower() for line in (*to_us, *from_us)})
+
+
+def _dropped(site: Site, needed: set[str]) -> Iterator[Finding]:
+    """Fields that cleanup(8) takes away from each message (message_drop_headers)."""
+    name = "message_drop_headers"
+    if taken := [one for one in words(site.get(name)) if one.lower() in needed]:
+        yield Finding(
+            action.CHANGED.code,
+            f"{name} has {', '.join(taken)}",
+            action.CHANGED.why,
+            f"by hand: take it out of {name}, which is for all mail",
+        )
 
 
 def _cleanup(site: Site, service: Service) -> Service | None:
@@ -70,7 +84,7 @@ def _asked(
             for table in map(bare, words(site.effective(service, prefix + name))):
                 answers = site.maps.answers(table, asked)
                 for line, answer in answers.items():
-                    effect = action.effect(answer)
+                    effect = action.effect(answer, site.services)
                     if effect is None or (table, effect.code) in seen:
                         continue
                     seen.add((table, effect.code))

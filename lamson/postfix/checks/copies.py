@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lamson.postfix import known, match_list, transport
 from lamson.postfix.checks.answers import ELSEWHERE
+from lamson.postfix.checks.on_the_way import listed
 from lamson.postfix.configuration import bare, words
 from lamson.postfix.finding import Finding
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from lamson.postfix.site import Site
 
 _BCC = ("sender_bcc_maps", "recipient_bcc_maps")
+_NOTIFIED = ("2bounce", "bounce", "delay")
 _ROOT = "root"  # to whom cron(8) and Postfix itself write
 
 
@@ -22,6 +24,7 @@ def findings(site: Site) -> Iterator[Finding]:
     """What brings it here."""
     yield from _of_all(site)
     yield from _of_ours(site)
+    yield from _of_notices(site)
     yield from _filtered(site)
     yield from _of_the_machine(site)
 
@@ -31,9 +34,9 @@ def _is_ours(site: Site, address: str) -> bool:
 
 
 def _of_all(site: Site) -> Iterator[Finding]:
-    address = site.get("always_bcc")
-    if address and _is_ours(site, address):
-        yield _looping("always_bcc", address, "all mail, and with it of each answer of ours")
+    for address in listed(site, "always_bcc"):
+        if _is_ours(site, address):
+            yield _looping("always_bcc", address, "all mail, and with it of each answer of ours")
 
 
 def _of_ours(site: Site) -> Iterator[Finding]:
@@ -42,10 +45,19 @@ def _of_ours(site: Site) -> Iterator[Finding]:
     keys = [form for one in addresses for form in (one, "@" + one.rpartition("@")[2])]
     asked = {"sender_bcc_maps": keys, "recipient_bcc_maps": [ELSEWHERE]}
     for name in _BCC:
-        for table in map(bare, words(site.get(name))):
+        for table in map(bare, listed(site, name)):
             found = site.maps.answers(table, asked[name])
             if address := next((one for one in found.values() if _is_ours(site, one)), None):
                 yield _looping(f"{table} in {name}", address, "what we send")
+
+
+def _of_notices(site: Site) -> Iterator[Finding]:
+    """What Postfix writes to its operator of trouble, such as of each bounce, with its head."""
+    for word in words(site.get("notify_classes").lower()):
+        name = f"{word if word in _NOTIFIED else 'error'}_notice_recipient"
+        address = site.get(name)
+        if address and _is_ours(site, address):
+            yield _looping(name, address, f"Postfix's notices ({word} in notify_classes)")
 
 
 def _looping(place: str, address: str, what: str) -> Finding:

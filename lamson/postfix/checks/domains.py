@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lamson.errors import RouteError
 from lamson.postfix import match_list
+from lamson.postfix.checks import on_the_way
 from lamson.postfix.finding import Finding
 
 if TYPE_CHECKING:
@@ -52,12 +53,29 @@ def classes(site: Site) -> Iterator[Finding]:
                 "Postfix then looks for its recipients among its own, and bounces our mail",
                 _without(site, name, word, domain),
             )
+        for service, own in on_the_way.overrides(site, name):
+            words = (match_list.deciding(site, name, own, one) for one in site.domains.listed)
+            if word := next((one for one in words if one and not one.startswith("!")), None):
+                yield Finding(
+                    f"{name}-has-ours",
+                    f"master.cf has {name} with {word} for {service.key}",
+                    "Postfix then looks for our recipients among its own, and bounces our mail",
+                    f"by hand: {word} is not for {name} of {service.key}",
+                )
 
 
 def _without(site: Site, name: str, word: str, domain: str) -> str:
+    if not _has_it_itself(site, word, domain):
+        return f"by hand: {word} in {name} has more than {domain}; name there what is to stay"
     if word.startswith("/") or match_list.TABLE.match(word):
-        return site.mend.without(name, site.get(name), word, domain)
-    listed = site.written(name)
-    if word not in listed:
+        return site.mend.without_key(name, word, domain)
+    if word not in site.written(name):
         return f"by hand: {name} has a macro that stands for several domains, {word} among them"
-    return site.mend.leave_out(name, listed.values(), listed[word])
+    return site.leave_out(name, word)
+
+
+def _has_it_itself(site: Site, word: str, domain: str) -> bool:
+    """The word is the domain, or names a table or a file that has it, and not a parent of it."""
+    if match_list.TABLE.match(word):
+        return bool(site.answers(word, domain, lambda one: [one]))
+    return domain in map(str.lower, match_list.items(word))

@@ -59,6 +59,7 @@ CHECKS = (
     tables.findings,
     broken_tables.findings,
     milter.patience,
+    milter.beside,
     content.findings,
     copies.findings,
     outgoing.findings,

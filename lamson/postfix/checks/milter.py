@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lamson.errors import LamsonError
-from lamson.postfix import ours, wanted
+from lamson.postfix import ours, submission, wanted
 from lamson.postfix.checks.smtpd import faces_the_world
 from lamson.postfix.configuration import bare, option, words
 from lamson.postfix.finding import Finding
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BLANKS = re.compile(r"(?<=[{,])\s+|\s+(?=[},])")
 _PROTOCOL = "6"
+_PROXY, _FILTER = "smtpd_proxy_filter", "content_filter"
 _NO_MILTERS = "no_milters"
 _STRANGERS = ("192.0.2.1", "198.51.100.1", "203.0.113.1")  # nobody's (RFC 5737)
 
@@ -93,6 +94,37 @@ def patience(site: Site) -> Iterator[Finding]:
             )
 
 
+def beside(site: Site) -> Iterator[Finding]:
+    """Filters of content in Postfix's own way: mail comes to ours without them, or twice."""
+    if not site.settings.has_milter:
+        return
+    is_ours = ours.is_milter(site)
+    world = [one for one in site.smtpds if faces_the_world(site, one)]
+    for service in world:
+        asked = map(bare, words(site.effective(service, "smtpd_milters")))
+        if site.effective(service, _PROXY) and site.settings.filters and any(map(is_ours, asked)):
+            yield Finding(
+                "milter-switched-off",
+                f"{_PROXY} is {site.effective(service, _PROXY)} for {service.key}",
+                "our filters are told who writes to whom there, and see no message",
+                "by hand: smtpd_milters of the service to which that filter hands mail on",
+            )
+    if not any(site.effective(one, _FILTER) for one in world):
+        return
+    for service in site.smtpds:
+        asked = map(bare, words(site.effective(service, "smtpd_milters")))
+        given = words(site.effective(service, "receive_override_options"))
+        if service.options.get(_FILTER) == "" and service not in world and _NO_MILTERS not in given:
+            is_own = submission.existing(site) is service
+            if not is_own and any(map(is_ours, asked)):
+                yield Finding(
+                    "milter-twice",
+                    f"{service.key}, to which a content filter hands mail back, asks ours as well",
+                    "our filters see each message twice, and take the filter for its client",
+                    f"by hand: an smtpd_milters of its own for {service.key}, without ours",
+                )
+
+
 def passed_over(site: Site, service: Service) -> Iterator[Finding]:
     """The service has our milter, and does not ask it."""
     if not site.settings.has_milter or not faces_the_world(site, service):
@@ -104,6 +136,13 @@ def passed_over(site: Site, service: Service) -> Iterator[Finding]:
         fix = site.mend.set(name, left)
         if name in service.options:
             fix = site.mend.override(service.key, f"{name}={left}")
+        is_ours = ours.is_milter(site)
+        asked = map(bare, words(site.effective(service, "smtpd_milters")))
+        if others := [one for one in asked if not is_ours(one)]:
+            fix = (
+                f"by hand: without {_NO_MILTERS} {service.key} asks {', '.join(others)} as well;"
+                " name in its smtpd_milters those that it is to ask"
+            )
         yield Finding(
             "milter-switched-off",
             f"{name} has {_NO_MILTERS} for {service.key}",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lamson.postfix.transport import Transport
 
 
+_PROTOCOLS = "inet_protocols"
 _FALLBACK = "lmtp_fallback_relay"
 
 
@@ -37,10 +38,10 @@ def findings(site: Site) -> Iterator[Finding]:
             "transport-deferred",
             f"defer_transports has {used.name}",
             "mail for us stays in the queue",
-            site.mend.leave_out("defer_transports", deferred, used.name),
+            site.leave_out("defer_transports", used.name),
         )
     yield from _tls(site, lmtp, used)
-    yield from _protocols(site)
+    yield from _protocols(site, lmtp)
     if there := site.effective(lmtp, _FALLBACK):
         yield Finding(
             "mail-goes-elsewhere",
@@ -87,15 +88,15 @@ def _tls(site: Site, lmtp: Service, used: Transport) -> Iterator[Finding]:
     yield Finding("lmtp-tls", problem, why, fix)
 
 
-def _protocols(site: Site) -> Iterator[Finding]:
+def _protocols(site: Site, lmtp: Service) -> Iterator[Finding]:
     """An address of a kind that Postfix is told not to use."""
-    spoken = words(site.get("inet_protocols"))
-    if not spoken or "all" in spoken:
-        return
-    asked = [("LMTP", site.settings.next_hop)]
+    asked: list[tuple[str, str, Service | None]] = [("LMTP", site.settings.next_hop, lmtp)]
     if ours.has_socketmap(site):
-        asked.append(("the socketmap", site.settings.lookup("recipient")))
-    for what, place in asked:
+        asked.append(("the socketmap", site.settings.lookup("recipient"), None))
+    for what, place, service in asked:
+        spoken = words(site.effective(service, _PROTOCOLS))
+        if not spoken or "all" in spoken:
+            continue
         found = re.search(r"inet:(?:\[([^]]+)\]|([^:]+))", place)
         try:
             version = ipaddress.ip_address(found[1] or found[2]).version if found else None
@@ -104,7 +105,9 @@ def _protocols(site: Site) -> Iterator[Finding]:
         if version is not None and f"ipv{version}" not in spoken:
             yield Finding(
                 "inet-protocols",
-                f"inet_protocols is {', '.join(spoken)}, and {what} is at {place}",
+                f"{_PROTOCOLS} is {', '.join(spoken)}, and {what} is at {place}",
                 "Postfix cannot connect, and mail for us is deferred",
-                site.mend.set_and_restart("inet_protocols", "all"),
+                site.mend.no_override(service.key, _PROTOCOLS)
+                if service is not None and _PROTOCOLS in service.options
+                else site.mend.set_and_restart(_PROTOCOLS, "all"),
             )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lamson.net.endpoint import is_loopback
 from lamson.postfix import known, submission, transport
 from lamson.postfix.checks.answers import ELSEWHERE
+from lamson.postfix.checks.on_the_way import client
 from lamson.postfix.configuration import bare, words
 from lamson.postfix.finding import Finding
 
@@ -24,7 +25,11 @@ _NOWHERE = {
 }
 _HOPS = ("default_transport", "relayhost")
 _BY_SENDER = ("sender_dependent_default_transport_maps", "sender_dependent_relayhost_maps")
-_CHOSEN = ("verify", "secure", "fingerprint")
+_CHOSEN = {
+    "encrypt": "has no TLS",
+    "dane-only": "has no TLSA record",
+    **dict.fromkeys(("verify", "secure", "fingerprint"), "cannot prove who it is"),
+}
 _ANY = "*"
 
 
@@ -41,8 +46,11 @@ def findings(site: Site) -> Iterator[Finding]:
         yield from _tables(site, name, keys, is_relayhost=is_host)
     domain = ELSEWHERE.partition("@")[2]
     yield from _tables(site, "transport_maps", [ELSEWHERE, domain, _ANY], is_relayhost=False)
+    for host in words(site.effective(client(site), "smtp_fallback_relay")):
+        yield from _judged(site, host, f"smtp_fallback_relay has {host}", is_relayhost=True)
     yield from _deferred(site)
     yield from _to_the_world(site)
+    yield from _without_passwords(site)
     yield from _named(site)
 
 
@@ -63,7 +71,7 @@ def _judged(site: Site, hop: str, said: str, *, is_relayhost: bool) -> Iterator[
             f"of replies and forwards: {_NOWHERE[name]}",
             "by hand: it is for all mail; a line for what is not to go out has to say what",
         )
-    elif name == transport.of(site).name and name not in transport.SHARED:
+    elif not is_relayhost and _is_to_us(site, name, place):
         yield Finding(
             "mail-loops",
             f"{said}, which is the way to us",
@@ -79,6 +87,30 @@ def _judged(site: Site, hop: str, said: str, *, is_relayhost: bool) -> Iterator[
         )
 
 
+def _is_to_us(site: Site, name: str, place: str) -> bool:
+    own = transport.of(site)
+    is_our_place = bool(place) and transport.is_one_place(place, own.place)
+    return is_our_place or (name == own.name and name not in transport.SHARED)
+
+
+def _without_passwords(site: Site) -> Iterator[Finding]:
+    """A client of Postfix's that is to log in, and is told no password, ends as it starts."""
+    for prefix, service, what in (
+        ("smtp", client(site), "what we send stays in the queue"),
+        ("lmtp", transport.of(site).service(site), "mail for us stays in the queue"),
+    ):
+        name = f"{prefix}_sasl_auth_enable"
+        if service is None or service.program != prefix or site.effective(service, name) != "yes":
+            continue
+        if not site.effective(service, f"{prefix}_sasl_password_maps"):
+            yield Finding(
+                "client-has-no-password",
+                f"{name} is yes for {service.key}, and {prefix}_sasl_password_maps is empty",
+                f"{what}: fatal: specify a password table",
+                f"by hand: {prefix}_sasl_password_maps, or {name} = no",
+            )
+
+
 def _deferred(site: Site) -> Iterator[Finding]:
     """What dial-up hosts had, whose queue somebody flushes."""
     name = site.get("default_transport").partition(":")[0]
@@ -88,7 +120,9 @@ def _deferred(site: Site) -> Iterator[Finding]:
             "transport-deferred",
             f"defer_transports has {name}",
             "what we send stays in the queue until somebody flushes that (postqueue -f)",
-            site.mend.leave_out("defer_transports", deferred, name),
+            f"by hand: {name} is how the mail of others leaves, too; take it out of"
+            " defer_transports, or give what we send a transport of its own"
+            " (sender_dependent_default_transport_maps)",
         )
 
 
@@ -122,13 +156,24 @@ def _to_the_world(site: Site) -> Iterator[Finding]:
             )
     if relayhost or any(map(site.get, _BY_SENDER)):
         return
-    level = site.get("smtp_tls_security_level")
+    leaving = client(site)
+    name = "smtp_tls_security_level"
+    level = site.effective(leaving, name)
+    if not level and site.effective(leaving, "smtp_enforce_tls") == "yes":
+        name, level = "smtp_enforce_tls", "encrypt"
     if level in _CHOSEN and not site.get("smtp_tls_policy_maps"):
         yield Finding(
             "outgoing-tls",
-            f"smtp_tls_security_level is {level} for all the world",
-            "what we send stays in the queue wherever a server cannot prove who it is",
+            f"{name} is {site.effective(leaving, name)} for all the world",
+            f"what we send stays in the queue wherever a server {_CHOSEN[level]}",
             "by hand: dane or may, and more for single servers (smtp_tls_policy_maps)",
+        )
+    if site.effective(leaving, "smtp_tls_wrappermode") == "yes":
+        yield Finding(
+            "outgoing-tls",
+            "smtp_tls_wrappermode is yes for all the world",
+            "what we send stays in the queue: servers at port 25 speak no TLS before STARTTLS",
+            "by hand: it is for a transport to a relayhost at port 465",
         )
     has_no_dns = site.get("smtp_dns_support_level") == "disabled"
     if has_no_dns or site.get("disable_dns_lookups") == "yes":

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from lamson.postfix import plan
 from lamson.postfix.checks.smtpd import is_public
+from lamson.postfix.configuration import words
 from lamson.postfix.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from lamson.postfix.configuration import Service
     from lamson.postfix.site import Site
     from lamson.postfix.want import Want
 
@@ -48,5 +50,22 @@ def findings(site: Site, wants: Iterable[Want]) -> Iterator[Finding]:
                 "master-cf-override",
                 f"master.cf has {name}={value} for {service.key}",
                 want.why,
-                site.mend.no_override(service.key, name),
+                _mended(site, service, want, value),
             )
+
+
+def _mended(site: Site, service: Service, want: Want, value: str) -> str:
+    """What the service has of its own for others stays."""
+    if want.name == "message_size_limit":
+        return (
+            f"by hand: {value} is what others may send at {service.key}; raise lmtp.max_size in"
+            " config/settings.py beyond it, or give the service another one"
+        )
+    there = words(value)
+    if want.has_domains and there:
+        lacking = [one for one in words(want.value) if one not in there]
+        if not any(one.startswith("!") for one in there):
+            return site.mend.override(service.key, f"{want.name}={','.join([*there, *lacking])}")
+    if want.is_list and not set(there) <= set(words(site.get(want.name))):
+        return f"by hand: {want.name} of {service.key} has to have what main.cf has, too"
+    return site.mend.no_override(service.key, want.name)

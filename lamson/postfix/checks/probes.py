@@ -7,11 +7,13 @@ here is said as well.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from lamson.postfix import ours, reachability, recipients
-from lamson.postfix.checks import arrival, delivered, handing_in, known, stranger
+from lamson.postfix.checks import arrival, delivered, handing_in, known, on_the_way, stranger
 from lamson.postfix.checks.answers import why
+from lamson.postfix.checks.restrictions import LISTS
 from lamson.postfix.configuration import bare, option, words
 from lamson.postfix.finding import Finding
 from lamson.postfix.wanted import ACTION
@@ -31,6 +33,7 @@ _TELLING = (
     "unknown-recipient-is-deferred",
 )
 # Where Postfix may be told to ask another server.
+_POLICIES = tuple(one for one in LISTS if one.endswith("_restrictions"))
 _ASKED = ("relay_recipient_maps", "transport_maps", "relay_domains", "smtpd_milters")
 
 
@@ -120,8 +123,8 @@ def _others(site: Site) -> Iterator[Finding]:
     is_our_milter = ours.is_milter(site)
     if site.settings.socketmap.listen:
         own |= {site.settings.lookup(name) for name in ("recipient", "transport", "domain")}
-    for name in _ASKED:
-        for item in words(site.get(name)):
+    for name in (*_ASKED, *_POLICIES):
+        for item in _servers(site, name):
             asked = (ours.piped(item) or [bare(item)])[-1].removeprefix("proxy:")
             is_own = asked in own or (site.settings.has_milter and is_our_milter(asked))
             is_own = is_own or not recipients.is_asked_for_us(site, item)
@@ -129,6 +132,7 @@ def _others(site: Site) -> Iterator[Finding]:
             if problem:
                 action = option(item, ACTION) or site.get("milter_default_action")
                 is_passed_over = name == "smtpd_milters" and action == "accept"
+                is_passed_over = is_passed_over or _has_default(site, item)
                 yield Finding(
                     "another-server-does-not-answer",
                     f"{asked} in {name} does not answer: {problem}",
@@ -137,3 +141,27 @@ def _others(site: Site) -> Iterator[Finding]:
                     else "Postfix defers all mail that it has to ask it about",
                     f"start it; where nobody needs it any more, take it out of {name} by hand",
                 )
+
+
+def _servers(site: Site, name: str) -> list[str]:
+    """What a list names: of restrictions, the policy servers alone."""
+    listed = on_the_way.listed(site, name)
+    if name not in _POLICIES:
+        return listed
+    services = [one for one in site.smtpds if on_the_way.takes_ours(site, one)]
+    walked = [words(site.effective(one, name)) for one in services]
+    return list(
+        dict.fromkeys(
+            item
+            for one in walked
+            for word, item in pairwise(one)
+            if word.lower() == "check_policy_service"
+        )
+    )
+
+
+def _has_default(site: Site, item: str) -> bool:
+    """Of a policy server, what is done without it (Postfix 3.0)."""
+    usual = site.get("smtpd_policy_service_default_action")
+    said = option(item, ACTION) or usual
+    return bool(said) and said.split()[0].upper() in ("DUNNO", "OK", "PERMIT")

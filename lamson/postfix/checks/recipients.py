@@ -5,6 +5,7 @@ Mail for an unknown recipient that smtpd takes becomes a bounce, to a sender who
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from lamson.postfix.checks.smtpd import faces_the_world
 from lamson.postfix.checks.tables import used
 from lamson.postfix.configuration import words
 from lamson.postfix.finding import NOBODY, Finding
-from lamson.postfix.recipients import is_opening
+from lamson.postfix.recipients import are_others_seen, is_opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _OVERRIDES, _UNCHECKED = "receive_override_options", "no_unknown_recipient_checks"
 _UNLISTED = "smtpd_reject_unlisted_recipient"
+_INLINE, _INLINE_KEYS = re.compile(r"inline:\{.*\}"), re.compile(r"([^\s{},=]+)\s*=")
+_OTHERS = ("mydestination", "virtual_alias_domains", "virtual_mailbox_domains")
 _WHOLE = ("socketmap", "proxy")  # asked for parts of an address as well, as patterns are not
 
 
@@ -36,7 +39,7 @@ def taken_by_others(site: Site) -> Iterator[Finding]:
                     "virtual-alias-takes-ours",
                     f"{word} in {name} has an address for all of @{domain}",
                     "mail for us goes there, also that for unknown recipients",
-                    site.mend.without(name, value, word, f"@{domain}"),
+                    _without_catch_all(site, name, word, f"@{domain}"),
                 )
     yield from _known_to_others(site)
 
@@ -56,9 +59,26 @@ def _known_to_others(site: Site) -> Iterator[Finding]:
                     "anybody-is-a-recipient",
                     f"{word} in relay_recipient_maps has all of @{domain}",
                     "smtpd takes mail for unknown recipients, whose bounces go to forged senders",
-                    site.mend.leave_out("relay_recipient_maps", maps, word),
+                    _without_anybody(site, word, domain),
                 )
                 break
+
+
+def _without_catch_all(site: Site, name: str, table: str, key: str) -> str:
+    """One that is written out for nobody else is left out whole."""
+    if _INLINE.fullmatch(table) and set(_INLINE_KEYS.findall(table)) == {key}:
+        return site.leave_out(name, table)
+    return site.mend.without_key(name, table, key)
+
+
+def _without_anybody(site: Site, table: str, domain: str) -> str:
+    """Where there are other relay domains, the table may well have their recipients."""
+    name, key = "relay_recipient_maps", f"@{domain}"
+    if not are_others_seen(site):
+        return site.leave_out(name, table)
+    if site.answers(table, domain, _anybody):
+        return _without_catch_all(site, name, table, key)
+    return f"by hand: take {key} out of {table}, which {name} names, and leave what others have"
 
 
 def put_off(site: Site) -> Iterator[Finding]:
@@ -69,14 +89,18 @@ def put_off(site: Site) -> Iterator[Finding]:
             "unknown-recipients-are-deferred",
             f"unknown_relay_recipient_reject_code is {code}",
             "strangers try for days to reach an address that there is not",
-            site.mend.set("unknown_relay_recipient_reject_code", "550"),
+            _for_all(
+                site,
+                "unknown_relay_recipient_reject_code = 550",
+                site.mend.set("unknown_relay_recipient_reject_code", "550"),
+            ),
         )
     if site.get("soft_bounce") == "yes":
         yield Finding(
             "soft-bounce",
             "soft_bounce is yes",
             "no refusal of ours is final: what we refuse stays in the queue for days",
-            site.mend.set("soft_bounce", "no"),
+            _for_all(site, "soft_bounce = no", site.mend.set("soft_bounce", "no")),
         )
 
 
@@ -136,7 +160,9 @@ def overridden(site: Site, service: Service) -> Iterator[Finding]:
         "recipients-switched-off",
         f"master.cf has {service.key} look recipients up in {maps or 'no maps'}, not {own}",
         "smtpd takes mail for unknown recipients, whose bounces go to forged senders",
-        site.mend.no_override(service.key, "relay_recipient_maps"),
+        site.mend.no_override(service.key, "relay_recipient_maps")
+        if set(words(maps)) <= set(words(site.get("relay_recipient_maps")))
+        else f"by hand: relay_recipient_maps of {service.key} has to have {own}, too",
     )
 
 
@@ -155,7 +181,7 @@ def unlisted(site: Site, service: Service) -> Iterator[Finding]:
             "unlisted-recipients-are-taken",
             f"{_OVERRIDES} has {_UNCHECKED} for {service.key}",
             "smtpd takes mail for unknown recipients, whose bounces go to forged senders",
-            fix,
+            _for_all(site, f"{_OVERRIDES} without {_UNCHECKED}", fix),
         )
     asked = words(f"{get('smtpd_recipient_restrictions')} {get('smtpd_relay_restrictions')}")
     if get(_UNLISTED) != "no" or {"reject_unlisted_recipient", "check_recipient_maps"} & {*asked}:
@@ -165,10 +191,22 @@ def unlisted(site: Site, service: Service) -> Iterator[Finding]:
         "unlisted-recipients-are-taken",
         f"{_UNLISTED} is no" + (f" in master.cf, for {service.key}" if is_own else ""),
         "smtpd takes mail for unknown recipients, whose bounces go to forged senders",
-        site.mend.no_override(service.key, _UNLISTED)
-        if is_own
-        else site.mend.set(_UNLISTED, "yes"),
+        _for_all(
+            site,
+            f"{_UNLISTED} = yes",
+            site.mend.no_override(service.key, _UNLISTED)
+            if is_own
+            else site.mend.set(_UNLISTED, "yes"),
+        ),
     )
+
+
+def _for_all(site: Site, what: str, command: str) -> str:
+    """The command, where there are no domains of others: smtpd may take mail for addresses of
+    theirs that it cannot look up, on purpose, as with luser_relay or a catch-all."""
+    if not are_others_seen(site) and not any(map(site.get, _OTHERS)):
+        return command
+    return f"by hand, as it decides about recipients of others, too: {what}"
 
 
 def _anybody(domain: str) -> tuple[str]:

@@ -8,6 +8,7 @@ addresses.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING
 
 from lamson.postfix.checks.smtpd import is_public
@@ -25,6 +26,8 @@ RESTRICTIONS = ("smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 CLOSED = "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
 _CLOSING = {"reject", "defer", "reject_unauth_destination", "defer_unauth_destination"}
 _OPENING = {"permit", "static:ok", "static:permit"}
+# Who is let in by one of these is chosen, by somebody who will know.
+_CHOOSING = re.compile(r"check_.*_access|permit_(tls|dnswl|rhswl|mx)")
 _WIDEST_IPV4 = 8  # as long as 127.0.0.0/8 and 10.0.0.0/8
 _WIDEST_IPV6 = 32  # what a provider has for all of its customers
 _MAPPED = 96  # ::ffff:0:0/96 is all of IPv4
@@ -127,7 +130,7 @@ def findings(site: Site) -> Iterator[Finding]:
             "neither smtpd_relay_restrictions nor smtpd_recipient_restrictions has"
             " reject_unauth_destination",
             "smtpd refuses all mail, or relays for strangers",
-            site.mend.set(RESTRICTIONS[0], CLOSED),
+            _closing(site, None),
         )
     for service in site.smtpds:
         if is_public(site, service):
@@ -143,13 +146,23 @@ def _without(site: Site, network: str) -> str:
     return site.mend.set("mynetworks", ", ".join(left or ["127.0.0.0/8", "[::1]/128"]))
 
 
+def _without_own(site: Site, service: Service, network: str) -> str:
+    listed = words(service.options["mynetworks"])
+    if network not in listed:
+        return f"by hand: take {network} out of what mynetworks of {service.key} names"
+    left = [one for one in listed if one not in everybody(site, service.options["mynetworks"])]
+    if not left:
+        return site.mend.no_override(service.key, "mynetworks")
+    return site.mend.override(service.key, f"mynetworks={','.join(left)}")
+
+
 def _of_service(site: Site, service: Service) -> Iterator[Finding]:
     for network in everybody(site, service.options.get("mynetworks", "")):
         yield Finding(
             "mynetworks-is-the-world",
             f"master.cf has mynetworks with {network} for {service.key}",
             "strangers may relay through this Postfix",
-            site.mend.no_override(service.key, "mynetworks"),
+            _without_own(site, service, network),
         )
     own = [name for name in RESTRICTIONS if name in service.options]
     if own and not any(is_closed(site.effective(service, name)) for name in RESTRICTIONS):
@@ -157,5 +170,26 @@ def _of_service(site: Site, service: Service) -> Iterator[Finding]:
             "open-relay-restrictions",
             f"master.cf leaves {service.key} without reject_unauth_destination",
             "smtpd refuses all mail there, or relays for strangers",
-            site.mend.no_override(service.key, *own),
+            _closing(site, service),
         )
+
+
+def _closing(site: Site, service: Service | None) -> str:
+    """Ends the list with what refuses strangers; whom it lets in before that, it still lets in."""
+    own = service.options if service else site.configuration.explicit
+    lists = {name: words(own.get(name, "")) for name in RESTRICTIONS}
+    name = next((one for one, listed in lists.items() if listed), RESTRICTIONS[0])
+    others = {one for other in RESTRICTIONS if other != name for one in lists[other]}
+    kept = lists[name]
+    for number, word in enumerate(kept):
+        if word.lower() in _OPENING:
+            is_table = number > 0 and word.lower() != "permit"
+            kept = kept[: number - is_table]
+            break
+    listed = [*(one for one in words(CLOSED)[:-1] if one not in kept), *kept, words(CLOSED)[-1]]
+    is_chosen = any(_CHOOSING.match(one.lower()) for one in others)
+    if is_chosen or (service and any(" " in one for one in listed)):  # postconf -P takes none
+        return f"by hand: end {name} with {listed[-1]}, after whom it has to let in"
+    if service is None:
+        return site.mend.set(name, ", ".join(listed))
+    return site.mend.override(service.key, f"{name}={','.join(listed)}")

@@ -146,13 +146,13 @@ class _Walk:
         answer = answers.pop() if len(answers) == 1 else None
         if answer is None:
             return
-        if (effect := action.effect(answer)) is not None:
+        if (effect := action.effect(answer, self.site.services)) is not None:
             asked = likely[0][0] if len(likely) == 1 else "everybody"
             yield Verdict(effect, self.name, f"{word} {table}", asked)
             raise _Permitted
         if action.permits(answer):
             raise _Permitted
-        if depth and answer.upper() != "DUNNO":
+        if depth and answer.split()[0].upper() not in ("DUNNO", "FILTER"):
             yield from self.through(words(answer), depth - 1)
 
     def _answer(self, table: str, keys: Sequence[str]) -> str | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lamson.postfix import known, transport
+from lamson.postfix.checks.on_the_way import listed
 from lamson.postfix.configuration import bare, words
 from lamson.postfix.finding import Finding
 from lamson.postfix.transport import Transport, is_one_place
@@ -34,7 +35,7 @@ def findings(site: Site) -> Iterator[Finding]:
         if _is_for(site, name, _RECIPIENTS):
             yield from _rewritten(site, name, addresses)
     yield from _masqueraded(site, addresses)
-    for word in words(site.get(_GONE)):
+    for word in listed(site, _GONE):
         for address in (*addresses, *known.listed(site, word)):
             if _first(site, word, address, addresses):
                 yield Finding(
@@ -103,7 +104,7 @@ def _hops(site: Site, address: str) -> list[str]:
 
 
 def _rewritten(site: Site, name: str, addresses: Sequence[str]) -> Iterator[Finding]:
-    for word in words(site.get(name)):
+    for word in listed(site, name):
         for address in (*addresses, *known.listed(site, word)):
             found = _first(site, word, address, addresses)
             if found is None or _leads_to_us(site, found, address):
@@ -124,7 +125,7 @@ def _senders(site: Site, addresses: Sequence[str]) -> Iterator[Finding]:
     for name in _OF_SENDERS:
         if not _is_for(site, name, _SENDERS):
             continue
-        for word in words(site.get(name)):
+        for word in listed(site, name):
             for address in (*addresses, *known.listed(site, word)):
                 found = _first(site, word, address, addresses)
                 if found is None or found.lower() in (address.lower(), _domain(address)):

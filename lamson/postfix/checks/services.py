@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lamson.postfix import submission
+from lamson.postfix import submission, transport
+from lamson.postfix.checks.on_the_way import client, takes_ours
 from lamson.postfix.checks.smtpd import faces_the_world
 from lamson.postfix.configuration import words
 from lamson.postfix.finding import Finding
@@ -19,8 +20,13 @@ if TYPE_CHECKING:
     from lamson.postfix.configuration import Service
     from lamson.postfix.site import Site
 
+_SILENT = "smtpd waits for it, and answers nobody: no mail comes in"
 _WAITS = "mail stays where it is: warning: connect to private/{name}"
 _NEEDED = ("cleanup", "qmgr", "rewrite", "bounce", "defer", "error", "retry")
+_PRIVATE = tuple(f"{one}/unix" for one in ("rewrite", "bounce", "defer", "error", "retry", "smtp"))
+_PUBLIC = ("cleanup/unix", "qmgr/unix", "flush/unix")
+_LISTS = ("smtpd_recipient_restrictions", "smtpd_relay_restrictions", "smtpd_sender_restrictions")
+_ON_THE_WAY = (*(f"{one}/unix" for one in _NEEDED), "smtp/unix")
 _DISABLING = "master_service_disable"
 # Where main.cf names a transport: ``name:next hop``.
 _TRANSPORTS = ("default_transport", "content_filter")
@@ -38,10 +44,50 @@ def findings(site: Site) -> Iterator[Finding]:
                 _WAITS.format(name=name),
                 f"by hand: put the line for {name} back, as in master.cf.proto",
             )
+    yield from _in_use(site, names)
+    yield from _visible(site)
     yield from _proxied(site, names)
     yield from _behind_postscreen(site)
     yield from _named(site, names)
     yield from _disabled(site)
+
+
+def _in_use(site: Site, names: set[str]) -> Iterator[Finding]:
+    """What is needed only for what somebody has asked for."""
+    places = (None, *(one for one in site.smtpds if takes_ours(site, one)))
+    levels = [site.effective(one, "smtpd_tls_security_level") for one in places]
+    clients = ((client(site), "smtp"), (transport.of(site).service(site), "lmtp"))
+    levels += [site.effective(one, f"{kind}_tls_security_level") for one, kind in clients]
+    asked = [word for one in places for name in _LISTS for word in words(site.effective(one, name))]
+    needed = {site.effective(one, "cleanup_service_name"): _SILENT for one in places}
+    needed[site.get("rewrite_service_name")] = _SILENT
+    if any(one not in ("", "none") for one in levels):
+        needed["tlsmgr"] = "no TLS: STARTTLS is answered 454, and what has to use it waits"
+    if any(one.lower().startswith("reject_unverified_") for one in asked):
+        needed["verify"] = _SILENT
+    for name, why in needed.items():
+        if name and name not in (*names, *_NEEDED):
+            fix = f"by hand: put the line for {name} back, as in master.cf.proto"
+            yield Finding("service-is-missing", f"master.cf has no service {name}", why, fix)
+
+
+def _visible(site: Site) -> Iterator[Finding]:
+    """Where the socket of a service lies: in private/, but for what users' programs ask."""
+    own = transport.of(site).key
+    for key in (own, *_PRIVATE, *_PUBLIC):
+        service = site.services.get(key)
+        if service is None or service.kind != "unix":
+            continue
+        column = service.entry.split()[2].replace("-", "y")
+        right = "n" if key in _PUBLIC else "y"
+        if column != right:
+            yield Finding(
+                "service-is-hidden",
+                f"{key} has {service.entry.split()[2]} in master.cf where it is told whether it is"
+                " private",
+                "the other parts of Postfix do not find it: mail stays where it is",
+                site.mend.set_private(key, right),
+            )
 
 
 def _proxied(site: Site, names: set[str]) -> Iterator[Finding]:
@@ -116,14 +162,21 @@ def _disabled(site: Site) -> Iterator[Finding]:
     listed = words(site.get(_DISABLING))
     for service in site.services.values():
         is_ours = submission.remark(site) is None and submission.existing(site) is service
-        if not is_ours and not (service.program == "smtpd" and faces_the_world(site, service)):
+        is_worlds = service.program == "smtpd" and faces_the_world(site, service)
+        if not is_ours and not is_worlds and service.key not in _ON_THE_WAY:
             continue
         matching = (service.kind, service.key, service.key.replace("/", "."))
         item = next((one for one in listed if one.removeprefix("!") in matching), "!")
+        if item == service.kind and service.key in _ON_THE_WAY:
+            continue  # all of them, ours too: that has a finding of its own
         if not item.startswith("!"):
             yield Finding(
                 "service-is-disabled",
                 f"{_DISABLING} has {item}, which is {service.key}",
-                "replies stay in the outbox" if is_ours else "no mail comes in",
+                "replies stay in the outbox"
+                if is_ours
+                else "no mail comes in"
+                if is_worlds
+                else "mail stays where it is",
                 f"by hand: take {item} out of {_DISABLING}, then restart Postfix",
             )

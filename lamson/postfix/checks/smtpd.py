@@ -80,11 +80,18 @@ def passwords(site: Site, service: Service) -> Iterator[Finding]:
         and get("smtpd_tls_security_level") != "encrypt"
         and get("smtpd_tls_wrappermode") != "yes"
     ):
+        fix = site.mend.override(service.key, "smtpd_tls_auth_only=yes")
+        if get("smtpd_tls_security_level") in ("", "none") and get("smtpd_use_tls") != "yes":
+            # Nobody could log in any more.
+            fix = (
+                "by hand: give it a certificate (smtpd_tls_chain_files) and"
+                " smtpd_tls_security_level=may, and then smtpd_tls_auth_only=yes"
+            )
         yield Finding(
             "password-in-clear",
             f"{service.key} takes passwords without TLS",
             "whoever listens on the wire has them",
-            site.mend.override(service.key, "smtpd_tls_auth_only=yes"),
+            fix,
         )
 
 

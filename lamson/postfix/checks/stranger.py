@@ -91,12 +91,12 @@ def _foreign(site: Site, met: _Met, host: str, port: int) -> Iterator[Finding | 
             return
         host = beyond
     if met.foreign[0] < 300:
-        mend = site.mend.set_anywhere(relaying.RESTRICTIONS[0], relaying.CLOSED)
         yield Finding(
             "open-relay",
             f"{join_host_port(host, port)} takes mail from {host}'s clients for anywhere",
             "if a stranger may connect from where this check ran, it is an open relay",
-            f"check from a host outside mynetworks; {mend}",
+            "by hand: check from a host outside mynetworks; reject_unauth_destination has to stand"
+            f" in {relaying.RESTRICTIONS[0]} before what lets anybody through",
         )
     elif _is_shut(met.foreign):
         yield Finding(

@@ -42,4 +42,13 @@ FAULTS = (
     fault("the LMTP client changes what we get", "no thread is found", "header-is-changed",
           override={"lamson/unix/lmtp_header_checks": "regexp:<etc>/headers"},
           files={"headers": "/^Message-ID:/ IGNORE\n"}),
+    fault("cleanup drops fields that answers need", "answered automatically in turn",
+          "header-is-changed", main={"message_drop_headers": "bcc, Auto-Submitted, return-path"}),
+    fault("another client of SMTP sends our mail", "answers go elsewhere", "header-is-changed",
+          main={"default_transport": "out:"},
+          added=("out unix - - n - - smtp -o smtp_header_checks=regexp:<etc>/headers",),
+          files={"headers": "/^From:.*@lists/ REPLACE From: me@provider.test\n"}),
+    fault("mail to us is filtered by what there is not", "stays in the queue",
+          "mail-goes-elsewhere", main=_HEADERS,
+          files={"headers": "/^To:.*@lists\\.test/ FILTER scan:[127.0.0.1]:10024\n"}),
 )  # fmt: skip

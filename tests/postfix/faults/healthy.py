@@ -157,4 +157,28 @@ HEALTHY = (
         main={"smtpd_tls_mandatory_protocols": "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1"},
         files={"cert": "", "key": ""}),
     fault("addresses beyond ASCII are refused", "", main={"smtputf8_enable": "no"}),
+    fault("amavis as it tells who writes from where", "", main={
+        "smtpd_sender_restrictions": "check_sender_access regexp:<etc>/ours, permit_mynetworks,"
+        " permit_sasl_authenticated, check_sender_access regexp:<etc>/foreign"},
+        files={"ours": "/^/ FILTER scan:[127.0.0.1]:10026\n",
+               "foreign": "/^/ FILTER scan:[127.0.0.1]:10024\n"},
+        added=("scan unix - - n - 2 smtp -o smtp_send_xforward_command=yes",
+               "127.0.0.1:10025 inet n - n - - smtpd -o content_filter= -o mynetworks=127.0.0.0/8"
+               " -o smtpd_sender_restrictions=")),
+    fault("a filter of some lists' mail that hands it back", "", main={
+        "header_checks": "regexp:<etc>/headers"},
+        files={"headers": "/^To:.*@lists/ FILTER smtp:[127.0.0.1]:10024\n"}),
+    fault("a content filter past our milter", "", base="filters", main={
+        "content_filter": "scan:[127.0.0.1]:10024"},
+        added=("scan unix - - n - 2 smtp",
+               "127.0.0.1:10025 inet n - n - - smtpd -o content_filter= -o"
+               " receive_override_options=no_milters")),
+    fault("aliases by a table that is not asked for, as nobody is local", "", main={
+        "alias_maps": "hash:/nowhere/aliases", "alias_database": "hash:/nowhere/aliases",
+        "mydestination": "", "smtp_tls_session_cache_database": "btree:/nowhere/cache"}),
+    fault("partners may relay, and who says that he is one of us may not", "", override={
+        "<world>/smtpd_relay_restrictions": "permit_mynetworks, check_client_access"
+        " cidr:<etc>/partners, reject_unauth_destination",
+        "<world>/smtpd_recipient_restrictions": "check_sender_access texthash:<etc>/senders"},
+        files={"partners": "198.18.0.0/24 OK\n", "senders": "lists.test OK\n"}),
 )  # fmt: skip

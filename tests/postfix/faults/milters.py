@@ -45,4 +45,9 @@ FAULTS = (
     fault("the milter of somebody else is down", "451", "another-server-does-not-answer",
           main={"smtpd_milters": "inet:127.0.0.1:1"}, found_by=PROBE,
           shown_in=_RUNNING),
+    fault("a content filter hands mail back past nobody", "filters see all twice", "milter-twice",
+          base="filters", main={"content_filter": "scan:[127.0.0.1]:10024"},
+          added=("scan unix - - n - 2 smtp",
+                 "127.0.0.1:10025 inet n - n - - smtpd -o content_filter= -o"
+                 " mynetworks=127.0.0.0/8")),
 )  # fmt: skip

@@ -57,4 +57,13 @@ FAULTS = (
           main={"myhostname": "mail"}),
     fault("half a name for HELO", "need fully-qualified hostname", "myhostname-is-no-full-name",
           main={"smtp_helo_name": "gateway"}),
+    fault("who says that he is of our domain may relay", _RELAY, "open-relay-restrictions",
+          override={"<world>/smtpd_relay_restrictions": "",
+                    "<world>/smtpd_recipient_restrictions": "permit_mynetworks,"
+                    " check_sender_access texthash:<etc>/senders, reject_unauth_destination"},
+          files={"senders": "lists.test OK\n"}),
+    fault("who says that he is this host may relay", _RELAY, "open-relay-restrictions",
+          override={"<world>/smtpd_relay_restrictions":
+                    "check_helo_access texthash:<etc>/helo, reject_unauth_destination"},
+          files={"helo": "postfix.test OK\n"}),
 )  # fmt: skip

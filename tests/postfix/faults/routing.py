@@ -79,4 +79,13 @@ FAULTS = (
                  "round@elsewhere.test users@lists.test\n"}),
     fault("a filter of content adds a line at the end of all mail", "signatures break",
           "arrived-otherwise-in", found_by=MAIL),
+    fault("a domain of ours is local for trivial-rewrite", "User unknown in local recipient table",
+          "mydestination-has-ours", override={"rewrite/unix/mydestination": "lists.test"}),
+    fault("a domain of ours has virtual aliases at a service",
+          "User unknown in virtual alias table", "virtual_alias_domains-has-ours",
+          override={"<world>/virtual_alias_domains": "app.test"}),
+    fault("patterns make our domain one of mailboxes", "User unknown in virtual mailbox table",
+          "virtual_mailbox_domains-has-ours",
+          main={"virtual_mailbox_domains": "regexp:<etc>/boxes"},
+          files={"boxes": "/^(lists|other)\\.test$/ OK\n"}),
 )  # fmt: skip

@@ -114,6 +114,8 @@ qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
+tlsmgr unix - - n 1000? 1 tlsmgr
+verify unix - - n - 1 verify
 error unix - - n - - error
 retry unix - - n - - error
 proxymap unix - - n - - proxymap

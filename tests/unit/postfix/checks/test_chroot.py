@@ -115,3 +115,30 @@ def test_proxymap_asks_in_place_of_smtpd_and_may_be_chrooted_itself(
     assert finding.code == "proxymap-chroot"
     one.cure(finding)
     assert one.findings() == []
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "smtpd_milters=unix:/opendkim/opendkim.sock",
+        "smtpd_recipient_restrictions=reject_unauth_destination,"
+        " check_policy_service unix:/opendkim/opendkim.sock",
+    ],
+)
+def test_who_sees_others_from_within_stays_within(
+    queue: tuple[Paper, Path], tmp_path: Path, setting: str
+) -> None:
+    """Let out, smtpd would find that socket no more, and defer all mail."""
+    one, place = queue
+    one.settings = project(socketmap=Socketmap(f"unix:{tmp_path}/map"))
+    one.run("-X", "relay_recipient_maps")
+    one.apply()
+    one.run("-F", f"{SMTPD}/chroot=y")
+    one.run("-e", setting)
+    (finding,) = one.findings()
+    assert finding.fix.startswith("postconf -F")
+    (place / "opendkim").mkdir()
+    (place / "opendkim/opendkim.sock").touch()
+    (finding,) = one.findings()
+    assert finding.code == "socketmap-chroot"
+    assert finding.fix.startswith("by hand: ")

@@ -47,10 +47,32 @@ def test_where_a_table_brings_it_the_table_is_edited(paper: Callable[..., Paper]
     one.run("-e", "mydestination=localhost, hash:/etc/postfix/mine")
     (finding,) = one.findings()
     assert "app.test is in hash:/etc/postfix/mine of mydestination" in finding.problem
-    assert finding.fix == (
-        r"sed -i -E '/^app\.test([[:space:]]|$)/Id' /etc/postfix/mine"
-        " && postmap hash:/etc/postfix/mine && postfix reload"
+    assert finding.fix.startswith(r"sed -i -E ':a;/^app\.test([[:space:]]|$)/I{")
+    assert finding.fix.endswith(
+        "' /etc/postfix/mine && postmap hash:/etc/postfix/mine && postfix reload"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "tables"),
+    [
+        ("regexp:/etc/postfix/mine", {"app.test": "x"}),
+        ("mysql:/etc/postfix/mine", {"app.test": "x"}),
+        ("hash:/etc/postfix/mine", {".test": "x"}),
+        (".test", {}),
+        ("inline:{app.test=x, other.test=x}", {}),
+    ],
+)
+def test_what_brings_others_as_well_is_not_taken_out_by_a_command(
+    paper: Callable[..., Paper], value: str, tables: dict[str, str]
+) -> None:
+    """Their mail would be lost to 554 or a bounce."""
+    one = paper()
+    one.tables[value] = tables
+    one.run("-e", f"virtual_mailbox_domains={value}")
+    found = one.findings()
+    assert {finding.code for finding in found} == {"virtual_mailbox_domains-has-ours"}
+    assert all(finding.fix.startswith("by hand: ") for finding in found)
 
 
 def test_routes_whose_domains_postfix_cannot_be_told(paper: Callable[..., Paper]) -> None:

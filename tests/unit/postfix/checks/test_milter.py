@@ -88,3 +88,31 @@ def test_our_milter_with_options_and_beside_others(paper: Callable[..., Paper]) 
     one.run("-e", "milter_default_action=shutdown")
     assert one.findings() == []
     assert one.changes() == []
+
+
+def test_a_filter_before_the_queue_keeps_messages_from_ours(paper: Callable[..., Paper]) -> None:
+    """MILTER_README: with it milters have no access to header and body."""
+    one = paper(project(milter=Milter("127.0.0.1:8825"), filters=["app.filters"]))
+    one.run("-P", f"{WORLD}/inet/smtpd_proxy_filter=127.0.0.1:10024")
+    (finding,) = one.findings()
+    assert finding.code == "milter-switched-off"
+    assert finding.fix.startswith("by hand: smtpd_milters of the service to which")
+
+
+def test_recipients_are_checked_before_such_a_filter(paper: Callable[..., Paper]) -> None:
+    one = paper(filtering())
+    one.run("-P", f"{WORLD}/inet/smtpd_proxy_filter=127.0.0.1:10024")
+    assert one.findings() == []
+
+
+def test_milters_that_somebody_switched_off_stay_off(paper: Callable[..., Paper]) -> None:
+    one = paper(filtering())
+    name = f"{WORLD}/inet/receive_override_options"
+    one.run("-P", f"{name}=no_milters")
+    (finding,) = one.findings()
+    one.cure(finding)
+    assert one.findings() == []
+    one.run("-e", f"smtpd_milters=inet:127.0.0.1:11332, {OURS}")
+    one.run("-P", f"{name}=no_milters")
+    (finding,) = one.findings()
+    assert finding.fix.startswith("by hand: without no_milters ")

@@ -56,3 +56,64 @@ def test_a_table_that_knows_everybody(paper: Callable[..., Paper], table: str) -
     one.cure(finding)
     assert one.findings() == []
     assert one.value("relay_recipient_maps") == own
+
+
+OTHERS = "app.test, lists.test, other.test"
+FILTERED = r"pipemap:{regexp:{{/^(.*@(app\.test|lists\.test))$$/ $$1}}, MAP}"
+
+
+@pytest.mark.parametrize(
+    ("table", "known", "fix"),
+    [
+        ("static:OK", {}, "by hand: take @app.test out of static:OK"),
+        ("inline:{@app.test=x, a@other.test=x}", {}, "by hand: take @app.test out of inline:"),
+        ("regexp:/r", {"@app.test": "x", "a@other.test": "x"}, "by hand: take @app.test out of "),
+        ("texthash:/r", {"@app.test": "x", "a@other.test": "x"}, r"sed -i -E ':a;/^@app\.test("),
+        ("inline:{@app.test=x}", {}, f"postconf -e 'relay_recipient_maps = {FILTERED}' && "),
+    ],
+)
+def test_a_table_that_may_have_recipients_of_others_stays(
+    paper: Callable[..., Paper], table: str, known: dict[str, str], fix: str
+) -> None:
+    """And what stays is as it was written: with one dollar less Postfix would not start."""
+    one = paper()
+    one.has_routes(r"users@(?:app|lists)\.test")
+    own = FILTERED.replace("MAP", one.settings.lookup("recipient"))
+    one.tables[table] = known
+    one.run("-e", f"relay_domains={OTHERS}", f"relay_recipient_maps={table}, {own}")
+    (finding,) = one.findings()
+    assert finding.code == "anybody-is-a-recipient"
+    assert finding.fix.startswith(fix.replace("MAP", one.settings.lookup("recipient")))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        ("-e", "smtpd_reject_unlisted_recipient=no"),
+        ("-e", "receive_override_options=no_unknown_recipient_checks"),
+        ("-e", "soft_bounce=yes"),
+        ("-e", "unknown_relay_recipient_reject_code=450"),
+        ("-P", f"{WORLD}/inet/smtpd_reject_unlisted_recipient=no"),
+    ],
+)
+@pytest.mark.parametrize("other", ["mydestination=localhost", f"relay_domains={OTHERS}"])
+def test_what_decides_about_recipients_of_others_is_for_a_person(
+    paper: Callable[..., Paper], broken: tuple[str, str], other: str
+) -> None:
+    """With luser_relay, or a list that is not complete, their mail would be refused for good."""
+    one = paper()
+    one.run("-e", other)
+    if other.startswith("relay_domains"):
+        one.apply()
+    assert one.findings() == []
+    one.run(*broken)
+    (finding,) = one.findings()
+    assert finding.fix.startswith("by hand, as it decides about recipients of others, too: ")
+
+
+def test_recipients_of_others_at_a_service_stay(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    one.run("-P", f"{WORLD}/inet/relay_recipient_maps=inline:{{x@other.test=x}}")
+    (finding,) = one.findings()
+    assert finding.code == "recipients-switched-off"
+    assert finding.fix.startswith("by hand: relay_recipient_maps of ")

@@ -62,3 +62,60 @@ def test_a_table_of_all_of_one_kind_is_everybody(paper: Callable[..., Paper]) ->
     one.tables = {"cidr:/some": some, "cidr:/every": every}
     site = one.site()
     assert relaying.everybody(site, "cidr:/some, cidr:/every") == ["cidr:/every"]
+
+
+PARTNERS = "check_client_access cidr:/etc/postfix/partners"
+
+
+@pytest.mark.parametrize(
+    ("relay", "recipient", "after"),
+    [
+        (
+            f"permit_mynetworks, {PARTNERS}",
+            "permit",
+            "permit_sasl_authenticated, permit_mynetworks, check_client_access,"
+            " cidr:/etc/postfix/partners, reject_unauth_destination",
+        ),
+        (
+            "permit_mynetworks, permit_sasl_authenticated, check_sender_access static:OK",
+            "",
+            "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination",
+        ),
+        ("permit_mynetworks, permit", PARTNERS, None),
+    ],
+)
+def test_whom_a_list_lets_in_before_it_is_closed_may_still_come_in(
+    paper: Callable[..., Paper], relay: str, recipient: str, after: str | None
+) -> None:
+    """A gateway's customers relay by it."""
+    one = paper()
+    one.run("-e", f"smtpd_relay_restrictions={relay}", f"smtpd_recipient_restrictions={recipient}")
+    found = [one for one in one.findings() if one.code == "open-relay-restrictions"]
+    assert len(found) == 1
+    if after is None:
+        assert found[0].fix.startswith("by hand: end smtpd_relay_restrictions with ")
+        return
+    one.cure(found[0])
+    assert one.value("smtpd_relay_restrictions") == after
+    assert one.findings() == []
+
+
+def test_a_service_keeps_what_it_has_of_its_own(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    name = "smtpd_relay_restrictions"
+    one.run("-P", f"{WORLD}/inet/{name}=permit_mynetworks,{PARTNERS.replace(' ', ',')}")
+    (finding,) = one.findings()
+    assert finding.code == "open-relay-restrictions"
+    one.cure(finding)
+    assert one.findings() == []
+    assert PARTNERS.replace(" ", ",") in one.read().services[f"{WORLD}/inet"].options[name]
+
+
+def test_networks_of_a_service_stay(paper: Callable[..., Paper]) -> None:
+    one = paper()
+    key, wide = f"{WORLD}/inet", "10.1.0.0/16,0.0.0.0/0,192.0.2.9,[::]/0"
+    one.run("-P", f"{key}/mynetworks={wide}")
+    for finding in one.findings():
+        one.cure(finding)
+    assert one.read().services[key].options["mynetworks"] == "10.1.0.0/16,192.0.2.9"
+    assert one.findings() == []

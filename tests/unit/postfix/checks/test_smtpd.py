@@ -42,7 +42,18 @@ def test_which_are_public(
 
 
 def test_passwords_in_clear(paper: Callable[..., Paper]) -> None:
-    is_named_and_mended(paper(), "password-in-clear", ["-M", SASL])
+    is_named_and_mended(
+        paper(), "password-in-clear", ["-M", f"{SASL} -o smtpd_tls_security_level=may"]
+    )
+
+
+def test_passwords_where_there_is_no_tls(paper: Callable[..., Paper]) -> None:
+    """To demand it would shut all users out."""
+    one = paper()
+    one.run("-M", SASL)
+    (finding,) = one.findings()
+    assert finding.code == "password-in-clear"
+    assert finding.fix.startswith("by hand: give it a certificate")
 
 
 def test_a_service_may_take_back_what_main_cf_says_of_tls(paper: Callable[..., Paper]) -> None:
