@@ -17,12 +17,20 @@ class Costs:
 
     def __init__(self) -> None:
         self._seconds: dict[Handler, float] = {}
+        self._last: dict[Handler, float] = {}  # what the last run took
 
     def record(self, job: Job, seconds: float) -> None:
-        """Learn how long handlers take: slowness at once, quickness little by little."""
+        """Learn how long handlers take: slowness at the second run, quickness little by little.
+
+        One slow run says little, unless it was very slow: where other programs want the processor,
+        such as Postfix's, a handler waits some milliseconds for it now and then.
+        """
         for match in job.matches:
-            known = self._seconds.get(match.handler, 0.0)
-            self._seconds[match.handler] = max(seconds, 0.9 * known + 0.1 * seconds)
+            handler = match.handler
+            known = self._seconds.get(handler, seconds)
+            both = min(seconds, self._last.get(handler, seconds))
+            self._seconds[handler] = max(both, 0.9 * known + 0.1 * seconds)
+            self._last[handler] = seconds
 
     def is_quick(self, job: Job) -> bool:
         """Whether its handlers may share a transaction with others."""

@@ -52,9 +52,8 @@ class Hand:
         self.savepoint: Savepoint | None = None
         self.connection = connection
 
-    @property
-    def handler(self) -> str:
-        """The one that runs, or ran last, and where it stands: for the log."""
+    def __str__(self) -> str:
+        """The handler that runs, or ran last, and where it stands: for the log."""
         if self.match is None:
             return str(self.result.job)
         handler = self.match.handler

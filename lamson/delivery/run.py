@@ -112,7 +112,7 @@ class Handlers:
         process = os.getpid()
         try:
             result.matches = [match for match in job.matches if _is_proven_enough(job, match)]
-            result.keys = keys = [self._state_key(match, job) for match in result.matches]
+            result.keys = keys = self._state_keys(result.matches, job)
             if job.resumes is not None:  # what was kept says for what the state is, not for whom
                 same = (key for key in keys if key and key.module == job.resumes.module)
                 job.resumes = next(same, job.resumes)
@@ -140,7 +140,7 @@ class Handlers:
         began = time.perf_counter()
         try:
             self._run_all(run, states)
-            end_if_child(process, run.handler)
+            end_if_child(process, run)
             if run.delivery is not None and connection is None:
                 if run.delivery.outgoing:
                     raise LamsonError(_NO_DATABASE.format("sending mail"))
@@ -157,7 +157,7 @@ class Handlers:
             for thread in result.threads:
                 thread.settle(result.outgoing)
         except BaseException as error:  # noqa: BLE001 - also SystemExit: the worker stays
-            end_if_child(process, run.handler, error)
+            end_if_child(process, run, error)
             self._undo(run, error)
             self._fail(result, error, run)
         finally:
@@ -184,7 +184,7 @@ class Handlers:
             log.logger.error(
                 "%s: answered 451: %s ended the transaction that it shares",
                 job,
-                run.handler,
+                run,
                 exc_info=error,
             )
             raise
@@ -216,9 +216,26 @@ class Handlers:
                 )
             result.outgoing = kept
 
-    def _state_key(self, match: Match, job: Job) -> StateKey | None:
-        if match.handler.is_stateless:
-            return None
+    def _state_keys(self, matches: Sequence[Match], job: Job) -> list[StateKey | None]:
+        """One for each handler, None for one without states.
+
+        Unless a module makes its keys of the message, all its states have the same.
+        """
+        keys: list[StateKey | None] = []
+        shared: dict[str, StateKey] = {}
+        for match in matches:
+            module = match.handler.module
+            if match.handler.is_stateless:
+                keys.append(None)
+            elif self._router.makes_state_keys(match.handler):
+                keys.append(self._made_key(match, job))
+            else:
+                if module not in shared:
+                    shared[module] = StateKey.make(module, job.message.author)
+                keys.append(shared[module])
+        return keys
+
+    def _made_key(self, match: Match, job: Job) -> StateKey:
         message = job.message_for(match)
         if self._router.is_per_thread(match.handler):
             thread = self._thread(match, job)

@@ -349,6 +349,11 @@ class Router:
         """Whether another module may move the correspondents of this one, by the same keys."""
         return self._modules[module].state_key_generator is not None
 
+    def makes_state_keys(self, handler: Handler) -> bool:
+        """Whether its module has a `@state_key_generator`."""
+        module = self._modules.get(handler.module)
+        return module is not None and module.state_key_generator is not None
+
     def state_key(self, match: Match, message: object, thread: object = None) -> str:
         """What the sender's state is kept for: the module's name, or what the module makes of it.
 

@@ -1,6 +1,7 @@
 """The envelope of a message: who sent it, to whom, and what Postfix told us about its way here.
 
-The envelope alone decides routing; header fields never do. Everything here is plain data.
+The envelope alone decides routing; header fields never do. Everything here is plain data, and what
+is made for each message is a tuple: a frozen dataclass takes five times as long.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,8 +113,7 @@ class Daemon:
 _NO_SASL, _NO_TLS, _NO_DAEMON = Sasl(), Tls(), Daemon()
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(NamedTuple):
     """The client that handed the message to Postfix, as far as Postfix told; "" where unknown.
 
     ``name`` and ``addr`` are its host name, as Postfix has verified it, and IP address; ``port`` is
@@ -168,8 +168,7 @@ class Recipient:
         return self.address
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """One mail transaction: the sender ("" is the null reverse-path) and the accepted recipients.
 
     ``id`` is how log lines call the message: the queue id, else one that this process made up.

@@ -38,11 +38,10 @@ _FIELD_SIZE = 1024  # octets of that field in which its date is looked for
 _LASTING = (b"from", b"date", b"message-id", b"subject", b"to")
 # The look ahead, and no IGNORECASE outside of it, is what lets most lines pass at once.
 _FIELD_OR_END = re.compile(
-    rb"\n(?=[fdmst\r\nFDMST])(?:((?i:%b)):|\r?\n)" % b"|".join(_LASTING),
+    rb"\n(?=[fdmst\r\nFDMST])(?:((?i:%b)):((?:[^\n]++|\n(?=[ \t]))*+)|\r?\n)" % b"|".join(_LASTING),
 )
 _HEADER_SIZE = 256 * 1024  # octets of a header; what is behind counts as body
 _VALUE_SIZE = 8192  # octets of a field that count
-_END_OF_FIELD = re.compile(rb"\n(?![ \t])")
 
 
 class Key(NamedTuple):
@@ -78,8 +77,9 @@ class Source(NamedTuple):
 
         Each has one of its own, because Postfix regroups them between attempts.
         """
-        parts = (self.id, sender.encode("utf-8", "surrogateescape"), recipient.encode("utf-8"))
-        digest = hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest()
+        id, mine, theirs = self.id, sender.encode("utf-8", "surrogateescape"), recipient.encode()
+        parts = (len(id), id, len(mine), mine, len(theirs), theirs)
+        digest = hashlib.sha256(b"%d:%b%d:%b%d:%b" % parts).digest()
         return Key(time_prefix(self.microseconds) + digest[:_DIGEST_SIZE], self.content, digest)
 
 
@@ -130,18 +130,15 @@ def _moment(date_time: bytes) -> int:
 def _lasting_digest(content: bytes) -> bytes:
     header = b"\n" + content[:_HEADER_SIZE]
     values: dict[bytes, bytes] = {}
-    end = 0
-    while found := _FIELD_OR_END.search(header, end):
-        end = found.end()
-        if found[1] is None:
+    end = len(header)
+    for found in _FIELD_OR_END.finditer(header):
+        name, value = found.groups()
+        if name is None:
+            end = found.end()
             break
-        name = found[1].lower()
-        if name not in values:
-            over = _END_OF_FIELD.search(header, end, end + _VALUE_SIZE)
-            value = header[end : over.start() if over else end + _VALUE_SIZE]
-            values[name] = b" ".join(value.split())  # a rewriting may fold otherwise
-    else:
-        end = len(header)
+        name = name.lower()
+        if name not in values:  # a rewriting may fold otherwise
+            values[name] = b" ".join(value[:_VALUE_SIZE].split())
     digest = hashlib.sha256(b"\0".join([values.get(name, b"\0") for name in _LASTING]))
     digest.update(memoryview(content)[end - 1 :])
     return digest.digest()[:_DIGEST_SIZE]

@@ -132,6 +132,24 @@ def test_whatever_the_message_is_it_has_a_content(content: bytes) -> None:
     assert len(source(LONG, content).content) == 16
 
 
+FOLDED = b"Subject:\r\n\tone\r\n  two\r\nTO: a@b\r\nto: c@d\r\nFrom:" + b" x\r\n" * 5000
+
+
+@pytest.mark.parametrize(
+    ("content", "digest"),
+    [
+        (SMTPD + MESSAGE, "58d1285c8eb3c6e621d086b0d5590ea4"),
+        (FOLDED + BODY, "85f53a5e80a910e5505be0957bc72745"),
+        (b"Subject: of no message" + b"\n" + b"date: x" * 9000, "44e604404553ce1830f6acdc17d1740f"),
+        (b"From: " + b"a\r\n " * 9000 + b"b\n\n", "0e2d0fa0319b73ff99656d0047523fb0"),
+    ],
+)
+def test_a_content_is_what_it_was_for_those_that_are_in_the_database(
+    content: bytes, digest: str
+) -> None:
+    assert source(LONG, content).content.hex() == digest
+
+
 def test_the_body_begins_at_the_first_empty_line_whatever_its_end() -> None:
     other = b"Subject: x\n\nFrom: me\r\n\r\n"
     assert source(LONG, b"A: b\n" + other).content == source(LONG, other).content
