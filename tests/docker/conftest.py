@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 CACHE = HERE.parents[1] / ".containers"
-LIMIT = 600  # seconds; images may have to be made first
+LIMIT = 1200  # seconds; images may have to be made first, on a busy machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

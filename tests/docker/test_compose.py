@@ -117,7 +117,7 @@ def with_publication(composed: Composed) -> Callable[..., bytes]:
     return ask
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_it_comes_up_and_answers(composed: Composed, mailsystem: MailSystem) -> None:
     composed.run("up", "--no-build", "--detach")
     wait_for(composed.send, "Postfix takes a letter", timeout=180)
