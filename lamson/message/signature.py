@@ -168,7 +168,8 @@ def is_device(line: str) -> bool:
         return False
     if len(text) < len(line) and _SENT_BY_APP.match(text):
         return True
-    return _DEVICE.match(text) is not None or _OUTLOOK.fullmatch(line[:_MAX_DEVICE]) is not None
+    whole = line if len(line) <= _MAX_DEVICE else text  # how a line ends tells a sentence
+    return _DEVICE.match(text) is not None or _OUTLOOK.fullmatch(whole) is not None
 
 
 def is_footer(lines: list[str]) -> bool:

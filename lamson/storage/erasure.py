@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 _HEAD = ("id", "sender", "recipients", "message_id", "envid", "last_error")
 _AT_ONCE = 500  # rows that are looked at together, and parameters of a statement
 _HEADER = 16 * 1024  # octets of a message in which From is looked for
-_MAILBOX = re.compile(r"""[^\s<>()\[\]",;:']+@[^\s<>()\[\]",;:']+""")
+# Each word is looked at once: what a server said may be long.
+_MAILBOX = re.compile(r"""(?<![^\s<>()\[\]",;:'])[^\s<>()\[\]",;:'@]++@[^\s<>()\[\]",;:']+""")
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 For `lamson web` and `lamson dev`. Whoever is one too many is told to come again, so a connection
 must not be had for nothing: one on which no whole request has come for some seconds is closed,
-whatever was sent of one. (What follows the header has its own time, in `lamson.web.guard`.)
+whatever was sent of one, and so is one whose client takes nothing of an answer. (What follows the
+header has its own time, in `lamson.web.guard`.)
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 CONCURRENT = 100  # connections, and requests at a time; those beyond are told to come again (503)
 PATIENCE = 10.0  # seconds for the header of a request to come in
-_LOOK = 10  # times within that
+TAKING = 60.0  # seconds in which a client may take nothing of what is there for it
+_LOOK = 10  # times within the shorter of these
 
 
 class _Visitor(H11Protocol):
@@ -31,21 +33,26 @@ class _Visitor(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._waits_since = self.loop.time()
+        self._unused_since = self.loop.time()
         self._last: object = None  # the request that came last
+        self._unsent = 0  # octets
         self._watch()
 
     def _watch(self) -> None:
-        if self.transport.is_closing():
+        unsent = self.transport.get_write_buffer_size()
+        if self.transport.is_closing() and not unsent:
             return
         now = self.loop.time()
-        is_answering = self.cycle is not None and not self.cycle.response_complete
-        if is_answering or self.cycle is not self._last:
-            self._waits_since, self._last = now, self.cycle
-        if now - self._waits_since > PATIENCE:
-            self.transport.close()
+        is_used = self.cycle is not None and not self.cycle.response_complete  # it is answered
+        is_used = is_used or self.cycle is not self._last
+        if unsent != self._unsent or (is_used and not unsent):
+            self._unused_since, self._last, self._unsent = now, self.cycle, unsent
+        if now - self._unused_since <= (TAKING if unsent else PATIENCE):
+            self.loop.call_later(min(PATIENCE, TAKING) / _LOOK, self._watch)
+        elif unsent:
+            self.transport.abort()  # close() would wait until it is sent
         else:
-            self.loop.call_later(PATIENCE / _LOOK, self._watch)
+            self.transport.close()
 
 
 async def serve(application: Any, sock: socket.socket, leaving: asyncio.Event) -> None:

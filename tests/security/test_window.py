@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import re
 import resource
+import select
 import socket
 import time
 from dataclasses import replace
@@ -68,15 +69,20 @@ def test_who_is_not_in_sends_little(
     assert not caplog.records, "who sends too much has no line in the log, nor a traceback"
 
 
-@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHos"])
-def test_who_says_nothing_keeps_nobody_out(
+STYLE = b"GET /static/window.css HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHos", 5 * STYLE, 50 * STYLE])
+def test_who_says_nothing_or_takes_nothing_keeps_nobody_out(
     house: House, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
     """Connections are counted; each one that is not used was kept for ever."""
     monkeypatch.setattr(server, "CONCURRENT", 5)
     monkeypatch.setattr(server, "PATIENCE", 0.5)
+    monkeypatch.setattr(server, "TAKING", 0.5)
     application = site(house.window, house.sessions)
     sock = socket.create_server(("127.0.0.1", 0))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     port = sock.getsockname()[1]
 
     async def status() -> bytes:
@@ -92,15 +98,16 @@ def test_who_says_nothing_keeps_nobody_out(
         leaving = asyncio.Event()
         serving = asyncio.create_task(server.serve(application, sock, leaving))
         async with asyncio.timeout(60):
-            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
-            for _, writer in silent:
-                writer.write(said)
-            while await status() != b"200":
-                await asyncio.sleep(0.1)
-            for _, writer in silent:
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
+            with contextlib.ExitStack() as silent:
+                for _ in range(4):  # with who wants to know there are five
+                    one = silent.enter_context(socket.socket())
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                    one.connect(("127.0.0.1", port))
+                    one.sendall(said)
+                    while said.endswith(STYLE) and not select.select([one], [], [], 0)[0]:
+                        await asyncio.sleep(0.01)  # until it is being answered
+                while await status() != b"200":
+                    await asyncio.sleep(0.1)
             leaving.set()
             await serving
 

@@ -33,6 +33,7 @@ def test_devices(line: str) -> None:
         *("Sent from the office, it has not come.", "The phone", "I sent from my iPhone a mail"),
         "Sent with the parcel service on Monday (https://parcels.example.com/track?n=123)",
         "It was sent from <https://proton.me/mail>, was it not?",
+        f"Since last Monday I have had Outlook for iOS <https://aka.ms/{'a' * 120}>, and it fails.",
     ],
 )
 def test_no_devices(line: str) -> None:

@@ -250,6 +250,16 @@ def test_what_servers_said_of_mail_to_others_too_names_him_no_more(database: Dat
         assert (one.reply, one.about) == (left + ANN, left)
 
 
+def test_a_long_word_that_a_server_said_takes_no_square_of_its_length(database: Database) -> None:
+    """A million characters took an hour and more."""
+    said = "x" * 1_000_000
+    with database.begin() as connection:
+        Outbox(database, "x").insert(connection, [mail("<1@test>", ANN, ZOE)])
+        connection.execute(outbox.update().values(last_error=f"{said} {ZOE}", lease_until=0.0))
+        forget(connection, ZOE, NOW)
+        assert connection.execute(select(outbox.c.last_error)).scalar() == f"{said} ..."
+
+
 def test_what_was_to_be_told_of_him_goes_with_his_conversations(database: Database) -> None:
     outcome = {"id": "x", "kind": "refused", "diagnostic": f"<{ZOE}>: unknown"}
     timer = {"machine": "m his", "author": "", "captures": {"who": "zoë"}}
