@@ -7,7 +7,7 @@ filters are asked about the message is said in `inquiry`, what it comes to then 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lamson.message import notes
@@ -158,7 +158,7 @@ class Transaction:
         self._eight_bit = told.get("BODY", "").upper() in _EIGHT_BIT
         self._smtputf8 = "SMTPUTF8" in told
         if not connection.peer.proto and (told or connection.peer.sasl or connection.peer.tls):
-            connection.peer = connection.peer._replace(proto="ESMTP")  # which SMTP has none of
+            connection.peer = replace(connection.peer, proto="ESMTP")  # SMTP has none of these
         if connection.verdicts.is_settled or not self._rules.filters.sender:
             return None
         verdicts = self._sender_verdicts
@@ -264,7 +264,7 @@ class Transaction:
         envelope = Envelope(
             self.sender,
             tuple(self.recipients),
-            self.peer._replace(ident=QueueId(queue_id)),
+            replace(self.peer, ident=QueueId(queue_id)),
             self._smtputf8,
             self._eight_bit,
             received=now,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import milter
@@ -157,7 +158,7 @@ class Callbacks:
         try:
             connection = session.connection
             peer = connection.peer if connection.peer is not NOBODY else macros.client(ctx)
-            connection.peer = peer._replace(helo=name)
+            connection.peer = replace(peer, helo=name)
         except BaseException as error:  # noqa: BLE001
             return self._failed(ctx, error, milter.P_NR_HELO)
         return session.reply(milter.P_NR_HELO)
@@ -172,7 +173,7 @@ class Callbacks:
             # The client may have done either between two mails.
             sasl, tls = macros.sasl(ctx), macros.tls(ctx)
             if (sasl, tls) != (connection.peer.sasl, connection.peer.tls):
-                connection.peer = connection.peer._replace(sasl=sasl, tls=tls)
+                connection.peer = replace(connection.peer, sasl=sasl, tls=tls)
             session.transaction = transaction = Transaction(connection)
             path, words = _text(given), [_text(one) for one in parameters]
             read = macro(ctx, macros.SENDER)

@@ -30,17 +30,13 @@ FILTERS = """
 import json
 from dataclasses import asdict
 
-def seen(peer):
-    kinds = {name: asdict(getattr(peer, name)) for name in ("sasl", "tls", "daemon")}
-    return peer._asdict() | kinds
-
 @filter_connection
 def connection(client: Connection) -> Verdict:
-    client.note("connection", seen(client.peer))
+    client.note("connection", asdict(client.peer))
 
 @filter_sender
 def sender(mail: Arrival) -> Verdict:
-    mail.note("sender", seen(mail.peer))
+    mail.note("sender", asdict(mail.peer))
     return Reject("5.7.1", "not you") if mail.sender.startswith("evil") else None
 
 @filter_recipient("bad@(host)")
@@ -53,7 +49,7 @@ def recipient(mail: Arrival, user: str, host: str) -> Verdict:
 
 @filter_message("(user)@(host)", helo=True)
 def message(message: FilteredMail, user: str, host: str) -> Verdict:
-    told = {**message.notes, "message": seen(message.peer), "utf8": message.envelope.smtputf8}
+    told = {**message.notes, "message": asdict(message.peer), "utf8": message.envelope.smtputf8}
     message.add_header("X-Told", json.dumps(told, ensure_ascii=True))
     return {
         "late": Reject("5.7.1", "not by any way"), "later": Defer("4.7.1", "not yet"),

@@ -129,7 +129,7 @@ def play(dialogue: Dialogue, cut: Callable[[bytes], Iterable[bytes]]) -> None:
 def _delivered(dispatcher: FakeDispatcher) -> Iterator[Delivered]:
     for message in dispatcher.messages:
         peer = message.envelope.peer
-        told = {name: getattr(peer, name) for name in peer._fields if getattr(peer, name)}
+        told = {name: getattr(peer, name) for name in peer.__slots__ if getattr(peer, name)}
         yield Delivered(message.envelope.sender, message.envelope.recipients, message.content, told)
 
 
