@@ -44,7 +44,7 @@ def answered(
     if row is not None and row["list"] != lists.key_of(the_list.address):
         raise SMTPError(550, "5.1.1", "no such address of the list")
     if action in (tokens.CONFIRM, tokens.CONFIRM_LEAVE) and not _says_yes(message):
-        if row is not None:
+        if row is not None and (action == tokens.CONFIRM_LEAVE or row["status"] == lists.ASKING):
             _ask_again(the_list, action, row, delivery)
     elif action in (LEAVE, tokens.CONFIRM_LEAVE):
         _leave(the_list, row, delivery, db)

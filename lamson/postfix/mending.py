@@ -17,8 +17,10 @@ MADE = ("hash", "lmdb", "btree", "cdb", "dbm", "sdbm")
 """Kinds of tables that postmap(1) makes of a text file."""
 _SOURCES = ("texthash", *MADE)
 # Of sed(1). What goes on in the lines after it, by white space, goes with it: else it would be
-# added to the entry before.
-_ENTRY_TAKEN_OUT = r":a;/^KEY([[:space:]]|$)/I{$d;:b;N;s/^.*\n//;/^[[:space:]]/{$d;bb;};ba;}"
+# added to the entry before. Comments and blank lines may stand between, and stay.
+_ENTRY_TAKEN_OUT = (
+    r":a;/^KEY([[:space:]]|$)/I{:b;$d;N;s/^.*\n//;/^[[:space:]]*(#|$)/{p;bb;};/^[[:space:]]/bb;ba;}"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ def test_who_does_not_say_yes_alone_is_asked_again(
     assert again is not None
     assert (again["Subject"], USERS.exists(db)) == ("Please confirm", False)
     assert subject(zed.reply(again, "Yes")) == "Welcome"
+    assert zed.reply(again, "Thank you!") is None, "he is on it"
     asked = zed.say("users-leave@test.com")
     assert asked is not None
     again = person("eve@example.com").reply(asked, "Who is it?")

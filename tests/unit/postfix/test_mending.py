@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MEND = Mending("-c /etc/other ")
-ENTRY = r":a;/^x\.y([[:space:]]|$)/I{$d;:b;N;s/^.*\n//;/^[[:space:]]/{$d;bb;};ba;}"
+ENTRY = (
+    r":a;/^x\.y([[:space:]]|$)/I"
+    r"{:b;$d;N;s/^.*\n//;/^[[:space:]]*(#|$)/{p;bb;};/^[[:space:]]/bb;ba;}"
+)
 POSTCONF = ["postconf", "-c", "/etc/other"]
 RELOAD = ["&&", "postfix", "-c", "/etc/other", "reload"]
 
@@ -83,6 +86,11 @@ def test_what_a_pattern_or_a_row_brings_is_for_a_person(word: str) -> None:
         ("a.y\n one\nX.Y two,\n\tthree,\n four\nb.y five\n", "a.y\n one\nb.y five\n"),
         ("x.y one\nx.y two\n three\n", ""),
         ("sub.x.y one\nx.yz two\n", "sub.x.y one\nx.yz two\n"),
+        (
+            "a.y one\nx.y two\n# three\n\n four\n # five\nb.y six\n",
+            "a.y one\n# three\n\n # five\nb.y six\n",
+        ),
+        ("x.y one\n# two\n", "# two\n"),
     ],
 )
 def test_an_entry_goes_with_all_of_its_lines(tmp_path: Path, before: str, after: str) -> None:
