@@ -11,7 +11,10 @@ import ast
 import re
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -24,6 +27,16 @@ class Block(NamedTuple):
     language: str
     file: str
     text: str
+
+
+def replaced(text: str, instead: Mapping[str, str]) -> str:
+    """``text`` with each key replaced by its value, all at a time.
+
+    One after the other would replace a part of what has just been put there: a port such as 28899
+    has another one in it.
+    """
+    keys = re.compile("|".join(map(re.escape, instead)))
+    return keys.sub(lambda key: instead[key[0]], text) if instead else text
 
 
 def blocks(page: str) -> list[Block]:

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from tests.docs.blocks import blocks
+from tests.docs.blocks import blocks, replaced
 from tests.intro.shell import Shell
 from tests.waiting import free_port
 
@@ -85,12 +85,10 @@ class Project:
             shown += output
         return shown
 
-    def follow(self, page: str, name: str, **replaced: str) -> str:
-        """Type the block ``name`` of a page, as it stands but for what is ``replaced``."""
+    def follow(self, page: str, name: str, **instead: str) -> str:
+        """Type the block ``name`` of a page, as it stands but for the keys of ``instead``."""
         (text,) = [block.text for block in blocks(page) if block.file == name]
-        for was, now in replaced.items():
-            text = text.replace(was, now)
-        return self.type(*text.splitlines())
+        return self.type(*replaced(text, instead).splitlines())
 
     def send(self, *numbers: int, user: str = "users") -> None:
         """Hand mail over as Postfix does, the queue id and the subject made of its number."""

@@ -15,7 +15,7 @@ from sqlalchemy import Boolean, LargeBinary, Text, insert, select
 
 from lamson.storage.database import Database
 from lamson.storage.tables import metadata
-from tests.docs.blocks import DOCS, blocks
+from tests.docs.blocks import DOCS, blocks, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,11 +118,10 @@ def cells(postgres: PostgresInstance) -> Iterator[list[Database]]:
         postgres.drop_database(name)
 
 
-def typed(database: Database, name: str, **replaced: str) -> list[str]:
+def typed(database: Database, name: str, **instead: str) -> list[str]:
     """Type a block of the page into psql; gives the lines of the answer."""
     (text,) = [one.text for one in blocks(PAGE) if one.file == name]
-    for there, here in replaced.items():
-        text = text.replace(there, here)
+    text = replaced(text, instead)
     url = database.engine.url.set(drivername="postgresql").render_as_string()
     command = ["psql", "-XqtA", "-d", url, "-v", "ON_ERROR_STOP=1", "-v", f"domain={MOVES}"]
     command += ["-v", "held=0", "-v", "password=none"]

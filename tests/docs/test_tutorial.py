@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import blocks, merged, put
+from tests.docs.blocks import blocks, merged, put, replaced
 from tests.examples.projects import PLUGINS
 from tests.intro.shell import Shell
 from tests.waiting import free_port
@@ -31,11 +31,9 @@ def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
         for name, value in PLUGINS.items():
             shell.enter(f"export {name}='{value}'")
         for block in blocks("tutorial.md"):
-            text = block.text
+            text = replaced(block.text, ports)
             if block.file == "config/settings.py":
-                settings = text
-            for port, mine in ports.items():
-                text = text.replace(port, mine)
+                settings = block.text
             if block.file:
                 put(project / block.file, text)
             elif block.language == "shell":
@@ -58,6 +56,12 @@ def tree(project: Path) -> dict[str, str]:
         for path in files
         if path.suffix in (".py", ".txt", ".mako")
     }
+
+
+def test_a_port_is_not_looked_for_in_another_one() -> None:
+    ports = {"8823": "28899", "8899": "28903"}
+    assert replaced("8823 8899 8824", ports) == "28899 28903 8824"
+    assert replaced("8823", {}) == "8823"
 
 
 def test_a_block_is_put_where_it_belongs() -> None:

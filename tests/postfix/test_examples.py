@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.docs.blocks import replaced
 from tests.postfix.config import default_of
 from tests.postfix.sender import send
 from tests.waiting import free_port, wait_for
@@ -25,8 +26,7 @@ EXAMPLES = Path(__file__).parents[2] / "postfix" / "example"
 def read(name: str, ports: dict[str, int]) -> dict[str, str]:
     """The settings of an example, with these ports in place of its own."""
     text = (EXAMPLES / name).read_text()
-    for port, instead in ports.items():
-        text = text.replace(port, str(instead))
+    text = replaced(text, {port: str(instead) for port, instead in ports.items()})
     settings = re.findall(r"(?m)^(\w+) = ?(.*)$", text)
     assert settings, name
     for parameter, _ in settings:
