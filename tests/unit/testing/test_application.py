@@ -145,9 +145,9 @@ def test_a_mailer_beside_it_is_on_the_same_database(timely: Mailroom) -> None:
             mailer.send(mail, db, at=at)
     assert timely.sent == []
     assert sorted(filter(None, subjects(timely.wait()))) == ["Later", "Now"]
-    assert timely.wait(hours=2) == []
+    assert set(subjects(timely.wait(hours=2))) <= {"Day"}, "six o'clock may lie there"
     assert Conversation(timely, "zed@example.com").say("list@test.com") is not None
-    assert len(timely.sent) == 3
+    assert len([one for one in timely.sent if one["Subject"] != "Day"]) == 3
 
 
 @pytest.fixture
