@@ -39,7 +39,9 @@ def test_a_correspondent_may_have_a_name(who: str | Mailbox) -> None:
         written.append(mail)
         return [answer]
 
-    mailroom: Any = SimpleNamespace(sent=[answer], deliver=deliver, clock=time.time)
+    mailroom: Any = SimpleNamespace(
+        sent=[answer], deliver=deliver, clock=time.time, takes=lambda address: True
+    )
     zed = Conversation(mailroom, who)
     assert zed.say("list@test.com") is answer
     assert zed.inbox == [answer]
