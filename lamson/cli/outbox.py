@@ -12,7 +12,6 @@ import click
 
 from lamson.cli.options import ask, command, entered, option, printable
 from lamson.errors import LamsonError, SettingsError
-from lamson.storage import LARGEST_ID
 
 FEW = 5  # recipients that are shown
 MOST = 1000  # messages that wait for their time that are shown
@@ -77,7 +76,7 @@ def _outbox() -> Outbox:
 
 
 def _get(outbox: Outbox, id: int) -> Outgoing:
-    row = outbox.get(id) if id <= LARGEST_ID else None
+    row = outbox.get(id)
     if row is None:
         raise _gone(id)
     return row

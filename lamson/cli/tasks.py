@@ -11,7 +11,7 @@ import click
 
 from lamson.cli.options import ask, command, entered, option, printable
 from lamson.errors import LamsonError, SettingsError
-from lamson.storage import LARGEST_ID, tasks
+from lamson.storage import tasks
 from lamson.storage.state import StateKey
 from lamson.storage.threads import thread_of
 
@@ -95,7 +95,7 @@ def moment(seconds: float) -> str:
 
 
 def _get(connection: Connection, id: int) -> Task:
-    task = tasks.get(connection, id) if id <= LARGEST_ID else None
+    task = tasks.get(connection, id)
     if task is None:
         problem = f"there is no task {id}; it may have been done by now"
         raise LamsonError(problem, exit_code=os.EX_NOINPUT)

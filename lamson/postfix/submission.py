@@ -140,6 +140,11 @@ def existing(site: Site) -> Service | None:
     return listener(own.host, own.port, site.services)
 
 
+def is_own(site: Site, service: Service) -> bool:
+    """That is it, and it is this Postfix's."""
+    return _is_ours(site) and existing(site) is service
+
+
 def listener(host: str, port: int, services: Mapping[str, Service]) -> Service | None:
     """The entry of master.cf that listens at this address and port."""
     for service in services.values():

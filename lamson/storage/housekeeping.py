@@ -21,7 +21,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Float, cast, func, select
+from sqlalchemy import select
 
 from lamson import log
 from lamson.storage import (
@@ -142,9 +142,8 @@ class Housekeeping:
         wall = self._wall()
         if self._database.is_sqlite:
             return wall
-        asked = select(cast(func.extract("epoch", func.clock_timestamp()), Float))
         with self._database.read() as connection:
-            return min(wall, float(connection.execute(asked).scalar_one()))
+            return min(wall, connection.execute(select(keys.present(connection))).scalar_one())
 
     def _forget(self, now: float) -> None:
         """Forget what is over by the service clock, and what the journal has no room for."""

@@ -82,8 +82,8 @@ def claim(
     no server: there it is the clock of the machine.
     """
     made: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    present = _time(connection, now)
-    until = present + key.seconds if key.seconds else literal(0.0)
+    begins = present(connection, now)
+    until = begins + key.seconds if key.seconds else literal(0.0)
     values = {"name": key.digest, "message_id": message_id, "until": until}
     statement = (
         made.insert(keys)
@@ -91,7 +91,7 @@ def claim(
         .on_conflict_do_update(
             index_elements=[keys.c.name],
             set_={"message_id": message_id, "until": until},
-            where=and_(keys.c.until != 0, keys.c.until <= present),
+            where=and_(keys.c.until != 0, keys.c.until <= begins),
         )
         .returning(keys.c.name)
     )
@@ -117,13 +117,13 @@ def purge(connection: Connection, now: float | None, piece: int) -> int:
     """Forget some of those that have ended, in the caller's transaction; gives their number.
 
     ``now`` is as for `claim`."""
-    over = select(keys.c.name).where(keys.c.until > 0, keys.c.until <= _time(connection, now))
+    over = select(keys.c.name).where(keys.c.until > 0, keys.c.until <= present(connection, now))
     over = over.limit(piece)
     over = over.with_for_update(skip_locked=True)  # that is being claimed anew
     return connection.execute(delete(keys).where(keys.c.name.in_(over))).rowcount
 
 
-def _time(connection: Connection, now: float | None) -> ColumnElement[float]:
+def present(connection: Connection, now: float | None = None) -> ColumnElement[float]:
     """In seconds since the epoch; by default what the database says, in the statement itself."""
     if now is not None or connection.dialect.name != "postgresql":
         return literal(time.time() if now is None else now, Float)

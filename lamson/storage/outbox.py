@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from lamson import log
-from lamson.storage import claims, pipeline, posted, scheduled, sqlite, tasks
+from lamson.storage import LARGEST_ID, claims, pipeline, posted, scheduled, sqlite, tasks
 from lamson.storage.held import HeldRows
 from lamson.storage.outgoing import fit, from_row, split, to_row
 from lamson.storage.room import parts
@@ -379,6 +379,8 @@ class Outbox:
 
     def get(self, id: int) -> Outgoing | None:
         """One row, scheduled or not, without its content; None where it is gone."""
+        if id > LARGEST_ID:
+            return None
         with self._database.read() as connection:
             query = select(*claims.HEAD).where(outbox.c.id == id)
             row = connection.execute(query).mappings().first() or scheduled.head(connection, id)

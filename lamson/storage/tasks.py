@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects import postgresql
 
+from lamson.storage import LARGEST_ID
 from lamson.storage.keys import in_schema
 from lamson.storage.outgoing import fit
 from lamson.storage.tables import tasks
@@ -206,6 +207,8 @@ def drop(connection: Connection, id: int) -> bool:
 
 def get(connection: Connection, id: int) -> Task | None:
     """One, for people to look at; None where it is not there."""
+    if id > LARGEST_ID:
+        return None
     row = connection.execute(select(tasks).where(tasks.c.id == id)).mappings().first()
     return None if row is None else _task(row)
 

@@ -54,11 +54,10 @@ class Conversation:
 
         ``to`` is one address of it or several, ``cc`` are people, and the application where it has
         a route. ``attachments`` are contents by file name, bytes or a text; their types are what
-        their names say. ``sender`` is the
-        envelope sender (default: the author; "" for a bounce), ``headers`` are further header
-        fields. With ``proven`` our own server says that DMARC proves the author, which needs the
-        setting `authserv_id`; ``spam`` says whether it is spam. Raises Refused, or what a handler
-        raised.
+        their names say. ``sender`` is the envelope sender (default: the author; "" for a bounce),
+        ``headers`` are further header fields. With ``proven`` our own server says that DMARC proves
+        the author, which needs the setting `authserv_id`; ``spam`` says whether it is spam. Raises
+        Refused, or what a handler raised.
         """
         if proven:
             headers = {**(headers or {}), "Authentication-Results": self._testimony()}

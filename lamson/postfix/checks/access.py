@@ -42,7 +42,7 @@ def findings(site: Site, service: Service) -> Iterator[Finding]:
     if faces_the_world(site, service):
         yield from _to_us(site, service)
         yield from _relayed(site, service)
-    if submission.remark(site) is None and submission.existing(site) is service:
+    if submission.is_own(site, service):
         yield from _from_us(site, service)
 
 

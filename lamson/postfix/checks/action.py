@@ -44,10 +44,15 @@ _EFFECTS = {
 }
 
 
+def first_word(answer: str) -> str:
+    """Of what a table has answered: what is to be done."""
+    return next(iter(answer.split()), "").upper()
+
+
 def effect(answer: str, services: Container[str] = ()) -> Effect | None:
     """Of what a table has answered; None where it does nothing to the mail. A filter that hands it
     back does nothing; it is one of the ``services``, by ``name/type``."""
-    word = next(iter(answer.split()), "").upper()
+    word = first_word(answer)
     if word == "FILTER" and _hands_back(answer.split()[1:], services):
         return None
     if len(word) == 3 and word.isdigit():  # a reply of smtpd's, such as ``554 5.7.1 No``
@@ -66,5 +71,5 @@ def _hands_back(place: Sequence[str], services: Container[str]) -> bool:
 
 def permits(answer: str) -> bool:
     """It ends the list of restrictions that has asked: OK, or a number that is no reply."""
-    word = next(iter(answer.split()), "").upper()
+    word = first_word(answer)
     return word == "OK" or (word.isdigit() and effect(answer) is None)

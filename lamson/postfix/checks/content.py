@@ -39,7 +39,7 @@ def findings(site: Site) -> Iterator[Finding]:
     to_us, from_us = _to_us(site), _from_us(site)
     seen: set[tuple[str, str]] = set()
     for service in site.smtpds:
-        is_own = submission.remark(site) is None and submission.existing(site) is service
+        is_own = submission.is_own(site, service)
         for is_met, lines, what in (
             (faces_the_world(site, service), to_us, "mail to us"),
             (is_own, from_us, "what we send"),

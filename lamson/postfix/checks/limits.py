@@ -112,12 +112,8 @@ def _readers(site: Site, limit: Limit) -> list[Service]:
         one
         for one in site.services.values()
         if one.program in limit.programs
-        and (one.program != _SMTPD or faces_the_world(site, one) or _is_submission(site, one))
+        and (one.program != _SMTPD or faces_the_world(site, one) or submission.is_own(site, one))
     ]
-
-
-def _is_submission(site: Site, service: Service) -> bool:
-    return submission.remark(site) is None and submission.existing(site) is service
 
 
 def _watchdog(site: Site) -> Iterator[Finding]:
@@ -161,7 +157,7 @@ def _processes(site: Site) -> Iterator[Finding]:
         (lmtp, busy, f"workers x threads is {busy}, of which some have nothing to do"),
     ]
     for service in site.smtpds:
-        if _is_submission(site, service):
+        if submission.is_own(site, service):
             why = f"we keep {kept} connections to it, of which some are never answered"
             needs.append((service, kept, why))
         elif faces_the_world(site, service):

@@ -35,8 +35,7 @@ def is_passed(site: Site, service: Service) -> bool:
 
 def takes_ours(site: Site, service: Service) -> bool:
     """It is where mail comes in from the world, or our submission server."""
-    is_own = submission.remark(site) is None and submission.existing(site) is service
-    return is_own or faces_the_world(site, service)
+    return submission.is_own(site, service) or faces_the_world(site, service)
 
 
 def client(site: Site) -> Service | None:
@@ -47,12 +46,7 @@ def client(site: Site) -> Service | None:
 
 def listed(site: Site, name: str) -> list[str]:
     """The items of a list: of main.cf, and of the services that our mail passes."""
-    values = [site.get(name)]
-    values += [
-        one.options[name]
-        for one in site.services.values()
-        if name in one.options and is_passed(site, one)
-    ]
+    values = [site.get(name), *(value for _, value in overrides(site, name))]
     return list(dict.fromkeys(word for value in values for word in words(value)))
 
 

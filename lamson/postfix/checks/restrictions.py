@@ -152,7 +152,7 @@ class _Walk:
             raise _Permitted
         if action.permits(answer):
             raise _Permitted
-        if depth and answer.split()[0].upper() not in ("DUNNO", "FILTER"):
+        if depth and action.first_word(answer) not in ("DUNNO", "FILTER"):
             yield from self.through(words(answer), depth - 1)
 
     def _answer(self, table: str, keys: Sequence[str]) -> str | None:

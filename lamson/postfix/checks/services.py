@@ -161,7 +161,7 @@ def _disabled(site: Site) -> Iterator[Finding]:
     """master(8) does not listen for it: the first item that matches decides."""
     listed = words(site.get(_DISABLING))
     for service in site.services.values():
-        is_ours = submission.remark(site) is None and submission.existing(site) is service
+        is_ours = submission.is_own(site, service)
         is_worlds = service.program == "smtpd" and faces_the_world(site, service)
         if not is_ours and not is_worlds and service.key not in _ON_THE_WAY:
             continue
